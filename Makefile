@@ -1,0 +1,55 @@
+# What a user types. The environment is .venv/, built on first need and again when its description changes;
+# results go to results/. PYTHON names the interpreter it is built from, ARGS goes to the command that is run.
+#
+# Which torch comes (CUDA or CPU only) is your pip's choice: point PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS at
+# the wheels that you want before the first `make`.
+
+PYTHON ?= $(shell for python in python3.11 python3; do \
+  "$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
+ARGS ?=
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+
+.PHONY: help install dev map test fast bench check clean
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+
+map: .venv/runtime  ## train the laptop map and build its report (ARGS="results=DIR ...")
+	$(BIN)/observatory map experiment=laptop_map $(ARGS)
+
+test: .venv/dev  ## all tests, fast and slow (ARGS="-k name ...")
+	$(BIN)/python -m pytest $(ARGS)
+
+fast: .venv/dev  ## the tests of two minutes
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+bench: .venv/dev  ## the measurements of cost; wants a quiet machine
+	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(ARGS)
+
+check: .venv/dev  ## lint, format, import directions, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+install: .venv/runtime  ## only the environment that running needs
+dev: .venv/dev  ## the environment that developing needs
+
+clean:  ## remove the environment and caches; results stay
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find observatory analysis conf sweeps tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with the venv module was found. Install one, or give PYTHON=/path/to/python."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into .venv/ (once; about 2 GB, a few minutes, more where torch brings CUDA)"
+	$(PIP_INSTALL) --editable .
+	@touch $@
+
+.venv/dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into .venv/ with the developers' tools (once; about 2 GB, a few minutes)"
+	$(PIP_INSTALL) --editable '.[dev,postgres,slurm]'
+	@touch $@ .venv/runtime

@@ -1,0 +1,33 @@
+"""Diagnostics of the attention patterns over training."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from observatory.analysis.figures.panels import panels_figure
+from observatory.analysis.figures.style import styled
+
+TITLES = {
+    "s_bar": r"$\bar{s}$, similarity of heads",
+    "s_bar_query": r"$\bar{s}$, answer row alone",
+    "sigma_h": r"$\sigma_H$, spread of entropy (nats)",
+    "pr_norm": r"PR$_{norm}$, participation",
+    "entropy": "mean entropy (nats)",
+    "entropy_range": "range of entropy (nats)",
+    "spectral_gap": "spectral gap",
+    "r_phi": r"$r_\phi$, phase coherence",
+}
+"""Columns of the attention probe, in the order of the panels; the others of its table are not drawn."""
+
+
+@styled
+def attention_figure(bands: pd.DataFrame, marks: Mapping[float, float]) -> Figure:
+    """A panel per attention diagnostic, averaged over layers, a line per weight decay.
+
+    Args:
+        bands: The table that `bands` makes, of columns named in `TITLES`.
+        marks: Median time to grok per weight decay, in steps.
+    """
+    found = set(bands["quantity"])
+    return panels_figure(bands, {name: t for name, t in TITLES.items() if name in found}, marks)

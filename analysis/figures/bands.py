@@ -1,0 +1,98 @@
+"""Median and quartiles over the seeds of each weight decay, for records of different length."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+RULE = (
+    "Median and quartiles over the replicas of a weight decay that are still recorded (a replica "
+    "that was retired leaves the statistic); a curve ends where fewer than half of them remain."
+)
+
+
+def log_grid(steps: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """At most `size` of the positive steps at which something was recorded, evenly on a log axis."""
+    seen = np.unique(steps[steps > 0])
+    if seen.size <= size:
+        return seen
+    wanted = np.geomspace(seen[0], seen[-1], size)
+    return np.unique(seen[np.minimum(np.searchsorted(seen, wanted), seen.size - 1)])
+
+
+def on_grid(
+    frame: pd.DataFrame, value: str, grid: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], pd.MultiIndex]:
+    """Each replica's last reading at or before each step of the grid.
+
+    Args:
+        frame: Columns run_id, replica, step and `value`; sorted by them.
+        value: A numeric column.
+        grid: Steps, rising, `[step]`.
+
+    Returns:
+        Readings, `[replica, step]`, NaN before a replica's first look and after its last one; and the
+        (run_id, replica) of each row.
+    """
+    groups = frame.groupby(["run_id", "replica"], sort=True).indices
+    steps, values = frame["step"].to_numpy(), frame[value].to_numpy(dtype=np.float64)
+    out = np.full((len(groups), grid.size), np.nan)
+    for row, rows in enumerate(groups.values()):
+        clock = steps[rows]
+        last = np.searchsorted(clock, grid, side="right") - 1
+        known = (last >= 0) & (grid <= clock[-1])
+        out[row, known] = values[rows[last[known]]]
+    return out, pd.MultiIndex.from_tuples(groups, names=["run_id", "replica"])
+
+
+def bands(
+    frame: pd.DataFrame, replicas: pd.DataFrame, values: Sequence[str], size: int
+) -> pd.DataFrame:
+    """Median and quartiles against steps, per weight decay.
+
+    Readings that are not finite are left out. A step is given where at least half of the replicas of
+    the weight decay have a reading.
+
+    Args:
+        frame: Columns run_id, replica, step and `values`, sorted by replica and step.
+        replicas: Columns run_id, replica, weight_decay; those that are to be pooled.
+        values: Numeric columns.
+        size: Largest number of steps; the others are skipped.
+
+    Returns:
+        Columns quantity, weight_decay, step, median, q25, q75, n (replicas with a reading) and
+        n_cell (all replicas of that weight decay).
+    """
+    grid = log_grid(frame["step"].to_numpy(dtype=np.int64), size)
+    decay_of = replicas.set_index(["run_id", "replica"])["weight_decay"]
+    cell_sizes = decay_of.value_counts()
+    pieces: list[pd.DataFrame] = []
+    for value in values:
+        readings, index = on_grid(frame, value, grid)
+        readings[~np.isfinite(readings)] = np.nan
+        decays = decay_of.reindex(index).to_numpy()
+        for decay in np.unique(decays[~np.isnan(decays)]):
+            rows = readings[decays == decay]
+            n = np.isfinite(rows).sum(axis=0)
+            n_cell = int(cell_sizes[decay])
+            enough = (n > 0) & (2 * n >= n_cell)
+            if not enough.any():
+                continue
+            q25, median, q75 = np.nanquantile(rows[:, enough], [0.25, 0.5, 0.75], axis=0)
+            pieces.append(
+                pd.DataFrame(
+                    {
+                        "quantity": value,
+                        "weight_decay": decay,
+                        "step": grid[enough],
+                        "median": median,
+                        "q25": q25,
+                        "q75": q75,
+                        "n": n[enough],
+                        "n_cell": n_cell,
+                    }
+                )
+            )
+    columns = ["quantity", "weight_decay", "step", "median", "q25", "q75", "n", "n_cell"]
+    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)

@@ -1,0 +1,28 @@
+"""What any diagnostic must beat: weight norm, logit scale and softmax collapse over training."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from observatory.analysis.figures.panels import panels_figure
+from observatory.analysis.figures.style import styled
+
+TITLES = {
+    "l2": "L2 norm of all weights",
+    "logit_scale": "logit scale (nats)",
+    "collapsed_share": "softmax-collapsed examples (share)",
+}
+
+
+@styled
+def baselines_figure(bands: pd.DataFrame, marks: Mapping[float, float]) -> Figure:
+    """A panel per baseline, a line per weight decay.
+
+    Args:
+        bands: The table that `bands` makes, of columns named in `TITLES`.
+        marks: Median time to grok per weight decay, in steps.
+    """
+    found = set(bands["quantity"])
+    titles = {name: title for name, title in TITLES.items() if name in found}
+    return panels_figure(bands, titles, marks, log=frozenset({"l2", "logit_scale"}))

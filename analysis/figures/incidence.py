@@ -1,0 +1,79 @@
+"""Share of replicas that have grokked by a step, per weight decay."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from observatory.analysis.figures.panels import chosen_decays, decay_legend
+from observatory.analysis.figures.style import WIDTH, decay_colours, styled
+
+
+def cumulative_incidence(
+    times: NDArray[np.float64], grokked: NDArray[np.bool_], competing: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Aalen-Johansen estimate of the share that has grokked by each time.
+
+    Collapse and divergence compete with grokking: such a replica can no longer grok, which is not the
+    same as being watched for too short a time. Without them it is one minus Kaplan-Meier.
+
+    Args:
+        times: Step of the event or of the last look, `[replica]`.
+        grokked: Whether it grokked at that step, `[replica]`.
+        competing: Whether it collapsed or diverged at that step, `[replica]`.
+
+    Returns:
+        The times at which the share rises, preceded by 0, and the share from then on.
+
+    Example:
+        >>> cumulative_incidence(np.array([1., 2., 3.]), np.array([True, False, True]),
+        ...                      np.array([False, True, False]))[1].round(3).tolist()
+        [0.0, 0.333, 0.667]
+    """
+    steps, shares = [0.0], [0.0]
+    free = 1.0
+    for time in np.unique(times[grokked | competing]):
+        at_risk = int((times >= time).sum())
+        now = times == time
+        gain = free * int((now & grokked).sum()) / at_risk
+        free *= 1.0 - int((now & (grokked | competing)).sum()) / at_risk
+        if gain > 0:
+            steps.append(float(time))
+            shares.append(shares[-1] + gain)
+    return np.array(steps), np.array(shares)
+
+
+@styled
+def incidence_figure(times: pd.DataFrame) -> Figure:
+    """Steps of the cumulative incidence of grokking; ticks mark records that end without an event.
+
+    Args:
+        times: The table of `times_figure`.
+    """
+    figure = Figure(figsize=(WIDTH, 3.2))
+    axes = figure.add_subplot()
+    decays = chosen_decays(times["weight_decay"].tolist())
+    colours = decay_colours(decays)
+    first = times["t_hi"].where(times["t_hi"] > 0).min()
+    last = float(times["watched"].max())
+    start = first / 1.6 if np.isfinite(first) else max(last / 10, 1.0)
+    for decay in decays:
+        cell = times[times["weight_decay"] == decay]
+        seen = (cell["end"] == "grokked").to_numpy()
+        lost = cell["end"].isin(["collapsed", "diverged"]).to_numpy()
+        clock = np.where(seen, cell["t_hi"], cell["watched"]).astype(np.float64)
+        steps, share = cumulative_incidence(clock, seen, lost)
+        until = clock.max()
+        style = "-" if decay > 0 else (0, (4, 1.5))
+        x, y = np.append(np.maximum(steps, start), max(until, start)), np.append(share, share[-1])
+        axes.step(x, y, where="post", color=colours[decay], linestyle=style, gid="incidence")
+        ends = clock[~seen & ~lost]
+        heights = share[np.searchsorted(steps, ends, side="right") - 1]
+        axes.plot(ends, heights, "|", color=colours[decay], markersize=6, gid="censored")
+    axes.set_xscale("log")
+    axes.set_xlim(start, last * 1.05)
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_xlabel("steps")
+    axes.set_ylabel("share that has grokked")
+    decay_legend(figure, decays, marked=False)
+    return figure

@@ -1,0 +1,136 @@
+"""Curves over training: a panel per quantity, a line per weight decay."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.style import GROUND, WIDTH, decay_colours, note
+
+MAX_LINES = 12
+"""Weight decays in one figure; of more, as many are chosen evenly, the ends included."""
+
+
+def chosen_decays(weight_decays: Sequence[float]) -> list[float]:
+    """At most `MAX_LINES` of the distinct weight decays, evenly by rank, the ends included.
+
+    Example:
+        >>> len(chosen_decays(list(range(100)))), chosen_decays([1.0, 0.0, 1.0])
+        (12, [0.0, 1.0])
+    """
+    values: NDArray[np.float64] = np.unique(np.asarray(weight_decays, dtype=np.float64))
+    if values.size > MAX_LINES:
+        values = values[np.linspace(0, values.size - 1, MAX_LINES).round().astype(int)]
+    return values.tolist()
+
+
+def draw_lines(
+    axes: Axes, bands: pd.DataFrame, quantity: str, marks: Mapping[float, float], spread: bool
+) -> None:
+    """The medians of one quantity, a line per weight decay; quartiles as a band where `spread`.
+
+    Args:
+        axes: Where to draw.
+        bands: The table that `bands` makes.
+        quantity: Which of its quantities.
+        marks: A step per weight decay at which its line gets a dot, such as its median time to grok.
+        spread: Whether to draw the quartiles; with many lines they only hide each other.
+    """
+    rows = bands[bands["quantity"] == quantity]
+    colours = decay_colours(bands["weight_decay"].unique().tolist())
+    for decay, line in rows.groupby("weight_decay"):
+        decay = float(decay)  # type: ignore[arg-type]
+        steps, median = line["step"].to_numpy(), line["median"].to_numpy()
+        style = "-" if decay > 0 else (0, (4, 1.5))
+        axes.plot(steps, median, color=colours[decay], linestyle=style, linewidth=1.2, gid="median")
+        if spread:
+            axes.fill_between(
+                steps, line["q25"], line["q75"], color=colours[decay], alpha=0.15, linewidth=0
+            )
+        step = marks.get(decay)
+        if step is not None and steps[0] <= step <= steps[-1]:
+            height = float(np.interp(np.log(step), np.log(steps), median))
+            axes.plot(
+                step,
+                height,
+                "o",
+                color=colours[decay],
+                markeredgecolor=GROUND,
+                markeredgewidth=0.6,
+                markersize=5,
+                zorder=4,
+                gid="mark",
+            )
+    axes.set_xscale("log")
+    if rows.empty:
+        note(axes, "no finite reading")
+
+
+def panels_figure(
+    bands: pd.DataFrame,
+    titles: Mapping[str, str],
+    marks: Mapping[float, float],
+    log: frozenset[str] = frozenset(),
+) -> Figure:
+    """A panel per quantity, lines coloured by weight decay.
+
+    Args:
+        bands: The table that `bands` makes.
+        titles: Quantities in the order of the panels, with what is written above each.
+        marks: A step per weight decay that is marked by a dot.
+        log: Quantities whose axis is logarithmic.
+    """
+    columns = min(3, len(titles))
+    rows = ceil(len(titles) / columns)
+    figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    kept = bands[bands["weight_decay"].isin(chosen_decays(bands["weight_decay"].tolist()))]
+    few = kept["weight_decay"].nunique() <= 4
+    for axes, (quantity, title) in zip(grid.flat, titles.items(), strict=False):
+        draw_lines(axes, kept, quantity, marks, spread=few)
+        axes.set_title(title)
+        if quantity in log:
+            axes.set_yscale("log")
+    for axes in list(grid.flat)[len(titles) :]:
+        axes.set_axis_off()
+    for column in range(columns):
+        lowest = max(row for row in range(rows) if row * columns + column < len(titles))
+        grid[lowest, column].set_xlabel("steps")
+        grid[lowest, column].tick_params(axis="x", labelbottom=True)
+    decay_legend(figure, kept["weight_decay"].tolist(), marked=bool(marks))
+    return figure
+
+
+def decay_legend(figure: Figure, weight_decays: Sequence[float], *, marked: bool) -> None:
+    """One legend for all panels: the colour of each weight decay, and what a dot means."""
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=colour,
+            linestyle="-" if decay > 0 else (0, (4, 1.5)),
+            label=decay_label(decay),
+        )
+        for decay, colour in sorted(decay_colours(sorted(set(weight_decays))).items())
+    ]
+    if marked:
+        handles.append(
+            Line2D(
+                [],
+                [],
+                marker="o",
+                linestyle="none",
+                color="#8c959f",
+                markersize=5,
+                label="grokked\n(median)",
+            )
+        )
+    figure.legend(
+        handles=handles, loc="outside right upper", title="weight decay", title_fontsize=7.5
+    )

@@ -1,0 +1,102 @@
+"""Rate of grokking against weight decay, with the fitted boundary."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from observatory.analysis.figures.boundary import Record, boundary_curve, limits, mark_critical
+from observatory.analysis.figures.decay_axis import draw_decay_axis, positions
+from observatory.analysis.figures.style import (
+    INK,
+    LINE_COLOURS,
+    LINE_STYLES,
+    MUTED,
+    OUTCOME_COLOURS,
+    WIDTH,
+    styled,
+)
+
+_MARKERS = {"collapsed": "x", "diverged": "+", "lost": "D"}
+
+
+def draw_rates(axes: Axes, cells: pd.DataFrame) -> None:
+    """Points with Wilson intervals, and the number of replicas above each."""
+    x = positions(cells["weight_decay"], cells["weight_decay"])
+    rate = cells["rate"].to_numpy()
+    spread = np.stack([rate - cells["ci_low"], cells["ci_high"] - rate]).clip(min=0)
+    axes.errorbar(
+        x,
+        rate,
+        yerr=spread,
+        fmt="o",
+        color=INK,
+        markersize=4.5,
+        elinewidth=1.0,
+        capsize=2,
+        zorder=4,
+        gid="rates",
+        label="grokked, with Wilson interval",
+    )
+    for place, n in zip(x, cells["n"], strict=True):
+        axes.text(place, 1.045, f"{n}", ha="center", va="bottom", fontsize=6.5, color=MUTED)
+    axes.set_ylim(-0.05, 1.12)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+
+
+def _draw_curve(axes: Axes, record: Record, window: tuple[float, float], index: int) -> None:
+    found = limits(record, "critical")
+    if found is None:
+        return
+    x = np.geomspace(*window, 200)
+    colour, style = LINE_COLOURS[index % 5], LINE_STYLES[index % 5]
+    interval = (
+        f" [{found[1]:.3g}, {found[2]:.3g}]"
+        if found[1] is not None and found[2] is not None
+        else " (interval unbounded)"
+    )
+    label = f"{record['estimator']}: $\\lambda_c$ = {found[0]:.3g}{interval}"
+    y = boundary_curve(record, x)
+    axes.plot(x, y, color=colour, linestyle=style, zorder=3, gid="fit", label=label)
+    mark_critical(axes, record, colour, style)
+
+
+@styled
+def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float) -> Figure:
+    """Share of grokked replicas per weight decay, the fitted curves and their critical points.
+
+    Args:
+        cells: Columns weight_decay, n, rate, ci_low, ci_high, and the counts collapsed, diverged, lost.
+        boundaries: Records of fitted boundaries at the horizon of `cells`; refused ones are not drawn.
+        window_max: Largest weight decay that entered the fits.
+    """
+    figure = Figure(figsize=(WIDTH, 3.9))
+    axes = figure.add_subplot()
+    draw_decay_axis(axes, cells["weight_decay"].tolist())
+    draw_rates(axes, cells)
+    x = positions(cells["weight_decay"], cells["weight_decay"])
+    for kind, marker in _MARKERS.items():
+        share = (cells[kind] / cells["n"]).to_numpy()
+        if share.any():
+            axes.plot(
+                x[share > 0],
+                share[share > 0],
+                marker,
+                color=OUTCOME_COLOURS[kind],
+                markersize=6,
+                markerfacecolor="none",
+                markeredgewidth=1.4,
+                zorder=5,
+                gid=f"share-{kind}",
+                label=f"{kind}, share",
+            )
+    inside = cells.loc[cells["weight_decay"].between(0, window_max, inclusive="right")]
+    inside = inside.loc[inside["weight_decay"] > 0, "weight_decay"]
+    if len(inside) > 1:
+        for index, record in enumerate(boundaries):
+            _draw_curve(axes, record, (float(inside.min()), float(inside.max())), index)
+    axes.set_ylabel("share of replicas")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure

@@ -1,0 +1,118 @@
+"""One look for all figures: ink, palette, type, and the files that a figure is written to."""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INK = "#1f2328"
+MUTED = "#656d76"
+GRID = "#e4e7eb"
+GROUND = "#ffffff"
+
+OUTCOME_COLOURS = {
+    "grokked": "#0072b2",
+    "lost": "#56b4e9",
+    "memorised": "#d0d4d9",
+    "none": "#8c959f",
+    "collapsed": "#d55e00",
+    "diverged": "#7a3b69",
+    "unfinished": "#ffffff",
+}
+"""From best to worst. Hues of Okabe and Ito, safe for colour-blind readers, of distinct lightness."""
+
+LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#7a3b69", "#e69f00")
+LINE_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
+
+WIDTH = 7.4
+"""Width of a full-page figure, in inches."""
+
+_RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": GROUND,
+    "axes.facecolor": GROUND,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "observatory",
+    "pdf.fonttype": 42,
+    "path.simplify": True,
+}
+_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+FORMATS = tuple(_UNDATED)
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run `draw` under the house style, whatever the caller's matplotlib settings are."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context({**mpl.rcParamsDefault, **_RC, "backend": "agg"}):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+@styled
+def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
+    """Write a figure as SVG, PNG and PDF: the same bytes for the same figure.
+
+    Args:
+        figure: The figure.
+        folder: Where to; made if it is not there.
+        name: File name without its ending.
+        dpi: Resolution of the PNG.
+
+    Returns:
+        The files by format.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()  # lay out once, not once per format
+    figure.set_layout_engine("none")
+    files = {kind: folder / f"{name}.{kind}" for kind in FORMATS}
+    for kind, file in files.items():
+        figure.savefig(file, format=kind, dpi=dpi, metadata=_UNDATED[kind])
+    return files
+
+
+def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:
+    """A colour per weight decay: grey for 0, else dark to light in rising order."""
+    positive = sorted(value for value in set(weight_decays) if value > 0)
+    ramp = mpl.colormaps["viridis"]
+    last = max(len(positive) - 1, 1)
+    colours = {value: to_hex(ramp(0.92 * i / last)) for i, value in enumerate(positive)}
+    return {0.0: MUTED, **colours} if 0.0 in weight_decays else colours
+
+
+def note(axes: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)

@@ -1,0 +1,85 @@
+"""Train and val curves of every weight decay, a panel each."""
+
+from math import ceil
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.panels import chosen_decays
+from observatory.analysis.figures.style import LINE_COLOURS, MUTED, WIDTH, styled
+
+_SPLITS = {
+    "val": (LINE_COLOURS[0], "-", "val"),
+    "train": (LINE_COLOURS[1], (0, (4, 1.5)), "train"),
+}
+_COLUMNS = 4
+
+
+def _draw_cell(axes: Axes, cell: pd.DataFrame, kind: str) -> None:
+    for split, (colour, style, label) in _SPLITS.items():
+        line = cell[cell["quantity"] == f"{split}_{kind}"]
+        axes.plot(
+            line["step"],
+            line["median"],
+            color=colour,
+            linestyle=style,
+            label=label,
+            gid=f"median-{split}",
+        )
+        axes.fill_between(
+            line["step"].to_numpy(dtype=float),
+            line["q25"],
+            line["q75"],
+            color=colour,
+            alpha=0.18,
+            linewidth=0,
+            gid=f"quartiles-{split}",
+        )
+
+
+@styled
+def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"]) -> Figure:
+    """Median and quartiles of the train and val accuracy, or loss, against steps.
+
+    Args:
+        bands: The table that `bands` makes, of the quantities train_acc and val_acc, or the losses.
+        kind: "acc" for accuracy, 0-1; "loss" for nats on a log axis.
+    """
+    decays = chosen_decays(bands["weight_decay"].tolist())
+    columns = min(_COLUMNS, len(decays))
+    rows = ceil(len(decays) / columns)
+    figure = Figure(figsize=(WIDTH, 0.5 + 1.35 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, decay in zip(grid.flat, decays, strict=False):
+        cell = bands[bands["weight_decay"] == decay]
+        _draw_cell(axes, cell, kind)
+        axes.set_title(f"weight decay {decay_label(decay)}", fontsize=7.5, pad=2.5)
+        axes.text(
+            0.985,
+            0.045,
+            f"n = {cell['n_cell'].iloc[0]}",
+            transform=axes.transAxes,
+            ha="right",
+            va="bottom",
+            fontsize=6.5,
+            color=MUTED,
+        )
+    for axes in list(grid.flat)[len(decays) :]:
+        axes.set_axis_off()
+    for column in range(columns):
+        lowest = max(row for row in range(rows) if row * columns + column < len(decays))
+        grid[lowest, column].set_xlabel("steps")
+        grid[lowest, column].tick_params(axis="x", labelbottom=True)
+    first = grid[0, 0]
+    first.set_xscale("log")
+    if kind == "loss":
+        first.set_yscale("log")
+    else:
+        first.set_ylim(-0.03, 1.03)
+    figure.supylabel("accuracy" if kind == "acc" else "loss (nats)", fontsize=8.5)
+    handles, labels = first.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2)
+    return figure

@@ -1,0 +1,107 @@
+"""Counts of grokked replicas per weight decay, and what can be said of them before any fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.solvers import fisher_p
+from observatory.core.errors import FitRefusedError
+
+
+@dataclass(frozen=True)
+class RateBins:
+    """Counts per distinct weight decay, in rising order.
+
+    Attributes:
+        x: log10 of the weight decay, `[bin]`.
+        n: Replicas, `[bin]`.
+        k: Grokked replicas, `[bin]`.
+        index: Bin of every replica, `[replica]`.
+    """
+
+    x: NDArray[np.float64]
+    n: NDArray[np.int64]
+    k: NDArray[np.int64]
+    index: NDArray[np.int64]
+
+    @property
+    def rate(self) -> NDArray[np.float64]:
+        """Share of grokked replicas, `[bin]`."""
+        return self.k / self.n
+
+    @property
+    def weight_decay(self) -> NDArray[np.float64]:
+        """The weight decays, `[bin]`."""
+        return 10.0**self.x
+
+
+def bin_rates(observations: Observations) -> RateBins:
+    """Count the grokked replicas at each distinct weight decay.
+
+    Raises:
+        ValueError: If a weight decay is not positive: the axis is logarithmic.
+    """
+    if np.any(observations.weight_decay <= 0):
+        raise ValueError("`weight_decay` must be positive on a log axis. Use `within` first.")
+    cells, index, n = np.unique(observations.weight_decay, return_inverse=True, return_counts=True)
+    k = np.bincount(index, weights=observations.grokked, minlength=cells.size)
+    return RateBins(np.log10(cells), n.astype(np.int64), k.astype(np.int64), index)
+
+
+def require_boundary(bins: RateBins) -> None:
+    """Refuse counts in which no boundary can lie.
+
+    Raises:
+        FitRefusedError: If there are fewer than two weight decays, or all or no replicas grokked.
+    """
+    if bins.x.size < 2:
+        raise FitRefusedError(
+            f"A boundary needs at least two weight decays, got {bins.x.size}. "
+            "Add weight decays on both sides of the transition."
+        )
+    low, high = bins.weight_decay[[0, -1]]
+    span = f"between {low:g} and {high:g}"
+    if not bins.k.any():
+        raise FitRefusedError(
+            f"No replica grokked {span}. Add larger weight decays or a longer horizon."
+        )
+    if np.all(bins.k == bins.n):
+        raise FitRefusedError(
+            f"Every replica grokked {span}. Add smaller weight decays or a shorter horizon."
+        )
+
+
+def separation_reason(bins: RateBins) -> str:
+    """Why the slope is unbounded, and which weight decays would bound it."""
+    partial = np.flatnonzero((bins.k > 0) & (bins.k < bins.n))
+    below, above = np.flatnonzero(bins.k == 0), np.flatnonzero(bins.k == bins.n)
+    low = bins.weight_decay[below[-1]] if below.size else bins.weight_decay[0]
+    high = bins.weight_decay[above[0]] if above.size else bins.weight_decay[-1]
+    return (
+        f"Separation: {partial.size} of {bins.x.size} weight decays have a rate strictly between 0 "
+        "and 1, and the best curve has infinite slope: any steeper one fits at least as well. "
+        f"Add weight decays between {low:g} and {high:g}, add seeds there, or smooth the rates."
+    )
+
+
+def non_monotone(bins: RateBins) -> list[str]:
+    """A warning where the rate falls as weight decay grows, with the largest fall.
+
+    The p-value is Fisher's exact test on the two bins named; it is not corrected for having
+    picked them.
+    """
+    rate = bins.rate
+    peak = np.maximum.accumulate(rate)
+    later = int(np.argmax(peak - rate))
+    if peak[later] <= rate[later]:
+        return []
+    earlier = int(np.argmax(rate[:later]))
+    table = [[int(bins.k[i]), int(bins.n[i] - bins.k[i])] for i in (earlier, later)]
+    p_value = fisher_p(table)
+    return [
+        f"The rate is not monotone: it falls from {rate[earlier]:.2f} at weight decay "
+        f"{bins.weight_decay[earlier]:g} to {rate[later]:.2f} at {bins.weight_decay[later]:g} "
+        f"(Fisher's exact p = {p_value:.2g}, uncorrected)."
+    ]

@@ -1,0 +1,128 @@
+"""What a fit hands back: parameters with their uncertainty, or the reason why there are none."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Plain = float | int | str | bool | None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One estimated number.
+
+    Attributes:
+        value: Point estimate.
+        se: Standard error; null where the method gives none.
+        ci_low: Lower limit at the estimate's level; null where unbounded or not estimated.
+        ci_high: Upper limit, likewise.
+    """
+
+    value: float
+    se: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """As plain values; what is not finite becomes null, since JSON knows no infinity."""
+        return {name: finite(getattr(self, name)) for name in ("value", "se", "ci_low", "ci_high")}
+
+
+def finite(number: float | None) -> float | None:
+    """The number itself, or None where it is infinite or NaN."""
+    return None if number is None or not math.isfinite(number) else float(number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The result of one fit, with all that is needed to read it.
+
+    Attributes:
+        fit: What was fitted, such as "boundary".
+        estimator: How, as one word; `extras["method"]` says it in full.
+        event: Name of the event preset.
+        horizon_steps: Steps after which replicas were censored; null for a table without one.
+        horizon_epochs: The same in epochs.
+        params: Estimates by name.
+        level: Coverage that the intervals claim, such as 0.95.
+        n: Replicas that entered the fit.
+        seed: Seed of the resampling.
+        warnings: What a reader could take wrongly.
+        extras: Goodness of fit and settings, as plain values.
+    """
+
+    fit: str
+    estimator: str
+    event: str
+    horizon_steps: int | None
+    horizon_epochs: float | None
+    params: Mapping[str, Parameter]
+    level: float
+    n: int
+    seed: int
+    warnings: Sequence[str] = ()
+    extras: Mapping[str, Plain] = field(default_factory=dict[str, Plain])
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as `fits.json` holds it, `refused` being null."""
+        return {
+            "fit": self.fit,
+            "estimator": self.estimator,
+            "event": self.event,
+            "horizon_steps": self.horizon_steps,
+            "horizon_epochs": self.horizon_epochs,
+            "params": {name: parameter.to_json() for name, parameter in self.params.items()},
+            "level": self.level,
+            "n": self.n,
+            "seed": self.seed,
+            "warnings": list(self.warnings),
+            "refused": None,
+            "extras": {
+                name: finite(value) if isinstance(value, float) else value
+                for name, value in self.extras.items()
+            },
+        }
+
+    def __str__(self) -> str:
+        horizon = "unknown" if self.horizon_steps is None else f"{self.horizon_steps} steps"
+        if self.horizon_epochs is not None:
+            horizon += f" ({self.horizon_epochs:g} epochs)"
+        lines = [f"{self.fit} [{self.estimator}] of {self.event}, horizon {horizon}, n = {self.n}"]
+        for name, p in self.params.items():
+            low, high = (
+                "unbounded" if finite(limit) is None else f"{limit:.4g}"
+                for limit in (p.ci_low, p.ci_high)
+            )
+            limits = "" if low == high == "unbounded" else f"  {self.level:.0%} [{low}, {high}]"
+            lines.append(f"  {name} = {p.value:.4g}{limits}")
+        lines += [f"  {name}: {value}" for name, value in self.extras.items()]
+        lines += [f"  warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+
+def refusal_record(
+    *,
+    fit: str,
+    estimator: str,
+    event: str,
+    horizon_steps: int | None,
+    horizon_epochs: float | None,
+    level: float,
+    n: int,
+    seed: int,
+    reason: str,
+) -> dict[str, Any]:
+    """The record of a fit that refused: no parameters, and the reason."""
+    empty = Estimate(
+        fit=fit,
+        estimator=estimator,
+        event=event,
+        horizon_steps=horizon_steps,
+        horizon_epochs=horizon_epochs,
+        params={},
+        level=level,
+        n=n,
+        seed=seed,
+    )
+    return {**empty.to_json(), "refused": reason}

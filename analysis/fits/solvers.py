@@ -1,0 +1,73 @@
+"""The few functions of scipy that the fits call, with types: scipy ships none."""
+# pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+# pyright: reportAttributeAccessIssue=false, reportAssignmentType=false
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeWarning, brentq, curve_fit, minimize, minimize_scalar
+from scipy.stats import chi2, fisher_exact
+
+Array = NDArray[np.float64]
+
+
+def fit_curve(
+    function: Callable[[Array, float, float], Array], x: Array, y: Array, start: Sequence[float]
+) -> Array | None:
+    """`scipy.optimize.curve_fit` with its default settings; None where it does not converge."""
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", OptimizeWarning)  # its covariance is not used
+        try:
+            found = curve_fit(function, x, y, p0=start, full_output=True)
+        except RuntimeError:
+            return None
+    return np.asarray(found[0], dtype=np.float64)
+
+
+def minimise_boxed(
+    function: Callable[[Array], tuple[float, Array]],
+    start: Array,
+    bounds: Sequence[tuple[float, float]],
+) -> tuple[Array, float]:
+    """L-BFGS-B on a function that returns its value and gradient: where the minimum is, how low."""
+    found = minimize(
+        function,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500},
+    )
+    return np.asarray(found.x, dtype=np.float64), float(found.fun)
+
+
+def minimise_between(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function of one number is least between two limits (Brent, bounded)."""
+    found = minimize_scalar(
+        function, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
+    )
+    return float(found.x)
+
+
+def root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function changes sign between two limits (Brent)."""
+    found: float = brentq(function, low, high, xtol=1e-10, full_output=False)
+    return found
+
+
+def chi2_quantile(level: float, degrees: int) -> float:
+    """The quantile of the chi-square distribution."""
+    return float(chi2.ppf(level, degrees))
+
+
+def chi2_tail(value: float, degrees: int) -> float:
+    """The chance that a chi-square variable exceeds `value`."""
+    return float(chi2.sf(value, degrees))
+
+
+def fisher_p(table: list[list[int]]) -> float:
+    """Two-sided p-value of Fisher's exact test on a two by two table."""
+    return float(fisher_exact(table).pvalue)

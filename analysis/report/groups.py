@@ -1,0 +1,122 @@
+"""Which replicas may be pooled: those that differ in weight decay and seed alone."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from observatory.core.errors import StoreError
+from observatory.store.reader import Run, Study
+
+_OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay"})
+"""Columns of replicas.parquet that do not split a group."""
+_SWEPT = ("seed", "results", "study", "mlflow", "sweep", "store", "fleet", "hydra", "experiment")
+"""Parts of a config that say where and how many, not what; and what replicas.parquet says per replica."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Replicas of one setting, from one run or several.
+
+    Attributes:
+        label: What sets the group apart, such as "lr = 0.01"; empty where there is one group.
+        runs: The runs that hold them.
+        replicas: One row each, with outcomes; null outcomes where unfinished.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+    replicas: pd.DataFrame
+
+    @property
+    def horizon(self) -> int:
+        """The longest horizon of the runs, in steps."""
+        return max(int(run.manifest["horizon_steps"]) for run in self.runs)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps per epoch."""
+        return int(self.runs[0].manifest["steps_per_epoch"])
+
+    def table(self, name: str, columns: list[str]) -> pd.DataFrame | None:
+        """Rows of the group's replicas; None where no run has the table or one of the columns."""
+        frames = [
+            run.table(name, ["run_id", "replica", "step", *columns])
+            for run in self.runs
+            if name in run.tables() and set(columns) <= {c.name for c in run.columns(name)}
+        ]
+        if not frames:
+            return None
+        frame = pd.concat(frames, ignore_index=True)
+        own = self.replicas[["run_id", "replica"]]
+        return frame.merge(own, on=["run_id", "replica"]).sort_values(["run_id", "replica", "step"])
+
+    def columns(self, name: str) -> set[str]:
+        """Names of the columns that a table has in any of the runs."""
+        return {
+            column.name for run in self.runs if name in run.tables() for column in run.columns(name)
+        }
+
+
+def groups(study: Study) -> list[Group]:
+    """Split a study into what may be pooled.
+
+    Runs are pooled where their configs agree but for seeds, sweeps and where things are kept; their
+    replicas are split where a swept setting other than weight decay and seed differs.
+
+    Raises:
+        StoreError: If the study holds no replica.
+    """
+    flat = {run.run_id: dict(_leaves(run.manifest["config"])) for run in study.runs}
+    keys = {key for config in flat.values() for key in config}
+    varying = sorted(
+        key
+        for key in keys
+        if key.split(".")[0] not in _SWEPT
+        and len({repr(config.get(key)) for config in flat.values()}) > 1
+    )
+    parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}
+    for run in study.runs:
+        between = [f"{key} = {flat[run.run_id].get(key)}" for key in varying]
+        for within, rows in _split(run.outcomes(), _swept_columns(study)):
+            parts.setdefault(", ".join([*between, *within]), []).append((run, rows))
+    made = [
+        Group(
+            label=label if len(parts) > 1 else "",
+            runs=tuple(run for run, _ in members),
+            replicas=pd.concat([rows for _, rows in members], ignore_index=True),
+        )
+        for label, members in sorted(parts.items())
+    ]
+    if not any(len(group.replicas) for group in made):
+        raise StoreError(f"The study {study.name} holds no replica. Run `observatory train` first.")
+    return made
+
+
+def _swept_columns(study: Study) -> list[str]:
+    """Settings besides weight decay and seed that take several values over all the replicas."""
+    tables = pd.concat([run.replicas() for run in study.runs], ignore_index=True)
+    return [c for c in tables.columns if c not in _OWN and tables[c].nunique(dropna=False) > 1]
+
+
+def _split(rows: pd.DataFrame, by: list[str]) -> Iterator[tuple[list[str], pd.DataFrame]]:
+    if not by:
+        yield [], rows
+        return
+    for values, part in rows.groupby(by, dropna=False):
+        yield [f"{name} = {_plain(v)}" for name, v in zip(by, values, strict=True)], part
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of a nested mapping."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,273 @@
+"""Every figure of a group of replicas, with its caption, or the reason why it is missing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from observatory.analysis.figures import attention, baselines
+from observatory.analysis.figures.attention import attention_figure
+from observatory.analysis.figures.bands import RULE, bands
+from observatory.analysis.figures.baselines import baselines_figure
+from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.horizons import horizons_figure
+from observatory.analysis.figures.incidence import incidence_figure
+from observatory.analysis.figures.massive_activations import massive_activations_figure
+from observatory.analysis.figures.outcomes import outcomes_figure
+from observatory.analysis.figures.panels import MAX_LINES
+from observatory.analysis.figures.rate import rate_figure
+from observatory.analysis.figures.times import times_figure
+from observatory.analysis.figures.trajectories import trajectories_figure
+from observatory.analysis.report.facts import Facts
+from observatory.analysis.report.power_laws import power_laws
+from observatory.analysis.report.wording import event_words, horizon_words, sample_words
+
+_BASELINE_TABLES = {
+    "l2": "weight_norm",
+    "logit_scale": "logit_scale",
+    "collapsed_share": "softmax_collapse",
+}
+_MAX_LAYERS = 6
+"""Layers with a panel of their own; of more, as many are chosen evenly, the ends included."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its name, title and caption."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What could not be drawn, and why."""
+
+    what: str
+    reason: str
+
+
+def illustrate(facts: Facts) -> Iterator[Drawing | Missing]:
+    """The figures of the page, in order."""
+    yield _rate(facts)
+    yield _outcomes(facts)
+    yield _times(facts)
+    yield _horizons(facts)
+    yield from _trajectories(facts)
+    yield _attention(facts)
+    yield _massive_activations(facts)
+    yield _baselines(facts)
+    yield _incidence(facts)
+
+
+def _context(facts: Facts) -> str:
+    """What every caption ends with: n, the event and the horizon."""
+    event = event_words(facts.event, facts.config)
+    horizon = horizon_words(facts.horizon, facts.group.steps_per_epoch)
+    n = sample_words(facts.group.replicas)
+    return f"n = {n}. Event {event}. Horizon {horizon}."
+
+
+def _rate(facts: Facts) -> Drawing:
+    drawn = [record for record in facts.boundaries if limits(record, "critical")]
+    curves = (
+        "Curves: fitted boundaries, drawn over the weight decays that entered them; vertical lines and "
+        "bands: critical weight decay λc and its interval"
+        if drawn
+        else "No boundary is drawn: see the table of fits"
+    )
+    return Drawing(
+        name="rate",
+        title="Rate of grokking against weight decay",
+        caption=(
+            f"Share of replicas (dimensionless) that grokked, with {facts.level:.0%} Wilson intervals; "
+            f"small figures give n per weight decay (dimensionless, log axis, 0 beyond the break). "
+            f"{curves}. Shares of replicas that collapsed, diverged or lost their accuracy again are "
+            f"marked where there are any; the first two count as not grokked. {_context(facts)}"
+        ),
+        figure=rate_figure(facts.cells, facts.boundaries, facts.window_max),
+    )
+
+
+def _outcomes(facts: Facts) -> Drawing:
+    return Drawing(
+        name="outcomes",
+        title="Outcome of every replica",
+        caption=(
+            "Share of replicas (dimensionless) by outcome, counts inside the bars, per weight decay "
+            "(dimensionless). Lost means: reached the level, then fell back within the watched tail. "
+            f"{_context(facts)}"
+        ),
+        figure=outcomes_figure(facts.cells),
+    )
+
+
+def _times(facts: Facts) -> Drawing:
+    laws = power_laws(facts.power_laws)
+    seen = int((facts.times["end"] == "grokked").sum())
+    return Drawing(
+        name="times",
+        title="Time to grok against weight decay",
+        caption=(
+            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two looks between "
+            "which it happened, the dot is the later one. Open triangles are the replicas that did not, "
+            "at the last step watched (the time is longer, unknown); crosses collapsed or diverged. "
+            "Replicas of one weight decay are spread sideways. The dotted line is the horizon. "
+            + ("Lines: fitted power laws. " if laws else "No power law was fitted. ")
+            + _context(facts)
+        ),
+        figure=times_figure(facts.times, laws, facts.horizon),
+    )
+
+
+def _horizons(facts: Facts) -> Drawing | Missing:
+    title = "The boundary moves with the horizon"
+    if len(facts.cells_at) < 2:
+        return Missing(title, "no fit at a second horizon is in fits.json")
+    steps = ", ".join(f"{horizon}" for horizon in sorted(facts.cells_at))
+    return Drawing(
+        name="horizons",
+        title=title,
+        caption=(
+            f"The same records censored at {steps} steps: rate of grokking (share, dimensionless) against "
+            "weight decay, and the critical weight decay against the horizon (steps). The data are nested, "
+            "so the points are correlated. Dashed: where a time of C / weight decay, without any "
+            f"threshold, would put the boundary. {facts.level:.0%} intervals. {_context(facts)}"
+        ),
+        figure=horizons_figure(facts.cells_at, facts.boundaries_at, facts.window_max),
+    )
+
+
+def _banded(facts: Facts, table: str, columns: Sequence[str]) -> pd.DataFrame | None:
+    frame = facts.group.table(table, list(columns))
+    if frame is None or frame.empty:
+        return None
+    made = bands(frame, facts.group.replicas, columns, facts.steps_drawn)
+    return None if made.empty else made
+
+
+def _rule(facts: Facts) -> str:
+    cells = facts.group.replicas["weight_decay"].nunique()
+    some = f" {MAX_LINES} of {cells} weight decays are shown." if cells > MAX_LINES else ""
+    return f"{RULE}{some}"
+
+
+def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
+    for kind, words in {"acc": "accuracy (0–1)", "loss": "loss (nats, log axis)"}.items():
+        title = f"Training trajectories: {'accuracy' if kind == 'acc' else 'loss'}"
+        made = _banded(facts, "evaluation", [f"train_{kind}", f"val_{kind}"])
+        if made is None:
+            yield Missing(title, "the evaluation table is empty")
+            continue
+        yield Drawing(
+            name=f"trajectories-{kind}",
+            title=title,
+            caption=(
+                f"Train and val {words} against optimizer steps (log axis; step 0 is not shown), a panel "
+                f"per weight decay. Line and band: {_lower(_rule(facts))} {_context(facts)}"
+            ),
+            figure=trajectories_figure(made, kind),  # type: ignore[arg-type]
+        )
+
+
+def _marks(facts: Facts) -> dict[float, float]:
+    seen = facts.times[facts.times["end"] == "grokked"]
+    medians = seen.groupby("weight_decay")["t_hi"].median()
+    return {float(decay): float(step) for decay, step in medians.items()}  # type: ignore[arg-type]
+
+
+def _panel_caption(facts: Facts, what: str) -> str:
+    return (
+        f"{what} Against optimizer steps (log axis), coloured by weight decay. {_rule(facts)} A dot marks "
+        f"the median time to grok of the replicas that grokked. {_context(facts)}"
+    )
+
+
+def _attention(facts: Facts) -> Drawing | Missing:
+    title = "Attention diagnostics"
+    table = "probes/attention"
+    found = facts.group.columns(table)
+    made = _banded(facts, table, [name for name in attention.TITLES if name in found])
+    if made is None:
+        return Missing(title, "the probe was off, or its readings are undefined")
+    what = (
+        "Order parameters of the attention heads on the probe examples, averaged over layers; "
+        "dimensionless but for entropies, which are in nats. The table dictionary defines each."
+    )
+    return Drawing(
+        "attention", title, _panel_caption(facts, what), attention_figure(made, _marks(facts))
+    )
+
+
+def _massive_activations(facts: Facts) -> Drawing | Missing:
+    title = "Massive activations"
+    frame = facts.group.table("probes/massive_activations", ["ratio", "share_above_10"])
+    if frame is None or frame.empty:
+        return Missing(title, "the probe was off")
+    wide, names = frame[["run_id", "replica", "step"]].copy(), []
+    for column, words in {
+        "ratio": "ratio top-1 / median",
+        "share_above_10": "share > 10 medians",
+    }.items():
+        layers = _layers(frame[column])
+        kept = np.unique(np.linspace(0, layers.shape[1] - 1, _MAX_LAYERS).round().astype(int))
+        for layer in kept:
+            name = f"{words}, block {layer}"
+            wide[name] = layers[:, layer]
+            names.append(name)
+    made = bands(wide, facts.group.replicas, names, facts.steps_drawn)
+    what = (
+        "Largest absolute entry of the residual stream after each block (counted from 0) over the "
+        "layer-wide lower median (dimensionless, log axis), and the share of entries above ten medians."
+    )
+    figure = massive_activations_figure(made, _marks(facts))
+    return Drawing("massive-activations", title, _panel_caption(facts, what), figure)
+
+
+def _layers(column: pd.Series) -> np.ndarray:
+    """A list column as `[row, layer]`; NaN where a row is null."""
+    lists = column.tolist()
+    width = max((len(row) for row in lists if row is not None), default=1)
+    empty = np.full(width, np.nan)
+    return np.stack([empty if row is None else np.asarray(row, dtype=np.float64) for row in lists])
+
+
+def _baselines(facts: Facts) -> Drawing | Missing:
+    title = "Baselines"
+    pieces = [
+        made
+        for column, probe in _BASELINE_TABLES.items()
+        if (made := _banded(facts, f"probes/{probe}", [column])) is not None
+    ]
+    if not pieces:
+        return Missing(
+            title, "the probes of weight norm, logit scale and softmax collapse were off"
+        )
+    made = pd.concat(pieces, ignore_index=True)
+    units = ", ".join(baselines.TITLES[name] for name in made["quantity"].unique())
+    what = f"What a diagnostic has to beat: {units}; dimensionless where no unit is given."
+    return Drawing(
+        "baselines", title, _panel_caption(facts, what), baselines_figure(made, _marks(facts))
+    )
+
+
+def _incidence(facts: Facts) -> Drawing:
+    return Drawing(
+        name="incidence",
+        title="Share that has grokked, against steps",
+        caption=(
+            "Cumulative incidence of the event (share, dimensionless; Aalen–Johansen, the later look of "
+            "each interval) against optimizer steps (log axis), by weight decay. Collapse and divergence "
+            "are competing events; small bars mark records that end without an event (censored). "
+            f"{_context(facts)}"
+        ),
+        figure=incidence_figure(facts.times),
+    )
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]

@@ -1,0 +1,32 @@
+"""Fitted times to grok as curves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.figures.boundary import Record
+from observatory.analysis.figures.times import PowerLaw
+from observatory.analysis.report.wording import number
+
+
+def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
+    """The laws t = A (weight_decay - critical)^-nu that were fitted, by a label with their numbers."""
+    laws: dict[str, PowerLaw] = {}
+    for record in records:
+        values = {**record.get("extras", {}), **{k: p["value"] for k, p in record["params"].items()}}
+        if record["refused"] is not None or not {"amplitude", "nu"} <= set(values):
+            continue
+        critical = values.get("critical") or 0.0
+        kind = str(values.get("critical_kind", ""))
+        label = f"λc {kind} = {number(critical)}, ν = {number(values['nu'])}"
+        laws[label] = _law(values["amplitude"], values["nu"], critical)
+    return laws
+
+
+def _law(amplitude: float, nu: float, critical: float) -> PowerLaw:
+    def law(weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+        beyond = np.where(weight_decay > critical, weight_decay - critical, np.nan)
+        return amplitude * beyond**-nu
+
+    return law

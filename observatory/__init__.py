@@ -1,0 +1,27 @@
+"""Trains many small networks as one, and maps where they memorise, grok or collapse.
+
+The public surface. Every name is imported when first asked for: `import observatory` stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from observatory.core.errors import ObservatoryError
+    from observatory.store.reader import Study
+    from observatory.training.run import launch
+
+__version__ = "0.1.0"
+__all__ = ["ObservatoryError", "Study", "launch"]
+
+_HOMES = {
+    "ObservatoryError": "observatory.core.errors",
+    "Study": "observatory.store.reader",
+    "launch": "observatory.training.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"`observatory` has no `{name}`, only {sorted(_HOMES)}.")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,268 @@
+"""`observatory VERB ...`: composes configurations and calls one function per verb."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from observatory.core.errors import ConfigError, ObservatoryError
+
+ABOUT = """observatory: train many small networks as one and map where they memorise, grok or collapse.
+
+usage: observatory VERB ...
+
+  map       train, fit, report and mirror: from nothing to the report
+  train     train one run (`-m a=1,2` is an ordinary Hydra multirun)
+  fit       fit a study anew from its store
+  report    build a study's report.html anew
+  browse    open MLflow's pages on all studies
+  status    what is done, running, queued or failed
+  doctor    check this machine and installation
+
+examples:
+  observatory map experiment=laptop_map
+  observatory map experiment=smoke results=/tmp/results
+  observatory status results/laptop_map
+  observatory VERB --help
+"""
+
+EXIT_CODES = "exit codes: 0 done, 2 bad input, 3 a fit refused, 4 another process owns the run"
+
+COMPOSED = {
+    "map": """Train a run, fit its study, write the report and mirror it to MLflow.
+
+usage: observatory map [OVERRIDE ...] [--quiet]
+
+Overrides are Hydra's: GROUP=OPTION chooses a file of conf/GROUP, KEY=VALUE sets a number. The same
+command again continues what is unfinished and returns what exists; it never overwrites.
+
+examples:
+  observatory map experiment=laptop_map                      11 weight decays x 8 seeds, minutes on two cores
+  observatory map experiment=smoke                           seconds
+  observatory map experiment=laptop_map task=mul study=mul   another task, in a study of its own
+  observatory map experiment=laptop_map 'sweep.nuisance.seed=[8,9,10]' study=more_seeds
+  observatory map experiment=wd_canonical fleet.device=cuda
+  observatory map experiment=smoke --cfg job                 print the configuration, run nothing
+""",
+    "train": """Train one run into the store; no fit, no report.
+
+usage: observatory train [OVERRIDE ...] [--quiet]
+
+Without a sweep block it is one network, a fleet of one. Flags that are not listed here are Hydra's
+(`-m`, `--cfg job`, `--info`, `--config-dir`, ...).
+
+examples:
+  observatory train optimizer.weight_decay=0.3 seed=1 study=one
+  observatory train experiment=smoke
+  observatory train -m experiment=smoke optimizer.lr=0.003,0.01 study=rates
+  observatory train task.p=23 model.d_mlp=64 horizon_steps=600 study=tiny
+""",
+}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one verb and return the exit code."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(f"{ABOUT}\n{EXIT_CODES}")
+        return 0
+    verb, rest = arguments[0], list(arguments[1:])
+    if verb == "--version":
+        import observatory
+
+        print(observatory.__version__)
+        return 0
+    try:
+        if verb in COMPOSED:
+            return _composed(verb, rest)
+        if verb in VERBS:
+            parser, action = VERBS[verb]
+            return action(parser().parse_args(rest))
+        known = ", ".join([*COMPOSED, *VERBS])
+        raise ConfigError(f"`VERB` must be one of {known}, got {verb!r}.")
+    except ObservatoryError as error:
+        print(f"observatory: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _composed(verb: str, rest: list[str]) -> int:
+    """`map` and `train`: plain overrides here, Hydra's own flags through Hydra's application."""
+    if "-h" in rest or "--help" in rest:
+        print(f"{COMPOSED[verb]}\n{EXIT_CODES}")
+        return 0
+    quiet = "--quiet" in rest
+    rest = [argument for argument in rest if argument != "--quiet"]
+    if any(argument.startswith("-") for argument in rest):
+        return _hydra_application(verb, rest)
+    from observatory.training.compose import compose
+
+    return _perform(verb, compose(verb, rest), quiet)
+
+
+def _perform(verb: str, config: dict[str, Any], quiet: bool) -> int:
+    from observatory.training.display import live
+
+    watch = None if quiet else live
+    if verb == "map":
+        from observatory.pipeline import run_map
+
+        print(run_map(config, watch))
+    else:
+        from observatory.training.run import launch
+
+        print(launch(config, watch))
+    return 0
+
+
+def _hydra_application(verb: str, rest: list[str]) -> int:
+    """Hydra's command line (multirun, --cfg, --info, ...) around the same function."""
+    import hydra
+    from omegaconf import DictConfig, OmegaConf
+
+    @hydra.main(version_base="1.3", config_path="pkg://observatory.conf", config_name=verb)
+    def application(composed: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        assert isinstance(values, dict)
+        experiment = HydraConfig.get().runtime.choices.get("experiment")
+        _perform(verb, {**{str(k): v for k, v in values.items()}, "experiment": experiment}, quiet=True)
+
+    sys.argv = [f"observatory {verb}", *rest]
+    application()
+    return 0
+
+
+def _parser(verb: str, about: str, examples: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog=f"observatory {verb}",
+        description=about,
+        epilog=f"examples:\n{examples}\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _fit_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "fit",
+        "Fit a study anew from its store: writes fits.json and replicas.csv.",
+        "  observatory fit results/laptop_map\n"
+        "  observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json\n",
+    )
+    parser.add_argument("study", type=Path, help="folder of the study")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a fit setting")
+    parser.add_argument("--json", action="store_true", help="print the records of fits.json")
+    return parser
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from observatory.core.errors import FitRefusedError
+    from observatory.pipeline import refit
+    from observatory.training.compose import compose
+
+    records = refit(options.study, compose("map", options.set)["fit"])
+    if options.json:
+        print(json.dumps(records, indent=2))
+    else:
+        for record in records:
+            print(_one_line(record))
+    if records and all(record["refused"] for record in records):
+        raise FitRefusedError(f"every fit refused; the first: {records[0]['refused']}")
+    return 0
+
+
+def _one_line(record: dict[str, Any]) -> str:
+    head = f"{record['fit']} ({record['estimator']}), event {record['event']}, horizon {record['horizon_steps']} steps"
+    if record["refused"]:
+        return f"{head}: refused: {record['refused']}"
+    values = ", ".join(
+        f"{name} {p['value']:.4g}"
+        + (f" [{p['ci_low']:.4g}, {p['ci_high']:.4g}]" if p["ci_low"] is not None and p["ci_high"] is not None else "")
+        for name, p in record["params"].items()
+    )
+    return f"{head}, n {record['n']}: {values}"
+
+
+def _report_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "report", "Build a study's report.html anew from its store and fits.json.", "  observatory report results/laptop_map\n"
+    )
+    parser.add_argument("study", type=Path, help="folder of the study")
+    return parser
+
+
+def _report(options: argparse.Namespace) -> int:
+    from observatory.pipeline import rebuild_report
+
+    print(rebuild_report(options.study))
+    return 0
+
+
+def _browse_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "browse",
+        "Mirror the studies below a folder to MLflow and open its pages; Ctrl-C ends it.",
+        "  observatory browse\n  observatory browse results --port 5055\n",
+    )
+    parser.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder of the studies")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind")
+    parser.add_argument("--port", type=int, default=5000, help="port to bind")
+    return parser
+
+
+def _browse(options: argparse.Namespace) -> int:
+    from observatory.training.browse import browse
+
+    return browse(options.results, options.host, options.port)
+
+
+def _status_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "status",
+        "Say of every run of a study what is done, running, queued or failed.",
+        "  observatory status results/laptop_map\n  observatory status results/laptop_map --json\n",
+    )
+    parser.add_argument("study", type=Path, help="folder of the study")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _status(options: argparse.Namespace) -> int:
+    from observatory.training.status import study_status, text
+
+    told = study_status(options.study)
+    print(json.dumps(told, indent=2) if options.json else text(told))
+    return 0
+
+
+def _doctor_parser() -> argparse.ArgumentParser:
+    parser = _parser("doctor", "Check this machine and installation.", "  observatory doctor\n  observatory doctor --json\n")
+    parser.add_argument("results", type=Path, nargs="?", default=Path("results"), help="where studies will go")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from observatory.doctor import as_json, as_text, examine, healthy
+
+    checks = examine(options.results)
+    print(as_json(checks) if options.json else as_text(checks))
+    return 0 if healthy(checks) else 2
+
+
+VERBS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
+    "fit": (_fit_parser, _fit),
+    "report": (_report_parser, _report),
+    "browse": (_browse_parser, _browse),
+    "status": (_status_parser, _status),
+    "doctor": (_doctor_parser, _doctor),
+}

@@ -1,0 +1,145 @@
+"""What a task, a model, an optimizer and a probe must offer. Components implement these and nothing more."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from observatory.core.columns import Column
+from observatory.core.view import FleetView, Params
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A finite set of labelled examples and how it is split."""
+
+    n_symbols: int
+    """Number of distinct operand symbols, `d_vocab` without a query token."""
+    n_classes: int
+    """Number of answers."""
+
+    def inputs(self) -> Int[Tensor, "batch pos"]:
+        """All examples: one row of operands each, in a fixed order."""
+        ...
+
+    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
+        """The answer of every example; `rng` is drawn from only where labels are random."""
+        ...
+
+    def split(
+        self, fraction: float, rng: torch.Generator
+    ) -> tuple[Int[Tensor, " train"], Int[Tensor, " val"]]:
+        """Disjoint, exhaustive indices of the train and val examples."""
+        ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """One network: an `nn.Module` that maps operands `[batch, pos]` to logits `[batch, d_vocab]`."""
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw every weight anew from `rng`, in a fixed order."""
+        ...
+
+    def hooks(self) -> dict[str, str]:
+        """Activations by name of their `HookPoint`, each with the axes of one network, "batch head pos pos"."""
+        ...
+
+    def decayed(self) -> frozenset[str]:
+        """Names of the weights that decay under `decay: matrices`: no biases, no norm gains."""
+        ...
+
+
+@runtime_checkable
+class StackedForward(Protocol):
+    """Many networks at once, written out by hand; equals the vmapped `forward`."""
+
+    def __call__(
+        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
+    ) -> Float[Tensor, "replica batch d_vocab"]:
+        """Logits of every replica on its own examples."""
+        ...
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """Many networks at once on shared examples, with every activation that has a name."""
+
+    def __call__(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
+        """ "logits" and every hooked activation, each `[replica, batch, ...]`."""
+        ...
+
+
+@runtime_checkable
+class HasFastPath(Protocol):
+    """A model that knows faster stacked forwards than vmapping itself."""
+
+    def fast_path(self) -> StackedForward | None:
+        """The forward that trains, or None where the present settings rule it out."""
+        ...
+
+    def fast_record(self) -> Recorder | None:
+        """The forward that probes look at, or None likewise."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Hyperparameters that may differ between replicas.
+
+    Attributes:
+        lr: Learning rates.
+        weight_decay: Decoupled decay rates.
+        decays: 1 where a parameter of the flat row decays, else 0.
+    """
+
+    lr: Float[Tensor, " replica"]
+    weight_decay: Float[Tensor, " replica"]
+    decays: Float[Tensor, " param"]
+
+
+@runtime_checkable
+class Optimizer(Protocol):
+    """A stacked optimizer: every row of `flat` is one replica's parameters."""
+
+    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+        """State of fresh replicas, one row each."""
+        ...
+
+    def update(
+        self,
+        flat: Float[Tensor, "replica param"],
+        grads: Float[Tensor, "replica param"],
+        state: Params,
+        hyper: Hyper,
+    ) -> None:
+        """One step, written into `flat` and `state`; `grads` is left as it was."""
+        ...
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Values that exist for some replicas only; the others are stored as null."""
+
+    values: Tensor
+    defined: Bool[Tensor, "replica ..."]
+
+
+Measurement = Mapping[str, "Tensor | Masked | None"]
+"""One entry per declared column, first axis = replicas; None = undefined for all (stored as null)."""
+
+
+class Probe(ABC):
+    """Looks at a `FleetView` and writes its columns. It must change nothing and draw no random number."""
+
+    columns: ClassVar[tuple[Column, ...]]
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Last words of the activation names without which it cannot measure, such as "attn_pattern"."""
+
+    @abstractmethod
+    def measure(self, view: FleetView) -> Measurement:
+        """Measure every replica of the view at once, in float64, without mixing replicas."""

@@ -1,0 +1,47 @@
+"""Activations that are computed when a probe first asks for one, and once for all probes."""
+
+from collections.abc import Iterator, Mapping
+from typing import final
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from observatory.core.contracts import Recorder
+from observatory.core.view import Params
+
+
+@final
+class LazyActivations(Mapping[str, Tensor]):
+    """The recorded forward of a view, run at the first access.
+
+    Args:
+        record: The recording forward.
+        params: Stacked parameters.
+        inputs: Examples, shared by all replicas.
+        names: What the recording will hold.
+    """
+
+    def __init__(
+        self,
+        record: Recorder,
+        params: Params,
+        inputs: Int[Tensor, "batch pos"],
+        names: tuple[str, ...],
+    ) -> None:
+        self._record, self._params, self._inputs, self._names = record, params, inputs, names
+        self._recorded: dict[str, Tensor] | None = None
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(f"no activation {name!r}; the model declares {', '.join(self._names)}")
+        if self._recorded is None:
+            with torch.no_grad():
+                self._recorded = self._record(self._params, self._inputs)
+        return self._recorded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)

@@ -1,0 +1,72 @@
+"""Which examples each replica trains on next, from its own generator and cursor."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from observatory.core.rng import named_generator
+
+
+class Batches:
+    """Full-batch or mini-batch order of every slot.
+
+    Every replica walks through its own train split in epochs of `steps_per_epoch` batches, reshuffled
+    at each epoch's start by its own "batch" generator; the short last batch is kept, as a full one in
+    which only the first examples count.
+
+    Args:
+        size: Number of slots.
+        n_train: Examples in every train split.
+        batch_size: Examples per step, or None for all of them.
+        device: Where the indices are wanted.
+    """
+
+    def __init__(
+        self, size: int, n_train: int, batch_size: int | None, device: torch.device
+    ) -> None:
+        self.n_train, self.device = n_train, device
+        self.full = batch_size is None or batch_size >= n_train
+        self.batch_size = n_train if batch_size is None else min(batch_size, n_train)
+        self.steps_per_epoch = math.ceil(n_train / self.batch_size)
+        self.train = torch.zeros(size, n_train, dtype=torch.int64)
+        self.order = torch.zeros(size, n_train, dtype=torch.int64, device=device)
+        self.generators = [torch.Generator() for _ in range(size)]
+        self._within = torch.arange(self.batch_size, device=device)
+
+    def seat(self, slot: int, seed: int, train: Int[Tensor, " batch"]) -> None:
+        """A new replica takes `slot`, at the start of its first epoch."""
+        self.train[slot] = train
+        self.order[slot] = train.to(self.device)
+        self.generators[slot] = named_generator(seed, "batch")
+
+    def next(
+        self, ages: list[int]
+    ) -> tuple[Int[Tensor, "replica batch"], Float[Tensor, "replica batch"] | None]:
+        """Example indices and weights of the coming step, for replicas that have made `ages` steps."""
+        if self.full:
+            return self.order, None
+        places = [age % self.steps_per_epoch for age in ages]
+        for slot, place in enumerate(places):
+            if place == 0:
+                shuffle = torch.randperm(self.n_train, generator=self.generators[slot])
+                self.order[slot] = self.train[slot][shuffle].to(self.device)
+        start = torch.tensor(places, device=self.device).unsqueeze(1) * self.batch_size
+        cursor = start + self._within
+        indices = self.order.gather(1, cursor.clamp(max=self.n_train - 1))
+        if self.n_train % self.batch_size == 0:
+            return indices, None
+        return indices, (cursor < self.n_train).to(torch.float64)
+
+    def state(self) -> dict[str, object]:
+        """Plain tensors from which `restore` continues."""
+        return {"order": self.order.cpu(), "generators": [g.get_state() for g in self.generators]}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Continue exactly where `state` was taken; slots must hold the same replicas."""
+        order, generators = state["order"], state["generators"]
+        assert isinstance(order, Tensor) and isinstance(generators, list)
+        self.order.copy_(order)
+        for generator, saved in zip(self.generators, generators, strict=True):
+            generator.set_state(saved)

@@ -1,0 +1,309 @@
+"""The fleet: R slots that train replicas as one computation, refilled from a queue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+
+from observatory.core.contracts import Hyper, Model, Optimizer
+from observatory.core.errors import ConfigError
+from observatory.core.rng import named_generator
+from observatory.core.view import FleetView
+from observatory.fleet.activations import LazyActivations
+from observatory.fleet.batches import Batches
+from observatory.fleet.evaluate import EvaluationSettings, evaluate
+from observatory.fleet.replicas import Dataset, ReplicaTable
+from observatory.fleet.rules import Looks
+from observatory.fleet.stack import Layout, decaying, flat_row, recorder, stacked_forward
+from observatory.fleet.step import DTYPES, losses_and_gradient
+
+EMPTY = -1
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """How the stack is laid out and in what precision it computes.
+
+    Attributes:
+        size: Number of slots R; it never changes, empty slots are masked.
+        batch_size: Examples per step, or None for the whole train split.
+        dtype: Precision of parameters and activations, "float32" or "float64".
+        loss_dtype: Precision of the log-softmax in the training loss.
+        path: "fast" or "generic" forward.
+        decay: Which weights decay: "all" or the model's declared "matrices".
+        device: A torch device.
+        probe_examples: Examples that probes look at, drawn once per study from all examples.
+        study_seed: Root of the study's "probe" generator.
+    """
+
+    size: int
+    batch_size: int | None
+    dtype: str
+    loss_dtype: str
+    path: str
+    decay: str
+    device: str
+    probe_examples: int
+    study_seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("size", "batch_size", "probe_examples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"`{name}` must be at least 1, got {value}.")
+        for name in ("dtype", "loss_dtype"):
+            if getattr(self, name) not in DTYPES:
+                raise ConfigError(
+                    f"`{name}` must be one of {sorted(DTYPES)}, got {getattr(self, name)!r}."
+                )
+
+
+class Fleet:
+    """The live stack of one shard.
+
+    The host knows who sits where (`slots`, `ages`); the device holds one row per slot. Nothing here
+    couples rows: a row's numbers depend on its replica alone, whatever else the stack holds.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        dataset: Dataset,
+        optimizer: Optimizer,
+        table: ReplicaTable,
+        settings: FleetSettings,
+        evaluation: EvaluationSettings,
+    ) -> None:
+        assert isinstance(network, Model)
+        self.settings, self.evaluation = settings, evaluation
+        self.dtype, self.loss_dtype = DTYPES[settings.dtype], DTYPES[settings.loss_dtype]
+        self.device = torch.device(settings.device)
+        self.network = network.to(self.dtype)
+        self.dataset, self.optimizer, self.table = dataset, optimizer, table
+        self.layout = Layout.of(self.network)
+        self.forward = stacked_forward(self.network, settings.path)
+        self.record = recorder(self.network)
+        size, n = settings.size, len(dataset)
+        self.flat = torch.zeros(size, sum(self.layout.sizes), dtype=self.dtype, device=self.device)
+        self.optimizer_state = optimizer.init(self.flat)
+        self.hyper = Hyper(
+            lr=torch.zeros(size, dtype=self.dtype, device=self.device),
+            weight_decay=torch.zeros(size, dtype=self.dtype, device=self.device),
+            decays=decaying(self.network, self.layout, settings.decay).to(self.device, self.dtype),
+        )
+        self.inputs = dataset.inputs.to(self.device)
+        self.labels = torch.zeros(size, n, dtype=torch.int64, device=self.device)
+        self.in_train = torch.zeros(size, n, dtype=torch.bool, device=self.device)
+        n_looked = self._subset_sizes()
+        self.looked_at = torch.zeros(size, sum(n_looked), dtype=torch.int64, device=self.device)
+        self.batches = Batches(size, dataset.n_train, settings.batch_size, self.device)
+        self.first_bad = torch.full((size,), -1, dtype=torch.int64, device=self.device)
+        self.slots = [EMPTY] * size
+        self.ages = [0] * size
+        self.looks = [Looks() for _ in range(size)]
+        self.cursor = 0
+        self.tick = 0
+        self.replica_steps = 0
+        probe = torch.randperm(n, generator=named_generator(settings.study_seed, "probe"))
+        self.probe_examples = probe[: settings.probe_examples].to(self.device)
+        self._batch: tuple[Tensor, Tensor] | None = None
+
+    # Who sits where -------------------------------------------------------------------------------
+
+    def active(self) -> list[int]:
+        """Slots that hold a replica."""
+        return [slot for slot, row in enumerate(self.slots) if row != EMPTY]
+
+    @property
+    def queued(self) -> int:
+        """Replicas that have not started."""
+        return len(self.table) - self.cursor
+
+    @property
+    def finished(self) -> bool:
+        """Whether nobody trains and nobody waits."""
+        return not self.active() and not self.queued
+
+    def replica_of(self, slot: int) -> int:
+        """Identity of the replica in `slot`."""
+        return int(self.table.replica[self.slots[slot]])
+
+    def fill(self) -> list[int]:
+        """Seat waiting replicas in empty slots, in queue order; returns the slots that were filled."""
+        filled = [slot for slot, row in enumerate(self.slots) if row == EMPTY][: self.queued]
+        for slot in filled:
+            self._seat(slot, self.cursor)
+            self.cursor += 1
+        return filled
+
+    def vacate(self, slot: int) -> None:
+        """The replica in `slot` leaves; its row is zeroed and no longer moves."""
+        self.slots[slot] = EMPTY
+        self.flat[slot] = 0.0
+        for state in self.optimizer_state.values():
+            state[slot] = 0.0
+        self.hyper.lr[slot] = 0.0
+        self.first_bad[slot] = -1
+
+    def _seat(self, slot: int, row: int) -> None:
+        self._place(slot, row)
+        seed = int(self.table.seed[row])
+        self.network.initialise(named_generator(seed, "init"))
+        self.flat[slot] = flat_row(self.network).to(self.device)
+        fresh = self.optimizer.init(self.flat[slot : slot + 1])
+        for name, state in self.optimizer_state.items():
+            state[slot] = fresh[name][0]
+        self.ages[slot] = 0
+        self.looks[slot] = Looks()
+        self.first_bad[slot] = -1
+
+    def _place(self, slot: int, row: int) -> None:
+        """Everything of a replica in a slot that follows from its seed and hyperparameters alone."""
+        self.slots[slot] = row
+        seed = int(self.table.seed[row])
+        split = self.dataset.draw(seed)
+        self.labels[slot] = split.labels.to(self.device)
+        self.in_train[slot] = split.in_train().to(self.device)
+        n_train, n_val = self._subset_sizes()
+        if self.evaluation.subset is None:
+            looked = torch.arange(len(self.dataset))
+        else:
+            looked = torch.cat([split.train[:n_train], split.val[:n_val]])
+        self.looked_at[slot] = looked.to(self.device)
+        self.batches.seat(slot, seed, split.train)
+        self.hyper.lr[slot] = float(self.table.lr[row])
+        self.hyper.weight_decay[slot] = float(self.table.weight_decay[row])
+        self._batch = None
+
+    def _subset_sizes(self) -> tuple[int, int]:
+        most = self.evaluation.subset or len(self.dataset)
+        return min(most, self.dataset.n_train), min(most, self.dataset.n_val)
+
+    # Training -------------------------------------------------------------------------------------
+
+    def advance(self, steps: int) -> None:
+        """Make `steps` optimizer steps with every slot."""
+        for _ in range(steps):
+            self._step()
+
+    def _step(self) -> None:
+        inputs, labels, weights = self._next_batch()
+        losses, gradient = losses_and_gradient(
+            self.forward, self.layout, self.flat, inputs, labels, weights, self.loss_dtype
+        )
+        age = self._ages()
+        newly_bad = ~losses.isfinite() & (self.first_bad < 0)
+        self.first_bad = torch.where(newly_bad, age, self.first_bad)
+        self.optimizer.update(self.flat, gradient, self.optimizer_state, self.hyper)
+        self.tick += 1
+        for slot in self.active():
+            self.ages[slot] += 1
+            self.replica_steps += 1
+
+    def _next_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        if self.batches.full and self._batch is not None:
+            return *self._batch, None
+        indices, weights = self.batches.next(self.ages)
+        self._batch = (self.inputs[indices], self.labels.gather(1, indices))
+        return *self._batch, weights
+
+    def _ages(self) -> Int[Tensor, " replica"]:
+        return torch.tensor(self.ages, device=self.device)
+
+    def diverged_steps(self) -> list[int | None]:
+        """Per slot, the step of the first non-finite loss or parameter, None while all is finite."""
+        bad = ~self.flat.isfinite().all(dim=1) & (self.first_bad < 0)
+        self.first_bad = torch.where(bad, self._ages(), self.first_bad)
+        return [None if step < 0 else step for step in self.first_bad.tolist()]
+
+    # Looking --------------------------------------------------------------------------------------
+
+    def evaluate(self, slots: list[int], *, full: bool) -> dict[str, Tensor]:
+        """Loss and accuracy of the replicas in `slots`, on all their examples or on the fixed subset."""
+        rows = torch.tensor(slots, device=self.device)
+        labels, in_train = self.labels[rows], self.in_train[rows]
+        if full or self.evaluation.subset is None:
+            inputs = self.inputs.expand(len(slots), -1, -1)
+        else:
+            looked = self.looked_at[rows]
+            inputs, labels, in_train = (
+                self.inputs[looked],
+                labels.gather(1, looked),
+                in_train.gather(1, looked),
+            )
+        params = self.layout.views(self.flat[rows])
+        return evaluate(
+            self.forward, params, inputs, labels, in_train, self.loss_dtype, self.evaluation.chunk
+        )
+
+    def view(self, slots: list[int]) -> FleetView:
+        """The window on the replicas in `slots` that probes receive."""
+        rows = torch.tensor(slots, device=self.device)
+        params = self.layout.views(self.flat[rows])
+        inputs = self.inputs[self.probe_examples]
+        return FleetView(
+            replica=torch.tensor([self.replica_of(slot) for slot in slots]),
+            step=torch.tensor([self.ages[slot] for slot in slots]),
+            params=params,
+            inputs=inputs,
+            labels=self.labels[rows][:, self.probe_examples],
+            in_train=self.probe_membership(rows),
+            activations=LazyActivations(
+                self.record, params, inputs, ("logits", *self.network.hooks())
+            ),
+            loss_dtype=self.settings.loss_dtype,
+        )
+
+    def probe_membership(self, rows: Int[Tensor, " replica"]) -> Bool[Tensor, "replica batch"]:
+        """Whether each probe example is a train example of the replicas in `rows`."""
+        return self.in_train[rows][:, self.probe_examples]
+
+    # Continuing -----------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, object]:
+        """Plain tensors and values from which `restore` continues bit for bit."""
+        return {
+            "flat": self.flat.cpu(),
+            "optimizer": {name: value.cpu() for name, value in self.optimizer_state.items()},
+            "first_bad": self.first_bad.cpu(),
+            "batches": self.batches.state(),
+            "slots": list(self.slots),
+            "ages": list(self.ages),
+            "looks": [looks.state() for looks in self.looks],
+            "cursor": self.cursor,
+            "tick": self.tick,
+            "replica_steps": self.replica_steps,
+        }
+
+    def restore(self, state: Mapping[str, object]) -> None:
+        """Continue where `state` was taken; the table, data and settings must be the same."""
+        for slot, row in enumerate(_list(state["slots"])):
+            if row != EMPTY:
+                self._place(slot, row)
+            self.slots[slot] = row
+        self.ages = _list(state["ages"])
+        self.looks = [Looks.restore(looks) for looks in _list(state["looks"])]
+        self.batches.restore(_dict(state["batches"]))
+        self.flat.copy_(_tensor(state["flat"]))
+        for name, value in _dict(state["optimizer"]).items():
+            self.optimizer_state[name].copy_(value)
+        self.first_bad.copy_(_tensor(state["first_bad"]))
+        self.cursor, self.tick = int(state["cursor"]), int(state["tick"])  # type: ignore[call-overload]
+        self.replica_steps = int(state["replica_steps"])  # type: ignore[call-overload]
+
+
+def _list(value: object) -> list:
+    assert isinstance(value, list)
+    return value
+
+
+def _dict(value: object) -> dict:
+    assert isinstance(value, dict)
+    return value
+
+
+def _tensor(value: object) -> Tensor:
+    assert isinstance(value, Tensor)
+    return value

@@ -1,0 +1,99 @@
+"""Who is in the fleet: the table of replicas and the data that each one's seed gives it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from observatory.core.contracts import Task
+from observatory.core.errors import ConfigError
+from observatory.core.rng import named_generator
+
+
+@dataclass(frozen=True)
+class ReplicaTable:
+    """One entry per replica: identity, seed and swept hyperparameters, in queue order.
+
+    Attributes:
+        replica: Identity in the run.
+        seed: Root of the replica's own generators.
+        weight_decay: Decoupled decay rate.
+        lr: Learning rate.
+    """
+
+    replica: np.ndarray
+    seed: np.ndarray
+    weight_decay: np.ndarray
+    lr: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name, rule, ok in (
+            (
+                "weight_decay",
+                "finite and not negative",
+                np.isfinite(self.weight_decay) & (self.weight_decay >= 0),
+            ),
+            ("lr", "finite and positive", np.isfinite(self.lr) & (self.lr > 0)),
+        ):
+            if not ok.all():
+                bad = getattr(self, name)[~ok][0]
+                raise ConfigError(f"`{name}` must be {rule}, got {bad}.")
+
+    def __len__(self) -> int:
+        return len(self.replica)
+
+    def shard(self, index: int, shards: int) -> "ReplicaTable":
+        """The replicas of one shard: identity modulo the number of shards, order kept."""
+        mine = self.replica % shards == index
+        return ReplicaTable(
+            self.replica[mine], self.seed[mine], self.weight_decay[mine], self.lr[mine]
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All examples of a task, shared by the fleet, and the sizes of every split."""
+
+    task: Task
+    inputs: Int[Tensor, "sample pos"]
+    train_fraction: float
+    n_train: int
+
+    @staticmethod
+    def of(task: Task, train_fraction: float) -> "Dataset":
+        """Build the examples once; the split sizes are the same for every seed."""
+        inputs = task.inputs()
+        train, _ = task.split(train_fraction, torch.Generator().manual_seed(0))
+        return Dataset(task, inputs, train_fraction, len(train))
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def n_val(self) -> int:
+        """Number of val examples."""
+        return len(self) - self.n_train
+
+    def draw(self, seed: int) -> "Split":
+        """The labels and the split of one replica, from its "data" generator."""
+        rng = named_generator(seed, "data")
+        labels = self.task.labels(rng)
+        train, val = self.task.split(self.train_fraction, rng)
+        return Split(labels, train, val)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One replica's labels and its train and val examples."""
+
+    labels: Int[Tensor, " sample"]
+    train: Int[Tensor, " batch"]
+    val: Int[Tensor, " draw"]
+
+    def in_train(self) -> Bool[Tensor, " sample"]:
+        """Whether each example is in the train split."""
+        mask = torch.zeros(len(self.labels), dtype=torch.bool)
+        mask[self.train] = True
+        return mask

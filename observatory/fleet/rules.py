@@ -1,0 +1,203 @@
+"""When a replica leaves the stack, and what is said of it when it does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from observatory.core.columns import Column
+from observatory.core.errors import ConfigError
+from observatory.events.collapse import collapsed
+from observatory.events.interval import Interval
+from observatory.events.outcome import LostRule, label
+from observatory.events.settled import settled
+
+RetireReason = Literal["diverged", "collapsed", "settled", "horizon"]
+
+
+@runtime_checkable
+class Event(Protocol):
+    """An event definition: which series it looks at and where it locates itself."""
+
+    series: str
+
+    def locate(self, steps: ArrayLike, values: ArrayLike) -> Interval:
+        """The event in one replica's record."""
+        ...
+
+
+@dataclass(frozen=True)
+class RetirementRules:
+    """The rules by which replicas leave, every number from the configuration.
+
+    Attributes:
+        horizon_steps: Steps after which a replica leaves whatever it has done.
+        settle: Whether a settled replica leaves before the horizon.
+        tail_steps: Steps watched after the first touch before a replica counts as settled.
+        collapse_level: Train accuracy below which a look counts towards collapse.
+        collapse_looks: Consecutive such looks that make a collapse.
+        collapse_after: Steps granted before looks count.
+        lost_level: Val accuracy below which a look in the tail counts towards "lost".
+        lost_looks: Consecutive such looks that make it lost.
+    """
+
+    horizon_steps: int
+    settle: bool
+    tail_steps: int
+    collapse_level: float
+    collapse_looks: int
+    collapse_after: int
+    lost_level: float
+    lost_looks: int
+
+    def __post_init__(self) -> None:
+        if self.horizon_steps < 1:
+            raise ConfigError(f"`horizon_steps` must be at least 1, got {self.horizon_steps}.")
+        if self.tail_steps < 0:
+            raise ConfigError(f"`tail_steps` must not be negative, got {self.tail_steps}.")
+        if self.collapse_looks < 1:
+            raise ConfigError(f"`collapse_looks` must be at least 1, got {self.collapse_looks}.")
+
+
+class Looks:
+    """What evaluation saw of one replica so far: steps and accuracies, in order."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.series: dict[str, list[float]] = {"train_acc": [], "val_acc": []}
+
+    def add(self, step: int, train_acc: float, val_acc: float) -> None:
+        """One more look."""
+        self.steps.append(step)
+        self.series["train_acc"].append(train_acc)
+        self.series["val_acc"].append(val_acc)
+
+    def locate(self, event: Event) -> Interval:
+        """An event in this record."""
+        return event.locate(self.steps, self.series[event.series])
+
+    def state(self) -> list[list[float]]:
+        """Plain values from which `restore` continues."""
+        return [list(map(float, self.steps)), self.series["train_acc"], self.series["val_acc"]]
+
+    @staticmethod
+    def restore(state: list[list[float]]) -> "Looks":
+        """Inverse of `state`."""
+        looks = Looks()
+        for step, train_acc, val_acc in zip(*state, strict=True):
+            looks.add(int(step), train_acc, val_acc)
+        return looks
+
+
+def collapse_step(rules: RetirementRules, looks: Looks) -> int | None:
+    """The step at which collapse was confirmed, or None."""
+    return collapsed(
+        looks.steps,
+        looks.series["train_acc"],
+        rules.collapse_level,
+        rules.collapse_looks,
+        rules.collapse_after,
+    )
+
+
+def retire_reason(
+    rules: RetirementRules, events: Mapping[str, Event], looks: Looks, diverged_step: int | None
+) -> RetireReason | None:
+    """Why a replica leaves now, or None while it stays."""
+    if diverged_step is not None:
+        return "diverged"
+    if collapse_step(rules, looks) is not None:
+        return "collapsed"
+    step = looks.steps[-1]
+    if rules.settle and settled(
+        looks.locate(events["held99"]), looks.locate(events["first99"]), step, rules.tail_steps
+    ):
+        return "settled"
+    return "horizon" if step >= rules.horizon_steps else None
+
+
+def outcome_row(
+    rules: RetirementRules,
+    events: Mapping[str, Event],
+    looks: Looks,
+    diverged_step: int | None,
+    reason: str | None,
+) -> dict[str, object]:
+    """The outcomes table's entries for one replica, from what was seen of it so far."""
+    located = {name: looks.locate(event) for name, event in events.items()}
+    labelled = label(
+        looks.steps,
+        looks.series["val_acc"],
+        first99=located["first99"],
+        mem=located["mem"],
+        diverged_step=diverged_step,
+        collapsed_step=collapse_step(rules, looks),
+        lost_rule=LostRule(rules.lost_level, rules.lost_looks),
+    )
+    row: dict[str, object] = {
+        "retire_reason": reason,
+        "outcome": labelled.outcome,
+        "instant": labelled.instant,
+        "diverged_step": diverged_step,
+    }
+    for name, interval in located.items():
+        row |= {
+            f"{name}_lo": interval.t_lo,
+            f"{name}_hi": interval.t_hi,
+            f"{name}_observed": interval.observed,
+        }
+    return row
+
+
+def outcome_columns(events: Mapping[str, Event]) -> tuple[Column, ...]:
+    """Columns of the outcomes table: one row per replica that has left; its step is the steps watched."""
+    columns = [
+        Column(
+            name="retire_reason",
+            unit="-",
+            dtype="string",
+            meaning="rule by which the replica left the stack",
+        ),
+        Column(
+            name="outcome",
+            unit="-",
+            dtype="string",
+            meaning="diverged, collapsed, lost, grokked, memorised or none, in this precedence",
+        ),
+        Column(
+            name="instant", unit="-", dtype="bool", meaning="grokked within one look of memorising"
+        ),
+        Column(
+            name="diverged_step",
+            unit="steps",
+            dtype="int64",
+            meaning="step of the first non-finite loss or parameter",
+        ),
+    ]
+    for name, event in events.items():
+        columns += [
+            Column(
+                name=f"{name}_lo",
+                unit="steps",
+                meaning=f"last look before event {name} ({event.series})",
+            ),
+            Column(
+                name=f"{name}_hi",
+                unit="steps",
+                meaning=f"first look that shows event {name}; null where censored",
+            ),
+            Column(
+                name=f"{name}_observed",
+                unit="-",
+                dtype="bool",
+                meaning=f"whether event {name} was seen",
+            ),
+        ]
+    return tuple(columns)
+
+
+def as_columns(rows: list[dict[str, object]], columns: tuple[Column, ...]) -> dict[str, np.ndarray]:
+    """Rows as one object array per column, None kept."""
+    return {c.name: np.array([row[c.name] for row in rows], dtype=object) for c in columns}

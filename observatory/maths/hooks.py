@@ -1,0 +1,41 @@
+"""Activations by name: identity modules in a network, and how to record what passes through them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import final
+
+from torch import Tensor, nn
+
+
+@final
+class HookPoint(nn.Module):
+    """Passes its input on unchanged and keeps the last one while `recording`; its path names the activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recording = False
+        self.last: Tensor | None = None
+
+    def forward(self, activation: Tensor) -> Tensor:
+        """The identity."""
+        if self.recording:
+            self.last = activation
+        return activation
+
+
+@contextmanager
+def recording(network: nn.Module) -> Iterator[Callable[[], dict[str, Tensor]]]:
+    """While open, hook points of `network` keep what passes; call the result to read it, by path.
+
+    Nothing is left behind: afterwards they stop recording and have dropped what they held.
+    """
+    points = {
+        name: module for name, module in network.named_modules() if isinstance(module, HookPoint)
+    }
+    for point in points.values():
+        point.recording = True
+    try:
+        yield lambda: {name: point.last for name, point in points.items() if point.last is not None}
+    finally:
+        for point in points.values():
+            point.recording, point.last = False, None

@@ -1,0 +1,79 @@
+"""Spectra of small symmetric matrices and principal components, batched.
+
+A non-finite matrix gives NaN and spoils no other: LAPACK itself refuses a whole batch for it, so
+that a diverged replica would silence the rest.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def gram(rows: Float[Tensor, "*batch head sample"]) -> Float[Tensor, "*batch head head"]:
+    """Inner products of the rows."""
+    return rows @ rows.mT
+
+
+def cosines(rows: Float[Tensor, "*batch head sample"]) -> Float[Tensor, "*batch head head"]:
+    """Cosines of the angles between the rows, 1 on the diagonal up to rounding.
+
+    Rows are not centred: these are no correlations.
+    """
+    products = gram(rows)
+    norms = products.diagonal(dim1=-2, dim2=-1).sqrt()
+    return products / (norms[..., :, None] * norms[..., None, :])
+
+
+def spectral_gap(symmetric: Float[Tensor, "*batch head head"]) -> Float[Tensor, "*batch"]:
+    """First minus second eigenvalue (the largest two, not by size); needs two rows at least.
+
+    Example:
+        >>> spectral_gap(torch.diag(torch.tensor([1.0, 5.0, 3.0])))
+        tensor(2.)
+    """
+    finite = _all_finite(symmetric)
+    values = torch.linalg.eigvalsh(symmetric.where(finite[..., None, None], 0.0))
+    return (values[..., -1] - values[..., -2]).where(finite, torch.nan)
+
+
+def participation_ratio(symmetric: Float[Tensor, "*batch head head"]) -> Float[Tensor, "*batch"]:
+    r"""$R = (\sum a)^2 / \sum a^2$ over the eigenvalues a; 0/0 = NaN for a zero matrix.
+
+    From trace and Frobenius norm, without the eigenvalues. Equals $H / (1 + CV^2)$ with their
+    number H and their population coefficient of variation CV: between 1 and H for a covariance.
+
+    Example:
+        >>> participation_ratio(torch.eye(3))
+        tensor(3.)
+    """
+    trace = symmetric.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    return trace.square() / symmetric.square().sum(dim=(-2, -1))
+
+
+def principal_scores(
+    rows: Float[Tensor, "*batch head sample"],
+) -> tuple[Float[Tensor, "*batch head _"], Float[Tensor, "*batch _"]]:
+    """Scores of the rows on their principal components, and the singular values, largest first.
+
+    The rows are centred on their mean row. Equal rows give exactly zero, and singular values are
+    accurate to rounding of the first: a Gram matrix would lose half of their digits.
+
+    Returns:
+        Scores (up to one sign per component) and singular values; NaN where a row is not finite.
+
+    Example:
+        >>> scores, sizes = principal_scores(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        >>> torch.round(scores[:, 0].abs(), decimals=4), torch.round(sizes, decimals=4)
+        (tensor([2.5000, 2.5000]), tensor([3.5355, 0.0000]))
+    """
+    shifted = rows - rows[..., :1, :]  # equal rows: exactly zero, whatever the mean would round to
+    centred = shifted - shifted.mean(dim=-2, keepdim=True)
+    finite = _all_finite(centred)[..., None]
+    factor = torch.linalg.qr(centred.where(finite[..., None], 0.0).mT, mode="r").R
+    directions, sizes, _ = torch.linalg.svd(factor.mT, full_matrices=False)
+    scores = directions * sizes[..., None, :]
+    return scores.where(finite[..., None], torch.nan), sizes.where(finite, torch.nan)
+
+
+def _all_finite(matrices: Float[Tensor, "*batch head sample"]) -> Bool[Tensor, "*batch"]:
+    return matrices.isfinite().flatten(start_dim=-2).all(dim=-1)

@@ -1,0 +1,265 @@
+"""A decoder-only transformer on short token sequences, answered at the last position.
+
+Letters: E token embedding, pos learned positions, Q K V O attention, in/out the MLP, U unembedding.
+A weight `W_X` maps rows: `x @ W_X`; heads lie side by side in the columns of W_Q, W_K, W_V and in
+the rows of W_O (TransformerLens' `[head, d_model, d_head]` with the heads flattened).
+"""
+
+import math
+from typing import Literal, final, get_args
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from observatory.core.contracts import Recorder, StackedForward
+from observatory.core.errors import ConfigError
+from observatory.maths.hooks import HookPoint
+from observatory.models.transformer.pair_forward import PairForward
+from observatory.models.transformer.record import StackedRecord
+
+Norm = Literal["pre", "post", "none"]
+ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "square": torch.square}
+
+
+@final
+class Attention(nn.Module):
+    """Multi-head attention; forward returns its output and writes the pattern to `pattern_hook`."""
+
+    def __init__(self, d_model: int, n_heads: int, bias: bool, causal: bool) -> None:
+        super().__init__()
+        self.n_heads, self.causal = n_heads, causal
+        for letter in "QKVO":
+            self.register_parameter(f"W_{letter}", nn.Parameter(torch.empty(d_model, d_model)))
+            self.register_parameter(
+                f"b_{letter}", nn.Parameter(torch.empty(d_model)) if bias else None
+            )
+
+    def _heads(self, x: Float[Tensor, "batch pos d_model"], letter: str) -> Tensor:
+        rows = _affine(x, getattr(self, f"W_{letter}"), getattr(self, f"b_{letter}"))
+        return rows.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # [batch, head, pos, d_head]
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"], pattern_hook: HookPoint) -> Tensor:
+        """Softmax(q k^T / sqrt(d_head)) v, the heads concatenated and mixed by W_O."""
+        q, k, v = (self._heads(x, letter) for letter in "QKV")
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+        if self.causal:
+            n_ctx = x.shape[1]
+            future = torch.ones(n_ctx, n_ctx, dtype=torch.bool, device=x.device).triu(1)
+            scores = scores.masked_fill(future, -torch.inf)
+        pattern = pattern_hook(scores.softmax(dim=-1))
+        mixed = (pattern @ v).transpose(1, 2).flatten(start_dim=2)
+        return _affine(mixed, self.W_O, self.b_O)
+
+
+@final
+class Mlp(nn.Module):
+    """Two layers with an elementwise activation between them."""
+
+    def __init__(self, d_model: int, d_mlp: int, bias: bool, activation: str) -> None:
+        super().__init__()
+        self.activation = activation
+        self.W_in = nn.Parameter(torch.empty(d_model, d_mlp))
+        self.b_in = nn.Parameter(torch.empty(d_mlp)) if bias else None
+        self.W_out = nn.Parameter(torch.empty(d_mlp, d_model))
+        self.b_out = nn.Parameter(torch.empty(d_model)) if bias else None
+
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], pre: HookPoint, post: HookPoint
+    ) -> Tensor:
+        """activation(x W_in + b_in) W_out + b_out."""
+        hidden = ACTIVATIONS[self.activation](pre(_affine(x, self.W_in, self.b_in)))
+        return _affine(post(hidden), self.W_out, self.b_out)
+
+
+@final
+class Block(nn.Module):
+    """Attention and MLP, each added to the residual stream."""
+
+    def __init__(
+        self,
+        *,
+        d_model: int,
+        n_heads: int,
+        d_mlp: int,
+        bias: bool,
+        causal: bool,
+        activation: str,
+        norm: Norm,
+    ) -> None:
+        super().__init__()
+        self.norm = norm
+        self.attn = Attention(d_model, n_heads, bias, causal)
+        self.mlp = Mlp(d_model, d_mlp, bias, activation)
+        if norm != "none":
+            self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
+        for name in BLOCK_HOOKS:
+            self.add_module(name, HookPoint())
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        """One residual block."""
+        x = self.resid_pre(x)
+        pre = self.ln1(x) if self.norm == "pre" else x
+        x = x + self.attn(pre, self.attn_pattern)
+        x = self.resid_mid(self.ln1(x) if self.norm == "post" else x)
+        pre = self.ln2(x) if self.norm == "pre" else x
+        x = x + self.mlp(pre, self.mlp_pre, self.mlp_post)
+        return self.resid_post(self.ln2(x) if self.norm == "post" else x)
+
+
+BLOCK_HOOKS = {
+    "resid_pre": "batch pos d_model",
+    "attn_pattern": "batch head pos pos",
+    "resid_mid": "batch pos d_model",
+    "mlp_pre": "batch pos d_mlp",
+    "mlp_post": "batch pos d_mlp",
+    "resid_post": "batch pos d_model",
+}
+
+
+def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x @ weight if bias is None else x @ weight + bias
+
+
+@final
+class Transformer(nn.Module):
+    """One decoder-only transformer: operands, then a query token at which the answer is read.
+
+    Args:
+        n_layers: Number of blocks.
+        n_heads: Heads per block; divides `d_model`.
+        d_model: Width of the residual stream.
+        d_mlp: Hidden width of the MLPs.
+        activation: "relu", "gelu", "silu" or "square".
+        norm: LayerNorm before each sub-layer ("pre", with one more before the unembedding), after
+            each residual addition ("post"), or "none".
+        bias: Whether attention and MLP carry biases (the unembedding never does).
+        causal: Whether a position sees only itself and earlier ones.
+        embed_std: Standard deviation of W_E and W_pos at initialisation. Other weights start with
+            1/sqrt(fan-in), and W_O and W_out are divided by sqrt(2 n_layers) besides.
+        d_vocab: Number of operand symbols; the query token is one more row of W_E.
+        n_classes: Number of answers.
+        n_operands: Operands per example; the sequence is one longer.
+
+    Raises:
+        ConfigError: If a size is below 1, `n_heads` does not divide `d_model`, or a name is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_layers: int,
+        n_heads: int,
+        d_model: int,
+        d_mlp: int,
+        activation: str,
+        norm: Norm,
+        bias: bool,
+        causal: bool,
+        embed_std: float,
+        d_vocab: int,
+        n_classes: int,
+        n_operands: int,
+    ) -> None:
+        super().__init__()
+        _check_sizes(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp)
+        if d_model % n_heads:
+            raise ConfigError(
+                f"`d_model` must be a multiple of `n_heads`, got {d_model} and {n_heads}. "
+                "Every head gets d_model / n_heads channels."
+            )
+        _check_name("activation", activation, ACTIVATIONS)
+        _check_name("norm", norm, get_args(Norm))
+        self.n_layers, self.n_heads, self.norm = n_layers, n_heads, norm
+        self.activation, self.bias, self.causal = activation, bias, causal
+        self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands
+        self.W_E = nn.Parameter(torch.empty(d_vocab + 1, d_model))
+        self.W_pos = nn.Parameter(torch.empty(n_operands + 1, d_model))
+        self.blocks = nn.ModuleList(
+            Block(
+                d_model=d_model,
+                n_heads=n_heads,
+                d_mlp=d_mlp,
+                bias=bias,
+                causal=causal,
+                activation=activation,
+                norm=norm,
+            )
+            for _ in range(n_layers)
+        )
+        self.ln_final = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.W_U = nn.Parameter(torch.empty(d_model, n_classes))
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw all weights from `rng`: normal matrices, zero biases, unit norm gains."""
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                kind = name.rsplit(".", 1)[-1]
+                if kind in ("W_E", "W_pos"):
+                    parameter.normal_(0.0, self.embed_std, generator=rng)
+                elif kind.startswith("W_"):
+                    std = 1 / math.sqrt(parameter.shape[0])
+                    if kind in ("W_O", "W_out"):
+                        std /= math.sqrt(2 * self.n_layers)
+                    parameter.normal_(0.0, std, generator=rng)
+                else:
+                    parameter.fill_(1.0 if kind == "weight" else 0.0)
+
+    def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
+        """Logits of the answer, read at the query token."""
+        query = inputs.new_full((len(inputs), 1), self.d_vocab)
+        tokens = torch.cat([inputs, query], dim=1)
+        x = self.W_E[tokens] + self.W_pos
+        for block in self.blocks:
+            x = block(x)
+        return self.ln_final(x)[:, -1] @ self.W_U
+
+    def hooks(self) -> dict[str, str]:
+        """The residual stream, attention patterns and MLP activations of every block."""
+        return {
+            f"blocks.{layer}.{name}": axes
+            for layer in range(self.n_layers)
+            for name, axes in BLOCK_HOOKS.items()
+        }
+
+    def decayed(self) -> frozenset[str]:
+        """All matrices, embeddings included; not biases, not norm gains."""
+        return frozenset(
+            name for name, _ in self.named_parameters() if name.rsplit(".", 1)[-1].startswith("W_")
+        )
+
+    def fast_record(self) -> Recorder:
+        """`StackedRecord`, for any setting."""
+        return StackedRecord(
+            n_layers=self.n_layers,
+            n_heads=self.n_heads,
+            d_vocab=self.d_vocab,
+            norm=self.norm,
+            causal=self.causal,
+            activation=ACTIVATIONS[self.activation],
+        )
+
+    def fast_path(self) -> StackedForward | None:
+        """`PairForward` for causal pre-LN (or norm-free) networks on pairs; None otherwise."""
+        if self.n_operands != 2 or not self.causal or self.norm == "post":
+            return None
+        return PairForward(
+            n_layers=self.n_layers,
+            n_heads=self.n_heads,
+            d_vocab=self.d_vocab,
+            norm=self.norm == "pre",
+            bias=self.bias,
+            activation=ACTIVATIONS[self.activation],
+        )
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"`{name}` must be at least 1, got {size}.")
+
+
+def _check_name(setting: str, name: str, known: "dict[str, object] | tuple[str, ...]") -> None:
+    if name not in known:
+        raise ConfigError(f"`{setting}` must be one of {sorted(known)}, got {name!r}.")

@@ -1,0 +1,53 @@
+"""What `map` does: train, then fit, then report, then mirror."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def run_map(config: dict[str, Any], watch: Callable[[Path], Any] | None) -> Path:
+    """From a configuration to a report; a second call finds everything done.
+
+    Args:
+        config: Plain values of the "map" configuration.
+        watch: See `observatory.training.run.launch`.
+
+    Returns:
+        The report.
+    """
+    from observatory.training.run import launch
+
+    study = launch(config, watch).parents[1]
+    refit(study, config["fit"])
+    report = rebuild_report(study)
+    mirror_quietly(study, config["mlflow"])
+    return report
+
+
+def refit(study: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    """Fit a study anew: writes `fits.json` and `replicas.csv`, returns the records."""
+    from observatory.analysis.study_fits import fit_study, write_fits, write_replicas_csv
+    from observatory.store.reader import Study
+
+    opened = Study(study)
+    records = fit_study(opened, settings)
+    write_fits(study, records)
+    write_replicas_csv(opened)
+    return records
+
+
+def rebuild_report(study: Path) -> Path:
+    """Build a study's `report.html` from its store and its fits."""
+    from observatory.analysis.report.build import build_report
+
+    return build_report(study)
+
+
+def mirror_quietly(study: Path, settings: dict[str, Any]) -> None:
+    """Mirror a study to MLflow; MLflow being away is told, never raised."""
+    from observatory.training.mlflow import mirror, mlflow_settings
+
+    summary = mirror(study, mlflow_settings(settings, study.parent))
+    if summary.error:
+        sys.stderr.write(f"MLflow was not updated: {summary.error}\n")

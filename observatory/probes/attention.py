@@ -1,0 +1,161 @@
+r"""Order parameters of the attention heads: how alike they are, and how they differ.
+
+Letters: L layers, H heads, T positions. The pattern of a head is `[batch, T, T]` (query, key)
+after the softmax, masked zeros included, flattened over batch, query and key together. The
+aggregate of a quantity is its mean over layers, and null where it is null in one of them.
+
+Source:
+    The order parameters of arXiv:2605.20441. Deviation: the covariance of PR_norm centres each head
+    on its own mean (the paper does not say); `s_bar_query` and `entropy_range` are additions.
+"""
+
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from observatory.core.columns import Column
+from observatory.core.contracts import Masked, Measurement, Probe
+from observatory.core.view import FleetView
+from observatory.maths.activations import stacked_blocks
+from observatory.maths.spectrum import (
+    cosines,
+    gram,
+    participation_ratio,
+    principal_scores,
+    spectral_gap,
+)
+
+SMALLEST_SINGULAR_RATIO = 1e-9  # below it the second direction of r_phi is rounding
+QUANTITIES = {  # name: (unit, meaning)
+    "s_bar": ("1", "mean over head pairs of the cosine between flattened attention patterns"),
+    "s_bar_query": ("1", "s_bar of the answer row (last query position) alone"),
+    "sigma_h": ("nats", "population standard deviation over heads of the heads' mean entropy"),
+    "entropy": ("nats", "entropy of an attention row, mean over batch, all rows and heads"),
+    "entropy_range": ("nats", "largest minus smallest of the heads' mean entropies"),
+    "spectral_gap": ("1", "first minus second eigenvalue of the H x H matrix of head cosines"),
+    "pr_norm": (
+        "1",
+        "(R - 1) / (H - 1), R the participation ratio of the covariance of the heads' patterns",
+    ),
+}
+
+
+def flat_patterns(
+    patterns: Float[Tensor, "replica layer batch head _ pos"],
+) -> Float[Tensor, "replica layer head sample"]:
+    """One vector per head, its pattern flattened over batch, query and key."""
+    return patterns.transpose(2, 3).flatten(start_dim=3)
+
+
+def head_entropies(
+    flat: Float[Tensor, "replica layer head sample"], n_ctx: int
+) -> Float[Tensor, "replica layer head"]:
+    """Mean entropy of each head's rows of `n_ctx` keys, over batch and all queries; 0 ln 0 = 0."""
+    return torch.special.entr(flat).sum(dim=-1) / (flat.shape[-1] / n_ctx)
+
+
+def mean_over_pairs(
+    similarity: Float[Tensor, "replica layer head head"],
+) -> Float[Tensor, "replica layer"]:
+    """Mean of a symmetric matrix above its diagonal; needs two heads at least."""
+    n_heads = similarity.shape[-1]
+    diagonal = similarity.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    return (similarity.sum(dim=(-2, -1)) - diagonal) / (n_heads * (n_heads - 1))
+
+
+def pr_norm(flat: Float[Tensor, "replica layer head sample"]) -> Masked:
+    """Normalised participation ratio of the heads' covariance; needs two heads at least.
+
+    Each head is centred on its own mean. 1 = all directions equal, 0 = rank 1 (as equal heads).
+
+    Returns:
+        One ratio per replica and layer; undefined where the covariance is zero.
+    """
+    shifted = flat - flat[..., :1]  # a constant head: exactly zero, whatever its mean rounds to
+    covariance = gram(shifted - shifted.mean(dim=-1, keepdim=True))
+    defined = covariance.diagonal(dim1=-2, dim2=-1).sum(dim=-1) != 0
+    return Masked((participation_ratio(covariance) - 1) / (flat.shape[-2] - 1), defined)
+
+
+def r_phi(flat: Float[Tensor, "replica layer head sample"]) -> Masked | None:
+    r"""Coherence of the heads' principal directions, $\lvert \mathrm{mean}\, e^{i\phi} \rvert$.
+
+    phi is the angle of a head's first two principal scores, over all heads of all layers together;
+    the signs of the components do not matter.
+
+    Returns:
+        One coherence in [0, 1] per replica, undefined where the second singular value is below
+        `SMALLEST_SINGULAR_RATIO` of the first or both are zero; None where there is no second.
+    """
+    scores, sizes = principal_scores(flat.flatten(start_dim=1, end_dim=2))
+    if sizes.shape[-1] < 2:
+        return None
+    phi = torch.atan2(scores[..., 1], scores[..., 0])
+    coherence = torch.hypot(phi.cos().mean(dim=-1), phi.sin().mean(dim=-1))
+    undefined = (sizes[:, 1] < SMALLEST_SINGULAR_RATIO * sizes[:, 0]) | (sizes[:, 0] == 0)
+    return Masked(coherence, ~undefined)
+
+
+def layer_quantities(
+    patterns: Float[Tensor, "replica layer batch head pos pos"],
+    flat: Float[Tensor, "replica layer head sample"],
+) -> dict[str, Tensor | Masked | None]:
+    """Every one of `QUANTITIES`, per replica and layer; of one head only the entropy exists."""
+    entropies = head_entropies(flat, n_ctx=patterns.shape[-1])
+    if entropies.shape[-1] == 1:
+        return {**dict.fromkeys(QUANTITIES), "entropy": entropies[..., 0]}
+    similarity = cosines(flat)
+    return {
+        "s_bar": mean_over_pairs(similarity),
+        "s_bar_query": mean_over_pairs(cosines(flat_patterns(patterns[..., -1:, :]))),
+        "sigma_h": entropies.std(dim=-1, correction=0),
+        "entropy": entropies.mean(dim=-1),
+        "entropy_range": entropies.amax(dim=-1) - entropies.amin(dim=-1),
+        "spectral_gap": spectral_gap(similarity),
+        "pr_norm": pr_norm(flat),
+    }
+
+
+def mean_over_layers(quantity: Tensor | Masked | None) -> Tensor | Masked | None:
+    """The aggregate of a quantity of the layers: undefined where it is undefined in a layer."""
+    if isinstance(quantity, Masked):
+        return Masked(quantity.values.mean(dim=1), quantity.defined.all(dim=1))
+    return None if quantity is None else quantity.mean(dim=1)
+
+
+@final
+class Attention(Probe):
+    """Writes r_phi and each quantity, as its mean over layers and (suffix `_layer`) per layer."""
+
+    needs: ClassVar[tuple[str, ...]] = ("attn_pattern",)
+    columns: ClassVar[tuple[Column, ...]] = (
+        *(
+            Column(name=name, unit=unit, meaning=f"{meaning}; mean over layers")
+            for name, (unit, meaning) in QUANTITIES.items()
+        ),
+        *(
+            Column(
+                name=f"{name}_layer", unit=unit, meaning=f"{meaning}; per layer", dims=("layer",)
+            )
+            for name, (unit, meaning) in QUANTITIES.items()
+        ),
+        Column(
+            name="r_phi",
+            unit="1",
+            meaning="modulus of the mean of exp(i phi) over all heads of all layers, "
+            "phi the angle of a head's first two principal scores",
+        ),
+    )
+
+    def measure(self, view: FleetView) -> Measurement:
+        """See `layer_quantities`, `mean_over_layers` and `r_phi`."""
+        patterns = stacked_blocks(view.activations, "attn_pattern").double()
+        flat = flat_patterns(patterns)
+        layers = layer_quantities(patterns, flat)
+        return {
+            **{name: mean_over_layers(quantity) for name, quantity in layers.items()},
+            **{f"{name}_layer": quantity for name, quantity in layers.items()},
+            "r_phi": r_phi(flat),
+        }

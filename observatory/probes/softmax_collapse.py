@@ -1,0 +1,60 @@
+"""Share of examples on which the softmax of the training loss has collapsed to one class."""
+
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from observatory.core.columns import Column
+from observatory.core.contracts import Measurement, Probe
+from observatory.core.view import FleetView
+
+
+def collapsed_share(
+    logits: Float[Tensor, "replica batch d_vocab"], loss_dtype: str
+) -> Float[Tensor, " replica"]:
+    r"""Share of examples whose $\sum_j \exp(z_j - \max z)$ equals 1 exactly.
+
+    There every other class is lost in rounding; where the largest logit is the right one, the loss
+    is exactly zero. Whether it is the right one is not looked at.
+
+    Args:
+        logits: Logits on the probe examples.
+        loss_dtype: Precision of the training loss: "float32" or "float64".
+
+    Returns:
+        One share in [0, 1] per replica, float64; NaN where a logit is not finite.
+
+    Source:
+        Prieto et al. (2025), Grokking at the edge of numerical stability, arXiv:2501.04697.
+        Deviation: on the probe examples, not on the training set.
+
+    Example:
+        >>> collapsed_share(torch.tensor([[[20.0, 0.0], [1.0, 0.0]]]), "float32")
+        tensor([0.5000], dtype=torch.float64)
+        >>> collapsed_share(torch.tensor([[[20.0, 0.0], [1.0, 0.0]]]), "float64")
+        tensor([0.], dtype=torch.float64)
+    """
+    z = logits.to(getattr(torch, loss_dtype))
+    total = (z - z.amax(dim=-1, keepdim=True)).exp().sum(dim=-1)
+    collapsed = (total == 1).double()
+    return collapsed.masked_fill(total.isnan(), torch.nan).mean(dim=1)
+
+
+@final
+class SoftmaxCollapse(Probe):
+    """Writes `collapsed_share` for every replica."""
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(
+            name="collapsed_share",
+            unit="1",
+            meaning="share of probe examples whose sum of exp(z - max z) is exactly 1 "
+            "in the precision of the training loss",
+        ),
+    )
+
+    def measure(self, view: FleetView) -> Measurement:
+        """See `collapsed_share`."""
+        return {"collapsed_share": collapsed_share(view.activations["logits"], view.loss_dtype)}

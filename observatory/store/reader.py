@@ -1,0 +1,201 @@
+"""The run store as tables: a `Study` holds runs, a `Run` its manifest, replicas and tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from observatory.core.columns import Column
+from observatory.core.errors import StoreError
+from observatory.store.cells import to_pandas
+from observatory.store.files import read_json
+from observatory.store.lock import owner_of
+from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
+
+MANIFEST = "manifest.json"
+REPLICAS = "replicas.parquet"
+LOCK = "owner.lock"
+PARTS = "part-[0-9]*.parquet"
+
+Status = Literal["running", "done", "failed", "interrupted"]
+
+
+def start_of(part: Path) -> int:
+    """The tick at which a part starts, as its name says."""
+    return int(part.stem.removeprefix("part-"))
+
+
+def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """One Parquet file of the store.
+
+    Args:
+        path: Of the file.
+        columns: Which to read, or None for all.
+
+    Raises:
+        StoreError: If it is damaged, unreadable, or lacks a column.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=columns, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"`{path}` is damaged or unreadable ({error}). Every other file of the run is intact. "
+            "Restore it from a copy; or remove it, and its rows are missing from the tables."
+        ) from error
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """A table for analysis, see `cells.to_pandas` for the dtypes."""
+    return pd.DataFrame({field.name: to_pandas(field, table[field.name]) for field in table.schema})
+
+
+def sort_rows(table: pa.Table) -> pa.Table:
+    """Rows by replica, then step; rows of one replica and step stay in their order."""
+    step, replica = table["step"].to_numpy(), table["replica"].to_numpy()
+    return table.take(pa.array(np.lexsort((step, replica))))
+
+
+@final
+class Run:
+    """One fleet and everything it recorded. Reads when asked, changes nothing.
+
+    Args:
+        folder: `results/<study>/runs/<run_id>`.
+
+    Attributes:
+        folder: The same.
+        manifest: Plain values of `manifest.json`, as they were when the run was opened.
+        run_id: Name of the run.
+
+    Raises:
+        StoreError: If it is no run, or one of another version.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.manifest: dict[str, Any] = read_json(self.folder / MANIFEST)
+        check_version(self.manifest)
+        self.run_id: str = self.manifest["run_id"]
+
+    @property
+    def status(self) -> Status:
+        """What the manifest says; a run without a live owner that says "running" is "interrupted"."""
+        status: Status = read_json(self.folder / MANIFEST)["status"]
+        if status != "running":
+            return status
+        return "running" if owner_of(self.folder / LOCK) else "interrupted"
+
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that the run writes, with or without rows so far."""
+        return tuple(sorted(self.manifest["tables"]))
+
+    def columns(self, table: str) -> tuple[Column, ...]:
+        """What a table holds beside its keys `run_id, replica, step`.
+
+        Raises:
+            StoreError: If the run has no such table.
+        """
+        if table not in self.manifest["tables"]:
+            raise StoreError(
+                f"Run `{self.run_id}` has no table `{table}`, only {list(self.tables())}."
+            )
+        return tuple(Column.from_json(column) for column in self.manifest["tables"][table])
+
+    def replicas(self) -> pd.DataFrame:
+        """The static table: seed and settings of every replica, sorted by `replica`.
+
+        Raises:
+            StoreError: If the file is damaged.
+        """
+        table = read_part(self.folder / REPLICAS)
+        return to_frame(
+            table.take(pa.array(np.argsort(table["replica"].to_numpy(), kind="stable")))
+        )
+
+    def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows of a table as they were written, sorted by replica, then step.
+
+        Args:
+            name: One of `tables()`.
+            columns: Which to read beside the keys, or None for all.
+
+        Raises:
+            StoreError: If the table or a column is unknown, or a part is damaged.
+        """
+        declared = self.columns(name)
+        known = [column.name for column in declared]
+        keys = [key.name for key in KEYS]
+        wanted = known if columns is None else [c for c in columns if c not in keys]
+        if unknown := sorted(set(wanted) - set(known)):
+            raise StoreError(f"Table `{name}` has no column {unknown}, only {known} beside {keys}.")
+        schema = to_arrow_schema([c for c in declared if c.name in wanted])
+        ordered = pa.schema([schema.field(column) for column in (*keys, *wanted)])
+        parts = [read_part(path, ordered.names) for path in self._parts(name)]
+        found = [part.select(ordered.names).cast(ordered) for part in parts]
+        return sort_rows(pa.concat_tables([ordered.empty_table(), *found]).unify_dictionaries())
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """All rows of a table, sorted by replica, then step; see `cells.to_pandas` for the dtypes.
+
+        The keys are plain columns. In the others `isna()` means not measured, and a NaN that was
+        measured stays one; `.to_numpy()` makes both NaN. Lists are arrays, None where null.
+
+        Args:
+            name: One of `tables()`.
+            columns: Which to read beside the keys, or None for all.
+
+        Raises:
+            StoreError: If the table or a column is unknown, or a part is damaged.
+        """
+        return to_frame(self.arrow(name, columns))
+
+    def outcomes(self) -> pd.DataFrame:
+        """Every replica with its settings and how it ended; all of the latter null while it lives.
+
+        `step` is the number of steps watched.
+        """
+        ended = self.table("outcomes").drop(columns=RUN_ID.name)
+        ended["step"] = ended["step"].astype("Int64")
+        return self.replicas().merge(ended, on="replica", how="left", validate="one_to_one")
+
+    def progress(self) -> list[dict[str, Any]]:
+        """What each shard last said of itself, by number of the shard."""
+        files = self.folder.glob("shards/*/progress.json")
+        return [read_json(path) for path in sorted(files, key=lambda path: int(path.parent.name))]
+
+    def _parts(self, table: str) -> list[Path]:
+        parts = self.folder.glob(f"shards/*/{table}/{PARTS}")
+        return sorted(parts, key=lambda part: (part.relative_to(self.folder).parts[1], part.name))
+
+
+@final
+class Study:
+    """One sweep: the runs of a folder.
+
+    Args:
+        folder: `results/<study>`.
+
+    Attributes:
+        folder: The same.
+        name: Name of the folder.
+        runs: Its runs, sorted by `run_id`.
+
+    Raises:
+        StoreError: If the folder is missing, no study, empty, or holds a run of another version.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.name = self.folder.resolve().name
+        found = sorted(self.folder.glob(f"runs/[!.]*/{MANIFEST}"))
+        if not found:
+            raise StoreError(
+                f"`{self.folder}` is no study: it has no run in `runs/`. Give the folder "
+                "`results/<study>`, or train first."
+            )
+        self.runs = [Run(path.parent) for path in found]

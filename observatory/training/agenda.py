@@ -1,0 +1,62 @@
+"""Who is due to be looked at, by whom: every replica by its own clock, nobody twice at one step."""
+
+from collections.abc import Mapping
+
+from observatory.core.schedule import Schedule
+from observatory.fleet.fleet import Fleet
+
+NEVER = -1
+
+
+class Agenda:
+    """Schedules by purpose, and the step at which each slot was last looked at.
+
+    Args:
+        schedules: Purpose ("evaluate", "probe:attention", ...) to schedule, on the replica's clock.
+        size: Number of slots.
+        checkpoint_every: Stacked steps between checkpoints.
+    """
+
+    def __init__(self, schedules: Mapping[str, Schedule], size: int, checkpoint_every: int) -> None:
+        self.schedules, self.checkpoint_every = dict(schedules), checkpoint_every
+        self.last = {purpose: [NEVER] * size for purpose in schedules}
+
+    def due(self, purpose: str, fleet: Fleet) -> list[int]:
+        """Slots due now for `purpose` and not yet looked at."""
+        schedule, last = self.schedules[purpose], self.last[purpose]
+        return [
+            slot
+            for slot in fleet.active()
+            if last[slot] != fleet.ages[slot] and schedule.due(fleet.ages[slot])
+        ]
+
+    def done(self, purpose: str, slots: list[int], fleet: Fleet) -> None:
+        """Note that `slots` were looked at now."""
+        for slot in slots:
+            self.last[purpose][slot] = fleet.ages[slot]
+
+    def seated(self, slots: list[int]) -> None:
+        """New replicas took `slots`: nobody has looked at them."""
+        for last in self.last.values():
+            for slot in slots:
+                last[slot] = NEVER
+
+    def steps_to_next(self, fleet: Fleet) -> int:
+        """Steps until the next look or checkpoint; 0 where somebody is due already."""
+        if any(self.due(purpose, fleet) for purpose in self.schedules):
+            return 0
+        waits = [self.checkpoint_every - fleet.tick % self.checkpoint_every]
+        for age in {fleet.ages[slot] for slot in fleet.active()}:
+            for schedule in self.schedules.values():
+                following = schedule.following(age)
+                if following is not None:
+                    waits.append(following - age)
+        return min(waits)
+
+    def state(self) -> dict[str, list[int]]:
+        """Plain values from which `restore` continues."""
+        return {purpose: list(last) for purpose, last in self.last.items()}
+
+    def restore(self, state: Mapping[str, list[int]]) -> None:
+        """Inverse of `state`."""
+        self.last = {purpose: list(last) for purpose, last in state.items()}

@@ -1,0 +1,216 @@
+"""From a resolved configuration to objects: the last place that knows configuration, and the checks."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import hydra.utils
+import numpy as np
+import torch
+from torch import nn
+
+from observatory.core.contracts import Model, Optimizer, Probe
+from observatory.core.errors import ConfigError
+from observatory.core.schedule import Schedule
+from observatory.fleet.evaluate import EvaluationSettings
+from observatory.fleet.fleet import Fleet, FleetSettings
+from observatory.fleet.replicas import Dataset, ReplicaTable
+from observatory.fleet.rules import Event, RetirementRules
+
+Config = dict[str, Any]
+AXES = ("weight_decay", "lr", "seed")
+NEEDED_EVENTS = ("mem", "first99", "held99")
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A probe and when it looks."""
+
+    probe: Probe
+    schedule: Schedule
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a run is made of, checked."""
+
+    dataset: Dataset
+    network: nn.Module
+    optimizer: Optimizer
+    events: dict[str, Event]
+    probes: dict[str, Scheduled]
+    rules: RetirementRules
+    evaluation: EvaluationSettings
+    fleet: FleetSettings
+    table: ReplicaTable
+
+    def shard(self, index: int, shards: int) -> Fleet:
+        """The fleet of one shard, with nobody seated yet."""
+        return Fleet(
+            self.network,
+            self.dataset,
+            self.optimizer,
+            self.table.shard(index, shards),
+            self.fleet,
+            self.evaluation,
+        )
+
+
+def replica_table(config: Config) -> ReplicaTable:
+    """All replicas of a run: the product of the sweep's axes, each extra block after it.
+
+    An axis that a block does not name takes `optimizer.weight_decay`, `optimizer.lr` or `seed`.
+    Identities follow the order of the blocks; the queue is ordered by weight decay, smallest first,
+    because those replicas train longest.
+
+    Raises:
+        ConfigError: If an axis is unknown or empty, or a replica is named twice.
+    """
+    sweep = config["sweep"]
+    base = {**sweep["scientific"], **sweep["nuisance"], **sweep["fixed"]}
+    single = {
+        "weight_decay": config["optimizer"]["weight_decay"],
+        "lr": config["optimizer"]["lr"],
+        "seed": config["seed"],
+    }
+    rows: list[tuple[float, float, int]] = []
+    for block in [base, *sweep["extra"]]:
+        if unknown := set(block) - set(AXES):
+            raise ConfigError(f"`sweep` axes must be among {list(AXES)}, got {sorted(unknown)}.")
+        axes = [block.get(axis, single[axis]) for axis in AXES]
+        lists = [axis if isinstance(axis, list) else [axis] for axis in axes]
+        if empty := [name for name, values in zip(AXES, lists, strict=True) if not values]:
+            raise ConfigError(f"`sweep` axis `{empty[0]}` must hold at least one value, got none.")
+        rows += [(float(w), float(lr), _integer(seed)) for w, lr, seed in itertools.product(*lists)]
+    if len(set(rows)) < len(rows):
+        twice = next(row for row in rows if rows.count(row) > 1)
+        raise ConfigError(
+            f"`sweep` names the replica (weight_decay, lr, seed) = {twice} twice. Remove one."
+        )
+    weight_decay, lr, seed = (np.array(column) for column in zip(*rows, strict=True))
+    order = np.lexsort((seed, lr, weight_decay))
+    replica = np.arange(len(rows))
+    return ReplicaTable(
+        replica[order], seed[order].astype(np.int64), weight_decay[order], lr[order]
+    )
+
+
+def _integer(seed: object) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ConfigError(f"`seed` must be an integer, got {seed!r}.")
+    return seed
+
+
+def build(config: Config) -> Parts:
+    """Check a resolved configuration and make its objects, before any compute is spent.
+
+    Raises:
+        ConfigError: If a setting breaks its rule; the message says which, why and what to do.
+    """
+    task = _make(config["task"])
+    dataset = Dataset.of(task, config["train_fraction"])
+    network = _make(
+        config["model"],
+        d_vocab=task.n_symbols,
+        n_classes=task.n_classes,
+        n_operands=dataset.inputs.shape[1],
+    )
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"`model` must name an nn.Module, got {type(network).__name__}.")
+    settings = config["fleet"]
+    evaluation = EvaluationSettings(
+        every=config["evaluation"]["every"],
+        subset=config["evaluation"]["subset"],
+        full=None if config["evaluation"]["full"] is None else _make(config["evaluation"]["full"]),
+        chunk=config["evaluation"]["chunk"],
+    )
+    rules = RetirementRules(horizon_steps=config["horizon_steps"], **config["retirement"])
+    probes = {
+        name: Scheduled(probe=_make(entry["probe"]), schedule=_make(entry["schedule"]))
+        for name, entry in config["probe"].items()
+    }
+    parts = Parts(
+        dataset=dataset,
+        network=network,
+        optimizer=_make(config["optimizer"]["update"]),
+        events={name: _make(entry) for name, entry in config["event"].items()},
+        probes=probes,
+        rules=rules,
+        evaluation=evaluation,
+        fleet=FleetSettings(
+            size=settings["size"],
+            batch_size=config["batch_size"],
+            dtype=settings["dtype"],
+            loss_dtype=settings["loss_dtype"],
+            path=settings["path"],
+            decay=config["optimizer"]["decay"],
+            device=settings["device"],
+            probe_examples=settings["probe_examples"],
+            study_seed=_integer(config["seed"]),
+        ),
+        table=replica_table(config),
+    )
+    _check_together(parts)
+    return parts
+
+
+def _check_together(parts: Parts) -> None:
+    """Rules that concern several settings at once."""
+    horizon, every = parts.rules.horizon_steps, parts.evaluation.every
+    if horizon % every:
+        raise ConfigError(
+            f"`horizon_steps` must be a multiple of `evaluation.every`, got {horizon} and {every}. "
+            "The last look must fall on the horizon."
+        )
+    for name, scheduled in parts.probes.items():
+        first = scheduled.schedule.following(0)
+        if first is not None and first > horizon:
+            raise ConfigError(
+                f"`horizon_steps` must not be shorter than one probe interval, got {horizon} and probe "
+                f"`{name}` first due at step {first}. Lengthen the horizon or look more often."
+            )
+    if missing := [name for name in NEEDED_EVENTS if name not in parts.events]:
+        raise ConfigError(f"`event` must include {list(NEEDED_EVENTS)}, missing {missing}.")
+    if not isinstance(parts.network, Model):
+        raise ConfigError(
+            f"`model` must implement initialise(), hooks() and decayed(), got {type(parts.network).__name__}."
+        )
+    probe_names = {name.rsplit(".", 1)[-1] for name in parts.network.hooks()}
+    for name, scheduled in parts.probes.items():
+        if missing := [need for need in scheduled.probe.needs if need not in probe_names]:
+            raise ConfigError(
+                f"probe `{name}` needs the activation {missing[0]!r}, which {type(parts.network).__name__} "
+                f"does not declare. Leave the probe out: `~probe.{name}`."
+            )
+
+
+def _make(entry: Mapping[str, Any], **more: Any) -> Any:
+    """Instantiate a `_target_`, giving our own errors in place of Hydra's wrapping of them."""
+    try:
+        return hydra.utils.instantiate(dict(entry), **more, _convert_="all")
+    except hydra.errors.InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ConfigError):
+            raise cause from None
+        raise ConfigError(f"`{entry.get('_target_')}` cannot be made: {error}") from error
+
+
+def torch_device(setting: str) -> str:
+    """The device that a `device` setting means on this machine: "cpu" or "cuda".
+
+    Raises:
+        ConfigError: If CUDA is asked for and absent.
+    """
+    available = torch.cuda.is_available()
+    match setting:
+        case "auto":
+            return "cuda" if available else "cpu"
+        case "cuda" if not available:
+            raise ConfigError(
+                "`fleet.device` = cuda needs a CUDA device, and torch sees none. Use auto or cpu."
+            )
+        case "cpu" | "cuda":
+            return setting
+        case _:
+            raise ConfigError(f"`fleet.device` must be auto, cpu or cuda, got {setting!r}.")

@@ -1,0 +1,199 @@
+"""What happens between two chunks: look, measure, retire and refill, keep."""
+
+import json
+import time
+from abc import ABC, abstractmethod
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+
+from observatory.core.columns import Column
+from observatory.fleet.fleet import Fleet
+from observatory.fleet.rules import as_columns, outcome_columns, outcome_row, retire_reason
+from observatory.store.writer import ShardWriter
+from observatory.training.build import Parts, Scheduled
+from observatory.training.module import FleetModule
+from observatory.training.progress import Tally
+
+EVENT_COLUMNS = (
+    Column(
+        name="kind",
+        unit="-",
+        dtype="string",
+        meaning="what happened: started, retired, diverged, resumed",
+    ),
+    Column(name="detail", unit="-", dtype="string", meaning="the particulars, as JSON"),
+)
+
+
+class BetweenChunks(pl.Callback, ABC):
+    """A callback that acts once before the first chunk and after every one."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Act before the first step."""
+        assert isinstance(pl_module, FleetModule)
+        self.act(trainer, pl_module)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Act after a chunk."""
+        assert isinstance(pl_module, FleetModule)
+        self.act(trainer, pl_module)
+
+    @abstractmethod
+    def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
+        """What the callback does between two chunks."""
+
+
+class EvaluationCallback(BetweenChunks):
+    """Evaluates the replicas that are due, on the fixed subset or on all examples."""
+
+    def __init__(self, writer: ShardWriter) -> None:
+        self.writer = writer
+
+    def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
+        """Write a row per due replica; regular looks also feed the retirement rules."""
+        fleet = module.fleet
+        for purpose, table, full in (
+            ("evaluate", "evaluation", False),
+            ("evaluate_full", "evaluation_full", True),
+        ):
+            if purpose not in module.agenda.schedules:
+                continue
+            slots = module.agenda.due(purpose, fleet)
+            if not slots:
+                continue
+            with module.clock.charged("evaluate"):
+                measured = {k: v.cpu().numpy() for k, v in fleet.evaluate(slots, full=full).items()}
+                replicas, steps = identities(fleet, slots)
+                self.writer.append(table, replicas, steps, measured)
+                if not full:
+                    for i, slot in enumerate(slots):
+                        fleet.looks[slot].add(
+                            fleet.ages[slot],
+                            float(measured["train_acc"][i]),
+                            float(measured["val_acc"][i]),
+                        )
+            module.agenda.done(purpose, slots, fleet)
+
+
+class ProbeCallback(BetweenChunks):
+    """Measures one view for all due probes of the same replicas, and writes their tables."""
+
+    def __init__(self, probes: dict[str, Scheduled], writer: ShardWriter) -> None:
+        self.probes, self.writer = probes, writer
+
+    def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
+        """Group due probes by the slots they look at, so that each group records activations once."""
+        fleet, groups = module.fleet, dict[tuple[int, ...], list[str]]()
+        for name in self.probes:
+            if slots := module.agenda.due(f"probe:{name}", fleet):
+                groups.setdefault(tuple(slots), []).append(name)
+        for slots, names in groups.items():
+            replicas, steps = identities(fleet, list(slots))
+            with torch.no_grad():
+                with module.clock.charged("probe:forward"):
+                    view = fleet.view(list(slots))
+                    if any(self.probes[name].probe.needs for name in names):
+                        view.activations["logits"]
+                for name in names:
+                    with module.clock.charged(f"probe:{name}"):
+                        measured = self.probes[name].probe.measure(view)
+                        self.writer.append(f"probes/{name}", replicas, steps, measured)
+                    module.agenda.done(f"probe:{name}", list(slots), fleet)
+
+
+class RetirementCallback(BetweenChunks):
+    """Lets finished replicas leave and seats the next ones."""
+
+    def __init__(self, parts: Parts, writer: ShardWriter, tally: Tally) -> None:
+        self.parts, self.writer, self.tally = parts, writer, tally
+        self.columns = outcome_columns(parts.events)
+
+    def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
+        """Apply the rules to every replica whose last look is now."""
+        fleet, parts = module.fleet, self.parts
+        with module.clock.charged("evaluate"):
+            diverged = fleet.diverged_steps() if fleet.active() else []
+            for slot in fleet.active():
+                looks = fleet.looks[slot]
+                if not looks.steps or looks.steps[-1] != fleet.ages[slot]:
+                    continue
+                reason = retire_reason(parts.rules, parts.events, looks, diverged[slot])
+                row = outcome_row(parts.rules, parts.events, looks, diverged[slot], reason)
+                weight_decay = float(fleet.table.weight_decay[fleet.slots[slot]])
+                self.tally.note(
+                    fleet.replica_of(slot), weight_decay, str(row["outcome"]), reason is not None
+                )
+                if reason is None:
+                    continue
+                replicas, steps = identities(fleet, [slot])
+                self.writer.append("outcomes", replicas, steps, as_columns([row], self.columns))
+                self._event(
+                    replicas, steps, "retired", reason=reason, outcome=row["outcome"], slot=slot
+                )
+                fleet.vacate(slot)
+            filled = fleet.fill()
+            module.agenda.seated(filled)
+            for slot in filled:
+                self._event(*identities(fleet, [slot]), "started", slot=slot, tick=fleet.tick)
+
+    def _event(self, replicas: np.ndarray, steps: np.ndarray, kind: str, **detail: object) -> None:
+        row = {
+            "kind": np.array([kind], dtype=object),
+            "detail": np.array([json.dumps(detail)], dtype=object),
+        }
+        self.writer.append("events", replicas, steps, row)
+
+
+class StopCallback(BetweenChunks):
+    """Ends the fit when the shard was told to stop, after keeping what there is."""
+
+    def __init__(self, told: "list[int]") -> None:
+        self.told = told
+
+    def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
+        """Look for a signal that arrived during the chunk."""
+        if self.told:
+            trainer.should_stop = True
+
+
+class CheckpointCallback(BetweenChunks):
+    """Flushes the tables and then saves the state, so that the two always agree."""
+
+    def __init__(self, keep: Any, progress: Any, progress_every: float) -> None:
+        self.keep, self.progress, self.progress_every = keep, progress, progress_every
+        self._last_progress = 0.0
+
+    def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
+        """Keep at checkpoint ticks when nobody waits for a look; tell the progress about once a second."""
+        fleet, agenda = module.fleet, module.agenda
+        settled = agenda.steps_to_next(fleet) > 0 or fleet.finished
+        if settled and (
+            fleet.tick % agenda.checkpoint_every == 0 or trainer.should_stop or fleet.finished
+        ):
+            with module.clock.charged("store"):
+                self.keep()
+        now = time.monotonic()
+        if (
+            now - self._last_progress >= self.progress_every
+            or fleet.finished
+            or trainer.should_stop
+        ):
+            self._last_progress = now
+            with module.clock.charged("store"):
+                self.progress()
+
+
+def identities(fleet: Fleet, slots: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Replica and step of each slot, int64."""
+    replicas = np.array([fleet.replica_of(slot) for slot in slots], dtype=np.int64)
+    return replicas, np.array([fleet.ages[slot] for slot in slots], dtype=np.int64)

@@ -1,0 +1,181 @@
+"""Cells of a run as MLflow shows them: members, names, outcome rates, times, params and tags."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from observatory.training.mlflow_curves import order_statistic
+
+OUTCOMES = ("grokked", "memorised", "none", "lost", "collapsed", "diverged")
+QUARTILES = {"_q25": 0.25, "": 0.5, "_q75": 0.75}
+"""Suffix of a metric's name and the quantile it stands for; the median has the plain name."""
+IDENTITY = ("run_id", "replica", "shard", "seed")
+SHORT = {"weight_decay": "wd"}
+KEY_LIMIT, PARAM_LIMIT, TAG_LIMIT = 250, 6000, 5000
+"""Characters that MLflow takes for a name, a param's value and a tag's value."""
+
+Granularity = Literal["cell", "replica"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The replicas that share one MLflow run.
+
+    Attributes:
+        run_id: Run of the store that they belong to.
+        name: What a reader calls it, "wd=0.3".
+        settings: Swept settings by name, the same for all members.
+        members: Their rows of `Run.outcomes()`; the outcome is null where a replica still trains.
+    """
+
+    run_id: str
+    name: str
+    settings: Mapping[str, Any]
+    members: pd.DataFrame
+
+    @property
+    def key(self) -> str:
+        """Identity of the cell in the study, stable over calls."""
+        return f"{self.run_id} {self.name}"
+
+    @property
+    def left(self) -> dict[int, bool]:
+        """Whether each replica has left the fleet."""
+        outcomes = self.members["outcome"].notna()
+        return {int(r): bool(o) for r, o in zip(self.members["replica"], outcomes, strict=True)}
+
+    @property
+    def complete(self) -> bool:
+        """Whether all replicas have left."""
+        return all(self.left.values())
+
+
+def cells(outcomes: pd.DataFrame, swept: list[str], granularity: Granularity) -> list[Cell]:
+    """Group the replicas of a run into cells, in the order of their settings.
+
+    Args:
+        outcomes: `Run.outcomes()`: one row per replica.
+        swept: Columns whose values make a cell.
+        granularity: "replica" makes every replica a cell of its own.
+    """
+    by = [*swept, *(["seed", "replica"] if granularity == "replica" else [])]
+    varying = [name for name in swept if outcomes[name].nunique() > 1] or swept[:1]
+    found = []
+    for values, members in outcomes.groupby(by, sort=True, dropna=False):
+        settings = {name: plain(value) for name, value in zip(by, values, strict=True)}
+        shown = [*varying, *(["seed"] if granularity == "replica" else [])]
+        name = " ".join(f"{SHORT.get(s, s)}={settings[s]:g}" if isinstance(settings[s], float)
+                        else f"{SHORT.get(s, s)}={settings[s]}" for s in shown)
+        if granularity == "replica":
+            name = f"{name} r{settings.pop('replica')}"
+        found.append(Cell(str(members["run_id"].iloc[0]), name, settings, members))
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value that prints like one."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def swept_settings(outcomes: pd.DataFrame, replica_columns: list[str]) -> list[str]:
+    """Settings of the replica table that are no identity; weight decay leads."""
+    names = [n for n in replica_columns if n in outcomes and n not in IDENTITY]
+    return sorted(names, key=lambda name: (name != "weight_decay", names.index(name)))
+
+
+def rates(cell: Cell) -> dict[str, float]:
+    """Share of each outcome among all replicas of a complete cell; collapsed and diverged count."""
+    outcome = cell.members["outcome"]
+    shares = {f"rate/{name}": float((outcome == name).mean()) for name in OUTCOMES}
+    instant = cell.members["instant"].fillna(value=False).astype(bool)
+    return {**shares, "rate/instant": float((instant & (outcome == "grokked")).mean())}
+
+
+def times(cell: Cell) -> dict[str, float]:
+    """Median and quartiles of the event times, upper ends of the intervals, in steps.
+
+    Replicas without the event count as later than all others: a quantile that falls among them does
+    not exist and is left out, instead of being one of the survivors alone.
+    """
+    found = {}
+    for column in cell.members.columns:
+        if not column.endswith("_observed"):
+            continue
+        event = column.removesuffix("_observed")
+        seen = cell.members[column].fillna(value=False).to_numpy(dtype=bool)
+        t_hi = cell.members[f"{event}_hi"].to_numpy(dtype=float, na_value=np.inf)
+        kind = "t_mem" if event == "mem" else "t_grok"
+        for suffix, level in QUARTILES.items():
+            time = order_statistic(np.where(seen, t_hi, np.inf), level)
+            if time is not None:
+                found[f"{kind}/{event}{suffix}"] = time
+    return found
+
+
+def outcome_words(cell: Cell) -> dict[str, str]:
+    """The outcomes as tags: the most frequent one, all of them with counts, and how many are known."""
+    counts = cell.members["outcome"].value_counts()
+    known = {name: int(counts[name]) for name in OUTCOMES if name in counts}
+    return {
+        "outcome": max(known, key=lambda name: known[name]) if known else "open",
+        "outcomes": ", ".join(f"{count} {name}" for name, count in known.items()) or "none yet",
+        "replicas": f"{sum(known.values())} of {len(cell.members)} finished",
+    }
+
+
+def legal(name: str) -> str:
+    """A name that MLflow takes.
+
+    Example:
+        >>> legal("+optimizer.groups[0]=x")
+        '_optimizer.groups_0__x'
+    """
+    return re.sub(r"[^\w\-. :/]", "_", name)[:KEY_LIMIT]
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The config as MLflow params: dotted names, text values, shortened where too long.
+
+    A `_target_` becomes the class's name under the name of its group.
+
+    Example:
+        >>> flattened({"task": {"_target_": "pkg.modular.Modular", "p": 31}, "betas": [0.9, 0.98]})
+        {'task': 'Modular', 'task.p': '31', 'betas': '[0.9, 0.98]'}
+    """
+    found: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            found |= flattened(value, name)
+        elif key == "_target_":
+            found[legal(prefix or name)] = str(value).rpartition(".")[2]
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            found[legal(name)] = text if len(text) <= PARAM_LIMIT else text[: PARAM_LIMIT - 1] + "…"
+    return found
+
+
+def metric_key(table: str, column: str, prefixes: Mapping[str, str]) -> str:
+    """Name of a curve: a section of the charts, then the quantity.
+
+    Args:
+        table: "evaluation", or "probes/<name>".
+        column: Column of that table.
+        prefixes: Section of each probe; a probe that is not named has a section of its own name.
+
+    Example:
+        >>> metric_key("evaluation", "val_acc", {})
+        'val/acc'
+        >>> metric_key("probes/logit_scale", "logit_scale", {"logit_scale": "logit"})
+        'logit/scale'
+    """
+    if table == "evaluation":
+        return legal(column.replace("_", "/", 1))
+    probe = table.removeprefix("probes/")
+    section = prefixes.get(probe, probe)
+    return legal(f"{section}/{column.removeprefix(f'{section}_')}")

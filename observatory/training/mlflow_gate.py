@@ -1,0 +1,111 @@
+"""The way into MLflow: quiet, with a short wait for a server, one writer at a time."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from observatory.core.errors import BusyError, ConfigError, StoreError
+from observatory.store.lock import own
+
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def default_tracking_uri(results: Path) -> str:
+    """The embedded database of a results folder."""
+    return f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+def is_server(uri: str) -> bool:
+    """Whether the URI names an MLflow server, and not a database that we write ourselves."""
+    return uri.startswith(("http://", "https://"))
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may be printed.
+
+    Example:
+        >>> without_password("postgresql://me:secret@host/db")
+        'postgresql://me:***@host/db'
+    """
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri
+
+
+def database_file(uri: str) -> Path:
+    """File of a sqlite URI."""
+    return Path(uri.partition(":///")[2])
+
+
+def be_quiet(timeout_s: float) -> None:
+    """No telemetry, no advertisement, no endless retries; to be called before MLflow is imported."""
+    os.environ.update(
+        MLFLOW_DISABLE_TELEMETRY="true",
+        DO_NOT_TRACK="true",
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="1",
+    )
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
+    for name in ("alembic", "mlflow.store.db.utils"):  # one line for each of 40 migrations
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def be_reachable(uri: str, timeout_s: float) -> None:
+    """Knock at the server of a URI: MLflow itself would retry for minutes.
+
+    Raises:
+        ConfigError: If the URI is of no kind that MLflow 3 can write.
+        StoreError: If nobody answers, or the folder of an embedded database cannot be made.
+    """
+    parts = urlsplit(uri)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme not in {"sqlite", *PORTS}:
+        raise ConfigError(
+            f"`tracking_uri` must be a database or a server, got {uri}. Give sqlite:///<file>, "
+            "postgresql://... or http(s)://...; MLflow 3 has no file store."
+        )
+    if scheme == "sqlite":
+        try:
+            database_file(uri).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"`{database_file(uri)}` cannot be made ({error.strerror}).") from error
+    elif parts.hostname:
+        port = parts.port or PORTS[scheme]
+        try:
+            socket.create_connection((parts.hostname, port), timeout=timeout_s).close()
+        except OSError as error:
+            raise StoreError(f"{parts.hostname}:{port} does not answer ({error}).") from error
+
+
+@contextlib.contextmanager
+def taking_turns(uri: str, results: Path, timeout_s: float) -> Iterator[None]:
+    """Be the one writer of a database: two that create its schema at once leave it broken.
+
+    Args:
+        uri: Tracking URI; the lock of an embedded database lies beside it.
+        results: Folder for the lock of any other, shared by all machines that see it.
+        timeout_s: Seconds to wait for the present owner.
+
+    Raises:
+        BusyError: If it is still owned after that.
+        StoreError: If the lock cannot be written.
+    """
+    embedded = uri.startswith("sqlite")
+    name = "" if embedded else hashlib.sha256(uri.encode()).hexdigest()[:8]
+    folder = database_file(uri).resolve().parent if embedded else results
+    deadline = time.monotonic() + timeout_s
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(own(folder / ".mlflow" / name / "owner.lock"))
+                break
+            except BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        yield

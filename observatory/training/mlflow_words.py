@@ -1,0 +1,105 @@
+"""What a reader of MLflow's page is told: descriptions of a study, a cell and the study's report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from observatory.training.mlflow_cells import Cell, outcome_words
+
+CURVE_RULE = (
+    "Curves are the median over the seeds of a cell, `_q25` and `_q75` its quartiles; about "
+    "{points} log-spaced steps per curve are kept here. A replica that has left the fleet keeps its "
+    "last values, so that early grokkers do not vanish from the median; values that are not finite "
+    "are left out. A step appears once no replica can change it any more."
+)
+REST = (
+    "**Reading the numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged "
+    "ones count as not grokked. `t_grok/<event>` is the step by which half of **all** replicas had "
+    "the event, and is missing where fewer did. A boundary belongs to its horizon: in the study run "
+    "the step axis of the fits is the horizon at which the records were censored."
+)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def task_words(manifest: Mapping[str, Any]) -> str:
+    """One line on what was trained."""
+    task, model = manifest["task"], manifest["model"]
+    return (
+        f"{model['name']} ({model['n_params']:,} parameters) on {task['name']}: "
+        f"{task['n_train']:,} train and {task['n_val']:,} val examples, {task['n_classes']} classes, "
+        f"horizon {manifest['horizon_steps']:,} steps"
+    )
+
+
+def provenance_words(manifest: Mapping[str, Any]) -> str:
+    """One line on where the numbers come from."""
+    git, machine = manifest["git"], manifest["machine"]
+    commit = (git["commit"] or "unknown")[:12] + (" with uncommitted changes" if git["dirty"] else "")
+    return (
+        f"run `{manifest['run_id']}`, `{manifest['command']}`, commit {commit}, "
+        f"observatory {manifest['package_version']}, host {machine['host']}, {manifest['created']}"
+    )
+
+
+def study_words(
+    name: str, manifests: Sequence[Mapping[str, Any]], found: Sequence[Cell], points: int, folder: str
+) -> str:
+    """Description of a study, on top of its page."""
+    rows = []
+    for cell in found:
+        words = outcome_words(cell)
+        rows.append((cell.name, words["replicas"], words["outcomes"]))
+    return "\n\n".join(
+        [
+            f"## {name}",
+            *(f"{task_words(manifest)}." for manifest in manifests),
+            f"One run per cell, dark to light along the swept setting. The run **study {name}** holds "
+            "`report.html`, the figures, `fits.json` and `replicas.csv` as artifacts.",
+            table(("cell", "replicas", "outcomes"), rows),
+            CURVE_RULE.format(points=points),
+            REST,
+            f"**Source.** Everything here was copied from `{folder}`, which keeps every replica at "
+            "full resolution.",
+            *(f"- {provenance_words(manifest)}" for manifest in manifests),
+        ]
+    )
+
+
+def cell_words(cell: Cell, manifest: Mapping[str, Any], points: int) -> str:
+    """Description of one cell's run."""
+    words = outcome_words(cell)
+    return "\n\n".join(
+        [
+            f"**{cell.name}**: {words['outcomes']} ({words['replicas']}). {task_words(manifest)}.",
+            CURVE_RULE.format(points=points),
+            f"From {provenance_words(manifest)}.",
+        ]
+    )
+
+
+def report_words(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    """Description of the study's own run: every fit, refusals and warnings included."""
+    rows = []
+    for entry in entries:
+        head = (entry["fit"], entry["estimator"], entry["event"], entry["horizon_steps"])
+        if entry["refused"]:
+            rows.append((*head, "refused", entry["refused"], "", entry.get("n", "")))
+        rows += [
+            (*head, parameter, number(estimate["value"]),
+             f"{number(estimate['ci_low'])} to {number(estimate['ci_high'])}", entry["n"])
+            for parameter, estimate in (entry.get("params") or {}).items()
+        ]
+    header = ("fit", "estimator", "event", "horizon (steps)", "parameter", "value", "interval", "n")
+    fits = table(header, rows) if rows else "No fits yet: `fits.json` is not written."
+    warnings = [f"- {entry['fit']}: {text}" for entry in entries for text in entry["warnings"]]
+    return "\n\n".join([f"Report, figures and fits of the study **{name}**: see *Artifacts*.",
+                        fits, *dict.fromkeys(warnings)])
+
+
+def number(value: float | None) -> str:
+    """A number as a table shows it; an open end of an interval is a dash."""
+    return "–" if value is None else f"{value:.4g}"

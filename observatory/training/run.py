@@ -1,0 +1,305 @@
+"""A run from its configuration: identity, manifest, one worker per shard, resume."""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import observatory
+from observatory.core.errors import ConfigError, ObservatoryError, StoreError
+from observatory.fleet.replicas import ReplicaTable
+from observatory.fleet.stack import Layout
+from observatory.maths.norms import parameter_groups
+from observatory.store.files import read_json
+from observatory.store.lock import own
+from observatory.store.schema import SCHEMA_VERSION
+from observatory.store.writer import create_run, update_manifest
+from observatory.training.build import Config, Parts, build, replica_table, torch_device
+from observatory.training.provenance import code_state, machine, usable_cores, versions
+from observatory.training.shard import tables
+
+SILENT_KEYS = frozenset(
+    {"study", "results", "store", "mlflow", "fit", "display", "allow_other_version"}
+)
+"""Settings that cannot change a recorded number; everything else is part of a run's identity."""
+
+
+class StoppedError(ObservatoryError):
+    """The run was told to stop before its end; what was trained is kept."""
+
+    exit_code = 130
+
+
+def resolved(config: Config) -> Config:
+    """The configuration with every `auto` replaced by what it means on this machine.
+
+    The stack is never larger than a shard's share of the replicas.
+    """
+    fleet = dict(config["fleet"])
+    fleet["device"] = torch_device(fleet["device"])
+    n_replicas = len(replica_table(config))
+    if fleet["shards"] == "auto":
+        if fleet["device"] == "cuda":
+            fleet["shards"] = torch.cuda.device_count()
+        else:
+            fleet["shards"] = usable_cores()
+    for name in ("shards", "size", "threads"):
+        if not isinstance(fleet[name], int) or fleet[name] < 1:
+            raise ConfigError(
+                f"`fleet.{name}` must be an integer of at least 1, got {fleet[name]!r}."
+            )
+    fleet["shards"] = min(fleet["shards"], n_replicas)
+    fleet["size"] = min(fleet["size"], math.ceil(n_replicas / fleet["shards"]))
+    return {**config, "fleet": fleet}
+
+
+def identity(config: Config) -> str:
+    """SHA-256 of the canonical JSON of every setting that can change a number."""
+    speaking = {key: value for key, value in config.items() if key not in SILENT_KEYS}
+    canonical = json.dumps(
+        {**speaking, "schema_version": SCHEMA_VERSION},
+        sort_keys=True,
+        separators=(",", ":"),
+        allow_nan=False,
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path:
+    """Train a run to its end, or continue it, or return what exists.
+
+    Args:
+        config: Plain values, as composed from the YAML groups; `auto` is allowed.
+        watch: Given the run's folder, a context manager that shows the progress while it is open.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        ConfigError: If a setting breaks its rule; nothing was written.
+        BusyError: If another live process trains this run.
+        StoppedError: If a signal ended the run before its end.
+        StoreError: If a worker failed; the same command continues where it was.
+    """
+    config = resolved(config)
+    parts = build(config)
+    code = identity(config)
+    folder = Path(config["results"]) / config["study"] / "runs" / code[:12]
+    if not (folder / "manifest.json").exists():
+        manifest = _manifest(config, parts, code)
+        diff = manifest.pop("diff")
+        create_run(
+            folder,
+            manifest,
+            replica_columns(folder.name, parts.table, config),
+            yaml.safe_dump(config),
+        )
+        if diff:
+            (folder / "code.diff").write_text(diff)
+    with own(folder / "owner.lock"):
+        manifest = _same_version(folder, config)
+        if manifest["status"] != "done":
+            _train(folder, config, manifest, watch)
+    return folder
+
+
+def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[str, Any]:
+    """The replicas table: who is in the run, on which shard, with which hyperparameters."""
+    return {
+        "run_id": [run_id] * len(table),
+        "replica": table.replica,
+        "shard": table.replica % config["fleet"]["shards"],
+        "seed": table.seed,
+        "weight_decay": table.weight_decay,
+        "lr": table.lr,
+    }
+
+
+def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
+    git, diff = code_state()
+    network, dataset = parts.network, parts.dataset
+    layout = Layout.of(network)
+    batch = config["batch_size"] or dataset.n_train
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": code[:12],
+        "identity": code,
+        "study": config["study"],
+        "experiment": config.get("experiment"),
+        "status": "running",
+        "created": _now(),
+        "finished": None,
+        "command": " ".join(sys.argv),
+        "config": config,
+        "package_version": observatory.__version__,
+        "git": git,
+        "diff": diff,
+        "versions": versions(),
+        "machine": machine(config["fleet"]["device"]),
+        "threads": config["fleet"]["threads"],
+        "dtypes": {
+            "parameters": config["fleet"]["dtype"],
+            "loss": config["fleet"]["loss_dtype"],
+            "probes": "float64",
+        },
+        "task": {
+            "name": type(dataset.task).__name__,
+            "n_examples": len(dataset),
+            "n_train": dataset.n_train,
+            "n_val": dataset.n_val,
+            "n_classes": dataset.task.n_classes,
+        },
+        "model": {
+            "name": type(network).__name__,
+            "n_params": sum(layout.sizes),
+            "hooks": list(network.hooks()),  # type: ignore[operator]
+        },
+        "groups": list(parameter_groups(layout.names)),
+        "steps_per_epoch": math.ceil(dataset.n_train / min(batch, dataset.n_train)),
+        "horizon_steps": config["horizon_steps"],
+        "fleet": {"shards": config["fleet"]["shards"], "size": config["fleet"]["size"]},
+        "tables": {name: [c.to_json() for c in columns] for name, columns in tables(parts).items()},
+        "cost": None,
+    }
+
+
+def _same_version(folder: Path, config: Config) -> dict[str, Any]:
+    """The manifest, after checking that this code may continue the run."""
+    manifest = read_json(folder / "manifest.json")
+    theirs = manifest["package_version"]
+    if (
+        manifest["status"] != "done"
+        and theirs != observatory.__version__
+        and not config["allow_other_version"]
+    ):
+        raise StoreError(
+            f"{folder} was begun by observatory {theirs}, this is {observatory.__version__}: numbers could differ. "
+            "Install that version, choose another `study`, or say `allow_other_version=true`."
+        )
+    return manifest
+
+
+def _train(
+    folder: Path, config: Config, manifest: dict[str, Any], watch: "Callable[[Path], Any] | None"
+) -> None:
+    """Train every shard that is not done, then write the run's end into its manifest."""
+    began = time.monotonic()
+    update_manifest(folder, status="running")
+    failure: ObservatoryError | None = None
+    try:
+        with watch(folder) if watch else nullcontext():
+            if config["fleet"]["shards"] == 1:
+                _train_here(folder)
+            else:
+                _train_in_workers(folder, config)
+    except ObservatoryError as error:
+        failure = error
+    earlier = (manifest["cost"] or {}).get("wall_s", 0.0)
+    cost = summed_cost(folder, earlier + time.monotonic() - began)
+    if failure is None:
+        update_manifest(folder, status="done", finished=_now(), cost=cost)
+        return
+    status = "running" if isinstance(failure, StoppedError) else "failed"
+    update_manifest(folder, status=status, cost=cost)
+    raise failure
+
+
+def _train_here(folder: Path) -> None:
+    from observatory.training.shard import train_shard
+
+    if not train_shard(folder, 0):
+        raise _stopped(folder)
+
+
+def _train_in_workers(folder: Path, config: Config) -> None:
+    """One process per shard; a signal is passed on and waited for."""
+    cuda = config["fleet"]["device"] == "cuda"
+    threads = str(config["fleet"]["threads"])
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    workers: list[subprocess.Popen[bytes]] = []
+    told: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        told.append(number)
+        for worker in workers:
+            worker.terminate()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for shard in range(config["fleet"]["shards"]):
+            command = [sys.executable, "-m", "observatory.training.worker", str(folder), str(shard)]
+            log_path = folder / "shards" / str(shard) / "worker.log"
+            log_path.parent.mkdir(parents=True, exist_ok=True)
+            with log_path.open("ab") as log:
+                workers.append(
+                    subprocess.Popen(
+                        [*command, f"cuda:{shard}"] if cuda else command,
+                        stdout=log,
+                        stderr=log,
+                        stdin=subprocess.DEVNULL,
+                        env=environment,
+                    )
+                )
+        codes = [worker.wait() for worker in workers]
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.terminate()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if told:
+        raise _stopped(folder)
+    for shard, code in enumerate(codes):
+        if code:
+            raise StoreError(_failure(folder, shard, code))
+    if any(progress["status"] != "done" for progress in shard_progress(folder)):
+        raise _stopped(folder)
+
+
+def _stopped(folder: Path) -> StoppedError:
+    return StoppedError(f"{folder} was stopped before its end. The same command continues it.")
+
+
+def _failure(folder: Path, shard: int, code: int) -> str:
+    log = folder / "shards" / str(shard) / "worker.log"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    last = f" Its last words: {lines[-1]!r}." if lines else ""
+    return f"the worker of shard {shard} {how}.{last} Whole log: {log}. The same command continues the run."
+
+
+def shard_progress(folder: Path) -> list[dict[str, Any]]:
+    """What the shards of a run told last."""
+    return [read_json(path) for path in sorted(folder.glob("shards/*/progress.json"))]
+
+
+def summed_cost(folder: Path, wall_s: float) -> dict[str, Any]:
+    """Cost of a run: its wall time, the shards' CPU time, and the share of each purpose."""
+    told = shard_progress(folder)
+    totals: dict[str, float] = {}
+    for progress in told:
+        for purpose, seconds in progress["cost_s"].items():
+            totals[purpose] = totals.get(purpose, 0.0) + seconds
+    spent = sum(totals.values()) or 1.0
+    return {
+        "wall_s": wall_s,
+        "cpu_s": sum(progress["cpu_s"] for progress in told),
+        "replica_steps": sum(progress["replica_steps"] for progress in told),
+        "shares": {purpose: seconds / spent for purpose, seconds in sorted(totals.items())},
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

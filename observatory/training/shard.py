@@ -1,0 +1,217 @@
+"""One shard of a run, from its checkpoint or from nothing to its end: the body of a worker process."""
+
+import ctypes
+import logging
+import signal
+import sys
+import time
+import warnings
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from observatory.core.columns import Column
+from observatory.core.errors import StoreError
+from observatory.core.schedule import Every, Schedule
+from observatory.fleet.evaluate import EVALUATION_COLUMNS
+from observatory.fleet.fleet import Fleet
+from observatory.fleet.rules import outcome_columns
+from observatory.store.files import read_json, write_atomically
+from observatory.store.lock import own
+from observatory.store.writer import ShardWriter
+from observatory.training.agenda import Agenda
+from observatory.training.build import Config, Parts, build
+from observatory.training.callbacks import (
+    EVENT_COLUMNS,
+    CheckpointCallback,
+    EvaluationCallback,
+    ProbeCallback,
+    RetirementCallback,
+    StopCallback,
+)
+from observatory.training.clock import CostClock
+from observatory.training.module import FleetModule
+from observatory.training.progress import Tally, write_progress
+
+
+def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
+    """Every table that a shard writes, by its path below the shard."""
+    return {
+        "evaluation": EVALUATION_COLUMNS,
+        **({"evaluation_full": EVALUATION_COLUMNS} if parts.evaluation.full else {}),
+        "outcomes": outcome_columns(parts.events),
+        "events": EVENT_COLUMNS,
+        **{f"probes/{name}": scheduled.probe.columns for name, scheduled in parts.probes.items()},
+    }
+
+
+def schedules(parts: Parts) -> dict[str, Schedule]:
+    """Who looks when."""
+    full = parts.evaluation.full
+    return {
+        "evaluate": Every(parts.evaluation.every),
+        **({"evaluate_full": full} if full is not None else {}),
+        **{f"probe:{name}": scheduled.schedule for name, scheduled in parts.probes.items()},
+    }
+
+
+def train_shard(run_folder: Path, shard: int, device: str | None = None) -> bool:
+    """Train one shard of a run that exists, continuing from its last checkpoint.
+
+    Args:
+        run_folder: `runs/<run_id>`, with its manifest.
+        shard: Index of the shard.
+        device: Torch device in place of the configured kind, such as "cuda:1".
+
+    Returns:
+        Whether the shard is done; False where it was told to stop before.
+    """
+    config: Config = read_json(run_folder / "manifest.json")["config"]
+    torch.set_num_threads(config["fleet"]["threads"])
+    keep_memory()
+    folder = run_folder / "shards" / str(shard)
+    folder.mkdir(parents=True, exist_ok=True)
+    with own(folder / "owner.lock"):
+        parts = build(config)
+        if device is not None:
+            parts = replace(parts, fleet=replace(parts.fleet, device=device))
+        return _Shard(run_folder, shard, config, parts).train()
+
+
+class _Shard:
+    """The live pieces of a shard, and how they are kept and continued."""
+
+    def __init__(self, run_folder: Path, shard: int, config: Config, parts: Parts) -> None:
+        self.folder, self.shard, self.parts = run_folder / "shards" / str(shard), shard, parts
+        self.started = time.time()
+        self.fleet: Fleet = parts.shard(shard, config["fleet"]["shards"])
+        self.agenda = Agenda(
+            schedules(parts), parts.fleet.size, config["store"]["checkpoint_every"]
+        )
+        self.tally = Tally(self.fleet.table.weight_decay)
+        self.progress_every = config["store"]["progress_every"]
+        saved = self._saved()
+        self.clock = CostClock(saved["cost_s"], saved["cpu_s"]) if saved else CostClock()
+        if saved:
+            self.fleet.restore(saved["fleet"])
+            self.agenda.restore(saved["agenda"])
+            self.tally.restore(saved["tally"])
+        self.kept = self.fleet.tick
+        self.writer = ShardWriter(self.folder, run_folder.name, tables(parts), self.fleet.tick)
+
+    def train(self) -> bool:
+        """Run the Trainer to the end or to a stop signal."""
+        told: list[int] = []
+        module = FleetModule(self.fleet, self.agenda, self.clock)
+        callbacks: list[pl.Callback] = [
+            EvaluationCallback(self.writer),
+            ProbeCallback(self.parts.probes, self.writer),
+            RetirementCallback(self.parts, self.writer, self.tally),
+            StopCallback(told),
+            CheckpointCallback(self._keep, self._progress, self.progress_every),
+        ]
+        self.agenda.seated(self.fleet.fill())
+        if not self.fleet.finished:
+            with stop_signals(told):
+                trainer(callbacks, self.parts.fleet.device).fit(module)
+        self._progress()
+        return self.fleet.finished
+
+    def _keep(self) -> None:
+        """Flush every table, then save the state that belongs to it."""
+        if self.fleet.tick == self.kept:
+            return
+        self.writer.flush(self.fleet.tick)
+        state: dict[str, Any] = {
+            "fleet": self.fleet.state(),
+            "agenda": self.agenda.state(),
+            "tally": self.tally.state(),
+            "cost_s": self.clock.wall,
+            "cpu_s": self.clock.cpu_s,
+        }
+        write_atomically(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+        self.kept = self.fleet.tick
+
+    def _saved(self) -> dict[str, Any] | None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return None
+        try:
+            return torch.load(path, weights_only=True)
+        except Exception as error:
+            raise StoreError(
+                f"{path} cannot be read as a checkpoint ({error}). The tables are intact; remove the "
+                "shard's folder to train it again from the start."
+            ) from error
+
+    def _progress(self) -> None:
+        status = "done" if self.fleet.finished else "running"
+        write_progress(
+            self.folder / "progress.json",
+            self.shard,
+            status,
+            self.started,
+            self.fleet,
+            self.tally,
+            self.clock,
+            self.parts.rules.horizon_steps,
+        )
+
+
+def trainer(callbacks: list[pl.Callback], device: str) -> pl.Trainer:
+    """A silent Trainer that only drives the loop: no logger, no checkpoints, no bars of its own."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # The fleet has no torch optimizer by design, and its loader yields chunk lengths, not data.
+    warnings.filterwarnings("ignore", message=".*will run with no optimizer.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    index = torch.device(device).index
+    return pl.Trainer(
+        accelerator="gpu" if device.startswith("cuda") else "cpu",
+        devices=1 if index is None else [index] if device.startswith("cuda") else 1,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        callbacks=callbacks,
+        plugins=_no_cluster(),
+    )
+
+
+def _no_cluster() -> list[Any]:
+    from lightning.pytorch.plugins.environments import LightningEnvironment
+
+    return [LightningEnvironment()]
+
+
+class stop_signals:  # noqa: N801 - reads as a statement
+    """While open, SIGTERM and SIGINT ask for a stop at the next chunk instead of ending the process."""
+
+    def __init__(self, told: list[int]) -> None:
+        self.told, self.before = told, {}
+
+    def __enter__(self) -> None:
+        with suppress(ValueError):  # not in the main thread: signals stay the caller's
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self.before[number] = signal.signal(number, lambda n, _: self.told.append(n))
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory: returning it after every step costs a fifth of a CPU fleet's time."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: never trim
+            libc.mallopt(-3, 2**25)  # M_MMAP_THRESHOLD: as much as it accepts

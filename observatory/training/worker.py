@@ -1,0 +1,49 @@
+"""A worker process: `python -m observatory.training.worker RUN_FOLDER SHARD [DEVICE]` trains one shard."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from observatory.core.errors import BusyError, ObservatoryError
+
+LOCK_PATIENCE_S = 60.0
+
+
+def follow_parent() -> None:
+    """Ask the kernel for SIGTERM when the launching process dies, however it dies (Linux)."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def main(arguments: list[str]) -> int:
+    """Train the shard; 0 where it is done or was told to stop, an error's exit code otherwise."""
+    follow_parent()
+    from observatory.training.shard import train_shard
+
+    folder, shard, *device = arguments
+    waited_until = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            train_shard(Path(folder), int(shard), *device)
+        except BusyError:
+            # The worker of a launcher that was just killed may still be saving its last state.
+            if time.monotonic() < waited_until:
+                time.sleep(0.2)
+                continue
+            raise
+        except ObservatoryError as error:
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+            return error.exit_code
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,241 @@
+"""What every probe must keep, checked for each YAML of `conf/probe` on a made-up fleet."""
+
+import dataclasses
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class, instantiate
+from torch import Tensor
+
+import observatory.conf
+import observatory.probes
+from observatory.core.contracts import Masked, Probe
+from observatory.core.errors import ConfigError
+from observatory.core.view import FleetView
+
+CONF = Path(observatory.conf.__path__[0]).resolve()
+COMPONENTS = {
+    path.stem
+    for path in Path(observatory.probes.__path__[0]).glob("*.py")
+    if path.stem != "__init__"
+}
+PRESETS = sorted(path.stem for path in (CONF / "probe").glob("*.yaml"))
+TYPES = {"float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
+SIZES = (
+    {"n_layers": 1, "n_heads": 4, "n_ctx": 3},
+    {"n_layers": 3, "n_heads": 2, "n_ctx": 5},
+    {"n_layers": 2, "n_heads": 1, "n_ctx": 2},
+)
+REPLICAS, BATCH, D_MODEL, CLASSES = 4, 6, 8, 7
+
+
+def fleet_view(n_layers: int, n_heads: int, n_ctx: int) -> FleetView:
+    """A made-up fleet: random weights, causal patterns, residual streams and logits."""
+    rng = torch.Generator().manual_seed(n_layers + 10 * n_heads + 100 * n_ctx)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(REPLICAS, *shape, generator=rng)
+
+    params = {"W_E": normal(CLASSES, D_MODEL), "W_U": normal(D_MODEL, CLASSES)}
+    activations = {"logits": 30 * normal(BATCH, CLASSES)}
+    future = torch.ones(n_ctx, n_ctx, dtype=torch.bool).triu(1)
+    for layer in range(n_layers):
+        params[f"blocks.{layer}.attn.W_Q"] = normal(D_MODEL, D_MODEL)
+        params[f"blocks.{layer}.attn.b_Q"] = normal(D_MODEL)
+        scores = normal(BATCH, n_heads, n_ctx, n_ctx).masked_fill(future, -torch.inf)
+        activations[f"blocks.{layer}.attn_pattern"] = scores.softmax(dim=-1)
+        activations[f"blocks.{layer}.resid_post"] = normal(BATCH, n_ctx, D_MODEL)
+        activations[f"blocks.{layer}.mlp_post"] = normal(BATCH, n_ctx, 2 * D_MODEL).relu()
+    return FleetView(
+        replica=torch.arange(REPLICAS),
+        step=torch.full((REPLICAS,), 10),
+        params=params,
+        inputs=torch.randint(CLASSES, (BATCH, 2), generator=rng),
+        labels=torch.randint(CLASSES, (REPLICAS, BATCH), generator=rng),
+        in_train=torch.rand(REPLICAS, BATCH, generator=rng) < 0.5,
+        activations=activations,
+        loss_dtype="float32",
+    )
+
+
+def rows(view: FleetView, index: Tensor) -> FleetView:
+    """The replicas at `index` of a view, in that order."""
+    return dataclasses.replace(
+        view,
+        replica=view.replica[index],
+        step=view.step[index],
+        labels=view.labels[index],
+        in_train=view.in_train[index],
+        params={name: stack[index] for name, stack in view.params.items()},
+        activations={name: stack[index] for name, stack in view.activations.items()},
+    )
+
+
+def tensors(view: FleetView) -> dict[str, Tensor]:
+    """Everything a probe could write into."""
+    fields = {f.name: getattr(view, f.name) for f in dataclasses.fields(view)}
+    loose = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+    return {**loose, **view.params, **view.activations}
+
+
+def plain(entry: Tensor | Masked | None, index: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Values and definedness of the replicas at `index`, undefined values set to 0."""
+    if entry is None:
+        return None
+    if isinstance(entry, Masked):
+        values, defined = entry.values[index], entry.defined[index]
+    else:
+        values, defined = entry[index], torch.ones(len(index), dtype=torch.bool)
+    width = values.ndim - defined.ndim
+    return values.where(defined[(..., *[None] * width)], torch.zeros_like(values)), defined
+
+
+def assert_same(ours: dict, theirs: dict, index: Tensor) -> None:
+    """`theirs` holds the replicas at `index` of `ours`."""
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        one, other = plain(ours[name], index), plain(theirs[name], torch.arange(len(index)))
+        assert (one is None) == (other is None), name
+        if one is not None and other is not None:
+            torch.testing.assert_close(other[0], one[0], rtol=1e-11, atol=1e-11, msg=name)
+            assert torch.equal(other[1], one[1]), name
+
+
+def composed(preset: str):
+    with initialize_config_dir(str(CONF), version_base=None):
+        return compose(overrides=[f"+probe={preset}"]).probe
+
+
+@pytest.fixture(params=PRESETS)
+def preset(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def probe(preset: str) -> Probe:
+    return instantiate(composed(preset)[preset].probe, _convert_="all")
+
+
+@pytest.fixture(params=SIZES, ids=str)
+def view(request: pytest.FixtureRequest) -> FleetView:
+    return fleet_view(**request.param)
+
+
+def test_every_component_has_a_yaml_and_every_yaml_a_component():
+    assert set(PRESETS) >= COMPONENTS
+    for preset in PRESETS:
+        module = composed(preset)[preset].probe._target_.rsplit(".", 1)[0]
+        assert module in {f"observatory.probes.{stem}" for stem in COMPONENTS}
+        assert preset not in COMPONENTS or module == f"observatory.probes.{preset}"
+
+
+def test_composes_under_its_own_name_with_a_schedule(preset: str):
+    group = composed(preset)
+    assert list(group) == [preset]
+    assert set(group[preset]) == {"schedule", "probe"}
+    schedule = instantiate(group[preset].schedule, _convert_="all")
+    assert schedule.due(0)
+    assert schedule.due(schedule.following(0))
+
+
+def test_class_is_final_and_has_no_defaults(preset: str):
+    cls = get_class(composed(preset)[preset].probe._target_)
+    assert cls.__final__
+    assert issubclass(cls, Probe)
+    parameters = inspect.signature(cls).parameters.values()
+    assert [p.name for p in parameters if p.default is not p.empty] == []
+
+
+def test_columns_explain_themselves(probe: Probe):
+    names = [column.name for column in probe.columns]
+    assert len(set(names)) == len(names) > 0
+    for column in probe.columns:
+        assert column.name == column.name.lower()
+        assert column.unit.strip()
+        assert len(column.meaning.split()) > 2
+
+
+def test_measures_exactly_its_columns(probe: Probe, view: FleetView):
+    measurement = probe.measure(view)
+    assert list(measurement) == [column.name for column in probe.columns]
+    for column in probe.columns:
+        entry = measurement[column.name]
+        values = entry.values if isinstance(entry, Masked) else entry
+        if values is None:
+            continue
+        assert values.dtype == TYPES[column.dtype], column.name
+        assert values.shape[0] == REPLICAS, column.name
+        assert values.ndim == 1 + len(column.dims), column.name
+        assert not values.requires_grad
+        if isinstance(entry, Masked):
+            assert entry.defined.shape == values.shape[: entry.defined.ndim], column.name
+
+
+def test_changes_nothing_and_draws_no_random_number(probe: Probe, view: FleetView):
+    before = {name: tensor.clone() for name, tensor in tensors(view).items()}
+    state, grad = torch.get_rng_state(), torch.is_grad_enabled()
+    probe.measure(view)
+    after = tensors(view)
+    assert after.keys() == before.keys()
+    assert [name for name, tensor in after.items() if not torch.equal(tensor, before[name])] == []
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.is_grad_enabled() == grad
+
+
+def test_hands_out_no_view_of_the_fleet(probe: Probe, view: FleetView):
+    theirs = {tensor.untyped_storage().data_ptr() for tensor in tensors(view).values()}
+    for name, entry in probe.measure(view).items():
+        values = entry.values if isinstance(entry, Masked) else entry
+        assert values is None or values.untyped_storage().data_ptr() not in theirs, name
+
+
+def test_a_fleet_is_its_replicas_alone(probe: Probe, view: FleetView):
+    together = probe.measure(view)
+    for replica in range(REPLICAS):
+        index = torch.tensor([replica])
+        assert_same(together, probe.measure(rows(view, index)), index)
+
+
+def test_permuting_replicas_permutes_rows(probe: Probe, view: FleetView):
+    order = torch.tensor([2, 0, 3, 1])
+    assert_same(probe.measure(view), probe.measure(rows(view, order)), order)
+
+
+def test_a_diverged_replica_silences_no_other(probe: Probe, view: FleetView):
+    together, others = probe.measure(view), torch.tensor([0, 1, 3])
+    for name in ("params", "activations"):
+        for stack in getattr(view, name).values():
+            stack[2] = torch.nan
+    broken = probe.measure(view)
+    assert_same(together, {name: _drop(entry, others) for name, entry in broken.items()}, others)
+    for column in probe.columns:
+        entry = broken[column.name]
+        if entry is None or column.dtype != "float64":
+            continue
+        values, defined = plain(entry, torch.tensor([2]))
+        assert bool(values.isnan().all()), f"{column.name} hides a non-finite measurement"
+        assert bool(defined.all()), column.name
+
+
+def _drop(entry: Tensor | Masked | None, index: Tensor) -> Tensor | Masked | None:
+    if isinstance(entry, Masked):
+        return Masked(entry.values[index], entry.defined[index])
+    return None if entry is None else entry[index]
+
+
+def test_says_which_activation_is_missing(probe: Probe, view: FleetView):
+    needs = getattr(probe, "needs", ())
+    kept = {
+        name: stack
+        for name, stack in view.activations.items()
+        if name.rsplit(".", 1)[-1] not in needs
+    }
+    poor = dataclasses.replace(view, activations=kept)
+    if needs:
+        with pytest.raises(ConfigError, match=f"`{needs[0]}` must be"):
+            probe.measure(poor)
+    else:
+        assert_same(probe.measure(view), probe.measure(poor), torch.arange(REPLICAS))

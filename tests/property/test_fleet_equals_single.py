@@ -1,0 +1,170 @@
+"""A replica of a fleet follows the same network trained alone with torch's own AdamW."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from observatory.core.rng import named_generator
+from observatory.fleet.evaluate import EvaluationSettings
+from observatory.fleet.fleet import Fleet, FleetSettings
+from observatory.fleet.replicas import Dataset, ReplicaTable
+from observatory.models.transformer.network import Transformer
+from observatory.optimizers.adamw import AdamW
+from observatory.tasks.modular import Modular
+
+BETAS, EPS = (0.9, 0.98), 1e-8
+WEIGHT_DECAYS = [0.0, 0.1, 1.0, 3.0, 0.3, 0.03, 2.0]
+RATES = [1e-3, 5e-4, 1e-3, 7e-4, 1e-3, 3e-4, 1e-3]  # higher ones amplify rounding chaotically
+LOOK_EVERY = 5
+
+
+def transformer(n_layers: int, p: int) -> Transformer:
+    return Transformer(
+        n_layers=n_layers, n_heads=4, d_model=16, d_mlp=32, activation="relu", norm="pre", bias=True,
+        causal=True, embed_std=0.02, d_vocab=p, n_classes=p, n_operands=2,
+    )
+
+
+def fleet_of(
+    n_layers: int, size: int, batch_size: int | None, path: str, dtype: str, decay: str = "all", random_labels: bool = False
+) -> Fleet:
+    p = 11
+    dataset = Dataset.of(Modular(p=p, operation="add", random_labels=random_labels), 0.6)
+    n = len(WEIGHT_DECAYS)
+    table = ReplicaTable(np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES))
+    settings = FleetSettings(
+        size=size, batch_size=batch_size, dtype=dtype, loss_dtype=dtype, path=path, decay=decay, device="cpu",
+        probe_examples=16, study_seed=0,
+    )
+    evaluation = EvaluationSettings(every=25, subset=None, full=None, chunk=1000)
+    optimizer = AdamW(beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
+    return Fleet(transformer(n_layers, p), dataset, optimizer, table, settings, evaluation)
+
+
+def train_through_queue(fleet: Fleet, steps: int, stagger: int) -> dict[int, list[float]]:
+    """Train every replica for `steps` steps; every `stagger` steps one more slot may be refilled."""
+    curves: dict[int, list[float]] = {}
+    fleet.fill()
+    while not fleet.finished:
+        for _ in range(stagger):
+            active = [s for s in fleet.active() if fleet.ages[s] % LOOK_EVERY == 0 and fleet.ages[s] < steps]
+            losses = fleet.evaluate(active, full=True)["train_loss"].tolist() if active else []
+            for slot, loss in zip(active, losses, strict=True):
+                curves.setdefault(fleet.replica_of(slot), []).append(loss)
+            fleet.advance(1)
+        for slot in fleet.active():
+            if fleet.ages[slot] >= steps:
+                fleet.vacate(slot)
+        fleet.fill()
+    return curves
+
+
+def alone(fleet: Fleet, row: int, steps: int, dtype: torch.dtype, decay: str = "all") -> list[float]:
+    """The loop that everybody writes: one module, torch.optim.AdamW, its own batches."""
+    seed = int(fleet.table.seed[row])
+    network = transformer(len(fleet.network.blocks), 11).to(dtype)  # type: ignore[arg-type]
+    network.initialise(named_generator(seed, "init"))
+    split = fleet.dataset.draw(seed)
+    inputs, labels = fleet.dataset.inputs, split.labels
+    chosen = {n for n, _ in network.named_parameters()} if decay == "all" else network.decayed()
+    named = dict(network.named_parameters())
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [named[n] for n in named if n in chosen], "weight_decay": float(fleet.table.weight_decay[row])},
+            {"params": [named[n] for n in named if n not in chosen], "weight_decay": 0.0},
+        ],
+        lr=float(fleet.table.lr[row]), betas=BETAS, eps=EPS,
+    )
+    shuffle = named_generator(seed, "batch")
+    losses, waiting = [], list[Tensor]()
+    for step in range(steps):
+        if step % LOOK_EVERY == 0:
+            with torch.no_grad():
+                losses.append(float(F.cross_entropy(network(inputs[split.train]), labels[split.train])))
+        if fleet.batches.full:
+            batch = split.train
+        else:
+            if not waiting:
+                order = split.train[torch.randperm(len(split.train), generator=shuffle)]
+                waiting = list(order.split(fleet.batches.batch_size))
+            batch = waiting.pop(0)
+        optimizer.zero_grad()
+        F.cross_entropy(network(inputs[batch]), labels[batch]).backward()
+        optimizer.step()
+    return losses
+
+
+@pytest.mark.parametrize("path", ["fast", "generic"])
+@pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
+@pytest.mark.parametrize("n_layers", [1, 2])
+def test_float64_follows_the_single_network_for_200_steps(
+    path: str, batch_size: int | None, n_layers: int
+) -> None:
+    # 7 replicas through 3 slots, refilled at different moments (stagger 70 leaves ages unequal).
+    fleet = fleet_of(n_layers, 3, batch_size, path, "float64")
+    curves = train_through_queue(fleet, 200, 70)
+    assert sorted(curves) == list(range(7))
+    for row in range(7):
+        expected = alone(fleet, row, 200, torch.float64)
+        assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
+
+
+@pytest.mark.parametrize("path", ["fast", "generic"])
+@pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
+def test_float32_follows_the_single_network_for_50_steps(path: str, batch_size: int | None) -> None:
+    fleet = fleet_of(2, 4, batch_size, path, "float32")
+    curves = train_through_queue(fleet, 50, 50)
+    for row in range(7):
+        expected = alone(fleet, row, 50, torch.float32)
+        assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-4
+
+
+def test_only_declared_weights_decay_under_matrices() -> None:
+    fleet = fleet_of(1, 7, None, "fast", "float64", decay="matrices")
+    curves = train_through_queue(fleet, 60, 60)
+    for row in (2, 3):
+        assert np.abs(np.array(curves[row]) - alone(fleet, row, 60, torch.float64, "matrices")).max() < 1e-6
+        assert np.abs(np.array(curves[row]) - alone(fleet, row, 60, torch.float64, "all")).max() > 1e-6
+
+
+def test_a_replica_that_goes_non_finite_touches_no_other() -> None:
+    healthy, poisoned = (fleet_of(1, 4, 32, "fast", "float32") for _ in range(2))
+    for fleet in (healthy, poisoned):
+        fleet.fill()
+        fleet.advance(5)
+    poisoned.flat[2] = torch.nan
+    for fleet in (healthy, poisoned):
+        fleet.advance(20)
+    assert poisoned.diverged_steps() == [None, None, 5, None]
+    others = [0, 1, 3]
+    assert torch.equal(healthy.flat[others], poisoned.flat[others])
+    assert all(poisoned.evaluate(others, full=True)["train_loss"].isfinite())
+
+
+def test_the_slot_does_not_matter() -> None:
+    one, two = fleet_of(1, 7, 32, "fast", "float64"), fleet_of(1, 7, 32, "fast", "float64")
+    flipped = np.arange(7)[::-1]
+    two.table = ReplicaTable(*(getattr(one.table, f)[flipped] for f in ("replica", "seed", "weight_decay", "lr")))
+    for fleet in (one, two):
+        fleet.fill()
+        fleet.advance(30)
+    assert torch.allclose(one.flat, two.flat.flip(0), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
+def test_a_restored_state_continues_bit_for_bit(batch_size: int | None) -> None:
+    straight, broken, resumed = (fleet_of(1, 3, batch_size, "fast", "float32") for _ in range(3))
+    for fleet in (straight, broken):
+        fleet.fill()
+        fleet.advance(7)
+        fleet.vacate(1)
+        fleet.fill()
+        fleet.advance(9)
+    resumed.restore(broken.state())
+    for fleet in (straight, resumed):
+        fleet.advance(20)
+    assert torch.equal(straight.flat, resumed.flat)
+    assert straight.ages == resumed.ages
+    assert straight.slots == resumed.slots

@@ -1,0 +1,176 @@
+"""The rules of the code base that no linter knows."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+import observatory
+
+ROOT = Path(observatory.__file__).parents[1]
+PACKAGE = ROOT / "observatory"
+# Folder of each kind, and the methods by which a class is a component of it.
+KINDS = {
+    "task": ("tasks", {"inputs", "labels", "split"}),
+    "model": ("models", {"forward", "hooks", "decayed"}),
+    "optimizer": ("optimizers", {"init", "update"}),
+    "probe": ("probes", {"measure"}),
+    "event": ("events", {"locate"}),
+    "fit": ("analysis/fits", {"fit"}),
+}
+SOURCES = sorted(
+    path
+    for folder in ("observatory", "observatory/analysis", "observatory/sweeps")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+
+@cache
+def classes(path: Path) -> tuple[ast.ClassDef, ...]:
+    return tuple(
+        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+    )
+
+
+def names(nodes: list[ast.expr]) -> set[str]:
+    """The last word of each: `Protocol[T]`, `nn.Module` and `dataclass(frozen=True)` included."""
+    return set(
+        re.findall(r"(?:^|\.)(\w+)(?=[\[(]|$)", "\n".join(map(ast.unparse, nodes)), re.MULTILINE)
+    )
+
+
+def components(kind: str) -> dict[str, ast.ClassDef]:
+    """The component classes of a kind by the module that holds them, below the kind's folder."""
+    folder, methods = KINDS[kind]
+    return {
+        ".".join(path.relative_to(PACKAGE / folder).with_suffix("").parts): node
+        for path in sorted((PACKAGE / folder).rglob("*.py"))
+        for node in classes(path)
+        if methods <= {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
+        and not names(node.bases) & {"ABC", "Protocol"}
+    }
+
+
+def defaults(node: ast.ClassDef) -> list[ast.expr]:
+    """Default values of the constructor, written out or made by a dataclass."""
+    found: list[ast.expr | None] = []
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            found += [*item.args.defaults, *item.args.kw_defaults]
+        if isinstance(item, ast.AnnAssign) and "dataclass" in names(node.decorator_list):
+            found.append(item.value)
+    return [value for value in found if value is not None]
+
+
+def targets(file: Path) -> set[str]:
+    """Every `_target_` of a YAML, those of the files of its group that it builds on included."""
+
+    def walk(value: object) -> set[str]:
+        if isinstance(value, list):
+            return set().union(*map(walk, value))
+        if not isinstance(value, dict):
+            return set()
+        own = {value["_target_"]} if "_target_" in value else set()
+        return own.union(*map(walk, value.values()))
+
+    content = yaml.safe_load(file.read_text()) or {}
+    bases = [
+        base for base in content.get("defaults", []) if isinstance(base, str) and base != "_self_"
+    ]
+    return walk(content).union(*(targets(file.parent / f"{base}.yaml") for base in bases))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_component_has_a_yaml_and_every_yaml_a_component(kind: str) -> None:
+    package = "observatory." + KINDS[kind][0].replace("/", ".")
+    built = set()
+    for file in sorted((ROOT / "conf" / kind).glob("*.yaml")):
+        ours = {target for target in targets(file) if target.startswith(f"{package}.")}
+        assert ours, f"{file} names no class of {package} by `_target_`"
+        for target in ours:
+            module, _, attribute = target.rpartition(".")
+            assert hasattr(import_module(module), attribute), f"{file}: there is no {target}"
+            built.add(module.removeprefix(f"{package}."))
+    assert built
+    assert set(components(kind)) == built
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_components_are_final_and_their_numbers_are_in_yaml(kind: str) -> None:
+    for module, node in components(kind).items():
+        assert "final" in names(node.decorator_list), f"{module}.{node.name} is not @final"
+        assert not defaults(node), f"{module}.{node.name} has defaults: they belong in conf/{kind}"
+
+
+def test_fits_share_pieces_but_do_not_know_each_other() -> None:
+    fits = {f"observatory.analysis.fits.{module}" for module in components("fit")}
+    for fit in fits:
+        source = (ROOT / "/".join(fit.split(".")[1:])).with_suffix(".py").read_text()
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+        assert not {node.module for node in nodes} & fits, f"{fit} imports another fit"
+
+
+def test_only_abstract_classes_and_errors_are_inherited_from() -> None:
+    ours = {node.name: node for path in SOURCES for node in classes(path)}
+    inherited = set().union(*(names(node.bases) for node in ours.values())) & set(ours)
+    assert inherited
+    for name in inherited:
+        abstract = names(ours[name].bases) & {"ABC", "Protocol"}
+        assert abstract or name.endswith("Error"), f"{name} is concrete and inherited from"
+
+
+def test_names_say_what_a_file_is_about() -> None:
+    vague = {"utils", "util", "helpers", "helper", "misc", "common"}
+    assert not [path for path in SOURCES if vague & set(path.stem.split("_"))]
+    spoken = [path for path in SOURCES if path.name == "__init__.py" and path.read_text().strip()]
+    assert spoken == [PACKAGE / "__init__.py"]
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import observatory, sys; print(*sys.modules)"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not {"torch", "lightning", "mlflow", "numpy"} & set(printed.stdout.split())
+
+
+def test_every_public_name_exists() -> None:
+    assert len(observatory.__all__) <= 10
+    assert all(getattr(observatory, name) for name in observatory.__all__)
+    with pytest.raises(AttributeError, match="only"):
+        _ = observatory.no_such_name
+
+
+def test_pins_satisfy_the_declared_ranges() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"]
+    for extra in project["optional-dependencies"].values():
+        declared += extra
+    found = re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): Version(pin) for name, pin in found}
+    for requirement in map(Requirement, declared):
+        assert pins[requirement.name.lower()] in requirement.specifier, requirement
+    assert f"torch=={pins['torch']}" in (ROOT / "Makefile").read_text().split()
+
+
+def test_the_version_is_one() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == observatory.__version__
+    assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_make_command_of_the_readme_exists() -> None:
+    offered = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    told = set(
+        re.findall(r"^(?:\$ )?make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
+    )
+    assert {"map", "test"} <= told <= offered
