@@ -83,11 +83,13 @@ def survivors(observations: Observations, above: float) -> tuple[NDArray[np.bool
     n_censored = int((~observations.grokked).sum())
     n_untimed = int((observations.grokked & ~timed).sum())
     n_below = int((timed & ~keep).sum())
-    notes = [f"Survivors only: {n_censored} replicas that did not grok are left out."]
+    notes = [f"Survivors only: replicas that did not grok are left out ({n_censored})."]
     if n_untimed:
-        notes.append(f"{n_untimed} replicas grokked without a time: left out.")
+        notes.append(f"Replicas that grokked at an unknown time are left out ({n_untimed}).")
     if n_below:
-        notes.append(f"{n_below} replicas grokked at or below the critical point: left out.")
+        notes.append(
+            f"Replicas that grokked at or below the critical point are left out ({n_below})."
+        )
     return keep, notes if n_censored else notes[1:]
 
 

@@ -51,10 +51,8 @@ class TimeComparison:
         estimator: How.
     """
 
-    fit_name = "time_power_law_comparison"
-    estimator = (
-        "AICc of least squares of ln t, critical weight decay 0, the boundary fit's, or free"
-    )
+    fit_name = "times_comparison"
+    estimator = "aicc"
 
     def __init__(self, window_max: float, n_grid: int, level: float) -> None:
         self.window_max = window_max

@@ -21,6 +21,7 @@ from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 
+KINDS = {"zero": "zero", "boundary": "fixed", "free": "free"}
 METHOD = "least squares of ln t on survivors; percentile bootstrap over replicas"
 
 
@@ -45,7 +46,7 @@ class TimePowerLaw:
         draws replicas, censored ones included, not survivors.
     """
 
-    fit_name = "time_power_law"
+    fit_name = "times"
 
     def __init__(
         self, critical: Critical, window_max: float, n_grid: int, n_bootstrap: int, level: float
@@ -95,15 +96,20 @@ class TimePowerLaw:
         extras: dict[str, Plain] = {**information(float(rss), time.size, N_PARAMS[self.critical])}
         extras |= {
             "method": METHOD,
+            "critical_kind": KINDS[self.critical],
+            "window_max": self.window_max,
             "n_grokked": time.size,
             "n_censored": int((~data.grokked).sum()),
         }
         if self.critical == "free":
             params["critical"] = interval(point, usable[:, 0], self.level)
             if point == 0.0:
-                warnings.append("The best critical weight decay is 0, the end of its range.")
+                warnings.append(
+                    "The best critical weight decay is 0, the end of its range: its interval is "
+                    "one-sided and may be too narrow."
+                )
         else:
-            extras["critical_held"] = point
+            extras["critical"] = point
         if self.critical == "boundary":
             warnings.append(
                 "The critical weight decay is held at its point estimate: its uncertainty is not "

@@ -1,7 +1,7 @@
 """What a task, a model, an optimizer and a probe must offer. Components implement these and nothing more."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -129,7 +129,7 @@ class Masked:
     defined: Bool[Tensor, "replica ..."]
 
 
-Measurement = Mapping[str, "Tensor | Masked | None"]
+Measurement = Mapping[str, Tensor | Masked | Sequence[str | None] | None]
 """One entry per declared column, first axis = replicas; None = undefined for all (stored as null)."""
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-import numpy as np
+import torch
 from numpy.typing import ArrayLike
 
 from observatory.core.columns import Column
+from observatory.core.contracts import Masked, Measurement
 from observatory.core.errors import ConfigError
 from observatory.events.collapse import collapsed
 from observatory.events.interval import Interval
@@ -198,6 +199,14 @@ def outcome_columns(events: Mapping[str, Event]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-def as_columns(rows: list[dict[str, object]], columns: tuple[Column, ...]) -> dict[str, np.ndarray]:
-    """Rows as one object array per column, None kept."""
-    return {c.name: np.array([row[c.name] for row in rows], dtype=object) for c in columns}
+def as_columns(rows: list[dict[str, object]], columns: tuple[Column, ...]) -> Measurement:
+    """Rows turned into one entry per column, None into null."""
+    return {column.name: _typed([row[column.name] for row in rows], column.dtype) for column in columns}
+
+
+def _typed(values: list[object], dtype: str) -> Masked | list[str | None]:
+    if dtype == "string":
+        return [None if value is None else str(value) for value in values]
+    defined = torch.tensor([value is not None for value in values])
+    kind = {"bool": torch.bool, "int64": torch.int64, "float64": torch.float64}[dtype]
+    return Masked(torch.tensor([value or 0 for value in values], dtype=kind), defined)

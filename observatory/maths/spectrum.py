@@ -68,9 +68,10 @@ def principal_scores(
     """
     shifted = rows - rows[..., :1, :]  # equal rows: exactly zero, whatever the mean would round to
     centred = shifted - shifted.mean(dim=-2, keepdim=True)
-    finite = _all_finite(centred)[..., None]
-    factor = torch.linalg.qr(centred.where(finite[..., None], 0.0).mT, mode="r").R
-    directions, sizes, _ = torch.linalg.svd(factor.mT, full_matrices=False)
+    factor = torch.linalg.qr(centred.mT, mode="r").R.mT  # as small as the rows are few
+    finite = _all_finite(factor)[..., None]
+    safe = factor.where(finite[..., None], 0.0)
+    directions, sizes, _ = torch.linalg.svd(safe, full_matrices=False)
     scores = directions * sizes[..., None, :]
     return scores.where(finite[..., None], torch.nan), sizes.where(finite, torch.nan)
 

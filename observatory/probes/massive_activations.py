@@ -15,18 +15,20 @@ from observatory.maths.activations import stacked_blocks
 MULTIPLES = (10, 100, 1000)  # of the median, above which entries are counted
 
 
-def lower_median(entries: Float[Tensor, "replica layer sample"]) -> Float[Tensor, "replica layer"]:
-    """`entries.median(dim=-1)`: the lower of the two middle values; NaN where an entry is NaN.
+def lower_median(
+    magnitude: Float[Tensor, "replica layer sample"],
+) -> Float[Tensor, "replica layer"]:
+    """`magnitude.median(dim=-1)`: the lower of the two middle values; NaN where an entry is NaN.
 
     Example:
         >>> lower_median(torch.tensor([[[4.0, 1.0, 3.0, 2.0]]]))
         tensor([[2.]])
     """
-    if entries.device.type != "cpu":
-        return entries.median(dim=-1).values
-    middle = (entries.shape[-1] - 1) // 2  # NumPy's selection is an order of magnitude faster
-    ordered = torch.from_numpy(np.partition(entries.numpy(), middle, axis=-1))
-    return ordered[..., middle].where(~entries.isnan().any(dim=-1), torch.nan)
+    if magnitude.device.type != "cpu":
+        return magnitude.median(dim=-1).values
+    middle = (magnitude.shape[-1] - 1) // 2  # NumPy's selection is an order of magnitude faster
+    ordered = torch.from_numpy(np.partition(magnitude.numpy(), middle, axis=-1))
+    return ordered[..., middle].where(~magnitude.sum(dim=-1).isnan(), torch.nan)
 
 
 def massive_activations(

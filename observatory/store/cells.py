@@ -34,11 +34,13 @@ class Chunk:
         values: One entry per row that has a value, `[row, *dims]`.
         defined: Which rows have one, or None where all do.
         n_rows: Number of rows, nulls included.
+        entries: Which entries of a list column's cells have a value, `[row, *dims]`, or None where all do.
     """
 
     values: np.ndarray
     defined: np.ndarray | None
     n_rows: int
+    entries: np.ndarray | None = None
 
 
 def to_chunk(
@@ -49,7 +51,8 @@ def to_chunk(
     Args:
         column: The declaration.
         values: Array `[row, *dims]`, or None where no row has a value.
-        defined: Boolean array `[row]`, or None where every row of `values` is defined.
+        defined: Boolean array `[row]`, or `[row, *dims]` for single entries, or None where all of
+            `values` is defined.
         n_rows: Number of rows.
 
     Raises:
@@ -71,11 +74,13 @@ def to_chunk(
         )
     if defined is None:
         return Chunk(values.astype(target), None, n_rows)
-    if defined.shape != (n_rows,) or defined.dtype != np.bool_:
+    if defined.shape not in ((n_rows,), values.shape) or defined.dtype != np.bool_:
         raise StoreError(
-            f"`defined` of column `{column.name}` must be {n_rows} booleans, one per replica, got "
-            f"{defined.dtype} {list(defined.shape)}."
+            f"`defined` of column `{column.name}` must be {n_rows} booleans, one per replica, or one per "
+            f"entry, got {defined.dtype} {list(defined.shape)}."
         )
+    if defined.ndim > 1:
+        return Chunk(values.astype(target), None, n_rows, defined.copy())
     return Chunk(values[defined].astype(target), defined.copy(), n_rows)
 
 
@@ -96,10 +101,10 @@ def to_arrow(field: pa.Field, chunks: Sequence[Chunk]) -> pa.Array:
     sizes = np.concatenate([np.full(len(v), v.shape[1], dtype=np.int64) for v in values])
     if pa.types.is_list(inner):
         nested = [np.full(v.shape[0] * v.shape[1], v.shape[2], dtype=np.int64) for v in values]
-        flat = _scalars(inner.value_type, [v.reshape(-1) for v in values], None)
+        flat = _entries(inner.value_type, chunks)
         items = pa.ListArray.from_arrays(_offsets(np.concatenate(nested)), flat)
     else:
-        items = _scalars(inner, [v.reshape(-1) for v in values], None)
+        items = _entries(inner, chunks)
     if defined is None:
         return pa.ListArray.from_arrays(_offsets(sizes), items)
     spread = np.zeros(len(defined), dtype=np.int64)
@@ -134,6 +139,17 @@ def _defined(chunks: Sequence[Chunk]) -> np.ndarray | None:
     return np.concatenate(
         [np.ones(c.n_rows, dtype=bool) if c.defined is None else c.defined for c in chunks]
     )
+
+
+def _entries(kind: pa.DataType, chunks: Sequence[Chunk]) -> pa.Array:
+    """The entries of the present cells, one after the other, null where an entry is undefined."""
+    values = np.concatenate([chunk.values.reshape(-1) for chunk in chunks])
+    if all(chunk.entries is None for chunk in chunks):
+        return pa.array(values, type=kind, from_pandas=False)
+    missing = [
+        np.zeros(c.values.size, dtype=bool) if c.entries is None else ~c.entries.reshape(-1) for c in chunks
+    ]
+    return pa.array(values, type=kind, mask=np.concatenate(missing), from_pandas=False)
 
 
 def _scalars(kind: pa.DataType, values: list[np.ndarray], defined: np.ndarray | None) -> pa.Array:

@@ -155,14 +155,14 @@ class RetirementCallback(BetweenChunks):
 
 
 class StopCallback(BetweenChunks):
-    """Ends the fit when the shard was told to stop, after keeping what there is."""
+    """Ends the fit when nobody is left, or when the shard was told to stop."""
 
-    def __init__(self, told: "list[int]") -> None:
+    def __init__(self, told: list[int]) -> None:
         self.told = told
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
-        """Look for a signal that arrived during the chunk."""
-        if self.told:
+        """Look for the end, or for a signal that arrived during the chunk."""
+        if self.told or module.fleet.finished:
             trainer.should_stop = True
 
 

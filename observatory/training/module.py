@@ -12,15 +12,17 @@ from observatory.training.clock import CostClock
 
 
 class Chunks(IterableDataset[int]):
-    """Yields the number of steps until somebody is due to be looked at, while the fleet is alive."""
+    """Counts chunks while the fleet is alive; Lightning fetches ahead, so it holds nothing else."""
 
-    def __init__(self, fleet: Fleet, agenda: Agenda) -> None:
-        self.fleet, self.agenda = fleet, agenda
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
 
     def __iter__(self) -> Iterator[int]:
-        """Zero means that a replica just took its seat and waits for its first look."""
+        """Chunk 0, 1, 2, ..."""
+        chunk = 0
         while not self.fleet.finished:
-            yield self.agenda.steps_to_next(self.fleet)
+            yield chunk
+            chunk += 1
 
 
 class FleetModule(pl.LightningModule):
@@ -38,12 +40,15 @@ class FleetModule(pl.LightningModule):
         """None: the fleet updates its own rows."""
 
     def train_dataloader(self) -> DataLoader[int]:
-        """The chunks, passed through unbatched."""
-        return DataLoader(Chunks(self.fleet, self.agenda), batch_size=None)
+        """The chunk counter, passed through unbatched."""
+        return DataLoader(Chunks(self.fleet), batch_size=None)
 
     def training_step(self, batch: int, batch_idx: int) -> None:
-        """Advance every replica by the chunk's number of steps."""
+        """Advance every replica until somebody is due to be looked at.
+
+        No step at all where a replica just took its seat and waits for its first look.
+        """
         with self.clock.charged("train"):
-            self.fleet.advance(int(batch))
+            self.fleet.advance(self.agenda.steps_to_next(self.fleet))
             if self.fleet.device.type == "cuda":
                 torch.cuda.synchronize(self.fleet.device)

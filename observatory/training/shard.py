@@ -169,6 +169,7 @@ def trainer(callbacks: list[pl.Callback], device: str) -> pl.Trainer:
     # The fleet has no torch optimizer by design, and its loader yields chunk lengths, not data.
     warnings.filterwarnings("ignore", message=".*will run with no optimizer.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own use of torch
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
     index = torch.device(device).index
     return pl.Trainer(

@@ -15,8 +15,8 @@ from observatory.optimizers.adamw import AdamW
 from observatory.tasks.modular import Modular
 
 BETAS, EPS = (0.9, 0.98), 1e-8
-WEIGHT_DECAYS = [0.0, 0.1, 1.0, 3.0, 0.3, 0.03, 2.0]
-RATES = [1e-3, 5e-4, 1e-3, 7e-4, 1e-3, 3e-4, 1e-3]  # higher ones amplify rounding chaotically
+WEIGHT_DECAYS = [0.0, 0.1, 1.0, 3.0, 0.3]
+RATES = [1e-3, 5e-4, 1e-3, 7e-4, 3e-4]  # higher ones amplify rounding chaotically
 LOOK_EVERY = 5
 
 
@@ -28,12 +28,12 @@ def transformer(n_layers: int, p: int) -> Transformer:
 
 
 def fleet_of(
-    n_layers: int, size: int, batch_size: int | None, path: str, dtype: str, decay: str = "all", random_labels: bool = False
+    n_layers: int, size: int, batch_size: int | None, path: str, dtype: str, decay: str = "all", slowdown: float = 1.0
 ) -> Fleet:
     p = 11
-    dataset = Dataset.of(Modular(p=p, operation="add", random_labels=random_labels), 0.6)
+    dataset = Dataset.of(Modular(p=p, operation="add", random_labels=False), 0.6)
     n = len(WEIGHT_DECAYS)
-    table = ReplicaTable(np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES))
+    table = ReplicaTable(np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES) * slowdown)
     settings = FleetSettings(
         size=size, batch_size=batch_size, dtype=dtype, loss_dtype=dtype, path=path, decay=decay, device="cpu",
         probe_examples=16, study_seed=0,
@@ -96,17 +96,19 @@ def alone(fleet: Fleet, row: int, steps: int, dtype: torch.dtype, decay: str = "
     return losses
 
 
-@pytest.mark.parametrize("path", ["fast", "generic"])
 @pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
-@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize(
+    ("path", "n_layers"),
+    [("fast", 1), ("fast", 2), ("generic", 1), pytest.param("generic", 2, marks=pytest.mark.slow)],
+)
 def test_float64_follows_the_single_network_for_200_steps(
     path: str, batch_size: int | None, n_layers: int
 ) -> None:
-    # 7 replicas through 3 slots, refilled at different moments (stagger 70 leaves ages unequal).
-    fleet = fleet_of(n_layers, 3, batch_size, path, "float64")
+    # 5 replicas through 2 slots, refilled at different moments (stagger 70 leaves ages unequal).
+    fleet = fleet_of(n_layers, 2, batch_size, path, "float64")
     curves = train_through_queue(fleet, 200, 70)
-    assert sorted(curves) == list(range(7))
-    for row in range(7):
+    assert sorted(curves) == list(range(5))
+    for row in range(5):
         expected = alone(fleet, row, 200, torch.float64)
         assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
 
@@ -114,15 +116,17 @@ def test_float64_follows_the_single_network_for_200_steps(
 @pytest.mark.parametrize("path", ["fast", "generic"])
 @pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
 def test_float32_follows_the_single_network_for_50_steps(path: str, batch_size: int | None) -> None:
-    fleet = fleet_of(2, 4, batch_size, path, "float32")
+    # At the rates above a rounding difference of 1e-7 grows to 5e-3 within 50 mini-batch steps; at a tenth of
+    # them it stays small, and what is compared is the code.
+    fleet = fleet_of(2, 4, batch_size, path, "float32", slowdown=0.1)
     curves = train_through_queue(fleet, 50, 50)
-    for row in range(7):
+    for row in range(5):
         expected = alone(fleet, row, 50, torch.float32)
         assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-4
 
 
 def test_only_declared_weights_decay_under_matrices() -> None:
-    fleet = fleet_of(1, 7, None, "fast", "float64", decay="matrices")
+    fleet = fleet_of(1, 5, None, "fast", "float64", decay="matrices")
     curves = train_through_queue(fleet, 60, 60)
     for row in (2, 3):
         assert np.abs(np.array(curves[row]) - alone(fleet, row, 60, torch.float64, "matrices")).max() < 1e-6
@@ -144,8 +148,8 @@ def test_a_replica_that_goes_non_finite_touches_no_other() -> None:
 
 
 def test_the_slot_does_not_matter() -> None:
-    one, two = fleet_of(1, 7, 32, "fast", "float64"), fleet_of(1, 7, 32, "fast", "float64")
-    flipped = np.arange(7)[::-1]
+    one, two = fleet_of(1, 5, 32, "fast", "float64"), fleet_of(1, 5, 32, "fast", "float64")
+    flipped = np.arange(5)[::-1]
     two.table = ReplicaTable(*(getattr(one.table, f)[flipped] for f in ("replica", "seed", "weight_decay", "lr")))
     for fleet in (one, two):
         fleet.fill()

@@ -1,0 +1,116 @@
+"""A study's replicas and their outcomes, as recorded and as a shorter horizon would have it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.events.censoring import at_horizon
+from observatory.events.interval import Interval
+from observatory.store.reader import Study
+
+HEAD = ("run_id", "replica", "seed", "weight_decay", "lr")
+TAIL = (
+    *("outcome", "instant", "diverged_step", "steps_watched", "retire_reason"),
+    *("t_mem_lo", "t_mem_hi"),
+)
+
+
+@dataclass(frozen=True)
+class Censored:
+    """Finished replicas at one horizon, as arrays of one entry per replica.
+
+    Attributes:
+        weight_decay: `[replica]`.
+        outcome: Label of the whole record, `[replica]`.
+        grokked: Whether it counts as grokked at the horizon, `[replica]`.
+        t_hi: Upper end of its event interval in steps, NaN where not grokked, `[replica]`.
+    """
+
+    weight_decay: NDArray[np.float64]
+    outcome: NDArray[np.str_]
+    grokked: NDArray[np.bool_]
+    t_hi: NDArray[np.float64]
+
+
+def outcomes_of(study: Study) -> pd.DataFrame:
+    """The replicas of all runs with their outcomes, null where a replica has not finished."""
+    return pd.concat([run.outcomes() for run in study.runs], ignore_index=True)
+
+
+def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """A column of any numeric type as float64, null as NaN, `[row]`."""
+    return np.array([np.nan if pd.isna(x) else float(x) for x in frame[name]], dtype=np.float64)
+
+
+def event_names(outcomes: pd.DataFrame) -> list[str]:
+    """The event presets that the outcomes hold."""
+    return [str(c).removesuffix("_observed") for c in outcomes.columns if c.endswith("_observed")]
+
+
+def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> Censored:
+    """Finished replicas as a shorter horizon would have recorded them.
+
+    Diverged and collapsed replicas count as not grokked, if that happened within the horizon.
+
+    Args:
+        outcomes: One row per replica as of `outcomes_of`; `step` is the steps watched.
+        event: Name of an event preset.
+        horizon: Steps after which records are cut; at or beyond their ends nothing is.
+
+    Raises:
+        ConfigError: If the outcomes hold no such event.
+        FitRefusedError: If an event without a time is to be cut, see `at_horizon`.
+    """
+    if event not in event_names(outcomes):
+        raise ConfigError(f"`event` must be one of {event_names(outcomes)}, got {event}.")
+    rows = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()])
+    low, high, watched = (numbers(rows, name) for name in (f"{event}_lo", f"{event}_hi", "step"))
+    observed = numbers(rows, f"{event}_observed") > 0
+    try:
+        intervals = [
+            at_horizon(
+                Interval(
+                    None if np.isnan(lo) else float(lo),
+                    None if np.isnan(hi) else float(hi),
+                    observed=bool(seen),
+                    watched=int(steps),
+                ),
+                horizon,
+            )
+            for lo, hi, seen, steps in zip(low, high, observed, watched, strict=True)
+        ]
+    except ValueError as error:
+        raise FitRefusedError(f"Event {event} at {horizon} steps: {error}") from error
+    outcome = np.array(rows["outcome"], dtype=np.str_)
+    ended = np.where(outcome == "diverged", numbers(rows, "diverged_step"), watched)
+    failed = np.isin(outcome, ["diverged", "collapsed"]) & (ended <= horizon)
+    grokked = np.array([interval.observed for interval in intervals], dtype=np.bool_) & ~failed
+    t_hi = [np.nan if interval.t_hi is None else interval.t_hi for interval in intervals]
+    return Censored(
+        numbers(rows, "weight_decay"),
+        outcome,
+        grokked,
+        np.where(grokked, np.array(t_hi, dtype=np.float64), np.nan),
+    )
+
+
+def replicas_table(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """One row per replica, in the columns and the order of `replicas.csv`.
+
+    Where replicas were trained, the shard, is left out: it says nothing about them.
+    """
+    renamed = outcomes.rename(
+        columns={"step": "steps_watched", "mem_lo": "t_mem_lo", "mem_hi": "t_mem_hi"}
+    )
+    parts = [
+        f"{event}_{part}"
+        for event in event_names(outcomes)
+        if event != "mem"
+        for part in ("lo", "hi", "observed")
+    ]
+    known = {*HEAD, *TAIL, *parts, "shard", "mem_observed"}
+    swept = [c for c in renamed.columns if c not in known]
+    return pd.DataFrame({name: renamed[name] for name in (*HEAD, *swept, *TAIL, *parts)})
