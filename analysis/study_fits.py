@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ NOT_POOLED = ("task", "model", "optimizer", "train_fraction", "batch_size")
 """Parts of a configuration that replicas of one boundary should share."""
 
 
+@runtime_checkable
 class Fit(Protocol):
     """What every component of `analysis/fits` offers."""
 

@@ -36,7 +36,7 @@ def on_grid(
         (run_id, replica) of each row.
     """
     groups = frame.groupby(["run_id", "replica"], sort=True).indices
-    steps, values = frame["step"].to_numpy(), frame[value].to_numpy(dtype=np.float64)
+    steps, values = frame["step"].to_numpy(), frame[value].to_numpy(dtype=np.float64, na_value=np.nan)
     out = np.full((len(groups), grid.size), np.nan)
     for row, rows in enumerate(groups.values()):
         clock = steps[rows]

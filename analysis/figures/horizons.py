@@ -67,7 +67,7 @@ def horizons_figure(
     """One panel of rates per horizon, and the critical weight decay against the horizon.
 
     Args:
-        cells: The table of `rate_figure` at each horizon, in steps.
+        cells: The table of `cell_table` at each horizon, in steps.
         records: Boundaries of one estimator at these horizons.
         window_max: Largest weight decay that entered the fits.
     """

@@ -15,11 +15,11 @@ def outcomes_figure(cells: pd.DataFrame) -> Figure:
     """Stacked shares of the outcomes, one bar per weight decay, counts inside.
 
     Args:
-        cells: Columns weight_decay, n, and one count per outcome of `OUTCOME_COLOURS`.
+        cells: The table of `cell_table`: weight_decay and one count per outcome of `OUTCOME_COLOURS`.
     """
     figure = Figure(figsize=(WIDTH, 3.0))
     axes = figure.add_subplot()
-    at, n = np.arange(len(cells)), cells["n"].to_numpy()
+    at, n = np.arange(len(cells)), cells[list(OUTCOME_COLOURS)].sum(axis=1).to_numpy()
     bottom = np.zeros(len(cells))
     for outcome, colour in OUTCOME_COLOURS.items():
         counts = cells[outcome].to_numpy()

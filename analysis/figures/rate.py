@@ -26,7 +26,7 @@ def draw_rates(axes: Axes, cells: pd.DataFrame) -> None:
     """Points with Wilson intervals, and the number of replicas above each."""
     x = positions(cells["weight_decay"], cells["weight_decay"])
     rate = cells["rate"].to_numpy()
-    spread = np.stack([rate - cells["ci_low"], cells["ci_high"] - rate]).clip(min=0)
+    spread = np.stack([rate - cells["wilson_low"], cells["wilson_high"] - rate]).clip(min=0)
     axes.errorbar(
         x,
         rate,
@@ -57,7 +57,8 @@ def _draw_curve(axes: Axes, record: Record, window: tuple[float, float], index: 
         if found[1] is not None and found[2] is not None
         else " (interval unbounded)"
     )
-    label = f"{record['estimator']}: $\\lambda_c$ = {found[0]:.3g}{interval}"
+    name = str(record["estimator"]).replace("_", " ").replace("$", r"\$")
+    label = f"{name}: $\\lambda_c$ = {found[0]:.3g}{interval}"
     y = boundary_curve(record, x)
     axes.plot(x, y, color=colour, linestyle=style, zorder=3, gid="fit", label=label)
     mark_critical(axes, record, colour, style)
@@ -68,7 +69,8 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     """Share of grokked replicas per weight decay, the fitted curves and their critical points.
 
     Args:
-        cells: Columns weight_decay, n, rate, ci_low, ci_high, and the counts collapsed, diverged, lost.
+        cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN where n is
+            0), and the counts collapsed, diverged, lost.
         boundaries: Records of fitted boundaries at the horizon of `cells`; refused ones are not drawn.
         window_max: Largest weight decay that entered the fits.
     """
@@ -78,7 +80,7 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     draw_rates(axes, cells)
     x = positions(cells["weight_decay"], cells["weight_decay"])
     for kind, marker in _MARKERS.items():
-        share = (cells[kind] / cells["n"]).to_numpy()
+        share = (cells[kind] / cells["n"].clip(lower=1)).to_numpy()
         if share.any():
             axes.plot(
                 x[share > 0],

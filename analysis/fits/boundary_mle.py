@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,7 +162,7 @@ class BoundaryMle:
         window_max: float,
         guess: float | None,
         lapse: float | None,
-        interval: Literal["profile", "bootstrap"],
+        interval: str,
         n_bootstrap: int,
         level: float,
     ) -> None:

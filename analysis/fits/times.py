@@ -1,7 +1,7 @@
 """Amplitude and exponent of the time to grok against weight decay, with their intervals."""
 
 import math
-from typing import final
+from typing import cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +49,11 @@ class TimePowerLaw:
     fit_name = "times"
 
     def __init__(
-        self, critical: Critical, window_max: float, n_grid: int, n_bootstrap: int, level: float
+        self, critical: str, window_max: float, n_grid: int, n_bootstrap: int, level: float
     ) -> None:
         if critical not in N_PARAMS:
             raise ConfigError(f"`critical` must be among {sorted(N_PARAMS)}, got {critical}.")
-        self.critical: Critical = critical
+        self.critical = cast(Critical, critical)
         self.window_max = window_max
         self.n_grid = n_grid
         self.n_bootstrap = n_bootstrap

@@ -10,8 +10,7 @@ import pandas as pd
 from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.report.groups import Group
 from observatory.analysis.study_fits import cell_table
-
-OUTCOMES = ("grokked", "lost", "memorised", "none", "collapsed", "diverged", "unfinished")
+from observatory.analysis.study_outcomes import numbers
 
 
 @dataclass(frozen=True)
@@ -20,26 +19,22 @@ class Facts:
 
     Attributes:
         group: The replicas.
-        event: Name of the event preset.
+        event: Name of the event preset that figures and the answer speak of.
         level: Coverage of the Wilson intervals.
-        horizon: Steps at which the replicas were censored.
-        cells: The cell table at the horizon.
+        cells: The cell table at the full horizon.
         cells_at: The cell tables at every horizon of the fits, the full one included.
-        times: One row per replica: weight_decay, t_lo, t_hi, watched, end.
-        records: Records of `fits.json` for the event, all horizons.
-        window_max: Largest weight decay that entered the boundary fits.
+        times: One row per replica, see `replica_times`.
+        records: Records of `fits.json`, all events and horizons; empty where nothing was fitted.
         steps_drawn: Largest number of steps per curve.
     """
 
     group: Group
     event: str
     level: float
-    horizon: int
     cells: pd.DataFrame
     cells_at: Mapping[int, pd.DataFrame]
     times: pd.DataFrame
     records: Sequence[Record]
-    window_max: float
     steps_drawn: int
 
     @property
@@ -48,46 +43,96 @@ class Facts:
         return self.group.runs[0].manifest["config"]
 
     @property
+    def horizon(self) -> int:
+        """Steps at which the replicas were censored."""
+        return self.group.horizon
+
+    @property
+    def window_max(self) -> float:
+        """Largest weight decay that entered the boundary fits, or any where nothing was fitted."""
+        windows = [record["extras"].get("window_max") for record in self.boundaries]
+        largest = float(self.group.replicas["weight_decay"].max())
+        return min([window for window in windows if window is not None], default=largest)
+
+    @property
     def boundaries(self) -> list[Record]:
-        """Boundary records at the full horizon."""
-        return [r for r in self.records if r["fit"] == "boundary" and self._full(r)]
+        """Boundaries at the full horizon, refused ones included."""
+        return self.of("boundary")
 
     @property
     def boundaries_at(self) -> list[Record]:
-        """Boundary records at all horizons, of the first estimator that found one at the full horizon."""
-        chosen = next((r["estimator"] for r in self.boundaries if limits(r, "critical")), None)
-        return [r for r in self.records if r["fit"] == "boundary" and r["estimator"] == chosen]
+        """Boundaries at all horizons, of the first estimator that found one at the full horizon."""
+        found = [r["estimator"] for r in self.boundaries if limits(r, "critical")]
+        return [r for r in self._of_event("boundary") if r["estimator"] in found[:1]]
 
-    @property
-    def power_laws(self) -> list[Record]:
-        """Records of the time to grok at the full horizon."""
-        return [r for r in self.records if r["fit"] == "times" and self._full(r)]
+    def of(self, fit: str) -> list[Record]:
+        """Records of one kind of fit at the full horizon, for the event."""
+        return [r for r in self._of_event(fit) if r["horizon_steps"] in (None, self.horizon)]
 
-    def _full(self, record: Record) -> bool:
-        return record["horizon_steps"] in (None, self.horizon)
+    def _of_event(self, fit: str) -> list[Record]:
+        return [r for r in self.records if r["fit"] == fit and r["event"] == self.event]
 
 
 def gather(
     group: Group, records: Sequence[Record], event: str, level: float, steps_drawn: int
 ) -> Facts:
-    """Count the cells of a group and pick the records that are about its event."""
-    mine = [record for record in records if record["event"] == event]
-    horizons = {record["horizon_steps"] for record in mine} - {None}
-    windows = [
-        record["extras"]["window_max"]
-        for record in mine
-        if record.get("extras", {}).get("window_max") is not None
-    ]
-    largest = float(group.replicas["weight_decay"].max())
+    """Count the cells of a group at every horizon that its records speak of.
+
+    Raises:
+        ConfigError: If the outcomes hold no such event.
+    """
+    fitted = {r["horizon_steps"] for r in records if r["event"] == event} - {None}
+    horizons = sorted({h for h in fitted if h <= group.horizon} | {group.horizon})
+    tables = {h: cell_table(group.replicas, event, h, level) for h in horizons}
     return Facts(
         group=group,
         event=event,
         level=level,
-        horizon=group.horizon,
-        cells=cells_of(group, event, group.horizon, level),
-        cells_at={h: cells_of(group, event, h, level) for h in sorted({*horizons, group.horizon})},
+        cells=tables[group.horizon],
+        cells_at=tables,
         times=replica_times(group, event),
-        records=mine,
-        window_max=min(windows, default=largest),
+        records=records,
         steps_drawn=steps_drawn,
     )
+
+
+def replica_times(group: Group, event: str) -> pd.DataFrame:
+    """When each replica grokked, or how its record ended.
+
+    Returns:
+        weight_decay; t_lo, t_hi (steps, NaN where the event was not seen); watched (steps); end:
+        "diverged" or "collapsed" where that is the outcome, "grokked" where the event was seen, else
+        "censored". Replicas without a record are left out.
+    """
+    rows = group.replicas
+    looks = group.table("evaluation", [])
+    last = (
+        pd.Series(dtype=np.float64)
+        if looks is None
+        else looks.groupby(["run_id", "replica"])["step"].max()
+    )
+    index = pd.MultiIndex.from_frame(rows[["run_id", "replica"]])
+    steps = numbers(rows, "step")
+    watched = np.where(np.isnan(steps), last.reindex(index).to_numpy(dtype=np.float64), steps)
+    outcome = rows["outcome"].astype(object).to_numpy()
+    failed = np.isin(outcome.astype(str), ["diverged", "collapsed"])
+    t_hi = numbers(rows, f"{event}_hi")
+    seen = ~np.isnan(t_hi) & ~failed
+    times = pd.DataFrame(
+        {
+            "weight_decay": numbers(rows, "weight_decay"),
+            "t_lo": np.where(seen, numbers(rows, f"{event}_lo"), np.nan),
+            "t_hi": np.where(seen, t_hi, np.nan),
+            "watched": watched,
+            "end": np.where(failed, outcome, np.where(seen, "grokked", "censored")),
+        }
+    )
+    return times[times["watched"] > 0].reset_index(drop=True)
+
+
+def tails_watched(group: Group, event: str) -> dict[float, float]:
+    """Median steps watched after the event, per weight decay, of the replicas that had it."""
+    rows = group.replicas
+    tail = pd.Series(numbers(rows, "step") - numbers(rows, f"{event}_hi"))
+    medians = tail.groupby(numbers(rows, "weight_decay")).median().dropna()
+    return {float(decay): float(steps) for decay, steps in medians.items()}  # type: ignore[arg-type]

@@ -14,13 +14,14 @@ def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
     """The laws t = A (weight_decay - critical)^-nu that were fitted, by a label with their numbers."""
     laws: dict[str, PowerLaw] = {}
     for record in records:
-        values = {**record.get("extras", {}), **{k: p["value"] for k, p in record["params"].items()}}
-        if record["refused"] is not None or not {"amplitude", "nu"} <= set(values):
-            continue
-        critical = values.get("critical") or 0.0
-        kind = str(values.get("critical_kind", ""))
-        label = f"λc {kind} = {number(critical)}, ν = {number(values['nu'])}"
-        laws[label] = _law(values["amplitude"], values["nu"], critical)
+        if record["refused"] is None:
+            values = {name: p["value"] for name, p in record["params"].items()}
+            critical = values.get("critical", record["extras"].get("critical"))
+            kind = record["extras"]["critical_kind"]
+            name = "λc = 0" if kind == "zero" else f"λc {kind} at {number(critical)}"
+            laws[f"{name}: ν = {number(values['nu'])}"] = _law(
+                values["amplitude"], values["nu"], critical
+            )
     return laws
 
 

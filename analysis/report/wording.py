@@ -42,9 +42,9 @@ def estimate(record: Record, name: str) -> str:
     )
 
 
-def short_estimator(record: Record) -> str:
-    """How a record was estimated, in the few words that come before the details."""
-    return str(record["estimator"]).split(";")[0].split(" of the logistic")[0]
+def estimator_words(record: Record) -> str:
+    """The name of a record's estimator, readable."""
+    return str(record["estimator"]).replace("_", " ")
 
 
 def horizon_words(steps: int | None, steps_per_epoch: int) -> str:

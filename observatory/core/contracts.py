@@ -75,15 +75,20 @@ class Recorder(Protocol):
 
 
 @runtime_checkable
+class FastPath(StackedForward, Protocol):
+    """Stacked forwards written out by hand; each equals vmapping the network's `forward`."""
+
+    def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
+        """"logits" and those hooked activations that come cheap; the others are vmapped when asked for."""
+        ...
+
+
+@runtime_checkable
 class HasFastPath(Protocol):
     """A model that knows faster stacked forwards than vmapping itself."""
 
-    def fast_path(self) -> StackedForward | None:
-        """The forward that trains, or None where the present settings rule it out."""
-        ...
-
-    def fast_record(self) -> Recorder | None:
-        """The forward that probes look at, or None likewise."""
+    def fast_path(self) -> FastPath | None:
+        """The fast path, or None where the present settings rule it out."""
         ...
 
 

@@ -7,7 +7,8 @@ def at_horizon(interval: Interval, horizon: int) -> Interval:
     """The event as a shorter horizon would have recorded it.
 
     An event whose `t_hi` lies beyond `horizon` is not observed there; the steps watched are cut to
-    `horizon`. A horizon beyond the record changes nothing: it cannot show more.
+    `horizon`. A horizon beyond the record changes nothing: it cannot show more. An event that had
+    to hold for several looks keeps its date, even where the looks that confirmed it are cut.
 
     Args:
         interval: The event in the full record.

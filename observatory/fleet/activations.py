@@ -1,6 +1,6 @@
 """Activations that are computed when a probe first asks for one, and once for all probes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import final
 
 import torch
@@ -13,10 +13,10 @@ from observatory.core.view import Params
 
 @final
 class LazyActivations(Mapping[str, Tensor]):
-    """The recorded forward of a view, run at the first access.
+    """The recorded forwards of a view, each run when first needed.
 
     Args:
-        record: The recording forward.
+        recorders: Recording forwards, the cheapest first; the last one gives every name.
         params: Stacked parameters.
         inputs: Examples, shared by all replicas.
         names: What the recording will hold.
@@ -24,20 +24,21 @@ class LazyActivations(Mapping[str, Tensor]):
 
     def __init__(
         self,
-        record: Recorder,
+        recorders: Sequence[Recorder],
         params: Params,
         inputs: Int[Tensor, "batch pos"],
         names: tuple[str, ...],
     ) -> None:
-        self._record, self._params, self._inputs, self._names = record, params, inputs, names
-        self._recorded: dict[str, Tensor] | None = None
+        self._waiting, self._params, self._inputs, self._names = list(recorders), params, inputs, names
+        self._recorded: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._names:
             raise KeyError(f"no activation {name!r}; the model declares {', '.join(self._names)}")
-        if self._recorded is None:
+        while name not in self._recorded:
+            record = self._waiting.pop(0)
             with torch.no_grad():
-                self._recorded = self._record(self._params, self._inputs)
+                self._recorded = {**record(self._params, self._inputs), **self._recorded}
         return self._recorded[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -16,7 +16,7 @@ from observatory.fleet.batches import Batches
 from observatory.fleet.evaluate import EvaluationSettings, evaluate
 from observatory.fleet.replicas import Dataset, ReplicaTable
 from observatory.fleet.rules import Looks
-from observatory.fleet.stack import Layout, decaying, flat_row, recorder, stacked_forward
+from observatory.fleet.stack import Layout, decaying, fast_path, flat_row, vmapped, vmapped_record
 from observatory.fleet.step import DTYPES, losses_and_gradient
 
 EMPTY = -1
@@ -83,8 +83,10 @@ class Fleet:
         self.network = network.to(self.dtype)
         self.dataset, self.optimizer, self.table = dataset, optimizer, table
         self.layout = Layout.of(self.network)
-        self.forward = stacked_forward(self.network, settings.path)
-        self.record = recorder(self.network)
+        fast = fast_path(self.network, settings.path)
+        self.forward = fast or vmapped(self.network)
+        whole = vmapped_record(self.network)
+        self.recorders = (whole,) if fast is None else (fast.record, whole)
         size, n = settings.size, len(dataset)
         self.flat = torch.zeros(size, sum(self.layout.sizes), dtype=self.dtype, device=self.device)
         self.optimizer_state = optimizer.init(self.flat)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from observatory.core.contracts import HasFastPath, Model, Recorder, StackedForward
+from observatory.core.contracts import FastPath, HasFastPath, Model, Recorder, StackedForward
 from observatory.core.errors import ConfigError
 from observatory.core.view import Params
 from observatory.maths.hooks import recording
@@ -78,27 +78,16 @@ def vmapped(network: nn.Module) -> StackedForward:
     return vmap(single, randomness="error")
 
 
-def stacked_forward(network: nn.Module, path: str) -> StackedForward:
-    """The forward that trains: the model's fast path where it has one, else vmap.
+def fast_path(network: nn.Module, path: str) -> FastPath | None:
+    """The network's fast path where the setting `path` allows it and there is one.
 
     Args:
         network: The prototype network.
         path: "fast" takes the fast path where there is one, "generic" never does.
     """
-    match path:
-        case "fast":
-            fast = network.fast_path() if isinstance(network, HasFastPath) else None
-            return fast or vmapped(network)
-        case "generic":
-            return vmapped(network)
-        case _:
-            raise ConfigError(f'`path` must be "fast" or "generic", got {path!r}.')
-
-
-def recorder(network: nn.Module) -> Recorder:
-    """The forward that probes look at: the model's own where it has one, else vmap."""
-    fast = network.fast_record() if isinstance(network, HasFastPath) else None
-    return fast or vmapped_record(network)
+    if path not in ("fast", "generic"):
+        raise ConfigError(f'`path` must be "fast" or "generic", got {path!r}.')
+    return network.fast_path() if path == "fast" and isinstance(network, HasFastPath) else None
 
 
 def vmapped_record(network: nn.Module) -> Recorder:

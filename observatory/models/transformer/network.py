@@ -13,11 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from observatory.core.contracts import Recorder, StackedForward
+from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.maths.hooks import HookPoint
 from observatory.models.transformer.pair_forward import PairForward
-from observatory.models.transformer.record import StackedRecord
 
 Norm = Literal["pre", "post", "none"]
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "square": torch.square}
@@ -229,18 +228,7 @@ class Transformer(nn.Module):
             name for name, _ in self.named_parameters() if name.rsplit(".", 1)[-1].startswith("W_")
         )
 
-    def fast_record(self) -> Recorder:
-        """`StackedRecord`, for any setting."""
-        return StackedRecord(
-            n_layers=self.n_layers,
-            n_heads=self.n_heads,
-            d_vocab=self.d_vocab,
-            norm=self.norm,
-            causal=self.causal,
-            activation=ACTIVATIONS[self.activation],
-        )
-
-    def fast_path(self) -> StackedForward | None:
+    def fast_path(self) -> FastPath | None:
         """`PairForward` for causal pre-LN (or norm-free) networks on pairs; None otherwise."""
         if self.n_operands != 2 or not self.causal or self.norm == "post":
             return None

@@ -31,20 +31,37 @@ def look_up(
 
 def mix(
     scores: list[Tensor], values: list[Tensor]
-) -> Tensor:
-    """Softmax over a short list of scores, then the weighted sum of the values, head by head."""
+) -> tuple[Tensor, list[Tensor]]:
+    """Softmax over a short list of scores, then the weighted sum of the values, head by head.
+
+    Args:
+        scores: One `[replica, batch, head]` per key position; a batch of 1 stands for all examples.
+        values: One `[replica, batch, d_model]` per key position, likewise.
+
+    Returns:
+        The mixed values `[replica, batch, d_model]` and the attention weights, shaped like `scores`.
+    """
     top = scores[0].detach()
     for score in scores[1:]:
         top = torch.maximum(top, score.detach())
-    weights = [(score - top).exp() for score in scores]
-    total = sum(weights[1:], weights[0])
+    powers = [(score - top).exp() for score in scores]
+    total = sum(powers[1:], powers[0])
+    weights = [power / total for power in powers]
     n_heads = total.shape[-1]
     mixed: Tensor | None = None
     for weight, value in zip(weights, values, strict=True):
-        term = (weight / total).unsqueeze(-1) * value.unflatten(-1, (n_heads, -1))
+        term = weight.unsqueeze(-1) * value.unflatten(-1, (n_heads, -1))
         mixed = term if mixed is None else mixed + term
     assert mixed is not None
-    return mixed.flatten(-2)
+    return mixed.flatten(-2), weights
+
+
+def pattern(rows: list[list[Tensor]]) -> Float[Tensor, "replica batch head pos pos"]:
+    """The attention pattern from the weights of queries 1 and 2; query 0 sees only itself."""
+    one, two = rows
+    zero = torch.zeros_like(two[0])
+    entries = [zero + 1, zero, zero, *one, zero, *two]
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
 
 
 @final
@@ -68,6 +85,15 @@ class PairForward:
         self, params: Params, inputs: Int[Tensor, "replica batch pos"]
     ) -> Float[Tensor, "replica batch d_vocab"]:
         """Logits of every replica on its own pairs."""
+        return self._run(params, inputs, None)
+
+    def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
+        """Logits, and pattern and residual stream after every block, on pairs shared by all replicas."""
+        recorded: dict[str, Tensor] = {}
+        shared = inputs.expand(len(params["W_E"]), -1, -1)
+        return {"logits": self._run(params, shared, recorded), **recorded}
+
+    def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
         p = self.d_vocab
         offset = p * torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
         rows_a, rows_b = inputs[..., 0] + offset, inputs[..., 1] + offset
@@ -77,11 +103,15 @@ class PairForward:
         s2 = embed[:, p:] + position[:, 2:3]
         for layer in range(self.n_layers):
             block = _Block(self, params, layer)
-            last = layer == self.n_layers - 1
+            last = layer == self.n_layers - 1 and recorded is None
             if layer == 0:
                 s0, s1, s2 = block.first(s0, s1, s2, rows_a, rows_b, last)
             else:
                 s0, s1, s2 = block.later(s0, s1, s2, rows_a, last)
+            if recorded is not None:
+                recorded[f"blocks.{layer}.attn_pattern"] = pattern(block.weights)
+                stream = torch.stack([look_up(s0, rows_a), s1, s2], dim=2)
+                recorded[f"blocks.{layer}.resid_post"] = stream
         return self.project(s2, params, "ln_final", "W_U", None)
 
     def standardise(self, x: Tensor) -> Tensor:
@@ -115,6 +145,7 @@ class _Block:
 
     def __init__(self, net: PairForward, params: Params, layer: int) -> None:
         self.net = net
+        self.weights: list[list[Tensor]] = []  # of queries 1 and 2, once a block has run to its end
         prefix = f"blocks.{layer}."
         self.params = {
             name.removeprefix(prefix): value
@@ -143,7 +174,8 @@ class _Block:
         d_model = s0.shape[2]
         va, score_a = a.split([d_model, self.net.n_heads], dim=2)
         vb, score_b = b.split([d_model, self.net.n_heads], dim=2)
-        new2 = self._finish(s2, mix([score_a, score_b, score22], [va, vb, v2]))
+        mixed2, weights2 = mix([score_a, score_b, score22], [va, vb, v2])
+        new2 = self._finish(s2, mixed2)
         if last:
             return s0, s1, new2
         q1 = self._queries(h1)
@@ -153,7 +185,9 @@ class _Block:
         score10 = F.embedding(pair, table.reshape(-1, n_heads))
         b1 = look_up(torch.cat([self._dot(q1, k1), s1], dim=2), rows_b)
         score11, s1b = b1.split([n_heads, d_model], dim=2)
-        new1 = self._finish(s1b, mix([score10, score11], [va, vb]))
+        mixed1, weights1 = mix([score10, score11], [va, vb])
+        new1 = self._finish(s1b, mixed1)
+        self.weights = [weights1, weights2]
         return self._finish(s0, v0), new1, new2
 
     def later(
@@ -165,11 +199,14 @@ class _Block:
         ka, va = look_up(torch.cat([k0, v0], dim=2), rows_a).chunk(2, dim=2)
         q2 = self._queries(h2)
         scores = [self._dot(q2, k) for k in (ka, k1, k2)]
-        new2 = self._finish(s2, mix(scores, [va, v1, v2]))
+        mixed2, weights2 = mix(scores, [va, v1, v2])
+        new2 = self._finish(s2, mixed2)
         if last:
             return s0, s1, new2
         q1 = self._queries(h1)
-        new1 = self._finish(s1, mix([self._dot(q1, ka), self._dot(q1, k1)], [va, v1]))
+        mixed1, weights1 = mix([self._dot(q1, ka), self._dot(q1, k1)], [va, v1])
+        new1 = self._finish(s1, mixed1)
+        self.weights = [weights1, weights2]
         return self._finish(s0, v0), new1, new2
 
     def _queries(self, h: Tensor) -> Tensor:

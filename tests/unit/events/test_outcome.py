@@ -68,7 +68,7 @@ def test_looks_before_the_touch_do_not_lose_it() -> None:
 @pytest.mark.parametrize(("t_hi", "instant"), [(50, True), (75, True), (100, False), (25, True)])
 def test_instant_is_within_one_look_of_memorising(t_hi: int, instant: bool) -> None:
     first = Interval(t_hi - 25.0, float(t_hi), True, 275)
-    assert labelled(first99=first) == Label("grokked", instant)
+    assert labelled(val_acc=np.ones(STEPS.size), first99=first) == Label("grokked", instant)
 
 
 def test_instant_counts_looks_not_steps() -> None:

@@ -1,0 +1,122 @@
+"""The answer of a study in a few sentences, each with its event, horizon and estimator."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.report.facts import Facts
+from observatory.analysis.report.wording import (
+    estimate,
+    estimator_words,
+    event_words,
+    horizon_words,
+    number,
+)
+
+
+def answer(facts: Facts) -> list[str]:
+    """Where the boundary lies, the rates at the extremes, what the horizon and the times say."""
+    sentences = [_boundary(facts), _rates(facts), _horizon(facts), _times(facts)]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _boundary(facts: Facts) -> str:
+    horizon = horizon_words(facts.horizon, facts.group.steps_per_epoch)
+    event = event_words(facts.event, facts.config)
+    found = [record for record in facts.boundaries if limits(record, "critical")]
+    if not found:
+        reasons = "; ".join(
+            f"{estimator_words(record)} refused: {record['refused']}" for record in facts.boundaries
+        )
+        return (
+            f"No boundary between memorising and grokking is given within {horizon} for event {event}. "
+            + (reasons or "Nothing was fitted: run `observatory fit` first.")
+        )
+    first, others = found[0], found[1:]
+    text = (
+        f"Weight decay switches from memorising to grokking at λc = {estimate(first, 'critical')} "
+        f"({estimator_words(first)}, {first['level']:.0%} interval, n = {first['n']} replicas), for "
+        f"event {event}, within a horizon of {horizon}."
+    )
+    if others:
+        also = ", ".join(f"{estimate(r, 'critical')} ({estimator_words(r)})" for r in others)
+        text += f" Other estimators of the same counts: {also}."
+    return text
+
+
+def _rates(facts: Facts) -> str:
+    cells = facts.cells[facts.cells["n"] > 0]
+    if cells.empty:
+        return "No replica has finished yet."
+    ends = cells.iloc[[0, -1]] if len(cells) > 1 else cells.iloc[[0]]
+    told = "; ".join(_cell(row) for _, row in ends.iterrows())
+    best = cells[cells["rate"] == cells["rate"].max()]
+    low, high = best["weight_decay"].min(), best["weight_decay"].max()
+    where = decay_label(low) if low == high else f"{decay_label(low)} to {decay_label(high)}"
+    peak = cells["rate"].max()
+    if peak == 0:
+        return f"No replica grokked at any weight decay: {told}."
+    count = f"{best['n_event'].sum():.0f} of {best['n'].sum():.0f}"
+    gap = "" if _contiguous(cells, best) else ", though not at every weight decay between"
+    return (
+        f"Grokked replicas at the two ends: {told}. The rate is highest, {number(peak)} ({count}), at "
+        f"weight decay {where}{gap}."
+    )
+
+
+def _cell(row: pd.Series) -> str:
+    text = f"{row['n_event']:.0f} of {row['n']:.0f} at weight decay {decay_label(row['weight_decay'])}"
+    fates = [f"{row[k]:.0f} {k}" for k in ("collapsed", "diverged", "lost") if row[k]]
+    return f"{text} ({', '.join(fates)})" if fates else text
+
+
+def _contiguous(cells: pd.DataFrame, best: pd.DataFrame) -> bool:
+    inside = cells["weight_decay"].between(best["weight_decay"].min(), best["weight_decay"].max())
+    return int(inside.sum()) == len(best)
+
+
+def _horizon(facts: Facts) -> str:
+    records = [r for r in facts.boundaries_at if r["horizon_steps"] not in (None, facts.horizon)]
+    if not records:
+        return ""
+    told = ", ".join(
+        f"{estimate(r, 'critical')} at {r['horizon_steps']} steps"
+        if limits(r, "critical")
+        else f"none at {r['horizon_steps']} steps (refused)"
+        for r in sorted(records, key=lambda r: -r["horizon_steps"])
+    )
+    return (
+        f"The boundary belongs to its horizon: the same records, censored earlier, give λc = {told} "
+        f"({estimator_words(records[0])})."
+    )
+
+
+def _times(facts: Facts) -> str:
+    laws = {r["extras"].get("critical_kind"): r for r in facts.of("times") if r["refused"] is None}
+    zero, free = laws.get("zero"), laws.get("free")
+    if zero is None:
+        return ""
+    text = (
+        f"Among the {zero['n']} replicas that grokked at weight decays up to "
+        f"{number(zero['extras'].get('window_max'))}, time to grok falls as weight decay to the power "
+        f"−ν, ν = {estimate(zero, 'nu')} with λc = 0"
+    )
+    text += f"; with λc free, λc = {estimate(free, 'critical')}." if free is not None else "."
+    return f"{text} {_distinguishable(facts.of('times_comparison'))}".strip()
+
+
+def _distinguishable(comparisons: Sequence[Record]) -> str:
+    """Whether the times tell a critical weight decay from zero, as the comparison of laws says."""
+    verdicts = [r["extras"].get("verdict") for r in comparisons if r["refused"] is None]
+    if not verdicts:
+        return ""
+    verdict, extras = str(verdicts[0]), comparisons[0]["extras"]
+    margin = f"ΔAICc = {number(extras.get('delta_aicc'))} between the two best laws"
+    caveat = "Replicas that did not grok are not in these fits."
+    if verdict == "zero":
+        return f"λc = 0 is preferred by these times ({margin}). {caveat}"
+    if "zero" in verdict:
+        return f"λc = 0 is not distinguishable from these times ({margin}). {caveat}"
+    return f"A law with λc above 0 ({verdict}) is preferred by these times ({margin}). {caveat}"

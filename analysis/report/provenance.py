@@ -1,0 +1,167 @@
+"""Where every number comes from: runs, seeds, versions, machine, cost, and what each column means."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from observatory.analysis.report.tables import Table
+from observatory.analysis.report.wording import DASH, number
+from observatory.store.reader import Run
+
+_COST = ("wall_s", "cpu_s", "replica_steps")
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """One run: its identity card and its resolved config."""
+
+    run_id: str
+    facts: Table
+    config: str
+
+
+def run_page(run: Run) -> RunPage:
+    """All that a run's manifest says of where it came from."""
+    manifest, replicas = run.manifest, run.replicas()
+    git = manifest.get("git") or {}
+    commit = str(git.get("commit") or DASH)
+    dirty = " with uncommitted changes (kept as code.diff)" if git.get("dirty") else ""
+    seeds = ", ".join(f"{seed}" for seed in sorted(replicas["seed"].unique()))
+    rows = [
+        ("Status", run.status),
+        ("Identity", str(manifest.get("identity", DASH))),
+        ("Created, finished (UTC)", f"{manifest.get('created')}, {manifest.get('finished') or DASH}"),
+        ("Command", str(manifest.get("command", DASH))),
+        ("Replicas", f"{len(replicas)}"),
+        ("Seeds", seeds),
+        ("Root seed", str(manifest["config"].get("seed", DASH))),
+        ("Git commit", f"{commit}{dirty}"),
+        ("Package version", str(manifest.get("package_version", DASH))),
+        ("Versions", _pairs(manifest.get("versions", {}))),
+        ("Machine", _pairs(manifest.get("machine", {}))),
+        ("Threads", str(manifest.get("threads", DASH))),
+        ("Precision", _pairs(manifest.get("dtypes", {}))),
+        ("Fleet", _pairs(manifest.get("fleet", {}))),
+        ("Task", _pairs(manifest["task"])),
+        ("Model", _pairs(manifest["model"])),
+        ("Parameter groups", ", ".join(manifest.get("groups", [])) or DASH),
+        ("Steps per epoch", str(manifest["steps_per_epoch"])),
+        ("Horizon", f"{manifest['horizon_steps']} steps"),
+    ]
+    facts = Table("Run", ("", ""), ("", "text"), rows, rows_have_heads=True)
+    file = run.folder / "config.yaml"
+    config = (
+        file.read_text(encoding="utf-8")
+        if file.is_file()
+        else json.dumps(manifest["config"], indent=2)
+    )
+    return RunPage(run.run_id, facts, config)
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    told = [
+        f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in values.items()
+    ]
+    return "; ".join(told) or DASH
+
+
+def cost_of(run: Run) -> dict[str, Any] | None:
+    """What a run cost, from its manifest, or so far from its shards; None where nothing is known.
+
+    Returns:
+        wall_s, cpu_s, replica_steps, and `shares` of the time by component.
+    """
+    if run.manifest.get("cost"):
+        return run.manifest["cost"]
+    shards = run.progress()
+    if not shards:
+        return None
+    spent: dict[str, float] = {}
+    for shard in shards:
+        for component, seconds in shard.get("cost_s", {}).items():
+            spent[component] = spent.get(component, 0.0) + seconds
+    total = sum(spent.values())
+    return {
+        "wall_s": max(shard["wall_s"] for shard in shards),
+        "cpu_s": sum(shard["cpu_s"] for shard in shards),
+        "replica_steps": sum(shard["replica_steps"] for shard in shards),
+        "shares": {name: seconds / total for name, seconds in spent.items()} if total else {},
+    }
+
+
+def cost_table(runs: Sequence[Run]) -> Table:
+    """Seconds and replica-steps of each run."""
+    rows: list[list[str]] = []
+    for run in runs:
+        cost = cost_of(run)
+        if cost is None:
+            rows.append([run.run_id, run.status, DASH, DASH, DASH, DASH])
+            continue
+        wall, cpu, steps = (cost[name] for name in _COST)
+        each = number(1000 * cpu / steps) if steps else DASH
+        status = run.status if run.manifest.get("cost") else f"{run.status}, so far"
+        rows.append([run.run_id, status, f"{wall:.1f}", f"{cpu:.1f}", f"{steps:,}", each])
+    heads = ("run", "status", "wall, s", "CPU, s", "replica-steps", "CPU, ms per replica-step")
+    return Table("Cost", heads, ("", "", *["num"] * 4), rows)
+
+
+def share_table(runs: Sequence[Run]) -> Table | None:
+    """Share of each run's time that every component took; None where no run knows."""
+    known = {run.run_id: cost["shares"] for run in runs if (cost := cost_of(run))}
+    components = list(dict.fromkeys(name for shares in known.values() for name in shares))
+    if not components:
+        return None
+    rows = [
+        [name, *(f"{100 * s[name]:.2f} %" if name in s else DASH for s in known.values())]
+        for name in components
+    ]
+    caption = "Share of the time of the shards, in per cent; a probe's share is what watching cost."
+    heads = ("component", *known)
+    return Table("Where the time went", heads, ("", *["num"] * len(known)), rows, caption)
+
+
+def dictionary(runs: Sequence[Run]) -> list[Table]:
+    """What every column of every table means, over all runs."""
+    columns: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        for name, declared in run.manifest["tables"].items():
+            known = columns.setdefault(name, {})
+            known.update({column["name"]: column for column in declared})
+    heads, kinds = ("column", "unit", "type", "meaning"), ("", "", "", "text")
+    return [
+        Table(
+            name,
+            heads,
+            kinds,
+            [[c["name"], c["unit"], _type(c), c["meaning"]] for c in known.values()],
+            rows_have_heads=True,
+        )
+        for name, known in columns.items()
+    ]
+
+
+def _type(column: Mapping[str, Any]) -> str:
+    per = f" per {', '.join(column['dims'])}" if column["dims"] else ""
+    return f"{column['dtype']}{per}"
+
+
+def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
+    """What a reader could miss: unfinished or failed runs, uncommitted code."""
+    found = [
+        f"Run {run.run_id} is {run.status}: the numbers are those of the replicas so far."
+        for run in runs
+        if run.status != "done"
+    ]
+    unfinished = int(replicas["outcome"].isna().sum())
+    if unfinished:
+        found.append(
+            f"{unfinished} of {len(replicas)} replicas have not finished: they are in no rate and no fit, "
+            "and appear as censored at their last look in figures of time."
+        )
+    if any((run.manifest.get("git") or {}).get("dirty") for run in runs):
+        found.append("The code had uncommitted changes when a run was started.")
+    return found

@@ -1,0 +1,220 @@
+"""The tables of the page as text: what was counted and what was fitted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.report.facts import Facts, tails_watched
+from observatory.analysis.report.wording import (
+    DASH,
+    estimate,
+    estimator_words,
+    event_words,
+    horizon_words,
+    interval,
+    number,
+    sample_words,
+)
+
+_COUNTED = ("grokked", "lost", "memorised", "none", "collapsed", "diverged", "unfinished")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        title: A short noun phrase.
+        heads: One per column.
+        kinds: Per column: "num" for numbers, "text" for sentences, "" for words.
+        rows: The cells.
+        caption: What has to be known to read it.
+        rows_have_heads: Whether the first cell of a row names the row.
+    """
+
+    title: str
+    heads: Sequence[str]
+    kinds: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    rows_have_heads: bool = False
+
+
+def glance(facts: Facts) -> Table:
+    """The study in a dozen lines."""
+    manifest, replicas = facts.group.runs[0].manifest, facts.group.replicas
+    task, model = manifest["task"], manifest["model"]
+    finished = int(replicas["outcome"].notna().sum())
+    lrs = ", ".join(f"{lr:g}" for lr in sorted(replicas["lr"].unique()))
+    decays = ", ".join(decay_label(value) for value in facts.cells["weight_decay"])
+    rows = [
+        ("Task", f"{task['name']}; {task['n_train']} train and {task['n_val']} val examples"),
+        ("Model", f"{model['name']}, {model['n_params']:,} parameters"),
+        ("Replicas", f"{sample_words(replicas)}; {finished} finished"),
+        ("Weight decay", decays),
+        ("Learning rate", lrs),
+        ("Event", event_words(facts.event, facts.config)),
+        ("Horizon", horizon_words(facts.horizon, facts.group.steps_per_epoch)),
+    ]
+    for record in facts.boundaries:
+        name = f"λc, {estimator_words(record)}"
+        if limits(record, "critical") is None:
+            rows.append((name, f"refused: {record['refused']}"))
+        else:
+            slope = estimate(record, "slope")
+            rows.append((name, f"{estimate(record, 'critical')}; slope {slope} per decade"))
+    for record in facts.of("times"):
+        if record["extras"].get("critical_kind") == "zero":
+            rows.append(("ν, λc = 0", estimate(record, "nu")))
+    return Table("At a glance", ("Quantity", "Value"), ("", "text"), rows, rows_have_heads=True)
+
+
+def cells(facts: Facts) -> Table:
+    """One row per weight decay."""
+    tails = tails_watched(facts.group, facts.event)
+    counted = [name for name in _COUNTED if facts.cells[name].any()]
+    rows: list[list[str]] = []
+    for _, cell in facts.cells.iterrows():
+        decay = float(cell["weight_decay"])
+        rate = DASH if pd.isna(cell["rate"]) else number(cell["rate"])
+        wilson = (
+            DASH
+            if pd.isna(cell["rate"])
+            else interval(round(cell["wilson_low"], 3), round(cell["wilson_high"], 3))
+        )
+        rows.append(
+            [
+                decay_label(decay),
+                f"{cell['n']:.0f}",
+                *(f"{cell[name]:.0f}" for name in counted),
+                f"{cell['n_event']:.0f}",
+                rate,
+                wilson,
+                number(cell["t_median"], 4),
+                f"{number(cell['t_q25'], 4)}, {number(cell['t_q75'], 4)}",
+                number(cell["t_median_grokked"], 4),
+                number(tails.get(decay), 4),
+            ]
+        )
+    heads = (
+        *("weight decay", "n", *counted, "with event", "rate", f"Wilson {facts.level:.0%}"),
+        *("median t", "quartiles of t", "median t, grokked only", "tail watched"),
+    )
+    caption = (
+        f"Event {event_words(facts.event, facts.config)}. Horizon "
+        f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}. Times in steps. Median and quartiles "
+        f"of t count every replica: a dash means that this share had not grokked by the horizon. The tail "
+        "is the median number of steps watched after the event; lost speaks of this tail only."
+    )
+    return Table("Weight decays", heads, ("num",) * len(heads), rows, caption)
+
+
+def _head(record: Record, steps_per_epoch: int) -> list[str]:
+    horizon = record["horizon_steps"]
+    epochs = record["horizon_epochs"]
+    if horizon is not None and epochs is None:
+        epochs = horizon / steps_per_epoch
+    return [
+        estimator_words(record),
+        record["event"],
+        "unknown" if horizon is None else f"{horizon} ({number(epochs)})",
+        f"{record['n']}",
+    ]
+
+
+def _remarks(record: Record) -> str:
+    refused = [f"Refused: {record['refused']}"] if record["refused"] is not None else []
+    return " ".join([*refused, *record["warnings"]]) or DASH
+
+
+def boundaries(facts: Facts) -> Table:
+    """Every boundary fit: estimators, events and horizons, refused ones with their reason."""
+    rows = [
+        [
+            *_head(record, facts.group.steps_per_epoch),
+            estimate(record, "critical"),
+            estimate(record, "slope"),
+            estimate(record, "lapse"),
+            _remarks(record),
+        ]
+        for record in facts.records
+        if record["fit"] == "boundary"
+    ]
+    heads = (
+        *("estimator", "event", "horizon, steps (epochs)", "n", "λc"),
+        *("slope per decade", "lapse", "warnings, or why it refused"),
+    )
+    caption = (
+        f"Logistic in log10(weight decay) over 0 < weight decay ≤ {number(facts.window_max)}; λc is the "
+        f"midpoint of the underlying curve. {_levels(facts.records)} n counts the replicas that entered. "
+        "Shorter horizons re-censor the same records: the rows are correlated."
+    )
+    return Table("Boundary fits", heads, ("", "", "", *["num"] * 4, "text"), rows, caption)
+
+
+def power_laws(facts: Facts) -> Table:
+    """Every power law of the time to grok."""
+    rows: list[list[str]] = []
+    for record in facts.records:
+        if record["fit"] != "times":
+            continue
+        extras = record["extras"]
+        held = f"{number(extras.get('critical'))} (held)" if "critical" in extras else DASH
+        critical = estimate(record, "critical") if "critical" in record["params"] else held
+        rows.append(
+            [
+                *_head(record, facts.group.steps_per_epoch),
+                critical,
+                estimate(record, "nu"),
+                estimate(record, "amplitude"),
+                number(extras.get("rms_log")),
+                _remarks(record),
+            ]
+        )
+    heads = (
+        *("estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
+        *("rms of ln t", "warnings, or why it refused"),
+    )
+    caption = (
+        "t = A (weight decay − λc)^−ν, t the later end of the event's interval, replicas that grokked "
+        f"only; n counts them. {_levels(facts.records)}"
+    )
+    return Table("Time to grok", heads, ("", "", "", *["num"] * 5, "text"), rows, caption)
+
+
+def comparison(facts: Facts) -> Table:
+    """The same power laws on one set of replicas, by their information criteria."""
+    rows: list[list[str]] = []
+    for record in facts.records:
+        if record["fit"] != "times_comparison":
+            continue
+        extras, head = record["extras"], _head(record, facts.group.steps_per_epoch)[1:]
+        if record["refused"] is not None:
+            rows.append([*head, DASH, *[DASH] * 4, "", f"Refused: {record['refused']}"])
+            continue
+        for law in ("zero", "boundary", "free"):
+            if f"aicc_{law}" in extras:
+                scores = [
+                    number(extras[f"{name}_{law}"], 4)
+                    for name in ("critical", "nu", "rms_log", "aicc")
+                ]
+                verdict = str(extras.get("verdict", DASH))
+                rows.append([*head, law, *scores, verdict, _remarks(record)])
+    heads = (
+        *("event", "horizon, steps (epochs)", "n", "λc is", "λc", "ν", "rms of ln t", "AICc"),
+        *("preferred", "warnings, or why it refused"),
+    )
+    caption = (
+        "AICc of least squares of ln t on the same replicas, those above the boundary's λc; smaller is "
+        "better, and a difference below 2 does not decide."
+    )
+    kinds = ("", "", "num", "", *["num"] * 4, "", "text")
+    return Table("Which power law", heads, kinds, rows, caption)
+
+
+def _levels(records: Sequence[Record]) -> str:
+    levels = sorted({f"{record['level']:.0%}" for record in records})
+    return f"Brackets are {' and '.join(levels)} intervals." if levels else ""

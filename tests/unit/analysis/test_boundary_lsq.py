@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit
+
+from observatory.analysis.fits.bins import bin_rates
+from observatory.analysis.fits.boundary_lsq import (
+    PUBLISHED_START,
+    BoundaryLsq,
+    bootstrap_boundary,
+    fit_boundary,
+)
+from observatory.analysis.fits.logistic import curve
+from observatory.analysis.fits.observations import Observations, from_counts
+from observatory.analysis.fits.resample import replica_weights
+from observatory.core.errors import FitRefusedError
+
+DECAYS = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0]
+LAPTOP = from_counts(DECAYS, [16] * 8, [0, 0, 6, 13, 15, 16, 16, 16], "first99", 2500)
+FIT = BoundaryLsq(window_max=1.0, smoothing=0.0, n_bootstrap=400, level=0.95)
+
+
+def counts(k, n=8, decays=DECAYS) -> Observations:
+    return from_counts(decays, [n] * len(k), k, "first99", 2500)
+
+
+@pytest.mark.parametrize(
+    ("k", "reason"),
+    [
+        ([0, 0, 0, 8, 8, 8, 8, 8], "Separation: 0 of 8 .* Add weight decays between 0.1 and 0.15"),
+        ([0, 0, 0, 3, 8, 8, 8, 8], "Separation: 1 of 8 .* Add weight decays between 0.1 and 0.2"),
+        ([0] * 8, "No replica grokked"),
+        ([8] * 8, "Every replica grokked"),
+        ([8, 8, 7, 5, 2, 1, 0, 0], "does not rise"),
+    ],
+)
+def test_refuses_what_has_no_finite_boundary(k, reason: str) -> None:
+    with pytest.raises(FitRefusedError, match=reason):
+        FIT.fit(counts(k), seed=0)
+
+
+def test_flat_rates_are_refused_by_the_bootstrap() -> None:
+    with pytest.raises(FitRefusedError, match="resamples show no rise"):
+        FIT.fit(counts([4, 4, 3, 4, 5, 4, 4, 5]), seed=0)
+
+
+def test_separated_counts_fit_with_smoothing_and_say_so() -> None:
+    smooth = BoundaryLsq(window_max=1.0, smoothing=0.5, n_bootstrap=400, level=0.95)
+    found = smooth.fit(counts([0, 0, 0, 3, 8, 8, 8, 8]), seed=0)
+    assert 0.1 < found.params["critical"].value < 0.2
+    assert any("set by the smoothing" in warning for warning in found.warnings)
+
+
+def test_two_partial_bins_are_met_exactly() -> None:
+    found = fit_boundary(bin_rates(counts([2, 6], decays=[0.1, 0.4])), 0.0)
+    slope = 2 * np.log(3.0) / np.log10(4.0)
+    # the curve passes through both points, so only the solver's tolerance (1.5e-8) is left
+    assert found[0] == pytest.approx([np.log10(0.2), slope], rel=1e-6)
+    assert found[1] < 1e-15
+
+
+def test_only_the_window_counts() -> None:
+    outside = from_counts(
+        [*DECAYS, 0.0, 2.0], [16] * 10, [0, 0, 6, 13, 15, 16, 16, 16, 9, 0], "e", 1
+    )
+    inside = FIT.fit(LAPTOP, seed=0).params
+    assert FIT.fit(outside, seed=0).params == inside
+
+
+def test_the_critical_point_moves_with_the_axis() -> None:
+    """Ten times the weight decay everywhere gives ten times the critical one, the slope is kept."""
+    shifted = from_counts(
+        [10 * d for d in DECAYS], [16] * 8, [0, 0, 6, 13, 15, 16, 16, 16], "first99", 2500
+    )
+    wide = BoundaryLsq(window_max=10.0, smoothing=0.0, n_bootstrap=400, level=0.95)
+    here, there = FIT.fit(LAPTOP, seed=0), wide.fit(shifted, seed=0)
+    # 1e-4: the published solver stops early, at places that depend on where it started
+    assert there.params["critical"].value == pytest.approx(
+        10 * here.params["critical"].value, rel=1e-4
+    )
+    assert there.params["slope"].value == pytest.approx(here.params["slope"].value, rel=1e-4)
+
+
+def test_a_far_boundary_is_found_where_the_published_start_sees_nothing() -> None:
+    decays = [10.0**e for e in (-9, -8.5, -8, -7.5, -7)]
+    theta, _ = fit_boundary(bin_rates(counts([0, 1, 4, 7, 8], decays=decays)), 0.0)
+    assert theta[0] == pytest.approx(-8.0, abs=1e-4)
+
+
+def test_the_bootstrap_equals_a_loop_over_the_published_solver() -> None:
+    """On the same resamples: 1e-3 in the critical point where the slope is moderate.
+
+    curve_fit stops once the sum of squares falls by less than 1.5e-8, relative, so it knows its
+    parameters to about 1e-4; the limits of the interval are then equal to 1e-3.
+    """
+    bins = bin_rates(LAPTOP)
+    point, _ = fit_boundary(bins, 0.0)
+    weights = replica_weights(bins.index, 400, np.random.default_rng(0))
+    draws = bootstrap_boundary(bins, LAPTOP.grokked, weights, 0.0, point)
+    member = np.eye(bins.x.size)[bins.index]
+    rates = (weights * LAPTOP.grokked) @ member / (weights @ member)
+    finite = np.isfinite(draws[:, 1])
+    loop = np.array([curve_fit(curve, bins.x, row, p0=PUBLISHED_START)[0] for row in rates[finite]])
+    assert finite.sum() > 300
+    moderate = loop[:, 1] < 40
+    difference = np.abs(draws[finite] - loop)[moderate]
+    assert difference[:, 0].max() < 1e-3
+    assert (difference[:, 1] / loop[moderate, 1]).max() < 1e-2
+
+
+def test_the_interval_holds_the_estimate_and_the_seed_decides_it() -> None:
+    first, again, other = (FIT.fit(LAPTOP, seed=seed) for seed in (1, 1, 2))
+    critical = first.params["critical"]
+    assert critical.ci_low is not None
+    assert critical.ci_high is not None
+    assert critical.ci_low < critical.value < critical.ci_high
+    assert first.to_json() == again.to_json()
+    assert first.params != other.params
+    assert first.n == 128
+
+
+def test_falls_and_an_unknown_horizon_are_told() -> None:
+    data = from_counts(DECAYS, [8] * 8, [0, 0, 2, 6, 7, 8, 6, 8], "first99", None)
+    found = FIT.fit(data, seed=0)
+    assert any("not monotone" in warning for warning in found.warnings)
+    assert any("no horizon" in warning for warning in found.warnings)
+    assert found.to_json()["horizon_steps"] is None
