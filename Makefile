@@ -25,7 +25,7 @@ fast: .venv/dev  ## the tests of two minutes
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
 bench: .venv/dev  ## the measurements of cost; wants a quiet machine
-	$(BIN)/python -m pytest -m benchmark -s tests/benchmarks $(ARGS)
+	$(BIN)/python -m pytest -o addopts="--strict-markers --import-mode=importlib" -m benchmark -s tests/benchmarks $(ARGS)
 
 check: .venv/dev  ## lint, format, import directions, types
 	$(BIN)/ruff check .

@@ -32,6 +32,7 @@ class Fit(Protocol):
     fit_name: str
     estimator: str
     level: float
+    window_max: float
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """The estimate, or `FitRefusedError` where the data cannot give one."""
@@ -201,7 +202,7 @@ def attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
             horizon_steps=observations.horizon_steps,
             horizon_epochs=observations.horizon_epochs,
             level=fit.level,
-            n=observations.grokked.size,
+            n=observations.within(fit.window_max).grokked.size,
             seed=seed,
             reason=str(refusal),
         )

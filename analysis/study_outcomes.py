@@ -1,6 +1,7 @@
 """A study's replicas and their outcomes, as recorded and as a shorter horizon would have it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ class Censored:
     """
 
     weight_decay: NDArray[np.float64]
-    outcome: NDArray[np.str_]
+    outcome: NDArray[Any]
     grokked: NDArray[np.bool_]
     t_hi: NDArray[np.float64]
 

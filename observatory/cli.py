@@ -266,3 +266,7 @@ VERBS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse
     "status": (_status_parser, _status),
     "doctor": (_doctor_parser, _doctor),
 }
+
+
+if __name__ == "__main__":
+    main()

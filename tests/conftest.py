@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import tests.typechecking  # noqa: F401 - named by the jaxtyping option, which imports `tests` alone
+
 # Before torch, matplotlib or mlflow are imported; subprocesses inherit it.
 os.environ.update(
     OMP_NUM_THREADS="1",

@@ -9,16 +9,16 @@ from observatory.analysis.figures.panels import panels_figure
 from observatory.analysis.figures.style import styled
 
 TITLES = {
-    "s_bar": r"$\bar{s}$, similarity of heads",
-    "s_bar_query": r"$\bar{s}$, answer row alone",
-    "sigma_h": r"$\sigma_H$, spread of entropy (nats)",
-    "pr_norm": r"PR$_{norm}$, participation",
-    "entropy": "mean entropy (nats)",
-    "entropy_range": "range of entropy (nats)",
-    "spectral_gap": "spectral gap",
-    "r_phi": r"$r_\phi$, phase coherence",
+    "s_bar": "s_bar: similarity of heads",
+    "s_bar_query": "s_bar_query: answer row alone",
+    "sigma_h": "sigma_h: entropy spread (nats)",
+    "pr_norm": "pr_norm: participation",
+    "entropy": "entropy: mean (nats)",
+    "entropy_range": "entropy_range (nats)",
+    "spectral_gap": "spectral_gap",
+    "r_phi": "r_phi: phase coherence",
 }
-"""Columns of the attention probe, in the order of the panels; the others of its table are not drawn."""
+"""Columns of the attention probe, in the order of the panels; others of its table are not drawn."""
 
 
 @styled

@@ -7,13 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 RULE = (
-    "Median and quartiles over the replicas of a weight decay that are still recorded (a replica "
-    "that was retired leaves the statistic); a curve ends where fewer than half of them remain."
+    "over the replicas of a weight decay that are still recorded (a replica that was retired "
+    "leaves the statistic); a curve ends where fewer than half of them remain."
 )
 
 
 def log_grid(steps: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """At most `size` of the positive steps at which something was recorded, evenly on a log axis."""
+    """At most `size` of the positive steps of some records, evenly on a log axis."""
     seen = np.unique(steps[steps > 0])
     if seen.size <= size:
         return seen
@@ -32,11 +32,14 @@ def on_grid(
         grid: Steps, rising, `[step]`.
 
     Returns:
-        Readings, `[replica, step]`, NaN before a replica's first look and after its last one; and the
-        (run_id, replica) of each row.
+        Readings, `[replica, step]`, NaN before a replica's first look and after its last one; and
+        the (run_id, replica) of each row.
     """
     groups = frame.groupby(["run_id", "replica"], sort=True).indices
-    steps, values = frame["step"].to_numpy(), frame[value].to_numpy(dtype=np.float64, na_value=np.nan)
+    steps, values = (
+        frame["step"].to_numpy(),
+        frame[value].to_numpy(dtype=np.float64, na_value=np.nan),
+    )
     out = np.full((len(groups), grid.size), np.nan)
     for row, rows in enumerate(groups.values()):
         clock = steps[rows]
@@ -51,8 +54,8 @@ def bands(
 ) -> pd.DataFrame:
     """Median and quartiles against steps, per weight decay.
 
-    Readings that are not finite are left out. A step is given where at least half of the replicas of
-    the weight decay have a reading.
+    Readings that are not finite are left out. A step is given where at least half of the replicas
+    of the weight decay have a reading.
 
     Args:
         frame: Columns run_id, replica, step and `values`, sorted by replica and step.

@@ -11,7 +11,7 @@ from observatory.analysis.figures.style import styled
 TITLES = {
     "l2": "L2 norm of all weights",
     "logit_scale": "logit scale (nats)",
-    "collapsed_share": "softmax-collapsed examples (share)",
+    "collapsed_share": "softmax collapse (share)",
 }
 
 

@@ -24,8 +24,8 @@ def limits(record: Record, name: str) -> tuple[float, float | None, float | None
 def boundary_curve(record: Record, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
     """The fitted rate of grokking, lapses included, at positive weight decays.
 
-    P = guess + (1 - guess - lapse) F, with F the logistic in log10(weight_decay). Rates that were held
-    fixed are among the extras; a fit without these rates has none.
+    P = guess + (1 - guess - lapse) F, with F the logistic in log10(weight_decay). Rates that were
+    held fixed are among the extras; a fit without these rates has none.
 
     Example:
         >>> one = {"value": 1.0}

@@ -38,8 +38,14 @@ def positions(weight_decays: ArrayLike, cells: ArrayLike) -> NDArray[np.float64]
     return np.where(values > 0, values, zero_position(cells))
 
 
-def draw_decay_axis(axes: Axes, cells: Sequence[float]) -> None:
-    """Give `axes` the weight-decay axis of these cells, a tick at each, and mark the break."""
+def draw_decay_axis(axes: Axes, cells: Sequence[float], spacing: float = 0.033) -> None:
+    """Give `axes` the weight-decay axis of these cells, a tick at each, and mark the break.
+
+    Args:
+        axes: What it is drawn on.
+        cells: The weight decays.
+        spacing: Least distance of two tick labels, as a share of the axis.
+    """
     values = np.unique(np.asarray(cells, dtype=np.float64))
     placed = positions(values, values)
     axes.set_xscale("log")
@@ -47,7 +53,7 @@ def draw_decay_axis(axes: Axes, cells: Sequence[float]) -> None:
     axes.xaxis.set_major_locator(FixedLocator(placed.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticks(placed.tolist(), _spaced_labels(values, placed))
+    axes.set_xticks(placed.tolist(), _spaced_labels(values, placed, spacing))
     axes.set_xlabel("weight decay")
     if values[0] == 0 and values.size > 1:
         middle = float(np.sqrt(placed[0] * placed[1]))
@@ -65,12 +71,14 @@ def draw_decay_axis(axes: Axes, cells: Sequence[float]) -> None:
         )
 
 
-def _spaced_labels(values: NDArray[np.float64], placed: NDArray[np.float64]) -> list[str]:
+def _spaced_labels(
+    values: NDArray[np.float64], placed: NDArray[np.float64], spacing: float
+) -> list[str]:
     """A label per tick; empty where it would run into the one before."""
     span = np.log10(placed[-1] / placed[0]) + 2 * _MARGIN
     labels, last = [], -np.inf
     for value, place in zip(values, np.log10(placed), strict=True):
-        free = place - last >= 0.042 * span
+        free = place - last >= spacing * span
         labels.append(decay_label(float(value)) if free else "")
         last = place if free else last
     return labels

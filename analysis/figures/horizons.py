@@ -11,14 +11,22 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from observatory.analysis.figures.boundary import Record, boundary_curve, limits, mark_critical
 from observatory.analysis.figures.decay_axis import draw_decay_axis
 from observatory.analysis.figures.rate import draw_rates
-from observatory.analysis.figures.style import INK, LINE_COLOURS, MUTED, WIDTH, note, styled
+from observatory.analysis.figures.style import (
+    INK,
+    LINE_COLOURS,
+    MUTED,
+    WIDTH,
+    note,
+    plain_log_ticks,
+    styled,
+)
 
 
 def _draw_critical(axes: Axes, records: Sequence[Record]) -> None:
     """lambda_c against the horizon, and the slope that a time of C / weight_decay would give."""
     points = [(r["horizon_steps"], limits(r, "critical")) for r in records]
     found = [(horizon, c) for horizon, c in points if horizon is not None and c is not None]
-    axes.set_title("critical weight decay")
+    axes.set_title("λc against\nthe horizon")
     if not found:
         note(axes, "no boundary was found")
         return
@@ -47,16 +55,14 @@ def _draw_critical(axes: Axes, records: Sequence[Record]) -> None:
             linestyle=(0, (4, 2)),
             linewidth=1.0,
             gid="inverse",
-            label=r"$\propto$ 1 / horizon",
+            label="∝ 1 / horizon",
         )
         axes.legend(loc="best")
     axes.xaxis.set_major_locator(FixedLocator(horizons.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(horizons.tolist(), [f"{horizon:.0f}" for horizon in horizons])
     axes.set_xlim(horizons[0] / 1.3, horizons[-1] * 1.3)
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.tick_params(axis="y", which="minor", labelsize=6)
+    plain_log_ticks(axes.yaxis)
     axes.set_xlabel("horizon (steps)")
 
 
@@ -75,8 +81,8 @@ def horizons_figure(
     panels = figure.subplots(1, len(cells) + 1, squeeze=False)[0]
     by_horizon = {record["horizon_steps"]: record for record in records}
     for axes, (horizon, table) in zip(panels, sorted(cells.items()), strict=False):
-        draw_decay_axis(axes, table["weight_decay"].tolist())
-        draw_rates(axes, table)
+        draw_decay_axis(axes, table["weight_decay"].tolist(), spacing=0.058)
+        draw_rates(axes, table, counts=False)
         record = by_horizon.get(horizon)
         inside = table.loc[table["weight_decay"] > 0, "weight_decay"]
         inside = inside[inside <= window_max]
@@ -85,7 +91,7 @@ def horizons_figure(
             x = np.geomspace(inside.min(), inside.max(), 200)
             axes.plot(x, boundary_curve(record, x), color=LINE_COLOURS[0], zorder=3, gid="fit")
             mark_critical(axes, record, LINE_COLOURS[0], "-")
-            title += f"\n$\\lambda_c$ = {found[0]:.3g}"
+            title += f"\nλc = {found[0]:.3g}"
         else:
             title += "\nfit refused"
         axes.set_title(title)

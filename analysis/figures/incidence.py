@@ -5,8 +5,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from observatory.analysis.figures.panels import chosen_decays, decay_legend
-from observatory.analysis.figures.style import WIDTH, decay_colours, styled
+from observatory.analysis.figures.panels import (
+    LEGEND,
+    chosen_decays,
+    decay_handles,
+    decay_style,
+)
+from observatory.analysis.figures.style import WIDTH, decay_colours, plain_log_ticks, styled
 
 
 def cumulative_incidence(
@@ -14,8 +19,8 @@ def cumulative_incidence(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Aalen-Johansen estimate of the share that has grokked by each time.
 
-    Collapse and divergence compete with grokking: such a replica can no longer grok, which is not the
-    same as being watched for too short a time. Without them it is one minus Kaplan-Meier.
+    Collapse and divergence compete with grokking: such a replica can no longer grok, which is not
+    the same as being watched for too short a time. Without them it is one minus Kaplan-Meier.
 
     Args:
         times: Step of the event or of the last look, `[replica]`.
@@ -64,16 +69,18 @@ def incidence_figure(times: pd.DataFrame) -> Figure:
         clock = np.where(seen, cell["t_hi"], cell["watched"]).astype(np.float64)
         steps, share = cumulative_incidence(clock, seen, lost)
         until = clock.max()
-        style = "-" if decay > 0 else (0, (4, 1.5))
         x, y = np.append(np.maximum(steps, start), max(until, start)), np.append(share, share[-1])
-        axes.step(x, y, where="post", color=colours[decay], linestyle=style, gid="incidence")
+        axes.step(
+            x, y, where="post", color=colours[decay], linestyle=decay_style(decay), gid="incidence"
+        )
         ends = clock[~seen & ~lost]
         heights = share[np.searchsorted(steps, ends, side="right") - 1]
         axes.plot(ends, heights, "|", color=colours[decay], markersize=6, gid="censored")
     axes.set_xscale("log")
     axes.set_xlim(start, last * 1.05)
+    plain_log_ticks(axes.xaxis)
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel("steps")
     axes.set_ylabel("share that has grokked")
-    decay_legend(figure, decays, marked=False)
+    figure.legend(handles=decay_handles(decays, marked=False), loc="outside right upper", **LEGEND)
     return figure

@@ -15,7 +15,7 @@ def outcomes_figure(cells: pd.DataFrame) -> Figure:
     """Stacked shares of the outcomes, one bar per weight decay, counts inside.
 
     Args:
-        cells: The table of `cell_table`: weight_decay and one count per outcome of `OUTCOME_COLOURS`.
+        cells: The table of `cell_table`: weight_decay and one count per `OUTCOME_COLOURS`.
     """
     figure = Figure(figsize=(WIDTH, 3.0))
     axes = figure.add_subplot()

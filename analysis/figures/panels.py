@@ -2,17 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
 
 from observatory.analysis.figures.decay_axis import decay_label
-from observatory.analysis.figures.style import GROUND, WIDTH, decay_colours, note
+from observatory.analysis.figures.style import (
+    GROUND,
+    WIDTH,
+    decay_colours,
+    note,
+    plain_log_ticks,
+)
 
+LEGEND: dict[str, Any] = {"title": "weight decay", "title_fontsize": 7.5, "alignment": "left"}
+MAX_BANDS = 4
+"""Weight decays up to which quartiles are drawn; more bands only hide each other."""
 MAX_LINES = 12
 """Weight decays in one figure; of more, as many are chosen evenly, the ends included."""
 
@@ -39,15 +50,15 @@ def draw_lines(
         axes: Where to draw.
         bands: The table that `bands` makes.
         quantity: Which of its quantities.
-        marks: A step per weight decay at which its line gets a dot, such as its median time to grok.
-        spread: Whether to draw the quartiles; with many lines they only hide each other.
+        marks: A step per weight decay at which its line gets a dot: its median time to grok.
+        spread: Whether to draw the quartiles.
     """
     rows = bands[bands["quantity"] == quantity]
     colours = decay_colours(bands["weight_decay"].unique().tolist())
     for decay, line in rows.groupby("weight_decay"):
         decay = float(decay)  # type: ignore[arg-type]
         steps, median = line["step"].to_numpy(), line["median"].to_numpy()
-        style = "-" if decay > 0 else (0, (4, 1.5))
+        style = decay_style(decay)
         axes.plot(steps, median, color=colours[decay], linestyle=style, linewidth=1.2, gid="median")
         if spread:
             axes.fill_between(
@@ -91,46 +102,49 @@ def panels_figure(
     figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
     kept = bands[bands["weight_decay"].isin(chosen_decays(bands["weight_decay"].tolist()))]
-    few = kept["weight_decay"].nunique() <= 4
+    few = kept["weight_decay"].nunique() <= MAX_BANDS
     for axes, (quantity, title) in zip(grid.flat, titles.items(), strict=False):
         draw_lines(axes, kept, quantity, marks, spread=few)
         axes.set_title(title)
         if quantity in log:
             axes.set_yscale("log")
-    for axes in list(grid.flat)[len(titles) :]:
-        axes.set_axis_off()
-    for column in range(columns):
-        lowest = max(row for row in range(rows) if row * columns + column < len(titles))
-        grid[lowest, column].set_xlabel("steps")
-        grid[lowest, column].tick_params(axis="x", labelbottom=True)
-    decay_legend(figure, kept["weight_decay"].tolist(), marked=bool(marks))
+            plain_log_ticks(axes.yaxis)
+    finish_steps(grid, len(titles))
+    handles = decay_handles(kept["weight_decay"].tolist(), marked=bool(marks))
+    if grid.size > len(titles):
+        free = grid.flat[len(titles)]
+        free.legend(handles=handles, loc="lower left", ncols=2, **LEGEND)
+    else:
+        figure.legend(handles=handles, loc="outside right upper", **LEGEND)
     return figure
 
 
-def decay_legend(figure: Figure, weight_decays: Sequence[float], *, marked: bool) -> None:
-    """One legend for all panels: the colour of each weight decay, and what a dot means."""
+def finish_steps(grid: NDArray[np.object_], n_panels: int) -> None:
+    """Turn off the panels that are not used and label the steps below the lowest of each column."""
+    n_columns = grid.shape[1]
+    for index, axes in enumerate(grid.flat):
+        if index >= n_panels:
+            axes.set_axis_off()
+        elif index + n_columns >= n_panels:
+            axes.set_xlabel("steps")
+            axes.tick_params(axis="x", labelbottom=True)
+            below_is_free = index // n_columns < grid.shape[0] - 1
+            axes.xaxis.set_in_layout(not below_is_free)
+    plain_log_ticks(grid[0, 0].xaxis)
+
+
+def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2D]:
+    """Entries of a legend: the colour of each weight decay, and what a dot means."""
     handles = [
-        Line2D(
-            [],
-            [],
-            color=colour,
-            linestyle="-" if decay > 0 else (0, (4, 1.5)),
-            label=decay_label(decay),
-        )
+        Line2D([], [], color=colour, linestyle=decay_style(decay), label=decay_label(decay))
         for decay, colour in sorted(decay_colours(sorted(set(weight_decays))).items())
     ]
     if marked:
-        handles.append(
-            Line2D(
-                [],
-                [],
-                marker="o",
-                linestyle="none",
-                color="#8c959f",
-                markersize=5,
-                label="grokked\n(median)",
-            )
-        )
-    figure.legend(
-        handles=handles, loc="outside right upper", title="weight decay", title_fontsize=7.5
-    )
+        dot = {"marker": "o", "linestyle": "none", "color": "#8c959f", "markersize": 5}
+        handles.append(Line2D([], [], label="median\ntime to grok", **dot))
+    return handles
+
+
+def decay_style(weight_decay: float) -> LineStyleType:
+    """Solid, or dashed for 0, whose grey is close to other colours."""
+    return "-" if weight_decay > 0 else (0, (4, 1.5))

@@ -22,8 +22,8 @@ from observatory.analysis.figures.style import (
 _MARKERS = {"collapsed": "x", "diverged": "+", "lost": "D"}
 
 
-def draw_rates(axes: Axes, cells: pd.DataFrame) -> None:
-    """Points with Wilson intervals, and the number of replicas above each."""
+def draw_rates(axes: Axes, cells: pd.DataFrame, *, counts: bool) -> None:
+    """Points with Wilson intervals; where `counts`, the number of replicas above each."""
     x = positions(cells["weight_decay"], cells["weight_decay"])
     rate = cells["rate"].to_numpy()
     spread = np.stack([rate - cells["wilson_low"], cells["wilson_high"] - rate]).clip(min=0)
@@ -40,7 +40,7 @@ def draw_rates(axes: Axes, cells: pd.DataFrame) -> None:
         gid="rates",
         label="grokked, with Wilson interval",
     )
-    for place, n in zip(x, cells["n"], strict=True):
+    for place, n in zip(x, cells["n"], strict=True) if counts else ():
         axes.text(place, 1.045, f"{n}", ha="center", va="bottom", fontsize=6.5, color=MUTED)
     axes.set_ylim(-0.05, 1.12)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
@@ -58,10 +58,15 @@ def _draw_curve(axes: Axes, record: Record, window: tuple[float, float], index: 
         else " (interval unbounded)"
     )
     name = str(record["estimator"]).replace("_", " ").replace("$", r"\$")
-    label = f"{name}: $\\lambda_c$ = {found[0]:.3g}{interval}"
+    label = f"{name}: λc = {found[0]:.3g}{interval}"
     y = boundary_curve(record, x)
     axes.plot(x, y, color=colour, linestyle=style, zorder=3, gid="fit", label=label)
-    mark_critical(axes, record, colour, style)
+    if index == 0:
+        mark_critical(axes, record, colour, style)
+    low, high = (found[0] if end is None else end for end in found[1:])
+    height = -0.09 - 0.045 * index
+    axes.plot([low, high], [height, height], color=colour, linewidth=1.6, gid="critical-bar")
+    axes.plot(found[0], height, "|", color=colour, markersize=6, markeredgewidth=1.6)
 
 
 @styled
@@ -69,15 +74,15 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     """Share of grokked replicas per weight decay, the fitted curves and their critical points.
 
     Args:
-        cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN where n is
-            0), and the counts collapsed, diverged, lost.
-        boundaries: Records of fitted boundaries at the horizon of `cells`; refused ones are not drawn.
+        cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN where n
+            is 0), and the counts collapsed, diverged, lost.
+        boundaries: Records of fitted boundaries at the same horizon; refused ones are not drawn.
         window_max: Largest weight decay that entered the fits.
     """
     figure = Figure(figsize=(WIDTH, 3.9))
     axes = figure.add_subplot()
     draw_decay_axis(axes, cells["weight_decay"].tolist())
-    draw_rates(axes, cells)
+    draw_rates(axes, cells, counts=True)
     x = positions(cells["weight_decay"], cells["weight_decay"])
     for kind, marker in _MARKERS.items():
         share = (cells[kind] / cells["n"].clip(lower=1)).to_numpy()
@@ -97,8 +102,12 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     inside = cells.loc[cells["weight_decay"].between(0, window_max, inclusive="right")]
     inside = inside.loc[inside["weight_decay"] > 0, "weight_decay"]
     if len(inside) > 1:
-        for index, record in enumerate(boundaries):
+        drawn = [record for record in boundaries if limits(record, "critical")]
+        for index, record in enumerate(drawn):
             _draw_curve(axes, record, (float(inside.min()), float(inside.max())), index)
+        axes.set_ylim(-0.07 - 0.045 * len(drawn), 1.12)
     axes.set_ylabel("share of replicas")
-    figure.legend(loc="outside lower center", ncols=2)
+    handles, labels = axes.get_legend_handles_labels()
+    handles, labels = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]  # points first
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure

@@ -7,8 +7,13 @@ from typing import ParamSpec, TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,7 +32,7 @@ OUTCOME_COLOURS = {
     "diverged": "#7a3b69",
     "unfinished": "#ffffff",
 }
-"""From best to worst. Hues of Okabe and Ito, safe for colour-blind readers, of distinct lightness."""
+"""Hues of Okabe and Ito, safe for colour-blind readers, of distinct lightness."""
 
 LINE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#7a3b69", "#e69f00")
 LINE_STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
@@ -67,8 +72,6 @@ _RC = {
     "pdf.fonttype": 42,
     "path.simplify": True,
 }
-_UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-FORMATS = tuple(_UNDATED)
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
@@ -98,10 +101,23 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     figure.draw_without_rendering()  # lay out once, not once per format
     figure.set_layout_engine("none")
-    files = {kind: folder / f"{name}.{kind}" for kind in FORMATS}
-    for kind, file in files.items():
-        figure.savefig(file, format=kind, dpi=dpi, metadata=_UNDATED[kind])
+    files = {kind: folder / f"{name}.{kind}" for kind in ("svg", "pdf", "png")}
+    # Not `savefig`, which draws everything twice; a file has no date, so that it is reproducible.
+    FigureCanvasSVG(figure).print_svg(files["svg"], metadata={"Date": None})
+    FigureCanvasPdf(figure).print_pdf(files["pdf"], metadata={"CreationDate": None})
+    figure.set_dpi(dpi)
+    FigureCanvasAgg(figure).print_png(files["png"], metadata={"Software": None})
     return files
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Plain numbers on a log axis: the fewer per decade, the more decades it spans."""
+    low, high = sorted(axis.get_view_interval())
+    span = high / low if low > 0 else float("inf")
+    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if span < 8 else (1.0, 2.0, 5.0) if span < 60 else (1.0,)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:

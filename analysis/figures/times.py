@@ -15,6 +15,7 @@ from observatory.analysis.figures.style import (
     MUTED,
     OUTCOME_COLOURS,
     WIDTH,
+    plain_log_ticks,
     styled,
 )
 
@@ -31,15 +32,16 @@ def _jitter(times: pd.DataFrame) -> NDArray[np.float64]:
 
 @styled
 def times_figure(
-    times: pd.DataFrame, laws: Mapping[str, PowerLaw], horizon: float | None
+    times: pd.DataFrame, laws: Mapping[str, PowerLaw], horizon: float, window_max: float
 ) -> Figure:
     """Every replica: its interval if it grokked, an open triangle where its record ends if not.
 
     Args:
-        times: One row per replica: weight_decay, t_lo, t_hi (steps, NaN where not observed), watched
-            (steps) and end ("grokked", "censored", "collapsed" or "diverged").
+        times: One row per replica: weight_decay, t_lo, t_hi (steps, NaN where not observed),
+            watched (steps) and end ("grokked", "censored", "collapsed" or "diverged").
         laws: Fitted power laws by label.
         horizon: Steps at which replicas were censored.
+        window_max: Largest weight decay that entered the laws; they are drawn up to there.
     """
     figure = Figure(figsize=(WIDTH, 4.0))
     axes = figure.add_subplot()
@@ -73,10 +75,9 @@ def times_figure(
                 gid=kind,
                 label=label,
             )
-    if horizon is not None:
-        axes.axhline(horizon, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), gid="horizon")
+    axes.axhline(horizon, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), gid="horizon")
     bottom, top = axes.get_ylim()
-    positive = np.array([value for value in cells if value > 0])
+    positive = np.array([value for value in cells if 0 < value <= window_max])
     if positive.size and laws:
         decays = np.geomspace(positive.min(), positive.max(), 300)
         for index, (label, law) in enumerate(laws.items()):
@@ -91,6 +92,7 @@ def times_figure(
                 label=label,
             )
     axes.set_ylim(bottom, top)
+    plain_log_ticks(axes.yaxis)
     axes.set_ylabel("time to grok (steps)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure

@@ -8,8 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from observatory.analysis.figures.decay_axis import decay_label
-from observatory.analysis.figures.panels import chosen_decays
-from observatory.analysis.figures.style import LINE_COLOURS, MUTED, WIDTH, styled
+from observatory.analysis.figures.panels import chosen_decays, finish_steps
+from observatory.analysis.figures.style import (
+    LINE_COLOURS,
+    MUTED,
+    WIDTH,
+    plain_log_ticks,
+    styled,
+)
 
 _SPLITS = {
     "val": (LINE_COLOURS[0], "-", "val"),
@@ -67,18 +73,14 @@ def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"]) -> Fi
             fontsize=6.5,
             color=MUTED,
         )
-    for axes in list(grid.flat)[len(decays) :]:
-        axes.set_axis_off()
-    for column in range(columns):
-        lowest = max(row for row in range(rows) if row * columns + column < len(decays))
-        grid[lowest, column].set_xlabel("steps")
-        grid[lowest, column].tick_params(axis="x", labelbottom=True)
     first = grid[0, 0]
     first.set_xscale("log")
     if kind == "loss":
         first.set_yscale("log")
+        plain_log_ticks(first.yaxis)
     else:
         first.set_ylim(-0.03, 1.03)
+    finish_steps(grid, len(decays))
     figure.supylabel("accuracy" if kind == "acc" else "loss (nats)", fontsize=8.5)
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2)

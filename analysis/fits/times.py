@@ -53,7 +53,7 @@ class TimePowerLaw:
     ) -> None:
         if critical not in N_PARAMS:
             raise ConfigError(f"`critical` must be among {sorted(N_PARAMS)}, got {critical}.")
-        self.critical = cast(Critical, critical)
+        self.critical: Critical = cast(Critical, critical)
         self.window_max = window_max
         self.n_grid = n_grid
         self.n_bootstrap = n_bootstrap

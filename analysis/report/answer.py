@@ -31,14 +31,14 @@ def _boundary(facts: Facts) -> str:
             f"{estimator_words(record)} refused: {record['refused']}" for record in facts.boundaries
         )
         return (
-            f"No boundary between memorising and grokking is given within {horizon} for event {event}. "
-            + (reasons or "Nothing was fitted: run `observatory fit` first.")
+            f"No boundary between memorising and grokking is given within {horizon} for event "
+            f"{event}. " + (reasons or "Nothing was fitted: run `observatory fit` first.")
         )
     first, others = found[0], found[1:]
     text = (
-        f"Weight decay switches from memorising to grokking at λc = {estimate(first, 'critical')} "
-        f"({estimator_words(first)}, {first['level']:.0%} interval, n = {first['n']} replicas), for "
-        f"event {event}, within a horizon of {horizon}."
+        "Weight decay switches the network from memorising to grokking at λc = "
+        f"{estimate(first, 'critical')} ({estimator_words(first)}, {first['level']:.0%} interval, "
+        f"n = {first['n']} replicas), for event {event}, within a horizon of {horizon}."
     )
     if others:
         also = ", ".join(f"{estimate(r, 'critical')} ({estimator_words(r)})" for r in others)
@@ -61,13 +61,15 @@ def _rates(facts: Facts) -> str:
     count = f"{best['n_event'].sum():.0f} of {best['n'].sum():.0f}"
     gap = "" if _contiguous(cells, best) else ", though not at every weight decay between"
     return (
-        f"Grokked replicas at the two ends: {told}. The rate is highest, {number(peak)} ({count}), at "
-        f"weight decay {where}{gap}."
+        f"Grokked replicas at the two ends: {told}. The rate is highest, {number(peak)} ({count}), "
+        f"at weight decay {where}{gap}."
     )
 
 
 def _cell(row: pd.Series) -> str:
-    text = f"{row['n_event']:.0f} of {row['n']:.0f} at weight decay {decay_label(row['weight_decay'])}"
+    text = (
+        f"{row['n_event']:.0f} of {row['n']:.0f} at weight decay {decay_label(row['weight_decay'])}"
+    )
     fates = [f"{row[k]:.0f} {k}" for k in ("collapsed", "diverged", "lost") if row[k]]
     return f"{text} ({', '.join(fates)})" if fates else text
 
@@ -88,8 +90,8 @@ def _horizon(facts: Facts) -> str:
         for r in sorted(records, key=lambda r: -r["horizon_steps"])
     )
     return (
-        f"The boundary belongs to its horizon: the same records, censored earlier, give λc = {told} "
-        f"({estimator_words(records[0])})."
+        "The boundary belongs to its horizon: the same records, censored earlier, give λc = "
+        f"{told} ({estimator_words(records[0])})."
     )
 
 
@@ -100,8 +102,8 @@ def _times(facts: Facts) -> str:
         return ""
     text = (
         f"Among the {zero['n']} replicas that grokked at weight decays up to "
-        f"{number(zero['extras'].get('window_max'))}, time to grok falls as weight decay to the power "
-        f"−ν, ν = {estimate(zero, 'nu')} with λc = 0"
+        f"{number(zero['extras'].get('window_max'))}, time to grok falls as weight decay to the "
+        f"power −ν, ν = {estimate(zero, 'nu')} with λc = 0"
     )
     text += f"; with λc free, λc = {estimate(free, 'critical')}." if free is not None else "."
     return f"{text} {_distinguishable(facts.of('times_comparison'))}".strip()

@@ -1,6 +1,5 @@
 """One self-contained page from a study's folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,29 +18,13 @@ from observatory.analysis.report.plates import Plate, make_plate
 from observatory.analysis.report.tables import Table
 from observatory.analysis.report.wording import plural
 from observatory.analysis.study_fits import fit_outcomes
-from observatory.core.errors import StoreError
+from observatory.core.errors import ConfigError, StoreError
 from observatory.store.files import read_json, write_atomically
 from observatory.store.reader import Study
 
-
-@dataclass(frozen=True)
-class ReportSettings:
-    """How a study is told.
-
-    Attributes:
-        event: Event preset that figures and the answer speak of; tables have all that were fitted.
-        level: Coverage of the Wilson intervals, such as 0.95.
-        steps_drawn: Largest number of steps per curve; more are thinned evenly on the log axis.
-        png_dpi: Resolution of the PNG files.
-        fit: The `fit` node of a configuration; used where replicas may not be pooled, so that each
-            group has fits of its own, which `fits.json` does not hold. None leaves those out.
-    """
-
-    event: str
-    level: float
-    steps_drawn: int
-    png_dpi: int
-    fit: Mapping[str, Any] | None
+STEPS_DRAWN = 160
+"""Largest number of steps per curve; more are thinned evenly on the log axis."""
+PNG_DPI = 200
 
 
 @dataclass(frozen=True)
@@ -57,45 +40,62 @@ class Part:
     first_number: int
 
 
-def build_report(study_folder: Path, settings: ReportSettings) -> Path:
+def build_report(study_folder: Path, fit: Mapping[str, Any] | None = None) -> Path:
     """Write `report.html` and `report/figures/` of a study, from its store and its `fits.json`.
 
-    Whatever is missing (probes, fits, unfinished replicas) is said on the page.
+    Figures and the answer speak of the first event that was fitted; tables have all of them.
+    Whatever is missing (probes, fits, unfinished replicas) is said on the page. Replicas that may
+    not be pooled are told in groups, each with fits of its own, which are made here, since
+    `fits.json` does not hold them.
 
     Args:
         study_folder: `results/<study>`.
-        settings: How it is told.
+        fit: The `fit` node of a configuration, plain values; None for that of the first run.
 
     Returns:
         The page.
 
     Raises:
         StoreError: If the folder holds no study or no replica, or cannot be written.
-        ConfigError: If the outcomes hold no such event.
+        ConfigError: If nothing was fitted and there are no settings, or outcomes lack the event.
     """
     study = Study(study_folder)
+    settings = fit or study.runs[0].manifest["config"].get("fit")
     found = groups(study)
     fitted = _read_fits(study.folder)
-    notices = provenance.notices(study.runs, pd.concat([group.replicas for group in found]))
-    if fitted is None:
-        notices.append("There is no fits.json: nothing was fitted. Run `observatory fit` first.")
-    if len(found) > 1:
-        notices.append(
-            f"Replicas differ in more than weight decay and seed: they are told in {len(found)} groups, "
-            "each with fits of its own" + ("." if settings.fit else ", which were not asked for.")
-        )
+    together = len(found) == 1
+    event, level = _spoken_of(fitted or [], settings)
     parts: list[Part] = []
     number = 1
     for index, group in enumerate(found, start=1):
-        records = fitted or [] if len(found) == 1 else _own_fits(group, settings)
-        facts = gather(group, records, settings.event, settings.level, settings.steps_drawn)
-        prefix = f"group{index}-" if len(found) > 1 else ""
-        parts.append(_part(facts, study.folder, settings, prefix, number))
+        records = fitted or [] if together else _own_fits(group, settings)
+        facts = gather(group, records, event, level, STEPS_DRAWN)
+        parts.append(_part(facts, study.folder, "" if together else f"group{index}-", number))
         number += len(parts[-1].plates)
+    notices = provenance.notices(study.runs, pd.concat([group.replicas for group in found]))
+    if fitted is None and together:
+        notices.append("There is no fits.json: nothing was fitted. Run `observatory fit` first.")
+    if not together:
+        notices.append(
+            f"Replicas differ in more than weight decay and seed: they are told in {len(found)} "
+            "groups" + (", each with fits of its own." if settings else ", without fits.")
+        )
     html = _render(study, parts, notices)
     path = study.folder / "report.html"
     write_atomically(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
     return path
+
+
+def _spoken_of(records: Sequence[Record], fit: Mapping[str, Any] | None) -> tuple[str, float]:
+    """The event of the figures and the level of the Wilson intervals: those of the fits."""
+    if records:
+        return str(records[0]["event"]), float(records[0]["level"])
+    if fit:
+        return str(fit["study"]["events"][0]), float(fit["study"]["level"])
+    raise ConfigError(
+        "`fit` must name the event and the level, since nothing was fitted and the runs' config "
+        "has no such node. Run `observatory fit` first."
+    )
 
 
 def _read_fits(folder: Path) -> list[Record] | None:
@@ -108,20 +108,13 @@ def _read_fits(folder: Path) -> list[Record] | None:
     return content["fits"]
 
 
-def _own_fits(group: Group, settings: ReportSettings) -> list[Record]:
-    if settings.fit is None:
+def _own_fits(group: Group, fit: Mapping[str, Any] | None) -> list[Record]:
+    if fit is None:
         return []
-    return [
-        json.loads(json.dumps(record))
-        for record in fit_outcomes(
-            group.replicas, group.horizon, group.steps_per_epoch, settings.fit, []
-        )
-    ]
+    return list(fit_outcomes(group.replicas, group.horizon, group.steps_per_epoch, fit, []))
 
 
-def _part(
-    facts: Facts, folder: Path, settings: ReportSettings, prefix: str, first_number: int
-) -> Part:
+def _part(facts: Facts, folder: Path, prefix: str, first_number: int) -> Part:
     plates: list[Plate] = []
     missing: list[Missing] = []
     for item in illustrate(facts):
@@ -135,7 +128,7 @@ def _part(
                 title=item.title,
                 caption=item.caption,
                 study_folder=folder,
-                dpi=settings.png_dpi,
+                dpi=PNG_DPI,
             )
         )
     made = [tables.cells(facts)]
@@ -176,7 +169,8 @@ def _render(study: Study, parts: Sequence[Part], notices: Sequence[str]) -> str:
         "runs": [provenance.run_page(run) for run in runs],
         "dictionary": provenance.dictionary(runs),
         "footer": f"Made by observatory {manifest.get('package_version', '')} from the files of this "
-        "folder; every number above is in fits.json, replicas.csv or the Parquet tables below runs/.",
+        "folder; every number above is in fits.json, replicas.csv or the Parquet tables below "
+        "runs/.",
     }
     css = environment.loader.get_source(environment, "style.css")[0]  # type: ignore[union-attr]
     return environment.get_template("report.html.j2").render(page=page, css=css)

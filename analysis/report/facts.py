@@ -101,8 +101,8 @@ def replica_times(group: Group, event: str) -> pd.DataFrame:
 
     Returns:
         weight_decay; t_lo, t_hi (steps, NaN where the event was not seen); watched (steps); end:
-        "diverged" or "collapsed" where that is the outcome, "grokked" where the event was seen, else
-        "censored". Replicas without a record are left out.
+        "diverged" or "collapsed" where that is the outcome, "grokked" where the event was seen,
+        else "censored". Replicas without a record are left out.
     """
     rows = group.replicas
     looks = group.table("evaluation", [])

@@ -12,8 +12,12 @@ from observatory.store.reader import Run, Study
 
 _OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay"})
 """Columns of replicas.parquet that do not split a group."""
-_SWEPT = ("seed", "results", "study", "mlflow", "sweep", "store", "fleet", "hydra", "experiment")
-"""Parts of a config that say where and how many, not what; and what replicas.parquet says per replica."""
+_NOT_SCIENCE = (
+    *("seed", "study", "results", "store", "mlflow", "fit", "display", "hydra", "experiment"),
+    *("allow_other_version", "sweep", "probe", "event"),
+    *("fleet.shards", "fleet.size", "fleet.threads", "optimizer.weight_decay", "optimizer.lr"),
+)
+"""Settings that do not split runs: they change no replica, or replicas.parquet has them."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,8 @@ class Group:
 
     @property
     def horizon(self) -> int:
-        """The longest horizon of the runs, in steps."""
-        return max(int(run.manifest["horizon_steps"]) for run in self.runs)
+        """The shortest horizon of the runs, in steps; runs that may be pooled share one."""
+        return min(int(run.manifest["horizon_steps"]) for run in self.runs)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -74,7 +78,7 @@ def groups(study: Study) -> list[Group]:
     varying = sorted(
         key
         for key in keys
-        if key.split(".")[0] not in _SWEPT
+        if not any(key == name or key.startswith(f"{name}.") for name in _NOT_SCIENCE)
         and len({repr(config.get(key)) for config in flat.values()}) > 1
     )
     parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}

@@ -11,12 +11,12 @@ from observatory.analysis.figures import attention, baselines
 from observatory.analysis.figures.attention import attention_figure
 from observatory.analysis.figures.bands import RULE, bands
 from observatory.analysis.figures.baselines import baselines_figure
-from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.boundary import limits
 from observatory.analysis.figures.horizons import horizons_figure
 from observatory.analysis.figures.incidence import incidence_figure
 from observatory.analysis.figures.massive_activations import massive_activations_figure
 from observatory.analysis.figures.outcomes import outcomes_figure
-from observatory.analysis.figures.panels import MAX_LINES
+from observatory.analysis.figures.panels import MAX_BANDS, MAX_LINES
 from observatory.analysis.figures.rate import rate_figure
 from observatory.analysis.figures.times import times_figure
 from observatory.analysis.figures.trajectories import trajectories_figure
@@ -75,8 +75,9 @@ def _context(facts: Facts) -> str:
 def _rate(facts: Facts) -> Drawing:
     drawn = [record for record in facts.boundaries if limits(record, "critical")]
     curves = (
-        "Curves: fitted boundaries, drawn over the weight decays that entered them; vertical lines and "
-        "bands: critical weight decay λc and its interval"
+        "Curves: fitted boundaries, over the weight decays that entered them; bars at the bottom: "
+        "critical weight decay λc and its interval, for the first estimator also the vertical "
+        "line and band"
         if drawn
         else "No boundary is drawn: see the table of fits"
     )
@@ -84,10 +85,11 @@ def _rate(facts: Facts) -> Drawing:
         name="rate",
         title="Rate of grokking against weight decay",
         caption=(
-            f"Share of replicas (dimensionless) that grokked, with {facts.level:.0%} Wilson intervals; "
-            f"small figures give n per weight decay (dimensionless, log axis, 0 beyond the break). "
-            f"{curves}. Shares of replicas that collapsed, diverged or lost their accuracy again are "
-            f"marked where there are any; the first two count as not grokked. {_context(facts)}"
+            f"Share of replicas (dimensionless) that grokked, with {facts.level:.0%} Wilson "
+            "intervals; small figures give n per weight decay (dimensionless, log axis, 0 beyond "
+            f"the break). {curves}. Shares of replicas that collapsed, diverged or lost their "
+            "accuracy again are marked where there are any; the first two count as not grokked. "
+            f"{_context(facts)}"
         ),
         figure=rate_figure(facts.cells, facts.boundaries, facts.window_max),
     )
@@ -98,29 +100,34 @@ def _outcomes(facts: Facts) -> Drawing:
         name="outcomes",
         title="Outcome of every replica",
         caption=(
-            "Share of replicas (dimensionless) by outcome, counts inside the bars, per weight decay "
-            "(dimensionless). Lost means: reached the level, then fell back within the watched tail. "
-            f"{_context(facts)}"
+            "Share of replicas (dimensionless) by outcome, counts inside the bars, per weight "
+            "decay (dimensionless). Lost means: reached the level, then fell back within the "
+            f"watched tail. {_context(facts)}"
         ),
         figure=outcomes_figure(facts.cells),
     )
 
 
 def _times(facts: Facts) -> Drawing:
-    laws = power_laws(facts.power_laws)
+    laws = power_laws(facts.of("times"))
     seen = int((facts.times["end"] == "grokked").sum())
     return Drawing(
         name="times",
         title="Time to grok against weight decay",
         caption=(
-            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two looks between "
-            "which it happened, the dot is the later one. Open triangles are the replicas that did not, "
-            "at the last step watched (the time is longer, unknown); crosses collapsed or diverged. "
-            "Replicas of one weight decay are spread sideways. The dotted line is the horizon. "
-            + ("Lines: fitted power laws. " if laws else "No power law was fitted. ")
+            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two looks "
+            "between which it happened, the dot is the later one. Open triangles are the replicas "
+            "that did not, at the last step watched (the time is longer, unknown); crosses "
+            "collapsed or diverged. Replicas of one weight decay are spread sideways. The dotted "
+            "line is the horizon. "
+            + (
+                "Lines: fitted power laws, over the weight decays that entered them. "
+                if laws
+                else "No power law was fitted. "
+            )
             + _context(facts)
         ),
-        figure=times_figure(facts.times, laws, facts.horizon),
+        figure=times_figure(facts.times, laws, facts.horizon, facts.window_max),
     )
 
 
@@ -133,10 +140,11 @@ def _horizons(facts: Facts) -> Drawing | Missing:
         name="horizons",
         title=title,
         caption=(
-            f"The same records censored at {steps} steps: rate of grokking (share, dimensionless) against "
-            "weight decay, and the critical weight decay against the horizon (steps). The data are nested, "
-            "so the points are correlated. Dashed: where a time of C / weight decay, without any "
-            f"threshold, would put the boundary. {facts.level:.0%} intervals. {_context(facts)}"
+            f"The same records censored at {steps} steps: rate of grokking (share, dimensionless) "
+            "against weight decay, and the critical weight decay against the horizon (steps). The "
+            "data are nested, so the points are correlated. Dashed: where a time of C / weight "
+            f"decay, without any threshold, would put the boundary. {facts.level:.0%} intervals. "
+            f"{_context(facts)}"
         ),
         figure=horizons_figure(facts.cells_at, facts.boundaries_at, facts.window_max),
     )
@@ -150,10 +158,11 @@ def _banded(facts: Facts, table: str, columns: Sequence[str]) -> pd.DataFrame | 
     return None if made.empty else made
 
 
-def _rule(facts: Facts) -> str:
+def _rule(facts: Facts, *, bands_drawn: bool) -> str:
     cells = facts.group.replicas["weight_decay"].nunique()
+    what = "Line and band: median and quartiles" if bands_drawn else "Line: median"
     some = f" {MAX_LINES} of {cells} weight decays are shown." if cells > MAX_LINES else ""
-    return f"{RULE}{some}"
+    return f"{what} {RULE}{some}"
 
 
 def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
@@ -167,8 +176,8 @@ def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
             name=f"trajectories-{kind}",
             title=title,
             caption=(
-                f"Train and val {words} against optimizer steps (log axis; step 0 is not shown), a panel "
-                f"per weight decay. Line and band: {_lower(_rule(facts))} {_context(facts)}"
+                f"Train and val {words} against optimizer steps (log axis; step 0 is not shown), a "
+                f"panel per weight decay. {_rule(facts, bands_drawn=True)} {_context(facts)}"
             ),
             figure=trajectories_figure(made, kind),  # type: ignore[arg-type]
         )
@@ -181,8 +190,10 @@ def _marks(facts: Facts) -> dict[float, float]:
 
 
 def _panel_caption(facts: Facts, what: str) -> str:
+    few = facts.group.replicas["weight_decay"].nunique() <= MAX_BANDS
+    rule = _rule(facts, bands_drawn=few)
     return (
-        f"{what} Against optimizer steps (log axis), coloured by weight decay. {_rule(facts)} A dot marks "
+        f"{what} Against optimizer steps (log axis), coloured by weight decay. {rule} A dot marks "
         f"the median time to grok of the replicas that grokked. {_context(facts)}"
     )
 
@@ -222,7 +233,8 @@ def _massive_activations(facts: Facts) -> Drawing | Missing:
     made = bands(wide, facts.group.replicas, names, facts.steps_drawn)
     what = (
         "Largest absolute entry of the residual stream after each block (counted from 0) over the "
-        "layer-wide lower median (dimensionless, log axis), and the share of entries above ten medians."
+        "layer-wide lower median (dimensionless, log axis), and the share of entries above ten "
+        "medians."
     )
     figure = massive_activations_figure(made, _marks(facts))
     return Drawing("massive-activations", title, _panel_caption(facts, what), figure)
@@ -260,14 +272,10 @@ def _incidence(facts: Facts) -> Drawing:
         name="incidence",
         title="Share that has grokked, against steps",
         caption=(
-            "Cumulative incidence of the event (share, dimensionless; Aalen–Johansen, the later look of "
-            "each interval) against optimizer steps (log axis), by weight decay. Collapse and divergence "
-            "are competing events; small bars mark records that end without an event (censored). "
-            f"{_context(facts)}"
+            "Cumulative incidence of the event (share, dimensionless; Aalen–Johansen, the later "
+            "look of each interval) against optimizer steps (log axis), by weight decay. Collapse "
+            "and divergence are competing events; small bars mark records that end without an "
+            f"event (censored). {_context(facts)}"
         ),
         figure=incidence_figure(facts.times),
     )
-
-
-def _lower(text: str) -> str:
-    return text[0].lower() + text[1:]

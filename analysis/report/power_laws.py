@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from observatory.analysis.figures.boundary import Record
 from observatory.analysis.figures.times import PowerLaw
-from observatory.analysis.report.wording import number
+from observatory.analysis.report.wording import estimate, number
 
 
 def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
-    """The laws t = A (weight_decay - critical)^-nu that were fitted, by a label with their numbers."""
+    """The fitted laws t = A (weight_decay - critical)^-nu, by a label with their numbers."""
     laws: dict[str, PowerLaw] = {}
     for record in records:
         if record["refused"] is None:
@@ -19,7 +19,7 @@ def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
             critical = values.get("critical", record["extras"].get("critical"))
             kind = record["extras"]["critical_kind"]
             name = "λc = 0" if kind == "zero" else f"λc {kind} at {number(critical)}"
-            laws[f"{name}: ν = {number(values['nu'])}"] = _law(
+            laws[f"{name}: ν = {estimate(record, 'nu')}"] = _law(
                 values["amplitude"], values["nu"], critical
             )
     return laws

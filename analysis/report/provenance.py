@@ -1,4 +1,4 @@
-"""Where every number comes from: runs, seeds, versions, machine, cost, and what each column means."""
+"""Where every number comes from: runs, seeds, versions, machine, cost, meaning of columns."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,10 @@ def run_page(run: Run) -> RunPage:
     rows = [
         ("Status", run.status),
         ("Identity", str(manifest.get("identity", DASH))),
-        ("Created, finished (UTC)", f"{manifest.get('created')}, {manifest.get('finished') or DASH}"),
+        (
+            "Created, finished (UTC)",
+            f"{manifest.get('created')}, {manifest.get('finished') or DASH}",
+        ),
         ("Command", str(manifest.get("command", DASH))),
         ("Replicas", f"{len(replicas)}"),
         ("Seeds", seeds),
@@ -159,8 +162,8 @@ def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
     unfinished = int(replicas["outcome"].isna().sum())
     if unfinished:
         found.append(
-            f"{unfinished} of {len(replicas)} replicas have not finished: they are in no rate and no fit, "
-            "and appear as censored at their last look in figures of time."
+            f"{unfinished} of {len(replicas)} replicas have not finished: they are in no rate and "
+            "no fit, and appear as censored at their last look in figures of time."
         )
     if any((run.manifest.get("git") or {}).get("dirty") for run in runs):
         found.append("The code had uncommitted changes when a run was started.")

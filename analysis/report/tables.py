@@ -8,6 +8,7 @@ import pandas as pd
 from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.report.facts import Facts, tails_watched
+from observatory.analysis.report.remarks import Footnotes
 from observatory.analysis.report.wording import (
     DASH,
     estimate,
@@ -33,6 +34,7 @@ class Table:
         rows: The cells.
         caption: What has to be known to read it.
         rows_have_heads: Whether the first cell of a row names the row.
+        notes: What is printed below.
     """
 
     title: str
@@ -41,6 +43,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     caption: str = ""
     rows_have_heads: bool = False
+    notes: Sequence[str] = ()
 
 
 def glance(facts: Facts) -> Table:
@@ -66,9 +69,11 @@ def glance(facts: Facts) -> Table:
         else:
             slope = estimate(record, "slope")
             rows.append((name, f"{estimate(record, 'critical')}; slope {slope} per decade"))
-    for record in facts.of("times"):
-        if record["extras"].get("critical_kind") == "zero":
-            rows.append(("ν, λc = 0", estimate(record, "nu")))
+    rows += [
+        ("ν, λc = 0", "refused" if r["refused"] is not None else estimate(r, "nu"))
+        for r in facts.of("times")
+        if r["extras"].get("critical_kind") == "zero"
+    ]
     return Table("At a glance", ("Quantity", "Value"), ("", "text"), rows, rows_have_heads=True)
 
 
@@ -105,9 +110,10 @@ def cells(facts: Facts) -> Table:
     )
     caption = (
         f"Event {event_words(facts.event, facts.config)}. Horizon "
-        f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}. Times in steps. Median and quartiles "
-        f"of t count every replica: a dash means that this share had not grokked by the horizon. The tail "
-        "is the median number of steps watched after the event; lost speaks of this tail only."
+        f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}. Times in steps. Median and "
+        "quartiles of t count every replica: a dash means that this share had not grokked by the "
+        "horizon. The tail is the median number of steps watched after the event; lost speaks of "
+        "this tail only."
     )
     return Table("Weight decays", heads, ("num",) * len(heads), rows, caption)
 
@@ -125,38 +131,36 @@ def _head(record: Record, steps_per_epoch: int) -> list[str]:
     ]
 
 
-def _remarks(record: Record) -> str:
-    refused = [f"Refused: {record['refused']}"] if record["refused"] is not None else []
-    return " ".join([*refused, *record["warnings"]]) or DASH
-
-
 def boundaries(facts: Facts) -> Table:
     """Every boundary fit: estimators, events and horizons, refused ones with their reason."""
+    notes = Footnotes()
     rows = [
         [
             *_head(record, facts.group.steps_per_epoch),
-            estimate(record, "critical"),
+            "refused" if record["refused"] is not None else estimate(record, "critical"),
             estimate(record, "slope"),
             estimate(record, "lapse"),
-            _remarks(record),
+            notes.cite(record),
         ]
         for record in facts.records
         if record["fit"] == "boundary"
     ]
     heads = (
         *("estimator", "event", "horizon, steps (epochs)", "n", "λc"),
-        *("slope per decade", "lapse", "warnings, or why it refused"),
+        *("slope per decade", "lapse", "notes"),
     )
     caption = (
-        f"Logistic in log10(weight decay) over 0 < weight decay ≤ {number(facts.window_max)}; λc is the "
-        f"midpoint of the underlying curve. {_levels(facts.records)} n counts the replicas that entered. "
-        "Shorter horizons re-censor the same records: the rows are correlated."
+        f"Logistic in log10(weight decay) over 0 < weight decay ≤ {number(facts.window_max)}; λc "
+        f"is the midpoint of the underlying curve. {_levels(facts.records)} n counts the replicas "
+        "that entered. Shorter horizons re-censor the same records: the rows are correlated."
     )
-    return Table("Boundary fits", heads, ("", "", "", *["num"] * 4, "text"), rows, caption)
+    kinds = ("", "", "", *["num"] * 4, "")
+    return Table("Boundary fits", heads, kinds, rows, caption, notes=notes.lines)
 
 
 def power_laws(facts: Facts) -> Table:
     """Every power law of the time to grok."""
+    notes = Footnotes()
     rows: list[list[str]] = []
     for record in facts.records:
         if record["fit"] != "times":
@@ -164,6 +168,7 @@ def power_laws(facts: Facts) -> Table:
         extras = record["extras"]
         held = f"{number(extras.get('critical'))} (held)" if "critical" in extras else DASH
         critical = estimate(record, "critical") if "critical" in record["params"] else held
+        critical = "refused" if record["refused"] is not None else critical
         rows.append(
             [
                 *_head(record, facts.group.steps_per_epoch),
@@ -171,29 +176,31 @@ def power_laws(facts: Facts) -> Table:
                 estimate(record, "nu"),
                 estimate(record, "amplitude"),
                 number(extras.get("rms_log")),
-                _remarks(record),
+                notes.cite(record),
             ]
         )
     heads = (
         *("estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
-        *("rms of ln t", "warnings, or why it refused"),
+        *("rms of ln t", "notes"),
     )
     caption = (
-        "t = A (weight decay − λc)^−ν, t the later end of the event's interval, replicas that grokked "
-        f"only; n counts them. {_levels(facts.records)}"
+        "t = A (weight decay − λc)^−ν, t the later end of the event's interval, replicas that "
+        f"grokked only; n counts them. {_levels(facts.records)}"
     )
-    return Table("Time to grok", heads, ("", "", "", *["num"] * 5, "text"), rows, caption)
+    kinds = ("", "", "", *["num"] * 5, "")
+    return Table("Time to grok", heads, kinds, rows, caption, notes=notes.lines)
 
 
 def comparison(facts: Facts) -> Table:
     """The same power laws on one set of replicas, by their information criteria."""
+    notes = Footnotes()
     rows: list[list[str]] = []
     for record in facts.records:
         if record["fit"] != "times_comparison":
             continue
         extras, head = record["extras"], _head(record, facts.group.steps_per_epoch)[1:]
         if record["refused"] is not None:
-            rows.append([*head, DASH, *[DASH] * 4, "", f"Refused: {record['refused']}"])
+            rows.append([*head, "refused", *[DASH] * 5, notes.cite(record)])
             continue
         for law in ("zero", "boundary", "free"):
             if f"aicc_{law}" in extras:
@@ -202,17 +209,17 @@ def comparison(facts: Facts) -> Table:
                     for name in ("critical", "nu", "rms_log", "aicc")
                 ]
                 verdict = str(extras.get("verdict", DASH))
-                rows.append([*head, law, *scores, verdict, _remarks(record)])
+                rows.append([*head, law, *scores, verdict, notes.cite(record)])
     heads = (
         *("event", "horizon, steps (epochs)", "n", "λc is", "λc", "ν", "rms of ln t", "AICc"),
-        *("preferred", "warnings, or why it refused"),
+        *("preferred", "notes"),
     )
     caption = (
-        "AICc of least squares of ln t on the same replicas, those above the boundary's λc; smaller is "
-        "better, and a difference below 2 does not decide."
+        "AICc of least squares of ln t on the same replicas, those above the boundary's λc; "
+        "smaller is better, and a difference below 2 does not decide."
     )
-    kinds = ("", "", "num", "", *["num"] * 4, "", "text")
-    return Table("Which power law", heads, kinds, rows, caption)
+    kinds = ("", "", "num", "", *["num"] * 4, "", "")
+    return Table("Which power law", heads, kinds, rows, caption, notes=notes.lines)
 
 
 def _levels(records: Sequence[Record]) -> str:

@@ -53,11 +53,14 @@ class FleetSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"`{name}` must be at least 1, got {value}.")
-        for name in ("dtype", "loss_dtype"):
-            if getattr(self, name) not in DTYPES:
-                raise ConfigError(
-                    f"`{name}` must be one of {sorted(DTYPES)}, got {getattr(self, name)!r}."
-                )
+        for name, known in (
+            ("dtype", sorted(DTYPES)),
+            ("loss_dtype", sorted(DTYPES)),
+            ("path", ["fast", "generic"]),
+            ("decay", ["all", "matrices"]),
+        ):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"`{name}` must be one of {known}, got {getattr(self, name)!r}.")
 
 
 class Fleet:
@@ -253,7 +256,7 @@ class Fleet:
             labels=self.labels[rows][:, self.probe_examples],
             in_train=self.probe_membership(rows),
             activations=LazyActivations(
-                self.record, params, inputs, ("logits", *self.network.hooks())
+                self.recorders, params, inputs, ("logits", *self.network.hooks())
             ),
             loss_dtype=self.settings.loss_dtype,
         )

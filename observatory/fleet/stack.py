@@ -55,18 +55,12 @@ def flat_row(network: nn.Module) -> Float[Tensor, " param"]:
 
 def decaying(network: Model, layout: Layout, decay: str) -> Float[Tensor, " param"]:
     """Which flat entries decay under the setting `decay`: "all" weights or the declared "matrices"."""
-    match decay:
-        case "all":
-            return layout.mask(frozenset(layout.names))
-        case "matrices":
-            declared = network.decayed()
-            if unknown := declared - set(layout.names):
-                raise ConfigError(
-                    f"`decayed()` names weights that do not exist: {sorted(unknown)}."
-                )
-            return layout.mask(declared)
-        case _:
-            raise ConfigError(f'`decay` must be "all" or "matrices", got {decay!r}.')
+    if decay == "all":
+        return layout.mask(frozenset(layout.names))
+    declared = network.decayed()
+    if unknown := declared - set(layout.names):
+        raise ConfigError(f"`decayed()` names weights that do not exist: {sorted(unknown)}.")
+    return layout.mask(declared)
 
 
 def vmapped(network: nn.Module) -> StackedForward:
@@ -85,8 +79,6 @@ def fast_path(network: nn.Module, path: str) -> FastPath | None:
         network: The prototype network.
         path: "fast" takes the fast path where there is one, "generic" never does.
     """
-    if path not in ("fast", "generic"):
-        raise ConfigError(f'`path` must be "fast" or "generic", got {path!r}.')
     return network.fast_path() if path == "fast" and isinstance(network, HasFastPath) else None
 
 

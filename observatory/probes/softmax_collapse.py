@@ -46,6 +46,7 @@ def collapsed_share(
 class SoftmaxCollapse(Probe):
     """Writes `collapsed_share` for every replica."""
 
+    needs = ("logits",)
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
             name="collapsed_share",

@@ -31,16 +31,16 @@ class Chunk:
     """The cells of one column for some rows.
 
     Attributes:
-        values: One entry per row that has a value, `[row, *dims]`.
-        defined: Which rows have one, or None where all do.
+        values: One entry per row that has a cell, `[row, *dims]`.
+        known: Which numbers of `values` are not null, same shape, or None where all are.
+        has_cell: Which rows have a cell, the others are null as a whole; None where all have.
         n_rows: Number of rows, nulls included.
-        entries: Which entries of a list column's cells have a value, `[row, *dims]`, or None where all do.
     """
 
     values: np.ndarray
-    defined: np.ndarray | None
+    known: np.ndarray | None
+    has_cell: np.ndarray | None
     n_rows: int
-    entries: np.ndarray | None = None
 
 
 def to_chunk(
@@ -51,17 +51,18 @@ def to_chunk(
     Args:
         column: The declaration.
         values: Array `[row, *dims]`, or None where no row has a value.
-        defined: Boolean array `[row]`, or `[row, *dims]` for single entries, or None where all of
-            `values` is defined.
+        defined: Booleans over the first axes of `values`: `[row]` makes whole cells null, more
+            axes make numbers within a list null. None where everything is defined.
         n_rows: Number of rows.
 
     Raises:
-        StoreError: If the shape does not fit, or the values would lose their kind (3.5 as an integer).
+        StoreError: If a shape does not fit, or the values would lose their kind (3.5 as an
+            integer).
     """
     target = _NUMPY[column.dtype]
     if values is None:
         empty = np.empty((0,) * (1 + len(column.dims)), dtype=target)
-        return Chunk(empty, np.zeros(n_rows, dtype=bool), n_rows)
+        return Chunk(empty, None, np.zeros(n_rows, dtype=bool), n_rows)
     if values.ndim != 1 + len(column.dims) or len(values) != n_rows:
         raise StoreError(
             f"Column `{column.name}` must have shape [{', '.join((str(n_rows), *column.dims))}], "
@@ -72,16 +73,23 @@ def to_chunk(
             f"Column `{column.name}` is declared {column.dtype}, got {values.dtype}. "
             "Declare the dtype that is measured, or convert the values."
         )
+    if column.dtype == "string" and not all(v is None or isinstance(v, str) for v in values.flat):
+        raise StoreError(f"Column `{column.name}` must hold strings or None, got {values[:3]}.")
     if defined is None:
-        return Chunk(values.astype(target), None, n_rows)
-    if defined.shape not in ((n_rows,), values.shape) or defined.dtype != np.bool_:
+        return Chunk(values.astype(target), None, None, n_rows)
+    if (
+        defined.dtype != np.bool_
+        or defined.ndim < 1
+        or defined.shape != values.shape[: defined.ndim]
+    ):
         raise StoreError(
-            f"`defined` of column `{column.name}` must be {n_rows} booleans, one per replica, or one per "
-            f"entry, got {defined.dtype} {list(defined.shape)}."
+            f"`defined` of column `{column.name}` must be booleans over the first axes of "
+            f"{list(values.shape)}, got {defined.dtype} {list(defined.shape)}."
         )
-    if defined.ndim > 1:
-        return Chunk(values.astype(target), None, n_rows, defined.copy())
-    return Chunk(values[defined].astype(target), defined.copy(), n_rows)
+    if defined.ndim == 1:
+        return Chunk(values[defined].astype(target), None, defined.copy(), n_rows)
+    axes = defined.reshape(defined.shape + (1,) * (values.ndim - defined.ndim))
+    return Chunk(values.astype(target), np.broadcast_to(axes, values.shape).copy(), None, n_rows)
 
 
 def to_arrow(field: pa.Field, chunks: Sequence[Chunk]) -> pa.Array:
@@ -94,22 +102,25 @@ def to_arrow(field: pa.Field, chunks: Sequence[Chunk]) -> pa.Array:
         [1.0, nan, None]
     """
     values = [chunk.values for chunk in chunks]
-    defined = _defined(chunks)
+    has_cell = _joined([c.has_cell for c in chunks], [(c.n_rows,) for c in chunks])
     if not pa.types.is_list(field.type):
-        return _scalars(field.type, values, defined)
+        return _scalars(field.type, np.concatenate(values), has_cell)
+    known = _joined([c.known for c in chunks], [v.shape for v in values])
     inner = field.type.value_type
+    nested = pa.types.is_list(inner)
+    items = np.concatenate([v.reshape(-1) for v in values])
+    if known is not None:
+        items = items[known]
+    array = _scalars(inner.value_type if nested else inner, items, known)
+    if nested:
+        sizes = [np.full(v.shape[0] * v.shape[1], v.shape[2], dtype=np.int64) for v in values]
+        array = pa.ListArray.from_arrays(_offsets(np.concatenate(sizes)), array)
     sizes = np.concatenate([np.full(len(v), v.shape[1], dtype=np.int64) for v in values])
-    if pa.types.is_list(inner):
-        nested = [np.full(v.shape[0] * v.shape[1], v.shape[2], dtype=np.int64) for v in values]
-        flat = _entries(inner.value_type, chunks)
-        items = pa.ListArray.from_arrays(_offsets(np.concatenate(nested)), flat)
-    else:
-        items = _entries(inner, chunks)
-    if defined is None:
-        return pa.ListArray.from_arrays(_offsets(sizes), items)
-    spread = np.zeros(len(defined), dtype=np.int64)
-    spread[defined] = sizes
-    return pa.ListArray.from_arrays(_offsets(spread), items, mask=pa.array(~defined))
+    if has_cell is None:
+        return pa.ListArray.from_arrays(_offsets(sizes), array)
+    spread = np.zeros(len(has_cell), dtype=np.int64)
+    spread[has_cell] = sizes
+    return pa.ListArray.from_arrays(_offsets(spread), array, mask=pa.array(~has_cell))
 
 
 def to_pandas(field: pa.Field, cells: pa.ChunkedArray) -> pd.Series:
@@ -118,7 +129,8 @@ def to_pandas(field: pa.Field, cells: pa.ChunkedArray) -> pd.Series:
     Args:
         field: A field that is never null becomes a plain numpy column. One that may be becomes a
             nullable pandas column: `isna` is null, NaN stays a value; `.to_numpy()` makes both NaN.
-            Lists become objects: one array of one or two axes per row, None where null.
+            Lists become objects: one array of one or two axes per row, None where null. A number
+            that is null within a list reads as NaN there; `Run.arrow` keeps the difference.
         cells: The column.
     """
     if pa.types.is_dictionary(field.type):
@@ -133,32 +145,27 @@ def to_pandas(field: pa.Field, cells: pa.ChunkedArray) -> pd.Series:
     return cells.to_pandas()
 
 
-def _defined(chunks: Sequence[Chunk]) -> np.ndarray | None:
-    if all(chunk.defined is None for chunk in chunks):
+def _joined(
+    masks: Sequence[np.ndarray | None], shapes: Sequence[tuple[int, ...]]
+) -> np.ndarray | None:
+    """The masks, flat, one after the other; None where every one is None, that is all true."""
+    if all(mask is None for mask in masks):
         return None
     return np.concatenate(
-        [np.ones(c.n_rows, dtype=bool) if c.defined is None else c.defined for c in chunks]
+        [
+            np.ones(shape, dtype=bool).reshape(-1) if mask is None else mask.reshape(-1)
+            for mask, shape in zip(masks, shapes, strict=True)
+        ]
     )
 
 
-def _entries(kind: pa.DataType, chunks: Sequence[Chunk]) -> pa.Array:
-    """The entries of the present cells, one after the other, null where an entry is undefined."""
-    values = np.concatenate([chunk.values.reshape(-1) for chunk in chunks])
-    if all(chunk.entries is None for chunk in chunks):
+def _scalars(kind: pa.DataType, values: np.ndarray, present: np.ndarray | None) -> pa.Array:
+    """`values` at the places that are `present`, null at the others."""
+    if present is None:
         return pa.array(values, type=kind, from_pandas=False)
-    missing = [
-        np.zeros(c.values.size, dtype=bool) if c.entries is None else ~c.entries.reshape(-1) for c in chunks
-    ]
-    return pa.array(values, type=kind, mask=np.concatenate(missing), from_pandas=False)
-
-
-def _scalars(kind: pa.DataType, values: list[np.ndarray], defined: np.ndarray | None) -> pa.Array:
-    joined = np.concatenate(values)
-    if defined is None:
-        return pa.array(joined, type=kind, from_pandas=False)
-    spread = np.zeros(len(defined), dtype=joined.dtype)
-    spread[defined] = joined
-    return pa.array(spread, type=kind, mask=~defined, from_pandas=False)
+    spread = np.full(len(present), None if values.dtype == object else 0, dtype=values.dtype)
+    spread[present] = values
+    return pa.array(spread, type=kind, mask=~present, from_pandas=False)
 
 
 def _offsets(sizes: np.ndarray) -> pa.Array:

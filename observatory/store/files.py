@@ -16,14 +16,14 @@ from observatory.core.errors import StoreError
 TEMPORARY = ".*.tmp"
 """Glob of the names that unfinished files and folders have; no reader looks at them."""
 
+_AGAIN = "start the same command again"
 _REASONS = {
-    errno.ENOSPC: "the disk is full. Free some space, then start the same command again",
-    errno.EDQUOT: "your disk quota is used up. Free some space, then start the same command again",
-    errno.EFBIG: "the file would exceed the size limit. Raise it (`ulimit -f`, or the file system's own), "
-    "then start the same command again",
-    errno.EROFS: "the file system is read-only. Give a writable results folder",
-    errno.EACCES: "you have no permission. Give a folder that is yours, or correct its permissions",
-    errno.EPERM: "the operation is not permitted. Give a folder that is yours, or correct its permissions",
+    errno.ENOSPC: f"the disk is full. Free some space, then {_AGAIN}",
+    errno.EDQUOT: f"your disk quota is used up. Free some space, then {_AGAIN}",
+    errno.EFBIG: f"the file would exceed the size limit. Raise it (`ulimit -f`), then {_AGAIN}",
+    errno.EROFS: "the file system is read-only. Give a results folder that can be written",
+    errno.EACCES: "permission denied. Give a folder that is yours, or correct its permissions",
+    errno.EPERM: "operation not permitted. Give a folder that is yours, or correct its permissions",
 }
 
 
@@ -36,9 +36,7 @@ def refusal(path: Path, error: OSError, *, action: str = "write") -> StoreError:
         action: What was tried, as a verb.
     """
     detail = os.strerror(error.errno) if error.errno else str(error)
-    reason = _REASONS.get(
-        error.errno or 0, f"{detail}. Mend that, then start the same command again"
-    )
+    reason = _REASONS.get(error.errno or 0, f"{detail}. Mend that, then {_AGAIN}")
     return StoreError(
         f"Could not {action} `{path}`: {reason}. What was recorded earlier is intact."
     )

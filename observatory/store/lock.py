@@ -1,4 +1,4 @@
-"""One live owner per run: an advisory lock that the operating system drops when its process dies."""
+"""One live owner per folder: a lock that the operating system drops when its process dies."""
 
 import errno
 import fcntl
@@ -85,19 +85,17 @@ def owner_of(path: Path) -> Owner | None:
         return None
     except OSError as error:
         raise refusal(path, error, action="read") from error
+    entered = _entered(handle)
     try:
-        entered = _entered(handle)
-        if entered is None:
-            return None
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if entered is not None:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _BUSY:
             return entered
         raise StoreError(_no_locks(path, error)) from error
-    else:
-        return None
     finally:
         os.close(handle)
+    return None
 
 
 def _acquire(handle: int, path: Path) -> None:

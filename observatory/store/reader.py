@@ -84,7 +84,7 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """What the manifest says; a run without a live owner that says "running" is "interrupted"."""
+        """What the manifest says; "interrupted" where it says "running" and has no live owner."""
         status: Status = read_json(self.folder / MANIFEST)["status"]
         if status != "running":
             return status

@@ -67,7 +67,7 @@ def to_arrow_schema(columns: Sequence[Column]) -> pa.Schema:
         StoreError: If two columns share a name, or one has the name of a key.
 
     Example:
-        >>> column = Column(name="norm", unit="1", meaning="L2 norm of every layer", dims=("layer",))
+        >>> column = Column(name="norm", unit="1", meaning="one norm per layer", dims=("layer",))
         >>> to_arrow_schema([column]).names
         ['run_id', 'replica', 'step', 'norm']
         >>> str(to_arrow_schema([column]).field("norm").type)

@@ -176,7 +176,7 @@ def _check_together(parts: Parts) -> None:
         raise ConfigError(
             f"`model` must implement initialise(), hooks() and decayed(), got {type(parts.network).__name__}."
         )
-    probe_names = {name.rsplit(".", 1)[-1] for name in parts.network.hooks()}
+    probe_names = {"logits", *(name.rsplit(".", 1)[-1] for name in parts.network.hooks())}
     for name, scheduled in parts.probes.items():
         if missing := [need for need in scheduled.probe.needs if need not in probe_names]:
             raise ConfigError(

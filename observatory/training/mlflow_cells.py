@@ -69,8 +69,12 @@ def cells(outcomes: pd.DataFrame, swept: list[str], granularity: Granularity) ->
     for values, members in outcomes.groupby(by, sort=True, dropna=False):
         settings = {name: plain(value) for name, value in zip(by, values, strict=True)}
         shown = [*varying, *(["seed"] if granularity == "replica" else [])]
-        name = " ".join(f"{SHORT.get(s, s)}={settings[s]:g}" if isinstance(settings[s], float)
-                        else f"{SHORT.get(s, s)}={settings[s]}" for s in shown)
+        name = " ".join(
+            f"{SHORT.get(s, s)}={settings[s]:g}"
+            if isinstance(settings[s], float)
+            else f"{SHORT.get(s, s)}={settings[s]}"
+            for s in shown
+        )
         if granularity == "replica":
             name = f"{name} r{settings.pop('replica')}"
         found.append(Cell(str(members["run_id"].iloc[0]), name, settings, members))
@@ -82,9 +86,9 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def swept_settings(outcomes: pd.DataFrame, replica_columns: list[str]) -> list[str]:
-    """Settings of the replica table that are no identity; weight decay leads."""
-    names = [n for n in replica_columns if n in outcomes and n not in IDENTITY]
+def swept_settings(replica_columns: list[str]) -> list[str]:
+    """Columns of the replica table that are settings and no identity; weight decay leads."""
+    names = [name for name in replica_columns if name not in IDENTITY]
     return sorted(names, key=lambda name: (name != "weight_decay", names.index(name)))
 
 
@@ -138,6 +142,11 @@ def legal(name: str) -> str:
     return re.sub(r"[^\w\-. :/]", "_", name)[:KEY_LIMIT]
 
 
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters; an ellipsis tells that some are missing."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """The config as MLflow params: dotted names, text values, shortened where too long.
 
@@ -156,7 +165,7 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             found[legal(prefix or name)] = str(value).rpartition(".")[2]
         else:
             text = value if isinstance(value, str) else json.dumps(value)
-            found[legal(name)] = text if len(text) <= PARAM_LIMIT else text[: PARAM_LIMIT - 1] + "…"
+            found[legal(name)] = shortened(text, PARAM_LIMIT)
     return found
 
 

@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import log10
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from observatory.store.reader import Run, Study
 from observatory.training.mlflow_cells import (
+    TAG_LIMIT,
     Cell,
     cells,
     flattened,
+    legal,
     outcome_words,
     rates,
     shortened,
@@ -23,10 +26,11 @@ from observatory.training.mlflow_desk import Desk, Point, open_desk
 from observatory.training.mlflow_lines import SKIPPED, Lines, fresh_points, measured
 from observatory.training.mlflow_settings import MlflowSettings
 from observatory.training.mlflow_study import (
-    FITS_TAG,
     FILES_TAG,
+    FITS_TAG,
     STUDY_KEY,
     artifact_files,
+    digest,
     digests,
     fit_entries,
     fit_points,
@@ -41,6 +45,7 @@ NOTE, RUN_NAME, KIND = "mlflow.note.content", "mlflow.runName", "mlflow.experime
 WRITTEN_TAG = "observatory.written"
 """Up to which step each table was written, as JSON; `DONE` where nothing is left to come."""
 DONE = "all"
+NO_ROWS = np.empty(0, dtype=np.int64)
 STATES = {"failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's word for a cell whose fleet stopped before its end."""
 
@@ -116,7 +121,11 @@ def swept_cells(run: Run, settings: MlflowSettings) -> list[Cell]:
 
 
 def copy_run(
-    desk: Desk, run: Run, found: Sequence[Cell], twins: Mapping[str, "Twin"], settings: MlflowSettings
+    desk: Desk,
+    run: Run,
+    found: Sequence[Cell],
+    twins: Mapping[str, "Twin"],
+    settings: MlflowSettings,
 ) -> Copied:
     """Bring the cells of one run up to date."""
     start = clock(run.manifest["created"])
@@ -132,26 +141,151 @@ def copy_run(
     open_pairs = [(c, twin) for c, twin in pairs if twin.data.tags.get(WRITTEN_TAG) != DONE]
     points, written = copy_curves(desk, run, open_pairs, settings)
     for cell, twin in open_pairs:
-        summary = summary_points(cell) if cell.complete else []
-        desk.log_points(twin.info.run_id, summary, start)
-        keys |= {key for key, _, _ in summary}
+        if cell.complete:
+            summary = summary_points(cell)
+            desk.log_points(twin.info.run_id, summary, start)
+            keys |= {key for key, _, _ in summary}
     status = run.status
+    end = clock(run.manifest["finished"] or run.manifest["created"])
     for place, (cell, twin) in enumerate(pairs):
-        ended = DONE if cell.complete else json.dumps(written.get(cell.key, {}), sort_keys=True)
-        shade = colour(place / max(len(pairs) - 1, 1))
-        tags = {WRITTEN_TAG: ended, COLOUR_TAG: shade, "status": "done" if cell.complete else status}
-        desk.log_texts(
-            twin,
-            {**flattened(run.manifest["config"]), **flattened(cell.settings)} if twin.info.run_id in
-            {t.info.run_id for t in fresh.values()} else {},
-            {**cell_tags(cell, run, settings.points), **tags},
-        )
         state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
-        desk.conclude(twin, state, clock(run.manifest["finished"] or run.manifest["created"]))
+        tags = {
+            **cell_tags(cell, run, settings.points),
+            COLOUR_TAG: colour(place / max(len(pairs) - 1, 1)),
+            "status": "done" if cell.complete else status,
+            WRITTEN_TAG: DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True),
+        }
+        params = {**flattened(run.manifest["config"]), **flattened(cell.settings)}
+        desk.log_texts(twin, params, tags)
+        desk.conclude(twin, state, end)
     return Copied(
         desk.experiment_id,
         len(fresh),
-        len(points),
+        points,
         all(cell.complete for cell in found),
-        frozenset(keys | {key for key, _, _ in points}),
+        frozenset(keys),
     )
+
+
+def copy_curves(
+    desk: Desk,
+    run: Run,
+    pairs: Sequence[tuple[Cell, "Twin"]],
+    settings: MlflowSettings,
+) -> tuple[int, dict[str, dict[str, int]]]:
+    """Write what is new and final of every curve of the cells.
+
+    Returns:
+        Number of points; and the step up to which each table of each cell is written now.
+    """
+    written: dict[str, dict[str, int]] = {
+        cell.key: json.loads(twin.data.tags.get(WRITTEN_TAG, "{}")) for cell, twin in pairs
+    }
+    lines = Lines(
+        prefixes=settings.prefixes,
+        points=settings.points,
+        per_layer=settings.per_layer,
+        horizon=run.manifest["horizon_steps"],
+        groups=tuple(run.manifest["groups"]),
+        quartiles=settings.granularity == "cell",
+    )
+    start = clock(run.manifest["created"])
+    count = 0
+    for table in run.tables() if pairs else ():
+        columns = [] if table in SKIPPED else measured(run.columns(table), lines)
+        if not columns:
+            continue
+        frame = run.table(table, [column.name for column in columns])
+        rows = frame.groupby("replica").indices
+        for cell, twin in pairs:
+            mine = np.concatenate([rows.get(replica, NO_ROWS) for replica in cell.left])
+            after = written[cell.key].get(table, -1)
+            points, last = fresh_points(cell, frame.take(mine), table, columns, lines, after)
+            desk.log_points(twin.info.run_id, points, start)
+            written[cell.key][table] = last
+            count += len(points)
+    return count, written
+
+
+def summary_points(cell: Cell) -> list[Point]:
+    """What is known once all replicas have left: rates, times, and the cell's place on the map."""
+    values = {
+        **rates(cell),
+        **times(cell),
+        "cell/replicas": float(len(cell.members)),
+        "cell/median_steps_watched": float(cell.members["step"].median()),
+    }
+    for name, value in cell.settings.items():
+        if isinstance(value, float | int):
+            values[f"cell/{name}"] = float(value)
+            if name == "weight_decay" and value > 0:
+                values[f"cell/log10_{name}"] = log10(value)
+    return [(legal(name), 0, value) for name, value in values.items()]
+
+
+def cell_tags(cell: Cell, run: Run, points: int) -> dict[str, str]:
+    """What a cell is, how it ended and where its numbers come from."""
+    manifest = run.manifest
+    tags = {
+        **outcome_words(cell),
+        "study": manifest["study"],
+        "experiment": manifest["experiment"] or "none",
+        "run_id": run.run_id,
+        "cell": cell.name,
+        "config_hash": manifest["identity"],
+        "seeds": ", ".join(map(str, cell.members["seed"])),
+        "git_sha": manifest["git"]["commit"] or "unknown",
+        "dirty": str(manifest["git"]["dirty"]).lower(),
+        "host": manifest["machine"]["host"],
+        "device": manifest["machine"]["device"],
+        RUN_NAME: cell.name,
+        NOTE: cell_words(cell, manifest, points),
+        "mlflow.source.name": manifest["command"],
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": manifest["git"]["commit"] or "",
+    }
+    return {name: shortened(value, TAG_LIMIT) for name, value in tags.items() if value}
+
+
+def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> int:
+    """Bring the study's own run up to date; returns how many runs were created.
+
+    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run takes the
+    place of the old one, which MLflow keeps among the deleted.
+    """
+    entries = fit_entries(study.folder)
+    points = fit_points(entries)
+    files = artifact_files(study.folder, study.runs)
+    shown = digests(files)
+    made_of = digest(json.dumps(points).encode())
+    twin = twins.get(STUDY_KEY)
+    if twin is not None and twin.info.lifecycle_stage != "active":
+        return 0
+    if twin is not None and twin.data.tags.get(FITS_TAG, made_of) != made_of:
+        desk.client.delete_run(twin.info.run_id)
+        twin = None
+    fresh = twin is None
+    first = study.runs[0].manifest
+    start = clock(first["created"])
+    if twin is None:
+        # Above all cells, see `copy_run`.
+        twin = desk.create(STUDY_KEY, f"study {study.name}", start + 100_000)
+    desk.log_points(twin.info.run_id, points, start)
+    before = json.loads(twin.data.tags.get(FILES_TAG, "{}"))
+    for path, folder in files.items():
+        place = f"{folder}/{path.name}".lstrip("/")
+        if before.get(place) != shown[place]:
+            desk.client.log_artifact(twin.info.run_id, str(path), folder or None)
+    tags = {
+        NOTE: shortened(report_words(study.name, entries), TAG_LIMIT),
+        "study": study.name,
+        "status": "report" if "report.html" in shown else "no report yet",
+        "mlflow.source.name": first["command"],
+        "mlflow.source.type": "LOCAL",
+        COLOUR_TAG: "#808080",
+        FILES_TAG: json.dumps(shown),
+        **({FITS_TAG: made_of} if points else {}),
+    }
+    desk.log_texts(twin, {}, tags)
+    desk.conclude(twin, "FINISHED", clock(first["finished"] or first["created"]))
+    return int(fresh)

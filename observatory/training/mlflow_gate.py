@@ -73,7 +73,9 @@ def be_reachable(uri: str, timeout_s: float) -> None:
         try:
             database_file(uri).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"`{database_file(uri)}` cannot be made ({error.strerror}).") from error
+            raise StoreError(
+                f"`{database_file(uri)}` cannot be made ({error.strerror})."
+            ) from error
     elif parts.hostname:
         port = parts.port or PORTS[scheme]
         try:

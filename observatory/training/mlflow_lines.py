@@ -15,8 +15,6 @@ SKIPPED = ("outcomes", "events")
 """Tables that hold no curves."""
 
 
-
-
 @dataclass(frozen=True)
 class Lines:
     """How curves are drawn.
@@ -75,7 +73,9 @@ def spread(
             values.append(
                 np.stack(
                     [
-                        np.asarray(entry, dtype=float) if isinstance(entry, list | np.ndarray) else blank
+                        np.asarray(entry, dtype=float)
+                        if isinstance(entry, list | np.ndarray)
+                        else blank
                         for entry in frame[column.name]
                     ]
                 )

@@ -1,23 +1,18 @@
 """The study's own run in MLflow: report, figures and tables as artifacts, fits as metrics."""
 
 import hashlib
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from observatory.store.files import read_json
 from observatory.store.reader import Run
 from observatory.training.mlflow_cells import legal
-from observatory.training.mlflow_desk import Desk, Point
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run as Twin
+from observatory.training.mlflow_desk import Point
 
 STUDY_KEY = "study"
 FITS_TAG = "observatory.fits"
-ARTIFACTS_TAG = "observatory.artifacts"
+FILES_TAG = "observatory.files"
 TOP_FILES = ("report.html", "fits.json", "replicas.csv")
 RUN_FILES = ("manifest.json", "config.yaml", "code.diff")
 LIMITS = {"value": "", "se": "_se", "ci_low": "_ci_low", "ci_high": "_ci_high"}
@@ -48,9 +43,8 @@ def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
     """
     found: dict[tuple[str, int], float] = {}
     for entry in entries:
-        estimator = entry["estimator"].partition(" ")[0].strip(",;:")
         for parameter, estimate in (entry.get("params") or {}).items():
-            name = legal(f"{entry['fit']}/{parameter} {estimator} {entry['event']}")
+            name = legal(f"{entry['fit']}/{parameter} {entry['estimator']} {entry['event']}")
             for limit, suffix in LIMITS.items():
                 if estimate.get(limit) is not None:
                     key = (f"{name}{suffix}", entry["horizon_steps"] or 0)
@@ -68,9 +62,11 @@ def artifact_files(study_folder: Path, runs: Sequence[Run]) -> dict[Path, str]:
     return {path: folder for path, folder in wanted.items() if path.is_file()}
 
 
+def digest(content: bytes) -> str:
+    """A short digest by which a change is seen."""
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
 def digests(files: Mapping[Path, str]) -> dict[str, str]:
-    """A short digest of each file by its place among the artifacts."""
-    return {
-        f"{folder}/{path.name}".lstrip("/"): hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-        for path, folder in files.items()
-    }
+    """Digest of each file by its place among the artifacts."""
+    return {f"{folder}/{p.name}".lstrip("/"): digest(p.read_bytes()) for p, folder in files.items()}

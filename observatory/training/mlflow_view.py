@@ -15,7 +15,14 @@ VIEW = "observatory"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 COLOUR_TAG = "mlflow.runColor"
 # Evenly spaced along viridis, dark to light; its last fifth is too pale for lines on white.
-COLOURS = ((68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (200, 200, 32))
+COLOURS = (
+    (68, 1, 84),
+    (65, 68, 135),
+    (42, 120, 142),
+    (34, 168, 132),
+    (122, 209, 81),
+    (200, 200, 32),
+)
 
 CURVES = (
     ("accuracy", "Validation accuracy: median and quartiles", "val/acc", "linear", True),
@@ -29,8 +36,13 @@ CURVES = (
     ("activations and weights", "Largest activation over median", "act/ratio", "log", False),
     ("activations and weights", "Norm of the weights", "norm/l2", "log", False),
     ("activations and weights", "Logit scale", "logit/scale", "log", False),
-    ("activations and weights", "Share of collapsed softmaxes", "logit/collapsed_share", "linear",
-     False),
+    (
+        "activations and weights",
+        "Share of collapsed softmaxes",
+        "logit/collapsed_share",
+        "linear",
+        False,
+    ),
 )
 """Section, title, metric, scale of the y axis, whether the quartiles are drawn too."""
 LOG_DECAY = "cell/log10_weight_decay"
@@ -71,32 +83,59 @@ def colour(place: float) -> str:
     return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
-def line_chart(section: str, title: str, metric: str, scale: str, quartiles: bool) -> dict[str, Any]:
+def line_chart(
+    section: str, title: str, metric: str, scale: str, quartiles: bool
+) -> dict[str, Any]:
     """A chart of one curve per cell against steps on a log axis."""
     keys = [metric, f"{metric}_q25", f"{metric}_q75"] if quartiles else [metric]
     return {
-        "uuid": f"line-{metric}", "type": "LINE", "metricSectionId": section, "deleted": False,
-        "isGenerated": False, "displayName": title, "metricKey": metric, "selectedMetricKeys": keys,
-        "runsCountToCompare": 100, "scaleType": scale, "xAxisKey": "step", "xAxisScaleType": "log",
-        "lineSmoothness": 0, "displayPoints": False, "useGlobalXaxisKey": False,
-        "useGlobalLineSmoothing": False, "selectedXAxisMetricKey": "", "range": {},
+        "uuid": f"line-{metric}",
+        "type": "LINE",
+        "metricSectionId": section,
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": title,
+        "metricKey": metric,
+        "selectedMetricKeys": keys,
+        "runsCountToCompare": 100,
+        "scaleType": scale,
+        "xAxisKey": "step",
+        "xAxisScaleType": "log",
+        "lineSmoothness": 0,
+        "displayPoints": False,
+        "useGlobalXaxisKey": False,
+        "useGlobalLineSmoothing": False,
+        "selectedXAxisMetricKey": "",
+        "range": {},
     }
 
 
 def bar_chart(section: str, title: str, metric: str) -> dict[str, Any]:
     """A chart of one bar per cell, zero weight decay included."""
     return {
-        "uuid": f"bar-{metric}", "type": "BAR", "metricSectionId": section, "deleted": False,
-        "isGenerated": False, "displayName": title, "metricKey": metric, "runsCountToCompare": 100,
+        "uuid": f"bar-{metric}",
+        "type": "BAR",
+        "metricSectionId": section,
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": title,
+        "metricKey": metric,
+        "runsCountToCompare": 100,
     }
 
 
 def scatter_chart(section: str, title: str, x: str, y: str) -> dict[str, Any]:
     """A chart of one dot per cell."""
     return {
-        "uuid": f"scatter-{y}", "type": "SCATTER", "metricSectionId": section, "deleted": False,
-        "isGenerated": False, "displayName": title, "runsCountToCompare": 100,
-        "xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"},
+        "uuid": f"scatter-{y}",
+        "type": "SCATTER",
+        "metricSectionId": section,
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": title,
+        "runsCountToCompare": 100,
+        "xaxis": {"key": x, "type": "METRIC"},
+        "yaxis": {"key": y, "type": "METRIC"},
     }
 
 
@@ -114,12 +153,24 @@ def view_state(keys: Collection[str]) -> dict[str, Any]:
     sections = dict.fromkeys(["phase map", *(curve[0] for curve in curves)])
     return {
         "selectedColumns": [f"{kind}.`{name}`" for kind, name in COLUMNS],
-        "columnOrder": [], "columnWidths": {},
-        "orderByKey": "attributes.start_time", "orderByAsc": False,
-        "runsHiddenMode": "SHOW_ALL", "hideEmptyCharts": True, "isAccordionReordered": True,
+        "columnOrder": [],
+        "columnWidths": {},
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "runsHiddenMode": "SHOW_ALL",
+        "hideEmptyCharts": True,
+        "isAccordionReordered": True,
         "compareRunSections": [
-            {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False,
-             "isGenerated": False, "columns": 2, "cardHeight": 360}
+            {
+                "uuid": name,
+                "name": name,
+                "display": True,
+                "isReordered": True,
+                "deleted": False,
+                "isGenerated": False,
+                "columns": 2,
+                "cardHeight": 360,
+            }
             for name in sections
         ],
         "compareRunCharts": [*overview, *(line_chart(*curve) for curve in curves)],

@@ -38,7 +38,9 @@ def task_words(manifest: Mapping[str, Any]) -> str:
 def provenance_words(manifest: Mapping[str, Any]) -> str:
     """One line on where the numbers come from."""
     git, machine = manifest["git"], manifest["machine"]
-    commit = (git["commit"] or "unknown")[:12] + (" with uncommitted changes" if git["dirty"] else "")
+    commit = (git["commit"] or "unknown")[:12] + (
+        " with uncommitted changes" if git["dirty"] else ""
+    )
     return (
         f"run `{manifest['run_id']}`, `{manifest['command']}`, commit {commit}, "
         f"observatory {manifest['package_version']}, host {machine['host']}, {manifest['created']}"
@@ -46,7 +48,11 @@ def provenance_words(manifest: Mapping[str, Any]) -> str:
 
 
 def study_words(
-    name: str, manifests: Sequence[Mapping[str, Any]], found: Sequence[Cell], points: int, folder: str
+    name: str,
+    manifests: Sequence[Mapping[str, Any]],
+    found: Sequence[Cell],
+    points: int,
+    folder: str,
 ) -> str:
     """Description of a study, on top of its page."""
     rows = []
@@ -89,15 +95,25 @@ def report_words(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
         if entry["refused"]:
             rows.append((*head, "refused", entry["refused"], "", entry.get("n", "")))
         rows += [
-            (*head, parameter, number(estimate["value"]),
-             f"{number(estimate['ci_low'])} to {number(estimate['ci_high'])}", entry["n"])
+            (
+                *head,
+                parameter,
+                number(estimate["value"]),
+                f"{number(estimate['ci_low'])} to {number(estimate['ci_high'])}",
+                entry["n"],
+            )
             for parameter, estimate in (entry.get("params") or {}).items()
         ]
     header = ("fit", "estimator", "event", "horizon (steps)", "parameter", "value", "interval", "n")
     fits = table(header, rows) if rows else "No fits yet: `fits.json` is not written."
     warnings = [f"- {entry['fit']}: {text}" for entry in entries for text in entry["warnings"]]
-    return "\n\n".join([f"Report, figures and fits of the study **{name}**: see *Artifacts*.",
-                        fits, *dict.fromkeys(warnings)])
+    return "\n\n".join(
+        [
+            f"Report, figures and fits of the study **{name}**: see *Artifacts*.",
+            fits,
+            *dict.fromkeys(warnings),
+        ]
+    )
 
 
 def number(value: float | None) -> str:

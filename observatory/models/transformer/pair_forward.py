@@ -4,10 +4,10 @@ Exact savings for a causal network read at the query token (position 2):
   - position 0 sees only itself: its stream depends on a alone, d_vocab rows in every layer;
   - in the first layer position 1 depends on b alone and position 2 is one row, so queries, keys,
     values and scores are tables that are looked up per example;
-  - in the last layer only position 2 needs a query, an output and an MLP;
+  - in the last layer only position 2 needs an output and an MLP;
   - LayerNorm gains and biases are folded into the weights that follow.
-Letters: s0, s1, s2 the residual streams at the three positions. Shapes: a table is
-`[replica, d_vocab, d_model]`, a per-example stream `[replica, batch, d_model]`.
+Letters: s0, s1, s2 the residual streams at the three positions, x the three joined along their rows.
+Shapes: a table is `[replica, d_vocab, d_model]`, a per-example stream `[replica, batch, d_model]`.
 """
 
 import math
@@ -93,26 +93,26 @@ class PairForward:
         shared = inputs.expand(len(params["W_E"]), -1, -1)
         return {"logits": self._run(params, shared, recorded), **recorded}
 
-    def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
-        p = self.d_vocab
+    def _run(
+        self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None
+    ) -> Tensor:
+        p, n = self.d_vocab, inputs.shape[1]
         offset = p * torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
         rows_a, rows_b = inputs[..., 0] + offset, inputs[..., 1] + offset
         embed, position = params["W_E"], params["W_pos"]
-        s0 = embed[:, :p] + position[:, 0:1]
-        s1 = embed[:, :p] + position[:, 1:2]
-        s2 = embed[:, p:] + position[:, 2:3]
+        x = torch.cat([embed[:, :p], embed], dim=1) + position.repeat_interleave(
+            torch.tensor([p, p, 1], device=inputs.device), dim=1, output_size=2 * p + 1
+        )
         for layer in range(self.n_layers):
-            block = _Block(self, params, layer)
             last = layer == self.n_layers - 1 and recorded is None
-            if layer == 0:
-                s0, s1, s2 = block.first(s0, s1, s2, rows_a, rows_b, last)
-            else:
-                s0, s1, s2 = block.later(s0, s1, s2, rows_a, last)
+            block = _Block(self, params, layer)
+            x, weights = block(x, rows_a, rows_b, first=layer == 0, last=last)
             if recorded is not None:
-                recorded[f"blocks.{layer}.attn_pattern"] = pattern(block.weights)
+                s0, s1, s2 = x.split([p, n, n], dim=1)
+                recorded[f"blocks.{layer}.attn_pattern"] = pattern(weights)
                 stream = torch.stack([look_up(s0, rows_a), s1, s2], dim=2)
                 recorded[f"blocks.{layer}.resid_post"] = stream
-        return self.project(s2, params, "ln_final", "W_U", None)
+        return self.project(x[:, -n:], params, "ln_final", "W_U", None)
 
     def standardise(self, x: Tensor) -> Tensor:
         """LayerNorm without gain and bias, or nothing where the network has no norm."""
@@ -141,80 +141,64 @@ class PairForward:
 
 @final
 class _Block:
-    """One block of all replicas, on streams of differing row counts."""
+    """One block of all replicas on their joined streams: positions 0, 1 and 2, one after the other."""
 
     def __init__(self, net: PairForward, params: Params, layer: int) -> None:
         self.net = net
-        self.weights: list[list[Tensor]] = []  # of queries 1 and 2, once a block has run to its end
         prefix = f"blocks.{layer}."
-        self.params = {
-            name.removeprefix(prefix): value
-            for name, value in params.items()
-            if name.startswith(prefix)
-        }
-        folded = [net.fold(self.params, "ln1", f"attn.W_{x}", f"attn.b_{x}") for x in "QKV"]
-        (w_q, b_q), (w_k, b_k), (w_v, b_v) = folded
-        scale = 1 / math.sqrt(w_q.shape[2] // net.n_heads)
-        self.query = (w_q * scale, None if b_q is None else b_q * scale)
-        self.key_value = (
-            torch.cat([w_k, w_v], dim=2),
-            None if b_k is None or b_v is None else torch.cat([b_k, b_v], dim=2),
+        block = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+        scale = 1 / math.sqrt(block["attn.W_Q"].shape[2] // net.n_heads)
+        names = ["W", "b"] if net.bias else ["W"]
+        for name in names:
+            q, k, v = (block[f"attn.{name}_{letter}"] for letter in "QKV")
+            block[f"{name}_QKV"] = torch.cat([q * scale, k, v], dim=-1)
+        self.params = block
+
+    def __call__(
+        self, x: Tensor, rows_a: Tensor, rows_b: Tensor, *, first: bool, last: bool
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """The streams after the block, and the attention weights of queries 1 and 2.
+
+        Args:
+            x: In the first block two tables and one row, `[replica, 2 d_vocab + 1, d_model]`; later
+                one table and two per-example streams, `[replica, d_vocab + 2 batch, d_model]`.
+            rows_a: Row of operand a in the flattened tables, `[replica, batch]`.
+            rows_b: Row of operand b, likewise.
+            first: Whether `x` is made of tables.
+            last: Whether only position 2 is wanted: `[replica, batch, d_model]`.
+        """
+        p, n, d_model = self.net.d_vocab, rows_a.shape[1], x.shape[2]
+        sizes = [p, p, 1] if first else [p, n, n]
+        read = self.net.project(x, self.params, "ln1", "W_QKV", "b_QKV")
+        (_, q1, q2), (k0, k1, k2), (v0, v1, v2) = (
+            part.split(sizes, dim=1) for part in read.chunk(3, dim=2)
         )
-
-    def first(
-        self, s0: Tensor, s1: Tensor, s2: Tensor, rows_a: Tensor, rows_b: Tensor, last: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The first block: tables in, per-example streams out."""
-        h0, h1, h2 = (self.net.standardise(s) for s in (s0, s1, s2))
-        (k0, v0), (k1, v1), (k2, v2) = (self._keys_values(h) for h in (h0, h1, h2))
-        q2 = self._queries(h2)
-        score20, score21, score22 = (self._dot(q2, k) for k in (k0, k1, k2))
-        a = look_up(torch.cat([v0, score20], dim=2), rows_a)
-        b = look_up(torch.cat([v1, score21], dim=2), rows_b)
-        d_model = s0.shape[2]
-        va, score_a = a.split([d_model, self.net.n_heads], dim=2)
-        vb, score_b = b.split([d_model, self.net.n_heads], dim=2)
-        mixed2, weights2 = mix([score_a, score_b, score22], [va, vb, v2])
-        new2 = self._finish(s2, mixed2)
+        s0, s1, s2 = x.split(sizes, dim=1)
+        if first:
+            heads = self.net.n_heads
+            va, score20 = look_up(torch.cat([v0, self._dot(q2, k0)], dim=2), rows_a).split(
+                [d_model, heads], dim=2
+            )
+            of_b = [v1, self._dot(q2, k1), *([] if last else [self._dot(q1, k1), s1])]
+            v1, score21, *rest = look_up(torch.cat(of_b, dim=2), rows_b).split(
+                [part.shape[2] for part in of_b], dim=2
+            )
+        else:
+            ka, va = look_up(torch.cat([k0, v0], dim=2), rows_a).chunk(2, dim=2)
+            score20, score21, rest = self._dot(q2, ka), self._dot(q2, k1), []
+        mixed2, weights2 = mix([score20, score21, self._dot(q2, k2)], [va, v1, v2])
         if last:
-            return s0, s1, new2
-        q1 = self._queries(h1)
-        table = self._dot_all(q1, k0)  # [replica, b, a, head]
-        p, n_heads = self.net.d_vocab, self.net.n_heads
-        pair = rows_b * p + (rows_a % p)
-        score10 = F.embedding(pair, table.reshape(-1, n_heads))
-        b1 = look_up(torch.cat([self._dot(q1, k1), s1], dim=2), rows_b)
-        score11, s1b = b1.split([n_heads, d_model], dim=2)
-        mixed1, weights1 = mix([score10, score11], [va, vb])
-        new1 = self._finish(s1b, mixed1)
-        self.weights = [weights1, weights2]
-        return self._finish(s0, v0), new1, new2
-
-    def later(
-        self, s0: Tensor, s1: Tensor, s2: Tensor, rows_a: Tensor, last: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Any other block: position 0 is a table, positions 1 and 2 are per example."""
-        h0, h1, h2 = (self.net.standardise(s) for s in (s0, s1, s2))
-        (k0, v0), (k1, v1), (k2, v2) = (self._keys_values(h) for h in (h0, h1, h2))
-        ka, va = look_up(torch.cat([k0, v0], dim=2), rows_a).chunk(2, dim=2)
-        q2 = self._queries(h2)
-        scores = [self._dot(q2, k) for k in (ka, k1, k2)]
-        mixed2, weights2 = mix(scores, [va, v1, v2])
-        new2 = self._finish(s2, mixed2)
-        if last:
-            return s0, s1, new2
-        q1 = self._queries(h1)
-        mixed1, weights1 = mix([self._dot(q1, ka), self._dot(q1, k1)], [va, v1])
-        new1 = self._finish(s1, mixed1)
-        self.weights = [weights1, weights2]
-        return self._finish(s0, v0), new1, new2
-
-    def _queries(self, h: Tensor) -> Tensor:
-        return _affine(h, *self.query)
-
-    def _keys_values(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = _affine(h, *self.key_value).chunk(2, dim=2)
-        return keys, values
+            return self._finish(s2, mixed2), []
+        if first:
+            score11, s1 = rest
+            table = self._dot_all(q1, k0)  # [replica, b, a, head]
+            score10 = F.embedding(rows_b * p + rows_a % p, table.reshape(-1, self.net.n_heads))
+        else:
+            score10, score11 = self._dot(q1, ka), self._dot(q1, k1)
+        mixed1, weights1 = mix([score10, score11], [va, v1])
+        streams = torch.cat([s0, s1, s2.expand(-1, n, -1)], dim=1)
+        after = self._finish(streams, torch.cat([v0, mixed1, mixed2], dim=1))
+        return after, [weights1, weights2]
 
     def _dot(self, queries: Tensor, keys: Tensor) -> Float[Tensor, "replica batch head"]:
         return (queries * keys).unflatten(2, (self.net.n_heads, -1)).sum(dim=-1)
@@ -231,7 +215,3 @@ class _Block:
         hidden = net.activation(net.project(stream, params, "ln2", "mlp.W_in", "mlp.b_in"))
         out = torch.baddbmm(stream, hidden, params["mlp.W_out"])
         return out + params["mlp.b_out"].unsqueeze(1) if net.bias else out
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.bmm(x, weight) if bias is None else torch.baddbmm(bias, x, weight)

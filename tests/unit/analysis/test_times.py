@@ -15,7 +15,7 @@ def planted(
 ) -> Observations:
     rng = np.random.default_rng(seed)
     time = amplitude * (DECAYS - critical) ** -nu * np.exp(noise * rng.normal(size=DECAYS.size))
-    return Observations(DECAYS, np.ones(DECAYS.size, dtype=bool), time, "first99", 2500, 1, **more)
+    return Observations(DECAYS, np.ones(DECAYS.size, dtype=bool), time, "first99", 2500, 1, known)
 
 
 def law(critical: str, **changes) -> TimePowerLaw:

@@ -1,7 +1,7 @@
 """A made-up study with the numbers of a laptop map: for tests of what reads a study, in seconds.
 
-The curves are formulas with noise; events and outcomes are found in them by the real definitions, and
-everything is written by the real store.
+The curves are formulas with noise; events and outcomes are found in them by the real definitions,
+and everything is written by the real store.
 """
 
 from dataclasses import dataclass, field
@@ -236,7 +236,7 @@ def manifest(plan: Plan, replicas: pd.DataFrame) -> dict[str, object]:
             "task": {"_target_": "observatory.tasks.modular.Modular", "operation": "add", "p": 31},
             "model": {"n_layers": N_LAYERS, "n_heads": 4, "d_model": 32, "d_mlp": 128},
             "optimizer": {"betas": [0.9, 0.98], "eps": 1e-8},
-            "event": {name: {"level": 0.99} for name in EVENTS},
+            "event": {name: dict(vars(event)) for name, event in EVENTS.items()},
             "sweep": {"scientific": {"weight_decay": list(plan.weight_decays)}},
             "seed": 0,
             "horizon": plan.horizon,

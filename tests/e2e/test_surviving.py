@@ -1,0 +1,149 @@
+"""A run outlives kill -9, a second start, a full disk and a stop signal: nothing is lost or doubled."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from observatory.store.reader import Run, Study
+
+SMOKE = ["experiment=smoke", "fleet.shards=2", "fleet.size=4", "store.checkpoint_every=50", "--quiet"]
+pytestmark = pytest.mark.slow
+
+
+def start(results: Path, *more: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "observatory.cli", "train", *SMOKE, f"results={results}", *more],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return out
+
+
+def only_run(results: Path) -> Run:
+    (run,) = Study(results / "smoke").runs
+    return run
+
+
+def tables(run: Run) -> dict[str, pd.DataFrame]:
+    return {name: run.table(name) for name in run.tables()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    results = tmp_path_factory.mktemp("undisturbed")
+    finish(start(results))
+    return only_run(results)
+
+
+def wait_for(condition, timeout_s: float = 60.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)
+
+
+def checkpoints(results: Path) -> list[Path]:
+    return list(results.glob("smoke/runs/*/shards/*/checkpoint.pt"))
+
+
+def test_kill_9_at_random_moments_changes_no_table(undisturbed: Run, tmp_path: Path) -> None:
+    moments = random.Random(0)
+    for _ in range(3):
+        process = start(tmp_path)
+        wait_for(lambda: len(list(tmp_path.glob("smoke/runs/*/shards/*/worker.log"))) == 2)
+        time.sleep(moments.uniform(5.0, 9.0))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    finish(start(tmp_path))
+    run = only_run(tmp_path)
+    assert run.run_id == undisturbed.run_id
+    assert run.status == "done"
+    ours, theirs = tables(run), tables(undisturbed)
+    assert ours.keys() == theirs.keys()
+    for name, table in theirs.items():
+        pd.testing.assert_frame_equal(ours[name], table, check_exact=True, obj=name)
+
+
+def test_the_death_of_the_launcher_ends_its_workers_and_loses_nothing(
+    undisturbed: Run, tmp_path: Path
+) -> None:
+    process = start(tmp_path)
+    wait_for(lambda: len(checkpoints(tmp_path)) == 2)
+    os.kill(process.pid, signal.SIGKILL)  # the launcher alone
+    process.communicate()
+    finish(start(tmp_path))
+    pd.testing.assert_frame_equal(
+        only_run(tmp_path).table("evaluation"), undisturbed.table("evaluation"), check_exact=True
+    )
+
+
+def test_a_stop_signal_keeps_everything_and_the_same_command_continues(
+    undisturbed: Run, tmp_path: Path
+) -> None:
+    process = start(tmp_path)
+    wait_for(lambda: len(checkpoints(tmp_path)) == 2)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "The same command continues it" in err
+    assert only_run(tmp_path).status == "interrupted"
+    finish(start(tmp_path))
+    pd.testing.assert_frame_equal(
+        only_run(tmp_path).outcomes(), undisturbed.outcomes(), check_exact=True
+    )
+
+
+def test_a_second_start_names_the_owner_and_touches_nothing(tmp_path: Path) -> None:
+    first = start(tmp_path)
+    wait_for(lambda: list(tmp_path.glob("smoke/runs/*/owner.lock")))
+    wait_for(lambda: any(lock.read_text() for lock in tmp_path.glob("smoke/runs/*/owner.lock")))
+    second = start(tmp_path)
+    _, err = second.communicate(timeout=60)
+    assert second.returncode == 4
+    assert str(first.pid) in err
+    finish(first)
+    assert only_run(tmp_path).status == "done"
+
+
+def test_a_done_run_is_returned_as_it_is(undisturbed: Run) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")}
+    out = finish(start(undisturbed.folder.parents[2]))
+    assert out.strip() == str(undisturbed.folder)
+    assert {path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")} == before
+
+
+def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_path: Path) -> None:
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
+        f"sys.argv = ['observatory', 'train', *{SMOKE!r}, 'results={tmp_path}']; "
+        "runpy.run_module('observatory.cli', run_name='__main__')"
+    )
+    full = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
+    assert full.returncode == 2
+    assert "cannot be written" in full.stderr or "intact" in full.stderr
+    finish(start(tmp_path))
+    pd.testing.assert_frame_equal(
+        only_run(tmp_path).table("evaluation"), undisturbed.table("evaluation"), check_exact=True
+    )
+
+
+def test_the_manifest_explains_the_run(undisturbed: Run) -> None:
+    manifest = json.loads((undisturbed.folder / "manifest.json").read_text())
+    assert manifest["status"] == "done"
+    assert manifest["run_id"] == manifest["identity"][:12]
+    assert manifest["config"]["fleet"]["shards"] == 2
+    assert manifest["cost"]["replica_steps"] == int(undisturbed.outcomes()["step"].sum())
+    assert abs(sum(manifest["cost"]["shares"].values()) - 1) < 1e-9
+    assert {"evaluation", "outcomes", "probes/attention"} <= manifest["tables"].keys()

@@ -1,0 +1,89 @@
+"""Bad input is refused before any compute, by a message that says what, why and what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from observatory import cli
+from observatory.core.errors import ConfigError
+from observatory.training.build import build
+from observatory.training.compose import compose
+from observatory.training.run import launch, resolved
+
+REFUSED = {
+    "task.p=1": "`p` must be at least 2",
+    "task=div task.p=15": "`p` must be prime",
+    "train_fraction=1.5": "Give the fraction, not the percentage",
+    "train_fraction=0.00001": "leaves one split empty",
+    "optimizer.weight_decay=-1": "`weight_decay` must be finite and not negative",
+    "optimizer.lr=0": "`lr` must be finite and positive",
+    "optimizer.decay=some": "`decay` must be one of",
+    "optimizer.update.eps=0": "`eps` must be positive",
+    "model.d_model=30": "`d_model` must be a multiple of `n_heads`",
+    "model.activation=tanh": "`activation` must be one of",
+    "horizon_steps=2510": "`horizon_steps` must be a multiple of `evaluation.every`",
+    "horizon_steps=25 probe.attention.schedule.k=50": "must not be shorter than one probe",
+    "horizon_steps=0": "`horizon_steps` must be at least 1",
+    "batch_size=0": "`batch_size` must be at least 1",
+    "fleet.size=0": "`fleet.size` must be an integer of at least 1",
+    "fleet.dtype=bfloat16": "`dtype` must be one of",
+    "fleet.device=tpu": "`fleet.device` must be auto, cpu or cuda",
+    "fleet.path=quick": "`path` must be one of",
+    "evaluation.every=0": "`evaluation.every` must be at least 1",
+    "seed=0.5": "`seed` must be an integer",
+    "+sweep.scientific.weight_decay=[]": "must hold at least one value",
+    "+sweep.scientific.weight_decay=[0.1,0.1]": "twice",
+    "+sweep.scientific.dropout=[0.1]": "`sweep` axes must be among",
+    "event=[first99,mem]": "`event` must include",
+    "probe.attention.schedule.k=0": "`k` must be at least 1",
+}
+
+
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_a_setting_outside_its_rule_is_refused(overrides: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        build(resolved(compose("train", overrides.split())))
+    assert REFUSED[overrides] in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("experiment=no_such", "experiment/no_such"),
+        ("model=no_such", "model/no_such"),
+        ("no_such_key=1", "no_such_key"),
+        ("optimizer.no_such=1", "no_such"),
+    ],
+)
+def test_unknown_names_are_refused_by_name(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be composed") as refusal:
+        compose("train", [override])
+    assert said in str(refusal.value)
+
+
+def test_the_command_line_turns_refusals_into_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["train", "task.p=1"]) == 2
+    assert cli.run(["train", "experiment=no_such"]) == 2
+    assert cli.run(["trian"]) == 2
+    told = capsys.readouterr().err
+    assert "`p` must be at least 2" in told
+    assert "map, train, fit, report, browse, status, doctor" in told
+
+
+def test_a_file_where_the_results_should_go_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results").write_text("")
+    assert cli.run(["train", f"results={tmp_path / 'results'}"]) == 2
+    assert "results" in capsys.readouterr().err
+
+
+def test_a_run_of_another_version_is_not_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = compose(
+        "train", ["task.p=5", "horizon_steps=25", "model.d_model=8", "model.d_mlp=8", f"results={tmp_path}"]
+    )
+    folder = launch(config)
+    from observatory.store.writer import update_manifest
+
+    update_manifest(folder, status="running", package_version="0.0.0")
+    with pytest.raises(Exception, match="was begun by observatory 0.0.0"):
+        launch(config)
+    launch({**config, "allow_other_version": True})
