@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from observatory.analysis.figures.frames import column, select
+
 RULE = (
     "over the replicas of a weight decay that are still recorded (a replica that was retired "
     "leaves the statistic); a curve ends where fewer than half of them remain."
@@ -35,18 +37,16 @@ def on_grid(
         Readings, `[replica, step]`, NaN before a replica's first look and after its last one; and
         the (run_id, replica) of each row.
     """
-    groups = frame.groupby(["run_id", "replica"], sort=True).indices
-    steps, values = (
-        frame["step"].to_numpy(),
-        frame[value].to_numpy(dtype=np.float64, na_value=np.nan),
-    )
-    out = np.full((len(groups), grid.size), np.nan)
-    for row, rows in enumerate(groups.values()):
+    keys = pd.MultiIndex.from_frame(select(frame, ["run_id", "replica"]))
+    starts = np.flatnonzero(~keys.duplicated())
+    steps, values = column(frame, "step"), column(frame, value)
+    out = np.full((starts.size, grid.size), np.nan)
+    for row, rows in enumerate(map(slice, starts, [*starts[1:], len(frame)])):
         clock = steps[rows]
         last = np.searchsorted(clock, grid, side="right") - 1
         known = (last >= 0) & (grid <= clock[-1])
-        out[row, known] = values[rows[last[known]]]
-    return out, pd.MultiIndex.from_tuples(groups, names=["run_id", "replica"])
+        out[row, known] = values[rows][last[known]]
+    return out, keys.take(starts)
 
 
 def bands(
@@ -67,9 +67,11 @@ def bands(
         Columns quantity, weight_decay, step, median, q25, q75, n (replicas with a reading) and
         n_cell (all replicas of that weight decay).
     """
-    grid = log_grid(frame["step"].to_numpy(dtype=np.int64), size)
-    decay_of = replicas.set_index(["run_id", "replica"])["weight_decay"]
-    cell_sizes = decay_of.value_counts()
+    grid = log_grid(column(frame, "step").astype(np.int64), size)
+    everyone = column(replicas, "weight_decay")
+    decay_of = pd.Series(
+        everyone, pd.MultiIndex.from_frame(select(replicas, ["run_id", "replica"]))
+    )
     pieces: list[pd.DataFrame] = []
     for value in values:
         readings, index = on_grid(frame, value, grid)
@@ -78,7 +80,7 @@ def bands(
         for decay in np.unique(decays[~np.isnan(decays)]):
             rows = readings[decays == decay]
             n = np.isfinite(rows).sum(axis=0)
-            n_cell = int(cell_sizes[decay])
+            n_cell = int((everyone == decay).sum())
             enough = (n > 0) & (2 * n >= n_cell)
             if not enough.any():
                 continue

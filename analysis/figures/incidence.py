@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from observatory.analysis.figures.frames import column, words
 from observatory.analysis.figures.panels import (
     LEGEND,
     chosen_decays,
@@ -59,14 +60,13 @@ def incidence_figure(times: pd.DataFrame) -> Figure:
     axes = figure.add_subplot()
     decays = chosen_decays(times["weight_decay"].tolist())
     colours = decay_colours(decays)
-    first = times["t_hi"].where(times["t_hi"] > 0).min()
-    last = float(times["watched"].max())
-    start = first / 1.6 if np.isfinite(first) else max(last / 10, 1.0)
+    t_hi, watched, end = column(times, "t_hi"), column(times, "watched"), words(times, "end")
+    last = float(watched.max())
+    start = float(np.min(t_hi[t_hi > 0], initial=last)) / 1.6
     for decay in decays:
-        cell = times[times["weight_decay"] == decay]
-        seen = (cell["end"] == "grokked").to_numpy()
-        lost = cell["end"].isin(["collapsed", "diverged"]).to_numpy()
-        clock = np.where(seen, cell["t_hi"], cell["watched"]).astype(np.float64)
+        at = column(times, "weight_decay") == decay
+        seen, lost = end[at] == "grokked", np.isin(end[at], ["collapsed", "diverged"])
+        clock = np.where(seen, t_hi[at], watched[at])
         steps, share = cumulative_incidence(clock, seen, lost)
         until = clock.max()
         x, y = np.append(np.maximum(steps, start), max(until, start)), np.append(share, share[-1])

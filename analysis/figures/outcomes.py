@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import column
 from observatory.analysis.figures.style import INK, OUTCOME_COLOURS, WIDTH, styled
 
 _HATCHES = {"lost": "///", "collapsed": "", "diverged": "xxx", "unfinished": "...", "none": ""}
@@ -19,10 +20,11 @@ def outcomes_figure(cells: pd.DataFrame) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 3.0))
     axes = figure.add_subplot()
-    at, n = np.arange(len(cells)), cells[list(OUTCOME_COLOURS)].sum(axis=1).to_numpy()
+    at = np.arange(len(cells), dtype=np.float64)
+    n = np.sum([column(cells, outcome) for outcome in OUTCOME_COLOURS], axis=0)
     bottom = np.zeros(len(cells))
     for outcome, colour in OUTCOME_COLOURS.items():
-        counts = cells[outcome].to_numpy()
+        counts = column(cells, outcome)
         if not counts.any():
             continue
         dark = outcome in {"grokked", "collapsed", "diverged"}
@@ -44,7 +46,7 @@ def outcomes_figure(cells: pd.DataFrame) -> Figure:
                     axes.text(
                         place,
                         base + count / size / 2,
-                        f"{count}",
+                        f"{count:.0f}",
                         ha="center",
                         va="center",
                         fontsize=7,

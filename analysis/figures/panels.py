@@ -13,6 +13,7 @@ from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
 
 from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import column, where, words
 from observatory.analysis.figures.style import (
     GROUND,
     WIDTH,
@@ -53,31 +54,26 @@ def draw_lines(
         marks: A step per weight decay at which its line gets a dot: its median time to grok.
         spread: Whether to draw the quartiles.
     """
-    rows = bands[bands["quantity"] == quantity]
-    colours = decay_colours(bands["weight_decay"].unique().tolist())
-    for decay, line in rows.groupby("weight_decay"):
-        decay = float(decay)  # type: ignore[arg-type]
-        steps, median = line["step"].to_numpy(), line["median"].to_numpy()
-        style = decay_style(decay)
-        axes.plot(steps, median, color=colours[decay], linestyle=style, linewidth=1.2, gid="median")
+    rows = where(bands, words(bands, "quantity") == quantity)
+    decays = chosen_decays(bands["weight_decay"].tolist())
+    colours = decay_colours(decays)
+    for decay in decays:
+        line = where(rows, column(rows, "weight_decay") == decay)
+        if line.empty:
+            continue
+        steps, median = column(line, "step"), column(line, "median")
+        colour = colours[decay]
+        axes.plot(
+            steps, median, color=colour, linestyle=decay_style(decay), linewidth=1.2, gid="median"
+        )
         if spread:
-            axes.fill_between(
-                steps, line["q25"], line["q75"], color=colours[decay], alpha=0.15, linewidth=0
-            )
+            low, high = column(line, "q25"), column(line, "q75")
+            axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
         step = marks.get(decay)
         if step is not None and steps[0] <= step <= steps[-1]:
             height = float(np.interp(np.log(step), np.log(steps), median))
-            axes.plot(
-                step,
-                height,
-                "o",
-                color=colours[decay],
-                markeredgecolor=GROUND,
-                markeredgewidth=0.6,
-                markersize=5,
-                zorder=4,
-                gid="mark",
-            )
+            dot = {"markeredgecolor": GROUND, "markeredgewidth": 0.6, "markersize": 5}
+            axes.plot(step, height, "o", color=colour, zorder=4, gid="mark", **dot)
     axes.set_xscale("log")
     if rows.empty:
         note(axes, "no finite reading")
@@ -101,8 +97,9 @@ def panels_figure(
     rows = ceil(len(titles) / columns)
     figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-    kept = bands[bands["weight_decay"].isin(chosen_decays(bands["weight_decay"].tolist()))]
-    few = kept["weight_decay"].nunique() <= MAX_BANDS
+    decays = chosen_decays(bands["weight_decay"].tolist())
+    kept = where(bands, np.isin(column(bands, "weight_decay"), decays))
+    few = len(decays) <= MAX_BANDS
     for axes, (quantity, title) in zip(grid.flat, titles.items(), strict=False):
         draw_lines(axes, kept, quantity, marks, spread=few)
         axes.set_title(title)
@@ -110,7 +107,7 @@ def panels_figure(
             axes.set_yscale("log")
             plain_log_ticks(axes.yaxis)
     finish_steps(grid, len(titles))
-    handles = decay_handles(kept["weight_decay"].tolist(), marked=bool(marks))
+    handles = decay_handles(decays, marked=bool(marks))
     if grid.size > len(titles):
         free = grid.flat[len(titles)]
         free.legend(handles=handles, loc="lower left", ncols=2, **LEGEND)
@@ -119,7 +116,7 @@ def panels_figure(
     return figure
 
 
-def finish_steps(grid: NDArray[np.object_], n_panels: int) -> None:
+def finish_steps(grid: NDArray[Any], n_panels: int) -> None:
     """Turn off the panels that are not used and label the steps below the lowest of each column."""
     n_columns = grid.shape[1]
     for index, axes in enumerate(grid.flat):

@@ -74,8 +74,8 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     """Share of grokked replicas per weight decay, the fitted curves and their critical points.
 
     Args:
-        cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN where n
-            is 0), and the counts collapsed, diverged, lost.
+        cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN
+            where n is 0), and the counts collapsed, diverged, lost.
         boundaries: Records of fitted boundaries at the same horizon; refused ones are not drawn.
         window_max: Largest weight decay that entered the fits.
     """

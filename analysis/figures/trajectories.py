@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import column, where, words
 from observatory.analysis.figures.panels import chosen_decays, finish_steps
 from observatory.analysis.figures.style import (
     LINE_COLOURS,
@@ -26,7 +27,7 @@ _COLUMNS = 4
 
 def _draw_cell(axes: Axes, cell: pd.DataFrame, kind: str) -> None:
     for split, (colour, style, label) in _SPLITS.items():
-        line = cell[cell["quantity"] == f"{split}_{kind}"]
+        line = where(cell, words(cell, "quantity") == f"{split}_{kind}")
         axes.plot(
             line["step"],
             line["median"],
@@ -36,7 +37,7 @@ def _draw_cell(axes: Axes, cell: pd.DataFrame, kind: str) -> None:
             gid=f"median-{split}",
         )
         axes.fill_between(
-            line["step"].to_numpy(dtype=float),
+            column(line, "step"),
             line["q25"],
             line["q75"],
             color=colour,
@@ -60,13 +61,13 @@ def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"]) -> Fi
     figure = Figure(figsize=(WIDTH, 0.5 + 1.35 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes, decay in zip(grid.flat, decays, strict=False):
-        cell = bands[bands["weight_decay"] == decay]
+        cell = where(bands, column(bands, "weight_decay") == decay)
         _draw_cell(axes, cell, kind)
         axes.set_title(f"weight decay {decay_label(decay)}", fontsize=7.5, pad=2.5)
         axes.text(
             0.985,
             0.045,
-            f"n = {cell['n_cell'].iloc[0]}",
+            f"n = {column(cell, 'n_cell')[0]:.0f}",
             transform=axes.transAxes,
             ha="right",
             va="bottom",

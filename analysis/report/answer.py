@@ -1,11 +1,11 @@
 """The answer of a study in a few sentences, each with its event, horizon and estimator."""
 
-from collections.abc import Sequence
-
-import pandas as pd
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import records
 from observatory.analysis.report.facts import Facts
 from observatory.analysis.report.wording import (
     estimate,
@@ -47,51 +47,45 @@ def _boundary(facts: Facts) -> str:
 
 
 def _rates(facts: Facts) -> str:
-    cells = facts.cells[facts.cells["n"] > 0]
-    if cells.empty:
+    cells = [cell for cell in records(facts.cells) if cell["n"] > 0]
+    if not cells:
         return "No replica has finished yet."
-    ends = cells.iloc[[0, -1]] if len(cells) > 1 else cells.iloc[[0]]
-    told = "; ".join(_cell(row) for _, row in ends.iterrows())
-    best = cells[cells["rate"] == cells["rate"].max()]
-    low, high = best["weight_decay"].min(), best["weight_decay"].max()
-    where = decay_label(low) if low == high else f"{decay_label(low)} to {decay_label(high)}"
-    peak = cells["rate"].max()
+    ends = [cells[0], cells[-1]] if len(cells) > 1 else cells
+    told = "; ".join(_cell(cell) for cell in ends)
+    peak = max(cell["rate"] for cell in cells)
     if peak == 0:
         return f"No replica grokked at any weight decay: {told}."
-    count = f"{best['n_event'].sum():.0f} of {best['n'].sum():.0f}"
-    gap = "" if _contiguous(cells, best) else ", though not at every weight decay between"
+    at = [index for index, cell in enumerate(cells) if cell["rate"] == peak]
+    best = [cells[index] for index in at]
+    low, high = (decay_label(cell["weight_decay"]) for cell in (best[0], best[-1]))
+    where = low if len(at) == 1 else f"{low} to {high}"
+    gap = "" if at[-1] - at[0] + 1 == len(at) else ", though not at every weight decay between"
+    count = f"{sum(cell['n_event'] for cell in best)} of {sum(cell['n'] for cell in best)}"
     return (
         f"Grokked replicas at the two ends: {told}. The rate is highest, {number(peak)} ({count}), "
         f"at weight decay {where}{gap}."
     )
 
 
-def _cell(row: pd.Series) -> str:
-    text = (
-        f"{row['n_event']:.0f} of {row['n']:.0f} at weight decay {decay_label(row['weight_decay'])}"
-    )
-    fates = [f"{row[k]:.0f} {k}" for k in ("collapsed", "diverged", "lost") if row[k]]
+def _cell(cell: Mapping[str, Any]) -> str:
+    text = f"{cell['n_event']} of {cell['n']} at weight decay {decay_label(cell['weight_decay'])}"
+    fates = [f"{cell[kind]} {kind}" for kind in ("collapsed", "diverged", "lost") if cell[kind]]
     return f"{text} ({', '.join(fates)})" if fates else text
 
 
-def _contiguous(cells: pd.DataFrame, best: pd.DataFrame) -> bool:
-    inside = cells["weight_decay"].between(best["weight_decay"].min(), best["weight_decay"].max())
-    return int(inside.sum()) == len(best)
-
-
 def _horizon(facts: Facts) -> str:
-    records = [r for r in facts.boundaries_at if r["horizon_steps"] not in (None, facts.horizon)]
-    if not records:
+    shorter = [r for r in facts.boundaries_at if r["horizon_steps"] not in (None, facts.horizon)]
+    if not shorter:
         return ""
     told = ", ".join(
         f"{estimate(r, 'critical')} at {r['horizon_steps']} steps"
         if limits(r, "critical")
         else f"none at {r['horizon_steps']} steps (refused)"
-        for r in sorted(records, key=lambda r: -r["horizon_steps"])
+        for r in sorted(shorter, key=lambda r: -r["horizon_steps"])
     )
     return (
         "The boundary belongs to its horizon: the same records, censored earlier, give λc = "
-        f"{told} ({estimator_words(records[0])})."
+        f"{told} ({estimator_words(shorter[0])})."
     )
 
 

@@ -82,7 +82,11 @@ def build_report(study_folder: Path, fit: Mapping[str, Any] | None = None) -> Pa
         )
     html = _render(study, parts, notices)
     path = study.folder / "report.html"
-    write_atomically(path, lambda temporary: temporary.write_text(html, encoding="utf-8"))
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(html, encoding="utf-8")
+
+    write_atomically(path, write)
     return path
 
 
@@ -158,8 +162,8 @@ def _render(study: Study, parts: Sequence[Part], notices: Sequence[str]) -> str:
     manifest = runs[0].manifest
     page = {
         "title": f"A phase map of grokking: {study.name}",
-        "subtitle": f"{n_replicas} {plural(n_replicas, 'replica')} in {n_runs} {plural(n_runs, 'run')} · "
-        f"{manifest['model']['name']} on {manifest['task']['name']} · "
+        "subtitle": f"{n_replicas} {plural(n_replicas, 'replica')} in {n_runs} "
+        f"{plural(n_runs, 'run')} · {manifest['model']['name']} on {manifest['task']['name']} · "
         f"started {min(str(run.manifest['created']) for run in runs)}",
         "version": manifest.get("package_version", ""),
         "parts": parts,
@@ -168,9 +172,9 @@ def _render(study: Study, parts: Sequence[Part], notices: Sequence[str]) -> str:
         "shares": provenance.share_table(runs),
         "runs": [provenance.run_page(run) for run in runs],
         "dictionary": provenance.dictionary(runs),
-        "footer": f"Made by observatory {manifest.get('package_version', '')} from the files of this "
-        "folder; every number above is in fits.json, replicas.csv or the Parquet tables below "
-        "runs/.",
+        "footer": f"Made by observatory {manifest.get('package_version', '')} from the files of "
+        "this folder; every number above is in fits.json, replicas.csv or the Parquet tables "
+        "below runs/.",
     }
     css = environment.loader.get_source(environment, "style.css")[0]  # type: ignore[union-attr]
     return environment.get_template("report.html.j2").render(page=page, css=css)

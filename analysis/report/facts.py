@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.frames import column, select, where, words
 from observatory.analysis.report.groups import Group
 from observatory.analysis.study_fits import cell_table
-from observatory.analysis.study_outcomes import numbers
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Facts:
     def window_max(self) -> float:
         """Largest weight decay that entered the boundary fits, or any where nothing was fitted."""
         windows = [record["extras"].get("window_max") for record in self.boundaries]
-        largest = float(self.group.replicas["weight_decay"].max())
+        largest = float(column(self.group.replicas, "weight_decay").max())
         return min([window for window in windows if window is not None], default=largest)
 
     @property
@@ -105,34 +106,42 @@ def replica_times(group: Group, event: str) -> pd.DataFrame:
         else "censored". Replicas without a record are left out.
     """
     rows = group.replicas
-    looks = group.table("evaluation", [])
-    last = (
-        pd.Series(dtype=np.float64)
-        if looks is None
-        else looks.groupby(["run_id", "replica"])["step"].max()
-    )
-    index = pd.MultiIndex.from_frame(rows[["run_id", "replica"]])
-    steps = numbers(rows, "step")
-    watched = np.where(np.isnan(steps), last.reindex(index).to_numpy(dtype=np.float64), steps)
-    outcome = rows["outcome"].astype(object).to_numpy()
-    failed = np.isin(outcome.astype(str), ["diverged", "collapsed"])
-    t_hi = numbers(rows, f"{event}_hi")
+    steps = column(rows, "step")
+    watched = np.where(np.isnan(steps), _last_looks(group), steps)
+    outcome = words(rows, "outcome")
+    failed = np.isin(outcome, ["diverged", "collapsed"])
+    t_hi = column(rows, f"{event}_hi")
     seen = ~np.isnan(t_hi) & ~failed
     times = pd.DataFrame(
         {
-            "weight_decay": numbers(rows, "weight_decay"),
-            "t_lo": np.where(seen, numbers(rows, f"{event}_lo"), np.nan),
+            "weight_decay": column(rows, "weight_decay"),
+            "t_lo": np.where(seen, column(rows, f"{event}_lo"), np.nan),
             "t_hi": np.where(seen, t_hi, np.nan),
             "watched": watched,
             "end": np.where(failed, outcome, np.where(seen, "grokked", "censored")),
         }
     )
-    return times[times["watched"] > 0].reset_index(drop=True)
+    return where(times, watched > 0).reset_index(drop=True)
+
+
+def _last_looks(group: Group) -> NDArray[np.float64]:
+    """The last step at which each replica was evaluated; NaN where it never was, `[replica]`."""
+    wanted = pd.MultiIndex.from_frame(select(group.replicas, ["run_id", "replica"]))
+    looks = group.table("evaluation", [])
+    if looks is None:
+        return np.full(len(wanted), np.nan)
+    seen = pd.MultiIndex.from_frame(select(looks, ["run_id", "replica"]))
+    last = pd.Series(column(looks, "step"), seen)[~seen.duplicated(keep="last")]
+    return pd.Series(last).reindex(wanted).to_numpy(dtype=np.float64)
 
 
 def tails_watched(group: Group, event: str) -> dict[float, float]:
     """Median steps watched after the event, per weight decay, of the replicas that had it."""
     rows = group.replicas
-    tail = pd.Series(numbers(rows, "step") - numbers(rows, f"{event}_hi"))
-    medians = tail.groupby(numbers(rows, "weight_decay")).median().dropna()
-    return {float(decay): float(steps) for decay, steps in medians.items()}  # type: ignore[arg-type]
+    tail = column(rows, "step") - column(rows, f"{event}_hi")
+    decays = column(rows, "weight_decay")
+    known = ~np.isnan(tail)
+    return {
+        float(decay): float(np.median(tail[known & (decays == decay)]))
+        for decay in np.unique(decays[known])
+    }

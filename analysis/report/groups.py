@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.figures.frames import where
 from observatory.core.errors import StoreError
 from observatory.store.reader import Run, Study
 
@@ -102,15 +103,16 @@ def groups(study: Study) -> list[Group]:
 def _swept_columns(study: Study) -> list[str]:
     """Settings besides weight decay and seed that take several values over all the replicas."""
     tables = pd.concat([run.replicas() for run in study.runs], ignore_index=True)
-    return [c for c in tables.columns if c not in _OWN and tables[c].nunique(dropna=False) > 1]
+    return [c for c in tables.columns if c not in _OWN and len(set(map(_plain, tables[c]))) > 1]
 
 
 def _split(rows: pd.DataFrame, by: list[str]) -> Iterator[tuple[list[str], pd.DataFrame]]:
+    settings = [tuple(map(_plain, values)) for values in zip(*(rows[c] for c in by), strict=True)]
     if not by:
         yield [], rows
-        return
-    for values, part in rows.groupby(by, dropna=False):
-        yield [f"{name} = {_plain(v)}" for name, v in zip(by, values, strict=True)], part
+    for setting in sorted(set(settings)):
+        words = [f"{name} = {value}" for name, value in zip(by, setting, strict=True)]
+        yield words, where(rows, np.array([own == setting for own in settings], dtype=np.bool_))
 
 
 def _plain(value: Any) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from observatory.analysis.figures import attention, baselines
 from observatory.analysis.figures.attention import attention_figure
 from observatory.analysis.figures.bands import RULE, bands
 from observatory.analysis.figures.baselines import baselines_figure
 from observatory.analysis.figures.boundary import limits
+from observatory.analysis.figures.frames import column, select, words
 from observatory.analysis.figures.horizons import horizons_figure
 from observatory.analysis.figures.incidence import incidence_figure
 from observatory.analysis.figures.massive_activations import massive_activations_figure
@@ -29,6 +31,7 @@ _BASELINE_TABLES = {
     "logit_scale": "logit_scale",
     "collapsed_share": "softmax_collapse",
 }
+_MASSIVE_TITLES = {"ratio": "ratio top-1 / median", "share_above_10": "share > 10 medians"}
 _MAX_LAYERS = 6
 """Layers with a panel of their own; of more, as many are chosen evenly, the ends included."""
 
@@ -110,7 +113,7 @@ def _outcomes(facts: Facts) -> Drawing:
 
 def _times(facts: Facts) -> Drawing:
     laws = power_laws(facts.of("times"))
-    seen = int((facts.times["end"] == "grokked").sum())
+    seen = int((words(facts.times, "end") == "grokked").sum())
     return Drawing(
         name="times",
         title="Time to grok against weight decay",
@@ -159,14 +162,14 @@ def _banded(facts: Facts, table: str, columns: Sequence[str]) -> pd.DataFrame | 
 
 
 def _rule(facts: Facts, *, bands_drawn: bool) -> str:
-    cells = facts.group.replicas["weight_decay"].nunique()
+    cells = len(facts.cells)
     what = "Line and band: median and quartiles" if bands_drawn else "Line: median"
     some = f" {MAX_LINES} of {cells} weight decays are shown." if cells > MAX_LINES else ""
     return f"{what} {RULE}{some}"
 
 
 def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
-    for kind, words in {"acc": "accuracy (0–1)", "loss": "loss (nats, log axis)"}.items():
+    for kind, unit in {"acc": "accuracy (0–1)", "loss": "loss (nats, log axis)"}.items():
         title = f"Training trajectories: {'accuracy' if kind == 'acc' else 'loss'}"
         made = _banded(facts, "evaluation", [f"train_{kind}", f"val_{kind}"])
         if made is None:
@@ -176,7 +179,7 @@ def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
             name=f"trajectories-{kind}",
             title=title,
             caption=(
-                f"Train and val {words} against optimizer steps (log axis; step 0 is not shown), a "
+                f"Train and val {unit} against optimizer steps (log axis; step 0 is not shown), a "
                 f"panel per weight decay. {_rule(facts, bands_drawn=True)} {_context(facts)}"
             ),
             figure=trajectories_figure(made, kind),  # type: ignore[arg-type]
@@ -184,13 +187,16 @@ def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
 
 
 def _marks(facts: Facts) -> dict[float, float]:
-    seen = facts.times[facts.times["end"] == "grokked"]
-    medians = seen.groupby("weight_decay")["t_hi"].median()
-    return {float(decay): float(step) for decay, step in medians.items()}  # type: ignore[arg-type]
+    decays, t_hi = column(facts.times, "weight_decay"), column(facts.times, "t_hi")
+    known = ~np.isnan(t_hi)
+    return {
+        float(decay): float(np.median(t_hi[known & (decays == decay)]))
+        for decay in np.unique(decays[known])
+    }
 
 
 def _panel_caption(facts: Facts, what: str) -> str:
-    few = facts.group.replicas["weight_decay"].nunique() <= MAX_BANDS
+    few = len(facts.cells) <= MAX_BANDS
     rule = _rule(facts, bands_drawn=few)
     return (
         f"{what} Against optimizer steps (log axis), coloured by weight decay. {rule} A dot marks "
@@ -216,20 +222,16 @@ def _attention(facts: Facts) -> Drawing | Missing:
 
 def _massive_activations(facts: Facts) -> Drawing | Missing:
     title = "Massive activations"
-    frame = facts.group.table("probes/massive_activations", ["ratio", "share_above_10"])
+    frame = facts.group.table("probes/massive_activations", list(_MASSIVE_TITLES))
     if frame is None or frame.empty:
         return Missing(title, "the probe was off")
-    wide, names = frame[["run_id", "replica", "step"]].copy(), []
-    for column, words in {
-        "ratio": "ratio top-1 / median",
-        "share_above_10": "share > 10 medians",
-    }.items():
-        layers = _layers(frame[column])
+    wide, names = select(frame, ["run_id", "replica", "step"]), []
+    for name, title_of in _MASSIVE_TITLES.items():
+        layers = _layers(frame[name].tolist())
         kept = np.unique(np.linspace(0, layers.shape[1] - 1, _MAX_LAYERS).round().astype(int))
         for layer in kept:
-            name = f"{words}, block {layer}"
-            wide[name] = layers[:, layer]
-            names.append(name)
+            names.append(f"{title_of}, block {layer}")
+            wide[names[-1]] = layers[:, layer]
     made = bands(wide, facts.group.replicas, names, facts.steps_drawn)
     what = (
         "Largest absolute entry of the residual stream after each block (counted from 0) over the "
@@ -240,9 +242,8 @@ def _massive_activations(facts: Facts) -> Drawing | Missing:
     return Drawing("massive-activations", title, _panel_caption(facts, what), figure)
 
 
-def _layers(column: pd.Series) -> np.ndarray:
+def _layers(lists: Sequence[Sequence[float] | None]) -> NDArray[np.float64]:
     """A list column as `[row, layer]`; NaN where a row is null."""
-    lists = column.tolist()
     width = max((len(row) for row in lists if row is not None), default=1)
     empty = np.full(width, np.nan)
     return np.stack([empty if row is None else np.asarray(row, dtype=np.float64) for row in lists])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from observatory.analysis.figures.frames import words
 from observatory.analysis.report.tables import Table
 from observatory.analysis.report.wording import DASH, number
 from observatory.store.reader import Run
@@ -159,7 +160,7 @@ def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
         for run in runs
         if run.status != "done"
     ]
-    unfinished = int(replicas["outcome"].isna().sum())
+    unfinished = int((words(replicas, "outcome") == "").sum())
     if unfinished:
         found.append(
             f"{unfinished} of {len(replicas)} replicas have not finished: they are in no rate and "

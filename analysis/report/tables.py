@@ -7,6 +7,7 @@ import pandas as pd
 
 from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import column, records, words
 from observatory.analysis.report.facts import Facts, tails_watched
 from observatory.analysis.report.remarks import Footnotes
 from observatory.analysis.report.wording import (
@@ -50,7 +51,7 @@ def glance(facts: Facts) -> Table:
     """The study in a dozen lines."""
     manifest, replicas = facts.group.runs[0].manifest, facts.group.replicas
     task, model = manifest["task"], manifest["model"]
-    finished = int(replicas["outcome"].notna().sum())
+    finished = int((words(replicas, "outcome") != "").sum())
     lrs = ", ".join(f"{lr:g}" for lr in sorted(replicas["lr"].unique()))
     decays = ", ".join(decay_label(value) for value in facts.cells["weight_decay"])
     rows = [
@@ -80,9 +81,9 @@ def glance(facts: Facts) -> Table:
 def cells(facts: Facts) -> Table:
     """One row per weight decay."""
     tails = tails_watched(facts.group, facts.event)
-    counted = [name for name in _COUNTED if facts.cells[name].any()]
+    counted = [name for name in _COUNTED if column(facts.cells, name).any()]
     rows: list[list[str]] = []
-    for _, cell in facts.cells.iterrows():
+    for cell in records(facts.cells):
         decay = float(cell["weight_decay"])
         rate = DASH if pd.isna(cell["rate"]) else number(cell["rate"])
         wilson = (
@@ -93,9 +94,9 @@ def cells(facts: Facts) -> Table:
         rows.append(
             [
                 decay_label(decay),
-                f"{cell['n']:.0f}",
-                *(f"{cell[name]:.0f}" for name in counted),
-                f"{cell['n_event']:.0f}",
+                f"{cell['n']}",
+                *(f"{cell[name]}" for name in counted),
+                f"{cell['n_event']}",
                 rate,
                 wilson,
                 number(cell["t_median"], 4),

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import column
 
 DASH = "–"
 
@@ -78,10 +80,10 @@ def event_words(event: str, config: Mapping[str, Any]) -> str:
 
 def sample_words(replicas: pd.DataFrame) -> str:
     """How many replicas there are, and how they spread over weight decays."""
-    sizes = replicas.groupby("weight_decay").size()
-    n, cells = len(replicas), len(sizes)
+    decays, sizes = np.unique(column(replicas, "weight_decay"), return_counts=True)
+    n, cells = len(replicas), len(decays)
     if cells == 1:
-        return f"{n} {plural(n, 'replica')} at weight decay {decay_label(float(sizes.index[0]))}"
+        return f"{n} {plural(n, 'replica')} at weight decay {decay_label(decays[0])}"
     low, high = int(sizes.min()), int(sizes.max())
     each = f"{low} {plural(low, 'seed')}" if low == high else f"{low}–{high} seeds"
     return f"{n} replicas ({cells} weight decays, {each} each)"

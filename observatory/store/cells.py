@@ -1,7 +1,7 @@
 """Measurements as Arrow arrays and back, null (not measured) kept apart from NaN (not finite)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,8 +26,7 @@ _NULLABLE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """The cells of one column for some rows.
 
     Attributes:
@@ -68,7 +67,7 @@ def to_chunk(
             f"Column `{column.name}` must have shape [{', '.join((str(n_rows), *column.dims))}], "
             f"got {list(values.shape)}. Give one entry per replica, replicas first."
         )
-    if not np.can_cast(values.dtype, target, casting="same_kind"):
+    if values.dtype != target and not np.can_cast(values.dtype, target, casting="same_kind"):
         raise StoreError(
             f"Column `{column.name}` is declared {column.dtype}, got {values.dtype}. "
             "Declare the dtype that is measured, or convert the values."

@@ -97,8 +97,8 @@ def study_folders(results: Path, study: str | None) -> list[Path]:
     names = ", ".join(folder.name for folder in known)
     if not names:
         raise StoreError(
-            f"`{results}` holds no study. Train one (`observatory map experiment=smoke`), or give the "
-            "folder that holds the studies."
+            f"`{results}` holds no study. Train one (`observatory map experiment=smoke`), or give "
+            "the folder that holds the studies."
         )
     raise StoreError(f"`{results}` has no study `{study}`, only {names}.")
 
@@ -114,8 +114,8 @@ def mirror_all(
             say(summary.error)
         elif summary.runs_added or summary.points_added:
             say(
-                f"{folder.name}: {summary.runs_added} runs and {summary.points_added} points added in "
-                f"{summary.seconds:.1f} s"
+                f"{folder.name}: {summary.runs_added} runs and {summary.points_added} points added "
+                f"in {summary.seconds:.1f} s"
             )
     return shown
 
@@ -134,7 +134,8 @@ def free_port(host: str, port: int) -> int:
         except OSError as error:
             if error.strerror and "in use" in error.strerror:
                 raise BusyError(
-                    f"Port {port} of {host} is in use. Give another by `--port`, or 0 for any free one."
+                    f"Port {port} of {host} is in use. Give another by `--port`, or 0 for any "
+                    "free one."
                 ) from error
             raise ConfigError(f"`--host {host} --port {port}` cannot be bound: {error}.") from error
         return probe.getsockname()[1]

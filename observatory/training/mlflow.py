@@ -1,8 +1,8 @@
 """Copies a study from the run store into MLflow: one writer, and never a part of training.
 
-The store is the truth, MLflow a view of it. `mirror` may be called during a run, after it, again, and
-from several processes: it adds what is new and final, and nothing twice. A point's time follows from its
-step, so that a call that died half way and is repeated writes the same rows.
+The store is the truth, MLflow a view of it. `mirror` may be called during a run, after it, again,
+and from several processes: it adds what is new and final, and nothing twice. A point's time follows
+from its step, so that a call that died half way and is repeated writes the same rows.
 
 Source:
     MLflow 3.17, public `MlflowClient` only; the format of the saved view is undocumented, see
@@ -55,8 +55,8 @@ def mirror(study: Path, settings: MlflowSettings) -> MirrorSummary:
         settings: Where and how it is shown.
 
     Returns:
-        What was done. Whatever goes wrong is told in `error` and logged as one warning, never raised:
-        MLflow being away must not reach the training that calls this.
+        What was done. Whatever goes wrong is told in `error` and logged as one warning, never
+        raised: MLflow being away must not reach the training that calls this.
     """
     started = time.monotonic()
     uri = settings.tracking_uri

@@ -27,27 +27,27 @@ class Cell:
     """The replicas that share one MLflow run.
 
     Attributes:
-        run_id: Run of the store that they belong to.
+        key: Identity of the cell in the study, stable over calls.
         name: What a reader calls it, "wd=0.3".
         settings: Swept settings by name, the same for all members.
         members: Their rows of `Run.outcomes()`; the outcome is null where a replica still trains.
     """
 
-    run_id: str
+    key: str
     name: str
     settings: Mapping[str, Any]
     members: pd.DataFrame
 
     @property
-    def key(self) -> str:
-        """Identity of the cell in the study, stable over calls."""
-        return f"{self.run_id} {self.name}"
+    def outcomes(self) -> list[str]:
+        """Outcome of every replica that has left the fleet."""
+        return [str(outcome) for outcome in self.members["outcome"].dropna()]
 
     @property
     def left(self) -> dict[int, bool]:
         """Whether each replica has left the fleet."""
-        outcomes = self.members["outcome"].notna()
-        return {int(r): bool(o) for r, o in zip(self.members["replica"], outcomes, strict=True)}
+        left = self.members["outcome"].notna().tolist()
+        return dict(zip(self.members["replica"].tolist(), left, strict=True))
 
     @property
     def complete(self) -> bool:
@@ -63,22 +63,32 @@ def cells(outcomes: pd.DataFrame, swept: list[str], granularity: Granularity) ->
         swept: Columns whose values make a cell.
         granularity: "replica" makes every replica a cell of its own.
     """
-    by = [*swept, *(["seed", "replica"] if granularity == "replica" else [])]
+    each = ["seed", "replica"] if granularity == "replica" else []
     varying = [name for name in swept if outcomes[name].nunique() > 1] or swept[:1]
+    order = outcomes.sort_values([*swept, *each], kind="stable")
     found = []
-    for values, members in outcomes.groupby(by, sort=True, dropna=False):
-        settings = {name: plain(value) for name, value in zip(by, values, strict=True)}
-        shown = [*varying, *(["seed"] if granularity == "replica" else [])]
-        name = " ".join(
-            f"{SHORT.get(s, s)}={settings[s]:g}"
-            if isinstance(settings[s], float)
-            else f"{SHORT.get(s, s)}={settings[s]}"
-            for s in shown
-        )
-        if granularity == "replica":
-            name = f"{name} r{settings.pop('replica')}"
-        found.append(Cell(str(members["run_id"].iloc[0]), name, settings, members))
+    for place in order.groupby([*swept, *each], sort=False, dropna=False).indices.values():
+        members = order.iloc[place]
+        settings = {name: plain(members[name].iloc[0]) for name in [*swept, *each[:1]]}
+        shown = [
+            f"{SHORT.get(name, name)}={text(settings[name])}" for name in [*varying, *each[:1]]
+        ]
+        identity = {**settings, "run_id": str(members["run_id"].iloc[0])}
+        if each:
+            identity["replica"] = int(members["replica"].iloc[0])
+        key = json.dumps(identity, sort_keys=True)
+        found.append(Cell(key, " ".join(shown), settings, members))
     return found
+
+
+def text(value: Any) -> str:
+    """A setting as a name shows it.
+
+    Example:
+        >>> text(0.30), text(10.0), text(7), text("cosine")
+        ('0.3', '10', '7', 'cosine')
+    """
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def plain(value: Any) -> Any:
@@ -94,10 +104,10 @@ def swept_settings(replica_columns: list[str]) -> list[str]:
 
 def rates(cell: Cell) -> dict[str, float]:
     """Share of each outcome among all replicas of a complete cell; collapsed and diverged count."""
-    outcome = cell.members["outcome"]
-    shares = {f"rate/{name}": float((outcome == name).mean()) for name in OUTCOMES}
-    instant = cell.members["instant"].fillna(value=False).astype(bool)
-    return {**shares, "rate/instant": float((instant & (outcome == "grokked")).mean())}
+    n = len(cell.members)
+    shares = {f"rate/{name}": cell.outcomes.count(name) / n for name in OUTCOMES}
+    instant = cell.members["instant"].fillna(value=False).to_numpy(dtype=bool)
+    return {**shares, "rate/instant": float(np.sum(instant)) / n}
 
 
 def times(cell: Cell) -> dict[str, float]:
@@ -122,13 +132,12 @@ def times(cell: Cell) -> dict[str, float]:
 
 
 def outcome_words(cell: Cell) -> dict[str, str]:
-    """The outcomes as tags: the most frequent one, all of them with counts, and how many are known."""
-    counts = cell.members["outcome"].value_counts()
-    known = {name: int(counts[name]) for name in OUTCOMES if name in counts}
+    """The outcomes as tags: the most frequent, all with counts, and how many are known."""
+    known = {n: cell.outcomes.count(n) for n in OUTCOMES if n in cell.outcomes}
     return {
         "outcome": max(known, key=lambda name: known[name]) if known else "open",
         "outcomes": ", ".join(f"{count} {name}" for name, count in known.items()) or "none yet",
-        "replicas": f"{sum(known.values())} of {len(cell.members)} finished",
+        "replicas": f"{len(cell.outcomes)} of {len(cell.members)} finished",
     }
 
 

@@ -1,4 +1,4 @@
-"""One copy of a study into MLflow: what is missing there, cell by cell, then the study's own run."""
+"""One copy of a study into MLflow: what is missing there, cell by cell, then the study's run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ from observatory.training.mlflow_study import (
     fit_entries,
     fit_points,
 )
-from observatory.training.mlflow_view import COLOUR_TAG, VIEW_TAG, colour, view_tag
+from observatory.training.mlflow_view import COLOUR_TAG, VIEW_TAG, colour, run_link, view_tag
 from observatory.training.mlflow_words import cell_words, report_words, study_words
 
 if TYPE_CHECKING:
@@ -89,14 +89,20 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
         copy_run(desk, run, found, twins, settings)
         for run, found in zip(study.runs, known, strict=True)
     ]
-    fresh_own = copy_own_run(desk, study, twins)
+    own, fresh_own = copy_own_run(desk, study, twins)
     keys = frozenset().union(*(copied.keys for copied in done))
     manifests = [run.manifest for run in study.runs]
     together = [cell for found in known for cell in found]
     desk.describe(
         {
             KIND: "custom_model_development",
-            NOTE: study_words(study.name, manifests, together, settings.points, str(study.folder)),
+            NOTE: study_words(
+                together,
+                manifests,
+                settings.points,
+                str(study.folder),
+                run_link(desk.experiment_id, own, "artifacts"),
+            ),
             VIEW_TAG: view_tag(keys, clock(manifests[0]["created"])),
         }
     )
@@ -213,7 +219,7 @@ def summary_points(cell: Cell) -> list[Point]:
         **rates(cell),
         **times(cell),
         "cell/replicas": float(len(cell.members)),
-        "cell/median_steps_watched": float(cell.members["step"].median()),
+        "cell/median_steps_watched": float(np.median(cell.members["step"].to_numpy(dtype=float))),
     }
     for name, value in cell.settings.items():
         if isinstance(value, float | int):
@@ -247,11 +253,11 @@ def cell_tags(cell: Cell, run: Run, points: int) -> dict[str, str]:
     return {name: shortened(value, TAG_LIMIT) for name, value in tags.items() if value}
 
 
-def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> int:
-    """Bring the study's own run up to date; returns how many runs were created.
+def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> tuple[str, int]:
+    """Bring the study's own run up to date; returns its id, and how many runs were created.
 
-    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run takes the
-    place of the old one, which MLflow keeps among the deleted.
+    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run takes
+    the place of the old one, which MLflow keeps among the deleted.
     """
     entries = fit_entries(study.folder)
     points = fit_points(entries)
@@ -260,7 +266,7 @@ def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> int:
     made_of = digest(json.dumps(points).encode())
     twin = twins.get(STUDY_KEY)
     if twin is not None and twin.info.lifecycle_stage != "active":
-        return 0
+        return twin.info.run_id, 0
     if twin is not None and twin.data.tags.get(FITS_TAG, made_of) != made_of:
         desk.client.delete_run(twin.info.run_id)
         twin = None
@@ -268,8 +274,8 @@ def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> int:
     first = study.runs[0].manifest
     start = clock(first["created"])
     if twin is None:
-        # Above all cells, see `copy_run`.
-        twin = desk.create(STUDY_KEY, f"study {study.name}", start + 100_000)
+        # Below all cells, see `copy_run`: as the first run it would lead the legend of every chart.
+        twin = desk.create(STUDY_KEY, f"study {study.name}", start)
     desk.log_points(twin.info.run_id, points, start)
     before = json.loads(twin.data.tags.get(FILES_TAG, "{}"))
     for path, folder in files.items():
@@ -288,4 +294,4 @@ def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> int:
     }
     desk.log_texts(twin, {}, tags)
     desk.conclude(twin, "FINISHED", clock(first["finished"] or first["created"]))
-    return int(fresh)
+    return twin.info.run_id, int(fresh)

@@ -76,7 +76,8 @@ def held(
     gone, would leave a median over the laggards alone. NaN before the first look.
 
     Example:
-        >>> looks = Looks(np.array([0, 0, 1]), np.array([0, 50, 0]), np.array([[0.1], [0.9], [0.2]]))
+        >>> values = np.array([[0.1], [0.9], [0.2]])
+        >>> looks = Looks(np.array([0, 0, 1]), np.array([0, 50, 0]), values)
         >>> held(looks, np.array([0, 25, 50]))[..., 0]
         array([[0.1, 0.2],
                [0.1, 0.2],

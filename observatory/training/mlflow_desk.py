@@ -69,7 +69,7 @@ class Desk:
         )
 
     def log_points(self, run_id: str, points: Sequence[Point], start_ms: int) -> None:
-        """Add points of curves. Their times follow from their steps: a repeated point is the same row."""
+        """Add points of curves; a time follows from its step, so a repeated point is the same row."""
         from mlflow.entities import Metric
 
         for batch in batches(points, METRIC_BATCH):
@@ -120,6 +120,6 @@ def open_desk(client: "MlflowClient", name: str, artifacts: str | None) -> Desk:
     if experiment.lifecycle_stage != "active":
         raise StoreError(
             f"the experiment `{name}` was deleted there. Restore it (`mlflow experiments restore "
-            f"-x {experiment.experiment_id}`), or give another name by `mlflow.settings.experiment`."
+            f"-x {experiment.experiment_id}`), or give another name by `mlflow.experiment`."
         )
     return Desk(client, experiment.experiment_id, dict(experiment.tags))

@@ -43,7 +43,7 @@ def database_file(uri: str) -> Path:
 
 
 def be_quiet(timeout_s: float) -> None:
-    """No telemetry, no advertisement, no endless retries; to be called before MLflow is imported."""
+    """No telemetry, no advertisement, no endless retries; call it before MLflow is imported."""
     os.environ.update(
         MLFLOW_DISABLE_TELEMETRY="true",
         DO_NOT_TRACK="true",

@@ -8,8 +8,8 @@ import pandas as pd
 
 from observatory.core.columns import Column
 from observatory.training.mlflow_cells import QUARTILES, Cell, legal, metric_key
-from observatory.training.mlflow_desk import Point
 from observatory.training.mlflow_curves import NEVER, Looks, final_step, held, quantiles, thinned
+from observatory.training.mlflow_desk import Point
 
 SKIPPED = ("outcomes", "events")
 """Tables that hold no curves."""

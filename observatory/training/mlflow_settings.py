@@ -21,8 +21,8 @@ class MlflowSettings:
         tracking_uri: Any MLflow database or server.
         experiment: Name of the MLflow experiment; null: the study's.
         artifacts: Folder or URI of the artifacts of a new experiment; null: MLflow decides.
-        granularity: "cell": one MLflow run per cell, its curves are medians over seeds. "replica": one
-            per replica, in an experiment of its own.
+        granularity: "cell": one MLflow run per cell, its curves are medians over seeds.
+            "replica": one per replica, in an experiment of its own.
         points: Log-spaced steps that a curve keeps.
         per_layer: Whether the layers of a quantity that also has a mean over layers are drawn.
         timeout_s: Seconds after which a server that does not answer is given up.

@@ -35,8 +35,8 @@ def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
     A boundary belongs to a horizon, so the same fit at several horizons is one curve.
 
     Example:
-        >>> entry = {"fit": "boundary", "estimator": "mle", "event": "first99", "horizon_steps": 2500,
-        ...          "refused": None, "params": {"critical": {"value": 0.1, "ci_low": 0.05}}}
+        >>> entry = {"fit": "boundary", "estimator": "mle", "event": "first99",
+        ...          "horizon_steps": 2500, "params": {"critical": {"value": 0.1, "ci_low": 0.05}}}
         >>> for point in fit_points([entry]): print(point)
         ('boundary/critical mle first99', 2500, 0.1)
         ('boundary/critical mle first99_ci_low', 2500, 0.05)

@@ -1,7 +1,7 @@
 """The saved default view of a study in MLflow's page: columns, order, charts, colours.
 
-The page reads it from an experiment tag in a format that MLflow does not document: written for 3.17,
-checked in a browser by the tests, and harmless where another version ignores it.
+The page reads it from an experiment tag in a format that MLflow does not document: written for
+3.17, checked in a browser by the tests, and harmless where another version ignores it.
 """
 
 import base64
@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Collection
 from typing import Any
 
+Chart = dict[str, Any]
 VIEW = "observatory"
 """Name of the view in a URL: `&viewStateShareKey=observatory`."""
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
@@ -24,47 +25,44 @@ COLOURS = (
     (200, 200, 32),
 )
 
+PHASE = "phase map: outcomes of each cell"
+ACC = "accuracy: median, quartiles dashed"
+LOSS = "loss: median, nats"
+HEADS = "attention heads: likeness and spread"
+SCALE = "activations, weights, logits: median"
+REST = "all other curves"
 CURVES = (
-    ("accuracy", "Validation accuracy: median and quartiles", "val/acc", "linear", True),
-    ("accuracy", "Training accuracy: median and quartiles", "train/acc", "linear", True),
-    ("loss", "Validation loss: median", "val/loss", "log", False),
-    ("loss", "Training loss: median", "train/loss", "log", False),
-    ("attention", "Likeness of the heads, s_bar", "diag/s_bar", "linear", False),
-    ("attention", "The same on the answer row", "diag/s_bar_query", "linear", False),
-    ("attention", "Spread of the heads' entropies, sigma_H", "diag/sigma_h", "linear", False),
-    ("attention", "Participation ratio of the heads, PR_norm", "diag/pr_norm", "linear", False),
-    ("activations and weights", "Largest activation over median", "act/ratio", "log", False),
-    ("activations and weights", "Norm of the weights", "norm/l2", "log", False),
-    ("activations and weights", "Logit scale", "logit/scale", "log", False),
-    (
-        "activations and weights",
-        "Share of collapsed softmaxes",
-        "logit/collapsed_share",
-        "linear",
-        False,
-    ),
+    (ACC, "val/acc", "linear"),
+    (ACC, "train/acc", "linear"),
+    (LOSS, "val/loss", "log"),
+    (LOSS, "train/loss", "log"),
+    (HEADS, "diag/s_bar", "linear"),
+    (HEADS, "diag/s_bar_query", "linear"),
+    (HEADS, "diag/sigma_h", "linear"),
+    (HEADS, "diag/pr_norm", "linear"),
+    (SCALE, "act/ratio", "log"),
+    (SCALE, "norm/l2", "log"),
+    (SCALE, "logit/scale", "log"),
+    (SCALE, "logit/collapsed_share", "linear"),
 )
-"""Section, title, metric, scale of the y axis, whether the quartiles are drawn too."""
+"""Section, metric, scale of the y axis; the quartiles are drawn in the first section."""
 LOG_DECAY = "cell/log10_weight_decay"
-BARS = (("Share that grokked", "rate/grokked"), ("Share that collapsed", "rate/collapsed"))
-DOTS = (
-    ("Share that grokked against log10 weight decay", "rate/grokked"),
-    ("Median steps to grok against log10 weight decay", "t_grok/first99"),
-)
-COLUMNS = (
-    ("tags", "outcomes"),
-    ("metrics", "cell/weight_decay"),
-    ("metrics", "rate/grokked"),
-    ("metrics", "rate/memorised"),
-    ("metrics", "rate/collapsed"),
-    ("metrics", "t_grok/first99"),
-    ("metrics", "t_mem/mem"),
-    ("metrics", "val/acc"),
-    ("metrics", "train/acc"),
-    ("metrics", "norm/l2"),
-    ("metrics", "cell/replicas"),
-    ("tags", "status"),
-)
+BARS = ("rate/grokked", "rate/memorised", "rate/collapsed")
+DOTS = ("rate/grokked", "t_grok/first99")
+COLUMNS = {
+    "tags.`outcomes`": 210,
+    "metrics.`rate/grokked`": 105,
+    "metrics.`rate/memorised`": 115,
+    "metrics.`rate/collapsed`": 110,
+    "metrics.`t_mem/mem`": 95,
+    "metrics.`t_grok/first99`": 105,
+    "metrics.`train/acc`": 105,
+    "metrics.`val/acc`": 105,
+    "metrics.`norm/l2`": 105,
+    "tags.`replicas`": 120,
+    "tags.`status`": 80,
+}
+"""Columns of the table in their order, with their widths."""
 
 
 def colour(place: float) -> str:
@@ -83,21 +81,12 @@ def colour(place: float) -> str:
     return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
-def line_chart(
-    section: str, title: str, metric: str, scale: str, quartiles: bool
-) -> dict[str, Any]:
-    """A chart of one curve per cell against steps on a log axis."""
-    keys = [metric, f"{metric}_q25", f"{metric}_q75"] if quartiles else [metric]
+def line_chart(section: str, metric: str, scale: str, companions: Collection[str]) -> Chart:
+    """A chart of one curve per cell against steps on a log axis, its companions dashed."""
     return {
-        "uuid": f"line-{metric}",
-        "type": "LINE",
-        "metricSectionId": section,
-        "deleted": False,
-        "isGenerated": False,
-        "displayName": title,
+        **_card("LINE", section, metric),
         "metricKey": metric,
-        "selectedMetricKeys": keys,
-        "runsCountToCompare": 100,
+        "selectedMetricKeys": [*dict.fromkeys([metric, *companions])],
         "scaleType": scale,
         "xAxisKey": "step",
         "xAxisScaleType": "log",
@@ -110,32 +99,34 @@ def line_chart(
     }
 
 
-def bar_chart(section: str, title: str, metric: str) -> dict[str, Any]:
-    """A chart of one bar per cell, zero weight decay included."""
+def bar_chart(section: str, metric: str) -> Chart:
+    """A chart of one bar per cell, weight decay 0 included."""
+    return {**_card("BAR", section, metric), "metricKey": metric}
+
+
+def scatter_chart(section: str, x: str, y: str) -> Chart:
+    """A chart of one dot per cell; the page has no log axis for these."""
+    axes = {"xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
+    return {**_card("SCATTER", section, y), **axes}
+
+
+def hidden_chart(metric: str, single: bool) -> Chart:
+    """Keeps the page from drawing a chart of its own for a metric."""
+    return {**(bar_chart if single else _plain_line)(PHASE, metric), "deleted": True}
+
+
+def _plain_line(section: str, metric: str) -> Chart:
+    return line_chart(section, metric, "linear", ())
+
+
+def _card(kind: str, section: str, metric: str) -> Chart:
     return {
-        "uuid": f"bar-{metric}",
-        "type": "BAR",
+        "uuid": f"{kind.lower()} {metric}",
+        "type": kind,
         "metricSectionId": section,
         "deleted": False,
         "isGenerated": False,
-        "displayName": title,
-        "metricKey": metric,
         "runsCountToCompare": 100,
-    }
-
-
-def scatter_chart(section: str, title: str, x: str, y: str) -> dict[str, Any]:
-    """A chart of one dot per cell."""
-    return {
-        "uuid": f"scatter-{y}",
-        "type": "SCATTER",
-        "metricSectionId": section,
-        "deleted": False,
-        "isGenerated": False,
-        "displayName": title,
-        "runsCountToCompare": 100,
-        "xaxis": {"key": x, "type": "METRIC"},
-        "yaxis": {"key": y, "type": "METRIC"},
     }
 
 
@@ -145,16 +136,26 @@ def view_state(keys: Collection[str]) -> dict[str, Any]:
     Args:
         keys: Metrics that the study has; charts of others are left out.
     """
-    curves = [curve for curve in CURVES if curve[2] in keys]
-    overview = [
-        *(bar_chart("phase map", title, key) for title, key in BARS if key in keys),
-        *(scatter_chart("phase map", title, LOG_DECAY, key) for title, key in DOTS if key in keys),
+    wings = {key for key in keys if key.endswith(("_q25", "_q75"))}
+    single = {key for key in keys if key.partition("/")[0] in ("rate", "t_mem", "t_grok", "cell")}
+    drawn: set[str] = set()
+    charts = [bar_chart(PHASE, key) for key in BARS if key in keys]
+    charts += [
+        scatter_chart(PHASE, LOG_DECAY, key) for key in DOTS if {key, LOG_DECAY} <= set(keys)
     ]
-    sections = dict.fromkeys(["phase map", *(curve[0] for curve in curves)])
+    for section, metric, scale in CURVES:
+        layers = sorted(key for key in keys if key.startswith(f"{metric}.layer"))
+        beside = sorted({f"{metric}_q25", f"{metric}_q75"} & wings) if section == ACC else layers
+        leading = [metric] if metric in keys else layers[:1]
+        charts += [line_chart(section, key, scale, beside) for key in leading]
+        drawn |= {*leading, *layers}
+    rest = sorted(set(keys) - wings - single - drawn)
+    charts += [_plain_line(REST, key) for key in rest]
+    charts += [hidden_chart(key, single=key in single) for key in sorted(wings | single)]
     return {
-        "selectedColumns": [f"{kind}.`{name}`" for kind, name in COLUMNS],
-        "columnOrder": [],
-        "columnWidths": {},
+        "selectedColumns": list(COLUMNS),
+        "columnOrder": list(COLUMNS),
+        "columnWidths": COLUMNS,
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "runsHiddenMode": "SHOW_ALL",
@@ -162,18 +163,16 @@ def view_state(keys: Collection[str]) -> dict[str, Any]:
         "isAccordionReordered": True,
         "compareRunSections": [
             {
-                "uuid": name,
-                "name": name,
-                "display": True,
+                "uuid": section,
+                "name": section,
+                "display": section != REST,
                 "isReordered": True,
                 "deleted": False,
                 "isGenerated": False,
-                "columns": 2,
-                "cardHeight": 360,
             }
-            for name in sections
+            for section in dict.fromkeys(chart["metricSectionId"] for chart in charts)
         ],
-        "compareRunCharts": [*overview, *(line_chart(*curve) for curve in curves)],
+        "compareRunCharts": charts,
     }
 
 
@@ -192,3 +191,8 @@ def page(server: str, experiment_id: str) -> str:
         f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs"
         f"?workflowType=machine_learning&viewStateShareKey={VIEW}"
     )
+
+
+def run_link(experiment_id: str, run_id: str, tab: str) -> str:
+    """Link to a run, from within MLflow's page."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/{tab}"

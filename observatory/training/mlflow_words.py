@@ -1,4 +1,4 @@
-"""What a reader of MLflow's page is told: descriptions of a study, a cell and the study's report."""
+"""What a reader of MLflow's page is told: descriptions of a study, its cells and its report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,16 +6,18 @@ from typing import Any
 from observatory.training.mlflow_cells import Cell, outcome_words
 
 CURVE_RULE = (
-    "Curves are the median over the seeds of a cell, `_q25` and `_q75` its quartiles; about "
-    "{points} log-spaced steps per curve are kept here. A replica that has left the fleet keeps its "
-    "last values, so that early grokkers do not vanish from the median; values that are not finite "
-    "are left out. A step appears once no replica can change it any more."
+    "**Curves** are the median over the seeds of a cell, `_q25` and `_q75` its quartiles, at {points} "
+    "log-spaced steps at most. A replica that has left the fleet keeps its last values, so that "
+    "early grokkers do not vanish from the median; values that are not finite are left out. A step "
+    "appears once no replica can change it any more."
 )
-REST = (
-    "**Reading the numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged "
-    "ones count as not grokked. `t_grok/<event>` is the step by which half of **all** replicas had "
-    "the event, and is missing where fewer did. A boundary belongs to its horizon: in the study run "
-    "the step axis of the fits is the horizon at which the records were censored."
+ROWS = 60
+"""Cells that the description of a study lists."""
+READING = (
+    "**Numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged ones count as "
+    "not grokked. `t_grok/<event>` is the step by which half of **all** replicas had the event, and "
+    "is missing where fewer did. A boundary belongs to its horizon: in the study's own run the step "
+    "of a fit is the horizon at which the records were censored."
 )
 
 
@@ -30,8 +32,8 @@ def task_words(manifest: Mapping[str, Any]) -> str:
     task, model = manifest["task"], manifest["model"]
     return (
         f"{model['name']} ({model['n_params']:,} parameters) on {task['name']}: "
-        f"{task['n_train']:,} train and {task['n_val']:,} val examples, {task['n_classes']} classes, "
-        f"horizon {manifest['horizon_steps']:,} steps"
+        f"{task['n_train']:,} train and {task['n_val']:,} val examples, "
+        f"{task['n_classes']} classes, horizon {manifest['horizon_steps']:,} steps"
     )
 
 
@@ -47,30 +49,49 @@ def provenance_words(manifest: Mapping[str, Any]) -> str:
     )
 
 
+def headline(found: Sequence[Cell], manifest: Mapping[str, Any], report: str) -> str:
+    """The line that the page shows of a description before it is opened."""
+    outcomes = [outcome for cell in found for outcome in cell.outcomes]
+    n = sum(len(cell.members) for cell in found)
+    return (
+        f"**[Report, fits and figures]({report})** · {manifest['model']['name']} on "
+        f"{manifest['task']['name']} · {len(found)} cells · {len(outcomes)} of {n} "
+        f"replicas finished, {outcomes.count('grokked')} grokked"
+    )
+
+
 def study_words(
-    name: str,
-    manifests: Sequence[Mapping[str, Any]],
     found: Sequence[Cell],
+    manifests: Sequence[Mapping[str, Any]],
     points: int,
     folder: str,
+    report: str,
 ) -> str:
-    """Description of a study, on top of its page."""
-    rows = []
-    for cell in found:
-        words = outcome_words(cell)
-        rows.append((cell.name, words["replicas"], words["outcomes"]))
+    """Description of a study, on top of its page.
+
+    Args:
+        found: All its cells.
+        manifests: Of its runs.
+        points: Steps that a curve keeps.
+        folder: Where the study lies.
+        report: Link to the study's own run.
+    """
+    words = [outcome_words(cell) for cell in found]
+    rows = [(c.name, w["replicas"], w["outcomes"]) for c, w in zip(found, words, strict=True)]
     return "\n\n".join(
         [
-            f"## {name}",
+            headline(found, manifests[0], report),
             *(f"{task_words(manifest)}." for manifest in manifests),
-            f"One run per cell, dark to light along the swept setting. The run **study {name}** holds "
-            "`report.html`, the figures, `fits.json` and `replicas.csv` as artifacts.",
-            table(("cell", "replicas", "outcomes"), rows),
+            "One run per cell, dark to light along the swept setting; the last row of the table is "
+            "the study itself, with `report.html`, figures, `fits.json` and `replicas.csv` as "
+            "artifacts.",
+            table(("cell", "replicas", "outcomes"), rows[:ROWS]),
+            *([f"... and {len(rows) - ROWS} more cells."] if len(rows) > ROWS else []),
             CURVE_RULE.format(points=points),
-            REST,
+            READING,
             f"**Source.** Everything here was copied from `{folder}`, which keeps every replica at "
             "full resolution.",
-            *(f"- {provenance_words(manifest)}" for manifest in manifests),
+            "\n".join(f"- {provenance_words(manifest)}" for manifest in manifests),
         ]
     )
 

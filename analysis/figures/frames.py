@@ -1,0 +1,33 @@
+"""Columns and rows of a table with the types that the rest of the code relies on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+def column(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """A numeric column as float64, null as NaN, `[row]`."""
+    return pd.Series(frame[name]).to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def words(frame: pd.DataFrame, name: str) -> NDArray[np.str_]:
+    """A column of strings, null as "", `[row]`."""
+    return np.array(["" if pd.isna(value) else str(value) for value in frame[name]], dtype=np.str_)
+
+
+def where(frame: pd.DataFrame, keep: NDArray[np.bool_]) -> pd.DataFrame:
+    """The rows to keep, in their order."""
+    return pd.DataFrame(frame.loc[keep])
+
+
+def select(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Some columns, in the order given."""
+    return pd.DataFrame(frame[list(names)])
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as mappings by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

@@ -1,0 +1,56 @@
+"""Every YAML of conf/experiment composes, builds, and takes two steps with all its looks."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import observatory
+from observatory.training.build import build
+from observatory.training.compose import compose
+from observatory.training.run import identity, resolved
+
+NAMES = sorted(
+    path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "experiment").glob("*.yaml")
+)
+COHORTS = {"laptop_map": (88, 2500), "smoke": (12, 600), "wd_canonical": (190, 200_000)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_takes_two_steps(name: str) -> None:
+    overrides = [f"experiment={name}", "fleet.shards=1", "fleet.size=1", "fleet.device=cpu", "evaluation.subset=64"]
+    parts = build(resolved(compose("train", overrides)))
+    fleet = parts.shard(0, 1)
+    fleet.fill()
+    fleet.advance(2)
+    measured = fleet.evaluate([0], full=False)
+    assert all(torch.isfinite(value).all() for value in measured.values())
+    with torch.no_grad():
+        for scheduled in parts.probes.values():
+            measured = scheduled.probe.measure(fleet.view([0]))
+            assert measured.keys() == {column.name for column in scheduled.probe.columns}
+    assert fleet.ages == [2]
+    assert fleet.diverged_steps() == [None]
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_the_cohorts_have_their_sizes(name: str) -> None:
+    config = compose("train", [f"experiment={name}"])
+    n_replicas, horizon = COHORTS[name]
+    parts = build(resolved(config))
+    assert (len(parts.table), parts.rules.horizon_steps) == (n_replicas, horizon)
+
+
+def test_identity_sees_what_changes_a_number_and_nothing_else() -> None:
+    def code(*overrides: str) -> str:
+        return identity(resolved(compose("train", ["experiment=smoke", *overrides])))
+
+    base = code()
+    for silent in ("results=elsewhere", "study=other", "store.checkpoint_every=7", "mlflow.points=10"):
+        assert code(silent) == base, silent
+    for speaking in (
+        "seed=1", "fleet.shards=2", "fleet.size=3", "fleet.dtype=float64", "fleet.loss_dtype=float64",
+        "optimizer.update.beta2=0.99", "task.p=29", "horizon_steps=610", "probe.attention.schedule.k=20",
+        "event.held99.persistence=4", "retirement.tail_steps=100", "evaluation.every=20",
+    ):
+        assert code(speaking) != base, speaking
