@@ -10,7 +10,7 @@ from typing import Any
 
 from observatory.core.errors import ConfigError, ObservatoryError
 
-ABOUT = """observatory: train many small networks as one and map where they memorise, grok or collapse.
+ABOUT = """observatory: train many small networks as one, map where they memorise, grok or collapse.
 
 usage: observatory VERB ...
 
@@ -40,7 +40,7 @@ Overrides are Hydra's: GROUP=OPTION chooses a file of conf/GROUP, KEY=VALUE sets
 command again continues what is unfinished and returns what exists; it never overwrites.
 
 examples:
-  observatory map experiment=laptop_map                      11 weight decays x 8 seeds, minutes on two cores
+  observatory map experiment=laptop_map                      11 weight decays x 8 seeds, minutes
   observatory map experiment=smoke                           seconds
   observatory map experiment=laptop_map task=mul study=mul   another task, in a study of its own
   observatory map experiment=laptop_map 'sweep.nuisance.seed=[8,9,10]' study=more_seeds
@@ -135,7 +135,9 @@ def _hydra_application(verb: str, rest: list[str]) -> int:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         assert isinstance(values, dict)
         experiment = HydraConfig.get().runtime.choices.get("experiment")
-        _perform(verb, {**{str(k): v for k, v in values.items()}, "experiment": experiment}, quiet=True)
+        _perform(
+            verb, {**{str(k): v for k, v in values.items()}, "experiment": experiment}, quiet=True
+        )
 
     sys.argv = [f"observatory {verb}", *rest]
     application()
@@ -159,7 +161,9 @@ def _fit_parser() -> argparse.ArgumentParser:
         "  observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json\n",
     )
     parser.add_argument("study", type=Path, help="folder of the study")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a fit setting")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a fit setting"
+    )
     parser.add_argument("--json", action="store_true", help="print the records of fits.json")
     return parser
 
@@ -181,12 +185,19 @@ def _fit(options: argparse.Namespace) -> int:
 
 
 def _one_line(record: dict[str, Any]) -> str:
-    head = f"{record['fit']} ({record['estimator']}), event {record['event']}, horizon {record['horizon_steps']} steps"
+    head = (
+        f"{record['fit']} ({record['estimator']}), event {record['event']}, "
+        f"horizon {record['horizon_steps']} steps"
+    )
     if record["refused"]:
         return f"{head}: refused: {record['refused']}"
     values = ", ".join(
         f"{name} {p['value']:.4g}"
-        + (f" [{p['ci_low']:.4g}, {p['ci_high']:.4g}]" if p["ci_low"] is not None and p["ci_high"] is not None else "")
+        + (
+            f" [{p['ci_low']:.4g}, {p['ci_high']:.4g}]"
+            if p["ci_low"] is not None and p["ci_high"] is not None
+            else ""
+        )
         for name, p in record["params"].items()
     )
     return f"{head}, n {record['n']}: {values}"
@@ -194,7 +205,9 @@ def _one_line(record: dict[str, Any]) -> str:
 
 def _report_parser() -> argparse.ArgumentParser:
     parser = _parser(
-        "report", "Build a study's report.html anew from its store and fits.json.", "  observatory report results/laptop_map\n"
+        "report",
+        "Build a study's report.html anew from its store and fits.json.",
+        "  observatory report results/laptop_map\n",
     )
     parser.add_argument("study", type=Path, help="folder of the study")
     return parser
@@ -213,7 +226,9 @@ def _browse_parser() -> argparse.ArgumentParser:
         "Mirror the studies below a folder to MLflow and open its pages; Ctrl-C ends it.",
         "  observatory browse\n  observatory browse results --port 5055\n",
     )
-    parser.add_argument("results", type=Path, nargs="?", default=Path("results"), help="folder of the studies")
+    parser.add_argument(
+        "results", type=Path, nargs="?", default=Path("results"), help="folder of the studies"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind")
     parser.add_argument("--port", type=int, default=5000, help="port to bind")
     return parser
@@ -245,8 +260,14 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _doctor_parser() -> argparse.ArgumentParser:
-    parser = _parser("doctor", "Check this machine and installation.", "  observatory doctor\n  observatory doctor --json\n")
-    parser.add_argument("results", type=Path, nargs="?", default=Path("results"), help="where studies will go")
+    parser = _parser(
+        "doctor",
+        "Check this machine and installation.",
+        "  observatory doctor\n  observatory doctor --json\n",
+    )
+    parser.add_argument(
+        "results", type=Path, nargs="?", default=Path("results"), help="where studies will go"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -259,7 +280,9 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if healthy(checks) else 2
 
 
-VERBS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
+VERBS: dict[
+    str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
+] = {
     "fit": (_fit_parser, _fit),
     "report": (_report_parser, _report),
     "browse": (_browse_parser, _browse),

@@ -13,9 +13,9 @@ def column(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     return pd.Series(frame[name]).to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def words(frame: pd.DataFrame, name: str) -> NDArray[np.str_]:
+def words(frame: pd.DataFrame, name: str) -> NDArray[np.object_]:
     """A column of strings, null as "", `[row]`."""
-    return np.array(["" if pd.isna(value) else str(value) for value in frame[name]], dtype=np.str_)
+    return np.array(["" if pd.isna(value) else str(value) for value in frame[name]], dtype=object)
 
 
 def where(frame: pd.DataFrame, keep: NDArray[np.bool_]) -> pd.DataFrame:

@@ -134,4 +134,6 @@ def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:
 
 def note(axes: Axes, text: str) -> None:
     """Say in an empty panel why it is empty."""
+    axes.set_xticks([])
+    axes.set_yticks([])
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=MUTED)

@@ -27,12 +27,11 @@ def _boundary(facts: Facts) -> str:
     event = event_words(facts.event, facts.config)
     found = [record for record in facts.boundaries if limits(record, "critical")]
     if not found:
-        reasons = "; ".join(
-            f"{estimator_words(record)} refused: {record['refused']}" for record in facts.boundaries
-        )
+        reasons = dict.fromkeys(str(record["refused"]) for record in facts.boundaries)
+        why = f"Every estimator refused: {' '.join(reasons)}" if reasons else "Nothing was fitted."
         return (
-            f"No boundary between memorising and grokking is given within {horizon} for event "
-            f"{event}. " + (reasons or "Nothing was fitted: run `observatory fit` first.")
+            f"No boundary between memorising and grokking is given within {horizon}, for event "
+            f"{event}. {why}"
         )
     first, others = found[0], found[1:]
     text = (

@@ -116,14 +116,20 @@ def cost_table(runs: Sequence[Run]) -> Table:
 def share_table(runs: Sequence[Run]) -> Table | None:
     """Share of each run's time that every component took; None where no run knows."""
     known = {run.run_id: cost["shares"] for run in runs if (cost := cost_of(run))}
-    components = list(dict.fromkeys(name for shares in known.values() for name in shares))
-    if not components:
+    if not any(known.values()):
         return None
+    totals: dict[str, float] = {}
+    for shares in known.values():
+        for name, share in shares.items():
+            totals[name] = totals.get(name, 0.0) + share
+    components = sorted(totals, key=lambda name: -totals[name])
     rows = [
         [name, *(f"{100 * s[name]:.2f} %" if name in s else DASH for s in known.values())]
         for name in components
     ]
-    caption = "Share of the time of the shards, in per cent; a probe's share is what watching cost."
+    watching = [sum(s[n] for n in s if n.startswith("probe:")) for s in known.values()]
+    rows.append(["all probes", *(f"{100 * share:.2f} %" for share in watching)])
+    caption = "Share of the time of the shards, in per cent. The last row sums what watching cost."
     heads = ("component", *known)
     return Table("Where the time went", heads, ("", *["num"] * len(known)), rows, caption)
 

@@ -19,6 +19,7 @@ from observatory.analysis.report.wording import (
     interval,
     number,
     sample_words,
+    settings_words,
 )
 
 _COUNTED = ("grokked", "lost", "memorised", "none", "collapsed", "diverged", "unfinished")
@@ -50,13 +51,20 @@ class Table:
 def glance(facts: Facts) -> Table:
     """The study in a dozen lines."""
     manifest, replicas = facts.group.runs[0].manifest, facts.group.replicas
-    task, model = manifest["task"], manifest["model"]
+    task, model, config = manifest["task"], manifest["model"], manifest["config"]
     finished = int((words(replicas, "outcome") != "").sum())
     lrs = ", ".join(f"{lr:g}" for lr in sorted(replicas["lr"].unique()))
     decays = ", ".join(decay_label(value) for value in facts.cells["weight_decay"])
     rows = [
-        ("Task", f"{task['name']}; {task['n_train']} train and {task['n_val']} val examples"),
-        ("Model", f"{model['name']}, {model['n_params']:,} parameters"),
+        (
+            "Task",
+            f"{task['name']} ({settings_words(config['task'])}); {task['n_train']} train and "
+            f"{task['n_val']} val examples",
+        ),
+        (
+            "Model",
+            f"{model['name']} ({settings_words(config['model'])}); {model['n_params']:,} parameters",
+        ),
         ("Replicas", f"{sample_words(replicas)}; {finished} finished"),
         ("Weight decay", decays),
         ("Learning rate", lrs),

@@ -89,6 +89,17 @@ def sample_words(replicas: pd.DataFrame) -> str:
     return f"{n} replicas ({cells} weight decays, {each} each)"
 
 
+def settings_words(settings: Mapping[str, Any]) -> str:
+    """The plain settings of a component, without the name of its class.
+
+    Example:
+        >>> settings_words({"_target_": "package.Task", "p": 31, "operation": "add"})
+        'p 31, operation add'
+    """
+    told = (f"{key} {value}" for key, value in settings.items() if key != "_target_")
+    return ", ".join(told)
+
+
 def plural(count: int, word: str) -> str:
     """The word, with an s unless the count is one."""
     return word if count == 1 else f"{word}s"

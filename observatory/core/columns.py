@@ -6,7 +6,10 @@ from typing import Any, Literal
 Dtype = Literal["float64", "float32", "int64", "bool", "string"]
 
 AXES = frozenset(
-    "replica batch pos d_model head d_head d_mlp d_vocab layer freq param sample chain draw cell group".split()
+    {
+        *("replica", "batch", "pos", "d_model", "head", "d_head", "d_mlp", "d_vocab", "layer"),
+        *("freq", "param", "sample", "chain", "draw", "cell", "group"),
+    }
 )
 
 
@@ -19,7 +22,7 @@ class Column:
         unit: "1" for a dimensionless number, "nats", "steps", ...
         meaning: One line that a reader of the bare file understands.
         dtype: Type of one entry.
-        dims: Axes of one cell, outermost first; `()` is a scalar per row, `("layer",)` a list per row.
+        dims: Axes of one cell, outermost first: `()` a scalar per row, `("layer",)` a list per row.
     """
 
     name: str
@@ -40,4 +43,5 @@ class Column:
     @staticmethod
     def from_json(record: dict[str, Any]) -> "Column":
         """Inverse of `to_json`."""
-        return Column(**{**record, "dims": tuple(record["dims"])})
+        values: dict[str, Any] = {**record, "dims": tuple(record["dims"])}
+        return Column(**values)

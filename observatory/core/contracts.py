@@ -1,4 +1,4 @@
-"""What a task, a model, an optimizer and a probe must offer. Components implement these and nothing more."""
+"""What a task, a model, an optimizer and a probe must offer; components implement nothing more."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -39,14 +39,14 @@ class Task(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """One network: an `nn.Module` that maps operands `[batch, pos]` to logits `[batch, d_vocab]`."""
+    """One network: an `nn.Module` from operands `[batch, pos]` to logits `[batch, d_vocab]`."""
 
     def initialise(self, rng: torch.Generator) -> None:
         """Draw every weight anew from `rng`, in a fixed order."""
         ...
 
     def hooks(self) -> dict[str, str]:
-        """Activations by name of their `HookPoint`, each with the axes of one network, "batch head pos pos"."""
+        """Activations by path of their `HookPoint`, with their axes: "batch head pos pos"."""
         ...
 
     def decayed(self) -> frozenset[str]:
@@ -70,7 +70,7 @@ class Recorder(Protocol):
     """Many networks at once on shared examples, with every activation that has a name."""
 
     def __call__(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
-        """ "logits" and every hooked activation, each `[replica, batch, ...]`."""
+        """The logits and every hooked activation by name, each `[replica, batch, ...]`."""
         ...
 
 
@@ -79,7 +79,7 @@ class FastPath(StackedForward, Protocol):
     """Stacked forwards written out by hand; each equals vmapping the network's `forward`."""
 
     def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
-        """"logits" and those hooked activations that come cheap; the others are vmapped when asked for."""
+        """The logits and the hooked activations that come cheap; others are vmapped when needed."""
         ...
 
 
@@ -135,15 +135,15 @@ class Masked:
 
 
 Measurement = Mapping[str, Tensor | Masked | Sequence[str | None] | None]
-"""One entry per declared column, first axis = replicas; None = undefined for all (stored as null)."""
+"""One entry per declared column, first axis = replicas; None = undefined, stored as null."""
 
 
 class Probe(ABC):
-    """Looks at a `FleetView` and writes its columns. It must change nothing and draw no random number."""
+    """Looks at a `FleetView` and writes its columns; changes nothing, draws no random number."""
 
     columns: ClassVar[tuple[Column, ...]]
     needs: ClassVar[tuple[str, ...]] = ()
-    """Last words of the activation names without which it cannot measure, such as "attn_pattern"."""
+    """Last words of the names of activations that it needs, such as "attn_pattern"."""
 
     @abstractmethod
     def measure(self, view: FleetView) -> Measurement:

@@ -1,4 +1,4 @@
-"""Every error that the observatory raises on purpose, with the exit code that the command line gives."""
+"""Every error that is raised on purpose, with the exit code that the command line gives it."""
 
 from typing import ClassVar
 

@@ -31,7 +31,7 @@ class Every:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ConfigError(
-                f"`k` must be at least 1 step, got {self.k}. Give the number of steps between looks."
+                f"`k` must be at least 1 step, got {self.k}. Give the steps between two looks."
             )
 
     def due(self, step: int) -> bool:

@@ -12,9 +12,9 @@ from observatory.core.rng import named_generator
 class Batches:
     """Full-batch or mini-batch order of every slot.
 
-    Every replica walks through its own train split in epochs of `steps_per_epoch` batches, reshuffled
-    at each epoch's start by its own "batch" generator; the short last batch is kept, as a full one in
-    which only the first examples count.
+    Every replica walks through its own train split in epochs of `steps_per_epoch` batches,
+    reshuffled at each epoch's start by its own "batch" generator; the short last batch is kept, as
+    a full one in which only the first examples count.
 
     Args:
         size: Number of slots.
@@ -44,7 +44,7 @@ class Batches:
     def next(
         self, ages: list[int]
     ) -> tuple[Int[Tensor, "replica batch"], Float[Tensor, "replica batch"] | None]:
-        """Example indices and weights of the coming step, for replicas that have made `ages` steps."""
+        """Example indices and weights of the coming step, for replicas of these `ages`."""
         if self.full:
             return self.order, None
         places = [age % self.steps_per_epoch for age in ages]
@@ -66,7 +66,8 @@ class Batches:
     def restore(self, state: dict[str, object]) -> None:
         """Continue exactly where `state` was taken; slots must hold the same replicas."""
         order, generators = state["order"], state["generators"]
-        assert isinstance(order, Tensor) and isinstance(generators, list)
+        assert isinstance(order, Tensor)
+        assert isinstance(generators, list)
         self.order.copy_(order)
         for generator, saved in zip(self.generators, generators, strict=True):
             generator.set_state(saved)

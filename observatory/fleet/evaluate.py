@@ -31,7 +31,7 @@ class EvaluationSettings:
 
     Attributes:
         every: Steps between regular looks; the horizon must be a multiple.
-        subset: Examples of each split that a regular look uses, drawn once per replica; None for all.
+        subset: Examples of each split at a regular look, drawn once per replica; None for all.
         full: When all examples are looked at besides, where `subset` is given.
         chunk: Examples per forward, a bound on memory.
     """

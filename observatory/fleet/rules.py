@@ -153,7 +153,7 @@ def outcome_row(
 
 
 def outcome_columns(events: Mapping[str, Event]) -> tuple[Column, ...]:
-    """Columns of the outcomes table: one row per replica that has left; its step is the steps watched."""
+    """Columns of the outcomes table: a row per replica that has left; step = steps watched."""
     columns = [
         Column(
             name="retire_reason",
@@ -201,7 +201,9 @@ def outcome_columns(events: Mapping[str, Event]) -> tuple[Column, ...]:
 
 def as_columns(rows: list[dict[str, object]], columns: tuple[Column, ...]) -> Measurement:
     """Rows turned into one entry per column, None into null."""
-    return {column.name: _typed([row[column.name] for row in rows], column.dtype) for column in columns}
+    return {
+        column.name: _typed([row[column.name] for row in rows], column.dtype) for column in columns
+    }
 
 
 def _typed(values: list[object], dtype: str) -> Masked | list[str | None]:

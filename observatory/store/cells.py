@@ -17,13 +17,7 @@ _NUMPY: dict[str, np.dtype] = {
     "bool": np.dtype(np.bool_),
     "string": np.dtype(object),
 }
-_NULLABLE = {
-    pa.float64(): pd.Float64Dtype(),
-    pa.float32(): pd.Float32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.bool_(): pd.BooleanDtype(),
-    pa.string(): pd.StringDtype(na_value=np.nan),
-}
+_STRING = pd.StringDtype(na_value=np.nan)
 
 
 class Chunk(NamedTuple):
@@ -132,16 +126,29 @@ def to_pandas(field: pa.Field, cells: pa.ChunkedArray) -> pd.Series:
             that is null within a list reads as NaN there; `Run.arrow` keeps the difference.
         cells: The column.
     """
-    if pa.types.is_dictionary(field.type):
-        return cells.cast(pa.string()).to_pandas()
+    if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type):
+        return cells.cast(pa.string()).to_pandas(types_mapper={pa.string(): _STRING}.get)
     if pa.types.is_list(field.type):
         rows = [row for chunk in cells.chunks for row in _rows(chunk)]
         series = pd.Series([None] * len(rows), dtype=object)
         series[:] = rows
         return series
-    if field.nullable:
-        return cells.to_pandas(types_mapper=_NULLABLE.get)
-    return cells.to_pandas()
+    if not field.nullable:
+        return cells.to_pandas()
+    return pd.Series(_nullable(cells))
+
+
+def _nullable(
+    cells: pa.ChunkedArray,
+) -> pd.arrays.BooleanArray | pd.arrays.IntegerArray | pd.arrays.FloatingArray:
+    """Values and mask side by side: pandas' own conversion would make every NaN a null."""
+    mask = cells.is_null().to_numpy()
+    if pa.types.is_boolean(cells.type):
+        return pd.arrays.BooleanArray(cells.fill_null(False).to_numpy(), mask)
+    values = cells.fill_null(0).to_numpy()
+    if pa.types.is_integer(cells.type):
+        return pd.arrays.IntegerArray(values, mask)
+    return pd.arrays.FloatingArray(values, mask)
 
 
 def _joined(

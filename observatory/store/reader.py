@@ -29,20 +29,26 @@ def start_of(part: Path) -> int:
     return int(part.stem.removeprefix("part-"))
 
 
-def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_part(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     """One Parquet file of the store.
 
     Args:
         path: Of the file.
-        columns: Which to read, or None for all.
+        schema: Which columns to read, and their types; None for all.
 
     Raises:
-        StoreError: If it is damaged, unreadable, or lacks a column.
+        StoreError: If it is damaged, unreadable, or of another schema.
     """
     try:
-        with pq.ParquetFile(path) as file:
-            return file.read(columns=columns, use_threads=False)
-    except (OSError, pa.ArrowException) as error:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read(columns=schema and schema.names, use_threads=False)
+        return table if schema is None else table.select(schema.names).cast(schema)
+    except KeyError as error:
+        raise StoreError(
+            f"`{path}` lacks columns that the manifest declares: {error}. Another version wrote it, "
+            "or it was put there by hand; move it away. Every other file is intact."
+        ) from error
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"`{path}` is damaged or unreadable ({error}). Every other file of the run is intact. "
             "Restore it from a copy; or remove it, and its rows are missing from the tables."
@@ -80,6 +86,11 @@ class Run:
         self.folder = Path(folder)
         self.manifest: dict[str, Any] = read_json(self.folder / MANIFEST)
         check_version(self.manifest)
+        if lacking := sorted({"run_id", "status", "tables"} - self.manifest.keys()):
+            raise StoreError(
+                f"`{self.folder / MANIFEST}` lacks {lacking}: it was changed by hand. The tables "
+                "are intact. Restore it from a copy."
+            )
         self.run_id: str = self.manifest["run_id"]
 
     @property
@@ -135,9 +146,8 @@ class Run:
             raise StoreError(f"Table `{name}` has no column {unknown}, only {known} beside {keys}.")
         schema = to_arrow_schema([c for c in declared if c.name in wanted])
         ordered = pa.schema([schema.field(column) for column in (*keys, *wanted)])
-        parts = [read_part(path, ordered.names) for path in self._parts(name)]
-        found = [part.select(ordered.names).cast(ordered) for part in parts]
-        return sort_rows(pa.concat_tables([ordered.empty_table(), *found]).unify_dictionaries())
+        parts = [read_part(path, ordered) for path in self._parts(name)]
+        return sort_rows(pa.concat_tables([ordered.empty_table(), *parts]).unify_dictionaries())
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """All rows of a table, sorted by replica, then step; see `cells.to_pandas` for the dtypes.
@@ -158,10 +168,18 @@ class Run:
         """Every replica with its settings and how it ended; all of the latter null while it lives.
 
         `step` is the number of steps watched.
+
+        Raises:
+            StoreError: If a file is damaged, or a replica ended twice.
         """
         ended = self.table("outcomes").drop(columns=RUN_ID.name)
+        if twice := sorted(set(ended.loc[ended["replica"].duplicated(), "replica"])):
+            raise StoreError(
+                f"Run `{self.run_id}` has more than one outcome of the replicas {twice}. Its files "
+                "were copied by hand, or two writers shared a shard; train it in another folder."
+            )
         ended["step"] = ended["step"].astype("Int64")
-        return self.replicas().merge(ended, on="replica", how="left", validate="one_to_one")
+        return self.replicas().merge(ended, on="replica", how="left")
 
     def progress(self) -> list[dict[str, Any]]:
         """What each shard last said of itself, by number of the shard."""

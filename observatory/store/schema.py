@@ -70,8 +70,8 @@ def to_arrow_schema(columns: Sequence[Column]) -> pa.Schema:
         >>> column = Column(name="norm", unit="1", meaning="one norm per layer", dims=("layer",))
         >>> to_arrow_schema([column]).names
         ['run_id', 'replica', 'step', 'norm']
-        >>> str(to_arrow_schema([column]).field("norm").type)
-        'list<element: double>'
+        >>> to_arrow_schema([column]).field("norm").metadata[b"unit"]
+        b'1'
     """
     names = [column.name for column in (*KEYS, *columns)]
     if repeated := sorted({name for name in names if names.count(name) > 1}):

@@ -90,14 +90,15 @@ class TableWriter:
             )
         replicas = to_numpy(replica)
         n_rows = len(replicas)
+        if not n_rows:
+            return
         row = [
             to_chunk(REPLICA, replicas, None, n_rows),
             to_chunk(STEP, to_numpy(step), None, n_rows),
         ]
         row += [_measured(column, measurement[column.name], n_rows) for column in self._columns]
-        if n_rows:
-            for chunks, chunk in zip(self._chunks.values(), row, strict=True):
-                chunks.append(chunk)
+        for chunks, chunk in zip(self._chunks.values(), row, strict=True):
+            chunks.append(chunk)
 
     def flush(self, tick: int) -> None:
         """Write the rows since the last flush as one part; the next part starts at `tick`.
@@ -122,7 +123,7 @@ class TableWriter:
             table = self._table()
 
             def write(temporary: Path) -> None:
-                pq.write_table(table, temporary, compression="zstd")
+                pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
                 _remove(covered)  # before the rename: no reader ever sees a row twice
 
             write_atomically(part, write)

@@ -70,9 +70,11 @@ class Modular:
             )
         if operation == "div" and not is_prime(p):
             raise ConfigError(
-                f"`p` must be prime for division, got {p}. Choose a prime, such as 97, or another operation."
+                f"`p` must be prime for division, got {p}. "
+                "Choose a prime, such as 97, or another operation."
             )
-        self.p, self.operation, self.random = p, operation, random_labels
+        self.p, self.random = p, random_labels
+        self.operation: Operation = operation
         self.n_symbols = self.n_classes = p
         pairs = all_pairs(p)
         self._pairs = pairs[pairs[:, 1] != 0] if operation == "div" else pairs

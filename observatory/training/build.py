@@ -1,10 +1,11 @@
-"""From a resolved configuration to objects: the last place that knows configuration, and the checks."""
+"""From a resolved configuration to checked objects: the last place that knows configuration."""
 
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import hydra.errors
 import hydra.utils
 import numpy as np
 import torch
@@ -167,21 +168,22 @@ def _check_together(parts: Parts) -> None:
         first = scheduled.schedule.following(0)
         if first is not None and first > horizon:
             raise ConfigError(
-                f"`horizon_steps` must not be shorter than one probe interval, got {horizon} and probe "
-                f"`{name}` first due at step {first}. Lengthen the horizon or look more often."
+                f"`horizon_steps` must not be shorter than one probe interval, got {horizon} and "
+                f"probe `{name}` first due at step {first}. Lengthen it or look more often."
             )
     if missing := [name for name in NEEDED_EVENTS if name not in parts.events]:
         raise ConfigError(f"`event` must include {list(NEEDED_EVENTS)}, missing {missing}.")
     if not isinstance(parts.network, Model):
         raise ConfigError(
-            f"`model` must implement initialise(), hooks() and decayed(), got {type(parts.network).__name__}."
+            "`model` must implement initialise(), hooks() and decayed(), got "
+            f"{type(parts.network).__name__}."
         )
     probe_names = {"logits", *(name.rsplit(".", 1)[-1] for name in parts.network.hooks())}
     for name, scheduled in parts.probes.items():
         if missing := [need for need in scheduled.probe.needs if need not in probe_names]:
             raise ConfigError(
-                f"probe `{name}` needs the activation {missing[0]!r}, which {type(parts.network).__name__} "
-                f"does not declare. Leave the probe out: `~probe.{name}`."
+                f"probe `{name}` needs the activation {missing[0]!r}, which "
+                f"{type(parts.network).__name__} does not declare. Leave it out: `~probe.{name}`."
             )
 
 

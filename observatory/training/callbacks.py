@@ -92,7 +92,7 @@ class ProbeCallback(BetweenChunks):
         self.probes, self.writer = probes, writer
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
-        """Group due probes by the slots they look at, so that each group records activations once."""
+        """Group due probes by the slots they look at: each group records activations once."""
         fleet, groups = module.fleet, dict[tuple[int, ...], list[str]]()
         for name in self.probes:
             if slots := module.agenda.due(f"probe:{name}", fleet):
@@ -174,7 +174,7 @@ class CheckpointCallback(BetweenChunks):
         self._last_progress = 0.0
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
-        """Keep at checkpoint ticks when nobody waits for a look; tell the progress about once a second."""
+        """Keep at checkpoint ticks when nobody waits for a look; tell progress every second."""
         fleet, agenda = module.fleet, module.agenda
         settled = agenda.steps_to_next(fleet) > 0 or fleet.finished
         if settled and (

@@ -32,9 +32,9 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:
-    """Plain values of a composed configuration, with the experiment's name and without Hydra's own."""
+    """Plain values of a composed configuration, with the experiment's name, without Hydra's."""
     experiment = composed.hydra.runtime.choices.get("experiment")
-    with_hydra = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    with_hydra = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     values = OmegaConf.to_container(with_hydra, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     return {**{str(key): value for key, value in values.items()}, "experiment": experiment}

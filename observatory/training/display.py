@@ -75,10 +75,13 @@ def summary(progress: list[dict[str, Any]], elapsed_s: float) -> str:
         return f"starting ({elapsed_s:.0f} s)"
     steps = sum(shard["replica_steps"] for shard in progress)
     speed = sum(shard["replica_steps"] / max(shard["wall_s"], 1e-9) for shard in progress)
-    left = max(shard["steps_left"] / max(shard["replica_steps"] / max(shard["wall_s"], 1e-9), 1e-9) for shard in progress)
+    left = max(
+        shard["steps_left"] / max(shard["replica_steps"] / max(shard["wall_s"], 1e-9), 1e-9)
+        for shard in progress
+    )
     finished = sum(shard["finished"] for shard in progress)
     total = finished + sum(shard["active"] + shard["queued"] for shard in progress)
     return (
-        f"{finished}/{total} replicas finished, {steps:,} replica-steps, {speed:,.0f} replica-steps/s, "
+        f"{finished}/{total} replicas finished, {steps:,} replica-steps, {speed:,.0f} a second, "
         f"at most {left:.0f} s left, {elapsed_s:.0f} s elapsed"
     )

@@ -64,7 +64,7 @@ def cells(outcomes: pd.DataFrame, swept: list[str], granularity: Granularity) ->
         granularity: "replica" makes every replica a cell of its own.
     """
     each = ["seed", "replica"] if granularity == "replica" else []
-    varying = [name for name in swept if outcomes[name].nunique() > 1] or swept[:1]
+    varying = [n for n in swept if len(outcomes[n].unique()) > 1] or swept[:1]
     order = outcomes.sort_values([*swept, *each], kind="stable")
     found = []
     for place in order.groupby([*swept, *each], sort=False, dropna=False).indices.values():

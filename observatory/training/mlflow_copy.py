@@ -256,8 +256,8 @@ def cell_tags(cell: Cell, run: Run, points: int) -> dict[str, str]:
 def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> tuple[str, int]:
     """Bring the study's own run up to date; returns its id, and how many runs were created.
 
-    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run takes
-    the place of the old one, which MLflow keeps among the deleted.
+    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run
+    takes the place of the old one, which MLflow keeps among the deleted.
     """
     entries = fit_entries(study.folder)
     points = fit_points(entries)

@@ -69,7 +69,7 @@ class Desk:
         )
 
     def log_points(self, run_id: str, points: Sequence[Point], start_ms: int) -> None:
-        """Add points of curves; a time follows from its step, so a repeated point is the same row."""
+        """Add points; their times follow from their steps: a repeated point is the same row."""
         from mlflow.entities import Metric
 
         for batch in batches(points, METRIC_BATCH):

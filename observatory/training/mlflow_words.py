@@ -6,18 +6,18 @@ from typing import Any
 from observatory.training.mlflow_cells import Cell, outcome_words
 
 CURVE_RULE = (
-    "**Curves** are the median over the seeds of a cell, `_q25` and `_q75` its quartiles, at {points} "
-    "log-spaced steps at most. A replica that has left the fleet keeps its last values, so that "
-    "early grokkers do not vanish from the median; values that are not finite are left out. A step "
-    "appears once no replica can change it any more."
+    "**Curves** are the median over the seeds of a cell, `_q25` and `_q75` its quartiles, at "
+    "{points} log-spaced steps at most. A replica that has left the fleet keeps its last values, "
+    "so that early grokkers do not vanish from the median; values not finite are left out. A "
+    "step appears once no replica can change it any more."
 )
 ROWS = 60
 """Cells that the description of a study lists."""
 READING = (
-    "**Numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged ones count as "
-    "not grokked. `t_grok/<event>` is the step by which half of **all** replicas had the event, and "
-    "is missing where fewer did. A boundary belongs to its horizon: in the study's own run the step "
-    "of a fit is the horizon at which the records were censored."
+    "**Numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged ones count "
+    "as not grokked. `t_grok/<event>` is the step by which half of **all** replicas had the event, "
+    "and is missing where fewer did. A boundary belongs to its horizon: in the study's own run the "
+    "step of a fit is the horizon at which the records were censored."
 )
 
 

@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
 
 
 def code_state() -> tuple[dict[str, object], str]:
-    """Commit and dirtiness of the checkout that the package is run from, and its diff; nulls outside git."""
+    """Commit and dirtiness of the checkout that is run, and its diff; nulls outside git."""
     root = Path(observatory.__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str | None:

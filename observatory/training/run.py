@@ -185,8 +185,9 @@ def _same_version(folder: Path, config: Config) -> dict[str, Any]:
         and not config["allow_other_version"]
     ):
         raise StoreError(
-            f"{folder} was begun by observatory {theirs}, this is {observatory.__version__}: numbers could differ. "
-            "Install that version, choose another `study`, or say `allow_other_version=true`."
+            f"{folder} was begun by observatory {theirs}, this is {observatory.__version__}: "
+            "numbers could differ. Install that version, choose another `study`, or say "
+            "`allow_other_version=true`."
         )
     return manifest
 
@@ -277,7 +278,10 @@ def _failure(folder: Path, shard: int, code: int) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     last = f" Its last words: {lines[-1]!r}." if lines else ""
-    return f"the worker of shard {shard} {how}.{last} Whole log: {log}. The same command continues the run."
+    return (
+        f"the worker of shard {shard} {how}.{last} Whole log: {log}. "
+        "The same command continues the run."
+    )
 
 
 def shard_progress(folder: Path) -> list[dict[str, Any]]:

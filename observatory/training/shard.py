@@ -1,6 +1,7 @@
-"""One shard of a run, from its checkpoint or from nothing to its end: the body of a worker process."""
+"""One shard of a run, from its checkpoint or from nothing to its end: a worker's work."""
 
 import ctypes
+import io
 import logging
 import signal
 import sys
@@ -133,7 +134,11 @@ class _Shard:
             "cost_s": self.clock.wall,
             "cpu_s": self.clock.cpu_s,
         }
-        write_atomically(self.folder / "checkpoint.pt", lambda path: torch.save(state, path))
+        # Through memory: torch.save to a path turns a full disk into an error without its reason.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        path = self.folder / "checkpoint.pt"
+        write_atomically(path, lambda temporary: _write_bytes(temporary, buffer))
         self.kept = self.fleet.tick
 
     def _saved(self) -> dict[str, Any] | None:
@@ -144,8 +149,8 @@ class _Shard:
             return torch.load(path, weights_only=True)
         except Exception as error:
             raise StoreError(
-                f"{path} cannot be read as a checkpoint ({error}). The tables are intact; remove the "
-                "shard's folder to train it again from the start."
+                f"{path} cannot be read as a checkpoint ({error}). The tables are intact; remove "
+                "the shard's folder to train it again from the start."
             ) from error
 
     def _progress(self) -> None:
@@ -160,6 +165,10 @@ class _Shard:
             self.clock,
             self.parts.rules.horizon_steps,
         )
+
+
+def _write_bytes(path: Path, buffer: io.BytesIO) -> None:
+    path.write_bytes(buffer.getbuffer())
 
 
 def trainer(callbacks: list[pl.Callback], device: str) -> pl.Trainer:
@@ -188,13 +197,13 @@ def trainer(callbacks: list[pl.Callback], device: str) -> pl.Trainer:
 
 
 def _no_cluster() -> list[Any]:
-    from lightning.pytorch.plugins.environments import LightningEnvironment
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
     return [LightningEnvironment()]
 
 
 class stop_signals:  # noqa: N801 - reads as a statement
-    """While open, SIGTERM and SIGINT ask for a stop at the next chunk instead of ending the process."""
+    """While open, SIGTERM and SIGINT ask for a stop at the next chunk and end nothing."""
 
     def __init__(self, told: list[int]) -> None:
         self.told, self.before = told, {}
@@ -210,7 +219,7 @@ class stop_signals:  # noqa: N801 - reads as a statement
 
 
 def keep_memory() -> None:
-    """Have glibc keep freed memory: returning it after every step costs a fifth of a CPU fleet's time."""
+    """Have glibc keep freed memory: returning it at every step costs a fifth of the time."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             libc = ctypes.CDLL("libc.so.6")

@@ -20,7 +20,9 @@ def study_status(folder: Path) -> list[dict[str, Any]]:
             "replica_steps": sum(shard["replica_steps"] for shard in run.progress()),
             "steps_left_at_most": sum(shard["steps_left"] for shard in run.progress()),
             "cells": cells(run.progress()),
-            "failure": _first_error(run.folder) if run.status in ("failed", "interrupted") else None,
+            "failure": _first_error(run.folder)
+            if run.status in ("failed", "interrupted")
+            else None,
         }
         for run in Study(folder).runs
     ]
@@ -41,8 +43,10 @@ def text(records: list[dict[str, Any]]) -> str:
     for record in records:
         queued = record["replicas"] - record["finished"] - record["alive"]
         lines.append(
-            f"{record['run_id']}  {record['status']:<11}  {record['finished']}/{record['replicas']} replicas finished, "
-            f"{record['alive']} alive, {queued} queued, {record['replica_steps']:,} replica-steps made, "
+            f"{record['run_id']}  {record['status']:<11}  "
+            f"{record['finished']}/{record['replicas']} replicas finished, "
+            f"{record['alive']} alive, {queued} queued, "
+            f"{record['replica_steps']:,} replica-steps made, "
             f"at most {record['steps_left_at_most']:,} left"
         )
         if record["failure"]:

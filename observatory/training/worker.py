@@ -1,4 +1,4 @@
-"""A worker process: `python -m observatory.training.worker RUN_FOLDER SHARD [DEVICE]` trains one shard."""
+"""A worker process: `python -m observatory.training.worker RUN_FOLDER SHARD [DEVICE]`."""
 
 import ctypes
 import os

@@ -1,7 +1,7 @@
 """What a step costs, side by side: `make bench`. Process time, one thread, rounds interleaved.
 
-The plain loop is the README's "what you would write": one `nn.Module`, `torch.optim.AdamW`, full batch.
-The Lightning row is one `Trainer.fit` per replica with one full batch per epoch and nothing else on.
+The plain loop is one `nn.Module` under `torch.optim.AdamW`, full batch. The Lightning row is one
+`Trainer.fit` per replica with one full batch per epoch and nothing else on.
 """
 
 import logging
@@ -29,7 +29,9 @@ pytestmark = pytest.mark.benchmark
 
 
 def laptop(*overrides: str) -> Parts:
-    return build(resolved(compose("train", ["experiment=laptop_map", "fleet.shards=1", *overrides])))
+    return build(
+        resolved(compose("train", ["experiment=laptop_map", "fleet.shards=1", *overrides]))
+    )
 
 
 def cpu_ms(action: Callable[[], object]) -> float:
@@ -50,7 +52,9 @@ def plain_loop(parts: Parts) -> Callable[[], None]:
     network.initialise(named_generator(0, "init"))  # type: ignore[operator]
     split = parts.dataset.draw(0)
     inputs, labels = parts.dataset.inputs[split.train], split.labels[split.train]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, betas=(0.9, 0.98), weight_decay=1.0)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=0.01, betas=(0.9, 0.98), weight_decay=1.0
+    )
 
     def loop() -> None:
         for _ in range(STEPS):
@@ -85,8 +89,12 @@ def lightning_fit(parts: Parts) -> Callable[[], None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pl.Trainer(
-                accelerator="cpu", max_epochs=STEPS, logger=False, enable_checkpointing=False,
-                enable_progress_bar=False, enable_model_summary=False,
+                accelerator="cpu",
+                max_epochs=STEPS,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
             ).fit(module, loader)
 
     return fit
@@ -125,10 +133,16 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
         for name, cost in (
             ("plain PyTorch loop, one network", cpu_ms(plain) / STEPS),
             ("one Lightning fit per network", cpu_ms(fit) / STEPS),
-            ("fleet of 16, vmapped module", cpu_ms(lambda: vmapped.advance(STEPS // 4)) / (STEPS // 4) / size),
+            (
+                "fleet of 16, vmapped module",
+                cpu_ms(lambda: vmapped.advance(STEPS // 4)) / (STEPS // 4) / size,
+            ),
             ("fleet of 16, fast path", cpu_ms(lambda: fleet.advance(STEPS)) / STEPS / size),
             ("one look of all default probes", cpu_ms(look) / n_looks / size),
-            ("one evaluation of all examples", cpu_ms(lambda: fleet.evaluate(fleet.active(), full=True)) / size),
+            (
+                "one evaluation of all examples",
+                cpu_ms(lambda: fleet.evaluate(fleet.active(), full=True)) / size,
+            ),
         ):
             rounds.setdefault(name, []).append(cost)
     fast = np.array(rounds["fleet of 16, fast path"])
@@ -136,8 +150,14 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
         "plain loop / fleet": np.array(rounds["plain PyTorch loop, one network"]) / fast,
         "Lightning fit / fleet": np.array(rounds["one Lightning fit per network"]) / fast,
         "vmapped fleet / fleet": np.array(rounds["fleet of 16, vmapped module"]) / fast,
-        "probes every 10 steps, % of training": 100 * np.array(rounds["one look of all default probes"]) / fast / 10,
-        "evaluation every 25 steps, % of training": 100 * np.array(rounds["one evaluation of all examples"]) / fast / 25,
+        "probes every 10 steps, % of training": 100
+        * np.array(rounds["one look of all default probes"])
+        / fast
+        / 10,
+        "evaluation every 25 steps, % of training": 100
+        * np.array(rounds["one evaluation of all examples"])
+        / fast
+        / 25,
     }
     print("\n| CPU ms per replica-step | median | range of 5 rounds |\n|---|---|---|")
     for name, values in rounds.items():

@@ -11,14 +11,21 @@ from observatory.training.compose import compose
 from observatory.training.run import identity, resolved
 
 NAMES = sorted(
-    path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "experiment").glob("*.yaml")
+    path.stem
+    for path in (Path(observatory.__file__).parents[1] / "conf" / "experiment").glob("*.yaml")
 )
 COHORTS = {"laptop_map": (88, 2500), "smoke": (12, 600), "wd_canonical": (190, 200_000)}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_takes_two_steps(name: str) -> None:
-    overrides = [f"experiment={name}", "fleet.shards=1", "fleet.size=1", "fleet.device=cpu", "evaluation.subset=64"]
+    overrides = [
+        f"experiment={name}",
+        "fleet.shards=1",
+        "fleet.size=1",
+        "fleet.device=cpu",
+        "evaluation.subset=64",
+    ]
     parts = build(resolved(compose("train", overrides)))
     fleet = parts.shard(0, 1)
     fleet.fill()
@@ -46,11 +53,25 @@ def test_identity_sees_what_changes_a_number_and_nothing_else() -> None:
         return identity(resolved(compose("train", ["experiment=smoke", *overrides])))
 
     base = code()
-    for silent in ("results=elsewhere", "study=other", "store.checkpoint_every=7", "mlflow.points=10"):
+    for silent in (
+        "results=elsewhere",
+        "study=other",
+        "store.checkpoint_every=7",
+        "mlflow.points=10",
+    ):
         assert code(silent) == base, silent
     for speaking in (
-        "seed=1", "fleet.shards=2", "fleet.size=3", "fleet.dtype=float64", "fleet.loss_dtype=float64",
-        "optimizer.update.beta2=0.99", "task.p=29", "horizon_steps=610", "probe.attention.schedule.k=20",
-        "event.held99.persistence=4", "retirement.tail_steps=100", "evaluation.every=20",
+        "seed=1",
+        "fleet.shards=2",
+        "fleet.size=3",
+        "fleet.dtype=float64",
+        "fleet.loss_dtype=float64",
+        "optimizer.update.beta2=0.99",
+        "task.p=29",
+        "horizon_steps=610",
+        "probe.attention.schedule.k=20",
+        "event.held99.persistence=4",
+        "retirement.tail_steps=100",
+        "evaluation.every=20",
     ):
         assert code(speaking) != base, speaking

@@ -14,7 +14,9 @@ from observatory.fleet.stack import Layout, flat_row, vmapped, vmapped_record
 from observatory.maths.hooks import recording
 from observatory.training.compose import compose
 
-NAMES = sorted(path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "model").glob("*.yaml"))
+NAMES = sorted(
+    path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "model").glob("*.yaml")
+)
 SIZES = {"batch": 6, "pos": 3, "head": None, "d_model": None, "d_mlp": None}
 P = 7
 
@@ -50,7 +52,9 @@ def test_initialisation_is_fixed_by_the_seed_and_covers_every_weight(network: nn
     assert rows[0].isfinite().all()
 
 
-def test_hooks_have_the_shapes_that_their_names_promise(network: nn.Module, inputs: torch.Tensor) -> None:
+def test_hooks_have_the_shapes_that_their_names_promise(
+    network: nn.Module, inputs: torch.Tensor
+) -> None:
     sizes = {"batch": 6, "pos": 3, "head": 2, "d_model": 8, "d_mlp": 12}
     with recording(network) as recorded:
         logits = network(inputs)
@@ -81,7 +85,9 @@ def test_the_fast_path_is_the_vmapped_forward(network: nn.Module) -> None:
     if not isinstance(network, HasFastPath) or (fast := network.fast_path()) is None:
         return
     layout = Layout.of(network)
-    flat = torch.stack([torch.randn(sum(layout.sizes), generator=named_generator(s, "x")) for s in (0, 1)]).double()
+    flat = torch.stack(
+        [torch.randn(sum(layout.sizes), generator=named_generator(s, "x")) for s in (0, 1)]
+    ).double()
     inputs = torch.randint(P, (2, 9, 2), generator=named_generator(2, "data"))
     params = layout.views(flat)
     assert (fast(params, inputs) - vmapped(network)(params, inputs)).abs().max() < 1e-11

@@ -1,4 +1,4 @@
-"""Every YAML of conf/optimizer steps as its torch.optim twin and leaves the gradients as they were."""
+"""Every YAML of conf/optimizer steps as its torch.optim twin and leaves the gradients alone."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from observatory.core.contracts import Hyper
 from observatory.training.compose import compose
 
 NAMES = sorted(
-    path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "optimizer").glob("*.yaml")
+    path.stem
+    for path in (Path(observatory.__file__).parents[1] / "conf" / "optimizer").glob("*.yaml")
 )
 TWINS = {
     "AdamW": lambda p, o, lr, wd: torch.optim.AdamW(
@@ -27,14 +28,19 @@ def optimizer(request: pytest.FixtureRequest):
 
 
 def gradients(steps: int) -> torch.Tensor:
-    return torch.randn(steps, 3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return torch.randn(
+        steps, 3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def test_every_row_follows_the_torch_twin(optimizer) -> None:
     twin = TWINS[type(optimizer).__name__]
     flat = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     alone = [torch.nn.Parameter(row.clone()) for row in flat]
-    twins = [twin(p, optimizer, float(lr), float(wd)) for p, lr, wd in zip(alone, RATES, DECAYS, strict=True)]
+    twins = [
+        twin(p, optimizer, float(lr), float(wd))
+        for p, lr, wd in zip(alone, RATES, DECAYS, strict=True)
+    ]
     state = optimizer.init(flat)
     hyper = Hyper(lr=RATES, weight_decay=DECAYS, decays=torch.ones(20, dtype=torch.float64))
     for grads in gradients(50):

@@ -4,20 +4,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import instantiate
 
 import observatory
 from observatory.core.contracts import Task
 from observatory.core.rng import named_generator
 from observatory.training.compose import compose
-from hydra.utils import instantiate
 
-NAMES = sorted(path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "task").glob("*.yaml"))
+NAMES = sorted(
+    path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "task").glob("*.yaml")
+)
 
 
 @pytest.fixture(params=[(name, twin) for name in NAMES for twin in (False, True)], ids=str)
 def task(request: pytest.FixtureRequest) -> Task:
     name, twin = request.param
-    config = compose("train", [f"task={name}", "task.p=13", f"task.random_labels={str(twin).lower()}"])
+    config = compose(
+        "train", [f"task={name}", "task.p=13", f"task.random_labels={str(twin).lower()}"]
+    )
     return instantiate(config["task"])
 
 
@@ -37,7 +41,9 @@ def test_every_example_is_there_once(task: Task) -> None:
 
 
 @pytest.mark.parametrize("fraction", [0.05, 0.5, 0.9])
-def test_the_split_is_disjoint_exhaustive_and_fixed_by_the_seed(task: Task, fraction: float) -> None:
+def test_the_split_is_disjoint_exhaustive_and_fixed_by_the_seed(
+    task: Task, fraction: float
+) -> None:
     train, val = task.split(fraction, named_generator(5, "data"))
     n = len(task.inputs())
     assert len(train) == round(fraction * n)

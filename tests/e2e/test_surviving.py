@@ -1,4 +1,4 @@
-"""A run outlives kill -9, a second start, a full disk and a stop signal: nothing is lost or doubled."""
+"""A run outlives kill -9, a second start, a full disk and a stop signal; nothing is doubled."""
 
 import json
 import os
@@ -14,14 +14,23 @@ import pytest
 
 from observatory.store.reader import Run, Study
 
-SMOKE = ["experiment=smoke", "fleet.shards=2", "fleet.size=4", "store.checkpoint_every=50", "--quiet"]
+SMOKE = [
+    "experiment=smoke",
+    "fleet.shards=2",
+    "fleet.size=4",
+    "store.checkpoint_every=50",
+    "--quiet",
+]
 pytestmark = pytest.mark.slow
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "observatory.cli", "train", *SMOKE, f"results={results}", *more],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -121,7 +130,9 @@ def test_a_done_run_is_returned_as_it_is(undisturbed: Run) -> None:
     before = {path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")}
     out = finish(start(undisturbed.folder.parents[2]))
     assert out.strip() == str(undisturbed.folder)
-    assert {path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")} == before
+    assert {
+        path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")
+    } == before
 
 
 def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_path: Path) -> None:
@@ -130,7 +141,9 @@ def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_pa
         f"sys.argv = ['observatory', 'train', *{SMOKE!r}, 'results={tmp_path}']; "
         "runpy.run_module('observatory.cli', run_name='__main__')"
     )
-    full = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False)
+    full = subprocess.run(
+        [sys.executable, "-c", limited], capture_output=True, text=True, check=False
+    )
     assert full.returncode == 2
     assert "cannot be written" in full.stderr or "intact" in full.stderr
     finish(start(tmp_path))

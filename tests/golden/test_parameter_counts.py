@@ -1,4 +1,4 @@
-"""Parameter counts of arXiv:2605.20441 (0.82 M, 19 M, 85 M), exact because they are sums of integers."""
+"""Parameter counts of arXiv:2605.20441 (0.82 M, 19 M, 85 M); exact, being sums of integers."""
 
 import pytest
 import torch
@@ -7,7 +7,9 @@ from hydra.utils import instantiate
 from observatory.training.compose import compose
 
 
-@pytest.mark.parametrize(("name", "count"), [("small", 818_688), ("medium", 19_016_704), ("large", 85_208_064)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("small", 818_688), ("medium", 19_016_704), ("large", 85_208_064)]
+)
 def test_the_published_sizes(name: str, count: int) -> None:
     config = compose("train", [f"model={name}"])["model"]
     with torch.device("meta"):

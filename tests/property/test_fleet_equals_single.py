@@ -22,21 +22,46 @@ LOOK_EVERY = 5
 
 def transformer(n_layers: int, p: int) -> Transformer:
     return Transformer(
-        n_layers=n_layers, n_heads=4, d_model=16, d_mlp=32, activation="relu", norm="pre", bias=True,
-        causal=True, embed_std=0.02, d_vocab=p, n_classes=p, n_operands=2,
+        n_layers=n_layers,
+        n_heads=4,
+        d_model=16,
+        d_mlp=32,
+        activation="relu",
+        norm="pre",
+        bias=True,
+        causal=True,
+        embed_std=0.02,
+        d_vocab=p,
+        n_classes=p,
+        n_operands=2,
     )
 
 
 def fleet_of(
-    n_layers: int, size: int, batch_size: int | None, path: str, dtype: str, decay: str = "all", slowdown: float = 1.0
+    n_layers: int,
+    size: int,
+    batch_size: int | None,
+    path: str,
+    dtype: str,
+    decay: str = "all",
+    slowdown: float = 1.0,
 ) -> Fleet:
     p = 11
     dataset = Dataset.of(Modular(p=p, operation="add", random_labels=False), 0.6)
     n = len(WEIGHT_DECAYS)
-    table = ReplicaTable(np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES) * slowdown)
+    table = ReplicaTable(
+        np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES) * slowdown
+    )
     settings = FleetSettings(
-        size=size, batch_size=batch_size, dtype=dtype, loss_dtype=dtype, path=path, decay=decay, device="cpu",
-        probe_examples=16, study_seed=0,
+        size=size,
+        batch_size=batch_size,
+        dtype=dtype,
+        loss_dtype=dtype,
+        path=path,
+        decay=decay,
+        device="cpu",
+        probe_examples=16,
+        study_seed=0,
     )
     evaluation = EvaluationSettings(every=25, subset=None, full=None, chunk=1000)
     optimizer = AdamW(beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
@@ -44,12 +69,16 @@ def fleet_of(
 
 
 def train_through_queue(fleet: Fleet, steps: int, stagger: int) -> dict[int, list[float]]:
-    """Train every replica for `steps` steps; every `stagger` steps one more slot may be refilled."""
+    """Train every replica for `steps` steps; slots are refilled every `stagger` steps."""
     curves: dict[int, list[float]] = {}
     fleet.fill()
     while not fleet.finished:
         for _ in range(stagger):
-            active = [s for s in fleet.active() if fleet.ages[s] % LOOK_EVERY == 0 and fleet.ages[s] < steps]
+            active = [
+                s
+                for s in fleet.active()
+                if fleet.ages[s] % LOOK_EVERY == 0 and fleet.ages[s] < steps
+            ]
             losses = fleet.evaluate(active, full=True)["train_loss"].tolist() if active else []
             for slot, loss in zip(active, losses, strict=True):
                 curves.setdefault(fleet.replica_of(slot), []).append(loss)
@@ -61,7 +90,9 @@ def train_through_queue(fleet: Fleet, steps: int, stagger: int) -> dict[int, lis
     return curves
 
 
-def alone(fleet: Fleet, row: int, steps: int, dtype: torch.dtype, decay: str = "all") -> list[float]:
+def alone(
+    fleet: Fleet, row: int, steps: int, dtype: torch.dtype, decay: str = "all"
+) -> list[float]:
     """The loop that everybody writes: one module, torch.optim.AdamW, its own batches."""
     seed = int(fleet.table.seed[row])
     network = transformer(len(fleet.network.blocks), 11).to(dtype)  # type: ignore[arg-type]
@@ -72,17 +103,24 @@ def alone(fleet: Fleet, row: int, steps: int, dtype: torch.dtype, decay: str = "
     named = dict(network.named_parameters())
     optimizer = torch.optim.AdamW(
         [
-            {"params": [named[n] for n in named if n in chosen], "weight_decay": float(fleet.table.weight_decay[row])},
+            {
+                "params": [named[n] for n in named if n in chosen],
+                "weight_decay": float(fleet.table.weight_decay[row]),
+            },
             {"params": [named[n] for n in named if n not in chosen], "weight_decay": 0.0},
         ],
-        lr=float(fleet.table.lr[row]), betas=BETAS, eps=EPS,
+        lr=float(fleet.table.lr[row]),
+        betas=BETAS,
+        eps=EPS,
     )
     shuffle = named_generator(seed, "batch")
     losses, waiting = [], list[Tensor]()
     for step in range(steps):
         if step % LOOK_EVERY == 0:
             with torch.no_grad():
-                losses.append(float(F.cross_entropy(network(inputs[split.train]), labels[split.train])))
+                losses.append(
+                    float(F.cross_entropy(network(inputs[split.train]), labels[split.train]))
+                )
         if fleet.batches.full:
             batch = split.train
         else:
@@ -116,8 +154,8 @@ def test_float64_follows_the_single_network_for_200_steps(
 @pytest.mark.parametrize("path", ["fast", "generic"])
 @pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
 def test_float32_follows_the_single_network_for_50_steps(path: str, batch_size: int | None) -> None:
-    # At the rates above a rounding difference of 1e-7 grows to 5e-3 within 50 mini-batch steps; at a tenth of
-    # them it stays small, and what is compared is the code.
+    # At the rates above a rounding difference of 1e-7 grows to 5e-3 within 50 mini-batch steps; at
+    # a tenth of them it stays small, and what is compared is the code.
     fleet = fleet_of(2, 4, batch_size, path, "float32", slowdown=0.1)
     curves = train_through_queue(fleet, 50, 50)
     for row in range(5):
@@ -129,8 +167,13 @@ def test_only_declared_weights_decay_under_matrices() -> None:
     fleet = fleet_of(1, 5, None, "fast", "float64", decay="matrices")
     curves = train_through_queue(fleet, 60, 60)
     for row in (2, 3):
-        assert np.abs(np.array(curves[row]) - alone(fleet, row, 60, torch.float64, "matrices")).max() < 1e-6
-        assert np.abs(np.array(curves[row]) - alone(fleet, row, 60, torch.float64, "all")).max() > 1e-6
+        assert (
+            np.abs(np.array(curves[row]) - alone(fleet, row, 60, torch.float64, "matrices")).max()
+            < 1e-6
+        )
+        assert (
+            np.abs(np.array(curves[row]) - alone(fleet, row, 60, torch.float64, "all")).max() > 1e-6
+        )
 
 
 def test_a_replica_that_goes_non_finite_touches_no_other() -> None:
@@ -150,7 +193,9 @@ def test_a_replica_that_goes_non_finite_touches_no_other() -> None:
 def test_the_slot_does_not_matter() -> None:
     one, two = fleet_of(1, 5, 32, "fast", "float64"), fleet_of(1, 5, 32, "fast", "float64")
     flipped = np.arange(5)[::-1]
-    two.table = ReplicaTable(*(getattr(one.table, f)[flipped] for f in ("replica", "seed", "weight_decay", "lr")))
+    two.table = ReplicaTable(
+        *(getattr(one.table, f)[flipped] for f in ("replica", "seed", "weight_decay", "lr"))
+    )
     for fleet in (one, two):
         fleet.fill()
         fleet.advance(30)

@@ -29,19 +29,21 @@ class Attention(nn.Module):
     def __init__(self, d_model: int, n_heads: int, bias: bool, causal: bool) -> None:
         super().__init__()
         self.n_heads, self.causal = n_heads, causal
-        for letter in "QKVO":
-            self.register_parameter(f"W_{letter}", nn.Parameter(torch.empty(d_model, d_model)))
-            self.register_parameter(
-                f"b_{letter}", nn.Parameter(torch.empty(d_model)) if bias else None
-            )
+        self.W_Q, self.b_Q = _weights(d_model, d_model, bias)
+        self.W_K, self.b_K = _weights(d_model, d_model, bias)
+        self.W_V, self.b_V = _weights(d_model, d_model, bias)
+        self.W_O, self.b_O = _weights(d_model, d_model, bias)
 
-    def _heads(self, x: Float[Tensor, "batch pos d_model"], letter: str) -> Tensor:
-        rows = _affine(x, getattr(self, f"W_{letter}"), getattr(self, f"b_{letter}"))
-        return rows.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # [batch, head, pos, d_head]
+    def _heads(
+        self, x: Float[Tensor, "batch pos d_model"], weight: Tensor, bias: Tensor | None
+    ) -> Float[Tensor, "batch head pos d_head"]:
+        return _affine(x, weight, bias).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
     def forward(self, x: Float[Tensor, "batch pos d_model"], pattern_hook: HookPoint) -> Tensor:
         """Softmax(q k^T / sqrt(d_head)) v, the heads concatenated and mixed by W_O."""
-        q, k, v = (self._heads(x, letter) for letter in "QKV")
+        q = self._heads(x, self.W_Q, self.b_Q)
+        k = self._heads(x, self.W_K, self.b_K)
+        v = self._heads(x, self.W_V, self.b_V)
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         if self.causal:
             n_ctx = x.shape[1]
@@ -59,10 +61,8 @@ class Mlp(nn.Module):
     def __init__(self, d_model: int, d_mlp: int, bias: bool, activation: str) -> None:
         super().__init__()
         self.activation = activation
-        self.W_in = nn.Parameter(torch.empty(d_model, d_mlp))
-        self.b_in = nn.Parameter(torch.empty(d_mlp)) if bias else None
-        self.W_out = nn.Parameter(torch.empty(d_mlp, d_model))
-        self.b_out = nn.Parameter(torch.empty(d_model)) if bias else None
+        self.W_in, self.b_in = _weights(d_model, d_mlp, bias)
+        self.W_out, self.b_out = _weights(d_mlp, d_model, bias)
 
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], pre: HookPoint, post: HookPoint
@@ -93,8 +93,8 @@ class Block(nn.Module):
         self.mlp = Mlp(d_model, d_mlp, bias, activation)
         if norm != "none":
             self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
-        for name in BLOCK_HOOKS:
-            self.add_module(name, HookPoint())
+        self.resid_pre, self.resid_mid, self.resid_post = HookPoint(), HookPoint(), HookPoint()
+        self.attn_pattern, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """One residual block."""
@@ -115,6 +115,11 @@ BLOCK_HOOKS = {
     "mlp_post": "batch pos d_mlp",
     "resid_post": "batch pos d_model",
 }
+
+
+def _weights(fan_in: int, fan_out: int, bias: bool) -> tuple[nn.Parameter, nn.Parameter | None]:
+    row = nn.Parameter(torch.empty(fan_out)) if bias else None
+    return nn.Parameter(torch.empty(fan_in, fan_out)), row
 
 
 def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -142,7 +147,8 @@ class Transformer(nn.Module):
         n_operands: Operands per example; the sequence is one longer.
 
     Raises:
-        ConfigError: If a size is below 1, `n_heads` does not divide `d_model`, or a name is unknown.
+        ConfigError: If a size is below 1, `n_heads` does not divide `d_model`, or a name is
+            unknown.
     """
 
     def __init__(

@@ -50,6 +50,13 @@ def test_separated_counts_fit_with_smoothing_and_say_so() -> None:
     assert any("set by the smoothing" in warning for warning in found.warnings)
 
 
+def test_the_point_is_what_the_published_solver_returns() -> None:
+    """Bit by bit: its default stopping rule is part of the estimator."""
+    bins = bin_rates(LAPTOP)
+    theta, _ = fit_boundary(bins, 0.0)
+    assert np.array_equal(theta, curve_fit(curve, bins.x, bins.rate, p0=PUBLISHED_START)[0])
+
+
 def test_two_partial_bins_are_met_exactly() -> None:
     found = fit_boundary(bin_rates(counts([2, 6], decays=[0.1, 0.4])), 0.0)
     slope = 2 * np.log(3.0) / np.log10(4.0)

@@ -1,13 +1,20 @@
-"""Studies on disk, made once for all tests of the report."""
+"""A laptop map on disk, made once for all tests of the report."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from omegaconf import OmegaConf
 
-from observatory.analysis.study_fits import fit_study, write_fits, write_replicas_csv
-from observatory.store.reader import Study
+from observatory.training.compose import compose
+from tests.unit.report.fabricate import Plan, fitted_study
 
-from tests.unit.report.fabricate import Plan, fabricate_study
+
+@pytest.fixture(scope="session")
+def laptop_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fitted_study(tmp_path_factory.mktemp("results"), Plan())
+
+
+@pytest.fixture(scope="session")
+def fit_settings() -> dict[str, Any]:
+    """The `fit` node of the default configuration, with few resamples."""
+    return compose("map", ["fit.study.n_bootstrap=40"])["fit"]

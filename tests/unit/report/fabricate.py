@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.study_fits import fit_study, write_fits, write_replicas_csv
 from observatory.core.columns import Column
 from observatory.events.collapse import collapsed
 from observatory.events.outcome import LostRule, label
@@ -21,7 +22,9 @@ from observatory.probes.logit_scale import LogitScale
 from observatory.probes.massive_activations import MassiveActivations
 from observatory.probes.softmax_collapse import SoftmaxCollapse
 from observatory.probes.weight_norm import WeightNorm
+from observatory.store.reader import Study
 from observatory.store.writer import ShardWriter, create_run
+from observatory.training.compose import compose
 
 LAPTOP_DECAYS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0)
 EVENTS = {
@@ -321,3 +324,13 @@ def _write_life(writer: ShardWriter, plan: Plan, row, n_replicas: int) -> None:
             for name, value in life.outcome.items()
         }
         writer.append("outcomes", np.array([row.replica]), last, outcome)
+
+
+def fitted_study(results: Path, plan: Plan, n_bootstrap: int = 60) -> Path:
+    """A study with its `fits.json` and `replicas.csv`, as the fit command leaves it."""
+    settings = compose("map", [f"fit.study.n_bootstrap={n_bootstrap}"])["fit"]
+    folder = fabricate_study(results, plan)
+    study = Study(folder)
+    write_fits(folder, fit_study(study, settings))
+    write_replicas_csv(study)
+    return folder
