@@ -20,7 +20,7 @@ def run_map(config: dict[str, Any], watch: Callable[[Path], Any] | None) -> Path
 
     study = launch(config, watch).parents[1]
     refit(study, config["fit"])
-    report = rebuild_report(study)
+    report = rebuild_report(study, config["fit"])
     mirror_quietly(study, config["mlflow"])
     return report
 
@@ -37,11 +37,11 @@ def refit(study: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
     return records
 
 
-def rebuild_report(study: Path) -> Path:
-    """Build a study's `report.html` from its store and its fits."""
+def rebuild_report(study: Path, settings: dict[str, Any] | None = None) -> Path:
+    """Build a study's `report.html` from its store and its fits; null settings: its first run's."""
     from observatory.analysis.report.build import build_report
 
-    return build_report(study)
+    return build_report(study, settings)
 
 
 def mirror_quietly(study: Path, settings: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -242,7 +243,7 @@ def _massive_activations(facts: Facts) -> Drawing | Missing:
     return Drawing("massive-activations", title, _panel_caption(facts, what), figure)
 
 
-def _layers(lists: Sequence[Sequence[float] | None]) -> NDArray[np.float64]:
+def _layers(lists: list[Any]) -> NDArray[np.float64]:
     """A list column as `[row, layer]`; NaN where a row is null."""
     width = max((len(row) for row in lists if row is not None), default=1)
     empty = np.full(width, np.nan)

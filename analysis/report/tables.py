@@ -63,7 +63,8 @@ def glance(facts: Facts) -> Table:
         ),
         (
             "Model",
-            f"{model['name']} ({settings_words(config['model'])}); {model['n_params']:,} parameters",
+            f"{model['name']} ({settings_words(config['model'])}); {model['n_params']:,} "
+            "parameters",
         ),
         ("Replicas", f"{sample_words(replicas)}; {finished} finished"),
         ("Weight decay", decays),

@@ -1,8 +1,9 @@
 """Cells of a run as MLflow shows them: members, names, outcome rates, times, params and tags."""
 
+import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,9 +13,11 @@ import pandas as pd
 from observatory.training.mlflow_curves import order_statistic
 
 OUTCOMES = ("grokked", "memorised", "none", "lost", "collapsed", "diverged")
-QUARTILES = {"_q25": 0.25, "": 0.5, "_q75": 0.75}
+QUARTILES = {"": 0.5, "_q25": 0.25, "_q75": 0.75}
 """Suffix of a metric's name and the quantile it stands for; the median has the plain name."""
 IDENTITY = ("run_id", "replica", "shard", "seed")
+SILENT = ("sweep", "fleet", "results", "study", "mlflow", "store", "fit", "display")
+"""Groups of settings that do not tell runs apart."""
 SHORT = {"weight_decay": "wd"}
 KEY_LIMIT, PARAM_LIMIT, TAG_LIMIT = 250, 6000, 5000
 """Characters that MLflow takes for a name, a param's value and a tag's value."""
@@ -44,6 +47,11 @@ class Cell:
         return [str(outcome) for outcome in self.members["outcome"].dropna()]
 
     @property
+    def words(self) -> dict[str, str]:
+        """See `outcome_words`."""
+        return outcome_words(self.outcomes, len(self.members))
+
+    @property
     def left(self) -> dict[int, bool]:
         """Whether each replica has left the fleet."""
         left = self.members["outcome"].notna().tolist()
@@ -55,13 +63,16 @@ class Cell:
         return all(self.left.values())
 
 
-def cells(outcomes: pd.DataFrame, swept: list[str], granularity: Granularity) -> list[Cell]:
+def cells(
+    outcomes: pd.DataFrame, swept: list[str], granularity: Granularity, label: str
+) -> list[Cell]:
     """Group the replicas of a run into cells, in the order of their settings.
 
     Args:
         outcomes: `Run.outcomes()`: one row per replica.
         swept: Columns whose values make a cell.
         granularity: "replica" makes every replica a cell of its own.
+        label: What tells the run from others of its study; may be empty.
     """
     each = ["seed", "replica"] if granularity == "replica" else []
     varying = [n for n in swept if len(outcomes[n].unique()) > 1] or swept[:1]
@@ -76,8 +87,8 @@ def cells(outcomes: pd.DataFrame, swept: list[str], granularity: Granularity) ->
         identity = {**settings, "run_id": str(members["run_id"].iloc[0])}
         if each:
             identity["replica"] = int(members["replica"].iloc[0])
-        key = json.dumps(identity, sort_keys=True)
-        found.append(Cell(key, " ".join(shown), settings, members))
+        key = digest(json.dumps(identity, sort_keys=True))
+        found.append(Cell(key, " ".join([*shown, label]).strip(), settings, members))
     return found
 
 
@@ -89,6 +100,11 @@ def text(value: Any) -> str:
         ('0.3', '10', '7', 'cosine')
     """
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def digest(content: str) -> str:
+    """A short name of a text, by which a change is seen."""
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def plain(value: Any) -> Any:
@@ -131,13 +147,13 @@ def times(cell: Cell) -> dict[str, float]:
     return found
 
 
-def outcome_words(cell: Cell) -> dict[str, str]:
-    """The outcomes as tags: the most frequent, all with counts, and how many are known."""
-    known = {n: cell.outcomes.count(n) for n in OUTCOMES if n in cell.outcomes}
+def outcome_words(outcomes: Sequence[str], n: int) -> dict[str, str]:
+    """The outcomes of `n` replicas as tags: the most frequent, all of them, how many are known."""
+    known = {name: outcomes.count(name) for name in OUTCOMES if name in outcomes}
     return {
         "outcome": max(known, key=lambda name: known[name]) if known else "open",
         "outcomes": ", ".join(f"{count} {name}" for name, count in known.items()) or "none yet",
-        "replicas": f"{len(cell.outcomes)} of {len(cell.members)} finished",
+        "replicas": f"{len(outcomes)} of {n} finished",
     }
 
 
@@ -176,6 +192,37 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             text = value if isinstance(value, str) else json.dumps(value)
             found[legal(name)] = shortened(text, PARAM_LIMIT)
     return found
+
+
+def run_labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What tells the runs of a study apart: at most three settings that differ; one run needs none.
+
+    Example:
+        >>> run_labels([{"task": {"p": 31}, "seed": 0}, {"task": {"p": 97}, "seed": 0}])
+        ['p=31', 'p=97']
+    """
+    flat = [flattened(config) for config in configs]
+    names = list(dict.fromkeys(name for config in flat for name in config))
+    speaking = [name for name in names if name.partition(".")[0] not in SILENT]
+    differing = [n for n in speaking if len({config.get(n) for config in flat}) > 1][:3]
+    return [
+        " ".join(f"{n.rpartition('.')[2]}={config.get(n, 'none')}" for n in differing)
+        for config in flat
+    ]
+
+
+def places(found: Sequence[Cell]) -> dict[str, float]:
+    """Where each cell stands among the settings of the study, 0 to 1, by its key."""
+
+    def order(cell: Cell) -> tuple[tuple[bool, float, str], ...]:
+        values = cell.settings.values()
+        return tuple(
+            (False, float(v), "") if isinstance(v, float | int) else (True, 0.0, str(v))
+            for v in values
+        )
+
+    ranks = {rank: place for place, rank in enumerate(sorted({order(cell) for cell in found}))}
+    return {cell.key: ranks[order(cell)] / max(len(ranks) - 1, 1) for cell in found}
 
 
 def metric_key(table: str, column: str, prefixes: Mapping[str, str]) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from math import log10
 from typing import TYPE_CHECKING
 
@@ -16,32 +15,24 @@ from observatory.training.mlflow_cells import (
     cells,
     flattened,
     legal,
-    outcome_words,
+    places,
     rates,
+    run_labels,
     shortened,
     swept_settings,
     times,
 )
-from observatory.training.mlflow_desk import Desk, Point, open_desk
+from observatory.training.mlflow_desk import NOTE, RUN_NAME, Desk, Point, clock, open_desk
 from observatory.training.mlflow_lines import SKIPPED, Lines, fresh_points, measured
 from observatory.training.mlflow_settings import MlflowSettings
-from observatory.training.mlflow_study import (
-    FILES_TAG,
-    FITS_TAG,
-    STUDY_KEY,
-    artifact_files,
-    digest,
-    digests,
-    fit_entries,
-    fit_points,
-)
+from observatory.training.mlflow_study import copy_own_run
 from observatory.training.mlflow_view import COLOUR_TAG, VIEW_TAG, colour, run_link, view_tag
-from observatory.training.mlflow_words import cell_words, report_words, study_words
+from observatory.training.mlflow_words import cell_words, curve_rule, study_words
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as Twin
 
-NOTE, RUN_NAME, KIND = "mlflow.note.content", "mlflow.runName", "mlflow.experimentKind"
+KIND = "mlflow.experimentKind"
 WRITTEN_TAG = "observatory.written"
 """Up to which step each table was written, as JSON; `DONE` where nothing is left to come."""
 DONE = "all"
@@ -84,22 +75,27 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
     client = MlflowClient(tracking_uri=settings.tracking_uri)
     desk = open_desk(client, name, settings.artifacts)
     twins = desk.twins()
-    known = [swept_cells(run, settings) for run in study.runs]
+    manifests = [run.manifest for run in study.runs]
+    labels = run_labels([manifest["config"] for manifest in manifests])
+    known = [
+        swept_cells(run, settings, label) for run, label in zip(study.runs, labels, strict=True)
+    ]
+    together = [cell for found in known for cell in found]
+    shades = {key: colour(place) for key, place in places(together).items()}
+    rule = curve_rule(settings.points, settings.granularity)
     done = [
-        copy_run(desk, run, found, twins, settings)
+        copy_run(desk, run, found, twins, settings, shades, rule)
         for run, found in zip(study.runs, known, strict=True)
     ]
-    own, fresh_own = copy_own_run(desk, study, twins)
+    own, fresh_own = copy_own_run(desk, study, together, twins)
     keys = frozenset().union(*(copied.keys for copied in done))
-    manifests = [run.manifest for run in study.runs]
-    together = [cell for found in known for cell in found]
     desk.describe(
         {
             KIND: "custom_model_development",
             NOTE: study_words(
                 together,
                 manifests,
-                settings.points,
+                rule,
                 str(study.folder),
                 run_link(desk.experiment_id, own, "artifacts"),
             ),
@@ -115,15 +111,10 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
     )
 
 
-def clock(moment: str) -> int:
-    """An ISO time in MLflow's milliseconds."""
-    return round(datetime.fromisoformat(moment).timestamp() * 1000)
-
-
-def swept_cells(run: Run, settings: MlflowSettings) -> list[Cell]:
+def swept_cells(run: Run, settings: MlflowSettings, label: str) -> list[Cell]:
     """The cells of a run with what is known of their replicas."""
     swept = swept_settings(list(run.replicas().columns))
-    return cells(run.outcomes(), swept, settings.granularity)
+    return cells(run.outcomes(), swept, settings.granularity, label)
 
 
 def copy_run(
@@ -132,8 +123,20 @@ def copy_run(
     found: Sequence[Cell],
     twins: Mapping[str, "Twin"],
     settings: MlflowSettings,
+    shades: Mapping[str, str],
+    rule: str,
 ) -> Copied:
-    """Bring the cells of one run up to date."""
+    """Bring the cells of one run up to date.
+
+    Args:
+        desk: The experiment.
+        run: The run of the store.
+        found: Its cells.
+        twins: MLflow's runs by key.
+        settings: How curves are drawn.
+        shades: Colour of each cell by key.
+        rule: What the curves are, in words.
+    """
     start = clock(run.manifest["created"])
     fresh = {
         # The table shows the latest start on top: there stands the cell with the smallest settings.
@@ -145,19 +148,20 @@ def copy_run(
     pairs = [(cell, twin) for cell, twin in pairs if twin.info.lifecycle_stage == "active"]
     keys = {key for _, twin in pairs for key in twin.data.metrics}
     open_pairs = [(c, twin) for c, twin in pairs if twin.data.tags.get(WRITTEN_TAG) != DONE]
-    points, written = copy_curves(desk, run, open_pairs, settings)
     for cell, twin in open_pairs:
-        if cell.complete:
+        if cell.complete:  # before the curves: the page lists metrics in the order they were made
             summary = summary_points(cell)
             desk.log_points(twin.info.run_id, summary, start)
             keys |= {key for key, _, _ in summary}
+    points, written = copy_curves(desk, run, open_pairs, settings)
+    keys |= {key for key, _, _ in points}
     status = run.status
     end = clock(run.manifest["finished"] or run.manifest["created"])
-    for place, (cell, twin) in enumerate(pairs):
+    for cell, twin in pairs:
         state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
         tags = {
-            **cell_tags(cell, run, settings.points),
-            COLOUR_TAG: colour(place / max(len(pairs) - 1, 1)),
+            **cell_tags(cell, run, rule),
+            COLOUR_TAG: shades[cell.key],
             "status": "done" if cell.complete else status,
             WRITTEN_TAG: DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True),
         }
@@ -167,7 +171,7 @@ def copy_run(
     return Copied(
         desk.experiment_id,
         len(fresh),
-        points,
+        len(points),
         all(cell.complete for cell in found),
         frozenset(keys),
     )
@@ -178,11 +182,11 @@ def copy_curves(
     run: Run,
     pairs: Sequence[tuple[Cell, "Twin"]],
     settings: MlflowSettings,
-) -> tuple[int, dict[str, dict[str, int]]]:
+) -> tuple[list[Point], dict[str, dict[str, int]]]:
     """Write what is new and final of every curve of the cells.
 
     Returns:
-        Number of points; and the step up to which each table of each cell is written now.
+        The points; and the step up to which each table of each cell is written now.
     """
     written: dict[str, dict[str, int]] = {
         cell.key: json.loads(twin.data.tags.get(WRITTEN_TAG, "{}")) for cell, twin in pairs
@@ -196,7 +200,7 @@ def copy_curves(
         quartiles=settings.granularity == "cell",
     )
     start = clock(run.manifest["created"])
-    count = 0
+    added: list[Point] = []
     for table in run.tables() if pairs else ():
         columns = [] if table in SKIPPED else measured(run.columns(table), lines)
         if not columns:
@@ -209,8 +213,8 @@ def copy_curves(
             points, last = fresh_points(cell, frame.take(mine), table, columns, lines, after)
             desk.log_points(twin.info.run_id, points, start)
             written[cell.key][table] = last
-            count += len(points)
-    return count, written
+            added += points
+    return added, written
 
 
 def summary_points(cell: Cell) -> list[Point]:
@@ -229,11 +233,11 @@ def summary_points(cell: Cell) -> list[Point]:
     return [(legal(name), 0, value) for name, value in values.items()]
 
 
-def cell_tags(cell: Cell, run: Run, points: int) -> dict[str, str]:
+def cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
     """What a cell is, how it ended and where its numbers come from."""
     manifest = run.manifest
     tags = {
-        **outcome_words(cell),
+        **cell.words,
         "study": manifest["study"],
         "experiment": manifest["experiment"] or "none",
         "run_id": run.run_id,
@@ -245,53 +249,9 @@ def cell_tags(cell: Cell, run: Run, points: int) -> dict[str, str]:
         "host": manifest["machine"]["host"],
         "device": manifest["machine"]["device"],
         RUN_NAME: cell.name,
-        NOTE: cell_words(cell, manifest, points),
+        NOTE: cell_words(cell, manifest, rule),
         "mlflow.source.name": manifest["command"],
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": manifest["git"]["commit"] or "",
     }
     return {name: shortened(value, TAG_LIMIT) for name, value in tags.items() if value}
-
-
-def copy_own_run(desk: Desk, study: Study, twins: Mapping[str, "Twin"]) -> tuple[str, int]:
-    """Bring the study's own run up to date; returns its id, and how many runs were created.
-
-    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run
-    takes the place of the old one, which MLflow keeps among the deleted.
-    """
-    entries = fit_entries(study.folder)
-    points = fit_points(entries)
-    files = artifact_files(study.folder, study.runs)
-    shown = digests(files)
-    made_of = digest(json.dumps(points).encode())
-    twin = twins.get(STUDY_KEY)
-    if twin is not None and twin.info.lifecycle_stage != "active":
-        return twin.info.run_id, 0
-    if twin is not None and twin.data.tags.get(FITS_TAG, made_of) != made_of:
-        desk.client.delete_run(twin.info.run_id)
-        twin = None
-    fresh = twin is None
-    first = study.runs[0].manifest
-    start = clock(first["created"])
-    if twin is None:
-        # Below all cells, see `copy_run`: as the first run it would lead the legend of every chart.
-        twin = desk.create(STUDY_KEY, f"study {study.name}", start)
-    desk.log_points(twin.info.run_id, points, start)
-    before = json.loads(twin.data.tags.get(FILES_TAG, "{}"))
-    for path, folder in files.items():
-        place = f"{folder}/{path.name}".lstrip("/")
-        if before.get(place) != shown[place]:
-            desk.client.log_artifact(twin.info.run_id, str(path), folder or None)
-    tags = {
-        NOTE: shortened(report_words(study.name, entries), TAG_LIMIT),
-        "study": study.name,
-        "status": "report" if "report.html" in shown else "no report yet",
-        "mlflow.source.name": first["command"],
-        "mlflow.source.type": "LOCAL",
-        COLOUR_TAG: "#808080",
-        FILES_TAG: json.dumps(shown),
-        **({FITS_TAG: made_of} if points else {}),
-    }
-    desk.log_texts(twin, {}, tags)
-    desk.conclude(twin, "FINISHED", clock(first["finished"] or first["created"]))
-    return twin.info.run_id, int(fresh)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from observatory.core.errors import StoreError
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as Twin
 
+NOTE, RUN_NAME = "mlflow.note.content", "mlflow.runName"
 KEY_TAG = "observatory.key"
 """Which part of the study a run shows; at most one run has it."""
 METRIC_BATCH, TEXT_BATCH, PAGE = 1000, 100, 1000
@@ -18,6 +20,11 @@ METRIC_BATCH, TEXT_BATCH, PAGE = 1000, 100, 1000
 Item = TypeVar("Item")
 Point = tuple[str, int, float]
 """Metric, step, value."""
+
+
+def clock(moment: str) -> int:
+    """An ISO time in MLflow's milliseconds."""
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

@@ -1,14 +1,27 @@
 """The study's own run in MLflow: report, figures and tables as artifacts, fits as metrics."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from observatory.store.files import read_json
-from observatory.store.reader import Run
-from observatory.training.mlflow_cells import legal
-from observatory.training.mlflow_desk import Point
+from observatory.store.reader import Run, Study
+from observatory.training.mlflow_cells import (
+    TAG_LIMIT,
+    Cell,
+    digest,
+    legal,
+    outcome_words,
+    shortened,
+)
+from observatory.training.mlflow_desk import NOTE, Desk, Point, clock
+from observatory.training.mlflow_view import COLOUR_TAG
+from observatory.training.mlflow_words import report_words
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as Twin
 
 STUDY_KEY = "study"
 FITS_TAG = "observatory.fits"
@@ -38,13 +51,13 @@ def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
         >>> entry = {"fit": "boundary", "estimator": "mle", "event": "first99",
         ...          "horizon_steps": 2500, "params": {"critical": {"value": 0.1, "ci_low": 0.05}}}
         >>> for point in fit_points([entry]): print(point)
-        ('boundary/critical mle first99', 2500, 0.1)
-        ('boundary/critical mle first99_ci_low', 2500, 0.05)
+        ('boundary/critical.mle.first99', 2500, 0.1)
+        ('boundary/critical.mle.first99_ci_low', 2500, 0.05)
     """
     found: dict[tuple[str, int], float] = {}
     for entry in entries:
         for parameter, estimate in (entry.get("params") or {}).items():
-            name = legal(f"{entry['fit']}/{parameter} {entry['estimator']} {entry['event']}")
+            name = legal(f"{entry['fit']}/{parameter}.{entry['estimator']}.{entry['event']}")
             for limit, suffix in LIMITS.items():
                 if estimate.get(limit) is not None:
                     key = (f"{name}{suffix}", entry["horizon_steps"] or 0)
@@ -62,11 +75,56 @@ def artifact_files(study_folder: Path, runs: Sequence[Run]) -> dict[Path, str]:
     return {path: folder for path, folder in wanted.items() if path.is_file()}
 
 
-def digest(content: bytes) -> str:
-    """A short digest by which a change is seen."""
-    return hashlib.sha256(content).hexdigest()[:12]
+def content(files: Mapping[Path, str]) -> str:
+    """A name for all the files together that changes with any of them."""
+    each = (
+        f"{place}/{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}"
+        for p, place in files.items()
+    )
+    return digest("\n".join(sorted(each)))
 
 
-def digests(files: Mapping[Path, str]) -> dict[str, str]:
-    """Digest of each file by its place among the artifacts."""
-    return {f"{folder}/{p.name}".lstrip("/"): digest(p.read_bytes()) for p, folder in files.items()}
+def copy_own_run(
+    desk: Desk, study: Study, found: Sequence[Cell], twins: Mapping[str, "Twin"]
+) -> tuple[str, int]:
+    """Bring the study's own run up to date; returns its id, and how many runs were created.
+
+    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run
+    takes the place of the old one, which MLflow keeps among the deleted.
+    """
+    entries = fit_entries(study.folder)
+    points = fit_points(entries)
+    files = artifact_files(study.folder, study.runs)
+    shown = content(files)
+    made_of = digest(json.dumps(points))
+    twin = twins.get(STUDY_KEY)
+    if twin is not None and twin.info.lifecycle_stage != "active":
+        return twin.info.run_id, 0
+    if twin is not None and twin.data.tags.get(FITS_TAG, made_of) != made_of:
+        desk.client.delete_run(twin.info.run_id)
+        twin = None
+    fresh = twin is None
+    first = study.runs[0].manifest
+    start = clock(first["created"])
+    if twin is None:
+        # Below all cells, see `copy_run`: as the first run it would lead the legend of every chart.
+        twin = desk.create(STUDY_KEY, f"study {study.name}", start)
+    desk.log_points(twin.info.run_id, points, start)
+    if twin.data.tags.get(FILES_TAG) != shown:
+        for path, folder in files.items():
+            desk.client.log_artifact(twin.info.run_id, str(path), folder or None)
+    outcomes = [outcome for cell in found for outcome in cell.outcomes]
+    tags = {
+        **outcome_words(outcomes, sum(len(cell.members) for cell in found)),
+        NOTE: shortened(report_words(study.name, entries), TAG_LIMIT),
+        "study": study.name,
+        "status": "report" if study.folder / "report.html" in files else "no report yet",
+        "mlflow.source.name": first["command"],
+        "mlflow.source.type": "LOCAL",
+        COLOUR_TAG: "#808080",
+        FILES_TAG: shown,
+        **({FITS_TAG: made_of} if points else {}),
+    }
+    desk.log_texts(twin, {}, tags)
+    desk.conclude(twin, "FINISHED", clock(first["finished"] or first["created"]))
+    return twin.info.run_id, int(fresh)

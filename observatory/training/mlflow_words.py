@@ -3,14 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from observatory.training.mlflow_cells import Cell, outcome_words
+from observatory.training.mlflow_cells import Cell, Granularity
 
-CURVE_RULE = (
-    "**Curves** are the median over the seeds of a cell, `_q25` and `_q75` its quartiles, at "
-    "{points} log-spaced steps at most. A replica that has left the fleet keeps its last values, "
-    "so that early grokkers do not vanish from the median; values not finite are left out. A "
-    "step appears once no replica can change it any more."
-)
 ROWS = 60
 """Cells that the description of a study lists."""
 READING = (
@@ -19,6 +13,18 @@ READING = (
     "and is missing where fewer did. A boundary belongs to its horizon: in the study's own run the "
     "step of a fit is the horizon at which the records were censored."
 )
+
+
+def curve_rule(points: int, granularity: Granularity) -> str:
+    """What the curves are."""
+    if granularity == "replica":
+        return f"**Curves** are those of single replicas, at {points} log-spaced steps at most."
+    return (
+        "**Curves** are the median over the seeds of a cell, `_q25` and `_q75` its quartiles, at "
+        f"{points} log-spaced steps at most. A replica that has left the fleet keeps its last "
+        "values, so that early grokkers do not vanish from the median; values that are not finite "
+        "are left out. A step appears once no replica can change it any more."
+    )
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -63,7 +69,7 @@ def headline(found: Sequence[Cell], manifest: Mapping[str, Any], report: str) ->
 def study_words(
     found: Sequence[Cell],
     manifests: Sequence[Mapping[str, Any]],
-    points: int,
+    rule: str,
     folder: str,
     report: str,
 ) -> str:
@@ -72,22 +78,22 @@ def study_words(
     Args:
         found: All its cells.
         manifests: Of its runs.
-        points: Steps that a curve keeps.
+        rule: What the curves are.
         folder: Where the study lies.
         report: Link to the study's own run.
     """
-    words = [outcome_words(cell) for cell in found]
+    words = [cell.words for cell in found]
     rows = [(c.name, w["replicas"], w["outcomes"]) for c, w in zip(found, words, strict=True)]
     return "\n\n".join(
         [
             headline(found, manifests[0], report),
             *(f"{task_words(manifest)}." for manifest in manifests),
-            "One run per cell, dark to light along the swept setting; the last row of the table is "
+            "Colours run from dark to light along the swept setting; the last row of the table is "
             "the study itself, with `report.html`, figures, `fits.json` and `replicas.csv` as "
             "artifacts.",
             table(("cell", "replicas", "outcomes"), rows[:ROWS]),
             *([f"... and {len(rows) - ROWS} more cells."] if len(rows) > ROWS else []),
-            CURVE_RULE.format(points=points),
+            rule,
             READING,
             f"**Source.** Everything here was copied from `{folder}`, which keeps every replica at "
             "full resolution.",
@@ -96,13 +102,13 @@ def study_words(
     )
 
 
-def cell_words(cell: Cell, manifest: Mapping[str, Any], points: int) -> str:
+def cell_words(cell: Cell, manifest: Mapping[str, Any], rule: str) -> str:
     """Description of one cell's run."""
-    words = outcome_words(cell)
+    words = cell.words
     return "\n\n".join(
         [
             f"**{cell.name}**: {words['outcomes']} ({words['replicas']}). {task_words(manifest)}.",
-            CURVE_RULE.format(points=points),
+            rule,
             f"From {provenance_words(manifest)}.",
         ]
     )

@@ -24,7 +24,7 @@ from observatory.fleet.stack import Layout
 from observatory.maths.norms import parameter_groups
 from observatory.store.files import read_json
 from observatory.store.lock import own
-from observatory.store.schema import SCHEMA_VERSION
+from observatory.store.schema import SCHEMA_VERSION, check_version
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Config, Parts, build, replica_table, torch_device
 from observatory.training.provenance import code_state, machine, usable_cores, versions
@@ -100,14 +100,8 @@ def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path
     if not (folder / "manifest.json").exists():
         manifest = _manifest(config, parts, code)
         diff = manifest.pop("diff")
-        create_run(
-            folder,
-            manifest,
-            replica_columns(folder.name, parts.table, config),
-            yaml.safe_dump(config),
-        )
-        if diff:
-            (folder / "code.diff").write_text(diff)
+        replicas = replica_columns(folder.name, parts.table, config)
+        create_run(folder, manifest, replicas, yaml.safe_dump(config), diff or None)
     with own(folder / "owner.lock"):
         manifest = _same_version(folder, config)
         if manifest["status"] != "done":
@@ -178,6 +172,7 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
 def _same_version(folder: Path, config: Config) -> dict[str, Any]:
     """The manifest, after checking that this code may continue the run."""
     manifest = read_json(folder / "manifest.json")
+    check_version(manifest)
     theirs = manifest["package_version"]
     if (
         manifest["status"] != "done"

@@ -1,7 +1,6 @@
 """The store under kill -9, races, a full disk and read-only folders: real processes, real limits.
 
-Run as a program this file is the process that is killed, raced or refused; it forks from one that has
-imported everything, and answers with JSON.
+Run as a program this file is the server whose children are killed, raced and refused.
 """
 
 import json
@@ -13,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ COLUMNS = (
 )
 TABLES = {"evaluation": COLUMNS, "probes/norm": COLUMNS}
 REPLICAS = np.arange(4)
-END, FLUSH_EVERY, CHECKPOINT_EVERY, PROBE_EVERY = 96, 4, 12, 6
+END, FLUSH_EVERY, CHECKPOINT_EVERY, PROBE_EVERY = 72, 4, 12, 6
 
 
 def new_run(folder: Path) -> Run:
@@ -123,26 +124,33 @@ def at_once(bodies: list[Callable[[], Any]]) -> list[int]:
 
 
 def kill_and_resume(folder: Path) -> dict[str, Any]:
-    """Kill a shard at random moments; after each death look at the tables, then go on."""
-    rng, kills, unfinished, ends = random.Random(0), 0, 0, []
-    while kills < 30:
-        run = new_run(folder / str(len(ends)))
-        while True:
+    """Kill shards at random moments of their lives, look after each death, then let them end."""
+    began = time.monotonic()
+    calm = new_run(folder / "calm")
+    assert exit_codes([fork(lambda: train(calm, 0, REPLICAS))]) == [0]
+    life_s = time.monotonic() - began
+    rng, deaths, looks, ends = random.Random(0), 0, set(), []
+    while deaths < 15:
+        run = new_run(folder / f"killed{len(ends)}")
+        for last in (False,) * 12 + (True,):
             pid = fork(lambda run=run: train(run, 0, REPLICAS))
-            time.sleep(rng.uniform(0.0, 0.06))
-            os.kill(pid, signal.SIGKILL)
-            code = exit_codes([pid])[0]
+            if not last:
+                time.sleep(rng.uniform(0.0, 0.35 * life_s))
+                os.kill(pid, signal.SIGKILL)
+            ended = exit_codes([pid]) == [0]
             rows = [checked(run, name) for name in TABLES]
-            if code == 0:
-                ends.append(rows)
+            if ended:
                 break
-            assert code == -signal.SIGKILL
-            kills += 1
-            unfinished += any(run.folder.rglob(TEMPORARY))
-            lives_left = kills < 300
-            assert lives_left, "no life reaches the end"
-        assert not list(run.folder.rglob(TEMPORARY))
-    return {"kills": kills, "unfinished": unfinished, "ends": ends}
+            deaths += 1
+            looks.add(tuple(rows))
+        assert ended
+        ends.append([*rows, all(_same(run, calm, name) for name in TABLES)])
+    left = [str(path) for path in folder.rglob(TEMPORARY)]
+    return {"moments": len(looks), "ends": ends, "left": left}
+
+
+def _same(run: Run, other: Run, name: str) -> bool:
+    return run.arrow(name).drop_columns("run_id") == other.arrow(name).drop_columns("run_id")
 
 
 def race_for_a_lock(folder: Path) -> dict[str, Any]:
@@ -195,7 +203,7 @@ def race_for_a_run(folder: Path) -> dict[str, Any]:
 def run_out_of_file_size(folder: Path) -> dict[str, Any]:
     """A file may not grow beyond 8 KiB for a while."""
     run = new_run(folder / "abc")
-    train(run, 0, REPLICAS[:1], end=24)
+    train(run, 0, REPLICAS, end=24)
     before = checked(run, "evaluation")
     wide = np.arange(4000)
 
@@ -206,7 +214,9 @@ def run_out_of_file_size(folder: Path) -> dict[str, Any]:
         writer.flush(1)
 
     codes = exit_codes([fork(too_much)])
-    return {"codes": codes, **_after_a_refusal(run, before)}
+    found = {"codes": codes, **_after_a_refusal(run, before)}
+    train(run, 0, REPLICAS)
+    return {**found, "later": checked(run, "evaluation")}
 
 
 def run_out_of_disk(folder: Path) -> dict[str, Any]:
@@ -215,7 +225,7 @@ def run_out_of_disk(folder: Path) -> dict[str, Any]:
     train(run, 0, REPLICAS, end=24)
     before = checked(run, "evaluation")
     ballast = folder / "ballast"
-    with pytest.raises(OSError, match="No space left"), ballast.open("wb", buffering=0) as file:
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
         while True:
             file.write(bytes(4096))
     codes = exit_codes(
@@ -225,9 +235,10 @@ def run_out_of_disk(folder: Path) -> dict[str, Any]:
             fork(lambda: new_run(folder / "def")),
         ]
     )
-    answer = {"codes": codes, **_after_a_refusal(run, before)}
+    found = {"codes": codes, **_after_a_refusal(run, before)}
     ballast.unlink()
-    return answer
+    train(run, 0, REPLICAS)
+    return {**found, "later": checked(run, "evaluation")}
 
 
 def _after_a_refusal(run: Run, before: int) -> dict[str, Any]:
@@ -240,7 +251,7 @@ def _after_a_refusal(run: Run, before: int) -> dict[str, Any]:
 
 
 def meet_a_read_only_folder(folder: Path) -> dict[str, Any]:
-    """A run whose file system became read-only, or where there is none, whose folders are not ours."""
+    """A run on a file system that became read-only, or whose folders became another user's."""
     run = new_run(folder / "abc")
     train(run, 0, REPLICAS, end=24)
     before = checked(run, "evaluation")
@@ -277,29 +288,90 @@ def can_mount() -> bool:
     return probe.returncode == 0
 
 
-def answer(body: Callable[[Path], dict[str, Any]], mounted: bool) -> tuple[dict[str, Any], str]:
-    """Run `body` as a program on a new folder, or on a file system of 1 MiB; its answer and stderr."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, body.__name__, folder]
+def serve() -> None:
+    """For each line of stdin, a body, a folder and whether to mount: answer beside the folder."""
+    for line in sys.stdin:
+        name, folder, mounted = json.loads(line)
+        place = Path(folder)
+
+        def body(name: str = name, place: Path = place) -> None:
+            said = os.open(place.with_name("said"), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+            os.dup2(said, sys.stderr.fileno())
+            try:
+                write_json(place.with_name("answer.json"), globals()[name](place))
+            except BaseException:
+                traceback.print_exc()
+                raise
+
+        place.mkdir()
         if mounted:
-            script = 'mount -t tmpfs -o size=1m tmpfs "$0" && exec "$@"'
-            command = ["unshare", "--mount", "sh", "-c", script, folder, *command]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=120, check=False
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+        codes = exit_codes([fork(body)])
+        if mounted:
+            subprocess.run(["umount", folder], check=True)
+        sys.stdout.write(json.dumps(codes) + "\n")
+        sys.stdout.flush()
+
+
+class Server:
+    """A process that has imported everything, so that its children start at once."""
+
+    def __init__(self) -> None:
+        apart = ["unshare", "--mount"] if can_mount() else []
+        self.process = subprocess.Popen(
+            [*apart, sys.executable, __file__],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr
+
+    def __call__(
+        self, body: Callable[[Path], dict[str, Any]], *, mounted: bool = False
+    ) -> tuple[dict[str, Any], str]:
+        """The answer of `body`, and what its processes said on stderr.
+
+        Args:
+            body: Given a new, empty folder.
+            mounted: Whether the folder is a file system of its own, of 1 MiB.
+        """
+        assert self.process.stdin
+        assert self.process.stdout
+        with tempfile.TemporaryDirectory() as place:
+            Path(place).chmod(0o755)
+            request = [body.__name__, str(Path(place) / "folder"), mounted]
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            code = self.process.stdout.readline()
+            said = (Path(place) / "said").read_text()
+            assert code == "[0]\n", said
+            return read_json(Path(place) / "answer.json"), said
+
+    def close(self) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+        self.process.stdout.close()
 
 
-def test_killed_at_any_moment_no_row_is_lost_or_double() -> None:
-    found, _ = answer(kill_and_resume, mounted=False)
-    assert found["kills"] >= 30
-    assert found["ends"] == [[END * 4, END // PROBE_EVERY * 4]] * len(found["ends"])
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    started = Server()
+    yield started
+    started.close()
 
 
-def test_of_many_starts_one_wins_and_a_dead_owner_is_followed() -> None:
-    found, said = answer(race_for_a_lock, mounted=False)
+def test_killed_at_any_moment_no_row_is_lost_or_double(server: Server) -> None:
+    found, _ = server(kill_and_resume)
+    assert found["moments"] >= 3, "the kills must hit different moments"
+    whole = [END * len(REPLICAS), END // PROBE_EVERY * len(REPLICAS), True]
+    assert found["ends"] == [whole] * len(found["ends"])
+    assert found["left"] == []
+
+
+def test_of_many_starts_one_wins_and_a_dead_owner_is_followed(server: Server) -> None:
+    found, said = server(race_for_a_lock)
     assert found["losers"] == [BusyError.exit_code] * 11
     assert said.count(f"process {found['winner']} on ") == 11
     assert found["alone"]
@@ -308,12 +380,12 @@ def test_of_many_starts_one_wins_and_a_dead_owner_is_followed() -> None:
     assert found["heir"]
 
 
-def test_a_run_is_made_once_and_its_shards_are_written_together() -> None:
-    found, said = answer(race_for_a_run, mounted=False)
+def test_a_run_is_made_once_and_its_shards_are_written_together(server: Server) -> None:
+    found, said = server(race_for_a_run)
     assert (found["made"], found["wrote"]) == ([0] * 8, [0] * 4), said
     assert found["found"] == ["abc"]
     assert found["replicas"] == len(REPLICAS)
-    assert found["rows"] == [END * 4, END // PROBE_EVERY * 4]
+    assert found["rows"] == [END * len(REPLICAS), END // PROBE_EVERY * len(REPLICAS)]
 
 
 FULL = [(run_out_of_file_size, False, "size limit")]
@@ -323,19 +395,20 @@ if can_mount():
 
 @pytest.mark.parametrize(("body", "mounted", "words"), FULL)
 def test_a_full_disk_is_said_and_costs_nothing(
-    body: Callable[[Path], dict[str, Any]], mounted: bool, words: str
+    server: Server, body: Callable[[Path], dict[str, Any]], mounted: bool, words: str
 ) -> None:
-    found, said = answer(body, mounted)
+    found, said = server(body, mounted=mounted)
     assert found["codes"] == [StoreError.exit_code] * len(found["codes"]), said
     assert said.count(words) == said.count("is intact") == len(found["codes"])
     assert found["intact"]
     assert found["unfinished"] == []
     assert found["status"] == "interrupted"
+    assert found["later"] == END * len(REPLICAS)
 
 
-def test_a_read_only_folder_is_said_and_can_be_read() -> None:
+def test_a_read_only_folder_is_said_and_can_be_read(server: Server) -> None:
     mounted = can_mount()
-    found, said = answer(meet_a_read_only_folder, mounted)
+    found, said = server(meet_a_read_only_folder, mounted=mounted)
     assert found["codes"] == [StoreError.exit_code] * 5, said
     assert said.count("read-only" if mounted else "permission denied") == 5, said
     assert found["intact"]
@@ -344,4 +417,4 @@ def test_a_read_only_folder_is_said_and_can_be_read() -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(globals()[sys.argv[1]](Path(sys.argv[2]))))
+    serve()

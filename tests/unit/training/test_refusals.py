@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from observatory import cli
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, StoreError
+from observatory.store.writer import update_manifest
 from observatory.training.build import build
 from observatory.training.compose import compose
 from observatory.training.run import launch, resolved
@@ -81,16 +82,17 @@ def test_a_file_where_the_results_should_go_is_refused(
 
 
 def test_a_run_of_another_version_is_not_continued(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path
 ) -> None:
     config = compose(
         "train",
         ["task.p=5", "horizon_steps=25", "model.d_model=8", "model.d_mlp=8", f"results={tmp_path}"],
     )
     folder = launch(config)
-    from observatory.store.writer import update_manifest
-
     update_manifest(folder, status="running", package_version="0.0.0")
     with pytest.raises(Exception, match="was begun by observatory 0"):
         launch(config)
     launch({**config, "allow_other_version": True})
+    update_manifest(folder, schema_version=999)
+    with pytest.raises(StoreError, match="999"):
+        launch(config)

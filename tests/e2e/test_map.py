@@ -1,0 +1,99 @@
+"""From nothing to the report by the command line, on four networks and a hundred steps."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINY = [
+    "task.p=11", "model.d_model=16", "model.d_mlp=16", "horizon_steps=100", "evaluation.every=20",
+    "+sweep.scientific.weight_decay=[0.0,1.0]", "+sweep.nuisance.seed=[0,1]", "study=tiny",
+    "fit.study.n_bootstrap=50", "fleet.shards=1",
+]  # fmt: skip
+
+
+def observatory(*arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "observatory.cli", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("results")
+    printed = observatory("map", *TINY, f"results={results}")
+    assert printed.strip() == str(results / "tiny" / "report.html")
+    return results
+
+
+@pytest.mark.slow
+def test_map_leaves_what_it_promises(results: Path) -> None:
+    study = results / "tiny"
+    assert "<svg" in (study / "report.html").read_text()
+    records = json.loads((study / "fits.json").read_text())
+    assert records["schema_version"] == 1
+    with (study / "replicas.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert {row["outcome"] for row in rows} <= {"memorised", "grokked", "lost", "none", "collapsed"}
+    assert (results / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_a_second_map_trains_nothing_and_status_fit_and_report_read_the_store(
+    results: Path,
+) -> None:
+    (run,) = (results / "tiny" / "runs").iterdir()
+    before = (run / "manifest.json").read_text()
+    observatory("map", *TINY, f"results={results}")
+    assert (run / "manifest.json").read_text() == before
+    (record,) = json.loads(observatory("status", str(results / "tiny"), "--json"))
+    assert (record["status"], record["finished"], record["alive"]) == ("done", 4, 0)
+    fits = json.loads(observatory("fit", str(results / "tiny"), "--json", code=0))
+    assert any(fit["fit"].startswith("times") for fit in fits) or all(
+        fit["refused"] for fit in fits
+    )
+    (results / "tiny" / "report.html").unlink()
+    observatory("report", str(results / "tiny"))
+    assert (results / "tiny" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_multirun_is_hydras_own(tmp_path: Path) -> None:
+    observatory("train", "-m", *TINY, f"results={tmp_path}", "optimizer.lr=0.003,0.01")
+    assert len(list((tmp_path / "tiny" / "runs").iterdir())) == 2
+    assert (tmp_path / "tiny" / "hydra" / "multirun.yaml").exists()
+
+
+@pytest.mark.slow
+def test_the_configuration_prints_without_running(tmp_path: Path) -> None:
+    printed = observatory("train", *TINY, f"results={tmp_path}", "--cfg", "job")
+    assert "horizon_steps: 100" in printed
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+    for verb in ("status", "fit", "report"):
+        assert str(tmp_path) in observatory(verb, str(tmp_path), code=2)
+
+
+@pytest.mark.parametrize("verb", ["map", "train", "fit", "report", "browse", "status", "doctor"])
+def test_help_has_examples_and_is_quick_to_import(verb: str) -> None:
+    code = (
+        "import sys; from observatory import cli\n"
+        "try: cli.run([sys.argv[1], '--help'])\n"
+        "except SystemExit: pass\n"
+        "print(*(set(sys.modules) & {'torch', 'lightning', 'mlflow', 'statsmodels', 'hydra'}), sep='|')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, verb], capture_output=True, text=True, check=True
+    )
+    assert "examples:" in done.stdout
+    assert f"observatory {verb}" in done.stdout
+    assert done.stdout.splitlines()[-1] == ""

@@ -1,0 +1,91 @@
+"""What the README shows is what happens: its commands and its code are run from its own text."""
+
+import re
+import shlex
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra.utils import instantiate
+
+import observatory
+from observatory import cli
+from observatory.core.schedule import LogSpaced
+from observatory.training.build import build
+from observatory.training.compose import compose
+from observatory.training.run import resolved
+
+ROOT = Path(observatory.__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+# Run elsewhere: by hand (minutes or hours), by the browser tests, or by what runs this very test.
+ELSEWHERE = ("make map", "make test", "experiment=laptop_map", "browse", "fleet.device=cuda")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.strip()]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+def test_every_command_composes() -> None:
+    shown = commands()
+    assert len(shown) >= 10
+    for program, *arguments in shown:
+        if program.endswith("observatory") and arguments[0] in cli.COMPOSED:
+            overrides = [a for a in arguments[1:] if a != "-m" and "," not in a]
+            compose(arguments[0], overrides)
+        else:
+            assert program == "make" or arguments[0] in cli.VERBS
+
+
+@pytest.mark.slow
+def test_the_quick_commands_run_word_for_word(folder: Path) -> None:
+    ran = 0
+    for program, *arguments in commands():
+        text = " ".join([program, *arguments])
+        if any(word in text for word in ELSEWHERE) or program == "make":
+            continue
+        if arguments[0] == "status":
+            arguments[1] = "results/smoke"
+        done = subprocess.run(
+            [sys.executable, "-m", "observatory.cli", *arguments],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (text, done.stderr)
+        ran += 1
+    assert ran >= 3
+
+
+@pytest.mark.slow
+def test_the_library_example_reads_the_smoke_study(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    namespace: dict[str, object] = {}
+    exec(blocks("python")[0], namespace)
+    assert len(namespace["run"].outcomes()) == 12
+
+
+def test_the_probe_example_is_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("observatory.probes.embedding_norm")
+    exec(blocks("python")[1], module.__dict__)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    entry = yaml.safe_load(blocks("yaml")[0])["embedding_norm"]
+    assert instantiate(entry["schedule"]) == LogSpaced(per_decade=20)
+    fleet = build(resolved(compose("train", ["experiment=smoke", "fleet.size=2"]))).shard(0, 1)
+    fleet.fill()
+    measured = instantiate(entry["probe"]).measure(fleet.view([0, 1]))["l2"]
+    expected = fleet.layout.views(fleet.flat)["W_E"].double().square().sum(dim=(1, 2)).sqrt()
+    assert torch.allclose(measured, expected)
