@@ -112,14 +112,18 @@ def _perform(verb: str, config: dict[str, Any], quiet: bool) -> int:
     from observatory.training.display import live
 
     watch = None if quiet else live
+    tell = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
     if verb == "map":
         from observatory.pipeline import run_map
 
-        print(run_map(config, watch))
+        print(run_map(config, watch, tell))
     else:
+        from observatory.training.display import cost_text
         from observatory.training.run import launch
 
-        print(launch(config, watch))
+        folder = launch(config, watch)
+        tell(cost_text(folder))
+        print(folder)
     return 0
 
 

@@ -1,27 +1,32 @@
 """What `map` does: train, then fit, then report, then mirror."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
-def run_map(config: dict[str, Any], watch: Callable[[Path], Any] | None) -> Path:
+def run_map(
+    config: dict[str, Any], watch: Callable[[Path], Any] | None, tell: Callable[[str], None]
+) -> Path:
     """From a configuration to a report; a second call finds everything done.
 
     Args:
         config: Plain values of the "map" configuration.
         watch: See `observatory.training.run.launch`.
+        tell: Receives lines for the user.
 
     Returns:
         The report.
     """
+    from observatory.training.display import cost_text
     from observatory.training.run import launch
 
-    study = launch(config, watch).parents[1]
+    run = launch(config, watch)
+    tell(cost_text(run))
+    study = run.parents[1]
     refit(study, config["fit"])
     report = rebuild_report(study, config["fit"])
-    mirror_quietly(study, config["mlflow"])
+    mirror_quietly(study, config["mlflow"], tell)
     return report
 
 
@@ -44,10 +49,10 @@ def rebuild_report(study: Path, settings: dict[str, Any] | None = None) -> Path:
     return build_report(study, settings)
 
 
-def mirror_quietly(study: Path, settings: dict[str, Any]) -> None:
+def mirror_quietly(study: Path, settings: dict[str, Any], tell: Callable[[str], None]) -> None:
     """Mirror a study to MLflow; MLflow being away is told, never raised."""
     from observatory.training.mlflow import mirror, mlflow_settings
 
     summary = mirror(study, mlflow_settings(settings, study.parent))
     if summary.error:
-        sys.stderr.write(f"MLflow was not updated: {summary.error}\n")
+        tell(f"MLflow was not updated: {summary.error}")

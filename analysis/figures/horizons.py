@@ -33,18 +33,10 @@ def _draw_critical(axes: Axes, records: Sequence[Record]) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for horizon, (value, low, high) in found:
-        spread = [[value - (low or value)], [(high or value) - value]]
-        axes.errorbar(
-            horizon,
-            value,
-            yerr=spread,
-            fmt="s",
-            color=LINE_COLOURS[0],
-            capsize=2,
-            markersize=4.5,
-            elinewidth=1.0,
-            gid="critical-at-horizon",
-        )
+        ends = [value if end is None else end for end in (low, high)]
+        colour = LINE_COLOURS[0]
+        axes.plot([horizon, horizon], ends, "_-", color=colour, linewidth=1.0, gid="interval")
+        axes.plot(horizon, value, "s", color=colour, markersize=4.5, gid="critical-at-horizon")
     horizons = np.array(sorted(horizon for horizon, _ in found), dtype=np.float64)
     if horizons.size > 1:
         longest, anchor = max(found, key=lambda pair: pair[0])

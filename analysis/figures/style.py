@@ -1,6 +1,8 @@
 """One look for all figures: ink, palette, type, and the files that a figure is written to."""
 
 import functools
+import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -106,11 +108,24 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     figure.set_layout_engine("none")
     files = {kind: folder / f"{name}.{kind}" for kind in ("svg", "pdf", "png")}
     # Not `savefig`, which draws everything twice; a file has no date, so that it is reproducible.
-    FigureCanvasSVG(figure).print_svg(files["svg"], metadata={"Date": None})
+    drawing = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(drawing, metadata={"Date": None})
+    files["svg"].write_text(without_idle_ids(drawing.getvalue()), encoding="utf-8")
     FigureCanvasPdf(figure).print_pdf(files["pdf"], metadata={"CreationDate": None})
     figure.set_dpi(dpi)
     FigureCanvasAgg(figure).print_png(files["png"], metadata={"Software": None})
     return files
+
+
+def without_idle_ids(svg: str) -> str:
+    """An SVG without the identifiers that nothing in it refers to; names of artists may repeat.
+
+    Example:
+        >>> without_idle_ids('<g id="a"/><path id="b"/><use xlink:href="#b"/>')
+        '<g/><path id="b"/><use xlink:href="#b"/>'
+    """
+    referred = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
+    return re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in referred else "", svg)
 
 
 def plain_log_ticks(axis: Axis) -> None:

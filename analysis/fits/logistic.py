@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-MAX_ROUNDS = 300
+MAX_ROUNDS = 120
 """Rounds of damped Gauss-Newton; a curve still moving then runs off to infinite slope."""
 
 

@@ -63,6 +63,12 @@ class FleetSettings:
                 raise ConfigError(f"`{name}` must be one of {known}, got {getattr(self, name)!r}.")
 
 
+def probe_examples(n_examples: int, wanted: int, study_seed: int) -> Int[Tensor, " batch"]:
+    """Which examples probes look at: drawn once per study, the same for every replica."""
+    rng = named_generator(study_seed, "probe")
+    return torch.randperm(n_examples, generator=rng)[:wanted]
+
+
 class Fleet:
     """The live stack of one shard.
 
@@ -111,8 +117,8 @@ class Fleet:
         self.cursor = 0
         self.tick = 0
         self.replica_steps = 0
-        probe = torch.randperm(n, generator=named_generator(settings.study_seed, "probe"))
-        self.probe_examples = probe[: settings.probe_examples].to(self.device)
+        probe = probe_examples(n, settings.probe_examples, settings.study_seed)
+        self.probe_examples = probe.to(self.device)
         self._batch: tuple[Tensor, Tensor] | None = None
 
     # Who sits where -------------------------------------------------------------------------------

@@ -45,8 +45,8 @@ def read_part(path: Path, schema: pa.Schema | None = None) -> pa.Table:
         return table if schema is None else table.select(schema.names).cast(schema)
     except KeyError as error:
         raise StoreError(
-            f"`{path}` lacks columns that the manifest declares: {error}. Another version wrote it, "
-            "or it was put there by hand; move it away. Every other file is intact."
+            f"`{path}` lacks columns that the manifest declares: {error}. Another version "
+            "wrote it, or a hand put it there; move it away. Every other file is intact."
         ) from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(

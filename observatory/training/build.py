@@ -15,7 +15,7 @@ from observatory.core.contracts import Model, Optimizer, Probe
 from observatory.core.errors import ConfigError
 from observatory.core.schedule import Schedule
 from observatory.fleet.evaluate import EvaluationSettings
-from observatory.fleet.fleet import Fleet, FleetSettings
+from observatory.fleet.fleet import Fleet, FleetSettings, probe_examples
 from observatory.fleet.replicas import Dataset, ReplicaTable
 from observatory.fleet.rules import Event, RetirementRules
 
@@ -45,6 +45,11 @@ class Parts:
     evaluation: EvaluationSettings
     fleet: FleetSettings
     table: ReplicaTable
+
+    def probe_examples(self) -> torch.Tensor:
+        """Operands of the examples that probes look at, `[batch, pos]`."""
+        seed, n = self.fleet.study_seed, self.fleet.probe_examples
+        return self.dataset.inputs[probe_examples(len(self.dataset), n, seed)]
 
     def shard(self, index: int, shards: int) -> Fleet:
         """The fleet of one shard, with nobody seated yet."""

@@ -17,6 +17,15 @@ from observatory.training.build import Parts, Scheduled
 from observatory.training.module import FleetModule
 from observatory.training.progress import Tally
 
+MEMBERSHIP_COLUMNS = (
+    Column(
+        name="in_train",
+        unit="-",
+        dtype="bool",
+        dims=("batch",),
+        meaning="whether each probe example is a train example of the replica",
+    ),
+)
 EVENT_COLUMNS = (
     Column(
         name="kind",
@@ -145,13 +154,14 @@ class RetirementCallback(BetweenChunks):
             module.agenda.seated(filled)
             for slot in filled:
                 self._event(*identities(fleet, [slot]), "started", slot=slot, tick=fleet.tick)
+            if filled:
+                membership = {"in_train": fleet.view(filled).in_train}
+                self.writer.append("membership", *identities(fleet, filled), membership)
 
     def _event(self, replicas: np.ndarray, steps: np.ndarray, kind: str, **detail: object) -> None:
-        row = {
-            "kind": np.array([kind], dtype=object),
-            "detail": np.array([json.dumps(detail)], dtype=object),
-        }
-        self.writer.append("events", replicas, steps, row)
+        self.writer.append(
+            "events", replicas, steps, {"kind": [kind], "detail": [json.dumps(detail)]}
+        )
 
 
 class StopCallback(BetweenChunks):

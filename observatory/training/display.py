@@ -85,3 +85,16 @@ def summary(progress: list[dict[str, Any]], elapsed_s: float) -> str:
         f"{finished}/{total} replicas finished, {steps:,} replica-steps, {speed:,.0f} a second, "
         f"at most {left:.0f} s left, {elapsed_s:.0f} s elapsed"
     )
+
+
+def cost_text(folder: Path) -> str:
+    """What a run cost and what its time went into, in two lines."""
+    cost = read_json(folder / "manifest.json")["cost"]
+    shares = [
+        f"{purpose} {100 * share:.1f} %"
+        for purpose, share in sorted(cost["shares"].items(), key=lambda item: -item[1])
+    ]
+    return (
+        f"{cost['replica_steps']:,} replica-steps in {cost['wall_s']:.0f} s wall, "
+        f"{cost['cpu_s']:.0f} CPU-s, of which\n{', '.join(shares)}"
+    )

@@ -140,7 +140,8 @@ def times(cell: Cell) -> dict[str, float]:
         seen = cell.members[column].fillna(value=False).to_numpy(dtype=bool)
         t_hi = cell.members[f"{event}_hi"].to_numpy(dtype=float, na_value=np.inf)
         kind = "t_mem" if event == "mem" else "t_grok"
-        for suffix, level in QUARTILES.items():
+        drawn = QUARTILES if len(seen) > 1 else {"": 0.5}
+        for suffix, level in drawn.items():
             time = order_statistic(np.where(seen, t_hi, np.inf), level)
             if time is not None:
                 found[f"{kind}/{event}{suffix}"] = time

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
@@ -40,16 +40,6 @@ class MlflowSettings:
     lock_timeout_s: float
     prefixes: Mapping[str, str]
 
-    def __post_init__(self) -> None:
-        if self.granularity not in ("cell", "replica"):
-            raise ConfigError(
-                f'`mlflow.granularity` must be "cell" or "replica", got "{self.granularity}".'
-            )
-        if self.points < 2:
-            raise ConfigError(
-                f"`mlflow.points` must be at least 2, got {self.points}. Give the steps per curve."
-            )
-
 
 def mlflow_settings(values: Mapping[str, Any], results: Path) -> MlflowSettings:
     """The settings from plain values, as the group `mlflow` of a configuration holds them.
@@ -62,6 +52,14 @@ def mlflow_settings(values: Mapping[str, Any], results: Path) -> MlflowSettings:
     Raises:
         ConfigError: If a value is outside its rule.
     """
+    if values["granularity"] not in get_args(Granularity):
+        raise ConfigError(
+            f'`mlflow.granularity` must be "cell" or "replica", got "{values["granularity"]}".'
+        )
+    if values["points"] < 2:
+        raise ConfigError(
+            f"`mlflow.points` must be at least 2, got {values['points']}. Give the steps per curve."
+        )
     uri = values["tracking_uri"] or default_tracking_uri(results)
     artifacts = values["artifacts"]
     if artifacts is None and not is_server(uri):

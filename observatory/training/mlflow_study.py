@@ -109,7 +109,9 @@ def copy_own_run(
     if twin is None:
         # Below all cells, see `copy_run`: as the first run it would lead the legend of every chart.
         twin = desk.create(STUDY_KEY, f"study {study.name}", start)
-    desk.log_points(twin.info.run_id, points, start)
+    if points:  # the tag first: points without it could not be told from older ones
+        desk.log_texts(twin, {}, {FITS_TAG: made_of})
+        desk.log_points(twin.info.run_id, points, start)
     if twin.data.tags.get(FILES_TAG) != shown:
         for path, folder in files.items():
             desk.client.log_artifact(twin.info.run_id, str(path), folder or None)
@@ -123,7 +125,6 @@ def copy_own_run(
         "mlflow.source.type": "LOCAL",
         COLOUR_TAG: "#808080",
         FILES_TAG: shown,
-        **({FITS_TAG: made_of} if points else {}),
     }
     desk.log_texts(twin, {}, tags)
     desk.conclude(twin, "FINISHED", clock(first["finished"] or first["created"]))

@@ -161,6 +161,7 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
             "hooks": list(network.hooks()),  # type: ignore[operator]
         },
         "groups": list(parameter_groups(layout.names)),
+        "probe_examples": parts.probe_examples().tolist(),
         "steps_per_epoch": math.ceil(dataset.n_train / min(batch, dataset.n_train)),
         "horizon_steps": config["horizon_steps"],
         "fleet": {"shards": config["fleet"]["shards"], "size": config["fleet"]["size"]},

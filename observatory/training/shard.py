@@ -28,6 +28,7 @@ from observatory.training.agenda import Agenda
 from observatory.training.build import Config, Parts, build
 from observatory.training.callbacks import (
     EVENT_COLUMNS,
+    MEMBERSHIP_COLUMNS,
     CheckpointCallback,
     EvaluationCallback,
     ProbeCallback,
@@ -46,6 +47,7 @@ def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
         **({"evaluation_full": EVALUATION_COLUMNS} if parts.evaluation.full else {}),
         "outcomes": outcome_columns(parts.events),
         "events": EVENT_COLUMNS,
+        "membership": MEMBERSHIP_COLUMNS,
         **{f"probes/{name}": scheduled.probe.columns for name, scheduled in parts.probes.items()},
     }
 
@@ -115,7 +117,6 @@ class _Shard:
             StopCallback(told),
             CheckpointCallback(self._keep, self._progress, self.progress_every),
         ]
-        self.agenda.seated(self.fleet.fill())
         if not self.fleet.finished:
             with stop_signals(told):
                 trainer(callbacks, self.parts.fleet.device).fit(module)

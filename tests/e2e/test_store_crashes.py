@@ -260,22 +260,23 @@ def meet_a_read_only_folder(folder: Path) -> dict[str, Any]:
     else:
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
-        if os.geteuid() == 0:
-            os.seteuid(65534)  # root may write everywhere, nobody may not
 
     def hold() -> None:
         with own(run.folder / "owner.lock"):
             pass
 
-    codes = exit_codes(
-        [
-            fork(lambda: train(run, 0, REPLICAS)),
-            fork(lambda: train(run, 1, REPLICAS)),
-            fork(lambda: update_manifest(run.folder, status="done")),
-            fork(lambda: new_run(folder / "def")),
-            fork(hold),
-        ]
+    def as_nobody(body: Callable[[], Any]) -> Callable[[], Any]:
+        # root may write everywhere, nobody may not
+        return lambda: (os.geteuid() == 0 and os.seteuid(65534), body())
+
+    bodies = (
+        lambda: train(run, 0, REPLICAS),
+        lambda: train(run, 1, REPLICAS),
+        lambda: update_manifest(run.folder, status="done"),
+        lambda: new_run(folder / "def"),
+        hold,
     )
+    codes = exit_codes([fork(body if can_mount() else as_nobody(body)) for body in bodies])
     return {"codes": codes, **_after_a_refusal(run, before)}
 
 

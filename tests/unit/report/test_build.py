@@ -124,11 +124,13 @@ def test_refused_fits_are_named_with_their_reason(tmp_path: Path):
     assert "Every estimator refused:" in page.text or "λc = " in page.text
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_page(laptop_map: Path, laptop_page: _Page):
     before = (laptop_map / "report.html").read_bytes()
     assert build_report(laptop_map).read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plan",
     [
@@ -145,6 +147,7 @@ def test_odd_studies_still_get_a_page(tmp_path: Path, plan: Plan):
     assert page.tags["figure"] >= 9
 
 
+@pytest.mark.slow
 def test_unfinished_replicas_are_counted_apart_and_said(tmp_path: Path):
     plan = Plan(study="going", weight_decays=(0.1, 1.0), n_seeds=4, unfinished=3)
     page = _page(build_report(fitted_study(tmp_path, plan)))
@@ -173,6 +176,7 @@ def test_without_fits_and_settings_it_says_what_to_do(tmp_path: Path):
         build_report(fabricate_study(tmp_path, SMALL))
 
 
+@pytest.mark.slow
 def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_settings: Any):
     plan = Plan(study="rates", weight_decays=(0.0, 0.1, 1.0), n_seeds=2, lrs=(0.003, 0.01))
     page = _page(build_report(fabricate_study(tmp_path, plan), fit_settings))
@@ -183,6 +187,7 @@ def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_setti
     assert len(set(page.ids)) == len(page.ids)
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_seed_are_pooled_and_in_size_are_not(tmp_path: Path, fit_settings: Any):
     for index, (seed, d_model) in enumerate([(0, 32), (1, 32), (0, 64)]):
         model = {"n_layers": 1, "d_model": d_model}

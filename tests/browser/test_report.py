@@ -1,0 +1,117 @@
+"""The built report in a real browser: offline, quiet, every figure drawn and captioned."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from observatory.analysis.report.build import build_report
+from tests.unit.report.fabricate import Plan, fitted_study
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, none is on the path"),
+]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_report(fitted_study(tmp_path_factory.mktemp("results"), Plan()))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def page(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
+    """The report, with what it said on the console and what it asked for."""
+    opened = browser.new_page(
+        color_scheme=request.param, viewport={"width": 1100, "height": 1400}, offline=True
+    )
+    opened.said, opened.asked = [], []
+    opened.on("console", lambda message: opened.said.append(message.text))
+    opened.on("pageerror", lambda error: opened.said.append(str(error)))
+    opened.on("request", lambda made: opened.asked.append(made.url))
+    opened.goto(report.as_uri())
+    yield opened
+    opened.close()
+
+
+def test_it_says_nothing_on_the_console_and_asks_for_nothing_but_itself(page: Any, report: Path):
+    page.wait_for_load_state("networkidle")
+    assert page.said == []
+    assert [url for url in page.asked if url != report.as_uri() and url != "data:,"] == []
+
+
+def test_every_figure_is_drawn_and_has_a_caption_with_n_and_units(page: Any):
+    figures = page.locator("figure")
+    assert figures.count() == 10
+    units = ("steps", "dimensionless", "nats")
+    for index in range(figures.count()):
+        figure = figures.nth(index)
+        box = figure.locator("svg").bounding_box()
+        assert box["width"] > 600
+        assert box["height"] > 150
+        caption = figure.locator("figcaption").inner_text()
+        assert "n = 88 replicas" in caption
+        assert any(unit in caption for unit in units)
+        assert figure.locator("svg").get_attribute("aria-label")
+
+
+def test_the_page_is_not_wider_than_its_window(page: Any):
+    for width in (1100, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_text_contrasts_with_its_ground(page: Any):
+    luminances = page.evaluate(
+        """() => {
+          const luminance = (colour) => {
+            const channels = colour.match(/[\\d.]+/g).slice(0, 3).map(Number);
+            const linear = channels.map((c) => c / 255)
+              .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+          };
+          const ground = (element) => {
+            for (let at = element; at; at = at.parentElement) {
+              const colour = getComputedStyle(at).backgroundColor;
+              if (!colour.endsWith(", 0)")) return luminance(colour);
+            }
+            return 1;
+          };
+          return ["h1", ".meta", ".answer p", "figcaption", ".files a", "td", "caption"]
+            .map((rule) => document.querySelector(rule))
+            .map((e) => [luminance(getComputedStyle(e).color), ground(e)]);
+        }"""
+    )
+    for text, ground in luminances:
+        high, low = max(text, ground), min(text, ground)
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_links_of_figures_lead_to_files(page: Any, report: Path):
+    links = page.locator(".files a")
+    assert links.count() == 30
+    for index in range(links.count()):
+        assert (report.parent / links.nth(index).get_attribute("href")).is_file()
+
+
+def test_it_prints_without_cutting_tables(page: Any):
+    page.emulate_media(media="print")
+    assert page.locator("nav").is_hidden()
+    assert page.locator(".wide").first.evaluate("e => getComputedStyle(e).overflowX") == "visible"

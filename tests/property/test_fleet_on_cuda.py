@@ -1,0 +1,41 @@
+"""The same fleet on a GPU: the same code, the same configuration, the same numbers in float64."""
+
+import pytest
+import torch
+
+from observatory.fleet.fleet import Fleet
+from observatory.training.build import build
+from observatory.training.compose import compose
+from observatory.training.run import resolved
+
+pytestmark = pytest.mark.gpu
+
+
+def fleet_on(device: str, *overrides: str) -> Fleet:
+    common = ["experiment=smoke", "fleet.dtype=float64", "fleet.loss_dtype=float64"]
+    config = compose("train", [*common, f"fleet.device={device}", "fleet.shards=1", *overrides])
+    fleet = build(resolved(config)).shard(0, 1)
+    fleet.fill()
+    return fleet
+
+
+@pytest.mark.parametrize("path", ["fast", "generic"])
+@pytest.mark.parametrize("batch_size", ["null", "64"])
+def test_cuda_follows_the_cpu(path: str, batch_size: str) -> None:
+    overrides = [f"fleet.path={path}", f"batch_size={batch_size}", "optimizer.lr=0.001"]
+    cpu, cuda = fleet_on("cpu", *overrides), fleet_on("cuda", *overrides)
+    for fleet in (cpu, cuda):
+        fleet.advance(50)
+    slots = cpu.active()
+    for name, ours in cuda.evaluate(slots, full=True).items():
+        theirs = cpu.evaluate(slots, full=True)[name]
+        if name.endswith("loss"):
+            assert (ours.cpu() - theirs).abs().max() < 1e-6, name
+    assert torch.equal(cuda.view(slots).in_train.cpu(), cpu.view(slots).in_train)
+
+
+def test_a_state_moves_between_devices() -> None:
+    cuda, cpu = fleet_on("cuda"), fleet_on("cpu")
+    cuda.advance(5)
+    cpu.restore(cuda.state())
+    assert torch.equal(cpu.flat, cuda.flat.cpu())
