@@ -134,13 +134,13 @@ def build(config: Config) -> Parts:
     rules = RetirementRules(horizon_steps=config["horizon_steps"], **config["retirement"])
     probes = {
         name: Scheduled(probe=_make(entry["probe"]), schedule=_make(entry["schedule"]))
-        for name, entry in config["probe"].items()
+        for name, entry in config.get("probe", {}).items()
     }
     parts = Parts(
         dataset=dataset,
         network=network,
         optimizer=_make(config["optimizer"]["update"]),
-        events={name: _make(entry) for name, entry in config["event"].items()},
+        events={name: _make(entry) for name, entry in config.get("event", {}).items()},
         probes=probes,
         rules=rules,
         evaluation=evaluation,
