@@ -42,6 +42,8 @@ def _boundary(facts: Facts) -> str:
     if others:
         also = ", ".join(f"{estimate(r, 'critical')} ({estimator_words(r)})" for r in others)
         text += f" Other estimators of the same counts: {also}."
+    if refused := [estimator_words(r) for r in facts.boundaries if r["refused"] is not None]:
+        text += f" Refused, for the reason in the table of fits: {', '.join(refused)}."
     return text
 
 
@@ -113,5 +115,5 @@ def _distinguishable(comparisons: Sequence[Record]) -> str:
     if verdict == "zero":
         return f"λc = 0 is preferred by these times ({margin}). {caveat}"
     if "zero" in verdict:
-        return f"λc = 0 is not distinguishable from these times ({margin}). {caveat}"
+        return f"These times do not tell λc from 0 ({margin}). {caveat}"
     return f"A law with λc above 0 ({verdict}) is preferred by these times ({margin}). {caveat}"

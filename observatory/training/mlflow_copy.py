@@ -25,7 +25,7 @@ from observatory.training.mlflow_cells import (
 from observatory.training.mlflow_desk import NOTE, RUN_NAME, Desk, Point, clock, open_desk
 from observatory.training.mlflow_lines import SKIPPED, Lines, fresh_points, measured
 from observatory.training.mlflow_settings import MlflowSettings
-from observatory.training.mlflow_study import copy_own_run
+from observatory.training.mlflow_study import copy_own_run, report_tab
 from observatory.training.mlflow_view import COLOUR_TAG, VIEW_TAG, colour, run_link, view_tag
 from observatory.training.mlflow_words import cell_words, curve_rule, study_words
 
@@ -97,7 +97,7 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
                 manifests,
                 rule,
                 str(study.folder),
-                run_link(desk.experiment_id, own, "artifacts"),
+                run_link(desk.experiment_id, own, report_tab(study)),
             ),
             VIEW_TAG: view_tag(keys, clock(manifests[0]["created"])),
         }

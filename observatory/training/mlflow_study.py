@@ -84,6 +84,11 @@ def content(files: Mapping[Path, str]) -> str:
     return digest("\n".join(sorted(each)))
 
 
+def report_tab(study: Study) -> str:
+    """Where the page of the study's run shows the report, or the artifacts while there is none."""
+    return "artifacts/report.html" if (study.folder / "report.html").is_file() else "artifacts"
+
+
 def copy_own_run(
     desk: Desk, study: Study, found: Sequence[Cell], twins: Mapping[str, "Twin"]
 ) -> tuple[str, int]:
@@ -120,7 +125,7 @@ def copy_own_run(
         **outcome_words(outcomes, sum(len(cell.members) for cell in found)),
         NOTE: shortened(report_words(study.name, entries), TAG_LIMIT),
         "study": study.name,
-        "status": "report" if study.folder / "report.html" in files else "no report yet",
+        "status": "done" if study.folder / "report.html" in files else "no report yet",
         "mlflow.source.name": first["command"],
         "mlflow.source.type": "LOCAL",
         COLOUR_TAG: "#808080",

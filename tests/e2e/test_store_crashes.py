@@ -56,7 +56,9 @@ def measured(replicas: np.ndarray, step: int) -> dict[str, np.ndarray]:
     return {"loss": loss, "norms": np.stack([loss, 2 * loss], axis=1)}
 
 
-def train(run: Run, shard: int, replicas: np.ndarray, end: int = END) -> None:
+def train(
+    run: Run, shard: int, replicas: np.ndarray, end: int = END, flush_every: int = FLUSH_EVERY
+) -> None:
     """A shard as the training writes it: flush, then checkpoint, from the last checkpoint on."""
     folder = run.folder / "shards" / str(shard)
     checkpoint = folder / "checkpoint.json"
@@ -68,7 +70,7 @@ def train(run: Run, shard: int, replicas: np.ndarray, end: int = END) -> None:
         if tick % PROBE_EVERY == 0:
             writer.append("probes/norm", replicas, steps, measured(replicas, tick))
         tick += 1
-        if tick % FLUSH_EVERY == 0:
+        if tick % flush_every == 0:
             writer.flush(tick)
         if tick % CHECKPOINT_EVERY == 0:
             write_json(checkpoint, {"tick": tick})
@@ -133,7 +135,8 @@ def kill_and_resume(folder: Path) -> dict[str, Any]:
     while deaths < 15:
         run = new_run(folder / f"killed{len(ends)}")
         for last in (False,) * 12 + (True,):
-            pid = fork(lambda run=run: train(run, 0, REPLICAS))
+            rhythm = rng.choice((2, 4, 6))  # a setting that may change between two lives
+            pid = fork(lambda run=run, rhythm=rhythm: train(run, 0, REPLICAS, flush_every=rhythm))
             if not last:
                 time.sleep(rng.uniform(0.0, 0.35 * life_s))
                 os.kill(pid, signal.SIGKILL)

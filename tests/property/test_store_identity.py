@@ -16,6 +16,7 @@ from observatory.store.reader import Run
 from observatory.store.writer import ShardWriter, create_run
 
 NUMPY = {"float64": np.float64, "float32": np.float32, "int64": np.int64, "bool": np.bool_}
+SPECIAL = st.sampled_from((np.nan, np.inf, -np.inf, -0.0))
 DIMS = ((), ("layer",), ("layer", "head"))
 
 
@@ -55,7 +56,8 @@ def measurements(draw: st.DrawFn, dtype: str, dims: tuple[str, ...], n_rows: int
         words = draw(st.lists(st.none() | st.text(), min_size=n_rows, max_size=n_rows))
         return Drawn("words", draw(st.sampled_from((words, np.array(words, dtype=object)))))
     sizes = draw(st.tuples(*(st.integers(0, 3) for _ in dims)))
-    values = draw(hnp.arrays(NUMPY[dtype], (n_rows, *sizes)))
+    elements = SPECIAL | st.floats(width=int(dtype[-2:])) if "float" in dtype else None
+    values = draw(hnp.arrays(NUMPY[dtype], (n_rows, *sizes), elements=elements, fill=st.nothing()))
     form = draw(st.sampled_from(("none", "array", "tensor", "masked")))
     axes = draw(st.sampled_from((1, values.ndim))) if form == "masked" else 1
     return Drawn(form, values, draw(hnp.arrays(np.bool_, values.shape[:axes])))
@@ -70,8 +72,10 @@ def tables(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[tuple[list[int],
         dims = () if dtype == "string" else draw(st.sampled_from(DIMS))
         columns.append({"name": f"x{index}", "dtype": dtype, "dims": dims})
     appends = []
-    for _ in range(draw(st.integers(0, 4))):
-        replicas = draw(st.lists(st.integers(0, 50), unique=True, max_size=4))
+    for _ in range(draw(st.integers(1, 5))):
+        replicas = draw(
+            st.lists(st.integers(0, 50), unique=True, min_size=draw(st.integers(0, 3)), max_size=4)
+        )
         drawn = [draw(measurements(c["dtype"], c["dims"], len(replicas))) for c in columns]
         appends.append((replicas, drawn, draw(st.booleans())))
     return columns, appends
