@@ -15,8 +15,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
-map: .venv/runtime  ## train the laptop map and build its report (ARGS="results=DIR ...")
-	$(BIN)/observatory map experiment=laptop_map $(ARGS)
+map: .venv/runtime  ## train the laptop map and build its report (results=DIR puts it elsewhere)
+	$(BIN)/observatory map experiment=laptop_map $(if $(results),results=$(results)) $(ARGS)
 
 test: .venv/dev  ## all tests, fast and slow (ARGS="-k name ...")
 	$(BIN)/python -m pytest $(ARGS)

@@ -110,6 +110,7 @@ class Fleet:
         n_looked = self._subset_sizes()
         self.looked_at = torch.zeros(size, sum(n_looked), dtype=torch.int64, device=self.device)
         self.batches = Batches(size, dataset.n_train, settings.batch_size, self.device)
+        # Ticks, not ages: so that a step needs no tensor of ages.
         self.first_bad = torch.full((size,), -1, dtype=torch.int64, device=self.device)
         self.slots = [EMPTY] * size
         self.ages = [0] * size
@@ -204,9 +205,7 @@ class Fleet:
         losses, gradient = losses_and_gradient(
             self.forward, self.layout, self.flat, inputs, labels, weights, self.loss_dtype
         )
-        age = self._ages()
-        newly_bad = ~losses.isfinite() & (self.first_bad < 0)
-        self.first_bad = torch.where(newly_bad, age, self.first_bad)
+        self._note_bad(~losses.isfinite())
         self.optimizer.update(self.flat, gradient, self.optimizer_state, self.hyper)
         self.tick += 1
         for slot in self.active():
@@ -220,20 +219,22 @@ class Fleet:
         self._batch = (self.inputs[indices], self.labels.gather(1, indices))
         return *self._batch, weights
 
-    def _ages(self) -> Int[Tensor, " replica"]:
-        return torch.tensor(self.ages, device=self.device)
+    def _note_bad(self, bad: Bool[Tensor, " replica"]) -> None:
+        self.first_bad = torch.where(bad & (self.first_bad < 0), self.tick, self.first_bad)
 
     def diverged_steps(self) -> list[int | None]:
         """Per slot, the step of the first non-finite loss or parameter, None while all is finite."""
-        bad = ~self.flat.isfinite().all(dim=1) & (self.first_bad < 0)
-        self.first_bad = torch.where(bad, self._ages(), self.first_bad)
-        return [None if step < 0 else step for step in self.first_bad.tolist()]
+        self._note_bad(~self.flat.isfinite().all(dim=1))
+        return [
+            None if bad < 0 else age - (self.tick - bad)
+            for bad, age in zip(self.first_bad.tolist(), self.ages, strict=True)
+        ]
 
     # Looking --------------------------------------------------------------------------------------
 
     def evaluate(self, slots: list[int], *, full: bool) -> dict[str, Tensor]:
         """Loss and accuracy of the replicas in `slots`, on all their examples or on the fixed subset."""
-        rows = torch.tensor(slots, device=self.device)
+        rows = self._rows(slots)
         labels, in_train = self.labels[rows], self.in_train[rows]
         if full or self.evaluation.subset is None:
             inputs = self.inputs.expand(len(slots), -1, -1)
@@ -250,8 +251,8 @@ class Fleet:
         )
 
     def view(self, slots: list[int]) -> FleetView:
-        """The window on the replicas in `slots` that probes receive."""
-        rows = torch.tensor(slots, device=self.device)
+        """The window on the replicas in `slots` that probes receive; good until the next step."""
+        rows = self._rows(slots)
         params = self.layout.views(self.flat[rows])
         inputs = self.inputs[self.probe_examples]
         return FleetView(
@@ -260,16 +261,18 @@ class Fleet:
             params=params,
             inputs=inputs,
             labels=self.labels[rows][:, self.probe_examples],
-            in_train=self.probe_membership(rows),
+            in_train=self.in_train[rows][:, self.probe_examples],
             activations=LazyActivations(
                 self.recorders, params, inputs, ("logits", *self.network.hooks())
             ),
             loss_dtype=self.settings.loss_dtype,
         )
 
-    def probe_membership(self, rows: Int[Tensor, " replica"]) -> Bool[Tensor, "replica batch"]:
-        """Whether each probe example is a train example of the replicas in `rows`."""
-        return self.in_train[rows][:, self.probe_examples]
+    def _rows(self, slots: list[int]) -> slice | Int[Tensor, " replica"]:
+        """An index of the rows of `slots`; all of them in order are not copied."""
+        if slots == list(range(self.settings.size)):
+            return slice(None)
+        return torch.tensor(slots, device=self.device)
 
     # Continuing -----------------------------------------------------------------------------------
 

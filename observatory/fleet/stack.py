@@ -35,7 +35,7 @@ class Layout:
         """Named views into `flat`, each `[replica, *shape]`; one split, so that backward is one cat."""
         parts = flat.split(self.sizes, dim=1)
         return {
-            name: part.view(len(flat), *shape)
+            name: part if len(shape) == 1 else part.unflatten(1, shape)
             for name, shape, part in zip(self.names, self.shapes, parts, strict=True)
         }
 

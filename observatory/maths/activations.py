@@ -39,9 +39,10 @@ def block_names(names: Iterable[str], kind: str) -> tuple[str, ...]:
 def stacked_blocks(
     activations: Mapping[str, Float[Tensor, "replica batch ..."]], kind: str
 ) -> Float[Tensor, "replica layer batch ..."]:
-    """The activation `kind` of all blocks in one tensor, layers on the second axis.
+    """The activation `kind` of all blocks in one tensor, layers on the second axis; of one a view.
 
     Raises:
         ConfigError: If no block has it.
     """
-    return torch.stack([activations[name] for name in block_names(activations, kind)], dim=1)
+    blocks = [activations[name] for name in block_names(activations, kind)]
+    return blocks[0].unsqueeze(1) if len(blocks) == 1 else torch.stack(blocks, dim=1)

@@ -47,12 +47,14 @@ def group_norms(params: Params) -> Float[Tensor, "replica group"]:
     """
     if not params:
         raise ValueError("`params` must hold at least one tensor, got none.")
-    norms = {
-        name: torch.linalg.vector_norm(stack.flatten(start_dim=1), dim=1, dtype=torch.float64)
-        for name, stack in params.items()
-    }
-    groups = [
-        torch.stack([norms[name] for name in names], dim=1).norm(dim=1)
-        for names in parameter_groups(params).values()
-    ]
-    return torch.stack(groups, dim=1)
+    groups = parameter_groups(params)
+    squares = torch.stack(
+        [
+            torch.linalg.vector_norm(params[name].flatten(start_dim=1), dim=1, dtype=torch.float64)
+            for names in groups.values()
+            for name in names
+        ],
+        dim=1,
+    ).square()
+    members = squares.split([len(names) for names in groups.values()], dim=1)
+    return torch.stack([group.sum(dim=1) for group in members], dim=1).sqrt()

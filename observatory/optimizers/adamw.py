@@ -50,11 +50,12 @@ class AdamW:
         """One step, in place on `flat` and `state`."""
         m, v, t = state["m"], state["v"], state["t"]
         t += 1
-        correction1 = (1 - self.beta1**t).to(flat.dtype)
-        correction2 = (1 - self.beta2**t).sqrt().to(flat.dtype)
-        lr = hyper.lr.unsqueeze(1)
-        flat.mul_(1 - (lr * hyper.weight_decay.unsqueeze(1)) * hyper.decays)
+        scale2 = (1 - self.beta2**t).sqrt()
+        # lr (m / c1) / (sqrt(v) / scale2 + eps), in as few passes over the rows as there are.
+        rate = (hyper.lr.unsqueeze(1) * scale2 / (1 - self.beta1**t)).to(flat.dtype)
+        decay = (hyper.lr * hyper.weight_decay).unsqueeze(1)
+        flat.mul_(torch.addcmul(flat.new_ones(()), decay, hyper.decays, value=-1))
         m.lerp_(grads, 1 - self.beta1)
         v.mul_(self.beta2).addcmul_(grads, grads, value=1 - self.beta2)
-        denominator = v.sqrt().div_(correction2).add_(self.eps)
-        flat.sub_(m.mul(lr / correction1).div_(denominator))
+        denominator = v.sqrt().add_((self.eps * scale2).to(flat.dtype))
+        flat.addcdiv_(m * rate, denominator, value=-1)

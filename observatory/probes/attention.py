@@ -1,7 +1,7 @@
 r"""Order parameters of the attention heads: how alike they are, and how they differ.
 
 Letters: L layers, H heads, T positions. The pattern of a head is `[batch, T, T]` (query, key)
-after the softmax, masked zeros included, flattened over batch, query and key together. The
+after the softmax, masked zeros included, flattened over query, key and batch together. The
 aggregate of a quantity is its mean over layers, and null where it is null in one of them.
 
 Source:
@@ -45,15 +45,17 @@ QUANTITIES = {  # name: (unit, meaning)
 def flat_patterns(
     patterns: Float[Tensor, "replica layer batch head _ pos"],
 ) -> Float[Tensor, "replica layer head sample"]:
-    """One vector per head, its pattern flattened over batch, query and key."""
-    return patterns.transpose(2, 3).flatten(start_dim=3)
+    """One vector per head, its pattern flattened over query, key and batch; float64."""
+    ordered = patterns.permute(0, 1, 3, 4, 5, 2)  # queries outermost: each one's rows are a slice
+    return ordered.to(torch.float64, memory_format=torch.contiguous_format).flatten(start_dim=3)
 
 
 def head_entropies(
     flat: Float[Tensor, "replica layer head sample"], n_ctx: int
 ) -> Float[Tensor, "replica layer head"]:
     """Mean entropy of each head's rows of `n_ctx` keys, over batch and all queries; 0 ln 0 = 0."""
-    return torch.special.entr(flat).sum(dim=-1) / (flat.shape[-1] / n_ctx)
+    logs = flat.clamp_min(torch.finfo(flat.dtype).tiny).log_()  # `special.entr` is not vectorised
+    return 0.0 - logs.mul_(flat).sum(dim=-1) / (flat.shape[-1] / n_ctx)
 
 
 def mean_over_pairs(
@@ -103,13 +105,14 @@ def layer_quantities(
     flat: Float[Tensor, "replica layer head sample"],
 ) -> dict[str, Tensor | Masked | None]:
     """Every one of `QUANTITIES`, per replica and layer; of one head only the entropy exists."""
-    entropies = head_entropies(flat, n_ctx=patterns.shape[-1])
+    n_ctx = patterns.shape[-1]
+    entropies = head_entropies(flat, n_ctx)
     if entropies.shape[-1] == 1:
         return {**dict.fromkeys(QUANTITIES), "entropy": entropies[..., 0]}
-    similarity = cosines(flat)
+    similarity, answer = cosines(flat), flat.unflatten(3, (n_ctx, -1))[..., -1, :]
     return {
         "s_bar": mean_over_pairs(similarity),
-        "s_bar_query": mean_over_pairs(cosines(flat_patterns(patterns[..., -1:, :]))),
+        "s_bar_query": mean_over_pairs(cosines(answer)),
         "sigma_h": entropies.std(dim=-1, correction=0),
         "entropy": entropies.mean(dim=-1),
         "entropy_range": entropies.amax(dim=-1) - entropies.amin(dim=-1),
@@ -151,7 +154,7 @@ class Attention(Probe):
 
     def measure(self, view: FleetView) -> Measurement:
         """See `layer_quantities`, `mean_over_layers` and `r_phi`."""
-        patterns = stacked_blocks(view.activations, "attn_pattern").double()
+        patterns = stacked_blocks(view.activations, "attn_pattern")
         flat = flat_patterns(patterns)
         layers = layer_quantities(patterns, flat)
         return {

@@ -4,7 +4,7 @@ from typing import ClassVar, final
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
@@ -15,20 +15,22 @@ from observatory.maths.activations import stacked_blocks
 MULTIPLES = (10, 100, 1000)  # of the median, above which entries are counted
 
 
-def lower_median(
+def ascending(
     magnitude: Float[Tensor, "replica layer sample"],
-) -> Float[Tensor, "replica layer"]:
-    """`magnitude.median(dim=-1)`: the lower of the two middle values; NaN where an entry is NaN.
-
-    Example:
-        >>> lower_median(torch.tensor([[[4.0, 1.0, 3.0, 2.0]]]))
-        tensor([[2.]])
-    """
+) -> Float[Tensor, "replica layer sample"]:
+    """`magnitude.sort(dim=-1)`; NaN counts as the largest."""
     if magnitude.device.type != "cpu":
-        return magnitude.median(dim=-1).values
-    middle = (magnitude.shape[-1] - 1) // 2  # NumPy's selection is an order of magnitude faster
-    ordered = torch.from_numpy(np.partition(magnitude.numpy(), middle, axis=-1))
-    return ordered[..., middle].where(~magnitude.sum(dim=-1).isnan(), torch.nan)
+        return magnitude.sort(dim=-1).values
+    return torch.from_numpy(np.sort(magnitude.numpy(), axis=-1))  # vectorised: 30 times as fast
+
+
+def largest_at(
+    magnitude: Float[Tensor, "replica layer sample"],
+) -> Int[Tensor, "replica layer"]:
+    """`magnitude.argmax(dim=-1)`, the first one of equals."""
+    if magnitude.device.type != "cpu":
+        return magnitude.argmax(dim=-1)
+    return torch.from_numpy(magnitude.numpy().argmax(axis=-1))  # vectorised as well
 
 
 def massive_activations(
@@ -37,7 +39,7 @@ def massive_activations(
     """Top three magnitudes, median, their ratio, place of the maximum and counts, per layer.
 
     The entries are those of all examples, positions and channels of a layer together. The median is
-    the layer-wide one, the lower middle (`lower_median`); one per token would be another quantity
+    the layer-wide one, the lower of the two middle values; one per token would be another quantity
     with other verdicts. The maximum grows with the number of entries even for normal noise (ratio
     6.7 at 65 536 entries): compare at one size only.
 
@@ -56,24 +58,27 @@ def massive_activations(
     """
     n_ctx, d_model = resid.shape[-2:]
     magnitude = resid.abs().flatten(start_dim=2)
-    top, places = magnitude.topk(3)
-    median, entries = lower_median(magnitude).double(), magnitude.double()
-    number, positive = ~median.isnan(), median != 0
-    top1, top2, top3 = top.double().where(number[..., None], torch.nan).unbind(dim=-1)
-    shares = {
-        f"share_above_{multiple}": (entries > multiple * median[..., None]).sum(dim=-1).double()
-        / entries.shape[-1]
-        for multiple in MULTIPLES
-    }
+    place, ordered = largest_at(magnitude), ascending(magnitude)
+    n, middle = ordered.shape[-1], (ordered.shape[-1] - 1) // 2
+    told = ordered[..., [middle, -3, -2, -1]].double()
+    upper = ordered[..., middle:].double().contiguous()
+    number, positive = ~told[..., 3].isnan(), told[..., 0] != 0
+    median, top3, top2, top1 = told.where(number[..., None], torch.nan).unbind(dim=-1)
+    limits = median[..., None] * median.new_tensor(MULTIPLES)
+    above = upper.shape[-1] - torch.searchsorted(upper, limits, right=True)
+    shares = (above.double() / n).where(number[..., None], torch.nan).unbind(dim=-1)
     return {
         "top1": top1,
         "top2": top2,
         "top3": top3,
         "median_layerwide_lower": median,
         "ratio": Masked(top1 / median, positive),
-        "position": Masked(places[..., 0] // d_model % n_ctx, number),
-        "channel": Masked(places[..., 0] % d_model, number),
-        **{name: Masked(s.where(number, torch.nan), positive) for name, s in shares.items()},
+        "position": Masked(place // d_model % n_ctx, number),
+        "channel": Masked(place % d_model, number),
+        **{
+            f"share_above_{multiple}": Masked(share, positive)
+            for multiple, share in zip(MULTIPLES, shares, strict=True)
+        },
     }
 
 

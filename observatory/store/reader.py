@@ -146,7 +146,7 @@ class Run:
             raise StoreError(f"Table `{name}` has no column {unknown}, only {known} beside {keys}.")
         schema = to_arrow_schema([c for c in declared if c.name in wanted])
         ordered = pa.schema([schema.field(column) for column in (*keys, *wanted)])
-        parts = [read_part(path, ordered) for path in self._parts(name)]
+        parts = self._read(name, ordered)
         return sort_rows(pa.concat_tables([ordered.empty_table(), *parts]).unify_dictionaries())
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -185,6 +185,16 @@ class Run:
         """What each shard last said of itself, by number of the shard."""
         files = self.folder.glob("shards/*/progress.json")
         return [read_json(path) for path in sorted(files, key=lambda path: int(path.parent.name))]
+
+    def _read(self, table: str, schema: pa.Schema) -> list[pa.Table]:
+        while True:
+            paths = self._parts(table)
+            try:
+                return [read_part(path, schema) for path in paths]
+            except StoreError:
+                # a shard that resumed a moment ago replaces its parts: look again
+                if self._parts(table) == paths:
+                    raise
 
     def _parts(self, table: str) -> list[Path]:
         parts = self.folder.glob(f"shards/*/{table}/{PARTS}")

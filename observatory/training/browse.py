@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -58,28 +58,56 @@ def browse(
         StoreError: If there is no study, or the server does not start.
         BusyError: If the port is taken.
     """
-    folders = study_folders(results, study)
     settings = settings or default_settings(results)
+    shown: dict[Path, MirrorSummary] = {}
+
+    def refresh(folders: Sequence[Path], address: str | None) -> None:
+        for folder in folders:
+            before, now = shown.get(folder), mirror(folder, settings)
+            shown[folder] = now
+            for line in news(folder.name, before, now, address):
+                say(line)
+
     if is_server(settings.tracking_uri):
-        for folder, summary in mirror_all(folders, settings, say).items():
-            say(f"{folder.name}: {page(settings.tracking_uri, summary.experiment_id or '0')}")
+        refresh(study_folders(results, study), settings.tracking_uri)
         return 0
+    by_age = sorted(study_folders(results, study), key=lambda folder: -folder.stat().st_mtime)
     port = free_port(host, port)
     with stopped_by_signals():
         try:
-            shown = mirror_all(folders, settings, say)
-            if all(summary.error for summary in shown.values()):
-                raise StoreError(next(iter(shown.values())).error)
+            refresh(by_age[:1], None)  # makes the schema: the server and a mirror would race for it
             with serving(settings, host, port) as server:
-                say(welcome(shown, f"http://{host}:{port}"))
+                say(f"MLflow's page is open on {host}:{port}; Ctrl-C ends it.")
+                shown.clear()  # every study is told once more, with its link
+                refresh(by_age, f"http://{reached_at(host)}:{port}")
                 while server.poll() is None:
-                    live = [folder for folder, summary in shown.items() if not summary.complete]
                     wait(server, refresh_s)
-                    shown |= mirror_all(live, settings, say)
+                    refresh(study_folders(results, study), f"http://{reached_at(host)}:{port}")
                 raise StoreError(f"MLflow's server ended by itself, with code {server.returncode}.")
         except KeyboardInterrupt:
             say("Stopped.")
     return 0
+
+
+def news(
+    name: str, before: MirrorSummary | None, now: MirrorSummary, address: str | None
+) -> Iterator[str]:
+    """What is worth telling of a study's last mirror, given the one before.
+
+    Example:
+        >>> now = MirrorSummary("sqlite:///x.db", experiment_id="7", complete=True)
+        >>> print(*news("smoke", None, now, "http://localhost:5000"))
+        smoke  http://localhost:5000/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=observatory
+        >>> list(news("smoke", now, now, "http://localhost:5000"))
+        []
+    """
+    if now.error and (before is None or before.error != now.error):
+        yield now.error
+    if now.runs_added or now.points_added:
+        yield f"{name}: {now.runs_added} runs, {now.points_added} points, {now.seconds:.1f} s"
+    unknown = before is None or before.experiment_id is None
+    if address and unknown and now.experiment_id is not None:
+        yield f"{name}  {page(address, now.experiment_id)}"
 
 
 def study_folders(results: Path, study: str | None) -> list[Path]:
@@ -101,23 +129,6 @@ def study_folders(results: Path, study: str | None) -> list[Path]:
             "the folder that holds the studies."
         )
     raise StoreError(f"`{results}` has no study `{study}`, only {names}.")
-
-
-def mirror_all(
-    folders: Sequence[Path], settings: MlflowSettings, say: Callable[[str], None]
-) -> dict[Path, MirrorSummary]:
-    """Bring MLflow up to date with each study; tells what was added or why not."""
-    shown: dict[Path, MirrorSummary] = {}
-    for folder in folders:
-        summary = shown[folder] = mirror(folder, settings)
-        if summary.error:
-            say(summary.error)
-        elif summary.runs_added or summary.points_added:
-            say(
-                f"{folder.name}: {summary.runs_added} runs and {summary.points_added} points added "
-                f"in {summary.seconds:.1f} s"
-            )
-    return shown
 
 
 def free_port(host: str, port: int) -> int:
@@ -206,14 +217,6 @@ def wait(server: "subprocess.Popen[bytes]", seconds: float) -> None:
     """Wait, but no longer than the server lives."""
     with suppress(subprocess.TimeoutExpired):
         server.wait(seconds)
-
-
-def welcome(shown: Mapping[Path, MirrorSummary], server: str) -> str:
-    """Where to look at each study, and how to end."""
-    links = {folder.name: summary.experiment_id for folder, summary in shown.items()}
-    width = max(map(len, links))
-    lines = [f"  {n:<{width}}  {page(server, key)}" for n, key in links.items() if key is not None]
-    return "\n".join(["MLflow shows", *lines, "Ctrl-C ends it."])
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from observatory.fleet.stack import Layout
 from observatory.maths.norms import parameter_groups
 from observatory.store.files import read_json
 from observatory.store.lock import own
-from observatory.store.schema import SCHEMA_VERSION, check_version
+from observatory.store.schema import SCHEMA_VERSION
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Config, Parts, build, replica_table, torch_device
 from observatory.training.provenance import code_state, machine, usable_cores, versions
@@ -97,11 +97,10 @@ def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path
     parts = build(config)
     code = identity(config)
     folder = Path(config["results"]) / config["study"] / "runs" / code[:12]
-    if not (folder / "manifest.json").exists():
-        manifest = _manifest(config, parts, code)
-        diff = manifest.pop("diff")
-        replicas = replica_columns(folder.name, parts.table, config)
-        create_run(folder, manifest, replicas, yaml.safe_dump(config), diff or None)
+    git, diff = code_state()
+    manifest = {**_manifest(config, parts, code), "git": git}
+    replicas = replica_columns(folder.name, parts.table, config)
+    create_run(folder, manifest, replicas, yaml.safe_dump(config), diff or None)
     with own(folder / "owner.lock"):
         manifest = _same_version(folder, config)
         if manifest["status"] != "done":
@@ -122,7 +121,6 @@ def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[st
 
 
 def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
-    git, diff = code_state()
     network, dataset = parts.network, parts.dataset
     layout = Layout.of(network)
     batch = config["batch_size"] or dataset.n_train
@@ -138,8 +136,6 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "command": " ".join(sys.argv),
         "config": config,
         "package_version": observatory.__version__,
-        "git": git,
-        "diff": diff,
         "versions": versions(),
         "machine": machine(config["fleet"]["device"]),
         "threads": config["fleet"]["threads"],
@@ -173,7 +169,6 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
 def _same_version(folder: Path, config: Config) -> dict[str, Any]:
     """The manifest, after checking that this code may continue the run."""
     manifest = read_json(folder / "manifest.json")
-    check_version(manifest)
     theirs = manifest["package_version"]
     if (
         manifest["status"] != "done"

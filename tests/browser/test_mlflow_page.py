@@ -52,7 +52,7 @@ def browsing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsing]:
     timer.start()
     try:
         assert process.stdout is not None
-        links = (line.split()[1] for line in process.stdout if line.startswith("  small"))
+        links = (line.split()[1] for line in process.stdout if line.startswith("small  "))
         yield Browsing(process, next(links))
     finally:
         timer.cancel()

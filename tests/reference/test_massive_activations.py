@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from observatory.core.contracts import Masked
-from observatory.probes.massive_activations import lower_median, massive_activations
+from observatory.probes.massive_activations import ascending, largest_at, massive_activations
 
 
 def values(entry: torch.Tensor | Masked) -> torch.Tensor:
@@ -54,14 +54,18 @@ def test_equals_a_full_sort(shape: tuple[int, ...], dtype: torch.dtype, seed: in
 
 @pytest.mark.parametrize("n", [3, 4, 5, 64, 97])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_median_is_that_of_torch(n: int, dtype: torch.dtype):
+def test_order_and_median_are_those_of_torch(n: int, dtype: torch.dtype):
     entries = torch.randn(3, 2, n, dtype=dtype, generator=torch.Generator().manual_seed(n))
     entries = entries.abs()
     entries[0, 0] = 1.0
     entries[1, 1, 0] = torch.inf
     entries[2, 1, n // 2] = torch.nan
-    expected = entries.median(dim=-1).values
-    assert torch.equal(lower_median(entries).nan_to_num(-1.0), expected.nan_to_num(-1.0))
+    median = values(massive_activations(entries[..., None, None])["median_layerwide_lower"])
+    expected = entries.median(dim=-1).values.double()
+    assert torch.equal(median.nan_to_num(-1.0), expected.nan_to_num(-1.0))
+    ordered = entries.sort(dim=-1).values
+    assert torch.equal(ascending(entries).nan_to_num(-1.0), ordered.nan_to_num(-1.0))
+    assert torch.equal(largest_at(entries[:2]), entries[:2].argmax(dim=-1))
 
 
 def test_planted_maximum_is_located():

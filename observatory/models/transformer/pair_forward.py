@@ -20,18 +20,33 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from observatory.core.view import Params
+from observatory.models.transformer.standardise import standardise
 
 
 def look_up(
-    table: Float[Tensor, "replica d_vocab d_model"], rows: Int[Tensor, "replica batch"]
-) -> Tensor:
-    """Row `rows[r, i]` of replica r's table; `rows` counts through the flattened (replica, row) axis."""
-    return F.embedding(rows, table.flatten(0, 1))
+    tables: list[Float[Tensor, "replica d_vocab _"]], rows: Int[Tensor, "replica batch"]
+) -> list[Tensor]:
+    """Rows `rows[r]` of replica r's tables, `[replica, batch, width]` of each.
+
+    Args:
+        tables: Tables of any widths.
+        rows: Counted through the flattened (replica, row) axis.
+    """
+    joined = torch.cat(tables, dim=2).flatten(0, 1)
+    if joined.is_cuda:  # where the gradient of the other would be summed in no fixed order
+        found = F.embedding(rows, joined)
+    else:  # and where this one's is three times as slow
+        found = joined.index_select(0, rows.flatten()).view(*rows.shape, -1)
+    return list(found.split([table.shape[2] for table in tables], dim=2))
 
 
-def mix(
-    scores: list[Tensor], values: list[Tensor]
-) -> tuple[Tensor, list[Tensor]]:
+def dot(queries: Tensor, keys: Tensor, n_heads: int) -> Float[Tensor, "replica batch head"]:
+    """Inner products of the rows, head by head; a batch of 1 stands for all examples."""
+    products = (queries * keys).unflatten(2, (n_heads, -1))
+    return products @ products.new_ones(products.shape[-1])  # faster than a sum over few
+
+
+def mix(scores: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Softmax over a short list of scores, then the weighted sum of the values, head by head.
 
     Args:
@@ -39,29 +54,20 @@ def mix(
         values: One `[replica, batch, d_model]` per key position, likewise.
 
     Returns:
-        The mixed values `[replica, batch, d_model]` and the attention weights, shaped like `scores`.
+        The mixed values `[replica, batch, d_model]` and the weights `[pos, replica, batch, head]`.
     """
-    top = scores[0].detach()
-    for score in scores[1:]:
-        top = torch.maximum(top, score.detach())
-    powers = [(score - top).exp() for score in scores]
-    total = sum(powers[1:], powers[0])
-    weights = [power / total for power in powers]
-    n_heads = total.shape[-1]
-    mixed: Tensor | None = None
-    for weight, value in zip(weights, values, strict=True):
-        term = weight.unsqueeze(-1) * value.unflatten(-1, (n_heads, -1))
-        mixed = term if mixed is None else mixed + term
-    assert mixed is not None
-    return mixed.flatten(-2), weights
+    weights = torch.stack(torch.broadcast_tensors(*scores)).softmax(dim=0)
+    d_head = values[0].shape[2] // weights.shape[3]
+    row = weights.new_ones(1, d_head)  # a product with it: each weight, d_head times
+    terms = [(w.unsqueeze(3) @ row).flatten(2) * v for w, v in zip(weights, values, strict=True)]
+    return sum(terms[1:], terms[0]), weights
 
 
-def pattern(rows: list[list[Tensor]]) -> Float[Tensor, "replica batch head pos pos"]:
+def pattern(one: Tensor, two: Tensor) -> Float[Tensor, "replica batch head pos pos"]:
     """The attention pattern from the weights of queries 1 and 2; query 0 sees only itself."""
-    one, two = rows
-    zero = torch.zeros_like(two[0])
-    entries = [zero + 1, zero, zero, *one, zero, *two]
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    zero = torch.zeros_like(two[:1])
+    entries = torch.cat([zero + 1, zero, zero, one, zero, two])
+    return entries.unflatten(0, (3, 3)).permute(2, 3, 4, 0, 1)
 
 
 @final
@@ -79,7 +85,8 @@ class PairForward:
         activation: Callable[[Tensor], Tensor],
     ) -> None:
         self.n_layers, self.n_heads, self.d_vocab = n_layers, n_heads, d_vocab
-        self.norm, self.bias, self.activation = norm, bias, activation
+        self.norm, self.bias = norm, bias
+        self.activation = F.relu_ if activation is F.relu else activation  # its input is not kept
 
     def __call__(
         self, params: Params, inputs: Int[Tensor, "replica batch pos"]
@@ -100,23 +107,18 @@ class PairForward:
         offset = p * torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
         rows_a, rows_b = inputs[..., 0] + offset, inputs[..., 1] + offset
         embed, position = params["W_E"], params["W_pos"]
-        x = torch.cat([embed[:, :p], embed], dim=1) + position.repeat_interleave(
-            torch.tensor([p, p, 1], device=inputs.device), dim=1, output_size=2 * p + 1
-        )
+        operands = embed[:, None, :p] + position[:, :2, None]
+        x = torch.cat([operands.flatten(1, 2), embed[:, p:] + position[:, 2:]], dim=1)
         for layer in range(self.n_layers):
             last = layer == self.n_layers - 1 and recorded is None
             block = _Block(self, params, layer)
             x, weights = block(x, rows_a, rows_b, first=layer == 0, last=last)
             if recorded is not None:
                 s0, s1, s2 = x.split([p, n, n], dim=1)
-                recorded[f"blocks.{layer}.attn_pattern"] = pattern(weights)
-                stream = torch.stack([look_up(s0, rows_a), s1, s2], dim=2)
+                recorded[f"blocks.{layer}.attn_pattern"] = pattern(*weights)
+                stream = torch.stack([*look_up([s0], rows_a), s1, s2], dim=2)
                 recorded[f"blocks.{layer}.resid_post"] = stream
         return self.project(x[:, -n:], params, "ln_final", "W_U", None)
-
-    def standardise(self, x: Tensor) -> Tensor:
-        """LayerNorm without gain and bias, or nothing where the network has no norm."""
-        return F.layer_norm(x, x.shape[-1:]) if self.norm else x
 
     def fold(
         self, params: Params, norm: str, weight: str, bias: str | None
@@ -135,7 +137,7 @@ class PairForward:
     ) -> Tensor:
         """norm(x) @ weight + bias, with the norm folded in."""
         matrix, row = self.fold(params, norm, weight, bias)
-        x = self.standardise(x)
+        x = standardise(x) if self.norm else x
         return torch.bmm(x, matrix) if row is None else torch.baddbmm(row, x, matrix)
 
 
@@ -156,7 +158,7 @@ class _Block:
 
     def __call__(
         self, x: Tensor, rows_a: Tensor, rows_b: Tensor, *, first: bool, last: bool
-    ) -> tuple[Tensor, list[list[Tensor]]]:
+    ) -> tuple[Tensor, list[Tensor]]:
         """The streams after the block, and the attention weights of queries 1 and 2.
 
         Args:
@@ -174,38 +176,27 @@ class _Block:
             part.split(sizes, dim=1) for part in read.chunk(3, dim=2)
         )
         s0, s1, s2 = x.split(sizes, dim=1)
+        heads = self.net.n_heads
         if first:
-            heads = self.net.n_heads
-            va, score20 = look_up(torch.cat([v0, self._dot(q2, k0)], dim=2), rows_a).split(
-                [d_model, heads], dim=2
-            )
-            of_b = [v1, self._dot(q2, k1), *([] if last else [self._dot(q1, k1), s1])]
-            v1, score21, *rest = look_up(torch.cat(of_b, dim=2), rows_b).split(
-                [part.shape[2] for part in of_b], dim=2
-            )
+            of_a, of_b = [v0, dot(q2, k0, heads)], [v1, dot(q2, k1, heads)]
+            if not last:
+                of_a, of_b = [*of_a, k0], [*of_b, dot(q1, k1, heads), q1, s1]
+            va, score20, *more_of_a = look_up(of_a, rows_a)
+            v1, score21, *more_of_b = look_up(of_b, rows_b)
         else:
-            ka, va = look_up(torch.cat([k0, v0], dim=2), rows_a).chunk(2, dim=2)
-            score20, score21, rest = self._dot(q2, ka), self._dot(q2, k1), []
-        mixed2, weights2 = mix([score20, score21, self._dot(q2, k2)], [va, v1, v2])
+            va, ka = look_up([v0, k0], rows_a)
+            score20, score21 = dot(q2, ka, heads), dot(q2, k1, heads)
+        mixed2, weights2 = mix([score20, score21, dot(q2, k2, heads)], [va, v1, v2])
         if last:
             return self._finish(s2, mixed2), []
         if first:
-            score11, s1 = rest
-            table = self._dot_all(q1, k0)  # [replica, b, a, head]
-            score10 = F.embedding(rows_b * p + rows_a % p, table.reshape(-1, self.net.n_heads))
+            (ka,), (score11, q1, s1) = more_of_a, more_of_b
         else:
-            score10, score11 = self._dot(q1, ka), self._dot(q1, k1)
-        mixed1, weights1 = mix([score10, score11], [va, v1])
+            score11 = dot(q1, k1, heads)
+        mixed1, weights1 = mix([dot(q1, ka, heads), score11], [va, v1])
         streams = torch.cat([s0, s1, s2.expand(-1, n, -1)], dim=1)
         after = self._finish(streams, torch.cat([v0, mixed1, mixed2], dim=1))
         return after, [weights1, weights2]
-
-    def _dot(self, queries: Tensor, keys: Tensor) -> Float[Tensor, "replica batch head"]:
-        return (queries * keys).unflatten(2, (self.net.n_heads, -1)).sum(dim=-1)
-
-    def _dot_all(self, queries: Tensor, keys: Tensor) -> Tensor:
-        q, k = (x.unflatten(2, (self.net.n_heads, -1)).transpose(1, 2) for x in (queries, keys))
-        return (q @ k.transpose(-1, -2)).permute(0, 2, 3, 1)
 
     def _finish(self, stream: Tensor, mixed: Tensor) -> Tensor:
         """Attention output and MLP, added to the stream (one row or one per example)."""
@@ -214,4 +205,4 @@ class _Block:
         stream = torch.baddbmm(stream, mixed, params["attn.W_O"])
         hidden = net.activation(net.project(stream, params, "ln2", "mlp.W_in", "mlp.b_in"))
         out = torch.baddbmm(stream, hidden, params["mlp.W_out"])
-        return out + params["mlp.b_out"].unsqueeze(1) if net.bias else out
+        return out.add_(params["mlp.b_out"].unsqueeze(1)) if net.bias else out

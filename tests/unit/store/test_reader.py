@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
 import observatory
 from observatory.core.contracts import Masked
 from observatory.core.errors import StoreError
+from observatory.store import reader
 from observatory.store.files import temporary_beside, write_json
 from observatory.store.lock import own
-from observatory.store.reader import Run, Study
+from observatory.store.reader import Run, Study, read_part
 from observatory.store.writer import ShardWriter, create_run, update_manifest
 
 
@@ -136,6 +138,22 @@ def test_unfinished_files_are_not_seen(run: Run) -> None:
     (shadow / "manifest.json").write_text("{")
     assert len(run.table("evaluation")) == 6
     assert [found.run_id for found in Study(run.folder.parents[1]).runs] == [run.run_id]
+
+
+def test_a_part_that_is_replaced_meanwhile_is_no_damage(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run)
+    first, second = sorted(run.folder.glob("shards/0/evaluation/part-*"))
+
+    def read_late(path: Path, schema: pa.Schema) -> pa.Table:
+        if path == second:
+            second.unlink(missing_ok=True)
+        return read_part(path, schema)
+
+    monkeypatch.setattr(reader, "read_part", read_late)
+    assert list(run.table("evaluation")["step"]) == [0, 0, 10, 0]
+    assert first.exists()
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -8])
