@@ -228,11 +228,12 @@ def _browse_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "browse",
         "Mirror the studies below a folder to MLflow and open its pages; Ctrl-C ends it.",
-        "  observatory browse\n  observatory browse results --port 5055\n",
+        "  observatory browse\n  observatory browse results --study laptop_map --port 5055\n",
     )
     parser.add_argument(
         "results", type=Path, nargs="?", default=Path("results"), help="folder of the studies"
     )
+    parser.add_argument("--study", help="name of one study; all without it")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind")
     parser.add_argument("--port", type=int, default=5000, help="port to bind")
     return parser
@@ -241,7 +242,7 @@ def _browse_parser() -> argparse.ArgumentParser:
 def _browse(options: argparse.Namespace) -> int:
     from observatory.training.browse import browse
 
-    return browse(options.results, options.host, options.port)
+    return browse(options.results, options.host, options.port, options.study)
 
 
 def _status_parser() -> argparse.ArgumentParser:

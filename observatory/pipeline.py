@@ -19,14 +19,18 @@ def run_map(
         The report.
     """
     from observatory.training.display import cost_text
+    from observatory.training.mlflow import mirror, mlflow_settings
     from observatory.training.run import launch
 
+    study = Path(config["results"]) / config["study"]
+    mlflow = mlflow_settings(config["mlflow"], study.parent)  # checked before any compute
     run = launch(config, watch)
     tell(cost_text(run))
-    study = run.parents[1]
     refit(study, config["fit"])
     report = rebuild_report(study, config["fit"])
-    mirror_quietly(study, config["mlflow"], tell)
+    summary = mirror(study, mlflow)
+    if summary.error:
+        tell(f"MLflow was not updated: {summary.error}")
     return report
 
 
@@ -47,12 +51,3 @@ def rebuild_report(study: Path, settings: dict[str, Any] | None = None) -> Path:
     from observatory.analysis.report.build import build_report
 
     return build_report(study, settings)
-
-
-def mirror_quietly(study: Path, settings: dict[str, Any], tell: Callable[[str], None]) -> None:
-    """Mirror a study to MLflow; MLflow being away is told, never raised."""
-    from observatory.training.mlflow import mirror, mlflow_settings
-
-    summary = mirror(study, mlflow_settings(settings, study.parent))
-    if summary.error:
-        tell(f"MLflow was not updated: {summary.error}")

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from observatory.analysis.figures.frames import column, select
 
 RULE = (
-    "over the replicas of a weight decay that are still recorded (a replica that was retired "
-    "leaves the statistic); a curve ends where fewer than half of them remain."
+    "over the replicas of a weight decay; one that has left the fleet keeps its last reading, and "
+    "a curve ends with the last replica's record."
 )
 
 
@@ -25,7 +25,7 @@ def log_grid(steps: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 def on_grid(
     frame: pd.DataFrame, value: str, grid: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], pd.MultiIndex]:
+) -> tuple[NDArray[np.float64], pd.MultiIndex, NDArray[np.int64]]:
     """Each replica's last reading at or before each step of the grid.
 
     Args:
@@ -34,19 +34,19 @@ def on_grid(
         grid: Steps, rising, `[step]`.
 
     Returns:
-        Readings, `[replica, step]`, NaN before a replica's first look and after its last one; and
-        the (run_id, replica) of each row.
+        Readings, `[replica, step]`, NaN before a replica's first look, its last one held after it;
+        the (run_id, replica) of each row, and the step of its last look.
     """
     keys = pd.MultiIndex.from_frame(select(frame, ["run_id", "replica"]))
     starts = np.flatnonzero(~keys.duplicated())
     steps, values = column(frame, "step"), column(frame, value)
+    ends = np.append(starts[1:], len(frame))
     out = np.full((starts.size, grid.size), np.nan)
-    for row, rows in enumerate(map(slice, starts, [*starts[1:], len(frame)])):
-        clock = steps[rows]
-        last = np.searchsorted(clock, grid, side="right") - 1
-        known = (last >= 0) & (grid <= clock[-1])
+    for row, rows in enumerate(map(slice, starts, ends)):
+        last = np.searchsorted(steps[rows], grid, side="right") - 1
+        known = last >= 0
         out[row, known] = values[rows][last[known]]
-    return out, keys.take(starts)
+    return out, keys.take(starts), steps[ends - 1].astype(np.int64)
 
 
 def bands(
@@ -74,14 +74,14 @@ def bands(
     )
     pieces: list[pd.DataFrame] = []
     for value in values:
-        readings, index = on_grid(frame, value, grid)
+        readings, index, ends = on_grid(frame, value, grid)
         readings[~np.isfinite(readings)] = np.nan
         decays = decay_of.reindex(index).to_numpy()
         for decay in np.unique(decays[~np.isnan(decays)]):
             rows = readings[decays == decay]
             n = np.isfinite(rows).sum(axis=0)
             n_cell = int((everyone == decay).sum())
-            enough = (n > 0) & (2 * n >= n_cell)
+            enough = (n > 0) & (2 * n >= n_cell) & (grid <= ends[decays == decay].max())
             if not enough.any():
                 continue
             q25, median, q75 = np.nanquantile(rows[:, enough], [0.25, 0.5, 0.75], axis=0)

@@ -19,21 +19,23 @@ def _replicas(n: int, weight_decay: float = 1.0) -> pd.DataFrame:
     return pd.DataFrame({"run_id": "r", "replica": range(n), "weight_decay": weight_decay})
 
 
-def test_a_curve_ends_where_fewer_than_half_of_the_replicas_remain():
-    frame = _records({0: 100, 1: 100, 2: 50, 3: 30})
-    made = bands(frame, _replicas(4), ["x"], size=50)
-    assert made["step"].max() == 100  # two of four: half, still drawn
-    made = bands(frame, _replicas(5), ["x"], size=50)  # the fifth has no record at all
-    assert made["step"].max() == 50
-    assert made.loc[made["step"] == 50, "n"].item() == 3
-    assert (made["n_cell"] == 5).all()
+def test_a_curve_ends_with_the_last_record_of_its_cell_and_needs_half_of_the_replicas():
+    frame = _records({0: 100, 1: 50, 2: 30, 3: 200})
+    replicas = _replicas(5)  # the fifth has no record at all
+    replicas["weight_decay"] = [1.0, 1.0, 1.0, 2.0, 1.0]
+    made = bands(frame, replicas, ["x"], size=50)
+    cell = made[made["weight_decay"] == 1.0]
+    assert cell["step"].max() == 100
+    assert cell.loc[cell["step"] == 100, "n"].item() == 3
+    assert (cell["n_cell"] == 4).all()
+    assert bands(frame, _replicas(9), ["x"], size=50).empty  # four of nine
 
 
-def test_median_and_quartiles_are_those_of_the_replicas_still_recorded():
+def test_a_replica_that_left_keeps_its_last_reading_in_median_and_quartiles():
     made = bands(_records({0: 100, 1: 100, 2: 100, 3: 50}), _replicas(4), ["x"], size=50)
     early, late = made[made["step"] == 50].iloc[0], made[made["step"] == 100].iloc[0]
     assert (early["median"], early["q25"], early["q75"]) == (1.5, 0.75, 2.25)
-    assert (late["median"], late["n"]) == (1.0, 3)
+    assert (late["median"], late["n"]) == (1.5, 4)
 
 
 def test_readings_that_are_not_finite_are_left_out():
@@ -44,11 +46,12 @@ def test_readings_that_are_not_finite_are_left_out():
     assert (last["median"], last["n"]) == (0.5, 2)
 
 
-def test_a_replica_is_read_at_its_last_look_before_the_step_and_not_beyond_its_end():
+def test_a_replica_is_read_at_its_last_look_before_the_step():
     frame = _records({0: 30, 1: 20}, value=lambda replica, step: float(step))
-    readings, index = on_grid(frame, "x", np.array([5, 19, 20, 30]))
+    readings, index, ends = on_grid(frame, "x", np.array([5, 19, 20, 30]))
     assert index.tolist() == [("r", 0), ("r", 1)]
-    np.testing.assert_array_equal(readings, [[0, 10, 20, 30], [0, 10, 20, np.nan]])
+    np.testing.assert_array_equal(readings, [[0, 10, 20, 30], [0, 10, 20, 20]])
+    assert ends.tolist() == [30, 20]
 
 
 def test_thinning_keeps_the_ends_and_spreads_evenly_on_the_log_axis():
