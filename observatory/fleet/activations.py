@@ -29,7 +29,12 @@ class LazyActivations(Mapping[str, Tensor]):
         inputs: Int[Tensor, "batch pos"],
         names: tuple[str, ...],
     ) -> None:
-        self._waiting, self._params, self._inputs, self._names = list(recorders), params, inputs, names
+        self._waiting, self._params, self._inputs, self._names = (
+            list(recorders),
+            params,
+            inputs,
+            names,
+        )
         self._recorded: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from observatory.core.contracts import Hyper, Model, Optimizer
 from observatory.core.errors import ConfigError
 from observatory.core.rng import named_generator
-from observatory.core.view import FleetView
+from observatory.core.view import FleetView, Params
 from observatory.fleet.activations import LazyActivations
 from observatory.fleet.batches import Batches
 from observatory.fleet.evaluate import EvaluationSettings, evaluate
+from observatory.fleet.look import Look
 from observatory.fleet.replicas import Dataset, ReplicaTable
 from observatory.fleet.rules import Looks
 from observatory.fleet.stack import Layout, decaying, fast_path, flat_row, vmapped, vmapped_record
@@ -35,6 +36,8 @@ class FleetSettings:
         decay: Which weights decay: "all" or the model's declared "matrices".
         device: A torch device.
         probe_examples: Examples that probes look at, drawn once per study from all examples.
+        probe_buffer: Copied parameters (replicas times entries) that may wait to be measured
+            together; 0 measures every look at once.
         study_seed: Root of the study's "probe" generator.
     """
 
@@ -46,6 +49,7 @@ class FleetSettings:
     decay: str
     device: str
     probe_examples: int
+    probe_buffer: int
     study_seed: int
 
     def __post_init__(self) -> None:
@@ -120,6 +124,11 @@ class Fleet:
         self.replica_steps = 0
         probe = probe_examples(n, settings.probe_examples, settings.study_seed)
         self.probe_examples = probe.to(self.device)
+        self.probe_inputs = self.inputs[self.probe_examples]
+        self.probe_labels = self.labels[:, self.probe_examples]  # filled when a replica is seated
+        self.probe_in_train = self.in_train[:, self.probe_examples]
+        self._everyone = list(range(size))
+        self._views = self.layout.views(self.flat)  # which is only ever written in place
         self._batch: tuple[Tensor, Tensor] | None = None
 
     # Who sits where -------------------------------------------------------------------------------
@@ -178,6 +187,8 @@ class Fleet:
         split = self.dataset.draw(seed)
         self.labels[slot] = split.labels.to(self.device)
         self.in_train[slot] = split.in_train().to(self.device)
+        self.probe_labels[slot] = self.labels[slot, self.probe_examples]
+        self.probe_in_train[slot] = self.in_train[slot, self.probe_examples]
         n_train, n_val = self._subset_sizes()
         if self.evaluation.subset is None:
             looked = torch.arange(len(self.dataset))
@@ -245,34 +256,51 @@ class Fleet:
                 labels.gather(1, looked),
                 in_train.gather(1, looked),
             )
-        params = self.layout.views(self.flat[rows])
         return evaluate(
-            self.forward, params, inputs, labels, in_train, self.loss_dtype, self.evaluation.chunk
+            self.forward,
+            self._params(slots),
+            inputs,
+            labels,
+            in_train,
+            self.loss_dtype,
+            self.evaluation.chunk,
         )
 
-    def view(self, slots: list[int]) -> FleetView:
-        """The window on the replicas in `slots` that probes receive; good until the next step."""
-        rows = self._rows(slots)
-        params = self.layout.views(self.flat[rows])
-        inputs = self.inputs[self.probe_examples]
-        return FleetView(
+    def look(self, slots: list[int]) -> Look:
+        """A copy of what probes need of the replicas in `slots`."""
+        rows = torch.tensor(slots, device=self.device)
+        return Look(
             replica=torch.tensor([self.replica_of(slot) for slot in slots]),
             step=torch.tensor([self.ages[slot] for slot in slots]),
+            flat=self.flat[rows],
+            labels=self.probe_labels[rows],
+            in_train=self.probe_in_train[rows],
+        )
+
+    def view(self, look: Look) -> FleetView:
+        """The window on the replicas of a look that probes receive."""
+        params = self.layout.views(look.flat)
+        return FleetView(
+            replica=look.replica,
+            step=look.step,
             params=params,
-            inputs=inputs,
-            labels=self.labels[rows][:, self.probe_examples],
-            in_train=self.in_train[rows][:, self.probe_examples],
+            inputs=self.probe_inputs,
+            labels=look.labels,
+            in_train=look.in_train,
             activations=LazyActivations(
-                self.recorders, params, inputs, ("logits", *self.network.hooks())
+                self.recorders, params, self.probe_inputs, ("logits", *self.network.hooks())
             ),
             loss_dtype=self.settings.loss_dtype,
         )
 
     def _rows(self, slots: list[int]) -> slice | Int[Tensor, " replica"]:
-        """An index of the rows of `slots`; all of them in order are not copied."""
-        if slots == list(range(self.settings.size)):
-            return slice(None)
-        return torch.tensor(slots, device=self.device)
+        """An index of the rows of `slots` that copies nothing where they are all."""
+        return slice(None) if slots == self._everyone else torch.tensor(slots, device=self.device)
+
+    def _params(self, slots: list[int]) -> Params:
+        if slots == self._everyone:
+            return self._views
+        return self.layout.views(self.flat[self._rows(slots)])
 
     # Continuing -----------------------------------------------------------------------------------
 

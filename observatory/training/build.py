@@ -153,6 +153,7 @@ def build(config: Config) -> Parts:
             decay=config["optimizer"]["decay"],
             device=settings["device"],
             probe_examples=settings["probe_examples"],
+            probe_buffer=settings["probe_buffer"],
             study_seed=_integer(config["seed"]),
         ),
         table=replica_table(config),

@@ -3,6 +3,7 @@
 import json
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,6 +12,7 @@ import torch
 
 from observatory.core.columns import Column
 from observatory.fleet.fleet import Fleet
+from observatory.fleet.look import Look, joined
 from observatory.fleet.rules import as_columns, outcome_columns, outcome_row, retire_reason
 from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts, Scheduled
@@ -95,29 +97,43 @@ class EvaluationCallback(BetweenChunks):
 
 
 class ProbeCallback(BetweenChunks):
-    """Measures one view for all due probes of the same replicas, and writes their tables."""
+    """Looks at the replicas that are due, and measures several looks as one."""
 
     def __init__(self, probes: dict[str, Scheduled], writer: ShardWriter) -> None:
         self.probes, self.writer = probes, writer
+        self.waiting: dict[tuple[str, ...], list[Look]] = {}
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
-        """Group due probes by the slots they look at: each group records activations once."""
+        """Look at whoever is due; measure when enough has come together."""
         fleet, groups = module.fleet, dict[tuple[int, ...], list[str]]()
         for name in self.probes:
             if slots := module.agenda.due(f"probe:{name}", fleet):
                 groups.setdefault(tuple(slots), []).append(name)
+                module.agenda.done(f"probe:{name}", slots, fleet)
         for slots, names in groups.items():
-            replicas, steps = identities(fleet, list(slots))
-            with torch.no_grad():
-                with module.clock.charged("probe:forward"):
-                    view = fleet.view(list(slots))
-                    if any(self.probes[name].probe.needs for name in names):
-                        view.activations["logits"]
-                for name in names:
-                    with module.clock.charged(f"probe:{name}"):
-                        measured = self.probes[name].probe.measure(view)
-                        self.writer.append(f"probes/{name}", replicas, steps, measured)
-                    module.agenda.done(f"probe:{name}", list(slots), fleet)
+            with module.clock.charged("probe:forward"):
+                waiting = self.waiting.setdefault(tuple(names), [])
+                waiting.append(fleet.look(list(slots)))
+            if sum(look.flat.numel() for look in waiting) >= fleet.settings.probe_buffer:
+                self._measure(tuple(names), module)
+
+    def flush(self, module: FleetModule) -> None:
+        """Measure every look that still waits, so that all tables are complete to this tick."""
+        for names in list(self.waiting):
+            self._measure(names, module)
+
+    def _measure(self, names: tuple[str, ...], module: FleetModule) -> None:
+        """One recorded forward for all probes of a group, then each probe on its own account."""
+        with torch.no_grad():
+            with module.clock.charged("probe:forward"):
+                look = joined(self.waiting.pop(names))
+                view = module.fleet.view(look)
+                if any(self.probes[name].probe.needs for name in names):
+                    view.activations["logits"]
+            for name in names:
+                with module.clock.charged(f"probe:{name}"):
+                    measured = self.probes[name].probe.measure(view)
+                    self.writer.append(f"probes/{name}", look.replica, look.step, measured)
 
 
 class RetirementCallback(BetweenChunks):
@@ -155,7 +171,7 @@ class RetirementCallback(BetweenChunks):
             for slot in filled:
                 self._event(*identities(fleet, [slot]), "started", slot=slot, tick=fleet.tick)
             if filled:
-                membership = {"in_train": fleet.view(filled).in_train}
+                membership = {"in_train": fleet.look(filled).in_train}
                 self.writer.append("membership", *identities(fleet, filled), membership)
 
     def _event(self, replicas: np.ndarray, steps: np.ndarray, kind: str, **detail: object) -> None:
@@ -172,15 +188,24 @@ class StopCallback(BetweenChunks):
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
         """Look for the end, or for a signal that arrived during the chunk."""
-        if self.told or module.fleet.finished:
+        fleet = module.fleet
+        nobody_waits = module.agenda.steps_to_next(fleet) > 0  # so that a stop can be kept
+        if fleet.finished or (self.told and nobody_waits):
             trainer.should_stop = True
 
 
 class CheckpointCallback(BetweenChunks):
     """Flushes the tables and then saves the state, so that the two always agree."""
 
-    def __init__(self, keep: Any, progress: Any, progress_every: float) -> None:
-        self.keep, self.progress, self.progress_every = keep, progress, progress_every
+    def __init__(
+        self,
+        probes: ProbeCallback,
+        keep: Callable[[], None],
+        progress: Callable[[], None],
+        progress_every: float,
+    ) -> None:
+        self.probes, self.keep = probes, keep
+        self.progress, self.progress_every = progress, progress_every
         self._last_progress = 0.0
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
@@ -190,6 +215,7 @@ class CheckpointCallback(BetweenChunks):
         if settled and (
             fleet.tick % agenda.checkpoint_every == 0 or trainer.should_stop or fleet.finished
         ):
+            self.probes.flush(module)
             with module.clock.charged("store"):
                 self.keep()
         now = time.monotonic()

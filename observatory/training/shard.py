@@ -110,12 +110,13 @@ class _Shard:
         """Run the Trainer to the end or to a stop signal."""
         told: list[int] = []
         module = FleetModule(self.fleet, self.agenda, self.clock)
+        probes = ProbeCallback(self.parts.probes, self.writer)
         callbacks: list[pl.Callback] = [
             EvaluationCallback(self.writer),
-            ProbeCallback(self.parts.probes, self.writer),
+            probes,
             RetirementCallback(self.parts, self.writer, self.tally),
             StopCallback(told),
-            CheckpointCallback(self._keep, self._progress, self.progress_every),
+            CheckpointCallback(probes, self._keep, self._progress, self.progress_every),
         ]
         if not self.fleet.finished:
             with stop_signals(told):

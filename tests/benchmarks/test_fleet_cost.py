@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
+from observatory.fleet.look import Look, joined
 from observatory.training.build import Parts, build
 from observatory.training.compose import compose
 from observatory.training.run import resolved
@@ -101,14 +102,21 @@ def lightning_fit(parts: Parts) -> Callable[[], None]:
 
 
 def looking(fleet: Fleet, parts: Parts, times: int) -> Callable[[], None]:
+    """As the probe callback does it: copies wait until enough of them are measured together."""
     slots = fleet.active()
 
     def look() -> None:
-        for _ in range(times):
+        waiting: list[Look] = []
+        for left in reversed(range(times)):
+            waiting.append(fleet.look(slots))
+            held = sum(look.flat.numel() for look in waiting)
+            if left and held < fleet.settings.probe_buffer:
+                continue
             with torch.no_grad():
-                view = fleet.view(slots)
+                view = fleet.view(joined(waiting))
                 for scheduled in parts.probes.values():
                     scheduled.probe.measure(view)
+            waiting.clear()
 
     return look
 

@@ -34,7 +34,7 @@ def test_it_takes_two_steps(name: str) -> None:
     assert all(torch.isfinite(value).all() for value in measured.values())
     with torch.no_grad():
         for scheduled in parts.probes.values():
-            measured = scheduled.probe.measure(fleet.view([0]))
+            measured = scheduled.probe.measure(fleet.view(fleet.look([0])))
             assert measured.keys() == {column.name for column in scheduled.probe.columns}
     assert fleet.ages == [2]
     assert fleet.diverged_steps() == [None]

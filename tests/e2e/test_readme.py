@@ -86,6 +86,6 @@ def test_the_probe_example_is_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     assert instantiate(entry["schedule"]) == LogSpaced(per_decade=20)
     fleet = build(resolved(compose("train", ["experiment=smoke", "fleet.size=2"]))).shard(0, 1)
     fleet.fill()
-    measured = instantiate(entry["probe"]).measure(fleet.view([0, 1]))["l2"]
+    measured = instantiate(entry["probe"]).measure(fleet.view(fleet.look([0, 1])))["l2"]
     expected = fleet.layout.views(fleet.flat)["W_E"].double().square().sum(dim=(1, 2)).sqrt()
     assert torch.allclose(measured, expected)

@@ -61,6 +61,7 @@ def fleet_of(
         decay=decay,
         device="cpu",
         probe_examples=16,
+        probe_buffer=0,
         study_seed=0,
     )
     evaluation = EvaluationSettings(every=25, subset=None, full=None, chunk=1000)

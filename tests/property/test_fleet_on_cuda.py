@@ -31,7 +31,7 @@ def test_cuda_follows_the_cpu(path: str, batch_size: str) -> None:
         theirs = cpu.evaluate(slots, full=True)[name]
         if name.endswith("loss"):
             assert (ours.cpu() - theirs).abs().max() < 1e-6, name
-    assert torch.equal(cuda.view(slots).in_train.cpu(), cpu.view(slots).in_train)
+    assert torch.equal(cuda.look(slots).in_train.cpu(), cpu.look(slots).in_train)
 
 
 def test_a_state_moves_between_devices() -> None:

@@ -46,28 +46,31 @@ def dot(queries: Tensor, keys: Tensor, n_heads: int) -> Float[Tensor, "replica b
     return products @ products.new_ones(products.shape[-1])  # faster than a sum over few
 
 
-def mix(scores: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Softmax over a short list of scores, then the weighted sum of the values, head by head.
+def mix(scores: list[list[Tensor]], values: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Softmax over a short list of keys, then the weighted sum of their values, head by head.
 
     Args:
-        scores: One `[replica, batch, head]` per key position; a batch of 1 stands for all examples.
-        values: One `[replica, batch, d_model]` per key position, likewise.
+        scores: `scores[k][q]` of key k and query q, `[replica, batch, head]`; a batch of 1 stands
+            for all examples, and a scalar for all there is.
+        values: One `[replica, batch, d_model]` per key, likewise.
 
     Returns:
-        The mixed values `[replica, batch, d_model]` and the weights `[pos, replica, batch, head]`.
+        The mixed values `[pos, replica, batch, d_model]`, one position per query, and the weights
+        `[pos, pos, replica, batch, head]`, key before query.
     """
-    weights = torch.stack(torch.broadcast_tensors(*scores)).softmax(dim=0)
-    d_head = values[0].shape[2] // weights.shape[3]
-    row = weights.new_ones(1, d_head)  # a product with it: each weight, d_head times
-    terms = [(w.unsqueeze(3) @ row).flatten(2) * v for w, v in zip(weights, values, strict=True)]
+    flat = torch.stack(torch.broadcast_tensors(*(score for key in scores for score in key)))
+    weights = flat.unflatten(0, (len(scores), -1)).softmax(dim=0)
+    row = weights.new_ones(1, values[0].shape[2] // weights.shape[4])  # spreads a head's weight
+    spread = ((weight.unsqueeze(4) @ row).flatten(3) for weight in weights)
+    terms = [weight * value for weight, value in zip(spread, values, strict=True)]
     return sum(terms[1:], terms[0]), weights
 
 
-def pattern(one: Tensor, two: Tensor) -> Float[Tensor, "replica batch head pos pos"]:
+def pattern(weights: Tensor) -> Float[Tensor, "replica batch head pos pos"]:
     """The attention pattern from the weights of queries 1 and 2; query 0 sees only itself."""
-    zero = torch.zeros_like(two[:1])
-    entries = torch.cat([zero + 1, zero, zero, one, zero, two])
-    return entries.unflatten(0, (3, 3)).permute(2, 3, 4, 0, 1)
+    entries = F.pad(weights, (0, 0, 0, 0, 0, 0, 1, 0))
+    entries[0, 0] = 1.0
+    return entries.permute(2, 3, 4, 1, 0)
 
 
 @final
@@ -115,7 +118,7 @@ class PairForward:
             x, weights = block(x, rows_a, rows_b, first=layer == 0, last=last)
             if recorded is not None:
                 s0, s1, s2 = x.split([p, n, n], dim=1)
-                recorded[f"blocks.{layer}.attn_pattern"] = pattern(*weights)
+                recorded[f"blocks.{layer}.attn_pattern"] = pattern(weights)
                 stream = torch.stack([*look_up([s0], rows_a), s1, s2], dim=2)
                 recorded[f"blocks.{layer}.resid_post"] = stream
         return self.project(x[:, -n:], params, "ln_final", "W_U", None)
@@ -158,8 +161,8 @@ class _Block:
 
     def __call__(
         self, x: Tensor, rows_a: Tensor, rows_b: Tensor, *, first: bool, last: bool
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The streams after the block, and the attention weights of queries 1 and 2.
+    ) -> tuple[Tensor, Tensor]:
+        """The streams after the block, and the attention weights as `mix` gives them.
 
         Args:
             x: In the first block two tables and one row, `[replica, 2 d_vocab + 1, d_model]`; later
@@ -172,31 +175,32 @@ class _Block:
         p, n, d_model = self.net.d_vocab, rows_a.shape[1], x.shape[2]
         sizes = [p, p, 1] if first else [p, n, n]
         read = self.net.project(x, self.params, "ln1", "W_QKV", "b_QKV")
-        (_, q1, q2), (k0, k1, k2), (v0, v1, v2) = (
-            part.split(sizes, dim=1) for part in read.chunk(3, dim=2)
-        )
+        q, k, v = read.chunk(3, dim=2)
+        (_, q1, q2), (k0, k1, k2), (v0, v1, v2) = (part.split(sizes, dim=1) for part in (q, k, v))
         s0, s1, s2 = x.split(sizes, dim=1)
         heads = self.net.n_heads
         if first:
-            of_a, of_b = [v0, dot(q2, k0, heads)], [v1, dot(q2, k1, heads)]
+            score20, score21, score22 = dot(q2, k, heads).split(sizes, dim=1)
+            of_a, of_b = [v0, score20], [v1, score21]
             if not last:
                 of_a, of_b = [*of_a, k0], [*of_b, dot(q1, k1, heads), q1, s1]
             va, score20, *more_of_a = look_up(of_a, rows_a)
             v1, score21, *more_of_b = look_up(of_b, rows_b)
         else:
             va, ka = look_up([v0, k0], rows_a)
-            score20, score21 = dot(q2, ka, heads), dot(q2, k1, heads)
-        mixed2, weights2 = mix([score20, score21, dot(q2, k2, heads)], [va, v1, v2])
+            score20, score21, score22 = (dot(q2, key, heads) for key in (ka, k1, k2))
         if last:
-            return self._finish(s2, mixed2), []
+            mixed, weights = mix([[score20], [score21], [score22]], [va, v1, v2])
+            return self._finish(s2, mixed[0]), weights
         if first:
             (ka,), (score11, q1, s1) = more_of_a, more_of_b
         else:
             score11 = dot(q1, k1, heads)
-        mixed1, weights1 = mix([dot(q1, ka, heads), score11], [va, v1])
+        future = score22.new_full((), -torch.inf)
+        scores = [[dot(q1, ka, heads), score20], [score11, score21], [future, score22]]
+        mixed, weights = mix(scores, [va, v1, v2])
         streams = torch.cat([s0, s1, s2.expand(-1, n, -1)], dim=1)
-        after = self._finish(streams, torch.cat([v0, mixed1, mixed2], dim=1))
-        return after, [weights1, weights2]
+        return self._finish(streams, torch.cat([v0, *mixed], dim=1)), weights
 
     def _finish(self, stream: Tensor, mixed: Tensor) -> Tensor:
         """Attention output and MLP, added to the stream (one row or one per example)."""
