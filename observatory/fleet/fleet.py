@@ -152,7 +152,7 @@ class Fleet:
         return int(self.table.replica[self.slots[slot]])
 
     def fill(self) -> list[int]:
-        """Seat waiting replicas in empty slots, in queue order; returns the slots that were filled."""
+        """Seat waiting replicas in empty slots, in queue order; returns the filled slots."""
         filled = [slot for slot, row in enumerate(self.slots) if row == EMPTY][: self.queued]
         for slot in filled:
             self._seat(slot, self.cursor)
@@ -181,7 +181,7 @@ class Fleet:
         self.first_bad[slot] = -1
 
     def _place(self, slot: int, row: int) -> None:
-        """Everything of a replica in a slot that follows from its seed and hyperparameters alone."""
+        """What of a replica in a slot follows from its seed and hyperparameters alone."""
         self.slots[slot] = row
         seed = int(self.table.seed[row])
         split = self.dataset.draw(seed)
@@ -234,7 +234,7 @@ class Fleet:
         self.first_bad = torch.where(bad & (self.first_bad < 0), self.tick, self.first_bad)
 
     def diverged_steps(self) -> list[int | None]:
-        """Per slot, the step of the first non-finite loss or parameter, None while all is finite."""
+        """Per slot, the step of the first non-finite loss or parameter, or None."""
         self._note_bad(~self.flat.isfinite().all(dim=1))
         return [
             None if bad < 0 else age - (self.tick - bad)
@@ -244,7 +244,7 @@ class Fleet:
     # Looking --------------------------------------------------------------------------------------
 
     def evaluate(self, slots: list[int], *, full: bool) -> dict[str, Tensor]:
-        """Loss and accuracy of the replicas in `slots`, on all their examples or on the fixed subset."""
+        """Loss and accuracy in `slots`, on all examples or on each replica's fixed subset."""
         rows = self._rows(slots)
         labels, in_train = self.labels[rows], self.in_train[rows]
         if full or self.evaluation.subset is None:
@@ -332,8 +332,13 @@ class Fleet:
         for name, value in _dict(state["optimizer"]).items():
             self.optimizer_state[name].copy_(value)
         self.first_bad.copy_(_tensor(state["first_bad"]))
-        self.cursor, self.tick = int(state["cursor"]), int(state["tick"])  # type: ignore[call-overload]
-        self.replica_steps = int(state["replica_steps"])  # type: ignore[call-overload]
+        self.cursor, self.tick = _int(state["cursor"]), _int(state["tick"])
+        self.replica_steps = _int(state["replica_steps"])
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value
 
 
 def _list(value: object) -> list:

@@ -1,4 +1,4 @@
-"""What probes need of some replicas at one moment, copied, so that several moments are measured at once.
+"""What probes need of some replicas at one moment, copied: several moments are measured at once.
 
 A look costs hundreds of small operations whatever the number of rows: four looks measured together
 cost little more than two measured apart.

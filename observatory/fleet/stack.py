@@ -32,7 +32,7 @@ class Layout:
         return [shape.numel() for shape in self.shapes]
 
     def views(self, flat: Float[Tensor, "replica param"]) -> Params:
-        """Named views into `flat`, each `[replica, *shape]`; one split, so that backward is one cat."""
+        """Named views into `flat`, each `[replica, *shape]`; one split: its backward is one cat."""
         parts = flat.split(self.sizes, dim=1)
         return {
             name: part if len(shape) == 1 else part.unflatten(1, shape)
@@ -54,7 +54,7 @@ def flat_row(network: nn.Module) -> Float[Tensor, " param"]:
 
 
 def decaying(network: Model, layout: Layout, decay: str) -> Float[Tensor, " param"]:
-    """Which flat entries decay under the setting `decay`: "all" weights or the declared "matrices"."""
+    """Which flat entries decay: of "all" weights or of the declared "matrices"."""
     if decay == "all":
         return layout.mask(frozenset(layout.names))
     declared = network.decayed()

@@ -27,7 +27,7 @@ def replica_losses(
     weights: Float[Tensor, "replica batch"] | None,
     dtype: torch.dtype,
 ) -> Float[Tensor, " replica"]:
-    """Mean loss of every replica; with `weights` (1 or 0 an example) over the examples that count."""
+    """Mean loss of every replica; with `weights` (1 or 0 each) over the examples that count."""
     losses = example_losses(logits, labels, dtype)
     if weights is None:
         return losses.mean(dim=1)
@@ -46,8 +46,8 @@ def losses_and_gradient(
 ) -> tuple[Float[Tensor, " replica"], Float[Tensor, "replica param"]]:
     """Each replica's mean loss and its gradient.
 
-    The gradient is of the SUM over replicas of their means, so that no replica's gradient depends on
-    how many others there are; a row is exactly the gradient of that replica trained alone.
+    The gradient is of the SUM over replicas of their means, so that no replica's gradient depends
+    on how many others there are; a row is exactly the gradient of that replica trained alone.
     """
     leaf = flat.detach().requires_grad_()
     with torch.enable_grad():

@@ -33,7 +33,8 @@ def random_split(
     """
     if not 0 < fraction < 1:
         raise ConfigError(
-            f"`train_fraction` must be in (0, 1), got {fraction}. Give the fraction, not the percentage."
+            f"`train_fraction` must be in (0, 1), got {fraction}. "
+            "Give the fraction, not the percentage."
         )
     n_train = round(fraction * n_examples)
     if n_train in (0, n_examples):

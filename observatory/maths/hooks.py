@@ -1,4 +1,4 @@
-"""Activations by name: identity modules in a network, and how to record what passes through them."""
+"""Activations by name: identity modules in a network, and recording what passes through."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @final
 class HookPoint(nn.Module):
-    """Passes its input on unchanged and keeps the last one while `recording`; its path names the activation."""
+    """Passes its input on and keeps it while `recording`; its path names the activation."""
 
     def __init__(self) -> None:
         super().__init__()

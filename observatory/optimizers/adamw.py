@@ -1,4 +1,4 @@
-"""AdamW with decoupled weight decay, one row per replica (Loshchilov & Hutter, arXiv:1711.05101)."""
+"""AdamW, decoupled weight decay, one row per replica (Loshchilov & Hutter, arXiv:1711.05101)."""
 
 from typing import final
 

@@ -54,8 +54,7 @@ def head_entropies(
     flat: Float[Tensor, "replica layer head sample"], n_ctx: int
 ) -> Float[Tensor, "replica layer head"]:
     """Mean entropy of each head's rows of `n_ctx` keys, over batch and all queries; 0 ln 0 = 0."""
-    logs = flat.clamp_min(torch.finfo(flat.dtype).tiny).log_()  # `special.entr` is not vectorised
-    return 0.0 - logs.mul_(flat).sum(dim=-1) / (flat.shape[-1] / n_ctx)
+    return torch.special.entr(flat).sum(dim=-1) / (flat.shape[-1] / n_ctx)
 
 
 def mean_over_pairs(

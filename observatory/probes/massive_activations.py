@@ -60,9 +60,9 @@ def massive_activations(
     magnitude = resid.abs().flatten(start_dim=2)
     place, ordered = largest_at(magnitude), ascending(magnitude)
     n, middle = ordered.shape[-1], (ordered.shape[-1] - 1) // 2
-    told = ordered[..., [middle, -3, -2, -1]].double()
     upper = ordered[..., middle:].double().contiguous()
-    number, positive = ~told[..., 3].isnan(), told[..., 0] != 0
+    number, positive = ~upper[..., -1].isnan(), upper[..., 0] != 0
+    told = torch.cat([upper[..., :1], ordered[..., -3:]], dim=-1)  # promotes to float64
     median, top3, top2, top1 = told.where(number[..., None], torch.nan).unbind(dim=-1)
     limits = median[..., None] * median.new_tensor(MULTIPLES)
     above = upper.shape[-1] - torch.searchsorted(upper, limits, right=True)

@@ -1,4 +1,4 @@
-"""Many transformers at once on pairs (a, b, query): the same function with the needless work left out.
+"""Many transformers at once on pairs (a, b, query): the same function without the needless work.
 
 Exact savings for a causal network read at the query token (position 2):
   - position 0 sees only itself: its stream depends on a alone, d_vocab rows in every layer;
@@ -6,8 +6,9 @@ Exact savings for a causal network read at the query token (position 2):
     values and scores are tables that are looked up per example;
   - in the last layer only position 2 needs an output and an MLP;
   - LayerNorm gains and biases are folded into the weights that follow.
-Letters: s0, s1, s2 the residual streams at the three positions, x the three joined along their rows.
-Shapes: a table is `[replica, d_vocab, d_model]`, a per-example stream `[replica, batch, d_model]`.
+Letters: s0, s1, s2 the residual streams at the three positions, x the three joined along their
+rows. Shapes: a table is `[replica, d_vocab, d_model]`, a per-example stream
+`[replica, batch, d_model]`.
 """
 
 import math
@@ -46,31 +47,28 @@ def dot(queries: Tensor, keys: Tensor, n_heads: int) -> Float[Tensor, "replica b
     return products @ products.new_ones(products.shape[-1])  # faster than a sum over few
 
 
-def mix(scores: list[list[Tensor]], values: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Softmax over a short list of keys, then the weighted sum of their values, head by head.
+def mix(scores: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Softmax over a short list of scores, then the weighted sum of the values, head by head.
 
     Args:
-        scores: `scores[k][q]` of key k and query q, `[replica, batch, head]`; a batch of 1 stands
-            for all examples, and a scalar for all there is.
-        values: One `[replica, batch, d_model]` per key, likewise.
+        scores: One `[replica, batch, head]` per key position; a batch of 1 stands for all examples.
+        values: One `[replica, batch, d_model]` per key position, likewise.
 
     Returns:
-        The mixed values `[pos, replica, batch, d_model]`, one position per query, and the weights
-        `[pos, pos, replica, batch, head]`, key before query.
+        The mixed values `[replica, batch, d_model]` and the weights `[pos, replica, batch, head]`.
     """
-    flat = torch.stack(torch.broadcast_tensors(*(score for key in scores for score in key)))
-    weights = flat.unflatten(0, (len(scores), -1)).softmax(dim=0)
-    row = weights.new_ones(1, values[0].shape[2] // weights.shape[4])  # spreads a head's weight
-    spread = ((weight.unsqueeze(4) @ row).flatten(3) for weight in weights)
-    terms = [weight * value for weight, value in zip(spread, values, strict=True)]
+    weights = torch.stack(torch.broadcast_tensors(*scores)).softmax(dim=0)
+    d_head = values[0].shape[2] // weights.shape[3]
+    row = weights.new_ones(1, d_head)  # a product with it: each weight, d_head times
+    terms = [(w.unsqueeze(3) @ row).flatten(2) * v for w, v in zip(weights, values, strict=True)]
     return sum(terms[1:], terms[0]), weights
 
 
-def pattern(weights: Tensor) -> Float[Tensor, "replica batch head pos pos"]:
+def pattern(one: Tensor, two: Tensor) -> Float[Tensor, "replica batch head pos pos"]:
     """The attention pattern from the weights of queries 1 and 2; query 0 sees only itself."""
-    entries = F.pad(weights, (0, 0, 0, 0, 0, 0, 1, 0))
-    entries[0, 0] = 1.0
-    return entries.permute(2, 3, 4, 1, 0)
+    zero = torch.zeros_like(two[0])
+    entries = torch.stack([zero + 1, zero, zero, *one, zero, *two])
+    return entries.unflatten(0, (3, 3)).permute(2, 3, 4, 0, 1)
 
 
 @final
@@ -98,14 +96,12 @@ class PairForward:
         return self._run(params, inputs, None)
 
     def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
-        """Logits, and pattern and residual stream after every block, on pairs shared by all replicas."""
+        """Logits, every block's pattern and residual stream, on pairs shared by all replicas."""
         recorded: dict[str, Tensor] = {}
         shared = inputs.expand(len(params["W_E"]), -1, -1)
         return {"logits": self._run(params, shared, recorded), **recorded}
 
-    def _run(
-        self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None
-    ) -> Tensor:
+    def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
         p, n = self.d_vocab, inputs.shape[1]
         offset = p * torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
         rows_a, rows_b = inputs[..., 0] + offset, inputs[..., 1] + offset
@@ -118,7 +114,7 @@ class PairForward:
             x, weights = block(x, rows_a, rows_b, first=layer == 0, last=last)
             if recorded is not None:
                 s0, s1, s2 = x.split([p, n, n], dim=1)
-                recorded[f"blocks.{layer}.attn_pattern"] = pattern(weights)
+                recorded[f"blocks.{layer}.attn_pattern"] = pattern(*weights)
                 stream = torch.stack([*look_up([s0], rows_a), s1, s2], dim=2)
                 recorded[f"blocks.{layer}.resid_post"] = stream
         return self.project(x[:, -n:], params, "ln_final", "W_U", None)
@@ -126,14 +122,14 @@ class PairForward:
     def fold(
         self, params: Params, norm: str, weight: str, bias: str | None
     ) -> tuple[Tensor, Tensor | None]:
-        """The matrix and row that apply a norm's gain and bias together with the weight after it."""
+        """The matrix and row that apply a norm's gain and bias and the weight after it at once."""
         matrix = params[weight]
         row = params[bias].unsqueeze(1) if bias is not None and self.bias else None
         if not self.norm:
             return matrix, row
-        gain, shift = params[f"{norm}.weight"], params[f"{norm}.bias"]
-        shifted = shift.unsqueeze(1) @ matrix
-        return gain.unsqueeze(2) * matrix, shifted if row is None else row + shifted
+        gain, shift = params[f"{norm}.weight"].unsqueeze(2), params[f"{norm}.bias"].unsqueeze(1)
+        shifted = torch.bmm(shift, matrix) if row is None else torch.baddbmm(row, shift, matrix)
+        return gain * matrix, shifted
 
     def project(
         self, x: Tensor, params: Params, norm: str, weight: str, bias: str | None
@@ -146,7 +142,7 @@ class PairForward:
 
 @final
 class _Block:
-    """One block of all replicas on their joined streams: positions 0, 1 and 2, one after the other."""
+    """One block of all replicas on their joined streams: positions 0, 1 and 2, in this order."""
 
     def __init__(self, net: PairForward, params: Params, layer: int) -> None:
         self.net = net
@@ -161,8 +157,8 @@ class _Block:
 
     def __call__(
         self, x: Tensor, rows_a: Tensor, rows_b: Tensor, *, first: bool, last: bool
-    ) -> tuple[Tensor, Tensor]:
-        """The streams after the block, and the attention weights as `mix` gives them.
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The streams after the block, and the attention weights of queries 1 and 2.
 
         Args:
             x: In the first block two tables and one row, `[replica, 2 d_vocab + 1, d_model]`; later
@@ -172,7 +168,7 @@ class _Block:
             first: Whether `x` is made of tables.
             last: Whether only position 2 is wanted: `[replica, batch, d_model]`.
         """
-        p, n, d_model = self.net.d_vocab, rows_a.shape[1], x.shape[2]
+        p, n = self.net.d_vocab, rows_a.shape[1]
         sizes = [p, p, 1] if first else [p, n, n]
         read = self.net.project(x, self.params, "ln1", "W_QKV", "b_QKV")
         q, k, v = read.chunk(3, dim=2)
@@ -183,24 +179,21 @@ class _Block:
             score20, score21, score22 = dot(q2, k, heads).split(sizes, dim=1)
             of_a, of_b = [v0, score20], [v1, score21]
             if not last:
-                of_a, of_b = [*of_a, k0], [*of_b, dot(q1, k1, heads), q1, s1]
-            va, score20, *more_of_a = look_up(of_a, rows_a)
-            v1, score21, *more_of_b = look_up(of_b, rows_b)
+                of_a, of_b = [*of_a, k0], [*of_b, q1, k1, s1]
+            va, score20, *keys = look_up(of_a, rows_a)
+            v1, score21, *others = look_up(of_b, rows_b)
         else:
             va, ka = look_up([v0, k0], rows_a)
             score20, score21, score22 = (dot(q2, key, heads) for key in (ka, k1, k2))
+            keys, others = [ka], [q1, k1, s1]
+        mixed2, weights2 = mix([score20, score21, score22], [va, v1, v2])
         if last:
-            mixed, weights = mix([[score20], [score21], [score22]], [va, v1, v2])
-            return self._finish(s2, mixed[0]), weights
-        if first:
-            (ka,), (score11, q1, s1) = more_of_a, more_of_b
-        else:
-            score11 = dot(q1, k1, heads)
-        future = score22.new_full((), -torch.inf)
-        scores = [[dot(q1, ka, heads), score20], [score11, score21], [future, score22]]
-        mixed, weights = mix(scores, [va, v1, v2])
+            return self._finish(s2, mixed2), []
+        (ka,), (q1, k1, s1) = keys, others
+        mixed1, weights1 = mix([dot(q1, ka, heads), dot(q1, k1, heads)], [va, v1])
         streams = torch.cat([s0, s1, s2.expand(-1, n, -1)], dim=1)
-        return self._finish(streams, torch.cat([v0, *mixed], dim=1)), weights
+        after = self._finish(streams, torch.cat([v0, mixed1, mixed2], dim=1))
+        return after, [weights1, weights2]
 
     def _finish(self, stream: Tensor, mixed: Tensor) -> Tensor:
         """Attention output and MLP, added to the stream (one row or one per example)."""

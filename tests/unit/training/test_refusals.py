@@ -81,9 +81,7 @@ def test_a_file_where_the_results_should_go_is_refused(
     assert "results" in capsys.readouterr().err
 
 
-def test_a_run_of_another_version_is_not_continued(
-    tmp_path: Path
-) -> None:
+def test_a_run_of_another_version_is_not_continued(tmp_path: Path) -> None:
     config = compose(
         "train",
         ["task.p=5", "horizon_steps=25", "model.d_model=8", "model.d_mlp=8", f"results={tmp_path}"],

@@ -1,0 +1,65 @@
+"""The fast path against vmapping the plain module: forward, gradient and recording, in float64."""
+
+import pytest
+import torch
+
+from observatory.core.rng import named_generator
+from observatory.fleet.stack import Layout, vmapped, vmapped_record
+from observatory.models.transformer.network import ACTIVATIONS, Transformer
+
+P = 7
+
+
+def network(n_layers: int, norm: str, bias: bool, activation: str) -> Transformer:
+    return Transformer(
+        n_layers=n_layers, n_heads=2, d_model=8, d_mlp=12, activation=activation, norm=norm, bias=bias,
+        causal=True, embed_std=0.02, d_vocab=P, n_classes=P, n_operands=2,
+    ).double()  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("norm", ["pre", "none"])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("n_layers", "activation"), [(1, "relu"), (2, "gelu"), (3, "relu"), (1, "square"), (2, "silu")]
+)
+def test_forward_gradient_and_recording(
+    n_layers: int, norm: str, bias: bool, activation: str, seed: int
+) -> None:
+    module = network(n_layers, norm, bias, activation)
+    layout, fast = Layout.of(module), module.fast_path()
+    assert fast is not None
+    rng = named_generator(seed, "weights")
+    flat = 0.5 * torch.randn(3, sum(layout.sizes), generator=rng, dtype=torch.float64)
+    inputs = torch.randint(P, (3, 10, 2), generator=rng)
+    pull = torch.randn(3, 10, P, generator=rng, dtype=torch.float64)
+    logits, gradients = [], []
+    for forward in (fast, vmapped(module)):
+        leaf = flat.clone().requires_grad_()
+        logits.append(forward(layout.views(leaf), inputs))
+        gradients.append(torch.autograd.grad((logits[-1] * pull).sum(), leaf)[0])
+    assert (logits[0] - logits[1]).abs().max() < 1e-12 * logits[1].abs().max().clamp(min=1)
+    assert (gradients[0] - gradients[1]).abs().max() < 1e-12 * gradients[1].abs().max().clamp(min=1)
+    params = layout.views(flat)
+    ours, whole = fast.record(params, inputs[0]), vmapped_record(module)(params, inputs[0])
+    assert len(ours) == 1 + 2 * n_layers
+    for name, activation_of in ours.items():
+        scale = whole[name].abs().max().clamp(min=1)
+        assert (activation_of - whole[name]).abs().max() < 1e-12 * scale, name
+
+
+@pytest.mark.parametrize(
+    ("norm", "causal", "n_operands"), [("post", True, 2), ("pre", False, 2), ("pre", True, 3)]
+)
+def test_settings_that_the_savings_do_not_cover_have_no_fast_path(
+    norm: str, causal: bool, n_operands: int
+) -> None:
+    module = Transformer(
+        n_layers=1, n_heads=2, d_model=8, d_mlp=8, activation="relu", norm=norm, bias=True, causal=causal,
+        embed_std=0.02, d_vocab=P, n_classes=P, n_operands=n_operands,
+    )  # fmt: skip
+    assert module.fast_path() is None
+
+
+def test_every_activation_is_tested() -> None:
+    assert set(ACTIVATIONS) == {"relu", "gelu", "square", "silu"}
