@@ -12,8 +12,8 @@ P = 7
 
 def network(n_layers: int, norm: str, bias: bool, activation: str) -> Transformer:
     return Transformer(
-        n_layers=n_layers, n_heads=2, d_model=8, d_mlp=12, activation=activation, norm=norm, bias=bias,
-        causal=True, embed_std=0.02, d_vocab=P, n_classes=P, n_operands=2,
+        n_layers=n_layers, n_heads=2, d_model=8, d_mlp=12, activation=activation, norm=norm,
+        bias=bias, causal=True, embed_std=0.02, d_vocab=P, n_classes=P, n_operands=2,
     ).double()  # fmt: skip
 
 
@@ -55,8 +55,8 @@ def test_settings_that_the_savings_do_not_cover_have_no_fast_path(
     norm: str, causal: bool, n_operands: int
 ) -> None:
     module = Transformer(
-        n_layers=1, n_heads=2, d_model=8, d_mlp=8, activation="relu", norm=norm, bias=True, causal=causal,
-        embed_std=0.02, d_vocab=P, n_classes=P, n_operands=n_operands,
+        n_layers=1, n_heads=2, d_model=8, d_mlp=8, activation="relu", norm=norm, bias=True,
+        causal=causal, embed_std=0.02, d_vocab=P, n_classes=P, n_operands=n_operands,
     )  # fmt: skip
     assert module.fast_path() is None
 
