@@ -268,13 +268,13 @@ class Fleet:
 
     def look(self, slots: list[int]) -> Look:
         """A copy of what probes need of the replicas in `slots`."""
-        rows = torch.tensor(slots, device=self.device)
+        rows = self._rows(slots)
         return Look(
             replica=torch.tensor([self.replica_of(slot) for slot in slots]),
             step=torch.tensor([self.ages[slot] for slot in slots]),
-            flat=self.flat[rows],
-            labels=self.probe_labels[rows],
-            in_train=self.probe_in_train[rows],
+            flat=self.flat[rows].clone(),
+            labels=self.probe_labels[rows].clone(),
+            in_train=self.probe_in_train[rows].clone(),
         )
 
     def view(self, look: Look) -> FleetView:

@@ -101,24 +101,20 @@ def lightning_fit(parts: Parts) -> Callable[[], None]:
     return fit
 
 
-def looking(fleet: Fleet, parts: Parts, times: int) -> Callable[[], None]:
-    """As the probe callback does it: copies wait until enough of them are measured together."""
-    slots = fleet.active()
+def looking_ms(fleet: Fleet, parts: Parts) -> float:
+    """CPU ms per look as the probe callback spends it: between steps, several measured as one."""
+    slots, waiting, spent = fleet.active(), list[Look](), 0.0
+    while sum(look.flat.numel() for look in waiting) < fleet.settings.probe_buffer:
+        fleet.advance(10)
+        spent += cpu_ms(lambda: waiting.append(fleet.look(slots)))
 
-    def look() -> None:
-        waiting: list[Look] = []
-        for left in reversed(range(times)):
-            waiting.append(fleet.look(slots))
-            held = sum(look.flat.numel() for look in waiting)
-            if left and held < fleet.settings.probe_buffer:
-                continue
-            with torch.no_grad():
-                view = fleet.view(joined(waiting))
-                for scheduled in parts.probes.values():
-                    scheduled.probe.measure(view)
-            waiting.clear()
+    def measure() -> None:
+        with torch.no_grad():
+            view = fleet.view(joined(waiting))
+            for scheduled in parts.probes.values():
+                scheduled.probe.measure(view)
 
-    return look
+    return (spent + cpu_ms(measure)) / len(waiting)
 
 
 def told(name: str, values: list[float]) -> str:
@@ -133,8 +129,7 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
     size = parts.fleet.size
     assert size == 16
     plain, fit = plain_loop(laptop()), lightning_fit(laptop())
-    look, n_looks = looking(fleet, parts, STEPS // 10), STEPS // 10
-    for warm in (plain, fit, look):
+    for warm in (plain, fit, lambda: looking_ms(fleet, parts)):
         warm()
     rounds: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
@@ -146,7 +141,7 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
                 cpu_ms(lambda: vmapped.advance(STEPS // 4)) / (STEPS // 4) / size,
             ),
             ("fleet of 16, fast path", cpu_ms(lambda: fleet.advance(STEPS)) / STEPS / size),
-            ("one look of all default probes", cpu_ms(look) / n_looks / size),
+            ("one look of all default probes", looking_ms(fleet, parts) / size),
             (
                 "one evaluation of all examples",
                 cpu_ms(lambda: fleet.evaluate(fleet.active(), full=True)) / size,

@@ -7,13 +7,13 @@ from observatory.core.rng import named_generator
 from observatory.fleet.stack import Layout, vmapped, vmapped_record
 from observatory.models.transformer.network import ACTIVATIONS, Transformer
 
-P = 7
+P = 7  # no size equals another
 
 
 def network(n_layers: int, norm: str, bias: bool, activation: str) -> Transformer:
     return Transformer(
-        n_layers=n_layers, n_heads=2, d_model=8, d_mlp=12, activation=activation, norm=norm,
-        bias=bias, causal=True, embed_std=0.02, d_vocab=P, n_classes=P, n_operands=2,
+        n_layers=n_layers, n_heads=2, d_model=12, d_mlp=20, activation=activation, norm=norm,
+        bias=bias, causal=True, embed_std=0.02, d_vocab=P, n_classes=5, n_operands=2,
     ).double()  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def test_forward_gradient_and_recording(
     rng = named_generator(seed, "weights")
     flat = 0.5 * torch.randn(3, sum(layout.sizes), generator=rng, dtype=torch.float64)
     inputs = torch.randint(P, (3, 10, 2), generator=rng)
-    pull = torch.randn(3, 10, P, generator=rng, dtype=torch.float64)
+    pull = torch.randn(3, 10, 5, generator=rng, dtype=torch.float64)
     logits, gradients = [], []
     for forward in (fast, vmapped(module)):
         leaf = flat.clone().requires_grad_()
