@@ -121,8 +121,8 @@ def swept_settings(replica_columns: list[str]) -> list[str]:
 def rates(cell: Cell) -> dict[str, float]:
     """Share of each outcome among all replicas of a complete cell; collapsed and diverged count.
 
-    A replica that grokked and lost it again has grokked: `rate/grokked` includes `rate/lost`, as the
-    rates of the report do.
+    A replica that grokked and lost it again has grokked: `rate/grokked` includes `rate/lost`, as
+    the rates of the report do.
     """
     n = len(cell.members)
     shares = {f"rate/{name}": cell.outcomes.count(name) / n for name in OUTCOMES}

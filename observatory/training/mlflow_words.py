@@ -9,9 +9,10 @@ ROWS = 60
 """Cells that the description of a study lists."""
 READING = (
     "**Numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged ones count "
-    "as not grokked, lost ones as grokked and again as lost. `t_grok/<event>` is the step by which half of **all** replicas had the event, "
-    "and is missing where fewer did. A boundary belongs to its horizon: in the study's own run the "
-    "step of a fit is the horizon at which the records were censored."
+    "as not grokked, lost ones as grokked and again as lost. `t_grok/<event>` is the step by which "
+    "half of **all** replicas had the event, and is missing where fewer did. A boundary belongs to "
+    "its horizon: in the study's own run the step of a fit is the horizon at which the records "
+    "were censored."
 )
 
 
