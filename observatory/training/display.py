@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from observatory.store.files import read_json
+from observatory.store.reader import Run
 from observatory.training.progress import OUTCOMES
 
 
@@ -23,13 +24,13 @@ def live(folder: Path) -> Iterator[None]:
     if not console.is_terminal:
         yield
         return
-    over = threading.Event()
+    run, over = Run(folder), threading.Event()
     began = time.monotonic()
     with Live(console=console, auto_refresh=False, transient=False) as display:
 
         def refresh() -> None:
             while not over.wait(1.0):
-                display.update(picture(told(folder), time.monotonic() - began), refresh=True)
+                display.update(picture(run.progress(), time.monotonic() - began), refresh=True)
 
         thread = threading.Thread(target=refresh, daemon=True)
         thread.start()
@@ -38,12 +39,7 @@ def live(folder: Path) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
-            display.update(picture(told(folder), time.monotonic() - began), refresh=True)
-
-
-def told(folder: Path) -> list[dict[str, Any]]:
-    """What the shards of a run told last."""
-    return [read_json(path) for path in sorted(folder.glob("shards/*/progress.json"))]
+            display.update(picture(run.progress(), time.monotonic() - began), refresh=True)
 
 
 def cells(progress: list[dict[str, Any]]) -> dict[str, dict[str, int]]:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,17 +17,21 @@ import torch
 import yaml
 
 import observatory
+from observatory.core.contracts import Model
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
 from observatory.fleet.replicas import ReplicaTable
 from observatory.fleet.stack import Layout
 from observatory.maths.norms import parameter_groups
 from observatory.store.files import read_json
 from observatory.store.lock import own
+from observatory.store.reader import Run
 from observatory.store.schema import SCHEMA_VERSION
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Config, Parts, build, replica_table, torch_device
 from observatory.training.provenance import code_state, machine, usable_cores, versions
 from observatory.training.shard import tables
+from observatory.training.signals import on_stop
+from observatory.training.worker import last_words
 
 SILENT_KEYS = frozenset(
     {"study", "results", "store", "mlflow", "fit", "display", "allow_other_version"}
@@ -122,6 +125,7 @@ def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[st
 
 def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
     network, dataset = parts.network, parts.dataset
+    assert isinstance(network, Model)  # `build` refuses others
     layout = Layout.of(network)
     batch = config["batch_size"] or dataset.n_train
     return {
@@ -154,7 +158,7 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "model": {
             "name": type(network).__name__,
             "n_params": sum(layout.sizes),
-            "hooks": list(network.hooks()),  # type: ignore[operator]
+            "hooks": list(network.hooks()),
         },
         "groups": list(parameter_groups(layout.names)),
         "probe_examples": parts.probe_examples().tolist(),
@@ -223,40 +227,39 @@ def _train_in_workers(folder: Path, config: Config) -> None:
     workers: list[subprocess.Popen[bytes]] = []
     told: list[int] = []
 
-    def stop(number: int, _: object) -> None:
+    def stop(number: int) -> None:
         told.append(number)
         for worker in workers:
             worker.terminate()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        for shard in range(config["fleet"]["shards"]):
-            command = [sys.executable, "-m", "observatory.training.worker", str(folder), str(shard)]
-            log_path = folder / "shards" / str(shard) / "worker.log"
-            log_path.parent.mkdir(parents=True, exist_ok=True)
-            with log_path.open("ab") as log:
-                workers.append(
-                    subprocess.Popen(
-                        [*command, f"cuda:{shard}"] if cuda else command,
-                        stdout=log,
-                        stderr=log,
-                        stdin=subprocess.DEVNULL,
-                        env=environment,
+    with on_stop(stop):
+        try:
+            for shard in range(config["fleet"]["shards"]):
+                command = [sys.executable, "-m", "observatory.training.worker"]
+                command += [str(folder), str(shard), *([f"cuda:{shard}"] if cuda else [])]
+                log_path = folder / "shards" / str(shard) / "worker.log"
+                log_path.parent.mkdir(parents=True, exist_ok=True)
+                with log_path.open("ab") as log:
+                    workers.append(
+                        subprocess.Popen(
+                            command,
+                            stdout=log,
+                            stderr=log,
+                            stdin=subprocess.DEVNULL,
+                            env=environment,
+                        )
                     )
-                )
-        codes = [worker.wait() for worker in workers]
-    finally:
-        for worker in workers:
-            if worker.poll() is None:
-                worker.terminate()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            codes = [worker.wait() for worker in workers]
+        finally:
+            for worker in workers:
+                if worker.poll() is None:
+                    worker.terminate()
     if told:
         raise _stopped(folder)
     for shard, code in enumerate(codes):
         if code:
             raise StoreError(_failure(folder, shard, code))
-    if any(progress["status"] != "done" for progress in shard_progress(folder)):
+    if any(progress["status"] != "done" for progress in Run(folder).progress()):
         raise _stopped(folder)
 
 
@@ -266,23 +269,18 @@ def _stopped(folder: Path) -> StoppedError:
 
 def _failure(folder: Path, shard: int, code: int) -> str:
     log = folder / "shards" / str(shard) / "worker.log"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    words = last_words(log)
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
-    last = f" Its last words: {lines[-1]!r}." if lines else ""
+    last = f" Its last words: {words!r}." if words else ""
     return (
         f"the worker of shard {shard} {how}.{last} Whole log: {log}. "
         "The same command continues the run."
     )
 
 
-def shard_progress(folder: Path) -> list[dict[str, Any]]:
-    """What the shards of a run told last."""
-    return [read_json(path) for path in sorted(folder.glob("shards/*/progress.json"))]
-
-
 def summed_cost(folder: Path, wall_s: float) -> dict[str, Any]:
     """Cost of a run: its wall time, the shards' CPU time, and the share of each purpose."""
-    told = shard_progress(folder)
+    told = Run(folder).progress()
     totals: dict[str, float] = {}
     for progress in told:
         for purpose, seconds in progress["cost_s"].items():

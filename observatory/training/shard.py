@@ -3,7 +3,6 @@
 import ctypes
 import io
 import logging
-import signal
 import sys
 import time
 import warnings
@@ -38,6 +37,7 @@ from observatory.training.callbacks import (
 from observatory.training.clock import CostClock
 from observatory.training.module import FleetModule
 from observatory.training.progress import Tally, write_progress
+from observatory.training.signals import on_stop
 
 
 def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
@@ -119,7 +119,7 @@ class _Shard:
             CheckpointCallback(probes, self._keep, self._progress, self.progress_every),
         ]
         if not self.fleet.finished:
-            with stop_signals(told):
+            with on_stop(told.append):
                 trainer(callbacks, self.parts.fleet.device).fit(module)
         self._progress()
         return self.fleet.finished
@@ -202,22 +202,6 @@ def _no_cluster() -> list[Any]:
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
     return [LightningEnvironment()]
-
-
-class stop_signals:  # noqa: N801 - reads as a statement
-    """While open, SIGTERM and SIGINT ask for a stop at the next chunk and end nothing."""
-
-    def __init__(self, told: list[int]) -> None:
-        self.told, self.before = told, {}
-
-    def __enter__(self) -> None:
-        with suppress(ValueError):  # not in the main thread: signals stay the caller's
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self.before[number] = signal.signal(number, lambda n, _: self.told.append(n))
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
 
 def keep_memory() -> None:

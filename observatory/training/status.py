@@ -5,6 +5,7 @@ from typing import Any
 
 from observatory.store.reader import Study
 from observatory.training.display import cells
+from observatory.training.worker import last_words
 
 
 def study_status(folder: Path) -> list[dict[str, Any]]:
@@ -30,11 +31,8 @@ def study_status(folder: Path) -> list[dict[str, Any]]:
 
 def _first_error(folder: Path) -> str | None:
     """The last line of the first worker log that has one."""
-    for log in sorted(folder.glob("shards/*/worker.log")):
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        if lines:
-            return lines[-1]
-    return None
+    logs = sorted(folder.glob("shards/*/worker.log"))
+    return next((words for log in logs if (words := last_words(log))), None)
 
 
 def text(records: list[dict[str, Any]]) -> str:

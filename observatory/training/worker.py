@@ -23,6 +23,12 @@ def follow_parent() -> None:
         sys.exit(1)
 
 
+def last_words(log: Path) -> str | None:
+    """The last line that a worker wrote into its log, or None."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else None
+
+
 def main(arguments: list[str]) -> int:
     """Train the shard; 0 where it is done or was told to stop, an error's exit code otherwise."""
     follow_parent()
