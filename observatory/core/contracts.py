@@ -1,4 +1,4 @@
-"""What a task, a model, an optimizer and a probe must offer; components implement nothing more."""
+"""What a task, a model, a loss, an optimizer and a probe must offer; components do nothing more."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
-from observatory.core.view import FleetView, Params
+from observatory.core.layout import Layout, Params, Weight
+from observatory.core.view import FleetView
 
 
 @runtime_checkable
@@ -49,8 +50,8 @@ class Model(Protocol):
         """Activations by path of their `HookPoint`, with their axes: "batch head pos pos"."""
         ...
 
-    def decayed(self) -> frozenset[str]:
-        """Names of the weights that decay under `decay: matrices`: no biases, no norm gains."""
+    def weights(self) -> dict[str, Weight]:
+        """Every parameter by name, with its role and the activation that it multiplies."""
         ...
 
 
@@ -92,19 +93,47 @@ class HasFastPath(Protocol):
         ...
 
 
+@runtime_checkable
+class Loss(Protocol):
+    """What is made small: the loss of a replica is the mean over the examples that count."""
+
+    unit: str
+    """Unit of the loss: "nats", or "1" where it has none."""
+    coupled: bool
+    """Whether an example's loss depends on which other examples count."""
+
+    def each(
+        self,
+        logits: Float[Tensor, "replica batch d_vocab"],
+        labels: Int[Tensor, "replica batch"],
+        counted: Float[Tensor, "replica batch"] | None,
+    ) -> Float[Tensor, "replica batch"]:
+        """The loss of every example, in the precision of `logits`.
+
+        Args:
+            logits: Logits.
+            labels: Labels.
+            counted: 1 where an example counts, else 0; None where all do. Of use to a `coupled`
+                loss only; what it says of examples that do not count is not looked at.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Hyper:
     """Hyperparameters that may differ between replicas.
 
     Attributes:
         lr: Learning rates.
-        weight_decay: Decoupled decay rates.
+        weight_decay: Decay rates; decoupled or added to gradients, as the optimizer has it.
         decays: 1 where a parameter of the flat row decays, else 0.
+        layout: Which weight lies where in the flat row, for optimizers that look at matrices.
     """
 
     lr: Float[Tensor, " replica"]
     weight_decay: Float[Tensor, " replica"]
     decays: Float[Tensor, " param"]
+    layout: Layout
 
 
 @runtime_checkable
@@ -142,8 +171,9 @@ class Probe(ABC):
     """Looks at a `FleetView` and writes its columns; changes nothing, draws no random number."""
 
     columns: ClassVar[tuple[Column, ...]]
-    needs: ClassVar[tuple[str, ...]] = ()
-    """Last words of the names of activations that it needs, such as "attn_pattern"."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """Last words of the names of activations that it needs, such as (("attn_pattern",),): of each
+    entry the first one that the model declares."""
 
     @abstractmethod
     def measure(self, view: FleetView) -> Measurement:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Params = dict[str, Tensor]
-"""Stacked parameters by name, each `[replica, *shape of the weight]`."""
+from observatory.core.layout import Params, Weight
 
 
 @dataclass(frozen=True)
@@ -20,6 +19,7 @@ class FleetView:
         replica: Identity of each replica in its run.
         step: Optimizer updates each replica has made.
         params: Stacked parameters.
+        weights: What the model declares of each of them: its role, the activation it multiplies.
         inputs: Operands of the probe examples, the same for every replica of the study.
         labels: Labels of the probe examples (they differ between replicas only for random labels).
         in_train: Whether a probe example is in the replica's own train split.
@@ -31,6 +31,7 @@ class FleetView:
     replica: Int[Tensor, " replica"]
     step: Int[Tensor, " replica"]
     params: Params
+    weights: Mapping[str, Weight]
     inputs: Int[Tensor, "batch pos"]
     labels: Int[Tensor, "replica batch"]
     in_train: Bool[Tensor, "replica batch"]

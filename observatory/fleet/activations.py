@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from observatory.core.contracts import Recorder
-from observatory.core.view import Params
+from observatory.core.layout import Params
 
 
 @final

@@ -44,7 +44,7 @@ class Batches:
     def next(
         self, ages: list[int]
     ) -> tuple[Int[Tensor, "replica batch"], Float[Tensor, "replica batch"] | None]:
-        """Example indices and weights of the coming step, for replicas of these `ages`."""
+        """Example indices of the coming step and which count, for replicas of these `ages`."""
         if self.full:
             return self.order, None
         places = [age % self.steps_per_epoch for age in ages]

@@ -7,22 +7,31 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
-from observatory.core.contracts import StackedForward
+from observatory.core.contracts import Loss, StackedForward
 from observatory.core.errors import ConfigError
+from observatory.core.layout import Params
 from observatory.core.schedule import Schedule
-from observatory.core.view import Params
-from observatory.fleet.step import example_losses
 
-EVALUATION_COLUMNS = (
-    Column(
-        name="train_loss", unit="nats", meaning="mean cross entropy on the replica's train examples"
-    ),
-    Column(name="train_acc", unit="1", meaning="share of train examples answered rightly, 0-1"),
-    Column(
-        name="val_loss", unit="nats", meaning="mean cross entropy on the replica's val examples"
-    ),
-    Column(name="val_acc", unit="1", meaning="share of val examples answered rightly, 0-1"),
-)
+
+def evaluation_columns(loss: Loss) -> tuple[Column, ...]:
+    """Columns of the evaluation tables: loss and accuracy of either split."""
+    told = f"mean {type(loss).__name__}"
+    columns = [
+        (
+            Column(
+                name=f"{split}_loss",
+                unit=loss.unit,
+                meaning=f"{told} on the replica's {split} examples",
+            ),
+            Column(
+                name=f"{split}_acc",
+                unit="1",
+                meaning=f"share of {split} examples answered rightly, 0-1",
+            ),
+        )
+        for split in ("train", "val")
+    ]
+    return (*columns[0], *columns[1])
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class EvaluationSettings:
 @torch.no_grad()
 def evaluate(
     forward: StackedForward,
+    loss: Loss,
     params: Params,
     inputs: Int[Tensor, "replica batch pos"],
     labels: Int[Tensor, "replica batch"],
@@ -58,28 +68,28 @@ def evaluate(
     dtype: torch.dtype,
     chunk: int,
 ) -> dict[str, Float[Tensor, " replica"]]:
-    """`EVALUATION_COLUMNS`, float64, one value per replica.
+    """`evaluation_columns`, float64, one value per replica.
 
     Args:
         forward: Stacked forward.
+        loss: What is measured besides the accuracy.
         params: Stacked parameters.
         inputs: Examples of each replica.
         labels: Their labels.
         in_train: Which of them are train examples; the others are val examples.
-        dtype: Precision of the log-softmax.
+        dtype: Precision of the loss.
         chunk: Examples per forward.
     """
-    losses, right = [], []
-    for start in range(0, inputs.shape[1], chunk):
-        part = slice(start, start + chunk)
-        logits = forward(params, inputs[:, part])
-        losses.append(example_losses(logits, labels[:, part], dtype).double())
-        right.append((logits.argmax(dim=-1) == labels[:, part]).double())
-    loss, correct = torch.cat(losses, dim=1), torch.cat(right, dim=1)
+    parts = [forward(params, part) for part in inputs.split(chunk, dim=1)]
+    logits = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    correct = (logits.argmax(dim=-1) == labels).double()
+    logits = logits.to(dtype)
+    shared = None if loss.coupled else loss.each(logits, labels, None)
     measured: dict[str, Tensor] = {}
-    for split, mask in (("train", in_train.double()), ("val", (~in_train).double())):
-        count = mask.sum(dim=1)
+    for split, mask in (("train", in_train), ("val", ~in_train)):
+        each = loss.each(logits, labels, mask.to(dtype)) if shared is None else shared
+        count = mask.double().sum(dim=1)
         # A masked product would turn an infinite loss of the other split into NaN here.
-        measured[f"{split}_loss"] = torch.where(mask > 0, loss, 0.0).sum(dim=1) / count
+        measured[f"{split}_loss"] = torch.where(mask, each.double(), 0.0).sum(dim=1) / count
         measured[f"{split}_acc"] = (correct * mask).sum(dim=1) / count
     return measured

@@ -7,17 +7,18 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from observatory.core.contracts import Hyper, Model, Optimizer
+from observatory.core.contracts import Hyper, Loss, Model, Optimizer
 from observatory.core.errors import ConfigError
+from observatory.core.layout import MATRICES, Params
 from observatory.core.rng import named_generator
-from observatory.core.view import FleetView, Params
+from observatory.core.view import FleetView
 from observatory.fleet.activations import LazyActivations
 from observatory.fleet.batches import Batches
 from observatory.fleet.evaluate import EvaluationSettings, evaluate
 from observatory.fleet.look import Look
 from observatory.fleet.replicas import Dataset, ReplicaTable
 from observatory.fleet.rules import Looks
-from observatory.fleet.stack import Layout, decaying, fast_path, flat_row, vmapped, vmapped_record
+from observatory.fleet.stack import fast_path, flat_row, layout_of, vmapped, vmapped_record
 from observatory.fleet.step import DTYPES, losses_and_gradient
 
 EMPTY = -1
@@ -31,9 +32,9 @@ class FleetSettings:
         size: Number of slots R; it never changes, empty slots are masked.
         batch_size: Examples per step, or None for the whole train split.
         dtype: Precision of parameters and activations, "float32" or "float64".
-        loss_dtype: Precision of the log-softmax in the training loss.
+        loss_dtype: Precision of the loss.
         path: "fast" or "generic" forward.
-        decay: Which weights decay: "all" or the model's declared "matrices".
+        decay: Which weights decay: "all", or "matrices": all but the pointwise ones.
         device: A torch device.
         probe_examples: Examples that probes look at, drawn once per study from all examples.
         probe_buffer: Copied parameters (replicas times entries) that may wait to be measured
@@ -84,6 +85,7 @@ class Fleet:
         self,
         network: nn.Module,
         dataset: Dataset,
+        loss: Loss,
         optimizer: Optimizer,
         table: ReplicaTable,
         settings: FleetSettings,
@@ -93,9 +95,9 @@ class Fleet:
         self.settings, self.evaluation = settings, evaluation
         self.dtype, self.loss_dtype = DTYPES[settings.dtype], DTYPES[settings.loss_dtype]
         self.device = torch.device(settings.device)
+        self.layout, self.weights = layout_of(network), network.weights()
         self.network = network.to(self.dtype)
-        self.dataset, self.optimizer, self.table = dataset, optimizer, table
-        self.layout = Layout.of(self.network)
+        self.dataset, self.loss, self.optimizer, self.table = dataset, loss, optimizer, table
         fast = fast_path(self.network, settings.path)
         self.forward = fast or vmapped(self.network)
         whole = vmapped_record(self.network)
@@ -103,10 +105,14 @@ class Fleet:
         size, n = settings.size, len(dataset)
         self.flat = torch.zeros(size, sum(self.layout.sizes), dtype=self.dtype, device=self.device)
         self.optimizer_state = optimizer.init(self.flat)
+        decays = torch.ones(self.flat.shape[1], dtype=torch.float64)
+        if settings.decay == "matrices":
+            decays = self.layout.mask(MATRICES)
         self.hyper = Hyper(
             lr=torch.zeros(size, dtype=self.dtype, device=self.device),
             weight_decay=torch.zeros(size, dtype=self.dtype, device=self.device),
-            decays=decaying(self.network, self.layout, settings.decay).to(self.device, self.dtype),
+            decays=decays.to(self.device, self.dtype),
+            layout=self.layout,
         )
         self.inputs = dataset.inputs.to(self.device)
         self.labels = torch.zeros(size, n, dtype=torch.int64, device=self.device)
@@ -212,9 +218,16 @@ class Fleet:
             self._step()
 
     def _step(self) -> None:
-        inputs, labels, weights = self._next_batch()
+        inputs, labels, counted = self._next_batch()
         losses, gradient = losses_and_gradient(
-            self.forward, self.layout, self.flat, inputs, labels, weights, self.loss_dtype
+            self.forward,
+            self.loss,
+            self.layout,
+            self.flat,
+            inputs,
+            labels,
+            counted,
+            self.loss_dtype,
         )
         self._note_bad(~losses.isfinite())
         self.optimizer.update(self.flat, gradient, self.optimizer_state, self.hyper)
@@ -226,9 +239,9 @@ class Fleet:
     def _next_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
         if self.batches.full and self._batch is not None:
             return *self._batch, None
-        indices, weights = self.batches.next(self.ages)
+        indices, counted = self.batches.next(self.ages)
         self._batch = (self.inputs[indices], self.labels.gather(1, indices))
-        return *self._batch, weights
+        return *self._batch, counted
 
     def _note_bad(self, bad: Bool[Tensor, " replica"]) -> None:
         self.first_bad = torch.where(bad & (self.first_bad < 0), self.tick, self.first_bad)
@@ -258,6 +271,7 @@ class Fleet:
             )
         return evaluate(
             self.forward,
+            self.loss,
             self._params(slots),
             inputs,
             labels,
@@ -284,6 +298,7 @@ class Fleet:
             replica=look.replica,
             step=look.step,
             params=params,
+            weights=self.weights,
             inputs=self.probe_inputs,
             labels=look.labels,
             in_train=look.in_train,

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from observatory.core.view import Params
+from observatory.core.layout import Params
 
 
 def parameter_groups(names: Iterable[str]) -> dict[str, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from observatory.core.contracts import Hyper
 from observatory.core.errors import ConfigError
-from observatory.core.view import Params
+from observatory.core.layout import Params
 
 
 @final

@@ -131,7 +131,7 @@ def mean_over_layers(quantity: Tensor | Masked | None) -> Tensor | Masked | None
 class Attention(Probe):
     """Writes r_phi and each quantity, as its mean over layers and (suffix `_layer`) per layer."""
 
-    needs: ClassVar[tuple[str, ...]] = ("attn_pattern",)
+    needs = (("attn_pattern",),)
     columns: ClassVar[tuple[Column, ...]] = (
         *(
             Column(name=name, unit=unit, meaning=f"{meaning}; mean over layers")

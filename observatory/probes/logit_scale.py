@@ -38,7 +38,7 @@ def logit_scale(logits: Float[Tensor, "replica batch d_vocab"]) -> Float[Tensor,
 class LogitScale(Probe):
     """Writes `logit_scale` for every replica."""
 
-    needs = ("logits",)
+    needs = (("logits",),)
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
             name="logit_scale",

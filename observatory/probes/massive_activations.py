@@ -86,7 +86,7 @@ def massive_activations(
 class MassiveActivations(Probe):
     """Writes `massive_activations` for every replica and layer."""
 
-    needs: ClassVar[tuple[str, ...]] = ("resid_post",)
+    needs = (("resid_post",),)
     columns: ClassVar[tuple[Column, ...]] = (
         *(
             Column(name=name, unit="1", meaning=f"{meaning}, after each block", dims=("layer",))

@@ -46,7 +46,7 @@ def collapsed_share(
 class SoftmaxCollapse(Probe):
     """Writes `collapsed_share` for every replica."""
 
-    needs = ("logits",)
+    needs = (("logits",),)
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
             name="collapsed_share",

@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from observatory.core.contracts import Model, Optimizer, Probe
+from observatory.core.contracts import Loss, Model, Optimizer, Probe, Task
 from observatory.core.errors import ConfigError
+from observatory.core.rng import named_generator
 from observatory.core.schedule import Schedule
 from observatory.fleet.evaluate import EvaluationSettings
 from observatory.fleet.fleet import Fleet, FleetSettings, probe_examples
 from observatory.fleet.replicas import Dataset, ReplicaTable
 from observatory.fleet.rules import Event, RetirementRules
+from observatory.fleet.stack import layout_of
 
 Config = dict[str, Any]
 AXES = ("weight_decay", "lr", "seed")
@@ -34,13 +36,18 @@ class Scheduled:
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that a run is made of, checked."""
+    """Everything that a run is made of, checked.
+
+    `absent` says of every probe that was asked for and is not in `probes` why it cannot look.
+    """
 
     dataset: Dataset
     network: nn.Module
+    loss: Loss
     optimizer: Optimizer
     events: dict[str, Event]
     probes: dict[str, Scheduled]
+    absent: dict[str, str]
     rules: RetirementRules
     evaluation: EvaluationSettings
     fleet: FleetSettings
@@ -56,6 +63,7 @@ class Parts:
         return Fleet(
             self.network,
             self.dataset,
+            self.loss,
             self.optimizer,
             self.table.shard(index, shards),
             self.fleet,
@@ -124,6 +132,13 @@ def build(config: Config) -> Parts:
     )
     if not isinstance(network, nn.Module):
         raise ConfigError(f"`model` must name an nn.Module, got {type(network).__name__}.")
+    if not isinstance(network, Model):
+        raise ConfigError(
+            "`model` must implement initialise(), hooks() and weights(), got "
+            f"{type(network).__name__}."
+        )
+    layout_of(network)  # every parameter is declared
+    check_order(network, task)
     settings = config["fleet"]
     evaluation = EvaluationSettings(
         every=config["evaluation"]["every"],
@@ -132,16 +147,21 @@ def build(config: Config) -> Parts:
         chunk=config["evaluation"]["chunk"],
     )
     rules = RetirementRules(horizon_steps=config["horizon_steps"], **config["retirement"])
-    probes = {
-        name: Scheduled(probe=_make(entry["probe"]), schedule=_make(entry["schedule"]))
-        for name, entry in config.get("probe", {}).items()
-    }
+    probes, absent = possible_probes(
+        {
+            name: Scheduled(probe=_make(entry["probe"]), schedule=_make(entry["schedule"]))
+            for name, entry in config.get("probe", {}).items()
+        },
+        network,
+    )
     parts = Parts(
         dataset=dataset,
         network=network,
+        loss=_make(config["loss"]),
         optimizer=_make(config["optimizer"]["update"]),
         events={name: _make(entry) for name, entry in config.get("event", {}).items()},
         probes=probes,
+        absent=absent,
         rules=rules,
         evaluation=evaluation,
         fleet=FleetSettings(
@@ -179,18 +199,55 @@ def _check_together(parts: Parts) -> None:
             )
     if missing := [name for name in NEEDED_EVENTS if name not in parts.events]:
         raise ConfigError(f"`event` must include {list(NEEDED_EVENTS)}, missing {missing}.")
-    if not isinstance(parts.network, Model):
+
+
+def possible_probes(
+    probes: Mapping[str, Scheduled], network: Model
+) -> tuple[dict[str, Scheduled], dict[str, str]]:
+    """The probes that can look at this network, and why the others cannot.
+
+    A model without heads has no attention to look at: that is no mistake of the user's, so the rest
+    is measured and the manifest says what is not.
+    """
+    declared = {"logits", *(name.rsplit(".", 1)[-1] for name in network.hooks())}
+    possible, absent = dict[str, Scheduled](), dict[str, str]()
+    for name, scheduled in probes.items():
+        missing = [kinds for kinds in scheduled.probe.needs if not declared.intersection(kinds)]
+        if missing:
+            absent[name] = f"{type(network).__name__} has no {' or '.join(missing[0])}"
+        else:
+            possible[name] = scheduled
+    return possible, absent
+
+
+def check_order(network: Model, task: Task) -> None:
+    """Refuse a network that cannot see the order of two operands on a task in which it matters.
+
+    Raises:
+        ConfigError: If swapping the operands changes an answer, but no logit of a fresh network.
+    """
+    assert isinstance(network, nn.Module)
+    inputs = task.inputs()
+    if inputs.shape[1] != 2:
+        return
+    labels = task.labels(named_generator(0, "data"))
+    answers = dict(zip(map(tuple, inputs.tolist()), labels.tolist(), strict=True))
+    differs = [
+        (a, b) for (a, b), answer in answers.items() if answers.get((b, a), answer) != answer
+    ]
+    if not differs:
+        return
+    network.initialise(named_generator(0, "init"))
+    pairs = torch.tensor(differs[:64])
+    with torch.no_grad():
+        logits, swapped = network(pairs), network(pairs.flip(1))
+    if torch.allclose(logits, swapped, rtol=1e-4, atol=1e-6 * float(logits.abs().max())):
+        a, b = differs[0]
         raise ConfigError(
-            "`model` must implement initialise(), hooks() and decayed(), got "
-            f"{type(parts.network).__name__}."
+            f"`model` must see the order of the operands: {type(network).__name__} gives the same "
+            f"logits for ({a}, {b}) and ({b}, {a}), whose answers differ. Give it positions, or "
+            "choose a symmetric task such as addition."
         )
-    probe_names = {"logits", *(name.rsplit(".", 1)[-1] for name in parts.network.hooks())}
-    for name, scheduled in parts.probes.items():
-        if missing := [need for need in scheduled.probe.needs if need not in probe_names]:
-            raise ConfigError(
-                f"probe `{name}` needs the activation {missing[0]!r}, which "
-                f"{type(parts.network).__name__} does not declare. Leave it out: `~probe.{name}`."
-            )
 
 
 def _make(entry: Mapping[str, Any], **more: Any) -> Any:

@@ -20,7 +20,7 @@ import observatory
 from observatory.core.contracts import Model
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
 from observatory.fleet.replicas import ReplicaTable
-from observatory.fleet.stack import Layout
+from observatory.fleet.stack import layout_of
 from observatory.maths.norms import parameter_groups
 from observatory.store.files import read_json
 from observatory.store.lock import own
@@ -126,7 +126,7 @@ def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[st
 def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
     network, dataset = parts.network, parts.dataset
     assert isinstance(network, Model)  # `build` refuses others
-    layout = Layout.of(network)
+    layout = layout_of(network)
     batch = config["batch_size"] or dataset.n_train
     return {
         "schema_version": SCHEMA_VERSION,
@@ -160,7 +160,9 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
             "n_params": sum(layout.sizes),
             "hooks": list(network.hooks()),
         },
+        "loss": {"name": type(parts.loss).__name__, "unit": parts.loss.unit},
         "groups": list(parameter_groups(layout.names)),
+        "absent_probes": parts.absent,
         "probe_examples": parts.probe_examples().tolist(),
         "steps_per_epoch": math.ceil(dataset.n_train / min(batch, dataset.n_train)),
         "horizon_steps": config["horizon_steps"],

@@ -17,7 +17,7 @@ import torch
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
 from observatory.core.schedule import Every, Schedule
-from observatory.fleet.evaluate import EVALUATION_COLUMNS
+from observatory.fleet.evaluate import evaluation_columns
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.rules import outcome_columns
 from observatory.store.files import read_json, write_atomically
@@ -42,9 +42,10 @@ from observatory.training.signals import on_stop
 
 def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
     """Every table that a shard writes, by its path below the shard."""
+    evaluation = evaluation_columns(parts.loss)
     return {
-        "evaluation": EVALUATION_COLUMNS,
-        **({"evaluation_full": EVALUATION_COLUMNS} if parts.evaluation.full else {}),
+        "evaluation": evaluation,
+        **({"evaluation_full": evaluation} if parts.evaluation.full else {}),
         "outcomes": outcome_columns(parts.events),
         "events": EVENT_COLUMNS,
         "membership": MEMBERSHIP_COLUMNS,

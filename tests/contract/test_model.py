@@ -10,7 +10,7 @@ from torch import nn
 import observatory
 from observatory.core.contracts import HasFastPath
 from observatory.core.rng import named_generator
-from observatory.fleet.stack import Layout, flat_row, vmapped, vmapped_record
+from observatory.fleet.stack import flat_row, layout_of, vmapped, vmapped_record
 from observatory.maths.hooks import recording
 from observatory.training.compose import compose
 
@@ -74,17 +74,26 @@ def test_recording_leaves_nothing_behind(network: nn.Module, inputs: torch.Tenso
     assert not [m for m in network.modules() if m._forward_hooks]
 
 
-def test_decayed_weights_exist_and_are_matrices(network: nn.Module) -> None:
-    named = dict(network.named_parameters())
-    assert network.decayed()
-    assert network.decayed() <= named.keys()
-    assert all(named[name].ndim >= 2 for name in network.decayed())
+def test_every_weight_is_declared_and_reads_what_fits_it(
+    network: nn.Module, inputs: torch.Tensor
+) -> None:
+    named, declared = dict(network.named_parameters()), network.weights()
+    assert named.keys() == declared.keys()
+    with recording(network) as recorded:
+        network(inputs)
+        seen = recorded()
+    for name, weight in declared.items():
+        if weight.role in ("hidden", "readout"):
+            assert named[name].ndim == 2, name
+        if weight.reads is not None:
+            assert seen[weight.reads].shape[-1] == named[name].shape[0], name
+    assert {"readout"} < {weight.role for weight in declared.values()}
 
 
 def test_the_fast_path_is_the_vmapped_forward(network: nn.Module) -> None:
     if not isinstance(network, HasFastPath) or (fast := network.fast_path()) is None:
         return
-    layout = Layout.of(network)
+    layout = layout_of(network)
     flat = torch.stack(
         [torch.randn(sum(layout.sizes), generator=named_generator(s, "x")) for s in (0, 1)]
     ).double()

@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 
 import observatory
 from observatory.core.contracts import Hyper
+from observatory.core.layout import Layout
 from observatory.training.compose import compose
 
 NAMES = sorted(
@@ -19,6 +20,7 @@ TWINS = {
         [p], lr=lr, weight_decay=wd, betas=(o.beta1, o.beta2), eps=o.eps
     ),
 }
+ROW = Layout(("W",), (torch.Size([20]),), ("hidden",))
 RATES, DECAYS = torch.tensor([0.1, 0.01, 0.001]).double(), torch.tensor([0.0, 0.5, 3.0]).double()
 
 
@@ -42,7 +44,9 @@ def test_every_row_follows_the_torch_twin(optimizer) -> None:
         for p, lr, wd in zip(alone, RATES, DECAYS, strict=True)
     ]
     state = optimizer.init(flat)
-    hyper = Hyper(lr=RATES, weight_decay=DECAYS, decays=torch.ones(20, dtype=torch.float64))
+    hyper = Hyper(
+        lr=RATES, weight_decay=DECAYS, decays=torch.ones(20, dtype=torch.float64), layout=ROW
+    )
     for grads in gradients(50):
         optimizer.update(flat, grads, state, hyper)
         for parameter, grad, theirs in zip(alone, grads, twins, strict=True):
@@ -58,7 +62,9 @@ def test_gradients_and_undecayed_weights_are_left_alone(optimizer) -> None:
     decays[:5] = 0.0
     grads = torch.zeros(3, 20, dtype=torch.float64)
     before = grads.clone()
-    optimizer.update(flat, grads, state, Hyper(lr=RATES, weight_decay=DECAYS, decays=decays))
+    optimizer.update(
+        flat, grads, state, Hyper(lr=RATES, weight_decay=DECAYS, decays=decays, layout=ROW)
+    )
     assert torch.equal(grads, before)
     assert (flat[:, :5] == 1).all()
     assert (flat[1:, 5:] < 1).all()

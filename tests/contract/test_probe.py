@@ -14,6 +14,7 @@ import observatory.conf
 import observatory.probes
 from observatory.core.contracts import Masked, Probe
 from observatory.core.errors import ConfigError
+from observatory.core.layout import Weight
 from observatory.core.view import FleetView
 
 CONF = Path(observatory.conf.__path__[0]).resolve()
@@ -53,6 +54,10 @@ def fleet_view(n_layers: int, n_heads: int, n_ctx: int) -> FleetView:
         replica=torch.arange(REPLICAS),
         step=torch.full((REPLICAS,), 10),
         params=params,
+        weights={
+            name: Weight("readout", reads="final") if name == "W_U" else Weight("embedding")
+            for name in params
+        },
         inputs=torch.randint(CLASSES, (BATCH, 2), generator=rng),
         labels=torch.randint(CLASSES, (REPLICAS, BATCH), generator=rng),
         in_train=torch.rand(REPLICAS, BATCH, generator=rng) < 0.5,
@@ -227,7 +232,9 @@ def _drop(entry: Tensor | Masked | None, index: Tensor) -> Tensor | Masked | Non
 
 
 def test_says_which_activation_is_missing(probe: Probe, view: FleetView):
-    needs = tuple(need for need in probe.needs if need != "logits")  # every view has logits
+    needs = tuple(
+        kind for kinds in probe.needs for kind in kinds if kind != "logits"
+    )  # every view has logits
     kept = {
         name: stack
         for name, stack in view.activations.items()

@@ -10,6 +10,7 @@ from observatory.core.rng import named_generator
 from observatory.fleet.evaluate import EvaluationSettings
 from observatory.fleet.fleet import Fleet, FleetSettings
 from observatory.fleet.replicas import Dataset, ReplicaTable
+from observatory.losses.cross_entropy import CrossEntropy
 from observatory.models.transformer.network import Transformer
 from observatory.optimizers.adamw import AdamW
 from observatory.tasks.modular import Modular
@@ -66,7 +67,9 @@ def fleet_of(
     )
     evaluation = EvaluationSettings(every=25, subset=None, full=None, chunk=1000)
     optimizer = AdamW(beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
-    return Fleet(transformer(n_layers, p), dataset, optimizer, table, settings, evaluation)
+    return Fleet(
+        transformer(n_layers, p), dataset, CrossEntropy(), optimizer, table, settings, evaluation
+    )
 
 
 def train_through_queue(fleet: Fleet, steps: int, stagger: int) -> dict[int, list[float]]:
@@ -100,7 +103,11 @@ def alone(
     network.initialise(named_generator(seed, "init"))
     split = fleet.dataset.draw(seed)
     inputs, labels = fleet.dataset.inputs, split.labels
-    chosen = {n for n, _ in network.named_parameters()} if decay == "all" else network.decayed()
+    chosen = (
+        {n for n, _ in network.named_parameters()}
+        if decay == "all"
+        else {n for n, weight in network.weights().items() if weight.role != "pointwise"}
+    )
     named = dict(network.named_parameters())
     optimizer = torch.optim.AdamW(
         [

@@ -21,7 +21,8 @@ PACKAGE = ROOT / "observatory"
 # Folder of each kind, and the methods by which a class is a component of it.
 KINDS = {
     "task": ("tasks", {"inputs", "labels", "split"}),
-    "model": ("models", {"forward", "hooks", "decayed"}),
+    "model": ("models", {"forward", "hooks", "weights"}),
+    "loss": ("losses", {"each"}),
     "optimizer": ("optimizers", {"init", "update"}),
     "probe": ("probes", {"measure"}),
     "event": ("events", {"locate"}),

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
+from observatory.core.layout import Weight
 from observatory.maths.hooks import HookPoint
 from observatory.models.transformer.pair_forward import PairForward
 
@@ -24,7 +25,7 @@ ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "square": torch.s
 
 @final
 class Attention(nn.Module):
-    """Multi-head attention; forward returns its output and writes the pattern to `pattern_hook`."""
+    """Multi-head attention; what it computes on the way passes through the hooks of its block."""
 
     def __init__(self, d_model: int, n_heads: int, bias: bool, causal: bool) -> None:
         super().__init__()
@@ -39,7 +40,9 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch head pos d_head"]:
         return _affine(x, weight, bias).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
 
-    def forward(self, x: Float[Tensor, "batch pos d_model"], pattern_hook: HookPoint) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "batch pos d_model"], pattern_hook: HookPoint, z_hook: HookPoint
+    ) -> Tensor:
         """Softmax(q k^T / sqrt(d_head)) v, the heads concatenated and mixed by W_O."""
         q = self._heads(x, self.W_Q, self.b_Q)
         k = self._heads(x, self.W_K, self.b_K)
@@ -50,8 +53,8 @@ class Attention(nn.Module):
             future = torch.ones(n_ctx, n_ctx, dtype=torch.bool, device=x.device).triu(1)
             scores = scores.masked_fill(future, -torch.inf)
         pattern = pattern_hook(scores.softmax(dim=-1))
-        mixed = (pattern @ v).transpose(1, 2).flatten(start_dim=2)
-        return _affine(mixed, self.W_O, self.b_O)
+        z = z_hook((pattern @ v).transpose(1, 2).flatten(start_dim=2))
+        return _affine(z, self.W_O, self.b_O)
 
 
 @final
@@ -94,26 +97,40 @@ class Block(nn.Module):
         if norm != "none":
             self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         self.resid_pre, self.resid_mid, self.resid_post = HookPoint(), HookPoint(), HookPoint()
-        self.attn_pattern, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
+        self.attn_in, self.attn_pattern, self.attn_z = HookPoint(), HookPoint(), HookPoint()
+        self.mlp_in, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
         """One residual block."""
         x = self.resid_pre(x)
-        pre = self.ln1(x) if self.norm == "pre" else x
-        x = x + self.attn(pre, self.attn_pattern)
+        read = self.attn_in(self.ln1(x) if self.norm == "pre" else x)
+        x = x + self.attn(read, self.attn_pattern, self.attn_z)
         x = self.resid_mid(self.ln1(x) if self.norm == "post" else x)
-        pre = self.ln2(x) if self.norm == "pre" else x
-        x = x + self.mlp(pre, self.mlp_pre, self.mlp_post)
+        read = self.mlp_in(self.ln2(x) if self.norm == "pre" else x)
+        x = x + self.mlp(read, self.mlp_pre, self.mlp_post)
         return self.resid_post(self.ln2(x) if self.norm == "post" else x)
 
 
 BLOCK_HOOKS = {
     "resid_pre": "batch pos d_model",
+    "attn_in": "batch pos d_model",
     "attn_pattern": "batch head pos pos",
+    "attn_z": "batch pos d_model",
     "resid_mid": "batch pos d_model",
+    "mlp_in": "batch pos d_model",
     "mlp_pre": "batch pos d_mlp",
     "mlp_post": "batch pos d_mlp",
     "resid_post": "batch pos d_model",
+}
+
+
+READS = {
+    "Q": "attn_in",
+    "K": "attn_in",
+    "V": "attn_in",
+    "O": "attn_z",
+    "in": "mlp_in",
+    "out": "mlp_post",
 }
 
 
@@ -194,6 +211,7 @@ class Transformer(nn.Module):
             for _ in range(n_layers)
         )
         self.ln_final = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        self.final = HookPoint()
         self.W_U = nn.Parameter(torch.empty(d_model, n_classes))
 
     def initialise(self, rng: torch.Generator) -> None:
@@ -218,21 +236,20 @@ class Transformer(nn.Module):
         x = self.W_E[tokens] + self.W_pos
         for block in self.blocks:
             x = block(x)
-        return self.ln_final(x)[:, -1] @ self.W_U
+        return self.final(self.ln_final(x)[:, -1]) @ self.W_U
 
     def hooks(self) -> dict[str, str]:
-        """The residual stream, attention patterns and MLP activations of every block."""
-        return {
+        """Streams, attention and MLP of every block, and what the unembedding reads: `final`."""
+        blocks = {
             f"blocks.{layer}.{name}": axes
             for layer in range(self.n_layers)
             for name, axes in BLOCK_HOOKS.items()
         }
+        return {**blocks, "final": "batch d_model"}
 
-    def decayed(self) -> frozenset[str]:
-        """All matrices, embeddings included; not biases, not norm gains."""
-        return frozenset(
-            name for name, _ in self.named_parameters() if name.rsplit(".", 1)[-1].startswith("W_")
-        )
+    def weights(self) -> dict[str, Weight]:
+        """W_E and W_pos embed, W_U reads out, biases and norm gains are pointwise."""
+        return {name: _declared(name) for name, _ in self.named_parameters()}
 
     def fast_path(self) -> FastPath | None:
         """`PairForward` for causal pre-LN (or norm-free) networks on pairs; None otherwise."""
@@ -246,6 +263,17 @@ class Transformer(nn.Module):
             bias=self.bias,
             activation=ACTIVATIONS[self.activation],
         )
+
+
+def _declared(name: str) -> Weight:
+    path, _, kind = name.rpartition(".")
+    if kind in ("W_E", "W_pos"):
+        return Weight("embedding")
+    if kind == "W_U":
+        return Weight("readout", reads="final")
+    if kind.startswith("W_"):
+        return Weight("hidden", reads=f"{path.rpartition('.')[0]}.{READS[kind[2:]]}")
+    return Weight("pointwise")
 
 
 def _check_sizes(**sizes: int) -> None:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from observatory.core.view import Params
+from observatory.core.layout import Params
 from observatory.models.transformer.standardise import standardise
 
 
@@ -117,7 +117,17 @@ class PairForward:
                 recorded[f"blocks.{layer}.attn_pattern"] = pattern(*weights)
                 stream = torch.stack([*look_up([s0], rows_a), s1, s2], dim=2)
                 recorded[f"blocks.{layer}.resid_post"] = stream
-        return self.project(x[:, -n:], params, "ln_final", "W_U", None)
+        answer = x[:, -n:]
+        if recorded is not None:
+            recorded["final"] = self.normalised(answer, params, "ln_final")
+        return self.project(answer, params, "ln_final", "W_U", None)
+
+    def normalised(self, x: Tensor, params: Params, norm: str) -> Tensor:
+        """norm(x), not folded into anything."""
+        if not self.norm:
+            return x
+        gain, shift = params[f"{norm}.weight"], params[f"{norm}.bias"]
+        return standardise(x) * gain.unsqueeze(1) + shift.unsqueeze(1)
 
     def fold(
         self, params: Params, norm: str, weight: str, bias: str | None
