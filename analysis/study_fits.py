@@ -21,7 +21,7 @@ from observatory.store.reader import Study
 FITS = "observatory.analysis.fits"
 QUARTILES = {"t_q25": 0.25, "t_median": 0.5, "t_q75": 0.75}
 OUTCOMES = ("diverged", "collapsed", "lost", "grokked", "memorised", "none")
-NOT_POOLED = ("task", "model", "optimizer", "train_fraction", "batch_size")
+NOT_POOLED = ("task", "model", "loss", "optimizer", "train_fraction", "batch_size")
 """Parts of a configuration that replicas of one boundary should share."""
 
 

@@ -48,12 +48,13 @@ def _draw_cell(axes: Axes, cell: pd.DataFrame, kind: str) -> None:
 
 
 @styled
-def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"]) -> Figure:
+def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"], unit: str) -> Figure:
     """Median and quartiles of the train and val accuracy, or loss, against steps.
 
     Args:
         bands: The table that `bands` makes, of the quantities train_acc and val_acc, or the losses.
-        kind: "acc" for accuracy, 0-1; "loss" for nats on a log axis.
+        kind: "acc" for accuracy, 0-1; "loss" on a log axis.
+        unit: What the vertical axis says.
     """
     decays = chosen_decays(bands["weight_decay"].tolist())
     columns = min(_COLUMNS, len(decays))
@@ -82,7 +83,7 @@ def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"]) -> Fi
     else:
         first.set_ylim(-0.03, 1.03)
     finish_steps(grid, len(decays))
-    figure.supylabel("accuracy" if kind == "acc" else "loss (nats)", fontsize=8.5)
+    figure.supylabel(unit, fontsize=8.5)
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2)
     return figure

@@ -65,7 +65,8 @@ def loss_and_gradient(counts: Counts, theta: Array) -> tuple[float, Array]:
     fall = curve(-counts.x, -theta[X0], slope)
     p = theta[GUESS] * fall + (1.0 - theta[LAPSE]) * rise
     q = (1.0 - theta[GUESS]) * fall + theta[LAPSE] * rise
-    p, q = np.maximum(p, 1e-300), np.maximum(q, 1e-300)
+    # Far above the smallest double, so that the optimizer may square a gradient of n / p.
+    p, q = np.maximum(p, 1e-100), np.maximum(q, 1e-100)
     loss = -float((counts.k * np.log(p) + (counts.n - counts.k) * np.log(q)).sum())
     by_p = (counts.n - counts.k) / q - counts.k / p
     by_z = by_p * (1.0 - theta[GUESS] - theta[LAPSE]) * rise * fall

@@ -64,6 +64,22 @@ class Group:
             column.name for run in self.runs if name in run.tables() for column in run.columns(name)
         }
 
+    def unit(self, name: str, column: str) -> str:
+        """Unit of a column, of the first run that has it.
+
+        Raises:
+            StoreError: If no run has it.
+        """
+        for run in self.runs:
+            for found in run.columns(name) if name in run.tables() else ():
+                if found.name == column:
+                    return found.unit
+        raise StoreError(f"No run of the group has the column `{column}` in its table `{name}`.")
+
+    def absent(self, probe: str) -> str | None:
+        """Why a probe that was asked for could not look, or None where it could or was off."""
+        return self.runs[0].manifest.get("absent_probes", {}).get(probe)
+
 
 def groups(study: Study) -> list[Group]:
     """Split a study into what may be pooled.

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from observatory.analysis.figures import attention, baselines
+from observatory.analysis.figures import attention, baselines, representation
 from observatory.analysis.figures.attention import attention_figure
 from observatory.analysis.figures.bands import RULE, bands
 from observatory.analysis.figures.baselines import baselines_figure
@@ -21,6 +21,7 @@ from observatory.analysis.figures.massive_activations import massive_activations
 from observatory.analysis.figures.outcomes import outcomes_figure
 from observatory.analysis.figures.panels import MAX_BANDS, MAX_LINES
 from observatory.analysis.figures.rate import rate_figure
+from observatory.analysis.figures.representation import representation_figure
 from observatory.analysis.figures.times import times_figure
 from observatory.analysis.figures.trajectories import trajectories_figure
 from observatory.analysis.report.facts import Facts
@@ -62,6 +63,7 @@ def illustrate(facts: Facts) -> Iterator[Drawing | Missing]:
     yield _times(facts)
     yield _horizons(facts)
     yield from _trajectories(facts)
+    yield _representation(facts)
     yield _attention(facts)
     yield _massive_activations(facts)
     yield _baselines(facts)
@@ -170,21 +172,28 @@ def _rule(facts: Facts, *, bands_drawn: bool) -> str:
 
 
 def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
-    for kind, unit in {"acc": "accuracy (0–1)", "loss": "loss (nats, log axis)"}.items():
+    for kind in ("acc", "loss"):
         title = f"Training trajectories: {'accuracy' if kind == 'acc' else 'loss'}"
         made = _banded(facts, "evaluation", [f"train_{kind}", f"val_{kind}"])
         if made is None:
             yield Missing(title, "the evaluation table is empty")
             continue
+        unit = "accuracy (0–1)" if kind == "acc" else _loss_words(facts)
         yield Drawing(
             name=f"trajectories-{kind}",
             title=title,
             caption=(
-                f"Train and val {unit} against optimizer steps (log axis; step 0 is not shown), a "
-                f"panel per weight decay. {_rule(facts, bands_drawn=True)} {_context(facts)}"
+                f"Train and val {unit} against optimizer steps (log axes but for accuracy; step 0 "
+                f"is not shown), a panel per weight decay. {_rule(facts, bands_drawn=True)} "
+                f"{_context(facts)}"
             ),
-            figure=trajectories_figure(made, kind),  # type: ignore[arg-type]
+            figure=trajectories_figure(made, kind, unit),  # type: ignore[arg-type]
         )
+
+
+def _loss_words(facts: Facts) -> str:
+    unit = facts.group.unit("evaluation", "train_loss")
+    return f"loss ({'dimensionless' if unit == '1' else unit})"
 
 
 def _marks(facts: Facts) -> dict[float, float]:
@@ -211,7 +220,8 @@ def _attention(facts: Facts) -> Drawing | Missing:
     found = facts.group.columns(table)
     made = _banded(facts, table, [name for name in attention.TITLES if name in found])
     if made is None:
-        return Missing(title, "the probe was off, or its readings are undefined")
+        off = "the probe was off, or its readings are undefined"
+        return Missing(title, facts.group.absent("attention") or off)
     what = (
         "Order parameters of the attention heads on the probe examples, averaged over layers; "
         "dimensionless but for entropies, which are in nats. The table dictionary defines each."
@@ -221,11 +231,28 @@ def _attention(facts: Facts) -> Drawing | Missing:
     )
 
 
+def _representation(facts: Facts) -> Drawing | Missing:
+    title = "Representation"
+    table = "probes/representation"
+    found = facts.group.columns(table)
+    made = _banded(facts, table, [name for name in representation.TITLES if name in found])
+    if made is None:
+        off = "the probe was off, or its readings are undefined"
+        return Missing(title, facts.group.absent("representation") or off)
+    what = (
+        "What the readout reads, on the probe examples: spread of its covariance over directions, "
+        "and spread between the answers over spread within them (dimensionless). They exist for "
+        "every architecture; the table dictionary defines each."
+    )
+    figure = representation_figure(made, _marks(facts))
+    return Drawing("representation", title, _panel_caption(facts, what), figure)
+
+
 def _massive_activations(facts: Facts) -> Drawing | Missing:
     title = "Massive activations"
     frame = facts.group.table("probes/massive_activations", list(_MASSIVE_TITLES))
     if frame is None or frame.empty:
-        return Missing(title, "the probe was off")
+        return Missing(title, facts.group.absent("massive_activations") or "the probe was off")
     wide, names = select(frame, ["run_id", "replica", "step"]), []
     for name, title_of in _MASSIVE_TITLES.items():
         layers = _layers(frame[name].tolist())
@@ -235,9 +262,9 @@ def _massive_activations(facts: Facts) -> Drawing | Missing:
             wide[names[-1]] = layers[:, layer]
     made = bands(wide, facts.group.replicas, names, facts.steps_drawn)
     what = (
-        "Largest absolute entry of the residual stream after each block (counted from 0) over the "
-        "layer-wide lower median (dimensionless, log axis), and the share of entries above ten "
-        "medians."
+        "Largest absolute entry of the stream after each block (counted from 0; the residual "
+        "stream, or where there is none what a block hands on) over the layer-wide lower median "
+        "(dimensionless, log axis), and the share of entries above ten medians."
     )
     figure = massive_activations_figure(made, _marks(facts))
     return Drawing("massive-activations", title, _panel_caption(facts, what), figure)

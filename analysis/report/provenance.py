@@ -51,6 +51,8 @@ def run_page(run: Run) -> RunPage:
         ("Fleet", _pairs(manifest.get("fleet", {}))),
         ("Task", _pairs(manifest["task"])),
         ("Model", _pairs(manifest["model"])),
+        ("Matrices", ", ".join(manifest.get("matrices", [])) or DASH),
+        ("Probes that could not look", _pairs(manifest.get("absent_probes", {}))),
         ("Parameter groups", ", ".join(manifest.get("groups", [])) or DASH),
         ("Steps per epoch", str(manifest["steps_per_epoch"])),
         ("Horizon", f"{manifest['horizon_steps']} steps"),
@@ -166,6 +168,8 @@ def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
         for run in runs
         if run.status != "done"
     ]
+    known = {run.manifest["task"].get("negative"): run for run in runs}
+    found += [f"A known negative: {reason}" for reason in known if reason]
     unfinished = int((words(replicas, "outcome") == "").sum())
     if unfinished:
         found.append(

@@ -1,7 +1,8 @@
 """The tables of the page as text: what was counted and what was fitted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -66,6 +67,8 @@ def glance(facts: Facts) -> Table:
             f"{model['name']} ({settings_words(config['model'])}); {model['n_params']:,} "
             "parameters",
         ),
+        ("Optimizer", _optimizer_words(config["optimizer"])),
+        ("Loss", f"{manifest['loss']['name']} in {manifest['dtypes']['loss']}"),
         ("Replicas", f"{sample_words(replicas)}; {finished} finished"),
         ("Weight decay", decays),
         ("Learning rate", lrs),
@@ -85,6 +88,15 @@ def glance(facts: Facts) -> Table:
         if r["extras"].get("critical_kind") == "zero"
     ]
     return Table("At a glance", ("Quantity", "Value"), ("", "text"), rows, rows_have_heads=True)
+
+
+def _optimizer_words(settings: Mapping[str, Any]) -> str:
+    """The optimizer and what it wraps, outermost first, with the weights that decay."""
+    names, node = list[str](), settings["update"]
+    while node is not None:
+        names.append(str(node["_target_"]).rpartition(".")[2])
+        node = node.get("inner")
+    return f"{' around '.join(names)}; {settings['decay']} weights decay"
 
 
 def cells(facts: Facts) -> Table:

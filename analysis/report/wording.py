@@ -90,14 +90,23 @@ def sample_words(replicas: pd.DataFrame) -> str:
 
 
 def settings_words(settings: Mapping[str, Any]) -> str:
-    """The plain settings of a component, without the name of its class.
+    """The settings of a component without the name of its class; of a part of it with that name.
 
     Example:
         >>> settings_words({"_target_": "package.Task", "p": 31, "operation": "add"})
         'p 31, operation add'
+        >>> settings_words({"group": {"_target_": "groups.symmetric", "n": 5}})
+        'group symmetric (n 5)'
     """
-    told = (f"{key} {value}" for key, value in settings.items() if key != "_target_")
+    told = (f"{key} {_value_words(value)}" for key, value in settings.items() if key != "_target_")
     return ", ".join(told)
+
+
+def _value_words(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    name = str(value.get("_target_", "")).rpartition(".")[2]
+    return f"{name} ({settings_words(value)})"
 
 
 def plural(count: int, word: str) -> str:

@@ -6,7 +6,6 @@ The plain loop is one `nn.Module` under `torch.optim.AdamW`, full batch. The Lig
 
 import logging
 import statistics
-import time
 import warnings
 from collections.abc import Callable
 
@@ -20,32 +19,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.look import Look, joined
-from observatory.training.build import Parts, build
-from observatory.training.compose import compose
-from observatory.training.run import resolved
+from observatory.training.build import Parts
 from observatory.training.shard import keep_memory
+from tests.benchmarks.timing import cpu_ms, laptop, seated
 
 ROUNDS, STEPS = 5, 40
 pytestmark = pytest.mark.benchmark
-
-
-def laptop(*overrides: str) -> Parts:
-    return build(
-        resolved(compose("train", ["experiment=laptop_map", "fleet.shards=1", *overrides]))
-    )
-
-
-def cpu_ms(action: Callable[[], object]) -> float:
-    before = time.process_time()
-    action()
-    return 1e3 * (time.process_time() - before)
-
-
-def seated(parts: Parts) -> Fleet:
-    fleet = parts.shard(0, 1)
-    fleet.fill()
-    fleet.advance(3)
-    return fleet
 
 
 def plain_loop(parts: Parts) -> Callable[[], None]:

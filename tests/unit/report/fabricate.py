@@ -238,7 +238,10 @@ def manifest(plan: Plan, replicas: pd.DataFrame) -> dict[str, object]:
         "config": {
             "task": {"_target_": "observatory.tasks.modular.Modular", "operation": "add", "p": 31},
             "model": {"n_layers": N_LAYERS, "n_heads": 4, "d_model": 32, "d_mlp": 128},
-            "optimizer": {"betas": [0.9, 0.98], "eps": 1e-8},
+            "optimizer": {
+                "decay": "all",
+                "update": {"_target_": "observatory.optimizers.adamw.AdamW", "beta2": 0.98},
+            },
             "event": {name: dict(vars(event)) for name, event in EVENTS.items()},
             "sweep": {"scientific": {"weight_decay": list(plan.weight_decays)}},
             "seed": 0,
@@ -259,6 +262,7 @@ def manifest(plan: Plan, replicas: pd.DataFrame) -> dict[str, object]:
         "dtypes": {"parameters": "float32", "loss": "float32", "probes": "float64"},
         "task": {"name": "add", "n_examples": 961, "n_train": 577, "n_val": 384, "n_classes": 31},
         "model": {"name": "transformer", "n_params": 15072, "hooks": ["resid_post"]},
+        "loss": {"name": "CrossEntropy", "unit": "nats"},
         "steps_per_epoch": 1,
         "horizon_steps": plan.horizon,
         "fleet": {"shards": plan.n_shards, "size": 16},
