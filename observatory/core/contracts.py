@@ -22,6 +22,8 @@ class Task(Protocol):
     """Number of distinct operand symbols, `d_vocab` without a query token."""
     n_classes: int
     """Number of answers."""
+    negative: str | None
+    """Why it is known not to grok, with the source; None where that is not known."""
 
     def inputs(self) -> Int[Tensor, "batch pos"]:
         """All examples: one row of operands each, in a fixed order."""

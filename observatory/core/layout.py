@@ -55,6 +55,13 @@ class Layout:
         """Number of entries of each weight."""
         return [shape.numel() for shape in self.shapes]
 
+    @property
+    def matrices(self) -> tuple[str, ...]:
+        """Names of the weights that are no pointwise ones, in order."""
+        return tuple(
+            name for name, role in zip(self.names, self.roles, strict=True) if role in MATRICES
+        )
+
     def views(self, flat: Float[Tensor, "replica param"]) -> Params:
         """Named views into `flat`, each `[replica, *shape]`; one split: its backward is one cat."""
         parts = torch.split(flat, self.sizes, dim=1)

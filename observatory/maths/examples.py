@@ -1,21 +1,76 @@
-"""Sets of examples: all ordered tuples, random labels, and the split into train and val."""
+"""Sets of examples: all or some ordered tuples, random labels, and the split into train and val."""
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from observatory.core.errors import ConfigError
+from observatory.core.rng import named_generator
+
+MAX_EXAMPLES = 1_000_000
+"""Above it a task is refused: examples are held whole, and evaluated whole, by every replica."""
+
+RANDOM_LABELS_NEGATIVE = "random labels: nothing to generalise, so val accuracy stays at chance"
 
 
-def all_pairs(n_symbols: int) -> Int[Tensor, "batch pos"]:
-    """Every ordered pair (a, b) with 0 <= a, b < n_symbols; row a * n_symbols + b holds (a, b)."""
-    symbols = torch.arange(n_symbols)
-    return torch.cartesian_prod(symbols, symbols)
+def all_tuples(n_symbols: int, n_operands: int) -> Int[Tensor, "batch pos"]:
+    """Every ordered tuple of `n_operands` symbols 0..n_symbols-1, in lexicographic order.
+
+    Raises:
+        ConfigError: If there are more than `MAX_EXAMPLES`.
+
+    Example:
+        >>> all_tuples(2, 2).tolist()
+        [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
+    if n_symbols**n_operands > MAX_EXAMPLES:
+        raise ConfigError(
+            f"`task` must have at most {MAX_EXAMPLES:,} examples, got {n_symbols}^{n_operands} = "
+            f"{n_symbols**n_operands:,}. Choose fewer symbols (a smaller p) or fewer operands, or "
+            "give `n_samples` where the task has it."
+        )
+    grids = torch.meshgrid([torch.arange(n_symbols)] * n_operands, indexing="ij")
+    return torch.stack([grid.flatten() for grid in grids], dim=1)
 
 
-def random_labels(n_examples: int, n_classes: int, rng: torch.Generator) -> Int[Tensor, " batch"]:
-    """Independent uniform labels: the twin of a task in which there is nothing to generalise."""
-    return torch.randint(n_classes, (n_examples,), generator=rng)
+def random_tuples(
+    n_symbols: int, n_operands: int, n_samples: int, seed: int
+) -> Int[Tensor, "batch pos"]:
+    """Distinct ordered tuples, uniform among all; they depend on the arguments alone.
+
+    Raises:
+        ConfigError: If `n_samples` is below 2, above `MAX_EXAMPLES` or above the number of tuples.
+
+    Example:
+        >>> random_tuples(2, 2, 4, seed=0).sort(dim=0).values.tolist()  # 4 of 4: each is there
+        [[0, 0], [0, 0], [1, 1], [1, 1]]
+    """
+    most = min(MAX_EXAMPLES, n_symbols**n_operands)
+    if not 2 <= n_samples <= most:
+        raise ConfigError(
+            f"`n_samples` must be in 2..{most:,}, got {n_samples:,}. "
+            f"There are {n_symbols}^{n_operands} different tuples."
+        )
+    rng = named_generator(seed, "inputs")
+    drawn: dict[tuple[int, ...], None] = {}  # in order of first appearance: no tuple is favoured
+    while len(drawn) < n_samples:
+        draws = torch.randint(n_symbols, (n_samples, n_operands), generator=rng)
+        drawn.update(dict.fromkeys(map(tuple, draws.tolist())))
+    return torch.tensor(list(drawn)[:n_samples])
+
+
+def answers_or_random(
+    answers: Int[Tensor, " batch"], n_classes: int, rng: torch.Generator, *, random_labels: bool
+) -> Int[Tensor, " batch"]:
+    """The answers, or independent uniform labels: the memorisation-only twin of the same task."""
+    if random_labels:
+        return torch.randint(n_classes, answers.shape, generator=rng)
+    return answers
+
+
+def why_negative(known: str | None, *, random_labels: bool) -> str | None:
+    """Why no grokking is expected, in one line: that labels are random, else what is `known`."""
+    return RANDOM_LABELS_NEGATIVE if random_labels else known
 
 
 def random_split(

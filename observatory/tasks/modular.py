@@ -1,4 +1,21 @@
-"""Modular arithmetic on ordered pairs (a, b) of residues: a + b, a - b, a * b, a / b modulo p."""
+"""Modular arithmetic on ordered pairs (a, b) of residues: the ten operations of arXiv:2201.02177.
+
+| name        | answer modulo p                            | pairs  | p     |
+|-------------|--------------------------------------------|--------|-------|
+| add         | a + b                                      | all    | any   |
+| sub         | a - b                                      | all    | any   |
+| mul         | a b                                        | all    | any   |
+| div         | a / b                                      | b != 0 | prime |
+| div_sub     | a / b where b is odd, a - b where b is even | all    | prime |
+| sum_squares | a^2 + b^2                                  | all    | any   |
+| quadratic   | a^2 + a b + b^2                            | all    | any   |
+| quadratic_x | a^2 + a b + b^2 + a                        | all    | any   |
+| cubic_xy    | a^3 + a b                                  | all    | any   |
+| cubic_xyy_y | a^3 + a b^2 + b                            | all    | any   |
+
+Multiplication keeps zero. Without it and for prime p it would be addition modulo p - 1 under other
+names (logarithms to a primitive root): for that task take add with p - 1.
+"""
 
 from typing import Literal, final, get_args
 
@@ -7,9 +24,18 @@ from jaxtyping import Int
 from torch import Tensor
 
 from observatory.core.errors import ConfigError
-from observatory.maths.examples import all_pairs, random_labels, random_split
+from observatory.maths.examples import all_tuples, answers_or_random, random_split, why_negative
 
-Operation = Literal["add", "sub", "mul", "div"]
+Operation = Literal[
+    "add", "sub", "mul", "div", "div_sub",
+    "sum_squares", "quadratic", "quadratic_x", "cubic_xy", "cubic_xyy_y",
+]  # fmt: skip
+
+NEGATIVES: dict[Operation, str] = {
+    "quadratic": "no grokking at train_fraction 0.3, p 97 within 7500 steps (arXiv:2602.16746)",
+    "cubic_xy": "no grokking at train_fraction 0.3, p 97 within 7500 steps (arXiv:2602.16746)",
+    "cubic_xyy_y": "no grokking at any train_fraction up to 0.95, p 97 (arXiv:2201.02177)",
+}
 
 
 def is_prime(n: int) -> bool:
@@ -27,34 +53,48 @@ def modular_labels(
     Args:
         pairs: Columns a and b.
         p: The modulus.
-        operation: "add", "sub", "mul" or "div".
+        operation: One of the table above.
 
     Example:
         >>> modular_labels(torch.tensor([[1, 3]]), 5, "div")  # 3 * 2 = 6 = 1 modulo 5
         tensor([2])
     """
     a, b = pairs.unbind(dim=1)
+    inverses = torch.tensor([pow(x, max(p - 2, 1), p) for x in range(p)])
     match operation:
         case "add":
-            return (a + b) % p
+            answers = a + b
         case "sub":
-            return (a - b) % p
+            answers = a - b
         case "mul":
-            return (a * b) % p
+            answers = a * b
         case "div":
-            inverses = torch.tensor([pow(int(x), p - 2, p) for x in range(p)])
-            return (a * inverses[b]) % p
+            answers = a * inverses[b]
+        case "div_sub":
+            answers = torch.where(b % 2 == 1, a * inverses[b], a - b)
+        case "sum_squares":
+            answers = a**2 + b**2
+        case "quadratic":
+            answers = a**2 + a * b + b**2
+        case "quadratic_x":
+            answers = a**2 + a * b + b**2 + a
+        case "cubic_xy":
+            answers = a**3 + a * b
+        case "cubic_xyy_y":
+            answers = a**3 + a * b**2 + b
+    return answers % p
 
 
 @final
 class Modular:
     """All ordered pairs of residues modulo `p` under one operation.
 
-    For division p must be prime, and pairs with b = 0 are left out before the split.
+    For division p must be prime, and pairs with b = 0 are left out before the split. `div_sub`
+    keeps them: zero counts as even.
 
     Args:
         p: Modulus, at least 2.
-        operation: "add", "sub", "mul" or "div".
+        operation: One of the table above.
         random_labels: Replace the answers by uniform random ones drawn once per replica seed: the
             memorisation-only twin of the task.
     """
@@ -68,16 +108,17 @@ class Modular:
             raise ConfigError(
                 f"`operation` must be one of {list(get_args(Operation))}, got {operation!r}."
             )
-        if operation == "div" and not is_prime(p):
+        if operation in ("div", "div_sub") and not is_prime(p):
             raise ConfigError(
                 f"`p` must be prime for division, got {p}. "
                 "Choose a prime, such as 97, or another operation."
             )
-        self.p, self.random = p, random_labels
-        self.operation: Operation = operation
         self.n_symbols = self.n_classes = p
-        pairs = all_pairs(p)
+        self.negative = why_negative(NEGATIVES.get(operation), random_labels=random_labels)
+        self._random_labels = random_labels
+        pairs = all_tuples(p, 2)
         self._pairs = pairs[pairs[:, 1] != 0] if operation == "div" else pairs
+        self._answers = modular_labels(self._pairs, p, operation)
 
     def inputs(self) -> Int[Tensor, "batch pos"]:
         """All pairs in lexicographic order."""
@@ -85,9 +126,9 @@ class Modular:
 
     def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
         """The answers, or random ones."""
-        if self.random:
-            return random_labels(len(self._pairs), self.n_classes, rng)
-        return modular_labels(self._pairs, self.p, self.operation)
+        return answers_or_random(
+            self._answers, self.n_classes, rng, random_labels=self._random_labels
+        )
 
     def split(
         self, fraction: float, rng: torch.Generator

@@ -154,6 +154,7 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
             "n_train": dataset.n_train,
             "n_val": dataset.n_val,
             "n_classes": dataset.task.n_classes,
+            "negative": dataset.task.negative,
         },
         "model": {
             "name": type(network).__name__,
@@ -162,6 +163,7 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         },
         "loss": {"name": type(parts.loss).__name__, "unit": parts.loss.unit},
         "groups": list(parameter_groups(layout.names)),
+        "matrices": list(layout.matrices),
         "absent_probes": parts.absent,
         "probe_examples": parts.probe_examples().tolist(),
         "steps_per_epoch": math.ceil(dataset.n_train / min(batch, dataset.n_train)),

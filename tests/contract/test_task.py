@@ -1,4 +1,4 @@
-"""Every YAML of conf/task makes a task that keeps the contract."""
+"""Every YAML of conf/task makes a task that keeps the contract, its random-label twin included."""
 
 from pathlib import Path
 
@@ -16,17 +16,22 @@ NAMES = sorted(
 )
 
 
+def made(name: str, twin: bool) -> Task:
+    """The task of a YAML, small where it has a modulus."""
+    settings = compose("train", [f"task={name}", f"task.random_labels={str(twin).lower()}"])["task"]
+    small = {"p": 13} if "p" in settings else {}
+    return instantiate({**settings, **small}, _convert_="all")
+
+
 @pytest.fixture(params=[(name, twin) for name in NAMES for twin in (False, True)], ids=str)
 def task(request: pytest.FixtureRequest) -> Task:
-    name, twin = request.param
-    config = compose(
-        "train", [f"task={name}", "task.p=13", f"task.random_labels={str(twin).lower()}"]
-    )
-    return instantiate(config["task"])
+    return made(*request.param)
 
 
 def test_labels_are_answers_and_fixed_by_the_seed(task: Task) -> None:
+    assert isinstance(task, Task)
     labels = task.labels(named_generator(3, "data"))
+    assert labels.dtype == torch.int64
     assert labels.shape == (len(task.inputs()),)
     assert int(labels.min()) >= 0
     assert int(labels.max()) < task.n_classes
@@ -35,6 +40,7 @@ def test_labels_are_answers_and_fixed_by_the_seed(task: Task) -> None:
 
 def test_every_example_is_there_once(task: Task) -> None:
     inputs = task.inputs()
+    assert inputs.dtype == torch.int64
     assert len(torch.unique(inputs, dim=0)) == len(inputs)
     assert int(inputs.min()) >= 0
     assert int(inputs.max()) < task.n_symbols
@@ -49,6 +55,31 @@ def test_the_split_is_disjoint_exhaustive_and_fixed_by_the_seed(
     assert len(train) == round(fraction * n)
     assert torch.equal(torch.cat([train, val]).sort().values, torch.arange(n))
     again, _ = task.split(fraction, named_generator(5, "data"))
-    other, _ = task.split(fraction, named_generator(6, "data"))
+    other = torch.cat(task.split(fraction, named_generator(6, "data")))
     assert torch.equal(train, again)
-    assert not torch.equal(train, other)
+    assert not torch.equal(torch.cat([train, val]), other)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_and_its_twin_differ_in_labels_alone(name: str) -> None:
+    task, twin = made(name, twin=False), made(name, twin=True)
+    assert torch.equal(task.inputs(), twin.inputs())
+    assert (task.n_symbols, task.n_classes) == (twin.n_symbols, twin.n_classes)
+    for seed in (0, 1):  # the task's answers do not depend on the seed, the twin's do
+        assert torch.equal(
+            task.labels(named_generator(seed, "data")), task.labels(named_generator(9, "data"))
+        )
+        assert not torch.equal(
+            twin.labels(named_generator(seed, "data")), twin.labels(named_generator(9, "data"))
+        )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_says_in_one_line_whether_it_is_known_not_to_grok(name: str) -> None:
+    known = made(name, twin=False).negative
+    assert known is None or (known.strip() and "\n" not in known and "arXiv:" in known)
+    text = (Path(observatory.__file__).parents[1] / "conf" / "task" / f"{name}.yaml").read_text()
+    assert ("# Negative: " in text) == (known is not None)
+    reason = made(name, twin=True).negative
+    assert reason is not None
+    assert reason.startswith("random labels")

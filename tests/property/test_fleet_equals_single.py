@@ -1,9 +1,11 @@
 """A replica of a fleet follows the same network trained alone with torch's own AdamW."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from observatory.core.rng import named_generator
@@ -11,31 +13,20 @@ from observatory.fleet.evaluate import EvaluationSettings
 from observatory.fleet.fleet import Fleet, FleetSettings
 from observatory.fleet.replicas import Dataset, ReplicaTable
 from observatory.losses.cross_entropy import CrossEntropy
-from observatory.models.transformer.network import Transformer
 from observatory.optimizers.adamw import AdamW
 from observatory.tasks.modular import Modular
+from tests.small_networks import components, network_of
 
 BETAS, EPS = (0.9, 0.98), 1e-8
 WEIGHT_DECAYS = [0.0, 0.1, 1.0, 3.0, 0.3]
 RATES = [1e-3, 5e-4, 1e-3, 7e-4, 3e-4]  # higher ones amplify rounding chaotically
 LOOK_EVERY = 5
+P = 11
 
 
-def transformer(n_layers: int, p: int) -> Transformer:
-    return Transformer(
-        n_layers=n_layers,
-        n_heads=4,
-        d_model=16,
-        d_mlp=32,
-        activation="relu",
-        norm="pre",
-        bias=True,
-        causal=True,
-        embed_std=0.02,
-        d_vocab=p,
-        n_classes=p,
-        n_operands=2,
-    )
+def network(preset: str, n_layers: int) -> nn.Module:
+    wide = {"n_heads": 4, "d_model": 16, "d_mlp": 32, "d_hidden": 32}
+    return network_of(preset, p=P, n_operands=2, n_layers=n_layers, **wide)
 
 
 def fleet_of(
@@ -46,9 +37,9 @@ def fleet_of(
     dtype: str,
     decay: str = "all",
     slowdown: float = 1.0,
+    preset: str = "transformer",
 ) -> Fleet:
-    p = 11
-    dataset = Dataset.of(Modular(p=p, operation="add", random_labels=False), 0.6)
+    dataset = Dataset.of(Modular(p=P, operation="add", random_labels=False), 0.6)
     n = len(WEIGHT_DECAYS)
     table = ReplicaTable(
         np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES) * slowdown
@@ -68,7 +59,7 @@ def fleet_of(
     evaluation = EvaluationSettings(every=25, subset=None, full=None, chunk=1000)
     optimizer = AdamW(beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
     return Fleet(
-        transformer(n_layers, p), dataset, CrossEntropy(), optimizer, table, settings, evaluation
+        network(preset, n_layers), dataset, CrossEntropy(), optimizer, table, settings, evaluation
     )
 
 
@@ -99,7 +90,7 @@ def alone(
 ) -> list[float]:
     """The loop that everybody writes: one module, torch.optim.AdamW, its own batches."""
     seed = int(fleet.table.seed[row])
-    network = transformer(len(fleet.network.blocks), 11).to(dtype)  # type: ignore[arg-type]
+    network = copy.deepcopy(fleet.network).to(dtype)
     network.initialise(named_generator(seed, "init"))
     split = fleet.dataset.draw(seed)
     inputs, labels = fleet.dataset.inputs, split.labels
@@ -144,19 +135,16 @@ def alone(
 
 @pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
 @pytest.mark.parametrize(
-    ("path", "n_layers"),
-    [
-        ("fast", 1),
-        ("fast", 2),
-        pytest.param("generic", 1, marks=pytest.mark.slow),
-        pytest.param("generic", 2, marks=pytest.mark.slow),
-    ],
+    "path", ["fast", pytest.param("generic", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    ("preset", "n_layers"), [("transformer", 1), *((preset, 2) for preset in components())]
 )
 def test_float64_follows_the_single_network_for_200_steps(
-    path: str, batch_size: int | None, n_layers: int
+    path: str, batch_size: int | None, preset: str, n_layers: int
 ) -> None:
     # 5 replicas through 2 slots, refilled at different moments (stagger 70 leaves ages unequal).
-    fleet = fleet_of(n_layers, 2, batch_size, path, "float64")
+    fleet = fleet_of(n_layers, 2, batch_size, path, "float64", preset=preset)
     curves = train_through_queue(fleet, 200, 70)
     assert sorted(curves) == list(range(5))
     for row in range(5):
