@@ -1,6 +1,8 @@
 """Every YAML of conf/task makes a task that keeps the contract, its random-label twin included."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,11 +18,18 @@ NAMES = sorted(
 )
 
 
+@cache
 def made(name: str, twin: bool) -> Task:
     """The task of a YAML, small where it has a modulus."""
-    settings = compose("train", [f"task={name}", f"task.random_labels={str(twin).lower()}"])["task"]
+    settings = composed(name)
     small = {"p": 13} if "p" in settings else {}
-    return instantiate({**settings, **small}, _convert_="all")
+    assert settings["random_labels"] is False
+    return instantiate({**settings, **small, "random_labels": twin}, _convert_="all")
+
+
+@cache
+def composed(name: str) -> dict[str, Any]:
+    return compose("train", [f"task={name}"])["task"]
 
 
 @pytest.fixture(params=[(name, twin) for name in NAMES for twin in (False, True)], ids=str)
