@@ -13,7 +13,7 @@ def named_generator(seed: int, name: str) -> torch.Generator:
 
     Args:
         seed: Any integer, also 0 and negative ones.
-        name: What the numbers are for: "init", "data", "batch" or "probe".
+        name: What the numbers are for: "init", "data", "batch", "probe", "inputs" or "irreps".
 
     Example:
         >>> a, b = named_generator(0, "init"), named_generator(0, "init")

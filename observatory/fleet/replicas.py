@@ -1,5 +1,6 @@
 """Who is in the fleet: the table of replicas and the data that each one's seed gives it."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,11 @@ class Dataset:
     def n_val(self) -> int:
         """Number of val examples."""
         return len(self) - self.n_train
+
+    def digest(self) -> str:
+        """SHA-256 of all inputs and of the labels that seed 0 gives."""
+        labels = self.task.labels(named_generator(0, "data"))
+        return hashlib.sha256(self.inputs.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
 
     def draw(self, seed: int) -> "Split":
         """The labels and the split of one replica, from its "data" generator."""

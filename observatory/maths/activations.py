@@ -10,12 +10,12 @@ from torch import Tensor
 from observatory.core.errors import ConfigError
 
 
-def block_names(names: Iterable[str], kind: str) -> tuple[str, ...]:
-    """The names `blocks.<i>.<kind>` among `names`, in order of i.
+def block_names(names: Iterable[str], *kinds: str) -> tuple[str, ...]:
+    """The names `blocks.<i>.<kind>` among `names`, in order of i, of the first kind there is.
 
     Args:
         names: Names of activations, such as the keys of a model's `hooks()`.
-        kind: Last part of the name: "attn_pattern", "resid_post", ...
+        *kinds: Last parts of the name: "attn_pattern", "resid_post", ..., the preferred one first.
 
     Raises:
         ConfigError: If there is none.
@@ -23,26 +23,47 @@ def block_names(names: Iterable[str], kind: str) -> tuple[str, ...]:
     Example:
         >>> block_names(["blocks.10.mlp_post", "blocks.2.mlp_post", "logits"], "mlp_post")
         ('blocks.2.mlp_post', 'blocks.10.mlp_post')
+        >>> block_names(["blocks.0.mlp_post", "blocks.0.hidden"], "hidden", "mlp_post")
+        ('blocks.0.hidden',)
     """
     known = list(names)
-    pattern = re.compile(rf"blocks\.(\d+)\.{re.escape(kind)}")
-    found = [(int(match[1]), name) for name in known if (match := pattern.fullmatch(name))]
-    if not found:
-        kinds = sorted({name.rsplit(".", 1)[-1] for name in known})
+    for kind in kinds:
+        pattern = re.compile(rf"blocks\.(\d+)\.{re.escape(kind)}")
+        found = [(int(match[1]), name) for name in known if (match := pattern.fullmatch(name))]
+        if found:
+            return tuple(name for _, name in sorted(found))
+    there = sorted({name.rsplit(".", 1)[-1] for name in known})
+    raise ConfigError(
+        f"`{' or '.join(kinds)}` must be an activation of the model's blocks, but its hooks are of "
+        f"{there}. Leave out the probes that need it, or choose a model that declares it."
+    )
+
+
+def activation(
+    activations: Mapping[str, Float[Tensor, "replica batch ..."]], name: str
+) -> Float[Tensor, "replica batch ..."]:
+    """The activation of that whole name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if name not in activations:
         raise ConfigError(
-            f"`{kind}` must be an activation of the model's blocks, but its hooks are of {kinds}. "
+            f"`{name}` must be an activation of the model, but it has {sorted(activations)}. "
             "Leave out the probes that need it, or choose a model that declares it."
         )
-    return tuple(name for _, name in sorted(found))
+    return activations[name]
 
 
 def stacked_blocks(
-    activations: Mapping[str, Float[Tensor, "replica batch ..."]], kind: str
+    activations: Mapping[str, Float[Tensor, "replica batch ..."]], *kinds: str
 ) -> Float[Tensor, "replica layer batch ..."]:
-    """The activation `kind` of all blocks in one tensor, layers on the second axis; of one a view.
+    """The first kind there is of all blocks in one tensor, layers on the second axis.
+
+    Of one block it is a view.
 
     Raises:
-        ConfigError: If no block has it.
+        ConfigError: If no block has any.
     """
-    blocks = [activations[name] for name in block_names(activations, kind)]
+    blocks = [activations[name] for name in block_names(activations, *kinds)]
     return blocks[0].unsqueeze(1) if len(blocks) == 1 else torch.stack(blocks, dim=1)

@@ -1,4 +1,4 @@
-"""Spectra of small symmetric matrices and principal components, batched.
+"""Spectra of symmetric matrices, how spread out they are, and principal components, batched.
 
 A non-finite matrix gives NaN and spoils no other: LAPACK itself refuses a whole batch for it, so
 that a diverged replica would silence the rest.
@@ -24,6 +24,36 @@ def cosines(rows: Float[Tensor, "*batch head sample"]) -> Float[Tensor, "*batch 
     return products / (norms[..., :, None] * norms[..., None, :])
 
 
+def smaller_gram(rows: Float[Tensor, "*batch sample param"]) -> Float[Tensor, "*batch _ _"]:
+    """Inner products of the rows or of the columns, whichever are fewer: the same eigenvalues."""
+    return gram(rows if rows.shape[-2] < rows.shape[-1] else rows.mT)
+
+
+def eigenvalues(symmetric: Float[Tensor, "*batch head head"]) -> Float[Tensor, "*batch head"]:
+    """Eigenvalues in ascending order; NaN where an entry is not finite."""
+    finite = _all_finite(symmetric)
+    values = torch.linalg.eigvalsh(symmetric.where(finite[..., None, None], 0.0))
+    return values.where(finite[..., None], torch.nan)
+
+
+def shares(values: Float[Tensor, "*batch head"]) -> Float[Tensor, "*batch head"]:
+    """Eigenvalues of a positive semidefinite matrix as shares of their sum; 0/0 = NaN.
+
+    What rounding made negative counts as zero.
+
+    Example:
+        >>> shares(torch.tensor([-1e-9, 1.0, 3.0]))
+        tensor([0.0000, 0.2500, 0.7500])
+    """
+    positive = values.clamp(min=0)
+    return positive / positive.sum(dim=-1, keepdim=True)
+
+
+def entropy(p: Float[Tensor, "*batch head"]) -> Float[Tensor, "*batch"]:
+    """-sum p ln p of shares, in nats; 0 ln 0 = 0. Its exponential is the effective rank."""
+    return torch.special.entr(p).sum(dim=-1)
+
+
 def spectral_gap(symmetric: Float[Tensor, "*batch head head"]) -> Float[Tensor, "*batch"]:
     """First minus second eigenvalue (the largest two, not by size); needs two rows at least.
 
@@ -31,9 +61,8 @@ def spectral_gap(symmetric: Float[Tensor, "*batch head head"]) -> Float[Tensor, 
         >>> spectral_gap(torch.diag(torch.tensor([1.0, 5.0, 3.0])))
         tensor(2.)
     """
-    finite = _all_finite(symmetric)
-    values = torch.linalg.eigvalsh(symmetric.where(finite[..., None, None], 0.0))
-    return (values[..., -1] - values[..., -2]).where(finite, torch.nan)
+    values = eigenvalues(symmetric)
+    return values[..., -1] - values[..., -2]
 
 
 def participation_ratio(symmetric: Float[Tensor, "*batch head head"]) -> Float[Tensor, "*batch"]:
@@ -67,8 +96,8 @@ def principal_scores(
         (tensor([2.5000, 2.5000]), tensor([3.5355, 0.0000]))
     """
     shifted = rows - rows[..., :1, :]  # equal rows: exactly zero, whatever the mean would round to
-    centred = shifted - shifted.mean(dim=-2, keepdim=True)
-    factor = torch.linalg.qr(centred.mT, mode="r").R.mT  # as small as the rows are few
+    rotated = torch.linalg.qr(shifted.mT, mode="r").R.mT  # as small as the rows are few
+    factor = rotated - rotated.mean(dim=-2, keepdim=True)
     finite = _all_finite(factor)[..., None]
     safe = factor.where(finite[..., None], 0.0)
     directions, sizes, _ = torch.linalg.svd(safe, full_matrices=False)

@@ -27,6 +27,7 @@ from observatory.maths.spectrum import (
     spectral_gap,
 )
 
+TINY = 1e-300  # stands in for smaller probabilities in the logarithm: p ln p is 0 for them anyway
 SMALLEST_SINGULAR_RATIO = 1e-9  # below it the second direction of r_phi is rounding
 QUANTITIES = {  # name: (unit, meaning)
     "s_bar": ("1", "mean over head pairs of the cosine between flattened attention patterns"),
@@ -54,7 +55,8 @@ def head_entropies(
     flat: Float[Tensor, "replica layer head sample"], n_ctx: int
 ) -> Float[Tensor, "replica layer head"]:
     """Mean entropy of each head's rows of `n_ctx` keys, over batch and all queries; 0 ln 0 = 0."""
-    return torch.special.entr(flat).sum(dim=-1) / (flat.shape[-1] / n_ctx)
+    terms = flat.clamp(min=TINY).log_().mul_(flat)  # torch.special.entr is six times as slow
+    return -terms.sum(dim=-1) / (flat.shape[-1] / n_ctx)
 
 
 def mean_over_pairs(

@@ -1,4 +1,4 @@
-"""The largest entries of the residual stream after each block, against the median entry."""
+"""The largest entries of a stream or state of each block, against the median entry."""
 
 from typing import ClassVar, final
 
@@ -34,30 +34,35 @@ def largest_at(
 
 
 def massive_activations(
-    resid: Float[Tensor, "replica layer batch pos d_model"],
-) -> dict[str, Tensor | Masked]:
+    stream: Float[Tensor, "replica layer batch ..."],
+) -> dict[str, Tensor | Masked | None]:
     """Top three magnitudes, median, their ratio, place of the maximum and counts, per layer.
 
-    The entries are those of all examples, positions and channels of a layer together. The median is
-    the layer-wide one, the lower of the two middle values; one per token would be another quantity
-    with other verdicts. The maximum grows with the number of entries even for normal noise (ratio
-    6.7 at 65 536 entries): compare at one size only.
+    The entries are those of all examples, positions and channels of a layer together; all axes
+    after the positions are channels, flattened: d_inner x d_state of a state-space model. The
+    median is the layer-wide one, the lower of the two middle values; one per token would be another
+    quantity with other verdicts. The maximum grows with the number of entries even for normal noise
+    (ratio 6.7 at 65 536 entries): compare at one size only.
 
     Args:
-        resid: Residual stream after each block; three entries per layer at least.
+        stream: `[replica, layer, batch, pos, ...]`, or `[replica, layer, batch, d_mlp]` of a model
+            without positions; three entries per layer at least.
 
     Returns:
         `[replica, layer]` each: float64, positions and channels int64. Ratio and shares are
         undefined where the median is 0; where an entry is NaN, the place is undefined and all else
-        is NaN.
+        is NaN. There is no position where there are none.
 
     Source:
         Sun et al. (2024), Massive activations in large language models, arXiv:2402.17762; the ratio
         is equation 6 of arXiv:2508.03616. Deviation: one set of entries for all examples, where
-        both take each sequence by itself and average.
+        both take each sequence by itself and average. Both look at the residual stream alone.
     """
-    n_ctx, d_model = resid.shape[-2:]
-    magnitude = resid.abs().flatten(start_dim=2)
+    placed = stream.ndim > 4
+    n_ctx, channels = (
+        (stream.shape[3], stream.shape[4:].numel()) if placed else (1, stream.shape[3])
+    )
+    magnitude = stream.abs().flatten(start_dim=2)
     place, ordered = largest_at(magnitude), ascending(magnitude)
     n, middle = ordered.shape[-1], (ordered.shape[-1] - 1) // 2
     upper = ordered[..., middle:].double().contiguous()
@@ -73,8 +78,8 @@ def massive_activations(
         "top3": top3,
         "median_layerwide_lower": median,
         "ratio": Masked(top1 / median, positive),
-        "position": Masked(place // d_model % n_ctx, number),
-        "channel": Masked(place % d_model, number),
+        "position": Masked(place // channels % n_ctx, number) if placed else None,
+        "channel": Masked(place % channels, number),
         **{
             f"share_above_{multiple}": Masked(share, positive)
             for multiple, share in zip(MULTIPLES, shares, strict=True)
@@ -84,14 +89,18 @@ def massive_activations(
 
 @final
 class MassiveActivations(Probe):
-    """Writes `massive_activations` for every replica and layer."""
+    """Writes `massive_activations` for every replica and layer.
 
-    needs = (("resid_post",),)
+    Args:
+        streams: Kinds of activations, the preferred one first: it looks at the first that the model
+            has.
+    """
+
     columns: ClassVar[tuple[Column, ...]] = (
         *(
-            Column(name=name, unit="1", meaning=f"{meaning}, after each block", dims=("layer",))
+            Column(name=name, unit="1", meaning=f"{meaning}, of each block", dims=("layer",))
             for name, meaning in {
-                "top1": "largest |h| of the residual stream over examples, positions and channels",
+                "top1": "largest |h| of the stream or state h over examples, positions, channels",
                 "top2": "second largest |h|",
                 "top3": "third largest |h|",
                 "median_layerwide_lower": "median |h| of the layer, lower of the two middle values",
@@ -102,7 +111,7 @@ class MassiveActivations(Probe):
             Column(
                 name=name,
                 unit="index",
-                meaning=f"{name} of the largest |h|, counted from 0, after each block",
+                meaning=f"{name} of the largest |h|, counted from 0, of each block",
                 dtype="int64",
                 dims=("layer",),
             )
@@ -112,13 +121,16 @@ class MassiveActivations(Probe):
             Column(
                 name=f"share_above_{multiple}",
                 unit="1",
-                meaning=f"share of entries with |h| above {multiple} medians, after each block",
+                meaning=f"share of entries with |h| above {multiple} medians, of each block",
                 dims=("layer",),
             )
             for multiple in MULTIPLES
         ),
     )
 
+    def __init__(self, *, streams: list[str]) -> None:
+        self.needs = (tuple(streams),)
+
     def measure(self, view: FleetView) -> Measurement:
         """See `massive_activations`."""
-        return massive_activations(stacked_blocks(view.activations, "resid_post"))
+        return massive_activations(stacked_blocks(view.activations, *self.needs[0]))

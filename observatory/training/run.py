@@ -106,6 +106,7 @@ def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path
     create_run(folder, manifest, replicas, yaml.safe_dump(config), diff or None)
     with own(folder / "owner.lock"):
         manifest = _same_version(folder, config)
+        _same_examples(folder, manifest, parts)
         if manifest["status"] != "done":
             _train(folder, config, manifest, watch)
     return folder
@@ -155,6 +156,7 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
             "n_val": dataset.n_val,
             "n_classes": dataset.task.n_classes,
             "negative": dataset.task.negative,
+            "examples_sha256": dataset.digest(),
         },
         "model": {
             "name": type(network).__name__,
@@ -189,6 +191,16 @@ def _same_version(folder: Path, config: Config) -> dict[str, Any]:
             "`allow_other_version=true`."
         )
     return manifest
+
+
+def _same_examples(folder: Path, manifest: dict[str, Any], parts: Parts) -> None:
+    """A task may read a user's file or function, which no setting tells apart."""
+    if manifest["task"].get("examples_sha256") not in (None, parts.dataset.digest()):
+        raise StoreError(
+            f"{folder} was begun on other examples: the task's table, file or function gives other "
+            "inputs or labels now. Give the changed task a name or path of its own, or another "
+            "`study`."
+        )
 
 
 def _train(

@@ -2,6 +2,9 @@
 
 import dataclasses
 import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -25,45 +28,114 @@ COMPONENTS = {
 }
 PRESETS = sorted(path.stem for path in (CONF / "probe").glob("*.yaml"))
 TYPES = {"float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
-SIZES = (
-    {"n_layers": 1, "n_heads": 4, "n_ctx": 3},
-    {"n_layers": 3, "n_heads": 2, "n_ctx": 5},
-    {"n_layers": 2, "n_heads": 1, "n_ctx": 2},
-)
-REPLICAS, BATCH, D_MODEL, CLASSES = 4, 6, 8, 7
+REPLICAS, D_MODEL, CLASSES = 4, 8, 7
 
 
-def fleet_view(n_layers: int, n_heads: int, n_ctx: int) -> FleetView:
-    """A made-up fleet: random weights, causal patterns, residual streams and logits."""
-    rng = torch.Generator().manual_seed(n_layers + 10 * n_heads + 100 * n_ctx)
+@dataclass(frozen=True)
+class Made:
+    """A made-up fleet: random weights, and activations that need not follow from them."""
 
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(REPLICAS, *shape, generator=rng)
+    rng: torch.Generator
+    batch: int
+    params: dict[str, Tensor]
+    weights: dict[str, Weight]
+    activations: dict[str, Tensor]
 
-    params = {"W_E": normal(CLASSES, D_MODEL), "W_U": normal(D_MODEL, CLASSES)}
-    activations = {"logits": 30 * normal(BATCH, CLASSES)}
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(REPLICAS, *shape, generator=self.rng)
+
+    def view(self) -> FleetView:
+        return FleetView(
+            replica=torch.arange(REPLICAS),
+            step=torch.full((REPLICAS,), 10),
+            params=self.params,
+            weights=self.weights,
+            inputs=torch.randint(CLASSES, (self.batch, 2), generator=self.rng),
+            labels=torch.randint(CLASSES, (REPLICAS, self.batch), generator=self.rng),
+            in_train=torch.rand(REPLICAS, self.batch, generator=self.rng) < 0.6,
+            activations=self.activations,
+            loss_dtype="float32",
+        )
+
+
+def made(batch: int, width: int) -> Made:
+    """Embedding, unembedding, what it reads, and logits: what every model has."""
+    start = Made(torch.Generator().manual_seed(batch + width), batch, {}, {}, {})
+    start.params.update(W_E=start.normal(CLASSES, D_MODEL), W_U=start.normal(width, CLASSES))
+    start.weights.update(W_E=Weight("embedding"), W_U=Weight("readout", reads="final"))
+    start.activations["logits"] = 30 * start.normal(batch, CLASSES)
+    start.activations["final"] = start.normal(batch, width)
+    return start
+
+
+def transformer(n_layers: int, n_heads: int, n_ctx: int, batch: int) -> FleetView:
+    """Causal patterns and residual streams."""
+    fleet = made(batch, D_MODEL)
     future = torch.ones(n_ctx, n_ctx, dtype=torch.bool).triu(1)
-    for layer in range(n_layers):
-        params[f"blocks.{layer}.attn.W_Q"] = normal(D_MODEL, D_MODEL)
-        params[f"blocks.{layer}.attn.b_Q"] = normal(D_MODEL)
-        scores = normal(BATCH, n_heads, n_ctx, n_ctx).masked_fill(future, -torch.inf)
-        activations[f"blocks.{layer}.attn_pattern"] = scores.softmax(dim=-1)
-        activations[f"blocks.{layer}.resid_post"] = normal(BATCH, n_ctx, D_MODEL)
-        activations[f"blocks.{layer}.mlp_post"] = normal(BATCH, n_ctx, 2 * D_MODEL).relu()
-    return FleetView(
-        replica=torch.arange(REPLICAS),
-        step=torch.full((REPLICAS,), 10),
-        params=params,
-        weights={
-            name: Weight("readout", reads="final") if name == "W_U" else Weight("embedding")
-            for name in params
-        },
-        inputs=torch.randint(CLASSES, (BATCH, 2), generator=rng),
-        labels=torch.randint(CLASSES, (REPLICAS, BATCH), generator=rng),
-        in_train=torch.rand(REPLICAS, BATCH, generator=rng) < 0.5,
-        activations=activations,
-        loss_dtype="float32",
+    for block in (f"blocks.{layer}" for layer in range(n_layers)):
+        fleet.params[f"{block}.attn.W_Q"] = fleet.normal(D_MODEL, D_MODEL)
+        fleet.params[f"{block}.attn.b_Q"] = fleet.normal(D_MODEL)
+        fleet.weights[f"{block}.attn.W_Q"] = Weight("hidden", reads=f"{block}.attn_in")
+        fleet.weights[f"{block}.attn.b_Q"] = Weight("pointwise")
+        scores = fleet.normal(batch, n_heads, n_ctx, n_ctx).masked_fill(future, -torch.inf)
+        fleet.activations[f"{block}.attn_pattern"] = scores.softmax(dim=-1)
+        fleet.activations[f"{block}.attn_in"] = fleet.normal(batch, n_ctx, D_MODEL)
+        fleet.activations[f"{block}.resid_post"] = fleet.normal(batch, n_ctx, D_MODEL)
+        fleet.activations[f"{block}.mlp_post"] = fleet.normal(batch, n_ctx, 2 * D_MODEL).relu()
+    return fleet.view()
+
+
+def mlp() -> FleetView:
+    """Two hidden layers without positions."""
+    fleet = made(5, 2 * D_MODEL)
+    for layer in range(2):
+        fleet.activations[f"blocks.{layer}.mlp_post"] = fleet.normal(5, 2 * D_MODEL).relu()
+    return fleet.view()
+
+
+def recurrent() -> FleetView:
+    """Two layers with a state of one vector."""
+    fleet = made(6, D_MODEL)
+    for layer in range(2):
+        for kind in ("hidden", "cell"):
+            fleet.activations[f"blocks.{layer}.{kind}"] = fleet.normal(6, 2, D_MODEL)
+    return fleet.view()
+
+
+def state_space() -> FleetView:
+    """One layer with a state of one vector per channel."""
+    fleet = made(7, D_MODEL)
+    for kind, *shape in (("resid_post", D_MODEL), ("gated", 6), ("ssm_state", 6, 3)):
+        fleet.activations[f"blocks.0.{kind}"] = fleet.normal(7, 2, *shape)
+    return fleet.view()
+
+
+def li2() -> FleetView:
+    """Two matrices, and a hidden layer that is the square of what enters it."""
+    start = Made(torch.Generator().manual_seed(0), 20, {}, {}, {})
+    start.params.update(W_in=start.normal(2 * CLASSES, 9), W_out=start.normal(9, CLASSES))
+    start.weights.update(W_in=Weight("hidden"), W_out=Weight("readout", reads="final"))
+    before = start.normal(20, 9)
+    start.activations.update(
+        {
+            "logits": before.square() @ start.params["W_out"],
+            "blocks.0.mlp_pre": before,
+            "blocks.0.mlp_post": before.square(),
+            "final": before.square(),
+        }
     )
+    return start.view()
+
+
+VIEWS: dict[str, Callable[[], FleetView]] = {
+    "one layer": partial(transformer, n_layers=1, n_heads=4, n_ctx=3, batch=6),
+    "more examples than units": partial(transformer, n_layers=3, n_heads=2, n_ctx=5, batch=12),
+    "one head": partial(transformer, n_layers=2, n_heads=1, n_ctx=2, batch=6),
+    "mlp": mlp,
+    "recurrent": recurrent,
+    "state space": state_space,
+    "li2": li2,
+}
 
 
 def rows(view: FleetView, index: Tensor) -> FleetView:
@@ -119,14 +191,36 @@ def preset(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture
-def probe(preset: str) -> Probe:
+@cache
+def made_probe(preset: str) -> Probe:
     return instantiate(composed(preset)[preset].probe, _convert_="all")
 
 
-@pytest.fixture(params=SIZES, ids=str)
-def view(request: pytest.FixtureRequest) -> FleetView:
-    return fleet_view(**request.param)
+def can_look(preset: str, name: str) -> bool:
+    kinds = {activation.rsplit(".", 1)[-1] for activation in VIEWS[name]().activations}
+    return all(kinds.intersection(needed) for needed in made_probe(preset).needs)
+
+
+CASES = [(preset, name) for preset in PRESETS for name in VIEWS if can_look(preset, name)]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]} of {case[1]}")
+def case(request: pytest.FixtureRequest) -> tuple[str, str]:
+    return request.param
+
+
+@pytest.fixture
+def probe(case: tuple[str, str]) -> Probe:
+    return made_probe(case[0])
+
+
+@pytest.fixture
+def view(case: tuple[str, str]) -> FleetView:
+    return VIEWS[case[1]]()
+
+
+def test_every_probe_looks_at_some_view():
+    assert {preset for preset, _ in CASES} == set(PRESETS)
 
 
 def test_every_component_has_a_yaml_and_every_yaml_a_component():
@@ -154,7 +248,8 @@ def test_class_is_final_and_has_no_defaults(preset: str):
     assert [p.name for p in parameters if p.default is not p.empty] == []
 
 
-def test_columns_explain_themselves(probe: Probe):
+def test_columns_explain_themselves(preset: str):
+    probe = made_probe(preset)
     names = [column.name for column in probe.columns]
     assert len(set(names)) == len(names) > 0
     for column in probe.columns:
@@ -220,9 +315,12 @@ def test_a_diverged_replica_silences_no_other(probe: Probe, view: FleetView):
         entry = broken[column.name]
         if entry is None or column.dtype != "float64":
             continue
-        values, defined = plain(entry, torch.tensor([2]))
-        assert bool(values.isnan().all()), f"{column.name} hides a non-finite measurement"
-        assert bool(defined.all()), column.name
+        before = plain(together[column.name], torch.tensor([2]))
+        after = plain(entry, torch.tensor([2]))
+        assert before is not None
+        assert after is not None
+        assert bool((after[1] | ~before[1]).all()), column.name
+        assert bool(after[0][after[1]].isnan().all()), f"{column.name} hides what is not finite"
 
 
 def _drop(entry: Tensor | Masked | None, index: Tensor) -> Tensor | Masked | None:
@@ -242,7 +340,7 @@ def test_says_which_activation_is_missing(probe: Probe, view: FleetView):
     }
     poor = dataclasses.replace(view, activations=kept)
     if needs:
-        with pytest.raises(ConfigError, match=f"`{needs[0]}` must be"):
+        with pytest.raises(ConfigError, match=f"`.*{needs[0]}.*` must be"):
             probe.measure(poor)
     else:
         assert_same(probe.measure(view), probe.measure(poor), torch.arange(REPLICAS))

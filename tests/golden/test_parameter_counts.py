@@ -1,4 +1,4 @@
-"""Parameter counts of arXiv:2605.20441 (0.82 M, 19 M, 85 M); exact, being sums of integers."""
+"""Parameter counts of arXiv:2605.20441 (transformers, LSTM, Mamba); exact, sums of integers."""
 
 import pytest
 import torch
@@ -8,7 +8,15 @@ from observatory.training.compose import compose
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("small", 818_688), ("medium", 19_016_704), ("large", 85_208_064)]
+    ("name", "count"),
+    [
+        ("small", 818_688),
+        ("medium", 19_016_704),
+        ("large", 85_208_064),
+        ("lstm_512", 7_680_640),
+        ("mamba_128", 957_952),
+        ("mamba_128_expand2", 492_032),
+    ],
 )
 def test_the_published_sizes(name: str, count: int) -> None:
     config = compose("train", [f"model={name}"])["model"]

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from observatory.models.transformer.standardise import standardise
+from observatory.maths.standardise import standardise
 
 
 def distance(ours: Tensor, theirs: Tensor) -> float:

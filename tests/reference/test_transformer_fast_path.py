@@ -5,16 +5,20 @@ import torch
 
 from observatory.core.rng import named_generator
 from observatory.fleet.stack import layout_of, vmapped, vmapped_record
-from observatory.models.transformer.network import ACTIVATIONS, Transformer
+from observatory.maths.nonlinearities import ACTIVATIONS
+from observatory.models.transformer.network import Transformer
 
 P = 7  # no size equals another
 
 
-def network(n_layers: int, norm: str, bias: bool, activation: str) -> Transformer:
-    return Transformer(
-        n_layers=n_layers, n_heads=2, d_model=12, d_mlp=20, activation=activation, norm=norm,
-        bias=bias, causal=True, embed_std=0.02, d_vocab=P, n_classes=5, n_operands=2,
-    ).double()  # fmt: skip
+def network(**settings: object) -> Transformer:
+    usual = {
+        "n_layers": 1, "n_heads": 2, "d_model": 12, "d_mlp": 20, "activation": "relu",
+        "gated": False, "positions": "learned", "norm": "pre", "bias": True, "attn_bias": True,
+        "causal": True, "embed_std": 0.02, "matrix_std": None, "d_vocab": P, "n_classes": 5,
+        "n_operands": 2,
+    }  # fmt: skip
+    return Transformer(**{**usual, **settings}).double()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -26,7 +30,31 @@ def network(n_layers: int, norm: str, bias: bool, activation: str) -> Transforme
 def test_forward_gradient_and_recording(
     n_layers: int, norm: str, bias: bool, activation: str, seed: int
 ) -> None:
-    module = network(n_layers, norm, bias, activation)
+    module = network(
+        n_layers=n_layers, norm=norm, bias=bias, attn_bias=bias, activation=activation
+    )
+    assert_same(module, n_layers, seed)
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3])
+@pytest.mark.parametrize("positions", ["learned", "rotary", "none"])
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize(
+    ("norm", "bias", "attn_bias", "activation"),
+    [("pre", True, True, "relu"), ("none", True, False, "relu"), ("pre", False, True, "silu")],
+)
+def test_positions_gates_and_biases_in_part(
+    n_layers: int, positions: str, gated: bool, norm: str, bias: bool, attn_bias: bool,
+    activation: str,
+) -> None:  # fmt: skip
+    module = network(
+        n_layers=n_layers, positions=positions, gated=gated, norm=norm, bias=bias,
+        attn_bias=attn_bias, activation=activation,
+    )  # fmt: skip
+    assert_same(module, n_layers, 0)
+
+
+def assert_same(module: Transformer, n_layers: int, seed: int) -> None:
     layout, fast = layout_of(module), module.fast_path()
     assert fast is not None
     rng = named_generator(seed, "weights")
@@ -54,10 +82,7 @@ def test_forward_gradient_and_recording(
 def test_settings_that_the_savings_do_not_cover_have_no_fast_path(
     norm: str, causal: bool, n_operands: int
 ) -> None:
-    module = Transformer(
-        n_layers=1, n_heads=2, d_model=8, d_mlp=8, activation="relu", norm=norm, bias=True,
-        causal=causal, embed_std=0.02, d_vocab=P, n_classes=P, n_operands=n_operands,
-    )  # fmt: skip
+    module = network(norm=norm, causal=causal, n_operands=n_operands)
     assert module.fast_path() is None
 
 

@@ -1,6 +1,7 @@
 """A decoder-only transformer on short token sequences, answered at the last position.
 
-Letters: E token embedding, pos learned positions, Q K V O attention, in/out the MLP, U unembedding.
+Letters: E token embedding, pos learned positions, Q K V O attention, in/out (and gate) the MLP, U
+unembedding.
 A weight `W_X` maps rows: `x @ W_X`; heads lie side by side in the columns of W_Q, W_K, W_V and in
 the rows of W_O (TransformerLens' `[head, d_model, d_head]` with the heads flattened).
 """
@@ -11,25 +12,29 @@ from typing import Literal, final, get_args
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
 from observatory.maths.hooks import HookPoint
+from observatory.maths.nonlinearities import ACTIVATIONS
+from observatory.maths.settings import check_name, check_sizes
 from observatory.models.transformer.pair_forward import PairForward
+from observatory.models.transformer.rotary import rotated
 
 Norm = Literal["pre", "post", "none"]
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "square": torch.square}
+Positions = Literal["learned", "rotary", "none"]
 
 
 @final
 class Attention(nn.Module):
     """Multi-head attention; what it computes on the way passes through the hooks of its block."""
 
-    def __init__(self, d_model: int, n_heads: int, bias: bool, causal: bool) -> None:
+    def __init__(
+        self, d_model: int, n_heads: int, bias: bool, causal: bool, rotary: bool
+    ) -> None:
         super().__init__()
-        self.n_heads, self.causal = n_heads, causal
+        self.n_heads, self.causal, self.rotary = n_heads, causal, rotary
         self.W_Q, self.b_Q = _weights(d_model, d_model, bias)
         self.W_K, self.b_K = _weights(d_model, d_model, bias)
         self.W_V, self.b_V = _weights(d_model, d_model, bias)
@@ -47,6 +52,9 @@ class Attention(nn.Module):
         q = self._heads(x, self.W_Q, self.b_Q)
         k = self._heads(x, self.W_K, self.b_K)
         v = self._heads(x, self.W_V, self.b_V)
+        if self.rotary:
+            positions = torch.arange(x.shape[1], device=x.device)
+            q, k = rotated(q, positions), rotated(k, positions)
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
         if self.causal:
             n_ctx = x.shape[1]
@@ -59,19 +67,25 @@ class Attention(nn.Module):
 
 @final
 class Mlp(nn.Module):
-    """Two layers with an elementwise activation between them."""
+    """Two layers with an elementwise activation between them, and a product where it is gated."""
 
-    def __init__(self, d_model: int, d_mlp: int, bias: bool, activation: str) -> None:
+    def __init__(self, d_model: int, d_mlp: int, bias: bool, activation: str, gated: bool) -> None:
         super().__init__()
-        self.activation = activation
+        self.activation, self.gated = activation, gated
+        if gated:
+            self.W_gate, self.b_gate = _weights(d_model, d_mlp, bias)
         self.W_in, self.b_in = _weights(d_model, d_mlp, bias)
         self.W_out, self.b_out = _weights(d_mlp, d_model, bias)
 
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], pre: HookPoint, post: HookPoint
     ) -> Tensor:
-        """activation(x W_in + b_in) W_out + b_out."""
-        hidden = ACTIVATIONS[self.activation](pre(_affine(x, self.W_in, self.b_in)))
+        """activation(x W_in + b_in) W_out + b_out; gated, the activation is of x W_gate + b_gate."""
+        activation, linear = ACTIVATIONS[self.activation], _affine(x, self.W_in, self.b_in)
+        if self.gated:
+            hidden = activation(pre(_affine(x, self.W_gate, self.b_gate))) * linear
+        else:
+            hidden = activation(pre(linear))
         return _affine(post(hidden), self.W_out, self.b_out)
 
 
@@ -86,14 +100,17 @@ class Block(nn.Module):
         n_heads: int,
         d_mlp: int,
         bias: bool,
+        attn_bias: bool,
         causal: bool,
+        rotary: bool,
         activation: str,
+        gated: bool,
         norm: Norm,
     ) -> None:
         super().__init__()
         self.norm = norm
-        self.attn = Attention(d_model, n_heads, bias, causal)
-        self.mlp = Mlp(d_model, d_mlp, bias, activation)
+        self.attn = Attention(d_model, n_heads, attn_bias, causal, rotary)
+        self.mlp = Mlp(d_model, d_mlp, bias, activation, gated)
         if norm != "none":
             self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         self.resid_pre, self.resid_mid, self.resid_post = HookPoint(), HookPoint(), HookPoint()
@@ -129,6 +146,7 @@ READS = {
     "K": "attn_in",
     "V": "attn_in",
     "O": "attn_z",
+    "gate": "mlp_in",
     "in": "mlp_in",
     "out": "mlp_post",
 }
@@ -153,19 +171,24 @@ class Transformer(nn.Module):
         d_model: Width of the residual stream.
         d_mlp: Hidden width of the MLPs.
         activation: "relu", "gelu", "silu" or "square".
+        gated: Whether the MLPs multiply the activation of one projection with another
+            (arXiv:2002.05202), which makes them half as large again.
+        positions: "learned" vectors added to the embedding, "rotary" queries and keys, or "none".
         norm: LayerNorm before each sub-layer ("pre", with one more before the unembedding), after
             each residual addition ("post"), or "none".
-        bias: Whether attention and MLP carry biases (the unembedding never does).
+        bias: Whether the MLPs carry biases (the unembedding never does).
+        attn_bias: Whether attention does.
         causal: Whether a position sees only itself and earlier ones.
-        embed_std: Standard deviation of W_E and W_pos at initialisation. Other weights start with
-            1/sqrt(fan-in), and W_O and W_out are divided by sqrt(2 n_layers) besides.
+        embed_std: Standard deviation of W_E and W_pos at initialisation.
+        matrix_std: That of all other matrices; None for 1/sqrt(fan-in), with W_O and W_out divided
+            by sqrt(2 n_layers) besides.
         d_vocab: Number of operand symbols; the query token is one more row of W_E.
         n_classes: Number of answers.
         n_operands: Operands per example; the sequence is one longer.
 
     Raises:
-        ConfigError: If a size is below 1, `n_heads` does not divide `d_model`, or a name is
-            unknown.
+        ConfigError: If a size is below 1, `n_heads` does not divide `d_model`, a head is to be
+            rotated and odd, or a name is unknown.
     """
 
     def __init__(
@@ -176,36 +199,51 @@ class Transformer(nn.Module):
         d_model: int,
         d_mlp: int,
         activation: str,
+        gated: bool,
+        positions: Positions,
         norm: Norm,
         bias: bool,
+        attn_bias: bool,
         causal: bool,
         embed_std: float,
+        matrix_std: float | None,
         d_vocab: int,
         n_classes: int,
         n_operands: int,
     ) -> None:
         super().__init__()
-        _check_sizes(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp)
+        check_sizes(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp)
         if d_model % n_heads:
             raise ConfigError(
                 f"`d_model` must be a multiple of `n_heads`, got {d_model} and {n_heads}. "
                 "Every head gets d_model / n_heads channels."
             )
-        _check_name("activation", activation, ACTIVATIONS)
-        _check_name("norm", norm, get_args(Norm))
-        self.n_layers, self.n_heads, self.norm = n_layers, n_heads, norm
-        self.activation, self.bias, self.causal = activation, bias, causal
-        self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands
+        check_name("activation", activation, ACTIVATIONS)
+        check_name("positions", positions, get_args(Positions))
+        check_name("norm", norm, get_args(Norm))
+        if positions == "rotary" and d_model // n_heads % 2:
+            raise ConfigError(
+                "`d_model` / `n_heads` must be even with rotary positions, got "
+                f"{d_model} / {n_heads}. A head is rotated in planes of two channels."
+            )
+        self.n_layers, self.n_heads, self.norm, self.positions = n_layers, n_heads, norm, positions
+        self.activation, self.gated, self.causal = activation, gated, causal
+        self.embed_std, self.matrix_std = embed_std, matrix_std
+        self.d_vocab, self.n_operands = d_vocab, n_operands
         self.W_E = nn.Parameter(torch.empty(d_vocab + 1, d_model))
-        self.W_pos = nn.Parameter(torch.empty(n_operands + 1, d_model))
+        learned = positions == "learned"
+        self.W_pos = nn.Parameter(torch.empty(n_operands + 1, d_model)) if learned else None
         self.blocks = nn.ModuleList(
             Block(
                 d_model=d_model,
                 n_heads=n_heads,
                 d_mlp=d_mlp,
                 bias=bias,
+                attn_bias=attn_bias,
                 causal=causal,
+                rotary=positions == "rotary",
                 activation=activation,
+                gated=gated,
                 norm=norm,
             )
             for _ in range(n_layers)
@@ -222,18 +260,22 @@ class Transformer(nn.Module):
                 if kind in ("W_E", "W_pos"):
                     parameter.normal_(0.0, self.embed_std, generator=rng)
                 elif kind.startswith("W_"):
-                    std = 1 / math.sqrt(parameter.shape[0])
-                    if kind in ("W_O", "W_out"):
-                        std /= math.sqrt(2 * self.n_layers)
-                    parameter.normal_(0.0, std, generator=rng)
+                    parameter.normal_(0.0, self._std(kind, len(parameter)), generator=rng)
                 else:
                     parameter.fill_(1.0 if kind == "weight" else 0.0)
+
+    def _std(self, kind: str, fan_in: int) -> float:
+        if self.matrix_std is not None:
+            return self.matrix_std
+        depth = 2 * self.n_layers if kind in ("W_O", "W_out") else 1
+        return 1 / math.sqrt(fan_in) / math.sqrt(depth)
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
         """Logits of the answer, read at the query token."""
         query = inputs.new_full((len(inputs), 1), self.d_vocab)
         tokens = torch.cat([inputs, query], dim=1)
-        x = self.W_E[tokens] + self.W_pos
+        x = self.W_E[tokens]
+        x = x if self.W_pos is None else x + self.W_pos
         for block in self.blocks:
             x = block(x)
         return self.final(self.ln_final(x)[:, -1]) @ self.W_U
@@ -260,8 +302,9 @@ class Transformer(nn.Module):
             n_heads=self.n_heads,
             d_vocab=self.d_vocab,
             norm=self.norm == "pre",
-            bias=self.bias,
+            rotary=self.positions == "rotary",
             activation=ACTIVATIONS[self.activation],
+            gated=self.gated,
         )
 
 
@@ -274,14 +317,3 @@ def _declared(name: str) -> Weight:
     if kind.startswith("W_"):
         return Weight("hidden", reads=f"{path.rpartition('.')[0]}.{READS[kind[2:]]}")
     return Weight("pointwise")
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ConfigError(f"`{name}` must be at least 1, got {size}.")
-
-
-def _check_name(setting: str, name: str, known: "dict[str, object] | tuple[str, ...]") -> None:
-    if name not in known:
-        raise ConfigError(f"`{setting}` must be one of {sorted(known)}, got {name!r}.")

@@ -12,33 +12,17 @@ rows. Shapes: a table is `[replica, d_vocab, d_model]`, a per-example stream
 """
 
 import math
-from collections.abc import Callable
 from typing import final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from observatory.core.layout import Params
-from observatory.models.transformer.standardise import standardise
-
-
-def look_up(
-    tables: list[Float[Tensor, "replica d_vocab _"]], rows: Int[Tensor, "replica batch"]
-) -> list[Tensor]:
-    """Rows `rows[r]` of replica r's tables, `[replica, batch, width]` of each.
-
-    Args:
-        tables: Tables of any widths.
-        rows: Counted through the flattened (replica, row) axis.
-    """
-    joined = torch.cat(tables, dim=2).flatten(0, 1)
-    if joined.is_cuda:  # where the gradient of the other would be summed in no fixed order
-        found = F.embedding(rows, joined)
-    else:  # and where this one's is three times as slow
-        found = joined.index_select(0, rows.flatten()).view(*rows.shape, -1)
-    return list(found.split([table.shape[2] for table in tables], dim=2))
+from observatory.maths.nonlinearities import Nonlinearity, overwriting
+from observatory.maths.standardise import standardise
+from observatory.maths.tables import look_up
+from observatory.models.transformer.rotary import rotated
 
 
 def dot(queries: Tensor, keys: Tensor, n_heads: int) -> Float[Tensor, "replica batch head"]:
@@ -82,12 +66,14 @@ class PairForward:
         n_heads: int,
         d_vocab: int,
         norm: bool,
-        bias: bool,
-        activation: Callable[[Tensor], Tensor],
+        rotary: bool,
+        activation: Nonlinearity,
+        gated: bool,
     ) -> None:
         self.n_layers, self.n_heads, self.d_vocab = n_layers, n_heads, d_vocab
-        self.norm, self.bias = norm, bias
-        self.activation = F.relu_ if activation is F.relu else activation  # its input is not kept
+        self.norm, self.rotary, self.gated = norm, rotary, gated
+        # Half of a split tensor cannot be overwritten.
+        self.activation = activation if gated else overwriting(activation)
 
     def __call__(
         self, params: Params, inputs: Int[Tensor, "replica batch pos"]
@@ -105,9 +91,13 @@ class PairForward:
         p, n = self.d_vocab, inputs.shape[1]
         offset = p * torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
         rows_a, rows_b = inputs[..., 0] + offset, inputs[..., 1] + offset
-        embed, position = params["W_E"], params["W_pos"]
-        operands = embed[:, None, :p] + position[:, :2, None]
-        x = torch.cat([operands.flatten(1, 2), embed[:, p:] + position[:, 2:]], dim=1)
+        operands, query = params["W_E"][:, None, :p], params["W_E"][:, p:]
+        if "W_pos" in params:
+            position = params["W_pos"]
+            operands, query = operands + position[:, :2, None], query + position[:, 2:]
+        else:
+            operands = operands.expand(-1, 2, -1, -1)
+        x = torch.cat([operands.flatten(1, 2), query], dim=1)
         for layer in range(self.n_layers):
             last = layer == self.n_layers - 1 and recorded is None
             block = _Block(self, params, layer)
@@ -134,7 +124,7 @@ class PairForward:
     ) -> tuple[Tensor, Tensor | None]:
         """The matrix and row that apply a norm's gain and bias and the weight after it at once."""
         matrix = params[weight]
-        row = params[bias].unsqueeze(1) if bias is not None and self.bias else None
+        row = params[bias].unsqueeze(1) if bias in params else None
         if not self.norm:
             return matrix, row
         gain, shift = params[f"{norm}.weight"].unsqueeze(2), params[f"{norm}.bias"].unsqueeze(1)
@@ -159,10 +149,13 @@ class _Block:
         prefix = f"blocks.{layer}."
         block = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
         scale = 1 / math.sqrt(block["attn.W_Q"].shape[2] // net.n_heads)
-        names = ["W", "b"] if net.bias else ["W"]
-        for name in names:
-            q, k, v = (block[f"attn.{name}_{letter}"] for letter in "QKV")
-            block[f"{name}_QKV"] = torch.cat([q * scale, k, v], dim=-1)
+        for name in ("W", "b"):
+            if f"attn.{name}_Q" in block:
+                q, k, v = (block[f"attn.{name}_{letter}"] for letter in "QKV")
+                block[f"{name}_QKV"] = torch.cat([q * scale, k, v], dim=-1)
+            if f"mlp.{name}_gate" in block:
+                both = [block[f"mlp.{name}_gate"], block[f"mlp.{name}_in"]]
+                block[f"mlp.{name}_in"] = torch.cat(both, dim=-1)
         self.params = block
 
     def __call__(
@@ -182,6 +175,8 @@ class _Block:
         sizes = [p, p, 1] if first else [p, n, n]
         read = self.net.project(x, self.params, "ln1", "W_QKV", "b_QKV")
         q, k, v = read.chunk(3, dim=2)
+        if self.net.rotary:
+            q, k = self._rotated(q, sizes), self._rotated(k, sizes)
         (_, q1, q2), (k0, k1, k2), (v0, v1, v2) = (part.split(sizes, dim=1) for part in (q, k, v))
         s0, s1, s2 = x.split(sizes, dim=1)
         heads = self.net.n_heads
@@ -205,11 +200,23 @@ class _Block:
         after = self._finish(streams, torch.cat([v0, mixed1, mixed2], dim=1))
         return after, [weights1, weights2]
 
+    def _rotated(self, x: Tensor, sizes: list[int]) -> Tensor:
+        """Every head turned as the position says that a row of `x` belongs to."""
+        where = torch.arange(3).repeat_interleave(torch.tensor(sizes)).to(x.device)
+        heads = x.unflatten(2, (self.net.n_heads, -1)).transpose(1, 2)
+        return rotated(heads, where).transpose(1, 2).flatten(2)
+
     def _finish(self, stream: Tensor, mixed: Tensor) -> Tensor:
         """Attention output and MLP, added to the stream (one row or one per example)."""
         net, params = self.net, self.params
-        stream = stream + params["attn.b_O"].unsqueeze(1) if net.bias else stream
+        if "attn.b_O" in params:
+            stream = stream + params["attn.b_O"].unsqueeze(1)
         stream = torch.baddbmm(stream, mixed, params["attn.W_O"])
-        hidden = net.activation(net.project(stream, params, "ln2", "mlp.W_in", "mlp.b_in"))
+        before = net.project(stream, params, "ln2", "mlp.W_in", "mlp.b_in")
+        if net.gated:
+            gate, linear = before.chunk(2, dim=2)
+            hidden = net.activation(gate) * linear
+        else:
+            hidden = net.activation(before)
         out = torch.baddbmm(stream, hidden, params["mlp.W_out"])
-        return out.add_(params["mlp.b_out"].unsqueeze(1)) if net.bias else out
+        return out.add_(params["mlp.b_out"].unsqueeze(1)) if "mlp.b_out" in params else out

@@ -1,6 +1,6 @@
 import torch
 
-from observatory.maths.spectrum import principal_scores, spectral_gap
+from observatory.maths.spectrum import eigenvalues, principal_scores, smaller_gram, spectral_gap
 
 
 def test_a_non_finite_matrix_spoils_only_its_own_gap():
@@ -8,6 +8,14 @@ def test_a_non_finite_matrix_spoils_only_its_own_gap():
     gap = spectral_gap(stack)
     assert gap[0].item() == 3.0
     assert bool(gap[1].isnan())
+
+
+def test_the_smaller_gram_has_the_same_eigenvalues():
+    rows = torch.randn(3, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    squares = torch.linalg.svdvals(rows).square().flip(0)
+    for matrix in (rows, rows.T):
+        assert smaller_gram(matrix).shape == (3, 3)
+        torch.testing.assert_close(eigenvalues(smaller_gram(matrix)), squares)
 
 
 def test_a_non_finite_row_spoils_only_its_own_scores():

@@ -10,6 +10,7 @@ from observatory.store.writer import update_manifest
 from observatory.training.build import build
 from observatory.training.compose import compose
 from observatory.training.run import launch, resolved
+from observatory.training.shard import tables
 
 REFUSED = {
     "task.p=1": "`p` must be at least 2",
@@ -21,6 +22,8 @@ REFUSED = {
     "optimizer.decay=some": "`decay` must be one of",
     "optimizer.update.eps=0": "`eps` must be positive",
     "model.d_model=30": "`d_model` must be a multiple of `n_heads`",
+    "model.positions=none task=sub": "must see the order of the operands",
+    "model=li2 task=sum3": "pairs of operands",
     "model.activation=tanh": "`activation` must be one of",
     "horizon_steps=2510": "`horizon_steps` must be a multiple of `evaluation.every`",
     "horizon_steps=25 probe.attention.schedule.k=50": "must not be shorter than one probe",
@@ -93,4 +96,29 @@ def test_a_run_of_another_version_is_not_continued(tmp_path: Path) -> None:
     launch({**config, "allow_other_version": True})
     update_manifest(folder, schema_version=999)
     with pytest.raises(StoreError, match="999"):
+        launch(config)
+
+
+def test_a_probe_that_cannot_look_is_left_out_and_said() -> None:
+    parts = build(resolved(compose("train", ["model=mlp", "task.p=7"])))
+    assert parts.absent["attention"] == "Mlp has no attn_pattern"
+    assert "attention" not in parts.probes
+    assert "probes/attention" not in tables(parts)
+    assert "representation" in parts.probes
+
+
+def test_an_edited_table_is_another_task(tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("0,1\n1,0\n")
+    config = compose(
+        "train",
+        [
+            *("task=cayley", "task.table=null", f"task.path={table}", "horizon_steps=25"),
+            *("model.d_model=8", "model.d_mlp=8", f"results={tmp_path / 'results'}"),
+        ],
+    )
+    folder = launch(config)
+    assert launch(config) == folder
+    table.write_text("0,1\n0,0\n")
+    with pytest.raises(StoreError, match="other examples"):
         launch(config)

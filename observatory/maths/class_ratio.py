@@ -1,0 +1,69 @@
+r"""How far the classes lie apart, against how far each is spread out.
+
+Letters: $\mu_c$ the mean of the examples of class c, C the number of classes that have an example.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from observatory.core.contracts import Masked
+
+EPSILON = 1e-8  # added to the spread within classes, as published
+
+
+@dataclass(frozen=True)
+class ClassScatter:
+    """Scatter of labelled points.
+
+    Attributes:
+        inter: Mean squared distance between the means of two classes; undefined for one class.
+        intra: Mean over classes of the mean squared distance of their points to the class mean;
+            undefined where no class has two points.
+        ratio: inter / (intra + `EPSILON`); undefined where one of them is, and where both are 0.
+    """
+
+    inter: Masked
+    intra: Masked
+    ratio: Masked
+
+
+def class_scatter(
+    points: Float[Tensor, "replica batch d_model"], labels: Int[Tensor, "replica batch"]
+) -> ClassScatter:
+    r"""Scatter between and within classes, every class with the same weight.
+
+    The mean over pairs of classes is $\frac{2}{C-1} \sum_c \lVert \mu_c - \bar\mu \rVert^2$, with
+    $\bar\mu$ the mean of the means: no pair is formed. A class with one point counts between
+    classes and not within them, where its spread would be zero whatever the network does.
+
+    Args:
+        points: Points, float64.
+        labels: Their classes, counted from 0.
+
+    Source:
+        The inter/intra-class distance ratio of arXiv:2604.20923. Deviations: classes with one
+        point, as above, and the points of a class are weighted equally (the paper's abstract does
+        not say how scatter is averaged).
+    """
+    classes = torch.arange(int(labels.max()) + 1, device=labels.device)
+    member = (labels[:, None, :] == classes[:, None]).to(points.dtype)
+    counts = member.sum(dim=-1)
+    means = (member @ points) / counts.clamp(min=1)[..., None]
+    there, several = (counts > 0).to(points.dtype), (counts > 1).to(points.dtype)
+    n_there, n_several = there.sum(dim=-1), several.sum(dim=-1)
+    centre = means.sum(dim=1) / n_there[:, None]  # an absent class has mean 0
+    away = (means - centre[:, None]).square().sum(dim=-1)
+    inter = 2 * (away * there).sum(dim=-1) / (n_there - 1).clamp(min=1)
+    own = means.gather(1, labels[..., None].expand_as(points))
+    off = (points - own).square().sum(dim=-1)
+    spread = (member @ off[..., None])[..., 0] / counts.clamp(min=1)
+    intra = (spread * several).sum(dim=-1) / n_several.clamp(min=1)
+    two_classes, two_points = n_there > 1, n_several > 0
+    return ClassScatter(
+        Masked(inter, two_classes),
+        Masked(intra, two_points),
+        Masked(inter / (intra + EPSILON), two_classes & two_points & ((inter != 0) | (intra != 0))),
+    )

@@ -1,0 +1,26 @@
+"""Rules that settings of many components obey."""
+
+from collections.abc import Collection
+
+from observatory.core.errors import ConfigError
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse a size below 1.
+
+    Raises:
+        ConfigError: If one is.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"`{name}` must be at least 1, got {size}.")
+
+
+def check_name(setting: str, name: str, known: Collection[str]) -> None:
+    """Refuse a name that is none of the known ones.
+
+    Raises:
+        ConfigError: If it is not; the message lists them.
+    """
+    if name not in known:
+        raise ConfigError(f"`{setting}` must be one of {sorted(known)}, got {name!r}.")

@@ -1,0 +1,146 @@
+"""A multilayer perceptron on concatenated operands.
+
+Letters: E the embedding, one table for all operands; in a hidden layer's matrix; U the readout. A
+weight `W_X` maps rows: `x @ W_X`.
+"""
+
+import math
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from observatory.core.contracts import FastPath
+from observatory.core.layout import Weight
+from observatory.maths.hooks import HookPoint
+from observatory.maths.nonlinearities import ACTIVATIONS
+from observatory.maths.settings import check_name, check_sizes
+from observatory.models.mlp.table_forward import TableForward
+
+
+@final
+class Block(nn.Module):
+    """One hidden layer."""
+
+    def __init__(self, d_in: int, d_mlp: int, activation: str, bias: bool) -> None:
+        super().__init__()
+        self.activation = activation
+        self.W_in = nn.Parameter(torch.empty(d_in, d_mlp))
+        self.b_in = nn.Parameter(torch.empty(d_mlp)) if bias else None
+        self.mlp_in, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
+
+    def forward(self, x: Float[Tensor, "batch _"]) -> Float[Tensor, "batch d_mlp"]:
+        """activation(x W_in + b_in)."""
+        before = self.mlp_in(x) @ self.W_in
+        before = self.mlp_pre(before if self.b_in is None else before + self.b_in)
+        return self.mlp_post(ACTIVATIONS[self.activation](before))
+
+
+@final
+class Mlp(nn.Module):
+    """One multilayer perceptron: operands embedded, concatenated, hidden layers, a readout.
+
+    Args:
+        n_layers: Number of hidden layers.
+        d_model: Width of the embedding of one operand; None feeds the operands as one-hots.
+        d_mlp: Width of every hidden layer.
+        activation: "relu", "gelu", "silu" or "square".
+        bias: Whether hidden layers carry a bias (the readout never does).
+        embed_std: Standard deviation of W_E at initialisation; other matrices start with
+            1/sqrt(fan-in), biases at zero.
+        d_vocab: Number of operand symbols.
+        n_classes: Number of answers.
+        n_operands: Operands per example.
+
+    Raises:
+        ConfigError: If a size is below 1, or the activation is unknown.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_layers: int,
+        d_model: int | None,
+        d_mlp: int,
+        activation: str,
+        bias: bool,
+        embed_std: float,
+        d_vocab: int,
+        n_classes: int,
+        n_operands: int,
+    ) -> None:
+        super().__init__()
+        check_sizes(n_layers=n_layers, d_model=1 if d_model is None else d_model, d_mlp=d_mlp)
+        check_name("activation", activation, ACTIVATIONS)
+        self.n_layers, self.activation, self.bias = n_layers, activation, bias
+        self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands
+        if d_model is None:
+            self.W_E, d_in = None, n_operands * d_vocab
+        else:
+            self.W_E = nn.Parameter(torch.empty(d_vocab, d_model))
+            d_in = n_operands * d_model
+        self.blocks = nn.ModuleList(
+            Block(d_mlp if layer else d_in, d_mlp, activation, bias) for layer in range(n_layers)
+        )
+        self.final = HookPoint()
+        self.W_U = nn.Parameter(torch.empty(d_mlp, n_classes))
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw all weights from `rng`: normal matrices, zero biases."""
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if name == "W_E":
+                    parameter.normal_(0.0, self.embed_std, generator=rng)
+                elif parameter.ndim == 2:
+                    parameter.normal_(0.0, 1 / math.sqrt(parameter.shape[0]), generator=rng)
+                else:
+                    parameter.zero_()
+
+    def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
+        """Logits of the answer."""
+        if self.W_E is None:
+            x = F.one_hot(inputs, self.d_vocab).to(self.W_U.dtype)
+        else:
+            x = self.W_E[inputs]
+        x = x.flatten(start_dim=1)
+        for block in self.blocks:
+            x = block(x)
+        return self.final(x) @ self.W_U
+
+    def hooks(self) -> dict[str, str]:
+        """Every layer before its matrix, after it and after the activation; `final` is the last."""
+        names: dict[str, str] = {}
+        for layer in range(self.n_layers):
+            names[f"blocks.{layer}.mlp_in"] = "batch d_mlp" if layer else "batch d_in"
+            names[f"blocks.{layer}.mlp_pre"] = names[f"blocks.{layer}.mlp_post"] = "batch d_mlp"
+        return {**names, "final": "batch d_mlp"}
+
+    def weights(self) -> dict[str, Weight]:
+        """W_E embeds, W_U reads out, every W_in is hidden (on one-hots too), biases pointwise."""
+        return {name: _declared(name) for name, _ in self.named_parameters()}
+
+    def fast_path(self) -> FastPath:
+        """`TableForward`, whatever the settings."""
+        return TableForward(
+            n_layers=self.n_layers,
+            d_vocab=self.d_vocab,
+            n_operands=self.n_operands,
+            embeds=self.W_E is not None,
+            bias=self.bias,
+            activation=ACTIVATIONS[self.activation],
+        )
+
+
+def _declared(name: str) -> Weight:
+    path, _, kind = name.rpartition(".")
+    match kind:
+        case "W_E":
+            return Weight("embedding")
+        case "W_U":
+            return Weight("readout", reads="final")
+        case "W_in":
+            return Weight("hidden", reads=f"{path}.mlp_in")
+        case _:
+            return Weight("pointwise")

@@ -1,0 +1,89 @@
+r"""How many directions each weight matrix uses, from its singular values s.
+
+Letters: $p_j = s_j^2 / \sum s^2$.
+"""
+
+import math
+from typing import ClassVar, final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from observatory.core.columns import Column
+from observatory.core.contracts import Masked, Measurement, Probe
+from observatory.core.view import FleetView
+from observatory.maths.matrices import matrix_names, per_matrix
+from observatory.maths.spectrum import (
+    eigenvalues,
+    entropy,
+    participation_ratio,
+    shares,
+    smaller_gram,
+)
+
+QUANTITIES = {
+    "stable_rank": "sum s^2 over the largest s^2",
+    "effective_rank": "exp of the entropy of the shares of s^2",
+    "participation_ratio": "(sum s^2)^2 / sum s^4",
+    "spectral_entropy": "entropy of the shares of s^2 over log of the smaller side, 0-1",
+}
+
+
+def weight_spectrum(weight: Float[Tensor, "replica _ _"]) -> dict[str, Masked]:
+    """Stable and effective rank, participation ratio and normalised entropy of s^2.
+
+    Nothing is centred: these are a matrix's own directions, not those of a covariance. They come
+    from the smaller Gram matrix: its rounding touches only shares of s^2 below 1e-15.
+
+    Args:
+        weight: One matrix of every replica.
+
+    Returns:
+        One float64 number per replica each; undefined for a zero matrix, and the normalised entropy
+        for one with a side of 1.
+
+    Source:
+        Effective rank: Roy and Vetterli, The effective rank (EUSIPCO 2007). Deviation: of s^2,
+        where they take s.
+
+    Example:
+        >>> import torch
+        >>> told = weight_spectrum(torch.diag(torch.tensor([1.0, 1.0, 0.0, 0.0]))[None])
+        >>> [round(entry.values.item(), 6) for entry in told.values()]
+        [2.0, 2.0, 2.0, 0.5]
+    """
+    gram = smaller_gram(weight.double())
+    defined = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1) != 0
+    p = shares(eigenvalues(gram))
+    nats, side = entropy(p), p.shape[-1]
+    return {
+        "stable_rank": Masked(1 / p[:, -1], defined),
+        "effective_rank": Masked(nats.exp(), defined),
+        "participation_ratio": Masked(participation_ratio(gram), defined),
+        "spectral_entropy": Masked(nats / math.log(max(side, 2)), defined & (side > 1)),
+    }
+
+
+@final
+class WeightSpectrum(Probe):
+    """Writes `weight_spectrum` of every weight that is no pointwise one."""
+
+    columns: ClassVar[tuple[Column, ...]] = tuple(
+        Column(
+            name=name,
+            unit="1",
+            meaning=f"{meaning}, s the singular values of each weight matrix, in the order of the "
+            "manifest's `matrices`",
+            dims=("matrix",),
+        )
+        for name, meaning in QUANTITIES.items()
+    )
+
+    def measure(self, view: FleetView) -> Measurement:
+        """See `weight_spectrum`."""
+        names = matrix_names(view.params, view.weights)
+        spectra = [weight_spectrum(view.params[name]) for name in names]
+        return {
+            quantity: per_matrix([spectrum[quantity] for spectrum in spectra])
+            for quantity in QUANTITIES
+        }

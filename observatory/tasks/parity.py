@@ -1,0 +1,65 @@
+"""Sparse parity: the parity of a few bits, hidden among many that do not matter."""
+
+from typing import final
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from observatory.core.errors import ConfigError
+from observatory.maths.examples import (
+    answers_or_random,
+    random_split,
+    random_tuples,
+    why_negative,
+)
+
+NEGATIVE = "no delay: val accuracy does not lag behind train accuracy (arXiv:2603.13331)"
+
+
+@final
+class SparseParity:
+    """Distinct random bit strings; the answer is the sum of the first `k` bits modulo 2.
+
+    Which bits matter is no loss of generality for networks that treat positions alike at the
+    start; that they are the first shows a probe where to look.
+
+    Args:
+        n_bits: Length of the strings, relevant bits included.
+        k: Number of relevant bits, in 1..n_bits.
+        n_samples: Number of strings, the same for every replica.
+        inputs_seed: From which they are drawn.
+        random_labels: Replace the answers by uniform random ones drawn once per replica seed.
+
+    Source:
+        Sizes of arXiv:2501.04697: 3 relevant and 40 other bits, 2000 samples.
+    """
+
+    def __init__(
+        self, *, n_bits: int, k: int, n_samples: int, inputs_seed: int, random_labels: bool
+    ) -> None:
+        if not 1 <= k <= n_bits:
+            raise ConfigError(
+                f"`k` must be in 1..{n_bits}, got {k}. Of `n_bits` bits the first `k` matter."
+            )
+        self.n_symbols = self.n_classes = 2
+        self.negative = why_negative(NEGATIVE, random_labels=random_labels)
+        self._random_labels = random_labels
+        self._inputs = random_tuples(2, n_bits, n_samples, inputs_seed)
+        self._answers = self._inputs[:, :k].sum(dim=1) % 2
+
+    def inputs(self) -> Int[Tensor, "batch pos"]:
+        """The strings in the order in which they were drawn."""
+        return self._inputs
+
+    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
+        """The answers, or random ones."""
+        return answers_or_random(
+            self._answers, self.n_classes, rng, random_labels=self._random_labels
+        )
+
+    def split(
+        self, fraction: float, rng: torch.Generator
+    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
+        """A uniform random split of the examples."""
+        return random_split(len(self._inputs), fraction, rng)

@@ -1,0 +1,59 @@
+"""Every model on every task: two steps with finite losses, or a refusal that says why."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import observatory
+from observatory.core.errors import ConfigError
+from observatory.training.build import build
+from observatory.training.compose import compose
+from observatory.training.run import resolved
+
+CONF = Path(observatory.__file__).parents[1] / "conf"
+MODELS = {  # one of every class, and the transformer's variants
+    **{name: [] for name in ("transformer", "nanda", "mlp", "mlp_prieto", "lstm", "mamba", "li2")},
+    "rotary": ["model=transformer", "model.positions=rotary"],
+    "gated": ["model=transformer", "model.gated=true"],
+    "orderless": ["model=transformer", "model.positions=none"],
+    "li2_relu": ["model=li2", "model.activation=relu"],
+}
+TASKS = sorted(path.stem for path in (CONF / "task").glob("*.yaml"))
+SMALL = {"d_model": 8, "d_mlp": 12, "d_hidden": 12, "n_heads": 2, "n_layers": 1, "d_state": 2}
+ORDERED = frozenset(
+    {
+        *("sub", "div", "div_sub", "quadratic_x", "cubic_xy", "cubic_xyy_y"),
+        *("s3", "s4", "s5", "a5", "dihedral", "s5_conjugation", "s5_xyx", "cayley"),
+    }
+)
+REFUSED = {  # what must be refused, and by which words
+    **{("orderless", task): "must see the order" for task in ORDERED},
+    ("li2", "sum3"): "pairs of operands",
+    ("li2", "sparse_parity"): "pairs of operands",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("model", MODELS)
+def test_it_takes_two_steps_or_is_refused(model: str, task: str) -> None:
+    overrides = [*(MODELS[model] or [f"model={model}"]), f"task={task}"]
+    composed = compose("train", overrides)
+    overrides += [
+        f"model.{name}={size}"
+        for name, size in SMALL.items()
+        if composed["model"].get(name) is not None
+    ]
+    overrides += ["task.p=7"] if "p" in composed["task"] else []
+    overrides += ["batch_size=16", "fleet.size=1", "fleet.shards=1", "evaluation.subset=16"]
+    config = resolved(compose("train", overrides))
+    if (model, task) in REFUSED:
+        with pytest.raises(ConfigError, match=REFUSED[model, task]):
+            build(config)
+        return
+    fleet = build(config).shard(0, 1)
+    fleet.fill()
+    fleet.advance(2)
+    measured = fleet.evaluate([0], full=False)
+    assert all(torch.isfinite(value).all() for value in measured.values())
+    assert fleet.diverged_steps() == [None]

@@ -1,0 +1,38 @@
+"""Small networks of every YAML of conf/model, whatever sizes it has."""
+
+from pathlib import Path
+
+import yaml
+from hydra.utils import instantiate
+from torch import nn
+
+import observatory
+from observatory.core.contracts import Model
+from observatory.training.compose import compose
+
+FOLDER = Path(observatory.__file__).parents[1] / "conf" / "model"
+PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+SMALL = {"n_layers": 2, "n_heads": 2, "d_model": 8, "d_mlp": 12, "d_hidden": 12, "d_state": 3}
+"""Sizes that are set wherever a preset has them; one that is null there stays null."""
+
+
+def components() -> list[str]:
+    """The preset of every model class: the one that bears the name of its file or folder."""
+    made = [yaml.safe_load((FOLDER / f"{preset}.yaml").read_text()) for preset in PRESETS]
+    return sorted({config["_target_"].split(".")[2] for config in made if "_target_" in config})
+
+
+def sizes_of(preset: str, **sizes: int) -> dict[str, int]:
+    """The sizes of `SMALL`, or those given instead, that a preset has."""
+    config = compose("train", [f"model={preset}"])["model"]
+    return {k: v for k, v in {**SMALL, **sizes}.items() if config.get(k) is not None}
+
+
+def network_of(preset: str, *, p: int, n_operands: int, **sizes: int) -> nn.Module:
+    """A preset's network with small sizes, on `n_operands` residues modulo `p`."""
+    config = compose("train", [f"model={preset}"])["model"]
+    small = {**config, **sizes_of(preset, **sizes)}
+    network = instantiate(small, d_vocab=p, n_classes=p, n_operands=n_operands)
+    assert isinstance(network, nn.Module)
+    assert isinstance(network, Model)
+    return network
