@@ -14,8 +14,9 @@ ABOUT = """observatory: train many small networks as one, map where they memoris
 
 usage: observatory VERB ...
 
+  plan      what runs would cost in steps, memory and time; writes nothing
   map       train, fit, report and mirror: from nothing to the report
-  train     train one run (`-m a=1,2` is an ordinary Hydra multirun)
+  train     train alone (`-m a=1,2` is an ordinary Hydra multirun)
   fit       fit a study anew from its store
   report    build a study's report.html anew
   browse    open MLflow's pages on all studies
@@ -23,6 +24,7 @@ usage: observatory VERB ...
   doctor    check this machine and installation
 
 examples:
+  observatory plan experiment=laptop_map
   observatory map experiment=laptop_map
   observatory map experiment=smoke results=/tmp/results
   observatory status results/laptop_map
@@ -34,10 +36,15 @@ EXIT_CODES = "exit codes: 0 done, 2 bad input, 3 a fit refused, 4 another proces
 COMPOSED = {
     "map": """Train a run, fit its study, write the report and mirror it to MLflow.
 
-usage: observatory map [OVERRIDE ...] [--quiet]
+An experiment may consist of several runs (`hydra.sweeper.params` in its YAML, as in experiment=e5):
+they are trained one after another into one study. An override of a swept key, such as model=small,
+leaves that one.
+
+usage: observatory map [OVERRIDE ...] [--quiet] [--config-dir DIR]
 
 Overrides are Hydra's: GROUP=OPTION chooses a file of conf/GROUP, KEY=VALUE sets a number. The same
-command again continues what is unfinished and returns what exists; it never overwrites.
+command again continues what is unfinished and returns what exists; it never overwrites. DIR may
+hold YAML files of your own, laid out as conf/ is.
 
 examples:
   observatory map experiment=laptop_map                      11 weight decays x 8 seeds, minutes
@@ -45,14 +52,15 @@ examples:
   observatory map experiment=laptop_map task=mul study=mul   another task, in a study of its own
   observatory map experiment=laptop_map 'sweep.nuisance.seed=[8,9,10]' study=more_seeds
   observatory map experiment=wd_canonical fleet.device=cuda
+  observatory map experiment=e5 model=small                  one of the three runs of e5
   observatory map experiment=smoke --cfg job                 print the configuration, run nothing
 """,
-    "train": """Train one run into the store; no fit, no report.
+    "train": """Train the runs of an experiment into the store; no fit, no report.
 
-usage: observatory train [OVERRIDE ...] [--quiet]
+usage: observatory train [OVERRIDE ...] [--quiet] [--config-dir DIR]
 
 Without a sweep block it is one network, a fleet of one. Flags that are not listed here are Hydra's
-(`-m`, `--cfg job`, `--info`, `--config-dir`, ...).
+(`-m`, `--cfg job`, `--info`, ...); `-m` with hydra/launcher=... sends each run to a queue.
 
 examples:
   observatory train optimizer.weight_decay=0.3 seed=1 study=one
@@ -86,7 +94,7 @@ def run(arguments: Sequence[str]) -> int:
             return _composed(verb, rest)
         if verb in VERBS:
             parser, action = VERBS[verb]
-            return action(parser().parse_args(rest))
+            return action(parser().parse_intermixed_args(rest))
         known = ", ".join([*COMPOSED, *VERBS])
         raise ConfigError(f"`VERB` must be one of {known}, got {verb!r}.")
     except ObservatoryError as error:
@@ -99,31 +107,33 @@ def _composed(verb: str, rest: list[str]) -> int:
     if "-h" in rest or "--help" in rest:
         print(f"{COMPOSED[verb]}\n{EXIT_CODES}")
         return 0
-    quiet = "--quiet" in rest
-    rest = [argument for argument in rest if argument != "--quiet"]
-    if any(argument.startswith("-") for argument in rest):
-        return _hydra_application(verb, rest)
-    from observatory.training.compose import compose
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--config-dir", type=Path)
+    options, overrides = parser.parse_known_args(rest)
+    if any(argument.startswith("-") for argument in overrides):
+        return _hydra_application(verb, [argument for argument in rest if argument != "--quiet"])
+    return _perform(verb, _runs(verb, overrides, options.config_dir), options.quiet)
 
-    return _perform(verb, compose(verb, rest), quiet)
+
+def _runs(name: str, overrides: list[str], config_dir: Path | None) -> dict[str, dict[str, Any]]:
+    """See `compose_runs`; `config_dir` holds configurations of the user's own."""
+    from observatory.training.compose import compose_runs
+
+    if config_dir is not None and not config_dir.is_dir():
+        raise ConfigError(f"`--config-dir` must be a folder, got {config_dir}.")
+    path = [] if config_dir is None else [f"hydra.searchpath=['file://{config_dir.resolve()}']"]
+    return compose_runs(name, [*path, *overrides])
 
 
-def _perform(verb: str, config: dict[str, Any], quiet: bool) -> int:
+def _perform(verb: str, runs: dict[str, dict[str, Any]], quiet: bool) -> int:
+    from observatory.pipeline import run_map, train_runs
     from observatory.training.display import live
 
     watch = None if quiet else live
     tell = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
-    if verb == "map":
-        from observatory.pipeline import run_map
-
-        print(run_map(config, watch, tell))
-    else:
-        from observatory.training.display import cost_text
-        from observatory.training.run import launch
-
-        folder = launch(config, watch)
-        tell(cost_text(folder))
-        print(folder)
+    for path in (run_map if verb == "map" else train_runs)(runs, watch, tell):
+        print(path)
     return 0
 
 
@@ -139,9 +149,8 @@ def _hydra_application(verb: str, rest: list[str]) -> int:
         values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         assert isinstance(values, dict)
         experiment = HydraConfig.get().runtime.choices.get("experiment")
-        _perform(
-            verb, {**{str(k): v for k, v in values.items()}, "experiment": experiment}, quiet=True
-        )
+        config = {**{str(k): v for k, v in values.items()}, "experiment": experiment}
+        _perform(verb, {"": config}, quiet=True)
 
     sys.argv = [f"observatory {verb}", *rest]
     application()
@@ -155,6 +164,32 @@ def _parser(verb: str, about: str, examples: str) -> argparse.ArgumentParser:
         epilog=f"examples:\n{examples}\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def _plan_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "plan",
+        "Say what the runs of an experiment would cost, before anything is spent: replicas,\n"
+        "steps, operations, memory and time on this machine. Measures a few real steps, which\n"
+        "takes up to a minute; writes nothing. Times are upper bounds: nobody leaves early.",
+        "  observatory plan experiment=laptop_map\n"
+        "  observatory plan experiment=e5                         three runs and their sum\n"
+        "  observatory plan experiment=e5 model=large fleet.size=2\n"
+        "  observatory plan experiment=smoke task.p=31 --json\n",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="as for `map`")
+    parser.add_argument("--config-dir", type=Path, metavar="DIR", help="as for `map`")
+    parser.add_argument("--json", action="store_true", help="print JSON; keys carry their units")
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from observatory.training.plan import plan
+    from observatory.training.plan_text import text
+
+    told = plan(_runs("map", options.overrides, options.config_dir))
+    print(json.dumps(told, indent=2) if options.json else text(told))
+    return 0
 
 
 def _fit_parser() -> argparse.ArgumentParser:
@@ -288,6 +323,7 @@ def _doctor(options: argparse.Namespace) -> int:
 VERBS: dict[
     str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
 ] = {
+    "plan": (_plan_parser, _plan),
     "fit": (_fit_parser, _fit),
     "report": (_report_parser, _report),
     "browse": (_browse_parser, _browse),

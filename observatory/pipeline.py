@@ -1,37 +1,64 @@
 """What `map` does: train, then fit, then report, then mirror."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+Watch = Callable[[Path], Any]
+Tell = Callable[[str], None]
 
-def run_map(
-    config: dict[str, Any], watch: Callable[[Path], Any] | None, tell: Callable[[str], None]
-) -> Path:
-    """From a configuration to a report; a second call finds everything done.
+
+def run_map(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell) -> list[Path]:
+    """From configurations to reports; a second call finds everything done.
+
+    All runs are trained first; then every study that they belong to is fitted and told once.
 
     Args:
-        config: Plain values of the "map" configuration.
+        runs: Plain values of "map" configurations, as of `compose_runs`.
         watch: See `observatory.training.run.launch`.
         tell: Receives lines for the user.
 
     Returns:
-        The report.
+        The report of every study, one where the runs share a study.
     """
-    from observatory.training.display import cost_text
     from observatory.training.mlflow import mirror, mlflow_settings
-    from observatory.training.run import launch
 
-    study = Path(config["results"]) / config["study"]
-    mlflow = mlflow_settings(config["mlflow"], study.parent)  # checked before any compute
-    run = launch(config, watch)
-    tell(cost_text(run))
-    refit(study, config["fit"])
-    report = rebuild_report(study, config["fit"])
-    summary = mirror(study, mlflow)
-    if summary.error:
-        tell(f"MLflow was not updated: {summary.error}")
-    return report
+    studies = {Path(config["results"]) / config["study"]: config for config in runs.values()}
+    desks = {  # checked before any compute
+        study: mlflow_settings(config["mlflow"], study.parent) for study, config in studies.items()
+    }
+    train_runs(runs, watch, tell)
+    reports: list[Path] = []
+    for study, config in studies.items():
+        refit(study, config["fit"])
+        reports.append(rebuild_report(study, config["fit"]))
+        summary = mirror(study, desks[study])
+        if summary.error:
+            tell(f"MLflow was not updated: {summary.error}")
+    return reports
+
+
+def train_runs(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell) -> list[Path]:
+    """Train runs one after another, all of them checked before the first; returns their folders.
+
+    Raises:
+        ConfigError: If a setting of any run breaks its rule; nothing was written.
+    """
+    from observatory.training.build import build
+    from observatory.training.display import cost_text
+    from observatory.training.run import launch, resolved
+
+    absent = [build(resolved(config)).absent for config in runs.values()]
+    blind = {f"{name} ({why})": None for each in absent for name, why in each.items()}
+    if blind:
+        tell(f"probes that cannot look: {', '.join(blind)}")
+    folders: list[Path] = []
+    for i, (run, config) in enumerate(runs.items(), start=1):
+        if len(runs) > 1:
+            tell(f"run {i} of {len(runs)}: {run}")
+        folders.append(launch(config, watch))
+        tell(cost_text(folders[-1]))
+    return folders
 
 
 def refit(study: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:

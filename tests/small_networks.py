@@ -1,8 +1,10 @@
 """Small networks of every YAML of conf/model, whatever sizes it has."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
 
@@ -22,17 +24,24 @@ def components() -> list[str]:
     return sorted({config["_target_"].split(".")[2] for config in made if "_target_" in config})
 
 
-def sizes_of(preset: str, **sizes: int) -> dict[str, int]:
-    """The sizes of `SMALL`, or those given instead, that a preset has."""
+def sizes_of(preset: str, **settings: object) -> dict[str, Any]:
+    """Those sizes of `SMALL`, and of the settings given besides, that a preset has."""
     config = compose("train", [f"model={preset}"])["model"]
-    return {k: v for k, v in {**SMALL, **sizes}.items() if config.get(k) is not None}
+    return {k: v for k, v in {**SMALL, **settings}.items() if config.get(k) is not None}
 
 
-def network_of(preset: str, *, p: int, n_operands: int, **sizes: int) -> nn.Module:
-    """A preset's network with small sizes, on `n_operands` residues modulo `p`."""
+def network_of(preset: str, *, p: int, n_operands: int, **settings: object) -> Any:
+    """A preset's network on `n_operands` residues modulo `p`, small but for the settings given.
+
+    Raises:
+        ConfigError: If the network refuses them; Hydra's wrapping is taken off.
+    """
     config = compose("train", [f"model={preset}"])["model"]
-    small = {**config, **sizes_of(preset, **sizes)}
-    network = instantiate(small, d_vocab=p, n_classes=p, n_operands=n_operands)
+    small = {**config, **sizes_of(preset, **settings)}
+    try:
+        network = instantiate(small, d_vocab=p, n_classes=p, n_operands=n_operands)
+    except InstantiationException as error:
+        raise (error.__cause__ or error) from None
     assert isinstance(network, nn.Module)
     assert isinstance(network, Model)
     return network

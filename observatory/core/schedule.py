@@ -73,7 +73,7 @@ class LogSpaced:
 class At:
     """Exactly the steps given."""
 
-    steps: tuple[int, ...]
+    steps: Sequence[int]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(sorted({int(step) for step in self.steps})))

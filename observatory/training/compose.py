@@ -1,11 +1,14 @@
-"""From overrides to a plain configuration, with Hydra's errors in our words."""
+"""From overrides to plain configurations, with Hydra's errors in our words."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,12 +26,33 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: If a group, option or key is unknown or a value is missing.
     """
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module("observatory.conf", version_base="1.3"):
-            return plain(hydra_compose(name, list(overrides), return_hydra_config=True))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_readable(error)) from error
+    with _conf():
+        return plain(_composed(name, overrides))
+
+
+def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The configuration of every run that an experiment consists of, by what tells it apart.
+
+    An experiment of several runs lists them in `hydra.sweeper.params`, as Hydra's own multirun
+    reads it: `params: {model: "small,medium"}` is two runs. An override replaces the list of its
+    key: with `model=small` one is left.
+
+    Args:
+        name: As in `compose`.
+        overrides: As in `compose`; they apply to every run.
+
+    Returns:
+        Configurations by the overrides that chose them, "model=small task=add"; one run: by "".
+
+    Raises:
+        ConfigError: As in `compose`, and if a list cannot be counted out.
+    """
+    with _conf():
+        swept = _composed(name, overrides).hydra.sweeper.get("params") or {}
+        return {
+            " ".join(chosen): plain(_composed(name, [*chosen, *overrides]))
+            for chosen in _choices(swept, overrides)
+        }
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:
@@ -38,6 +62,42 @@ def plain(composed: DictConfig) -> dict[str, Any]:
     values = OmegaConf.to_container(with_hydra, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     return {**{str(key): value for key, value in values.items()}, "experiment": experiment}
+
+
+@contextmanager
+def _conf() -> Iterator[None]:
+    """Hydra's search path on `observatory.conf`, and its errors in our words."""
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("observatory.conf", version_base="1.3"):
+            yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_readable(error)) from error
+
+
+def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
+    return hydra_compose(name, list(overrides), return_hydra_config=True)
+
+
+def _choices(swept: Mapping[str, Any], overrides: Sequence[str]) -> list[tuple[str, ...]]:
+    """The product of the swept values, without the keys that an override sets."""
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    given = {override.key_or_group for override in parser.parse_overrides(list(overrides))}
+    axes: list[list[str]] = []
+    for override in parser.parse_overrides([f"{key}={value}" for key, value in swept.items()]):
+        key = override.get_key_element()
+        if override.key_or_group in given:
+            continue
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise ConfigError(
+                f"`hydra.sweeper.params.{key}` must list its values, such as 'a,b', got "
+                f"{swept[key]!r}. Other sweepers run with `-m`."
+            )
+        if override.is_sweep_override():
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            axes.append([f"{key}={override.get_value_element_as_str()}"])
+    return list(itertools.product(*axes))
 
 
 def _readable(error: Exception) -> str:

@@ -8,6 +8,7 @@ import logging
 import statistics
 import warnings
 from collections.abc import Callable
+from typing import cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,12 +19,16 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
-from observatory.fleet.look import Look, joined
+from observatory.store.writer import ShardWriter
+from observatory.training.agenda import Agenda
 from observatory.training.build import Parts
-from observatory.training.shard import keep_memory
+from observatory.training.callbacks import ProbeCallback
+from observatory.training.clock import CostClock
+from observatory.training.module import FleetModule
+from observatory.training.shard import keep_memory, schedules
 from tests.benchmarks.timing import cpu_ms, laptop, seated
 
-ROUNDS, STEPS = 5, 40
+ROUNDS, STEPS, WATCHED = 5, 40, 500
 pytestmark = pytest.mark.benchmark
 
 
@@ -80,20 +85,26 @@ def lightning_fit(parts: Parts) -> Callable[[], None]:
     return fit
 
 
-def looking_ms(fleet: Fleet, parts: Parts) -> float:
-    """CPU ms per look as the probe callback spends it: between steps, several measured as one."""
-    slots, waiting, spent = fleet.active(), list[Look](), 0.0
-    while sum(look.flat.numel() for look in waiting) < fleet.settings.probe_buffer:
-        fleet.advance(10)
-        spent += cpu_ms(lambda: waiting.append(fleet.look(slots)))
+class Sink:
+    """Takes what the probes measured and drops it."""
 
-    def measure() -> None:
-        with torch.no_grad():
-            view = fleet.view(joined(waiting))
-            for scheduled in parts.probes.values():
-                scheduled.probe.measure(view)
+    def append(self, *_: object) -> None:
+        pass
 
-    return (spent + cpu_ms(measure)) / len(waiting)
+
+def watching(fleet: Fleet, parts: Parts) -> float:
+    """CPU time of the default probes over that of training, in %, through `WATCHED` steps."""
+    agenda = Agenda(schedules(parts), fleet.settings.size, WATCHED)
+    module = FleetModule(fleet, agenda, CostClock())
+    callback = ProbeCallback(parts.probes, cast(ShardWriter, Sink()))
+    trained = looked = 0.0
+    end = fleet.tick + WATCHED
+    while fleet.tick < end:
+        looked += cpu_ms(lambda: callback.act(cast(pl.Trainer, None), module))
+        agenda.done("evaluate", fleet.active(), fleet)
+        trained += cpu_ms(lambda: fleet.advance(agenda.steps_to_next(fleet)))
+    looked += cpu_ms(lambda: callback.flush(module))
+    return 100 * looked / trained
 
 
 def told(name: str, values: list[float]) -> str:
@@ -108,7 +119,7 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
     size = parts.fleet.size
     assert size == 16
     plain, fit = plain_loop(laptop()), lightning_fit(laptop())
-    for warm in (plain, fit, lambda: looking_ms(fleet, parts)):
+    for warm in (plain, fit):
         warm()
     rounds: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
@@ -120,7 +131,6 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
                 cpu_ms(lambda: vmapped.advance(STEPS // 4)) / (STEPS // 4) / size,
             ),
             ("fleet of 16, fast path", cpu_ms(lambda: fleet.advance(STEPS)) / STEPS / size),
-            ("one look of all default probes", looking_ms(fleet, parts) / size),
             (
                 "one evaluation of all examples",
                 cpu_ms(lambda: fleet.evaluate(fleet.active(), full=True)) / size,
@@ -132,10 +142,9 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
         "plain loop / fleet": np.array(rounds["plain PyTorch loop, one network"]) / fast,
         "Lightning fit / fleet": np.array(rounds["one Lightning fit per network"]) / fast,
         "vmapped fleet / fleet": np.array(rounds["fleet of 16, vmapped module"]) / fast,
-        "probes every 10 steps, % of training": 100
-        * np.array(rounds["one look of all default probes"])
-        / fast
-        / 10,
+        "default probes at their schedules, % of training": [
+            watching(fleet, parts) for _ in range(ROUNDS)
+        ],
         "evaluation every 25 steps, % of training": 100
         * np.array(rounds["one evaluation of all examples"])
         / fast

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from observatory.core.contracts import HasFastPath
 from observatory.core.errors import ConfigError
@@ -17,13 +17,13 @@ from tests.small_networks import PRESETS, network_of, sizes_of
 P, BATCH = 7, 6  # no other size equals them
 WORDS = {
     *("batch", "pos", "head", "d_in", "d_model", "d_head", "d_mlp", "d_hidden"),
-    *("d_inner", "d_state", "d_vocab"),
+    *("d_inner", "d_state", "dt_rank", "d_vocab"),
 }
 
 
 @dataclass(frozen=True)
 class Case:
-    network: nn.Module
+    network: Any
     sizes: dict[str, int]
 
 
@@ -35,7 +35,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def network(case: Case) -> nn.Module:
+def network(case: Case) -> Any:
     return case.network
 
 
@@ -44,7 +44,7 @@ def inputs() -> torch.Tensor:
     return torch.randint(P, (BATCH, 2), generator=named_generator(1, "data"))
 
 
-def test_initialisation_is_fixed_by_the_seed_and_covers_every_weight(network: nn.Module) -> None:
+def test_initialisation_is_fixed_by_the_seed_and_covers_every_weight(network: Any) -> None:
     rows = []
     for seed in (0, 0, 1):
         with torch.no_grad():
@@ -87,7 +87,7 @@ def test_every_block_and_what_the_readout_reads_are_hooked(case: Case) -> None:
     assert numbers == set(range(case.sizes.get("n_layers", 1)))
 
 
-def test_recording_leaves_nothing_behind(network: nn.Module, inputs: torch.Tensor) -> None:
+def test_recording_leaves_nothing_behind(network: Any, inputs: torch.Tensor) -> None:
     before = torch.get_rng_state()
     with recording(network):
         network(inputs)
@@ -97,7 +97,7 @@ def test_recording_leaves_nothing_behind(network: nn.Module, inputs: torch.Tenso
 
 
 def test_every_weight_is_declared_and_reads_what_fits_it(
-    network: nn.Module, inputs: torch.Tensor
+    network: Any, inputs: torch.Tensor
 ) -> None:
     named, declared = dict(network.named_parameters()), network.weights()
     assert named.keys() == declared.keys()
@@ -121,12 +121,13 @@ def test_every_weight_is_declared_and_reads_what_fits_it(
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_three_operands_are_answered_or_refused_with_a_reason(preset: str) -> None:
+    refused, network = "", None
     try:
         network = network_of(preset, p=P, n_operands=3)
-    except Exception as error:  # Hydra's, around ours
-        cause = error.__cause__
-        assert isinstance(cause, ConfigError), error
-        assert "`n_operands`" in str(cause)
+    except ConfigError as refusal:
+        refused = str(refusal)
+    if network is None:
+        assert "`n_operands`" in refused
         return
     network.initialise(named_generator(0, "init"))
     operands = torch.randint(P, (BATCH, 3), generator=named_generator(1, "data"))
@@ -138,8 +139,9 @@ def test_three_operands_are_answered_or_refused_with_a_reason(preset: str) -> No
         assert not torch.equal(network(other), logits)
 
 
-def test_the_fast_path_is_the_vmapped_forward(network: nn.Module) -> None:
-    if not isinstance(network, HasFastPath) or (fast := network.fast_path()) is None:
+def test_the_fast_path_is_the_vmapped_forward(network: Any) -> None:
+    fast = network.fast_path() if isinstance(network, HasFastPath) else None
+    if fast is None:
         return
     layout = layout_of(network)
     flat = torch.stack(

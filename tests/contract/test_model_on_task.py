@@ -1,5 +1,6 @@
 """Every model on every task: two steps with finite losses, or a refusal that says why."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,19 +35,27 @@ REFUSED = {  # what must be refused, and by which words
 }
 
 
+@cache
+def node(kind: str, *overrides: str) -> dict:
+    """The part `kind` of the configuration, composed."""
+    return compose("train", overrides)[kind]
+
+
+@cache
+def rest() -> dict:
+    """All else: one replica, small batches, few examples looked at."""
+    small = ["batch_size=16", "fleet.size=1", "fleet.shards=1", "evaluation.subset=16", "probe=[]"]
+    return resolved(compose("train", small))
+
+
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MODELS)
 def test_it_takes_two_steps_or_is_refused(model: str, task: str) -> None:
-    overrides = [*(MODELS[model] or [f"model={model}"]), f"task={task}"]
-    composed = compose("train", overrides)
-    overrides += [
-        f"model.{name}={size}"
-        for name, size in SMALL.items()
-        if composed["model"].get(name) is not None
-    ]
-    overrides += ["task.p=7"] if "p" in composed["task"] else []
-    overrides += ["batch_size=16", "fleet.size=1", "fleet.shards=1", "evaluation.subset=16"]
-    config = resolved(compose("train", overrides))
+    network = node("model", *(MODELS[model] or [f"model={model}"]))
+    network = {k: SMALL.get(k, v) if v is not None else None for k, v in network.items()}
+    examples = node("task", f"task={task}")
+    examples = {**examples, "p": 7} if "p" in examples else examples
+    config = {**rest(), "model": network, "task": examples}
     if (model, task) in REFUSED:
         with pytest.raises(ConfigError, match=REFUSED[model, task]):
             build(config)

@@ -133,12 +133,25 @@ def alone(
     return losses
 
 
-@pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    "path", ["fast", pytest.param("generic", marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize(
-    ("preset", "n_layers"), [("transformer", 1), *((preset, 2) for preset in components())]
+    ("path", "batch_size", "preset", "n_layers"),
+    [
+        *(("fast", batch, "transformer", n) for n in (1, 2) for batch in (None, 32)),
+        *(("fast", 32, preset, 2) for preset in components() if preset != "transformer"),
+        *(
+            pytest.param("fast", None, preset, 2, marks=SLOW)
+            for preset in components()
+            if preset != "transformer"
+        ),
+        *(
+            pytest.param("generic", batch, preset, n, marks=SLOW)
+            for preset, n in [("transformer", 1), *((preset, 2) for preset in components())]
+            for batch in (None, 32)
+        ),
+    ],
 )
 def test_float64_follows_the_single_network_for_200_steps(
     path: str, batch_size: int | None, preset: str, n_layers: int

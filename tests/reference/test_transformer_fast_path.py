@@ -18,7 +18,7 @@ def network(**settings: object) -> Transformer:
         "causal": True, "embed_std": 0.02, "matrix_std": None, "d_vocab": P, "n_classes": 5,
         "n_operands": 2,
     }  # fmt: skip
-    return Transformer(**{**usual, **settings}).double()  # type: ignore[arg-type]
+    return Transformer(**{**usual, **settings}).double()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -30,9 +30,7 @@ def network(**settings: object) -> Transformer:
 def test_forward_gradient_and_recording(
     n_layers: int, norm: str, bias: bool, activation: str, seed: int
 ) -> None:
-    module = network(
-        n_layers=n_layers, norm=norm, bias=bias, attn_bias=bias, activation=activation
-    )
+    module = network(n_layers=n_layers, norm=norm, bias=bias, attn_bias=bias, activation=activation)
     assert_same(module, n_layers, seed)
 
 

@@ -16,6 +16,7 @@ from typing import Any, final
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from observatory.core.layout import Params
 from observatory.maths.tables import gather
@@ -52,13 +53,13 @@ class _Step(torch.autograd.Function):
         gates = from_input
         if input_rows is not None:
             gates = from_input.new_empty(len(from_input), n, 4 * d_hidden)
-        hidden, cell, bent = gates.new_empty(3, *gates.shape[:2], d_hidden)
+        hiddens, cells, bents = gates.new_empty(3, *gates.shape[:2], d_hidden)
         for piece in zip(
             *(pieces(x, gates) for x in (from_input, earlier, input_rows, earlier_rows)),
-            *(pieces(x, gates) for x in (gates, hidden, cell, bent)),
+            *(pieces(x, gates) for x in (gates, hiddens, cells, bents)),
             strict=True,
         ):
-            table, before, of_table, of_before, opened, hidden_, cell_, bent_ = piece
+            table, before, of_table, of_before, opened, hidden, cell, bent = piece
             if of_table is not None:
                 torch.index_select(table, 0, of_table, out=opened)
             if of_before is not None:
@@ -68,17 +69,20 @@ class _Step(torch.autograd.Function):
             opened[..., : 2 * d_hidden].sigmoid_()
             g.tanh_()
             o.sigmoid_()
-            torch.mul(f, before[..., 4 * d_hidden :], out=cell_).addcmul_(i, g)
-            torch.mul(o, torch.tanh(cell_, out=bent_), out=hidden_)
-        ctx.save_for_backward(earlier, input_rows, earlier_rows, bent)
+            torch.mul(f, before[..., 4 * d_hidden :], out=cell).addcmul_(i, g)
+            torch.mul(o, torch.tanh(cell, out=bent), out=hidden)
+        ctx.save_for_backward(earlier, input_rows, earlier_rows, bents)
         ctx.gates, ctx.sizes = gates, from_input.shape
         ctx.set_materialize_grads(False)
-        return hidden, cell
+        return hiddens, cells
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor, Tensor, None, None]:
-        earlier, input_rows, earlier_rows, bent = ctx.saved_tensors
-        gates, d_hidden = ctx.gates, bent.shape[2]
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *gradients: Tensor | None
+    ) -> tuple[Tensor, Tensor, None, None]:
+        earlier, input_rows, earlier_rows, bents = ctx.saved_tensors
+        gates, d_hidden = ctx.gates, bents.shape[2]
         sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
         tanh_backward = torch.ops.aten.tanh_backward
         to_input = gates.new_zeros(ctx.sizes) if input_rows is not None else None
@@ -87,11 +91,11 @@ class _Step(torch.autograd.Function):
         if to_input is None or to_earlier is None:
             whole = gates.new_empty(*gates.shape[:2], 5 * d_hidden)
         for piece in zip(
-            *(pieces(x, gates) for x in (gates, bent, earlier, input_rows, earlier_rows)),
+            *(pieces(x, gates) for x in (gates, bents, earlier, input_rows, earlier_rows)),
             *(pieces(x, gates) for x in (*gradients, to_input, to_earlier, whole)),
             strict=True,
         ):
-            opened, bent_, before, of_table, of_before, of_hidden, total, table, states, pulled = (
+            opened, bent, before, of_table, of_before, of_hidden, total, table, states, pulled = (
                 piece
             )
             i, f, g, o = opened.chunk(4, dim=-1)
@@ -104,8 +108,8 @@ class _Step(torch.autograd.Function):
             if of_hidden is None:
                 to_o.zero_()
             else:
-                sigmoid_backward(of_hidden * bent_, o, grad_input=to_o)
-                through = tanh_backward(of_hidden * o, bent_)
+                sigmoid_backward(of_hidden * bent, o, grad_input=to_o)
+                through = tanh_backward(of_hidden * o, bent)
                 total = through if total is None else through.add_(total)
             sigmoid_backward(total * g, i, grad_input=to_i)
             sigmoid_backward(total * before, f, grad_input=to_f)

@@ -5,6 +5,7 @@ from typing import Any, final
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def decayed_sum(
@@ -33,7 +34,10 @@ class _DecayedSum(torch.autograd.Function):
         return summed
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         dt, rates, weights, decayed = ctx.saved_tensors
         pulled = decayed * gradients[0]
         of_q = pulled @ pulled.new_ones(pulled.shape[-1])  # faster than a sum over few

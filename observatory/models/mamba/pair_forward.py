@@ -3,7 +3,7 @@
 Exact savings over scanning two positions of every example in every block:
   - position 0 sees a alone: its stream has d_vocab rows in every layer, and what position 1 needs
     of it is looked up;
-  - in the first layer position 1 enters as a table too, so W_in is applied to tables only;
+  - in the first layer position 1 enters as a table too: W_in and the gates are of tables only;
   - the first state is dt_0 B_0 x_0, and no decay is computed for it;
   - no state is formed: y_1 = dt_1 x_1 (B_1 . C_1) + dt_0 x_0 sum_n exp(dt_1 A_n) B_0n C_1n;
   - the convolution has two taps that meet anything;
@@ -104,20 +104,24 @@ class PairForward:
         b_conv, b_dt, D = (params[name].unsqueeze(1) for name in ("b_conv", "b_dt", "D"))
         xz = project(s0 if first else torch.cat([s0, s1], dim=1), params, "ln", "W_in")
         x0, z0 = xz[:, :p].chunk(2, dim=2)
-        x0, earlier = F.silu(torch.addcmul(b_conv, now, x0)), before * x0
+        tapped = now * x0
+        x0, earlier = F.silu(tapped + b_conv), torch.addcmul(b_conv, before, x0)
+        gate0 = F.silu(z0)
         dt_low, B0, C0 = torch.bmm(x0, params["W_x"]).split(sizes, dim=2)
         put0 = F.softplus(torch.baddbmm(b_dt, dt_low, params["W_dt"])) * x0  # h_0 = put0 B0
         earlier, put, B = look_up([earlier, put0, B0], rows_a)
         if first:
-            x1, z1, s1 = look_up([*xz.chunk(2, dim=2), s1], rows_b)
+            tapped, gate, s1 = look_up([tapped, gate0, s1], rows_b)
+            x1 = F.silu(earlier + tapped)
         else:
             x1, z1 = xz[:, p:].chunk(2, dim=2)
-        x1 = F.silu(torch.addcmul(earlier + b_conv, now, x1))
+            x1, gate = F.silu(torch.addcmul(earlier, now, x1)), F.silu(z1)
         dt_low, B1, C1 = torch.bmm(x1, params["W_x"]).split(sizes, dim=2)
         dt = F.softplus(torch.baddbmm(b_dt, dt_low, params["W_dt"]))
-        y1 = x1 * (dt * inner(B1, C1) + D) + put * decayed_sum(dt, -params["A_log"].exp(), B * C1)
-        s1 = torch.baddbmm(s1, y1 * F.silu(z1), params["W_out"])
+        kept = decayed_sum(dt, -params["A_log"].exp(), B * C1)
+        y1 = torch.addcmul(x1 * torch.addcmul(D, dt, inner(B1, C1)), put, kept)
+        s1 = torch.baddbmm(s1, y1 * gate, params["W_out"])
         if not last:
             y0 = put0 * inner(B0, C0) + D * x0
-            s0 = torch.baddbmm(s0, y0 * F.silu(z0), params["W_out"])
+            s0 = torch.baddbmm(s0, y0 * gate0, params["W_out"])
         return s0, s1

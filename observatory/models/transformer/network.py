@@ -30,9 +30,7 @@ Positions = Literal["learned", "rotary", "none"]
 class Attention(nn.Module):
     """Multi-head attention; what it computes on the way passes through the hooks of its block."""
 
-    def __init__(
-        self, d_model: int, n_heads: int, bias: bool, causal: bool, rotary: bool
-    ) -> None:
+    def __init__(self, d_model: int, n_heads: int, bias: bool, causal: bool, rotary: bool) -> None:
         super().__init__()
         self.n_heads, self.causal, self.rotary = n_heads, causal, rotary
         self.W_Q, self.b_Q = _weights(d_model, d_model, bias)
@@ -80,7 +78,10 @@ class Mlp(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], pre: HookPoint, post: HookPoint
     ) -> Tensor:
-        """activation(x W_in + b_in) W_out + b_out; gated, the activation is of x W_gate + b_gate."""
+        """activation(x W_in + b_in) W_out + b_out.
+
+        Gated, the activation is that of x W_gate + b_gate, and x W_in + b_in multiplies it.
+        """
         activation, linear = ACTIVATIONS[self.activation], _affine(x, self.W_in, self.b_in)
         if self.gated:
             hidden = activation(pre(_affine(x, self.W_gate, self.b_gate))) * linear

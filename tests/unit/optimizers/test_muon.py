@@ -54,7 +54,7 @@ def muon(**settings: object) -> Muon:
         "rest": AdamW(beta1=0.9, beta2=0.98, eps=1e-8),
         "rest_lr_ratio": 1.0,
     }
-    return Muon(**{**usual, **settings})  # type: ignore[arg-type]
+    return Muon(**{**usual, **settings})
 
 
 def test_a_model_without_hidden_matrices_is_refused() -> None:
