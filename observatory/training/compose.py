@@ -1,7 +1,7 @@
 """From overrides to plain configurations, with Hydra's errors in our words."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -35,7 +36,7 @@ def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any
 
     An experiment of several runs lists them in `hydra.sweeper.params`, as Hydra's own multirun
     reads it: `params: {model: "small,medium"}` is two runs. An override replaces the list of its
-    key: with `model=small` one is left.
+    key: with `model=small` one is left, and `model=small,large` is another list.
 
     Args:
         name: As in `compose`.
@@ -47,12 +48,35 @@ def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any
     Raises:
         ConfigError: As in `compose`, and if a list cannot be counted out.
     """
+    runs: dict[str, dict[str, Any]] = {}
     with _conf():
-        swept = _composed(name, overrides).hydra.sweeper.get("params") or {}
-        return {
-            " ".join(chosen): plain(_composed(name, [*chosen, *overrides]))
-            for chosen in _choices(swept, overrides)
-        }
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        given = parser.parse_overrides(list(overrides))
+        keys = {override.key_or_group for override in given}
+        fixed = [str(override.input_line) for override in given if not override.is_sweep_override()]
+        lists = [_values(override) for override in given if override.is_sweep_override()]
+        for outer in itertools.product(*lists):
+            listed = _composed(name, [*outer, *fixed]).hydra.sweeper.get("params") or {}
+            swept = parser.parse_overrides([f"{key}={values}" for key, values in listed.items()])
+            for inner in itertools.product(
+                *(_values(o) for o in swept if o.key_or_group not in keys)
+            ):
+                chosen = (*outer, *inner)
+                runs[" ".join(chosen)] = plain(_composed(name, [*chosen, *fixed]))
+    return runs
+
+
+def _values(override: Override) -> list[str]:
+    """An override for each value that one lists."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
+    if not override.is_discrete_sweep():
+        raise ConfigError(
+            f"`{key}` must list its values, such as a,b, got {override.input_line!r}. Sweepers "
+            "that draw values run with `-m`."
+        )
+    return [f"{key}={value}" for value in override.sweep_string_iterator()]
 
 
 def plain(composed: DictConfig) -> dict[str, Any]:
@@ -77,27 +101,6 @@ def _conf() -> Iterator[None]:
 
 def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
     return hydra_compose(name, list(overrides), return_hydra_config=True)
-
-
-def _choices(swept: Mapping[str, Any], overrides: Sequence[str]) -> list[tuple[str, ...]]:
-    """The product of the swept values, without the keys that an override sets."""
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    given = {override.key_or_group for override in parser.parse_overrides(list(overrides))}
-    axes: list[list[str]] = []
-    for override in parser.parse_overrides([f"{key}={value}" for key, value in swept.items()]):
-        key = override.get_key_element()
-        if override.key_or_group in given:
-            continue
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise ConfigError(
-                f"`hydra.sweeper.params.{key}` must list its values, such as 'a,b', got "
-                f"{swept[key]!r}. Other sweepers run with `-m`."
-            )
-        if override.is_sweep_override():
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            axes.append([f"{key}={override.get_value_element_as_str()}"])
-    return list(itertools.product(*axes))
 
 
 def _readable(error: Exception) -> str:

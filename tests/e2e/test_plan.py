@@ -78,7 +78,6 @@ def test_plan_help_and_refusals(folder: Path) -> None:
     refused = observatory(folder, "plan", "--config-dir", "nowhere", code=2)
     assert "`--config-dir` must be a folder, got nowhere" in refused.stderr
     # A mistake of the second run is found before the first one trains.
-    mistake = "+hydra.sweeper.params={task.p: '11,1'}"
-    refused = observatory(folder, "train", mistake, "results=nothing", code=2)
+    refused = observatory(folder, "train", "task.p=11,1", "results=nothing", code=2)
     assert "`p` must be at least 2, got 1" in refused.stderr
     assert not (folder / "nothing").exists()

@@ -25,7 +25,8 @@ class _DecayedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, dt: Tensor, A: Tensor, q: Tensor) -> Tensor:
-        rates, weights = A.permute(2, 0, 1).unsqueeze(2), q.permute(2, 0, 1).unsqueeze(3)
+        rates = A.permute(2, 0, 1).contiguous().unsqueeze(2)  # else products take their layout
+        weights = q.permute(2, 0, 1).contiguous().unsqueeze(3)
         decayed = (dt * rates).exp_()
         ctx.save_for_backward(dt, rates, weights, decayed)
         summed = decayed[0] * weights[0]

@@ -6,8 +6,6 @@ from observatory.core.errors import ConfigError
 from observatory.training.build import replica_table
 from observatory.training.compose import compose, compose_runs
 
-TWO = "+hydra.sweeper.params={seed: '1,2', optimizer.lr: '0.003,0.01'}"
-
 
 def test_without_a_list_there_is_one_run() -> None:
     assert compose_runs("map", ["experiment=smoke"]) == {"": compose("map", ["experiment=smoke"])}
@@ -24,7 +22,7 @@ def test_e5_is_ninety_replicas_in_three_runs_of_one_study() -> None:
 
 
 def test_the_runs_are_the_product_and_are_what_their_overrides_compose() -> None:
-    runs = compose_runs("train", ["study=two", TWO])
+    runs = compose_runs("train", ["study=two", "seed=1,2", "optimizer.lr=0.003,0.01"])
     assert list(runs) == [
         "seed=1 optimizer.lr=0.003", "seed=1 optimizer.lr=0.01",
         "seed=2 optimizer.lr=0.003", "seed=2 optimizer.lr=0.01",
@@ -41,10 +39,15 @@ def test_an_override_replaces_the_list_of_its_key() -> None:
     assert {name: config["model"]["d_model"] for name, config in runs.items()} == {"": 512}
 
 
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [("interval(0,1)", "must list its values"), ("1,", "cannot be composed")],
-)
-def test_what_cannot_be_counted_out_is_refused(values: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        compose_runs("map", [f"+hydra.sweeper.params={{seed: '{values}'}}"])
+def test_a_list_may_be_given_and_may_be_of_experiments_with_lists_of_their_own() -> None:
+    assert list(compose_runs("map", ["experiment=e5,e7", "model=small,large"])) == [
+        "experiment=e5 model=small", "experiment=e5 model=large",
+        "experiment=e7 model=small task=add", "experiment=e7 model=large task=add",
+    ]  # fmt: skip
+
+
+def test_what_cannot_be_counted_out_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`seed` must list its values"):
+        compose_runs("map", ["seed=interval(0,1)"])
+    with pytest.raises(ConfigError, match="no_such"):
+        compose_runs("map", ["experiment=e5", "optimizer.no_such=1"])

@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_not_measured_and_said(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_plan_of_several_runs_sums_them_up() -> None:
-    told = planned("+hydra.sweeper.params={model.d_mlp: '16,32'}")
+    told = planned("model.d_mlp=16,32")
     narrow, wide = told["runs"]
     assert (narrow["overrides"], wide["overrides"]) == ("model.d_mlp=16", "model.d_mlp=32")
     assert wide["n_params"] - narrow["n_params"] == 2 * 16 * 16 + 16
