@@ -16,7 +16,7 @@ usage: observatory VERB ...
 
   plan      what runs would cost in steps, memory and time; writes nothing
   map       train, fit, report and mirror: from nothing to the report
-  train     train alone (`-m a=1,2` is an ordinary Hydra multirun)
+  train     train alone (`a=1,2` is two runs, `-m a=1,2` an ordinary Hydra multirun)
   fit       fit a study anew from its store
   report    build a study's report.html anew
   browse    open MLflow's pages on all studies
@@ -37,8 +37,8 @@ COMPOSED = {
     "map": """Train a run, fit its study, write the report and mirror it to MLflow.
 
 An experiment may consist of several runs (`hydra.sweeper.params` in its YAML, as in experiment=e5):
-they are trained one after another into one study. An override of a swept key, such as model=small,
-leaves that one.
+they are trained one after another into one study and reported once. So are the runs of a list,
+model=small,medium; of a list in the YAML, model=small leaves that one.
 
 usage: observatory map [OVERRIDE ...] [--quiet] [--config-dir DIR]
 
@@ -60,7 +60,7 @@ examples:
 usage: observatory train [OVERRIDE ...] [--quiet] [--config-dir DIR]
 
 Without a sweep block it is one network, a fleet of one. Flags that are not listed here are Hydra's
-(`-m`, `--cfg job`, `--info`, ...); `-m` with hydra/launcher=... sends each run to a queue.
+(`-m`, `--cfg job`, `--info`, ...); `-m` with hydra/launcher=... queues the runs of a list.
 
 examples:
   observatory train optimizer.weight_decay=0.3 seed=1 study=one
@@ -187,7 +187,9 @@ def _plan(options: argparse.Namespace) -> int:
     from observatory.training.plan import plan
     from observatory.training.plan_text import text
 
-    told = plan(_runs("map", options.overrides, options.config_dir))
+    runs = _runs("map", options.overrides, options.config_dir)
+    print("measuring a few steps ...", file=sys.stderr)
+    told = plan(runs)
     print(json.dumps(told, indent=2) if options.json else text(told))
     return 0
 
@@ -323,12 +325,12 @@ def _doctor(options: argparse.Namespace) -> int:
 VERBS: dict[
     str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse.Namespace], int]]
 ] = {
-    "plan": (_plan_parser, _plan),
     "fit": (_fit_parser, _fit),
     "report": (_report_parser, _report),
     "browse": (_browse_parser, _browse),
     "status": (_status_parser, _status),
     "doctor": (_doctor_parser, _doctor),
+    "plan": (_plan_parser, _plan),
 }
 
 

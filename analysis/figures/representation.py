@@ -29,4 +29,4 @@ def representation_figure(bands: pd.DataFrame, marks: Mapping[float, float]) -> 
     """
     found = set(bands["quantity"])
     titles = {name: title for name, title in TITLES.items() if name in found}
-    return panels_figure(bands, titles, marks, log=_LOG & titles.keys())
+    return panels_figure(bands, titles, marks, log=_LOG.intersection(titles))

@@ -51,7 +51,8 @@ def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any
     runs: dict[str, dict[str, Any]] = {}
     with _conf():
         parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        given = parser.parse_overrides(list(overrides))
+        # The last override of a key holds, as everywhere in Hydra.
+        given = {o.get_key_element(): o for o in parser.parse_overrides(list(overrides))}.values()
         keys = {override.key_or_group for override in given}
         fixed = [str(override.input_line) for override in given if not override.is_sweep_override()]
         lists = [_values(override) for override in given if override.is_sweep_override()]

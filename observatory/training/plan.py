@@ -36,7 +36,7 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
     """Replicas, steps, operations, memory and time of runs, as plain values.
 
     Everything that follows from the settings is exact. Times are measured on this machine and are
-    upper bounds: nobody leaves before the horizon. Fits and reports come on top.
+    upper bounds: nobody leaves before the horizon. Start, writing, fit and report come on top.
 
     Args:
         runs: As of `observatory.training.compose.compose_runs`.
@@ -59,7 +59,7 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
           a CPU with their processes, or one GPU.
         - `looks`: per replica to the horizon, by "evaluate", "evaluate_full", "probe:NAME" and
           "probe:forward" (looks at which probes share a forward).
-        - `seconds_per_step_s` (of all slots), `seconds_per_look_s`, by the same names;
+        - `step_s` (of all slots), `look_s`, by the same names;
           `time_of_a_shard_s`: "train" and the same names; `estimated_wall_s`. Null: not measured.
         - `measured`: `device`, `slots`, `examples`, `steps`; null where nothing could be.
         - `absent_probes`: reason by name. `warnings`: sentences.
@@ -194,7 +194,7 @@ def _time(
 ) -> dict[str, Any]:
     """Seconds of a shard whose slots are full to the horizon, in every round."""
     if costs is None:
-        names = ("seconds_per_step_s", "seconds_per_look_s", "time_of_a_shard_s")
+        names = ("step_s", "look_s", "time_of_a_shard_s")
         return dict.fromkeys((*names, "estimated_wall_s"))
     per_look = {
         "evaluate": costs.evaluate_s,
@@ -206,8 +206,8 @@ def _time(
     times = {"train": rounds * parts.rules.horizon_steps * costs.step_s}
     times |= {purpose: rounds * looks[purpose] * per_look[purpose] for purpose in looks}
     return {
-        "seconds_per_step_s": costs.step_s,
-        "seconds_per_look_s": per_look,
+        "step_s": costs.step_s,
+        "look_s": per_look,
         "time_of_a_shard_s": times,
         "estimated_wall_s": sum(times.values()),
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 FLOPS = "matrix products of forward and backward of the plain module, not of the fast path"
-BOUND = "nobody leaves before the horizon; machine as busy as now; fit and report come on top"
+BOUND = "nobody leaves before the horizon; machine as busy as now; writing, fit, report extra"
 MEMORY = {
     "parameters_bytes": "parameters",
     "gradient_bytes": "gradient",
@@ -73,7 +73,7 @@ def _memory(plan: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
 def _time(run: Mapping[str, Any]) -> Iterator[str]:
     """What takes a hundredth of the time or more, the rest as one."""
     head, times, wall = "time", run["time_of_a_shard_s"], run["estimated_wall_s"]
-    each = {"train": run["seconds_per_step_s"], **run["seconds_per_look_s"]}
+    each = {"train": run["step_s"], **run["look_s"]}
     count = {"train": run["horizon_steps"], **run["looks"]}
     rounds = f" x {run['rounds']}" if run["rounds"] > 1 else ""
     large = [key for key in times if times[key] >= 0.01 * wall]

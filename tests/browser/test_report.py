@@ -59,7 +59,7 @@ def test_it_says_nothing_on_the_console_and_asks_for_nothing_but_itself(page: An
 
 def test_every_figure_is_drawn_and_has_a_caption_with_n_and_units(page: Any):
     figures = page.locator("figure")
-    assert figures.count() == 10
+    assert figures.count() == 11
     units = ("steps", "dimensionless", "nats")
     for index in range(figures.count()):
         figure = figures.nth(index)

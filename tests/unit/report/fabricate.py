@@ -20,6 +20,7 @@ from observatory.events.verma import Verma
 from observatory.probes.attention import Attention
 from observatory.probes.logit_scale import LogitScale
 from observatory.probes.massive_activations import MassiveActivations
+from observatory.probes.representation import Representation
 from observatory.probes.softmax_collapse import SoftmaxCollapse
 from observatory.probes.weight_norm import WeightNorm
 from observatory.store.reader import Study
@@ -41,6 +42,7 @@ EVALUATION = (
     Column(name="val_acc", unit="1", meaning="accuracy on the val split"),
 )
 PROBES = {
+    "representation": Representation,
     "attention": Attention,
     "massive_activations": MassiveActivations,
     "weight_norm": WeightNorm,
@@ -196,6 +198,11 @@ def _readings(
     fitted = 1 / (1 + np.exp(-(steps - life.t_mem * 0.6) / (life.t_mem * 0.2)))
     wave = rng.normal(0, 0.008, steps.size)
     by_name = {
+        "spectral_entropy": 0.8 - 0.2 * late + wave,
+        "effective_rank": 20 - 8 * late + 20 * wave,
+        "participation_ratio": 14 - 6 * late + 20 * wave,
+        "head_tail_5": -0.5 + 0.8 * late + wave,
+        "class_ratio": 1.6 + 2 * late + wave,
         "s_bar": 0.98 - 0.25 * fitted + 0.22 * late + wave,
         "s_bar_query": 0.97 - 0.5 * fitted + 0.4 * late + wave,
         "sigma_h": 0.04 * fitted - 0.02 * late + np.abs(wave),
@@ -267,6 +274,8 @@ def manifest(plan: Plan, replicas: pd.DataFrame) -> dict[str, object]:
         "horizon_steps": plan.horizon,
         "fleet": {"shards": plan.n_shards, "size": 16},
         "groups": ["embed", "attention", "mlp"],
+        "matrices": ["W_E", "W_U"],
+        "absent_probes": {},
         "tables": {name: [c.to_json() for c in columns] for name, columns in tables.items()},
         "cost": {
             "wall_s": 261.0,

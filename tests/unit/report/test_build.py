@@ -11,9 +11,11 @@ import pytest
 
 from observatory.analysis.report.build import build_report
 from observatory.core.errors import ConfigError, StoreError
+from observatory.store.reader import Study
+from observatory.store.writer import update_manifest
 from tests.unit.report.fabricate import Plan, fabricate_study, fitted_study
 
-pytestmark = pytest.mark.slow  # a page draws ten figures in three formats
+pytestmark = pytest.mark.slow  # a page draws eleven figures in three formats
 
 SMALL = Plan(study="small", weight_decays=(0.0, 0.1, 1.0), n_seeds=2, horizon=600)
 FIT = {"study": {"events": ["first99"], "level": 0.95}}
@@ -66,7 +68,7 @@ def laptop_page(laptop_map: Path) -> _Page:
 def test_every_figure_has_a_caption_with_n_event_horizon_and_its_files(
     laptop_page: _Page, laptop_map: Path
 ):
-    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 10
+    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 11
     for caption in laptop_page.captions:
         assert "n = 88 replicas (11 weight decays, 8 seeds each)" in caption
         assert "first99: val accuracy ≥ 0.99" in caption
@@ -111,7 +113,7 @@ def test_provenance_dictionary_and_cost_are_told(laptop_page: _Page):
         "261.0",
         "131,250",
         "all probes",
-        "1.50 %",
+        "1.80 %",
         "population standard deviation over heads",  # the meaning of a column
         "Resolved config",
     ):
@@ -180,7 +182,7 @@ def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_setti
     assert "lr = 0.003" in page.text
     assert "told in 2 groups, each with fits of its own" in page.text
     assert all("n = 6 replicas" in caption for caption in page.captions)
-    assert page.tags["figure"] == 20
+    assert page.tags["figure"] == 22
     assert len(set(page.ids)) == len(page.ids)
 
 
@@ -200,7 +202,7 @@ def test_runs_that_differ_in_seed_are_pooled_and_in_size_are_not(tmp_path: Path,
         )
     page = _page(build_report(tmp_path / "runs", fit_settings))
     sizes = Counter(re.search(r"n = (\d+) replicas", c)[1] for c in page.captions)
-    assert sizes == {"8": 10, "4": 10}
+    assert sizes == {"8": 11, "4": 11}
     assert "model.d_model = 64" in page.text
 
 
@@ -239,3 +241,18 @@ def test_fits_that_are_no_list_are_refused(tmp_path: Path):
     (folder / "fits.json").write_text("{}")
     with pytest.raises(StoreError, match="no list of fits"):
         build_report(folder, FIT)
+
+
+def test_a_model_without_heads_is_told_so(tmp_path: Path, fit_settings: Any):
+    plan = Plan(probes=("representation", "weight_norm"), weight_decays=(0.0, 0.3, 1.0), n_seeds=2)
+    folder = fabricate_study(tmp_path, plan)
+    [run] = (folder / "runs").iterdir()
+    update_manifest(
+        run,
+        absent_probes={"attention": "Mlp has no attn_pattern"},
+        task={**Study(folder).runs[0].manifest["task"], "negative": "it never groks (a source)"},
+    )
+    page = build_report(folder, fit_settings).read_text(encoding="utf-8")
+    assert "Mlp has no attn_pattern" in page
+    assert "A known negative: it never groks (a source)" in page
+    assert 'id="representation"' in page or "representation.svg" in page

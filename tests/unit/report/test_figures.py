@@ -185,7 +185,9 @@ def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
 
 
 def test_trajectories_have_a_panel_per_weight_decay_with_a_band_for_each_split():
-    figure = trajectories_figure(_bands(["train_acc", "val_acc"], (0.0, 0.1, 1.0)), "acc", "accuracy")
+    figure = trajectories_figure(
+        _bands(["train_acc", "val_acc"], (0.0, 0.1, 1.0)), "acc", "accuracy"
+    )
     drawn = [axes for axes in figure.axes if axes.axison]
     assert len(drawn) == 3
     assert len(_found(figure, "median-val")) == len(_found(figure, "quartiles-train")) == 3

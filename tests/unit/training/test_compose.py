@@ -35,7 +35,7 @@ def test_an_override_replaces_the_list_of_its_key() -> None:
     assert list(compose_runs("map", ["experiment=e9", "model=small"])) == [
         "task=add", "task=sub", "task=mul", "task=div",
     ]  # fmt: skip
-    runs = compose_runs("map", ["experiment=e5", "model=medium"])
+    runs = compose_runs("map", ["experiment=e5", "model=small,large", "model=medium"])
     assert {name: config["model"]["d_model"] for name, config in runs.items()} == {"": 512}
 
 

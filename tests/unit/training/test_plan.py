@@ -19,7 +19,8 @@ TINY = [
     "+sweep.nuisance.seed=[0,1,2,3,4]", "fleet.shards=1", "fleet.size=2", "fleet.device=cpu",
     "probe=[attention,massive_state]", "study=tiny",
 ]  # fmt: skip
-N_PARAMS = 12 * 16 + 3 * 16 + (4 * 16 * 16 + 2 * 16 * 16 + 16 + 16) + 16 * 11
+BLOCK = 4 * (16 * 16 + 16) + 2 * 16 * 16 + 16 + 16  # attention and MLP with their biases
+N_PARAMS = 12 * 16 + 3 * 16 + BLOCK + 3 * 2 * 16 + 16 * 11  # and three layer norms
 
 
 def parts_of(*overrides: str) -> Parts:
@@ -56,8 +57,8 @@ def test_what_follows_from_the_settings_is_exact() -> None:
 
 def test_the_time_is_steps_and_looks_at_their_cadence() -> None:
     (run,) = planned()["runs"]
-    each, times = run["seconds_per_look_s"], run["time_of_a_shard_s"]
-    assert times["train"] == 3 * 100 * run["seconds_per_step_s"] > 0
+    each, times = run["look_s"], run["time_of_a_shard_s"]
+    assert times["train"] == 3 * 100 * run["step_s"] > 0
     assert times["evaluate"] == 3 * 6 * each["evaluate"] > 0
     assert times["probe:attention"] == 3 * 11 * each["probe:attention"] > 0
     assert run["estimated_wall_s"] == sum(times.values())
