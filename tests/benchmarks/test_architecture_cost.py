@@ -93,8 +93,9 @@ def test_cost_of_a_replica_step_of_every_architecture() -> None:
     keep_memory()
     fleets = {name: seated(laptop(f"model={name}")) for name in MODELS}
     own = {name: loop(plain(laptop(f"model={name}")), laptop()) for name in MODELS}
-    lstm = laptop("model=lstm").network
-    own["nn.LSTM"] = loop(TorchLstm(31, lstm.d_model, lstm.d_hidden, lstm.n_layers), laptop())  # type: ignore[arg-type]
+    shapes = {n: w.shape for n, w in laptop("model=lstm").network.named_parameters()}
+    (p, d_model), (d_hidden, _) = shapes["W_E"], shapes["blocks.0.W_hh"]
+    own["nn.LSTM"] = loop(TorchLstm(p, d_model, d_hidden, n_layers=1), laptop())
     for warm in own.values():
         warm()
     alone: dict[str, list[float]] = {name: [] for name in own}

@@ -6,15 +6,21 @@ import pytest
 import torch
 
 import observatory
-from observatory.training.build import build
-from observatory.training.compose import compose
+from observatory.training.build import build, replica_table
+from observatory.training.compose import compose, compose_runs
 from observatory.training.run import identity, resolved
 
 NAMES = sorted(
     path.stem
     for path in (Path(observatory.__file__).parents[1] / "conf" / "experiment").glob("*.yaml")
 )
-COHORTS = {"laptop_map": (88, 2500), "smoke": (12, 600), "wd_canonical": (190, 200_000)}
+COHORTS = {  # replicas of all runs, horizon in steps; arXiv:2605.20441 where its name begins with e
+    **{"laptop_map": (88, 2500), "smoke": (12, 600), "li2_2025": (16, 400)},
+    **{"wd_canonical": (190, 200_000), "dense": (190, 200_000), "e1": (3, 200_000)},
+    **{"e2": (1, 200_000), "e4_e8": (20, 200_000), "e5": (90, 200_000), "e7": (70, 100_000)},
+    **{"e9": (280, 100_000), "e10": (70, 100_000), "e11": (50, 200_000), "e14": (70, 100_000)},
+    **{"e15": (140, 100_000), "e15_mul": (70, 100_000)},
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -42,10 +48,12 @@ def test_it_takes_two_steps(name: str) -> None:
 
 @pytest.mark.parametrize("name", COHORTS)
 def test_the_cohorts_have_their_sizes(name: str) -> None:
-    config = compose("train", [f"experiment={name}"])
-    n_replicas, horizon = COHORTS[name]
-    parts = build(resolved(config))
-    assert (len(parts.table), parts.rules.horizon_steps) == (n_replicas, horizon)
+    runs = compose_runs("train", [f"experiment={name}"]).values()
+    n_replicas = sum(len(replica_table(config)) for config in runs)
+    assert (n_replicas, {config["horizon_steps"] for config in runs}) == (
+        COHORTS[name][0],
+        {COHORTS[name][1]},
+    )
 
 
 def test_identity_sees_what_changes_a_number_and_nothing_else() -> None:

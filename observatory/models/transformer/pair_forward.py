@@ -108,9 +108,10 @@ class PairForward:
                 stream = torch.stack([*look_up([s0], rows_a), s1, s2], dim=2)
                 recorded[f"blocks.{layer}.resid_post"] = stream
         answer = x[:, -n:]
-        if recorded is not None:
-            recorded["final"] = self.normalised(answer, params, "ln_final")
-        return self.project(answer, params, "ln_final", "W_U", None)
+        if recorded is None:
+            return self.project(answer, params, "ln_final", "W_U", None)
+        recorded["final"] = self.normalised(answer, params, "ln_final")
+        return torch.bmm(recorded["final"], params["W_U"])
 
     def normalised(self, x: Tensor, params: Params, norm: str) -> Tensor:
         """norm(x), not folded into anything."""
