@@ -169,7 +169,8 @@ def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
         if run.status != "done"
     ]
     known = {run.manifest["task"].get("negative"): run for run in runs}
-    found += [f"A known negative: {reason}" for reason in known if reason]
+    told = "A known negative, at the settings of its source"
+    found += [f"{told}: {reason}" for reason in known if reason]
     unfinished = int((words(replicas, "outcome") == "").sum())
     if unfinished:
         found.append(

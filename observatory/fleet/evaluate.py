@@ -15,7 +15,7 @@ from observatory.core.schedule import Schedule
 
 def evaluation_columns(loss: Loss) -> tuple[Column, ...]:
     """Columns of the evaluation tables: loss and accuracy of either split."""
-    told = f"mean {type(loss).__name__}"
+    told = f"mean loss ({type(loss).__name__})"
     columns = [
         (
             Column(
@@ -42,7 +42,7 @@ class EvaluationSettings:
         every: Steps between regular looks; the horizon must be a multiple.
         subset: Examples of each split at a regular look, drawn once per replica; None for all.
         full: When all examples are looked at besides, where `subset` is given.
-        chunk: Examples per forward, a bound on memory.
+        chunk: Examples per forward, a bound on memory unless the loss is coupled.
     """
 
     every: int
@@ -80,14 +80,21 @@ def evaluate(
         dtype: Precision of the loss.
         chunk: Examples per forward.
     """
-    parts = [forward(params, part) for part in inputs.split(chunk, dim=1)]
-    logits = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-    correct = (logits.argmax(dim=-1) == labels).double()
-    logits = logits.to(dtype)
-    shared = None if loss.coupled else loss.each(logits, labels, None)
+    kept, losses, right = [], [], []
+    for part, of_part in zip(inputs.split(chunk, dim=1), labels.split(chunk, dim=1), strict=True):
+        logits = forward(params, part)
+        right.append(logits.argmax(dim=-1) == of_part)
+        if loss.coupled:  # needs the logits of all examples at once
+            kept.append(logits)
+        else:
+            losses.append(loss.each(logits.to(dtype), of_part, None))
+    correct = torch.cat(right, dim=1).double()
     measured: dict[str, Tensor] = {}
     for split, mask in (("train", in_train), ("val", ~in_train)):
-        each = loss.each(logits, labels, mask.to(dtype)) if shared is None else shared
+        if loss.coupled:
+            each = loss.each(torch.cat(kept, dim=1).to(dtype), labels, mask.to(dtype))
+        else:
+            each = torch.cat(losses, dim=1)
         count = mask.double().sum(dim=1)
         # A masked product would turn an infinite loss of the other split into NaN here.
         measured[f"{split}_loss"] = torch.where(mask, each.double(), 0.0).sum(dim=1) / count

@@ -20,7 +20,7 @@ class ReplicaTable:
     Attributes:
         replica: Identity in the run.
         seed: Root of the replica's own generators.
-        weight_decay: Decoupled decay rate.
+        weight_decay: Decay rate, decoupled or not as the optimizer has it.
         lr: Learning rate.
     """
 

@@ -39,6 +39,10 @@ def class_scatter(
     $\bar\mu$ the mean of the means: no pair is formed. A class with one point counts between
     classes and not within them, where its spread would be zero whatever the network does.
 
+    Both are plug-in numbers: with few points per class the scatter of the means is too large and
+    that within too small, so the ratio is inflated, several times over with two points per class.
+    Compare at one number of points only, or look at many (`fleet.probe_examples`).
+
     Args:
         points: Points, float64.
         labels: Their classes, counted from 0.

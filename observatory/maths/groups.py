@@ -247,5 +247,9 @@ def _permutation_group(name: str, images: Int[Tensor, "element pos"]) -> Group:
 def _check_size(name: str, size: int, least: int, most: int | None) -> None:
     if size < least or (most is not None and size > most):
         rule = f"at least {least}" if most is None else f"in {least}..{most}"
-        advice = "Choose a larger one." if size < least else "Larger groups have too many pairs."
+        advice = (
+            "Choose a larger one."
+            if size < least
+            else "The next one is larger than any table here is checked for."
+        )
         raise ConfigError(f"`{name}` must be {rule}, got {size}. {advice}")

@@ -6,7 +6,7 @@ over examples: $\tilde F = P_1 F$, $P_1 = I - 11^\top / n$.
 G_F = -dJ/dF `[n, K]` of J = half the squared norm of the centred Y - FV; it is never formed.
 
 Stage I: `gradient_norm` climbs and `align` leaves 0. Stage II: units climb the energy one by one,
-`gram_ratio` stays small. Stage III: `coverage` grows to floor((M - 1) / 2) on addition modulo M.
+`gram_ratio` stays small. Stage III: `coverage` grows to floor(M / 2) on addition modulo M.
 Weight decay alone moves `align`: compare with runs of the same decay that do not grok.
 
 Everything is over the probe examples of the replica's own train split, and the work is done one
@@ -243,7 +243,7 @@ class Li2(Probe):
         ConfigError: If `centre` is unknown or `gram_units` below 2.
     """
 
-    needs = (("mlp_post",), ("mlp_pre",))
+    needs = (("mlp_post",), ("mlp_pre",), ("onehots",))  # the last: of no other network
     columns: ClassVar[tuple[Column, ...]] = (
         *(
             Column(name=name, unit="1", meaning=f"{meaning}; on probe examples in train")

@@ -119,7 +119,11 @@ class Representation(Probe):
                     "mean over classes of the mean squared distance to the class mean, classes "
                     "with two examples at least,",
                 ),
-                ("class_ratio", "1", "inter / (intra + 1e-8)"),
+                (
+                    "class_ratio",
+                    "1",
+                    "inter / (intra + 1e-8), inflated by few examples per class,",
+                ),
             )
         ),
     )

@@ -1,4 +1,4 @@
-"""Modular arithmetic on ordered pairs (a, b) of residues: the ten operations of arXiv:2201.02177.
+"""Modular arithmetic on ordered pairs (a, b) of residues: those of arXiv:2201.02177, and a b.
 
 | name        | answer modulo p                            | pairs  | p     |
 |-------------|--------------------------------------------|--------|-------|

@@ -14,7 +14,7 @@ from observatory.maths.examples import (
     why_negative,
 )
 
-NEGATIVE = "no delay: val accuracy does not lag behind train accuracy (arXiv:2603.13331)"
+NEGATIVE = "no delay between train and val accuracy in 15 of 15 runs (arXiv:2603.13331)"
 
 
 @final

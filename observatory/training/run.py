@@ -34,7 +34,7 @@ from observatory.training.signals import on_stop
 from observatory.training.worker import last_words
 
 SILENT_KEYS = frozenset(
-    {"study", "results", "store", "mlflow", "fit", "display", "allow_other_version"}
+    {"study", "results", "experiment", "store", "mlflow", "fit", "display", "allow_other_version"}
 )
 """Settings that cannot change a recorded number; everything else is part of a run's identity."""
 

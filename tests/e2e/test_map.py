@@ -81,7 +81,10 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
         assert str(tmp_path) in observatory(verb, str(tmp_path), code=2)
 
 
-@pytest.mark.parametrize("verb", ["map", "train", "fit", "report", "browse", "status", "doctor", "plan"])
+VERBS = ("map", "train", "plan", "fit", "report", "browse", "status", "doctor")
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_has_examples_and_is_quick_to_import(verb: str) -> None:
     code = (
         "import sys; from observatory import cli\n"

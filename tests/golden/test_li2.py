@@ -7,7 +7,6 @@ end. Windows: an earlier reproduction of eight seeds, widened by their spread. T
 peak depends on the scale of the loss, its time does not.
 """
 
-
 import pandas as pd
 import pytest
 

@@ -24,7 +24,7 @@ class Block(nn.Module):
     def __init__(self, activation: str) -> None:
         super().__init__()
         self.activation = activation
-        self.mlp_pre, self.mlp_post = HookPoint(), HookPoint()
+        self.onehots, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
 
     def forward(self, before: Float[Tensor, "batch d_mlp"]) -> Float[Tensor, "batch d_mlp"]:
         """The elementwise activation."""
@@ -39,7 +39,8 @@ class Li2(nn.Module):
         d_mlp: Number of hidden units, K in the paper.
         activation: "square" or "relu".
         zero_readout: Whether W_out starts at zero, the paper's V(0) = 0; otherwise it starts
-            uniform within 1/sqrt(fan-in), as W_in does and as `nn.Linear` has it.
+            uniform within 1/sqrt(fan-in), as W_in does, whose fan-in is that of the concatenated
+            one-hots (the released code has a layer per operand, and so a wider start).
         d_vocab: Number of operand symbols, M in the paper.
         n_classes: Number of answers.
         n_operands: Operands per example; two for the square.
@@ -87,20 +88,22 @@ class Li2(nn.Module):
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
         """Logits of the answer."""
-        one_hots = F.one_hot(inputs, self.d_vocab).to(self.W_in.dtype)
-        x = one_hots.flatten(start_dim=1) @ self.W_in
-        for block in self.blocks:
-            x = block(x)
-        return self.final(x) @ self.W_out
+        onehots = F.one_hot(inputs, self.d_vocab).to(self.W_in.dtype).flatten(start_dim=1)
+        [block] = self.blocks
+        assert isinstance(block, Block)
+        return self.final(block(block.onehots(onehots) @ self.W_in)) @ self.W_out
 
     def hooks(self) -> dict[str, str]:
-        """The hidden layer before and after the activation; `final` is the latter."""
+        """The input, the hidden layer before and after the activation; `final` is the latter."""
         names = ("blocks.0.mlp_pre", "blocks.0.mlp_post", "final")
-        return dict.fromkeys(names, "batch d_mlp")
+        return {"blocks.0.onehots": "batch d_in", **dict.fromkeys(names, "batch d_mlp")}
 
     def weights(self) -> dict[str, Weight]:
-        """W_in is hidden, as the paper's Muon has it (it multiplies one-hots); W_out reads out."""
-        return {"W_in": Weight("hidden"), "W_out": Weight("readout", reads="final")}
+        """W_in is hidden, as the paper's Muon has it; W_out reads out."""
+        return {
+            "W_in": Weight("hidden", reads="blocks.0.onehots"),
+            "W_out": Weight("readout", reads="final"),
+        }
 
     def fast_path(self) -> FastPath:
         """`Blockwise`, whatever the settings."""

@@ -72,6 +72,7 @@ class _Step(torch.autograd.Function):
             torch.mul(f, before[..., 4 * d_hidden :], out=cell).addcmul_(i, g)
             torch.mul(o, torch.tanh(cell, out=bent), out=hidden)
         ctx.save_for_backward(earlier, input_rows, earlier_rows, bents)
+        # Not saved as a variable: it may be `from_input` itself, overwritten above on purpose.
         ctx.gates, ctx.sizes = gates, from_input.shape
         ctx.set_materialize_grads(False)
         return hiddens, cells

@@ -174,7 +174,7 @@ class Mamba(nn.Module):
         self.W_U = nn.Parameter(torch.empty(d_model, n_classes))
 
     def initialise(self, rng: torch.Generator) -> None:
-        """Draw all weights from `rng`, as the authors' code has it."""
+        """Draw all weights from `rng`, in the blocks as the authors' code has it."""
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 kind = name.rsplit(".", 1)[-1]

@@ -254,5 +254,5 @@ def test_a_model_without_heads_is_told_so(tmp_path: Path, fit_settings: Any):
     )
     page = build_report(folder, fit_settings).read_text(encoding="utf-8")
     assert "Mlp has no attn_pattern" in page
-    assert "A known negative: it never groks (a source)" in page
+    assert "A known negative, at the settings of its source: it never groks (a source)" in page
     assert 'id="representation"' in page or "representation.svg" in page

@@ -107,6 +107,16 @@ def test_a_probe_that_cannot_look_is_left_out_and_said() -> None:
     assert "representation" in parts.probes
 
 
+def test_a_readout_that_starts_at_zero_is_not_taken_for_blindness() -> None:
+    overrides = ["model=li2", "model.d_mlp=8", "model.zero_readout=true", "task=sub", "task.p=7"]
+    build(resolved(compose("train", overrides)))
+
+
+def test_the_stages_of_li2_are_looked_for_in_no_other_network() -> None:
+    parts = build(resolved(compose("train", ["probe=[li2]", "task.p=7"])))
+    assert parts.absent == {"li2": "Transformer has no onehots"}
+
+
 def test_an_edited_table_is_another_task(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("0,1\n1,0\n")
