@@ -1,5 +1,7 @@
 """Sets of examples: all or some ordered tuples, random labels, and the split into train and val."""
 
+from abc import ABC
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -59,20 +61,6 @@ def random_tuples(
     return torch.tensor(list(drawn)[:n_samples])
 
 
-def answers_or_random(
-    answers: Int[Tensor, " batch"], n_classes: int, rng: torch.Generator, *, random_labels: bool
-) -> Int[Tensor, " batch"]:
-    """The answers, or independent uniform labels: the memorisation-only twin of the same task."""
-    if random_labels:
-        return torch.randint(n_classes, answers.shape, generator=rng)
-    return answers
-
-
-def why_negative(known: str | None, *, random_labels: bool) -> str | None:
-    """Why no grokking is expected, in one line: that labels are random, else what is `known`."""
-    return RANDOM_LABELS_NEGATIVE if random_labels else known
-
-
 def random_split(
     n_examples: int, fraction: float, rng: torch.Generator
 ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
@@ -99,3 +87,47 @@ def random_split(
         )
     order = torch.randperm(n_examples, generator=rng)
     return order[:n_train], order[n_train:]
+
+
+class AnsweredTask(ABC):
+    """A task that is the list of its examples with their answers, and its random-label twin.
+
+    Args:
+        inputs: One row of operands per example.
+        answers: The right answer of each.
+        n_symbols: Number of distinct operand symbols.
+        n_classes: Number of answers.
+        negative: Why it is known not to grok, or None.
+        random_labels: Replace the answers by uniform random ones drawn once per replica seed: the
+            memorisation-only twin of the task.
+    """
+
+    def __init__(
+        self,
+        inputs: Int[Tensor, "batch pos"],
+        answers: Int[Tensor, " batch"],
+        *,
+        n_symbols: int,
+        n_classes: int,
+        negative: str | None,
+        random_labels: bool,
+    ) -> None:
+        self.n_symbols, self.n_classes = n_symbols, n_classes
+        self.negative = RANDOM_LABELS_NEGATIVE if random_labels else negative
+        self._inputs, self._answers, self._random_labels = inputs, answers, random_labels
+
+    def inputs(self) -> Int[Tensor, "batch pos"]:
+        """All examples, in a fixed order."""
+        return self._inputs
+
+    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
+        """The answers, or random ones."""
+        if self._random_labels:
+            return torch.randint(self.n_classes, self._answers.shape, generator=rng)
+        return self._answers
+
+    def split(
+        self, fraction: float, rng: torch.Generator
+    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
+        """A uniform random split of the examples."""
+        return random_split(len(self._inputs), fraction, rng)

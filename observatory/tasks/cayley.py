@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from observatory.core.errors import ConfigError
-from observatory.maths.examples import all_tuples, answers_or_random, random_split, why_negative
+from observatory.maths.examples import AnsweredTask, all_tuples
 from observatory.maths.groups import check_closed, group_of
 
 
@@ -68,7 +68,7 @@ def table_of(rows: Sequence[Any]) -> Int[Tensor, "element element"]:
 
 
 @final
-class CayleyTable:
+class CayleyTable(AnsweredTask):
     """All ordered pairs (x, y) under a given operation: row x, column y of a table.
 
     Args:
@@ -95,24 +95,11 @@ class CayleyTable:
         rows = table if table is not None else read_table(Path(str(path)))
         answers = table_of(rows)
         self.group = group_of("user's table", answers) if group else None
-        self.n_symbols = self.n_classes = len(answers)
-        self.negative = why_negative(None, random_labels=random_labels)
-        self._random_labels = random_labels
-        self._inputs = all_tuples(self.n_symbols, 2)
-        self._answers = answers.flatten()
-
-    def inputs(self) -> Int[Tensor, "batch pos"]:
-        """All pairs in lexicographic order."""
-        return self._inputs
-
-    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
-        """The answers, or random ones."""
-        return answers_or_random(
-            self._answers, self.n_classes, rng, random_labels=self._random_labels
+        super().__init__(
+            all_tuples(len(answers), 2),
+            answers.flatten(),
+            n_symbols=len(answers),
+            n_classes=len(answers),
+            negative=None,
+            random_labels=random_labels,
         )
-
-    def split(
-        self, fraction: float, rng: torch.Generator
-    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
-        """A uniform random split of the examples."""
-        return random_split(len(self._inputs), fraction, rng)

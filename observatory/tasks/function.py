@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from observatory.core.errors import ConfigError
-from observatory.maths.examples import all_tuples, answers_or_random, random_split, why_negative
+from observatory.maths.examples import AnsweredTask, all_tuples
 
 
 def function_labels(
@@ -50,7 +50,7 @@ def function_labels(
 
 
 @final
-class FunctionTask:
+class FunctionTask(AnsweredTask):
     """All ordered tuples of symbols 0..n_symbols-1 under a function of them.
 
     Args:
@@ -75,24 +75,12 @@ class FunctionTask:
         for name, (size, least) in {**sizes, "n_classes": (n_classes, 2)}.items():
             if size < least:
                 raise ConfigError(f"`{name}` must be at least {least}, got {size}.")
-        self.n_symbols, self.n_classes = n_symbols, n_classes
-        self.negative = why_negative(None, random_labels=random_labels)
-        self._random_labels = random_labels
-        self._inputs = all_tuples(n_symbols, n_operands)
-        self._answers = function_labels(function, self._inputs, n_classes)
-
-    def inputs(self) -> Int[Tensor, "batch pos"]:
-        """All tuples in lexicographic order."""
-        return self._inputs
-
-    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
-        """The answers, or random ones."""
-        return answers_or_random(
-            self._answers, self.n_classes, rng, random_labels=self._random_labels
+        tuples = all_tuples(n_symbols, n_operands)
+        super().__init__(
+            tuples,
+            function_labels(function, tuples, n_classes),
+            n_symbols=n_symbols,
+            n_classes=n_classes,
+            negative=None,
+            random_labels=random_labels,
         )
-
-    def split(
-        self, fraction: float, rng: torch.Generator
-    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
-        """A uniform random split of the examples."""
-        return random_split(len(self._inputs), fraction, rng)

@@ -2,12 +2,11 @@
 
 from typing import Literal, final, get_args
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from observatory.core.errors import ConfigError
-from observatory.maths.examples import all_tuples, answers_or_random, random_split, why_negative
+from observatory.maths.examples import AnsweredTask, all_tuples
 from observatory.maths.groups import Group
 
 Expression = Literal["xy", "xyx^-1", "xyx"]
@@ -33,7 +32,7 @@ def evaluate(
 
 
 @final
-class GroupComposition:
+class GroupComposition(AnsweredTask):
     """All ordered pairs of elements of a group.
 
     Args:
@@ -48,24 +47,12 @@ class GroupComposition:
                 f"`expression` must be one of {list(get_args(Expression))}, got {expression!r}."
             )
         self.group = group
-        self.n_symbols = self.n_classes = group.order
-        self.negative = why_negative(None, random_labels=random_labels)
-        self._random_labels = random_labels
-        self._inputs = all_tuples(group.order, 2)
-        self._answers = evaluate(group, self._inputs, expression)
-
-    def inputs(self) -> Int[Tensor, "batch pos"]:
-        """All pairs in lexicographic order."""
-        return self._inputs
-
-    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
-        """The answers, or random ones."""
-        return answers_or_random(
-            self._answers, self.n_classes, rng, random_labels=self._random_labels
+        pairs = all_tuples(group.order, 2)
+        super().__init__(
+            pairs,
+            evaluate(group, pairs, expression),
+            n_symbols=group.order,
+            n_classes=group.order,
+            negative=None,
+            random_labels=random_labels,
         )
-
-    def split(
-        self, fraction: float, rng: torch.Generator
-    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
-        """A uniform random split of the examples."""
-        return random_split(len(self._inputs), fraction, rng)

@@ -24,7 +24,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from observatory.core.errors import ConfigError
-from observatory.maths.examples import all_tuples, answers_or_random, random_split, why_negative
+from observatory.maths.examples import AnsweredTask, all_tuples
 
 Operation = Literal[
     "add", "sub", "mul", "div", "div_sub",
@@ -86,7 +86,7 @@ def modular_labels(
 
 
 @final
-class Modular:
+class Modular(AnsweredTask):
     """All ordered pairs of residues modulo `p` under one operation.
 
     For division p must be prime, and pairs with b = 0 are left out before the split. `div_sub`
@@ -113,25 +113,13 @@ class Modular:
                 f"`p` must be prime for division, got {p}. "
                 "Choose a prime, such as 97, or another operation."
             )
-        self.n_symbols = self.n_classes = p
-        self.negative = why_negative(NEGATIVES.get(operation), random_labels=random_labels)
-        self._random_labels = random_labels
         pairs = all_tuples(p, 2)
-        self._pairs = pairs[pairs[:, 1] != 0] if operation == "div" else pairs
-        self._answers = modular_labels(self._pairs, p, operation)
-
-    def inputs(self) -> Int[Tensor, "batch pos"]:
-        """All pairs in lexicographic order."""
-        return self._pairs
-
-    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
-        """The answers, or random ones."""
-        return answers_or_random(
-            self._answers, self.n_classes, rng, random_labels=self._random_labels
+        pairs = pairs[pairs[:, 1] != 0] if operation == "div" else pairs
+        super().__init__(
+            pairs,
+            modular_labels(pairs, p, operation),
+            n_symbols=p,
+            n_classes=p,
+            negative=NEGATIVES.get(operation),
+            random_labels=random_labels,
         )
-
-    def split(
-        self, fraction: float, rng: torch.Generator
-    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
-        """A uniform random split of the pairs."""
-        return random_split(len(self._pairs), fraction, rng)

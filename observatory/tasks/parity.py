@@ -2,23 +2,14 @@
 
 from typing import final
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
 from observatory.core.errors import ConfigError
-from observatory.maths.examples import (
-    answers_or_random,
-    random_split,
-    random_tuples,
-    why_negative,
-)
+from observatory.maths.examples import AnsweredTask, random_tuples
 
 NEGATIVE = "no delay between train and val accuracy in 15 of 15 runs (arXiv:2603.13331)"
 
 
 @final
-class SparseParity:
+class SparseParity(AnsweredTask):
     """Distinct random bit strings; the answer is the sum of the first `k` bits modulo 2.
 
     Which bits matter is no loss of generality for networks that treat positions alike at the
@@ -42,24 +33,12 @@ class SparseParity:
             raise ConfigError(
                 f"`k` must be in 1..{n_bits}, got {k}. Of `n_bits` bits the first `k` matter."
             )
-        self.n_symbols = self.n_classes = 2
-        self.negative = why_negative(NEGATIVE, random_labels=random_labels)
-        self._random_labels = random_labels
-        self._inputs = random_tuples(2, n_bits, n_samples, inputs_seed)
-        self._answers = self._inputs[:, :k].sum(dim=1) % 2
-
-    def inputs(self) -> Int[Tensor, "batch pos"]:
-        """The strings in the order in which they were drawn."""
-        return self._inputs
-
-    def labels(self, rng: torch.Generator) -> Int[Tensor, " batch"]:
-        """The answers, or random ones."""
-        return answers_or_random(
-            self._answers, self.n_classes, rng, random_labels=self._random_labels
+        strings = random_tuples(2, n_bits, n_samples, inputs_seed)
+        super().__init__(
+            strings,
+            strings[:, :k].sum(dim=1) % 2,
+            n_symbols=2,
+            n_classes=2,
+            negative=NEGATIVE,
+            random_labels=random_labels,
         )
-
-    def split(
-        self, fraction: float, rng: torch.Generator
-    ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
-        """A uniform random split of the examples."""
-        return random_split(len(self._inputs), fraction, rng)

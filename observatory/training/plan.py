@@ -146,8 +146,10 @@ def _memory(parts: Parts, n_params: int) -> dict[str, Any]:
     item = DTYPES[settings.dtype].itemsize
     flat = size * n_params * item
     everything = parts.evaluation.full is not None or parts.evaluation.subset is None
-    logits = size * (len(parts.dataset) if everything else looked_at(parts))
-    logits *= parts.dataset.task.n_classes
+    looked = len(parts.dataset) if everything else looked_at(parts)
+    if not parts.loss.coupled:  # which needs the logits of all examples at once
+        looked = min(looked, parts.evaluation.chunk)
+    logits = size * looked * parts.dataset.task.n_classes
     state = size * state_bytes(parts, n_params)
     return {
         "parameters_bytes": flat,
