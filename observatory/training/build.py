@@ -1,6 +1,7 @@
 """From a resolved configuration to checked objects: the last place that knows configuration."""
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from observatory.fleet.stack import layout_of
 
 Config = dict[str, Any]
 AXES = ("weight_decay", "lr", "seed")
+_UNKNOWN = re.compile(r"got an unexpected keyword argument '(\w+)'")
 NEEDED_EVENTS = ("mem", "first99", "held99")
 
 
@@ -261,6 +263,12 @@ def _make(entry: Mapping[str, Any], **more: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, ConfigError):
             raise cause from None
+        if isinstance(cause, TypeError) and (unknown := _UNKNOWN.search(str(cause))):
+            owner, setting = str(entry.get("_target_")).rpartition(".")[2], unknown[1]
+            raise ConfigError(
+                f"`{setting}` must not be set: {owner} has no such setting. If an experiment sets "
+                f"it, remove it by `~GROUP.{setting}`, GROUP being task, model, ..."
+            ) from error
         raise ConfigError(f"`{entry.get('_target_')}` cannot be made: {error}") from error
 
 

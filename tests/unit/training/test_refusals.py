@@ -23,6 +23,7 @@ REFUSED = {
     "optimizer.update.eps=0": "`eps` must be positive",
     "model.d_model=30": "`d_model` must be a multiple of `n_heads`",
     "model.positions=none task=sub": "must see the order of the operands",
+    "+task.prime=7": "Modular has no such setting",
     "model=li2 task=sum3": "pairs of operands",
     "model.activation=tanh": "`activation` must be one of",
     "horizon_steps=2510": "`horizon_steps` must be a multiple of `evaluation.every`",
