@@ -106,7 +106,7 @@ def test_text_contrasts_with_its_ground(page: Any):
 
 def test_links_of_figures_lead_to_files(page: Any, report: Path):
     links = page.locator(".files a")
-    assert links.count() == 30
+    assert links.count() == 33
     for index in range(links.count()):
         assert (report.parent / links.nth(index).get_attribute("href")).is_file()
 

@@ -74,7 +74,7 @@ def test_every_figure_has_a_caption_with_n_event_horizon_and_its_files(
         assert "first99: val accuracy ≥ 0.99" in caption
         assert "Horizon 2500 steps (2500 epochs)" in caption
     files = [link for link in laptop_page.links if link.startswith("report/figures/")]
-    assert len(files) == 30
+    assert len(files) == 33
     assert all((laptop_map / file).is_file() for file in files)
 
 
