@@ -1,6 +1,6 @@
 """Every figure of a group of replicas, with its caption, or the reason why it is missing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,37 +215,39 @@ def _panel_caption(facts: Facts, what: str) -> str:
 
 
 def _attention(facts: Facts) -> Drawing | Missing:
-    title = "Attention diagnostics"
-    table = "probes/attention"
-    found = facts.group.columns(table)
-    made = _banded(facts, table, [name for name in attention.TITLES if name in found])
-    if made is None:
-        off = "the probe was off, or its readings are undefined"
-        return Missing(title, facts.group.absent("attention") or off)
     what = (
         "Order parameters of the attention heads on the probe examples, averaged over layers; "
         "dimensionless but for entropies, which are in nats. The table dictionary defines each."
     )
-    return Drawing(
-        "attention", title, _panel_caption(facts, what), attention_figure(made, _marks(facts))
-    )
+    drawn = (attention.TITLES, attention_figure)
+    return _panels(facts, "attention", "Attention diagnostics", what, *drawn)
 
 
 def _representation(facts: Facts) -> Drawing | Missing:
-    title = "Representation"
-    table = "probes/representation"
-    found = facts.group.columns(table)
-    made = _banded(facts, table, [name for name in representation.TITLES if name in found])
-    if made is None:
-        off = "the probe was off, or its readings are undefined"
-        return Missing(title, facts.group.absent("representation") or off)
     what = (
         "What the readout reads, on the probe examples: spread of its covariance over directions, "
         "and spread between the answers over spread within them (dimensionless). They exist for "
         "every architecture; the table dictionary defines each."
     )
-    figure = representation_figure(made, _marks(facts))
-    return Drawing("representation", title, _panel_caption(facts, what), figure)
+    drawn = (representation.TITLES, representation_figure)
+    return _panels(facts, "representation", "Representation", what, *drawn)
+
+
+def _panels(
+    facts: Facts,
+    probe: str,
+    title: str,
+    what: str,
+    titles: Mapping[str, str],
+    draw: Callable[[pd.DataFrame, Mapping[float, float]], Figure],
+) -> Drawing | Missing:
+    """A panel per scalar column of a probe's table, or why there is none."""
+    found = facts.group.columns(f"probes/{probe}")
+    made = _banded(facts, f"probes/{probe}", [name for name in titles if name in found])
+    if made is None:
+        off = "the probe was off, or its readings are undefined"
+        return Missing(title, facts.group.absent(probe) or off)
+    return Drawing(probe, title, _panel_caption(facts, what), draw(made, _marks(facts)))
 
 
 def _massive_activations(facts: Facts) -> Drawing | Missing:

@@ -1,6 +1,6 @@
 """What every weight of a network is, and where it lies in a replica's flat row."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,6 +36,11 @@ class Weight:
             raise ValueError(f"`role` must be one of {list(get_args(Role))}, got {self.role!r}.")
 
 
+def matrices(names: Iterable[str], weights: Mapping[str, Weight]) -> tuple[str, ...]:
+    """The names whose weight is no pointwise one, in order: as tables list them."""
+    return tuple(name for name in names if weights[name].role in MATRICES)
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where each named weight lies in a replica's flat row.
@@ -54,13 +59,6 @@ class Layout:
     def sizes(self) -> list[int]:
         """Number of entries of each weight."""
         return [shape.numel() for shape in self.shapes]
-
-    @property
-    def matrices(self) -> tuple[str, ...]:
-        """Names of the weights that are no pointwise ones, in order."""
-        return tuple(
-            name for name, role in zip(self.names, self.roles, strict=True) if role in MATRICES
-        )
 
     def views(self, flat: Float[Tensor, "replica param"]) -> Params:
         """Named views into `flat`, each `[replica, *shape]`; one split: its backward is one cat."""

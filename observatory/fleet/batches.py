@@ -9,6 +9,11 @@ from torch import Tensor
 from observatory.core.rng import named_generator
 
 
+def batch_examples(n_train: int, batch_size: int | None) -> int:
+    """Examples of a step; `batch_size` None: all of them."""
+    return n_train if batch_size is None else min(batch_size, n_train)
+
+
 class Batches:
     """Full-batch or mini-batch order of every slot.
 
@@ -27,8 +32,8 @@ class Batches:
         self, size: int, n_train: int, batch_size: int | None, device: torch.device
     ) -> None:
         self.n_train, self.device = n_train, device
-        self.full = batch_size is None or batch_size >= n_train
-        self.batch_size = n_train if batch_size is None else min(batch_size, n_train)
+        self.batch_size = batch_examples(n_train, batch_size)
+        self.full = self.batch_size == n_train
         self.steps_per_epoch = math.ceil(n_train / self.batch_size)
         self.train = torch.zeros(size, n_train, dtype=torch.int64)
         self.order = torch.zeros(size, n_train, dtype=torch.int64, device=device)

@@ -11,6 +11,7 @@ from observatory.core.contracts import Loss, StackedForward
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
 from observatory.core.schedule import Schedule
+from observatory.fleet.replicas import Dataset
 
 
 def evaluation_columns(loss: Loss) -> tuple[Column, ...]:
@@ -50,6 +51,11 @@ class EvaluationSettings:
     full: Schedule | None
     chunk: int
 
+    def looked_at(self, dataset: Dataset) -> tuple[int, int]:
+        """Train and val examples of one replica at a regular look."""
+        most = self.subset or len(dataset)
+        return min(most, dataset.n_train), min(most, dataset.n_val)
+
     def __post_init__(self) -> None:
         for name in ("every", "subset", "chunk"):
             value = getattr(self, name)
@@ -80,21 +86,16 @@ def evaluate(
         dtype: Precision of the loss.
         chunk: Examples per forward.
     """
-    kept, losses, right = [], [], []
+    kept, right = [], []
     for part, of_part in zip(inputs.split(chunk, dim=1), labels.split(chunk, dim=1), strict=True):
         logits = forward(params, part)
         right.append(logits.argmax(dim=-1) == of_part)
-        if loss.coupled:  # needs the logits of all examples at once
-            kept.append(logits)
-        else:
-            losses.append(loss.each(logits.to(dtype), of_part, None))
-    correct = torch.cat(right, dim=1).double()
+        # A coupled loss needs the logits of all examples at once.
+        kept.append(logits if loss.coupled else loss.each(logits.to(dtype), of_part, None))
+    correct, joined = torch.cat(right, dim=1).double(), torch.cat(kept, dim=1).to(dtype)
     measured: dict[str, Tensor] = {}
     for split, mask in (("train", in_train), ("val", ~in_train)):
-        if loss.coupled:
-            each = loss.each(torch.cat(kept, dim=1).to(dtype), labels, mask.to(dtype))
-        else:
-            each = torch.cat(losses, dim=1)
+        each = loss.each(joined, labels, mask.to(dtype)) if loss.coupled else joined
         count = mask.double().sum(dim=1)
         # A masked product would turn an infinite loss of the other split into NaN here.
         measured[f"{split}_loss"] = torch.where(mask, each.double(), 0.0).sum(dim=1) / count

@@ -117,7 +117,7 @@ class Fleet:
         self.inputs = dataset.inputs.to(self.device)
         self.labels = torch.zeros(size, n, dtype=torch.int64, device=self.device)
         self.in_train = torch.zeros(size, n, dtype=torch.bool, device=self.device)
-        n_looked = self._subset_sizes()
+        n_looked = evaluation.looked_at(dataset)
         self.looked_at = torch.zeros(size, sum(n_looked), dtype=torch.int64, device=self.device)
         self.batches = Batches(size, dataset.n_train, settings.batch_size, self.device)
         # Ticks, not ages: so that a step needs no tensor of ages.
@@ -195,7 +195,7 @@ class Fleet:
         self.in_train[slot] = split.in_train().to(self.device)
         self.probe_labels[slot] = self.labels[slot, self.probe_examples]
         self.probe_in_train[slot] = self.in_train[slot, self.probe_examples]
-        n_train, n_val = self._subset_sizes()
+        n_train, n_val = self.evaluation.looked_at(self.dataset)
         if self.evaluation.subset is None:
             looked = torch.arange(len(self.dataset))
         else:
@@ -205,10 +205,6 @@ class Fleet:
         self.hyper.lr[slot] = float(self.table.lr[row])
         self.hyper.weight_decay[slot] = float(self.table.weight_decay[row])
         self._batch = None
-
-    def _subset_sizes(self) -> tuple[int, int]:
-        most = self.evaluation.subset or len(self.dataset)
-        return min(most, self.dataset.n_train), min(most, self.dataset.n_val)
 
     # Training -------------------------------------------------------------------------------------
 

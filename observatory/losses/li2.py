@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from observatory.core.errors import ConfigError
+from observatory.maths.settings import check_name
 
 CENTRES = ("classes", "samples")
 
@@ -34,8 +35,7 @@ class Li2:
     unit = "1"
 
     def __init__(self, *, centre: str, scale: float) -> None:
-        if centre not in CENTRES:
-            raise ConfigError(f"`centre` must be one of {list(CENTRES)}, got {centre!r}.")
+        check_name("centre", centre, CENTRES)
         if scale <= 0:
             raise ConfigError(f"`scale` must be positive, got {scale}.")
         self.coupled, self.scale = centre == "samples", scale

@@ -1,6 +1,6 @@
 """Activations by name: identity modules in a network, and recording what passes through."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import final
 
@@ -21,6 +21,18 @@ class HookPoint(nn.Module):
         if self.recording:
             self.last = activation
         return activation
+
+
+def block_hooks(n_layers: int, kinds: Mapping[str, str]) -> dict[str, str]:
+    """Axes of the activations of every block by path, from the axes by kind.
+
+    Example:
+        >>> block_hooks(2, {"mlp_pre": "batch d_mlp"})
+        {'blocks.0.mlp_pre': 'batch d_mlp', 'blocks.1.mlp_pre': 'batch d_mlp'}
+    """
+    return {
+        f"blocks.{layer}.{kind}": axes for layer in range(n_layers) for kind, axes in kinds.items()
+    }
 
 
 @contextmanager

@@ -6,11 +6,11 @@ import torch
 
 from observatory.core.contracts import Masked
 from observatory.core.errors import ConfigError
-from observatory.core.layout import MATRICES, Weight
+from observatory.core.layout import Weight, matrices
 
 
 def matrix_names(names: Iterable[str], weights: Mapping[str, Weight]) -> tuple[str, ...]:
-    """The names whose weight is no pointwise one, in order: the manifest's `matrices`.
+    """`matrices` of a network that must have one: the manifest's `matrices`.
 
     Args:
         names: Names of all parameters in order.
@@ -24,7 +24,7 @@ def matrix_names(names: Iterable[str], weights: Mapping[str, Weight]) -> tuple[s
         >>> matrix_names(["b_U", "W_U"], weights)
         ('W_U',)
     """
-    found = tuple(name for name in names if weights[name].role in MATRICES)
+    found = matrices(names, weights)
     if not found:
         raise ConfigError(
             "`model` must have a weight matrix, but all of its weights are pointwise. "

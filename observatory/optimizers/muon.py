@@ -14,6 +14,7 @@ from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
 from observatory.maths.decay import kept
 from observatory.maths.nesting import nest, nested
+from observatory.maths.settings import check_sizes
 
 SCALES = ("original", "match_rms_adamw", "none")
 
@@ -108,8 +109,7 @@ class Muon:
             raise ConfigError(f"`momentum` must be in [0, 1), got {momentum}.")
         if len(ns_coefficients) != 3:
             raise ConfigError(f"`ns_coefficients` must be three, got {list(ns_coefficients)}.")
-        if ns_steps < 1:
-            raise ConfigError(f"`ns_steps` must be at least 1, got {ns_steps}.")
+        check_sizes(ns_steps=ns_steps)
         for name, value in (("eps", eps), ("rest_lr_ratio", rest_lr_ratio)):
             if value <= 0:
                 raise ConfigError(f"`{name}` must be positive, got {value}.")

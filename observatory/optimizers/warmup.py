@@ -8,9 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from observatory.core.contracts import Hyper, Optimizer
-from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
 from observatory.maths.nesting import nest, nested
+from observatory.maths.settings import check_sizes
 
 
 @final
@@ -25,8 +25,7 @@ class Warmup:
     """
 
     def __init__(self, *, steps: int, inner: Optimizer) -> None:
-        if steps < 1:
-            raise ConfigError(f"`steps` must be at least 1, got {steps}.")
+        check_sizes(steps=steps)
         self.steps, self.inner = steps, inner
 
     def init(self, flat: Float[Tensor, "replica param"]) -> Params:

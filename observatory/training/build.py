@@ -16,6 +16,7 @@ from observatory.core.contracts import Loss, Model, Optimizer, Probe, Task
 from observatory.core.errors import ConfigError
 from observatory.core.rng import named_generator
 from observatory.core.schedule import Schedule
+from observatory.fleet.batches import batch_examples
 from observatory.fleet.evaluate import EvaluationSettings
 from observatory.fleet.fleet import Fleet, FleetSettings, probe_examples
 from observatory.fleet.replicas import Dataset, ReplicaTable
@@ -54,6 +55,11 @@ class Parts:
     evaluation: EvaluationSettings
     fleet: FleetSettings
     table: ReplicaTable
+
+    @property
+    def batch_examples(self) -> int:
+        """Examples per replica and step."""
+        return batch_examples(self.dataset.n_train, self.fleet.batch_size)
 
     def probe_examples(self) -> torch.Tensor:
         """Operands of the examples that probes look at, `[batch, pos]`."""

@@ -14,7 +14,6 @@ from observatory.training.build import Config, Parts, build
 from observatory.training.plan_measure import (
     Costs,
     available_bytes,
-    batch_examples,
     flops_per_step,
     looked_at,
     looks_together,
@@ -85,7 +84,7 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
 def _plan_run(name: str, config: Config, limit_s: float) -> dict[str, Any]:
     config = resolved(config)
     parts, shards = build(config), config["fleet"]["shards"]
-    network, batch, horizon = parts.network, batch_examples(parts), parts.rules.horizon_steps
+    network, batch, horizon = parts.network, parts.batch_examples, parts.rules.horizon_steps
     assert isinstance(network, Model)  # `build` refuses others
     n_params, n_replicas = sum(layout_of(network).sizes), len(parts.table)
     rounds = math.ceil(math.ceil(n_replicas / shards) / parts.fleet.size)

@@ -58,16 +58,9 @@ class Costs:
     probe_s: dict[str, float]
 
 
-def batch_examples(parts: Parts) -> int:
-    """Examples per replica and step."""
-    n_train = parts.dataset.n_train
-    return min(parts.fleet.batch_size or n_train, n_train)
-
-
 def looked_at(parts: Parts) -> int:
     """Examples per replica at a regular evaluation."""
-    most = parts.evaluation.subset or len(parts.dataset)
-    return min(most, parts.dataset.n_train) + min(most, parts.dataset.n_val)
+    return sum(parts.evaluation.looked_at(parts.dataset))
 
 
 def flops_per_step(parts: Parts) -> int:
@@ -77,7 +70,7 @@ def flops_per_step(parts: Parts) -> int:
     between and beyond which the count is a straight line.
     """
     two, four = _flops(parts, 2), _flops(parts, 4)
-    return two + (four - two) * (batch_examples(parts) - 2) // 2
+    return two + (four - two) * (parts.batch_examples - 2) // 2
 
 
 def _flops(parts: Parts, examples: int) -> int:
@@ -121,7 +114,7 @@ def measure(
     if 2 * slot_bytes > free_bytes:
         return None
     trial = _trial(parts, shards, flops)
-    size, batch = parts.fleet.size, batch_examples(parts)
+    size, batch = parts.fleet.size, parts.batch_examples
     in_memory = SHARE_OF_FREE * free_bytes / (slot_bytes + trial.saved_bytes / size)
     steps = 2 + STEPS + looked_at(parts) / (3 * batch)  # an evaluation has no backward
     in_time = limit_s / (steps * trial.step_s / size)
@@ -131,7 +124,7 @@ def measure(
 
 def _trial(parts: Parts, shards: int, flops: int) -> Costs:
     """One slot and as many examples as are quick, scaled to all."""
-    batch, size = batch_examples(parts), parts.fleet.size
+    batch, size = parts.batch_examples, parts.fleet.size
     examples = min(batch, max(4, int(TRIAL_FLOPS * batch / flops))) if flops else batch
     fleet = _seated(parts, shards, 1)
     points = (max(1, examples // 4), examples)
@@ -173,7 +166,7 @@ def _trial(parts: Parts, shards: int, flops: int) -> Costs:
 def _stacked(parts: Parts, shards: int, slots: int) -> Costs:
     """Real steps of `slots` slots, scaled to all."""
     fleet, more = _seated(parts, shards, slots), parts.fleet.size / slots
-    saved = _saved_bytes(fleet, batch_examples(parts))
+    saved = _saved_bytes(fleet, parts.batch_examples)
     fleet.advance(1)
     times: list[float] = []
     while len(times) < STEPS or (len(times) < MOST_STEPS and sum(times) < LONG_ENOUGH_S):
@@ -185,7 +178,7 @@ def _stacked(parts: Parts, shards: int, slots: int) -> Costs:
     forward_s, probe_s = _probes(parts, fleet, parts.fleet.size)
     return Costs(
         slots=slots,
-        examples=batch_examples(parts),
+        examples=parts.batch_examples,
         steps=len(times),
         step_s=more * median(times),
         saved_bytes=round(more * saved),

@@ -19,6 +19,7 @@ import yaml
 import observatory
 from observatory.core.contracts import Model
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
+from observatory.core.layout import matrices
 from observatory.fleet.replicas import ReplicaTable
 from observatory.fleet.stack import layout_of
 from observatory.maths.norms import parameter_groups
@@ -128,7 +129,6 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
     network, dataset = parts.network, parts.dataset
     assert isinstance(network, Model)  # `build` refuses others
     layout = layout_of(network)
-    batch = config["batch_size"] or dataset.n_train
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": code[:12],
@@ -165,10 +165,10 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         },
         "loss": {"name": type(parts.loss).__name__, "unit": parts.loss.unit},
         "groups": list(parameter_groups(layout.names)),
-        "matrices": list(layout.matrices),
+        "matrices": list(matrices(layout.names, network.weights())),
         "absent_probes": parts.absent,
         "probe_examples": parts.probe_examples().tolist(),
-        "steps_per_epoch": math.ceil(dataset.n_train / min(batch, dataset.n_train)),
+        "steps_per_epoch": math.ceil(dataset.n_train / parts.batch_examples),
         "horizon_steps": config["horizon_steps"],
         "fleet": {"shards": config["fleet"]["shards"], "size": config["fleet"]["size"]},
         "tables": {name: [c.to_json() for c in columns] for name, columns in tables(parts).items()},

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
-from observatory.maths.hooks import HookPoint
+from observatory.maths.hooks import HookPoint, block_hooks
 from observatory.maths.settings import check_sizes
 from observatory.models.mamba.pair_forward import PairForward
 
@@ -206,12 +206,7 @@ class Mamba(nn.Module):
 
     def hooks(self) -> dict[str, str]:
         """Streams, states and what the matrices of every block read; what W_U reads: `final`."""
-        blocks = {
-            f"blocks.{layer}.{name}": axes
-            for layer in range(self.n_layers)
-            for name, axes in BLOCK_HOOKS.items()
-        }
-        return {**blocks, "final": "batch d_model"}
+        return {**block_hooks(self.n_layers, BLOCK_HOOKS), "final": "batch d_model"}
 
     def weights(self) -> dict[str, Weight]:
         """W_E embeds, W_U reads out; filters, A_log, D, biases and norm gains are pointwise."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
-from observatory.maths.hooks import HookPoint
+from observatory.maths.hooks import HookPoint, block_hooks
 from observatory.maths.nonlinearities import ACTIVATIONS
 from observatory.maths.settings import check_name, check_sizes
 from observatory.models.transformer.pair_forward import PairForward
@@ -283,12 +283,7 @@ class Transformer(nn.Module):
 
     def hooks(self) -> dict[str, str]:
         """Streams, attention and MLP of every block, and what the unembedding reads: `final`."""
-        blocks = {
-            f"blocks.{layer}.{name}": axes
-            for layer in range(self.n_layers)
-            for name, axes in BLOCK_HOOKS.items()
-        }
-        return {**blocks, "final": "batch d_model"}
+        return {**block_hooks(self.n_layers, BLOCK_HOOKS), "final": "batch d_model"}
 
     def weights(self) -> dict[str, Weight]:
         """W_E and W_pos embed, W_U reads out, biases and norm gains are pointwise."""
