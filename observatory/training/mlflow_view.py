@@ -27,7 +27,7 @@ COLOURS = (
 
 PHASE = "phase map: outcomes of each cell"
 ACC = "accuracy: median, quartiles dashed"
-LOSS = "loss: median, nats"
+LOSS = "loss: median"  # nats for a cross entropy, dimensionless for the others
 HEADS = "attention heads: likeness and spread"
 SCALE = "activations, weights, logits: median"
 REST = "all other curves"
