@@ -114,11 +114,13 @@ def li2() -> FleetView:
     """Two matrices, and a hidden layer that is the square of what enters it."""
     start = Made(torch.Generator().manual_seed(0), 20, {}, {}, {})
     start.params.update(W_in=start.normal(2 * CLASSES, 9), W_out=start.normal(9, CLASSES))
-    start.weights.update(W_in=Weight("hidden"), W_out=Weight("readout", reads="final"))
+    start.weights.update(W_in=Weight("hidden", reads="blocks.0.onehots"))
+    start.weights.update(W_out=Weight("readout", reads="final"))
     before = start.normal(20, 9)
     start.activations.update(
         {
             "logits": before.square() @ start.params["W_out"],
+            "blocks.0.onehots": start.normal(20, 2 * CLASSES),
             "blocks.0.mlp_pre": before,
             "blocks.0.mlp_post": before.square(),
             "final": before.square(),

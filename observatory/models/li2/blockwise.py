@@ -25,7 +25,7 @@ class Blockwise:
     """Stacked forward of Li2 networks; see the module's text."""
 
     def __init__(self, d_vocab: int, n_operands: int, activation: Nonlinearity) -> None:
-        self.activation = activation
+        self.activation, self.d_vocab = activation, d_vocab
         self.operand = d_vocab * torch.arange(n_operands)
 
     def __call__(
@@ -40,12 +40,15 @@ class Blockwise:
         return logits
 
     def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
-        """Logits and the hidden layer, on examples shared by all replicas."""
-        rows = self._rows(inputs.expand(len(params["W_in"]), -1, -1))
-        before = row_sums(params["W_in"], rows)
+        """Logits, input and hidden layer, on examples shared by all replicas."""
+        w_in = params["W_in"]
+        rows = self._rows(inputs.expand(len(w_in), -1, -1))
+        onehots = F.one_hot(inputs, self.d_vocab).to(w_in.dtype).flatten(start_dim=1)
+        before = row_sums(w_in, rows)
         hidden = self.activation(before)
         return {
             "logits": torch.bmm(hidden, params["W_out"]),
+            "blocks.0.onehots": onehots.expand(len(w_in), -1, -1),
             "blocks.0.mlp_pre": before,
             "blocks.0.mlp_post": hidden,
             "final": hidden,
