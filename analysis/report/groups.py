@@ -100,7 +100,7 @@ def groups(study: Study) -> list[Group]:
     )
     parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}
     for run in study.runs:
-        between = [f"{key} = {flat[run.run_id].get(key)}" for key in varying]
+        between = _told_apart(flat[run.run_id], list(flat.values()), varying)
         for within, rows in _split(run.outcomes(), _swept_columns(study)):
             parts.setdefault(", ".join([*between, *within]), []).append((run, rows))
     made = [
@@ -114,6 +114,34 @@ def groups(study: Study) -> list[Group]:
     if not any(len(group.replicas) for group in made):
         raise StoreError(f"The study {study.name} holds no replica. Run `observatory train` first.")
     return made
+
+
+def _told_apart(
+    own: Mapping[str, Any], configs: list[dict[str, Any]], varying: list[str]
+) -> list[str]:
+    """What sets a run's config apart: of a component the class, then what differs within it.
+
+    A setting that only another class has says nothing here. Configs that differ get other words.
+
+    Example:
+        >>> lstm = {"model._target_": "a.Lstm", "model.d_hidden": 128}
+        >>> mlps = [{"model._target_": "b.Mlp", "model.d_mlp": width} for width in (64, 128)]
+        >>> varying = ["model._target_", "model.d_hidden", "model.d_mlp"]
+        >>> _told_apart(lstm, [lstm, *mlps], varying)
+        ['model = a.Lstm']
+        >>> _told_apart(mlps[0], [lstm, *mlps], varying)
+        ['model = b.Mlp', 'model.d_mlp = 64']
+    """
+    told: list[str] = []
+    for key in varying:
+        part, _, last = key.rpartition(".")
+        target = f"{part}._target_"
+        alike = [config for config in configs if config.get(target) == own.get(target)]
+        if last == "_target_":
+            told.append(f"{part} = {own.get(key)}")
+        elif len({repr(config.get(key)) for config in alike}) > 1:
+            told.append(f"{key} = {own.get(key)}")
+    return told
 
 
 def _swept_columns(study: Study) -> list[str]:
