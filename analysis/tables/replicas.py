@@ -1,0 +1,106 @@
+"""A table of replicas as the run store writes it: every event preset as an interval."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from observatory.analysis.fits.observations import Observations
+from observatory.analysis.tables.columns import Columns
+from observatory.analysis.tables.reading import ENDED, Reading, control_words, in_order
+from observatory.analysis.tables.runs import require_distinct_runs
+from observatory.analysis.tables.values import (
+    Array,
+    cells,
+    labels,
+    missing,
+    numbers,
+    refuse,
+    truths,
+    weights_of,
+)
+from observatory.core.errors import ConfigError
+
+MAIN = "first99"
+"""The event preset that is read where none is named."""
+ADVICE = "The table was changed by hand: write it anew."
+
+
+def preset_names(present: Sequence[str]) -> list[str]:
+    """The event presets of a table: those with a `_lo`, `_hi` and `_observed` column.
+
+    Example:
+        >>> preset_names(["first99_lo", "first99_hi", "first99_observed", "event_observed"])
+        ['first99']
+    """
+    names = [name.removesuffix("_observed") for name in present if name.endswith("_observed")]
+    return [name for name in names if {f"{name}_lo", f"{name}_hi"} <= set(present)]
+
+
+def read_replicas(
+    frame: pd.DataFrame,
+    columns: Columns,
+    control: Array,
+    event: str | None,
+    horizon: int | None,
+) -> Reading:
+    """Finished replicas, with one event preset as what grokked means.
+
+    A replica that collapsed or diverged within the horizon has not grokked and can no longer; one
+    that is still training is left out.
+
+    Args:
+        frame: `replicas.csv`, or a table like it.
+        columns: Which column is what.
+        control: `[row]`.
+        event: An event preset; None: the main one.
+        horizon: Where records will be cut; None where nobody knows.
+
+    Raises:
+        ConfigError: If the table has no such event, or a replica is in it twice.
+    """
+    presets = preset_names(list(frame.columns))
+    name = MAIN if event is None else event
+    if name not in presets:
+        raise ConfigError(f"`event` must be one of {presets}, got {name!r}.")
+    require_distinct_runs(frame)
+    finished = np.ones(len(frame), dtype=np.bool_)
+    if columns.outcome is not None:
+        finished = ~missing(cells(frame, columns.outcome))
+    if not finished.any():
+        raise ConfigError("`outcome` is empty in every row: no replica has finished. Wait.")
+    left = int((~finished).sum())
+    warnings = [f"Replicas that have not finished are left out ({left})."] if left else []
+    seen = cells(frame, f"{name}_observed").astype(object).where(finished, False)
+    frame = frame.assign(**{f"{name}_observed": seen})
+    low, high = (numbers(frame, f"{name}_{end}", ADVICE, empty=True) for end in ("lo", "hi"))
+    refuse(low > high, f"{name}_lo", f"must be at most `{name}_hi`", ADVICE)
+    observed = truths(frame, f"{name}_observed")
+    watched = np.full(len(frame), np.nan)
+    if columns.watched is not None:
+        watched = numbers(frame, columns.watched, ADVICE, empty=True)
+    ended = watched
+    if "diverged_step" in frame.columns:
+        steps = numbers(frame, "diverged_step", ADVICE, empty=True)
+        ended = np.where(np.isnan(steps), watched, steps)
+    failed = np.zeros(len(frame), dtype=np.bool_)
+    if columns.outcome is not None:
+        failed = np.asarray(cells(frame, columns.outcome).isin(ENDED), dtype=np.bool_)
+    failed &= ~(ended > (np.inf if horizon is None else horizon))
+    grokked = observed & ~failed
+    data = Observations(
+        control,
+        grokked,
+        np.where(grokked, high, np.nan),
+        name,
+        None,
+        None,
+        time_lo=np.where(grokked, low, np.nan),
+        watched=None if np.isnan(watched).all() else watched,
+        seed=None if columns.group is None else labels(frame, columns.group),
+        weight=weights_of(frame, columns.weights),
+        competing=failed,
+        control=control_words(str(columns.x)),
+    )
+    told = columns.told(("x", "watched", "group", "weights", "outcome"))
+    return Reading(in_order(data.take(finished)), warnings, f"event {name}, {told}")

@@ -1,0 +1,147 @@
+"""Columns of a table as arrays, checked in whole: every complaint names the rows it is about."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from observatory.core.errors import ConfigError
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+TRUTHS = {
+    **dict.fromkeys(("1", "1.0", "true", "yes", "t", "y"), True),
+    **dict.fromkeys(("0", "0.0", "false", "no", "f", "n"), False),
+}
+SHOWN = 5
+"""Row numbers that a complaint lists."""
+
+
+def rows_text(bad: Mask) -> str:
+    """Which rows, counted from 1 below the column names.
+
+    Example:
+        >>> rows_text(np.array([False, True, False, True])), rows_text(np.array([True]))
+        ('rows 2, 4', 'row 1')
+    """
+    places = (np.flatnonzero(bad) + 1).tolist()
+    listed = ", ".join(str(place) for place in places[:SHOWN])
+    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+    return f"row{'s' if len(places) > 1 else ''} {listed}{more}"
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as the Python value that prints like one."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def refuse(bad: Mask, name: str, rule: str, advice: str, column: pd.Series | None = None) -> None:
+    """Raise where any row is bad.
+
+    Args:
+        bad: Which rows break the rule, `[row]`.
+        name: Of the column.
+        rule: What holds for it, such as "must be positive".
+        advice: What to do.
+        column: Its values, to show the first bad one.
+
+    Raises:
+        ConfigError: If a row is bad.
+    """
+    if not bad.any():
+        return
+    value = "" if column is None else f", got {plain(column.iloc[int(np.argmax(bad))])!r}"
+    raise ConfigError(f"`{name}` {rule}{value} in {rows_text(bad)}. {advice}")
+
+
+def cells(frame: pd.DataFrame, name: str) -> pd.Series:
+    """One column; tables have been refused where two have one name."""
+    return pd.Series(frame[name])
+
+
+def missing(column: pd.Series) -> Mask:
+    """Which cells are empty: null, NaN, or nothing but blanks, `[row]`."""
+    empty = np.asarray(pd.isna(column), dtype=np.bool_)
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return empty
+    codes, distinct = pd.factorize(column)
+    blank = np.array([isinstance(v, str) and not v.strip() for v in distinct] + [False])
+    return empty | blank[codes]
+
+
+def numbers(frame: pd.DataFrame, name: str, advice: str, *, empty: bool = False) -> Array:
+    """A column of finite numbers as float64, `[row]`.
+
+    Args:
+        frame: The table.
+        name: Of the column.
+        advice: What to do about cells that are none.
+        empty: Whether empty cells are allowed; they become NaN.
+
+    Raises:
+        ConfigError: If a cell is text, infinite, or empty where that is not allowed.
+    """
+    column = cells(frame, name)
+    absent = missing(column)
+    if not empty:
+        refuse(absent, name, "must hold a number, got an empty cell or NaN", advice)
+    if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        refuse(~absent, name, "must be a number", advice, column)
+    read = pd.Series(pd.to_numeric(column, errors="coerce"))
+    found = read.to_numpy(dtype=np.float64, na_value=np.nan)
+    refuse(np.isnan(found) & ~absent, name, "must be a number", advice, column)
+    refuse(np.isinf(found), name, "must be finite", advice, column)
+    return found
+
+
+def truths(frame: pd.DataFrame, name: str) -> Mask:
+    """A column of yes or no: 0 and 1, true and false, yes and no, `[row]`.
+
+    Raises:
+        ConfigError: If a cell is anything else, or empty.
+    """
+    column = cells(frame, name)
+    refuse(missing(column), name, "must be 0 or 1, got an empty cell", "Fill or remove the row.")
+    codes, distinct = pd.factorize(column)
+    known = [TRUTHS.get(str(value).strip().lower()) for value in distinct]
+    refuse(
+        np.array([value is None for value in known])[codes],
+        name,
+        "must be 0 or 1 (or true/false, yes/no)",
+        "Name a column that says of each run whether it grokked.",
+        column,
+    )
+    return np.array([bool(value) for value in known])[codes]
+
+
+def labels(frame: pd.DataFrame, name: str) -> NDArray[np.int64]:
+    """A column of names or numbers as one integer per distinct value, in rising order, `[row]`.
+
+    Raises:
+        ConfigError: If a cell is empty.
+    """
+    column = cells(frame, name)
+    refuse(missing(column), name, "must say what rows share, got an empty cell", "Fill it.")
+    if not pd.api.types.is_numeric_dtype(column):
+        column = column.astype(str)
+    return np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
+
+
+def control_of(frame: pd.DataFrame, name: str) -> Array:
+    """The control of each row, `[row]`; raises where it is no number or negative."""
+    control = numbers(frame, name, "Fill or remove the row.")
+    refuse(
+        control < 0, name, "must be at least 0", "A log axis has no such place.", cells(frame, name)
+    )
+    return control
+
+
+def weights_of(frame: pd.DataFrame, name: str | None) -> Array | None:
+    """How many runs each row stands for, `[row]`; raises where one is not positive."""
+    if name is None:
+        return None
+    weight = numbers(frame, name, "Fill or remove the row.")
+    refuse(weight <= 0, name, "must be positive", "Remove rows that stand for nothing.")
+    return weight
