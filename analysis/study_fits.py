@@ -49,6 +49,7 @@ class StudyPlan:
         horizon_steps: Horizons in steps, instead of the fractions, or None.
         critical_from: Names of the boundary fits whose critical point the times may take, the first
             that is not refused counts.
+        longest_only: Names of fits made for the main event at the longest horizon only.
         seed: Seed of every resampling: replicas are drawn jointly over horizons.
     """
 
@@ -56,6 +57,7 @@ class StudyPlan:
     horizon_fractions: Sequence[float]
     horizon_steps: Sequence[int] | None
     critical_from: Sequence[str]
+    longest_only: Sequence[str]
     seed: int
 
 
@@ -169,12 +171,16 @@ def fit_outcomes(
     if unfinished:
         notes.append(f"Replicas that have not finished are left out ({unfinished}).")
     first = [name for name in plan.critical_from if name in fits]
+    steps = horizons(plan, horizon_steps)
     records: list[dict[str, Any]] = []
     for event in plan.events:
-        for horizon in horizons(plan, horizon_steps):
+        for horizon in steps:
+            main = event == plan.events[0] and horizon == steps[0]
             table = observations(outcomes, event, horizon, steps_per_epoch)
             made: dict[str, dict[str, Any]] = {}
             for name in [*first, *(name for name in fits if name not in first)]:
+                if name in plan.longest_only and not main:
+                    continue
                 given = (critical_of(made[n]) for n in first if n in made)
                 critical = next((value for value in given if value is not None), None)
                 made[name] = attempt(fits[name], replace(table, critical=critical), plan.seed)
@@ -187,7 +193,18 @@ def observations(
 ) -> Observations:
     """The table that fits take, from outcomes; raises as `censored` does."""
     data = censored(outcomes, event, horizon)
-    return Observations(data.weight_decay, data.grokked, data.t_hi, event, horizon, steps_per_epoch)
+    return Observations(
+        data.weight_decay,
+        data.grokked,
+        data.t_hi,
+        event,
+        horizon,
+        steps_per_epoch,
+        time_lo=data.t_lo,
+        watched=data.watched,
+        seed=data.seed,
+        competing=data.failed,
+    )
 
 
 def attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
@@ -202,7 +219,7 @@ def attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
             horizon_steps=observations.horizon_steps,
             horizon_epochs=observations.horizon_epochs,
             level=fit.level,
-            n=observations.within(fit.window_max).grokked.size,
+            n=observations.within(fit.window_max).n,
             seed=seed,
             reason=str(refusal),
         )

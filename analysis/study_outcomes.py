@@ -28,12 +28,20 @@ class Censored:
         outcome: Label of the whole record, `[replica]`.
         grokked: Whether it counts as grokked at the horizon, `[replica]`.
         t_hi: Upper end of its event interval in steps, NaN where not grokked, `[replica]`.
+        t_lo: Lower end, likewise.
+        watched: Steps for which it was watched, at most the horizon, `[replica]`.
+        seed: `[replica]`.
+        failed: Whether it had collapsed or diverged by the horizon, `[replica]`.
     """
 
     weight_decay: NDArray[np.float64]
     outcome: NDArray[Any]
     grokked: NDArray[np.bool_]
     t_hi: NDArray[np.float64]
+    t_lo: NDArray[np.float64]
+    watched: NDArray[np.float64]
+    seed: NDArray[np.int64]
+    failed: NDArray[np.bool_]
 
 
 def outcomes_of(study: Study) -> pd.DataFrame:
@@ -89,12 +97,20 @@ def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> Censored:
     ended = np.where(outcome == "diverged", numbers(rows, "diverged_step"), watched)
     failed = np.isin(outcome, ["diverged", "collapsed"]) & (ended <= horizon)
     grokked = np.array([interval.observed for interval in intervals], dtype=np.bool_) & ~failed
-    t_hi = [np.nan if interval.t_hi is None else interval.t_hi for interval in intervals]
+    ends = [
+        (np.nan, np.nan) if i.t_lo is None or i.t_hi is None else (i.t_lo, i.t_hi)
+        for i in intervals
+    ]
+    t_lo, t_hi = np.array(ends, dtype=np.float64).reshape(-1, 2).T
     return Censored(
         numbers(rows, "weight_decay"),
         outcome,
         grokked,
-        np.where(grokked, np.array(t_hi, dtype=np.float64), np.nan),
+        np.where(grokked, t_hi, np.nan),
+        np.where(grokked, t_lo, np.nan),
+        np.array([interval.watched for interval in intervals], dtype=np.float64),
+        numbers(rows, "seed").astype(np.int64),
+        failed,
     )
 
 

@@ -16,6 +16,7 @@ from observatory.core.errors import FitRefusedError
 Array = NDArray[np.float64]
 Critical = Literal["zero", "boundary", "free"]
 
+KINDS: dict[str, str] = {"zero": "zero", "boundary": "fixed", "free": "free"}
 N_PARAMS = {"zero": 3, "boundary": 3, "free": 4}
 """Numbers fitted: amplitude, exponent, spread, and the critical point where it is free. One that
 was taken from a boundary fit is not counted, though it came from the same replicas."""

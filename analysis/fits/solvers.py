@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+import scipy.special
 from scipy.optimize import OptimizeWarning, brentq, curve_fit, minimize, minimize_scalar
+from scipy.special import gammaln, log_ndtr, ndtr, ndtri, psi
 from scipy.stats import chi2, fisher_exact
 
 Array = NDArray[np.float64]
@@ -71,3 +73,38 @@ def chi2_tail(value: float, degrees: int) -> float:
 def fisher_p(table: list[list[int]]) -> float:
     """Two-sided p-value of Fisher's exact test on a two by two table."""
     return float(fisher_exact(table).pvalue)
+
+
+def normal_cdf(z: Array) -> Array:
+    """The standard normal distribution function, exact in its lower tail."""
+    return np.asarray(ndtr(z), dtype=np.float64)
+
+
+def log_gamma(z: Array) -> Array:
+    """The logarithm of the gamma function at positive values."""
+    return np.asarray(gammaln(z), dtype=np.float64)
+
+
+def digamma(z: Array) -> Array:
+    """The derivative of `log_gamma`."""
+    return np.asarray(psi(z), dtype=np.float64)
+
+
+def log_normal_cdf(z: Array) -> Array:
+    """Logarithm of the normal distribution function, exact in its lower tail."""
+    return np.asarray(log_ndtr(z), dtype=np.float64)
+
+
+def normal_quantile(share: Array) -> Array:
+    """Where the normal distribution function has a given value."""
+    return np.asarray(ndtri(share), dtype=np.float64)
+
+
+def solve_each(matrix: Array, vector: Array) -> Array:
+    """Solutions of many small linear systems, `[..., k, k]` and `[..., k]`."""
+    return np.asarray(np.linalg.solve(matrix, vector[..., None])[..., 0], dtype=np.float64)
+
+
+def expit(z: Array) -> Array:
+    """The logistic 1 / (1 + exp(-z)), exact in both tails."""
+    return np.asarray(scipy.special.expit(z), dtype=np.float64)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.power_law import (
+    KINDS,
     N_PARAMS,
     Critical,
     bootstrap_law,
@@ -21,7 +22,6 @@ from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 
-KINDS = {"zero": "zero", "boundary": "fixed", "free": "free"}
 METHOD = "least squares of ln t on survivors; percentile bootstrap over replicas"
 
 

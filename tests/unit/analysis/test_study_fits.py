@@ -159,6 +159,7 @@ def settings(**study) -> dict:
             "horizon_fractions": [1.0, 0.6, 0.4],
             "horizon_steps": None,
             "critical_from": ["lsq", "smoothed"],
+            "longest_only": [],
             "seed": 0,
             "shared_by_the_yaml": 1,
             **study,

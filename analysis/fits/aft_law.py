@@ -1,0 +1,232 @@
+"""The law t = A (weight_decay - critical)^-nu of median times, by censored likelihood.
+
+A replica at or below the critical weight decay never groks: it adds nothing to the likelihood where
+it is censored, and makes it zero where it grokked. The critical point so lies in [0, smallest
+weight decay that grokked). In the letters of `aft`: nu = d / tau, ln A = (median - c) / tau.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.fits.aft import RIGHT, Fits, Records, maximise
+from observatory.analysis.fits.aft_errors import Errors
+
+Array = NDArray[np.float64]
+
+CLOSEST = 1e-4
+"""Share of the smallest weight decay that grokked by which the critical point stays below it."""
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Laws fitted to many tables.
+
+    Attributes:
+        critical: `[problem]`.
+        nu: `[problem]`.
+        log_amplitude: ln of the median time at critical + 1, `[problem]`.
+        sigma: Scale of the errors of ln t, `[problem]`.
+        loglik: Log-likelihood of ln t, `[problem]`.
+        theta: As the solver has them, `[problem, 3]`.
+    """
+
+    critical: Array
+    nu: Array
+    log_amplitude: Array
+    sigma: Array
+    loglik: Array
+    theta: Array
+
+    def boundary(self, horizon: float) -> Array:
+        """The weight decay at which the median time equals a horizon, `[problem]`."""
+        return self.critical + np.exp((self.log_amplitude - np.log(horizon)) / self.nu)
+
+
+def laws(errors: Errors, critical: Array, fits: Fits) -> Laws:
+    """The solver's numbers as laws."""
+    tau, c, d = fits.theta.T
+    return Laws(critical, d / tau, (errors.median - c) / tau, 1.0 / tau, fits.loglik, fits.theta)
+
+
+def distance(records: Records, critical: Array, weights: Array) -> tuple[Array, Array]:
+    """The covariate ln(weight_decay - critical), and the weights above the critical point."""
+    gap = records.control - critical[:, None]
+    above = gap > 0
+    return np.log(np.where(above, gap, 1.0)), weights * above
+
+
+def starting(errors: Errors, records: Records, n: int) -> Array:
+    """Where a fit may start that knows nothing: no slope, the times' own mean and spread."""
+    timed = records.log_time[..., : records.edges[2]]
+    tau = 1.0 / max(float(np.std(timed)), 0.1)
+    return np.tile([tau, errors.median - tau * float(np.mean(timed)), 0.0], (n, 1))
+
+
+def at_critical(
+    errors: Errors, records: Records, weights: Array, critical: Array, start: Array | None = None
+) -> Laws:
+    """Laws whose critical point is held, below every weight decay that grokked.
+
+    Args:
+        errors: Distribution of the errors.
+        records: What was seen.
+        weights: `[problem, record]`.
+        critical: `[problem]`.
+        start: The solver's, `[problem, 3]`; None to start from nothing.
+    """
+    u, kept = distance(records, critical, weights)
+    start = starting(errors, records, len(critical)) if start is None else start
+    return laws(errors, critical, maximise(errors, records, u, kept, start))
+
+
+def at_exponent(
+    errors: Errors, records: Records, weights: Array, critical: Array, nu: Array, start: Array
+) -> Array:
+    """Log-likelihood where critical point and exponent are held, `[problem]`."""
+    u, kept = distance(records, critical, weights)
+    moved = replace(
+        records,
+        log_time=records.log_time + nu[:, None] * u,
+        width=np.broadcast_to(records.width, u.shape),
+    )
+    return maximise(errors, moved, None, kept, start).loglik
+
+
+def highest_critical(records: Records, weights: Array) -> Array:
+    """The smallest weight decay that grokked, `[problem]`; infinite where none did."""
+    timed = (records.kind != RIGHT) & (weights > 0)
+    return np.where(timed, records.control, np.inf).min(axis=1)
+
+
+def shares(n_grid: int) -> Array:
+    """Critical points as shares of the highest one: even steps from 0, finer towards 1."""
+    near = 1.0 - np.geomspace(1.0 / n_grid, CLOSEST, max(n_grid // 4, 2))
+    return np.concatenate([np.linspace(0.0, 1.0, n_grid, endpoint=False)[:-1], near])
+
+
+def repeated(records: Records, weights: Array, n_points: int) -> tuple[Records, Array]:
+    """Every problem `n_points` times, problem by problem."""
+    if records.log_time.ndim == 2:
+        time, width = (np.repeat(a, n_points, axis=0) for a in (records.log_time, records.width))
+        records = replace(records, log_time=time, width=width)
+    return records, np.repeat(weights, n_points, axis=0)
+
+
+Height = Callable[[Array, Array | None], tuple[Array, Array]]
+"""How high points `[problem, point]` are, and what to start from near each, given such starts."""
+
+
+def searched(height: Height, grid: Array, rounds: int) -> tuple[Array, Array]:
+    """Where a function of one number is highest, for many at once: a grid, then finer ones.
+
+    Args:
+        height: The function.
+        grid: First points, ascending, `[problem, point]`.
+        rounds: How often seven more points are put about the best one.
+
+    Returns:
+        The best point, `[problem]`, and the start that belongs to it.
+    """
+    row = np.arange(len(grid))[:, None]
+    value, start = height(grid, None)
+    for _ in range(rounds):
+        best = np.argmax(value, axis=1)[:, None]
+        low = grid[row, np.maximum(best - 1, 0)]
+        high = grid[row, np.minimum(best + 1, grid.shape[1] - 1)]
+        inner = low + (high - low) * np.linspace(0.0, 1.0, 9)[1:-1]
+        top = start[row, best]
+        more, near = height(inner, np.repeat(top, inner.shape[1], axis=1))
+        points = np.concatenate([grid[row, best], inner], axis=1)
+        order = np.argsort(points, axis=1)
+        grid = points[row, order]
+        value = np.concatenate([value[row, best], more], axis=1)[row, order]
+        start = np.concatenate([top, near], axis=1)[row, order]
+    best = np.argmax(value, axis=1)
+    return grid[row[:, 0], best], start[row[:, 0], best]
+
+
+def profile_critical(
+    errors: Errors, records: Records, weights: Array, points: Array, start: Array | None
+) -> Laws:
+    """Laws at several critical points of each table, problem by problem.
+
+    Args:
+        errors: Distribution of the errors.
+        records: What was seen.
+        weights: `[problem, record]`.
+        points: Critical points, `[problem, point]`.
+        start: The solver's, `[problem, point, 3]`.
+    """
+    several, each = repeated(records, weights, points.shape[1])
+    flat = None if start is None else start.reshape(-1, 3)
+    return at_critical(errors, several, each, points.ravel(), flat)
+
+
+def free_laws(
+    errors: Errors,
+    records: Records,
+    weights: Array,
+    n_grid: int,
+    rounds: int,
+    guess: Array | None = None,
+) -> Laws:
+    """Laws with a critical point of their own.
+
+    Args:
+        errors: Distribution of the errors.
+        records: What was seen.
+        weights: `[problem, record]`.
+        n_grid: As in `shares`.
+        rounds: As in `searched`.
+        guess: The solver's start at each of the shares, `[point, 3]`.
+    """
+    grid = highest_critical(records, weights)[:, None] * shares(n_grid)
+
+    def height(points: Array, start: Array | None) -> tuple[Array, Array]:
+        if start is None and guess is not None:
+            start = np.broadcast_to(guess, (*points.shape, 3))
+        found = profile_critical(errors, records, weights, points, start)
+        return found.loglik.reshape(points.shape), found.theta.reshape(*points.shape, 3)
+
+    critical, start = searched(height, np.where(np.isfinite(grid), grid, 0.0), rounds)
+    return at_critical(errors, records, weights, critical, start)
+
+
+def profile_exponent(
+    errors: Errors,
+    records: Records,
+    weights: Array,
+    nu: Array,
+    law: Laws,
+    n_grid: int | None,
+) -> Array:
+    """Log-likelihood of one table at several exponents, the rest fitted anew.
+
+    Args:
+        errors: Distribution of the errors.
+        records: What was seen, of one table.
+        weights: `[1, record]`.
+        nu: Exponents, `[point]`.
+        law: The law about which to look.
+        n_grid: As in `shares`; None to hold the critical point of `law`.
+    """
+    several, each = repeated(records, weights, nu.size)
+    tau = law.theta[0, 0]
+    begin = np.array([tau, errors.median - tau * law.log_amplitude[0]])
+
+    def height(points: Array, start: Array | None) -> tuple[Array, Array]:
+        n = points.shape[1]
+        more, many = repeated(several, each, n)
+        value = at_exponent(
+            errors, more, many, points.ravel(), np.repeat(nu, n), np.tile(begin, (nu.size * n, 1))
+        )
+        return value.reshape(points.shape), np.zeros((*points.shape, 1))
+
+    if n_grid is None:
+        return height(np.full((nu.size, 1), law.critical[0]), None)[0][:, 0]
+    grid = highest_critical(records, weights)[:, None] * shares(n_grid)
+    best, _ = searched(height, np.repeat(grid, nu.size, axis=0), 3)
+    return height(best[:, None], None)[0][:, 0]
