@@ -7,16 +7,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from observatory.core.errors import ObservatoryError
+    from observatory.analysis.fitting import fit_boundary, fit_horizon, fit_survival, fit_times
+    from observatory.core.errors import FitRefusedError, ObservatoryError
     from observatory.store.reader import Study
     from observatory.training.run import launch
 
 __version__ = "0.1.0"
-__all__ = ["ObservatoryError", "Study", "launch"]
+__all__ = [
+    "FitRefusedError",
+    "ObservatoryError",
+    "Study",
+    "fit_boundary",
+    "fit_horizon",
+    "fit_survival",
+    "fit_times",
+    "launch",
+]
 
 _HOMES = {
+    "FitRefusedError": "observatory.core.errors",
     "ObservatoryError": "observatory.core.errors",
     "Study": "observatory.store.reader",
+    "fit_boundary": "observatory.analysis.fitting",
+    "fit_horizon": "observatory.analysis.fitting",
+    "fit_survival": "observatory.analysis.fitting",
+    "fit_times": "observatory.analysis.fitting",
     "launch": "observatory.training.run",
 }
 

@@ -17,7 +17,7 @@ usage: observatory VERB ...
   plan      what runs would cost in steps, memory and time; writes nothing
   map       train, fit, report and mirror: from nothing to the report
   train     train alone (`a=1,2` is two runs, `-m a=1,2` an ordinary Hydra multirun)
-  fit       fit a study anew from its store
+  fit       fit a study anew from its store, or any table
   report    build a study's report.html anew
   browse    open MLflow's pages on all studies
   status    what is done, running, queued or failed
@@ -195,53 +195,18 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _fit_parser() -> argparse.ArgumentParser:
-    parser = _parser(
-        "fit",
-        "Fit a study anew from its store: writes fits.json and replicas.csv.",
-        "  observatory fit results/laptop_map\n"
-        "  observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json\n",
-    )
-    parser.add_argument("study", type=Path, help="folder of the study")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a fit setting"
-    )
-    parser.add_argument("--json", action="store_true", help="print the records of fits.json")
+    from observatory.fit_command import ABOUT as ABOUT_FIT
+    from observatory.fit_command import EXAMPLES, add_options
+
+    parser = _parser("fit", ABOUT_FIT, EXAMPLES)
+    add_options(parser)
     return parser
 
 
 def _fit(options: argparse.Namespace) -> int:
-    from observatory.core.errors import FitRefusedError
-    from observatory.pipeline import refit
-    from observatory.training.compose import compose
+    from observatory.fit_command import perform
 
-    records = refit(options.study, compose("map", options.set)["fit"])
-    if options.json:
-        print(json.dumps(records, indent=2))
-    else:
-        for record in records:
-            print(_one_line(record))
-    if records and all(record["refused"] for record in records):
-        raise FitRefusedError(f"every fit refused; the first: {records[0]['refused']}")
-    return 0
-
-
-def _one_line(record: dict[str, Any]) -> str:
-    head = (
-        f"{record['fit']} ({record['estimator']}), event {record['event']}, "
-        f"horizon {record['horizon_steps']} steps"
-    )
-    if record["refused"]:
-        return f"{head}: refused: {record['refused']}"
-    values = ", ".join(
-        f"{name} {p['value']:.4g}"
-        + (
-            f" [{p['ci_low']:.4g}, {p['ci_high']:.4g}]"
-            if p["ci_low"] is not None and p["ci_high"] is not None
-            else ""
-        )
-        for name, p in record["params"].items()
-    )
-    return f"{head}, n {record['n']}: {values}"
+    return perform(options)
 
 
 def _report_parser() -> argparse.ArgumentParser:

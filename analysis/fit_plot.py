@@ -1,0 +1,162 @@
+"""A fit on a table, drawn: the data, the fitted curve, the critical point with its interval."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from observatory.analysis.figures.boundary import (
+    Record,
+    boundary_curve,
+    estimator_name,
+    limits,
+    mark_critical,
+)
+from observatory.analysis.figures.decay_axis import draw_decay_axis, positions
+from observatory.analysis.figures.rate import draw_rates
+from observatory.analysis.figures.style import (
+    INK,
+    LINE_COLOURS,
+    MUTED,
+    plain,
+    plain_log_ticks,
+    styled,
+)
+from observatory.analysis.fit_text import number
+from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.wilson import wilson_interval
+from observatory.core.errors import ConfigError
+
+MAX_POINTS = 40
+"""Values of the control drawn each by itself; more are drawn in groups."""
+GROUPS = 20
+
+
+def rates_table(data: Observations, level: float) -> pd.DataFrame:
+    """Rates with Wilson intervals per value of the control, or per group where there are many.
+
+    Returns:
+        Columns weight_decay, n, rate, wilson_low, wilson_high; a group lies at its geometric mean.
+    """
+    values, cell = np.unique(data.weight_decay, return_inverse=True)
+    if values.size > MAX_POINTS:
+        values = values[values > 0]
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, GROUPS + 1)))
+        data = data.take(data.weight_decay > 0)
+        cell = np.clip(np.searchsorted(edges, data.weight_decay, side="right") - 1, 0, GROUPS - 1)
+        cell = np.unique(cell, return_inverse=True)[1]
+        n_values = np.bincount(cell, weights=data.weights)
+        values = np.exp(np.bincount(cell, np.log(data.weight_decay) * data.weights) / n_values)
+    n = np.bincount(cell, weights=data.weights)
+    k = np.minimum(np.bincount(cell, weights=data.weights * data.grokked), n)
+    low, high = wilson_interval(k, n, level)
+    shown = [f"{value:g}" for value in n]
+    return pd.DataFrame(
+        {
+            "weight_decay": values,
+            "n": shown,
+            "rate": k / n,
+            "wilson_low": low,
+            "wilson_high": high,
+        }
+    )
+
+
+def draw_boundary(axes: Axes, record: Record, data: Observations) -> None:
+    """Rates and the fitted curve."""
+    cells = rates_table(data, record["level"])
+    draw_decay_axis(axes, cells["weight_decay"].tolist(), spacing=0.07)
+    draw_rates(axes, cells, counts=len(cells) <= GROUPS)
+    found = limits(record, "critical")
+    positive = cells.loc[cells["weight_decay"] > 0, "weight_decay"]
+    if found is not None and len(positive) > 1:
+        end = record["extras"].get("window_max") or np.inf
+        x = np.geomspace(positive.min(), min(positive.max(), end), 300)
+        label = f"{plain(estimator_name(record))}: λc = {number(found[0])}"
+        colour = LINE_COLOURS[0]
+        axes.plot(x, boundary_curve(record, x), color=colour, zorder=3, gid="fit", label=label)
+        mark_critical(axes, record, colour, "-")
+    axes.set_ylabel("share that grokked")
+    _head(axes, record, data)
+
+
+def draw_times(axes: Axes, record: Record, data: Observations) -> None:
+    """Times of the runs that grokked, ends of the records of the others, and the fitted law."""
+    cells = data.weight_decay.tolist()
+    draw_decay_axis(axes, cells, spacing=0.07)
+    axes.set_yscale("log")
+    x = positions(data.weight_decay, cells)
+    seen = data.grokked & (data.time > 0)
+    axes.plot(x[seen], data.time[seen], "o", color=INK, markersize=3, gid="grokked",
+              label="grokked")  # fmt: skip
+    if (~seen).any():
+        style = {"color": MUTED, "markerfacecolor": "none", "markersize": 4.5}
+        label = "not grokked, at the last step watched"
+        axes.plot(x[~seen], data.followed[~seen], "^", gid="censored", label=label, **style)
+    params = {name: parameter["value"] for name, parameter in record["params"].items()}
+    if {"amplitude", "nu"} <= set(params):
+        critical = params.get("critical", record["extras"].get("critical") or 0.0)
+        positive = data.weight_decay[data.weight_decay > critical]
+        if positive.size:
+            decays = np.geomspace(positive.min(), positive.max(), 300)
+            law = params["amplitude"] * (decays - critical) ** -params["nu"]
+            bottom, top = axes.get_ylim()
+            label = f"{plain(estimator_name(record))}: ν = {number(params['nu'])}"
+            inside = np.where((law >= bottom) & (law <= top), law, np.nan)
+            axes.plot(decays, inside, color=LINE_COLOURS[0], gid="power-law", label=label)
+            axes.set_ylim(bottom, top)
+    plain_log_ticks(axes.yaxis)
+    axes.set_ylabel("time to grok (steps)")
+    _head(axes, record, data)
+
+
+def _head(axes: Axes, record: Record, data: Observations) -> None:
+    """What is drawn: control, event, horizon, number of runs."""
+    horizon = record["horizon_steps"]
+    until = "horizon unknown" if horizon is None else f"horizon {horizon} steps"
+    axes.set_xlabel(plain(data.control))
+    axes.set_title(plain(f"{record['event']}, {until}, n = {record['n']}"))
+    axes.legend(loc="best", fontsize="small")
+
+
+DRAWINGS: dict[str, Callable[[Axes, Record, Observations], None]] = {
+    "boundary": draw_boundary,
+    "times": draw_times,
+}
+
+
+def draw(axes: Axes, kind: str, record: Record, data: Observations) -> None:
+    """Draw a fit into axes.
+
+    Raises:
+        ConfigError: If fits of this kind have no figure of one panel.
+    """
+    if kind not in DRAWINGS:
+        raise ConfigError(f"`plot` draws {sorted(DRAWINGS)}, got {kind}.")
+    DRAWINGS[kind](axes, record, data)
+
+
+def new_axes() -> Axes:
+    """Axes of a new figure, shown by a notebook as its own are."""
+    from matplotlib import pyplot
+
+    return pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")[1]
+
+
+@styled
+def save_plot(kind: str, record: Record, data: Observations, path: Path) -> None:
+    """Write the figure of a fit; the ending of `path` names the format.
+
+    Raises:
+        ConfigError: If the file cannot be written, or fits of this kind have no figure.
+    """
+    figure = Figure(figsize=(6.4, 4.0))
+    draw(figure.add_subplot(), kind, record, data)
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
+    try:
+        figure.savefig(path, dpi=200, metadata=dates[path.suffix])
+    except OSError as error:
+        raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error

@@ -1,0 +1,86 @@
+"""A record of a fit as text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Record = Mapping[str, Any]
+WIDTH = 78
+
+
+def number(value: float | None, missing: str = "-") -> str:
+    """A number in four digits; `missing` where there is none.
+
+    Example:
+        >>> number(0.0157711), number(None)
+        ('0.01577', '-')
+    """
+    return missing if value is None else f"{value:.4g}"
+
+
+def heading(record: Record) -> str:
+    """What was fitted, how, for which event and horizon, to how many runs."""
+    horizon = record["horizon_steps"]
+    until = "unknown" if horizon is None else f"{horizon} steps"
+    if record["horizon_epochs"] is not None:
+        until += f" ({record['horizon_epochs']:g} epochs)"
+    return (
+        f"{record['fit']} ({record['estimator']}), event {record['event']}, horizon {until}, "
+        f"n = {record['n']}"
+    )
+
+
+def limits_text(parameter: Mapping[str, float | None], level: float) -> str:
+    """An interval in words; empty where a parameter has none."""
+    low, high = parameter["ci_low"], parameter["ci_high"]
+    if low is None and high is None:
+        return ""
+    return f"  {level:.0%} [{number(low, 'unbounded')}, {number(high, 'unbounded')}]"
+
+
+def text_of(record: Record, control: str) -> str:
+    """A few lines: the heading, every parameter with its interval, warnings; or the refusal."""
+    lines = [heading(record)]
+    if record["refused"] is not None:
+        lines.append(f"  refused: {record['refused']}")
+    width = max((len(name) for name in record["params"]), default=0)
+    for name, parameter in record["params"].items():
+        value = number(parameter["value"], "not finite")
+        unit = f"  ({control})" if name == "critical" else ""
+        limits = limits_text(parameter, record["level"])
+        lines.append(f"  {name:<{width}} = {value}{limits}{unit}")
+    lines += [f"  warning: {warning}" for warning in record["warnings"]]
+    return "\n".join(lines)
+
+
+def summary_text(record: Record, control: str) -> str:
+    """A text table of the whole record: settings, parameters, goodness of fit, warnings."""
+    horizon = record["horizon_steps"]
+    left = {
+        "Estimator": record["estimator"],
+        "Control": control,
+        "Event": record["event"],
+    }
+    right = {
+        "Runs": str(record["n"]),
+        "Horizon": "unknown" if horizon is None else f"{horizon} steps",
+        "Level": f"{record['level']:.4g}",
+    }
+    half = WIDTH // 2
+    lines = [f"{record['fit'].replace('_', ' ').capitalize()} fit".center(WIDTH), "=" * WIDTH]
+    for (name, value), (other, told) in zip(left.items(), right.items(), strict=True):
+        lines.append(f"{name + ':':<12}{value:<{half - 12}}  {other + ':':<10}{told:>{half - 12}}")
+    tail = (1.0 - record["level"]) / 2.0
+    ends = (f"[{tail:.4g}", f"{1.0 - tail:.4g}]")
+    lines += ["-" * WIDTH, f"{'':<22}" + "".join(f"{t:>14}" for t in ("value", "se", *ends))]
+    lines.append("-" * WIDTH)
+    for name, parameter in record["params"].items():
+        cells = (number(parameter[key]) for key in ("value", "se", "ci_low", "ci_high"))
+        lines.append(f"{name:<22}" + "".join(f"{cell:>14}" for cell in cells))
+    lines.append("=" * WIDTH)
+    for name, value in record.get("extras", {}).items():
+        if value is not None:
+            lines.append(f"{name}: {number(value) if isinstance(value, float) else value}")
+    if record["warnings"]:
+        lines += ["", "Warnings:"]
+        lines += [f"[{i}] {text}" for i, text in enumerate(record["warnings"], start=1)]
+    return "\n".join(lines)

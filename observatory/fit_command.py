@@ -1,0 +1,193 @@
+"""`observatory fit`: a study anew from its store, or any table."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from observatory.core.errors import ConfigError, FitRefusedError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from observatory.analysis.fitting import Task
+
+MLFLOW = "mlflow:"
+TABLES = ("boundary", "times", "survival", "horizon")
+PICTURES = (".pdf", ".png", ".svg")
+
+ABOUT = """Fit a study anew from its store, or fit any table.
+
+  observatory fit STUDY                  every fit of conf/fit: writes fits.json and replicas.csv
+  observatory fit boundary TABLE ...     the rate of grokking against a control
+  observatory fit times TABLE ...        the time to grok against a control
+  observatory fit survival TABLE ...     the share that has grokked against time
+  observatory fit horizon TABLE ...      how the boundary moves with the horizon
+
+TABLE is a CSV or Parquet file, the folder of a study, or mlflow:EXPERIMENT. It holds counts
+(columns weight_decay, n, n_grokked) or a row per run (weight_decay, grokked as 0 or 1, and where
+they are known seed and time); other names are given by options. docs/fits.md tells the rest."""
+EXAMPLES = """  observatory fit results/laptop_map
+  observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json
+  observatory fit boundary counts.csv --estimator lsq --smoothing 0.5 --json
+  observatory fit boundary runs.csv --x train_fraction --success solved --group seed --plot rate.pdf
+  observatory fit boundary results/laptop_map --event first95 --horizon 1500
+  observatory fit times runs.parquet --time t_grok --horizon 200000
+  observatory fit boundary mlflow:sweep --x params.wd --success metrics.grokked
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Every option of the verb."""
+    parser.add_argument(
+        "what", nargs="+", metavar="WHAT", help="a study; or what to fit, then a table"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, see docs/fits.md")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="any setting of the fit"
+    )
+    columns = parser.add_argument_group("columns of a table")
+    for flag, meaning in (
+        ("--x", "the control (weight_decay)"),
+        ("--success", "whether a run grokked: 0 or 1 (grokked)"),
+        ("--time", "when, in steps; empty where it did not (time, t_hi)"),
+        ("--t-lo", "last look before that (t_lo)"),
+        ("--watched", "steps watched (watched, duration)"),
+        ("--group", "what rows share: the unit of resampling (seed)"),
+        ("--weights", "how many runs a row stands for (weight)"),
+        ("--outcome", "how a run ended: collapsed and diverged can no longer grok (outcome)"),
+        ("--n", "runs, in a table of counts (n)"),
+        ("--n-grokked", "of these, the ones that grokked (n_grokked)"),
+    ):
+        columns.add_argument(flag, metavar="COLUMN", help=meaning)
+    what = parser.add_argument_group("what is fitted")
+    what.add_argument("--estimator", metavar="NAME", help="file of conf/fit, without the kind")
+    what.add_argument("--event", metavar="NAME", help="event preset of a study (first99)")
+    what.add_argument(
+        "--horizon", type=int, metavar="STEPS", dest="horizon_steps", help="censor records here"
+    )
+    what.add_argument("--steps-per-epoch", type=int, metavar="N", help="to tell epochs as well")
+    what.add_argument("--critical", type=float, metavar="X", help="a critical point to hold")
+    numbers = parser.add_argument_group("numbers, instead of those of conf/fit")
+    numbers.add_argument("--level", type=float, metavar="P", help="coverage of the intervals")
+    numbers.add_argument("--n-bootstrap", type=int, metavar="N", help="resamples")
+    numbers.add_argument("--interval", metavar="KIND", help="profile, percentile or bca")
+    numbers.add_argument("--smoothing", type=float, metavar="S", help="s of (k + s) / (n + 2 s)")
+    numbers.add_argument(
+        "--window-max", type=window, metavar="X", help="largest control that enters, or none"
+    )
+    numbers.add_argument("--seed", type=int, metavar="N", help="of the resampling")
+    output = parser.add_argument_group("elsewhere")
+    output.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .pdf, .svg or .png")
+    output.add_argument("--tracking-uri", metavar="URI", help="where mlflow:EXPERIMENT is")
+
+
+def window(text: str) -> float:
+    """The end of a window; "none" for no end."""
+    return float("inf") if text.lower() == "none" else float(text)
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Run the verb; returns the exit code.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the data cannot give the fit.
+    """
+    kind, *tables = options.what
+    if kind in TABLES:
+        if len(tables) != 1:
+            raise ConfigError(f"`fit {kind}` takes one table, got {tables}.")
+        return _fit_table(kind, tables[0], options)
+    if tables:
+        raise ConfigError(f"`fit` must be followed by one of {list(TABLES)}, got {kind!r}.")
+    return _refit(Path(kind), options)
+
+
+def _table_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that a table takes, those that were given."""
+    others = {"what", "json", "set", "plot", "tracking_uri", "estimator"}
+    return {k: v for k, v in vars(options).items() if k not in others and v is not None}
+
+
+def _refit(study: Path, options: argparse.Namespace) -> int:
+    if study.is_file():
+        raise ConfigError(
+            f"`{study}` is a table: say what to fit, as in `observatory fit boundary {study}`."
+        )
+    given = sorted(_table_options(options))
+    given += [name for name in ("plot", "estimator", "tracking_uri") if getattr(options, name)]
+    if given:
+        raise ConfigError(
+            f"{given} are of a single fit: say which, as in `observatory fit boundary {study}`."
+        )
+    from observatory.analysis.fit_text import text_of
+    from observatory.pipeline import refit
+    from observatory.training.compose import compose
+
+    records = refit(study, compose("map", options.set)["fit"])
+    if options.json:
+        print(json.dumps(records, indent=2))
+    else:
+        print("\n".join(text_of(record, "weight decay") for record in records))
+    if records and all(record["refused"] for record in records):
+        raise FitRefusedError(f"every fit refused; the first: {records[0]['refused']}")
+    return 0
+
+
+def _fit_table(kind: str, name: str, options: argparse.Namespace) -> int:
+    if options.plot is not None and options.plot.suffix not in PICTURES:
+        raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
+    from observatory.analysis.fitting import prepare
+
+    given = _table_options(options)
+    given["settings"] = settings(options.set)
+    table = _open(name, options.tracking_uri)
+    return _tell(prepare(kind, table, options.estimator, **given), options)
+
+
+def _tell(task: "Task", options: argparse.Namespace) -> int:
+    try:
+        fitted = task.run()
+    except FitRefusedError as refusal:
+        if options.json:
+            print(json.dumps(task.refused(str(refusal)), indent=2, allow_nan=False))
+        raise
+    print(fitted.to_string() if options.json else fitted)
+    if options.plot is not None:
+        from observatory.analysis.fit_plot import save_plot
+
+        save_plot(fitted.kind, fitted.to_json(), fitted.observations, options.plot)
+    return 0
+
+
+def settings(assignments: list[str]) -> dict[str, Any]:
+    """`KEY=VALUE` as plain values.
+
+    Example:
+        >>> settings(["lapse=0.1", "guess=null"])
+        {'lapse': 0.1, 'guess': None}
+    """
+    import yaml
+
+    found: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"`--set` must be KEY=VALUE, got {assignment!r}.")
+        found[key] = yaml.safe_load(value)
+    return found
+
+
+def _open(name: str, tracking_uri: str | None) -> "pd.DataFrame | str":
+    """A path as it is, the runs of an MLflow experiment as a frame."""
+    if not name.startswith(MLFLOW):
+        if tracking_uri is not None:
+            raise ConfigError(f"`--tracking-uri` is for {MLFLOW}EXPERIMENT, got {name}.")
+        return name
+    from observatory.training.mlflow_gate import default_tracking_uri
+    from observatory.training.mlflow_table import experiment_table
+
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    return experiment_table(name.removeprefix(MLFLOW), uri or default_tracking_uri(Path("results")))
