@@ -18,13 +18,17 @@ class RateBins:
         x: log10 of the weight decay, `[bin]`.
         n: Replicas, `[bin]`.
         k: Grokked replicas, `[bin]`.
-        index: Bin of every replica, `[replica]`.
+        n_by: Replicas of each seed, `[seed, bin]`; null where no seed is in two bins.
+        k_by: Grokked replicas of each seed, likewise.
+        control: What the weight decay is called.
     """
 
     x: NDArray[np.float64]
-    n: NDArray[np.int64]
-    k: NDArray[np.int64]
-    index: NDArray[np.int64]
+    n: NDArray[np.float64]
+    k: NDArray[np.float64]
+    n_by: NDArray[np.float64] | None = None
+    k_by: NDArray[np.float64] | None = None
+    control: str = "weight decay"
 
     @property
     def rate(self) -> NDArray[np.float64]:
@@ -38,16 +42,28 @@ class RateBins:
 
 
 def bin_rates(observations: Observations) -> RateBins:
-    """Count the grokked replicas at each distinct weight decay.
+    """Count the grokked replicas at each distinct weight decay, and of each seed.
 
     Raises:
         ValueError: If a weight decay is not positive: the axis is logarithmic.
     """
+    name = observations.control
     if np.any(observations.weight_decay <= 0):
-        raise ValueError("`weight_decay` must be positive on a log axis. Use `within` first.")
-    cells, index, n = np.unique(observations.weight_decay, return_inverse=True, return_counts=True)
-    k = np.bincount(index, weights=observations.grokked, minlength=cells.size)
-    return RateBins(np.log10(cells), n.astype(np.int64), k.astype(np.int64), index)
+        raise ValueError(f"`{name}` must be positive on a log axis. Use `within` first.")
+    cells, index = np.unique(observations.weight_decay, return_inverse=True)
+    weight = observations.weights
+    k_weight = weight * observations.grokked
+    n = np.bincount(index, weights=weight, minlength=cells.size)
+    k = np.bincount(index, weights=k_weight, minlength=cells.size)
+    n_by = k_by = None
+    if observations.seed is not None:
+        seeds, which = np.unique(observations.seed, return_inverse=True)
+        flat, size = which * cells.size + index, seeds.size * cells.size
+        by_seed = np.bincount(flat, weights=weight, minlength=size).reshape(-1, cells.size)
+        if np.any((by_seed > 0).sum(axis=1) > 1):
+            n_by = by_seed
+            k_by = np.bincount(flat, weights=k_weight, minlength=size).reshape(-1, cells.size)
+    return RateBins(np.log10(cells), n, k, n_by, k_by, name)
 
 
 def require_boundary(bins: RateBins) -> None:
@@ -56,20 +72,19 @@ def require_boundary(bins: RateBins) -> None:
     Raises:
         FitRefusedError: If there are fewer than two weight decays, or all or no replicas grokked.
     """
+    name = bins.control
     if bins.x.size < 2:
         raise FitRefusedError(
-            f"A boundary needs at least two weight decays, got {bins.x.size}. "
-            "Add weight decays on both sides of the transition."
+            f"A boundary needs at least two values of {name}, got {bins.x.size}. "
+            "Add some on both sides of the transition."
         )
     low, high = bins.weight_decay[[0, -1]]
-    span = f"between {low:g} and {high:g}"
+    span = f"at {name} between {low:g} and {high:g}"
     if not bins.k.any():
-        raise FitRefusedError(
-            f"No replica grokked {span}. Add larger weight decays or a longer horizon."
-        )
+        raise FitRefusedError(f"No replica grokked {span}. Add larger values or a longer horizon.")
     if np.all(bins.k == bins.n):
         raise FitRefusedError(
-            f"Every replica grokked {span}. Add smaller weight decays or a shorter horizon."
+            f"Every replica grokked {span}. Add smaller values or a shorter horizon."
         )
 
 
@@ -80,9 +95,10 @@ def separation_reason(bins: RateBins) -> str:
     low = bins.weight_decay[below[-1]] if below.size else bins.weight_decay[0]
     high = bins.weight_decay[above[0]] if above.size else bins.weight_decay[-1]
     return (
-        f"Separation: {partial.size} of {bins.x.size} weight decays have a rate strictly between 0 "
-        "and 1, and the best curve has infinite slope: any steeper one fits at least as well. "
-        f"Add weight decays between {low:g} and {high:g}, add seeds there, or smooth the rates."
+        f"Separation: {partial.size} of {bins.x.size} values of {bins.control} have a rate strictly "
+        "between 0 and 1, and the best curve has infinite slope: any steeper one fits at least as "
+        f"well. Add values between {low:g} and {high:g}, add seeds there, smooth the rates, or use "
+        "Firth's estimator."
     )
 
 
@@ -98,10 +114,10 @@ def non_monotone(bins: RateBins) -> list[str]:
     if peak[later] <= rate[later]:
         return []
     earlier = int(np.argmax(rate[:later]))
-    table = [[int(bins.k[i]), int(bins.n[i] - bins.k[i])] for i in (earlier, later)]
+    table = [[round(bins.k[i]), round(bins.n[i] - bins.k[i])] for i in (earlier, later)]
     p_value = fisher_p(table)
     return [
-        f"The rate is not monotone: it falls from {rate[earlier]:.2f} at weight decay "
+        f"The rate is not monotone: it falls from {rate[earlier]:.2f} at {bins.control} "
         f"{bins.weight_decay[earlier]:g} to {rate[later]:.2f} at {bins.weight_decay[later]:g} "
         f"(Fisher's exact p = {p_value:.2g}, uncorrected)."
     ]

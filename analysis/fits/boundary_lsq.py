@@ -14,15 +14,17 @@ from observatory.analysis.fits.bins import (
     separation_reason,
 )
 from observatory.analysis.fits.estimate import Estimate, Parameter
-from observatory.analysis.fits.logistic import curve, fit_curves, step_limit
+from observatory.analysis.fits.logistic import fit_curves, step_limit
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.resample import (
+    bca_interval,
+    few_seeds_warning,
+    left_out,
     percentile_interval,
-    replica_weights,
+    resampled_counts,
     standard_error,
 )
-from observatory.analysis.fits.solvers import fit_curve
-from observatory.core.errors import FitRefusedError
+from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 
@@ -30,10 +32,10 @@ PUBLISHED_START = (math.log10(0.05), 5.0)
 """Where the published fit starts: part of the estimator, as its solver settings are."""
 
 
-METHOD = (
-    "unweighted least squares of the logistic in log10(weight_decay) on rates per weight decay; "
-    "percentile bootstrap over replicas"
-)
+INTERVALS = {
+    "percentile": "percentile bootstrap",
+    "bca": "bias-corrected and accelerated bootstrap",
+}
 
 
 def smoothed(k: Array, n: Array, smoothing: float) -> Array:
@@ -41,18 +43,19 @@ def smoothed(k: Array, n: Array, smoothing: float) -> Array:
     return (k + smoothing) / (n + 2.0 * smoothing)
 
 
-def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float]:
+def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]:
     """The published point estimate.
 
-    Unweighted least squares on the rates by `scipy.optimize.curve_fit` with its default settings,
-    from `PUBLISHED_START`. Where another start finds a lower optimum, that one is taken.
+    Unweighted least squares on the rates, from `PUBLISHED_START`, as `scipy.optimize.curve_fit`
+    does it by default. Where another start finds a lower optimum, that one is taken.
 
     Args:
         bins: Counts per weight decay.
         smoothing: s of (k + s) / (n + 2 s).
 
     Returns:
-        `(log10 of the critical weight decay, slope per decade)` and the residual sum of squares.
+        `(log10 of the critical weight decay, slope per decade)`, the residual sum of squares, and
+        where resamples should start.
 
     Raises:
         FitRefusedError: If no boundary can lie in the bins, the optimum is at infinite slope, or
@@ -62,66 +65,54 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float]:
         arXiv:2605.20441, boundary fit. Deviation: refuses where the optimum does not exist.
     """
     require_boundary(bins)
-    rates = smoothed(bins.k.astype(np.float64), bins.n.astype(np.float64), smoothing)
-    starts = np.array([(x0, k) for x0 in bins.x for k in (2.0, 8.0, 30.0)])
-    thetas, sums = fit_curves(bins.x, np.tile(rates, (len(starts), 1)), starts)
-    theta, rss = thetas[np.argmin(sums)], float(sums.min())
-    published = fit_curve(curve, bins.x, rates, PUBLISHED_START)
-    if published is not None:
-        published_rss = float(np.square(rates - curve(bins.x, *published)).sum())
-        if published_rss <= rss * (1.0 + 1e-6) + 1e-12:
-            theta, rss = published, published_rss
+    rates = smoothed(bins.k, bins.n, smoothing)
+    begin = np.array([PUBLISHED_START, *((x0, k) for x0 in bins.x for k in (2.0, 8.0, 30.0))])
+    thetas, sums = fit_curves(bins.x, np.tile(rates, (len(begin), 1)), begin)
+    published = bool(sums[0] <= sums.min() * (1.0 + 1e-6) + 1e-12)
+    best = 0 if published else int(np.argmin(sums))
+    theta, rss = thetas[best], float(sums[best])
     if step_limit(bins.x, rates[None])[1][0] <= rss * (1.0 + 1e-6) + 1e-12:
         raise FitRefusedError(separation_reason(bins))
     if theta[1] <= 0:
         raise FitRefusedError(
-            f"The rate does not rise with weight decay: its best slope is {theta[1]:.3g} per "
+            f"The rate does not rise with {bins.control}: its best slope is {theta[1]:.3g} per "
             "decade. Fit a window in which it rises."
         )
-    return theta, rss
+    return theta, rss, np.array(PUBLISHED_START) if published else theta
 
 
-def bootstrap_boundary(
-    bins: RateBins,
-    grokked: NDArray[np.bool_],
-    weights: NDArray[np.int64],
-    smoothing: float,
-    point: Array,
-) -> Array:
-    """The same estimate on resampled replicas, all resamples at once.
+def refit_boundary(bins: RateBins, n: Array, k: Array, smoothing: float, start: Array) -> Array:
+    """The same estimate on other counts of the same bins, all of them at once.
 
-    Each resample starts at the published start and at the point estimate; the lower optimum counts.
-    Where the optimum is at infinite slope, the slope is infinite and the critical point is where
-    the published solver stops (that reproduces the published interval), or the step's place where
-    that solver gives up. Where nothing rises, both numbers are NaN.
+    Where the optimum is at infinite slope, the slope is infinite and the critical point is
+    where a solver with the published tolerance stops, which reproduces the published interval.
+    Where nothing rises, both numbers are NaN.
 
     Args:
         bins: Counts per weight decay.
-        grokked: Whether each replica grokked, `[replica]`.
-        weights: Multiplicity of each replica in each resample, `[draw, replica]`.
+        n: Replicas, `[draw, bin]`; the rate of an empty bin is that of its neighbour below.
+        k: Grokked replicas, likewise.
         smoothing: As in `fit_boundary`.
-        point: The point estimate `(x0, slope)`.
+        start: Where each fit starts, `(x0, slope)`.
 
     Returns:
-        `(x0, slope)` of each resample, `[draw, 2]`.
+        `(x0, slope)` of each set of counts, `[draw, 2]`.
     """
-    member = np.eye(bins.x.size)[bins.index]
-    drawn = smoothed((weights * grokked) @ member, weights @ member, smoothing)
-    rates, back = np.unique(drawn, axis=0, return_inverse=True)
-    theta, rss = fit_curves(bins.x, rates, np.tile(PUBLISHED_START, (len(rates), 1)))
-    other, other_rss = fit_curves(bins.x, rates, np.tile(point, (len(rates), 1)))
-    theta = np.where((other_rss < rss)[:, None], other, theta)
-    place, limit = step_limit(bins.x, rates)
-    for draw in np.flatnonzero(limit <= np.minimum(rss, other_rss) * (1.0 + 1e-6) + 1e-12):
-        stopped = fit_curve(curve, bins.x, rates[draw], PUBLISHED_START)
-        theta[draw] = place[draw] if stopped is None else stopped[0], np.inf
-    theta[(theta[:, 1] <= 0) | (np.ptp(rates, axis=1) == 0)] = np.nan
-    return theta[back]
+    drawn = smoothed(k, np.where(n > 0, n, 1.0), smoothing)
+    for j in range(1, bins.x.size):
+        drawn[:, j] = np.where(n[:, j] > 0, drawn[:, j], drawn[:, j - 1])
+    theta, rss = fit_curves(bins.x, drawn, np.tile(start, (len(drawn), 1)))
+    _, limit = step_limit(bins.x, drawn)
+    theta[limit <= rss * (1.0 + 1e-6) + 1e-12, 1] = np.inf
+    theta[(theta[:, 1] <= 0) | (np.ptp(drawn, axis=1) == 0)] = np.nan
+    return theta
 
 
 @final
 class BoundaryLsq:
-    """Critical weight decay and slope by `fit_boundary`, percentile bootstrap over replicas.
+    """Critical weight decay and slope by `fit_boundary`, with a bootstrap interval.
+
+    Seeds are drawn whole where they recur over weight decays, else replicas within their own.
 
     Attributes:
         fit_name: What is fitted.
@@ -130,7 +121,19 @@ class BoundaryLsq:
 
     fit_name = "boundary"
 
-    def __init__(self, window_max: float, smoothing: float, n_bootstrap: int, level: float) -> None:
+    def __init__(
+        self,
+        window_max: float | None,
+        smoothing: float,
+        interval: str,
+        n_bootstrap: int,
+        level: float,
+    ) -> None:
+        if interval not in INTERVALS:
+            raise ConfigError(f"`interval` must be among {sorted(INTERVALS)}, got {interval}.")
+        if not smoothing >= 0:
+            raise ConfigError(f"`smoothing` must be at least 0, got {smoothing}. Give 0 for none.")
+        self.interval = interval
         self.window_max = window_max
         self.smoothing = smoothing
         self.n_bootstrap = n_bootstrap
@@ -146,18 +149,32 @@ class BoundaryLsq:
         """
         data = observations.within(self.window_max)
         bins = bin_rates(data)
-        theta, rss = fit_boundary(bins, self.smoothing)
-        weights = replica_weights(bins.index, self.n_bootstrap, np.random.default_rng(seed))
-        draws = bootstrap_boundary(bins, data.grokked, weights, self.smoothing, theta)
+        theta, rss, start = fit_boundary(bins, self.smoothing)
+        rng = np.random.default_rng(seed)
+        draws = refit_boundary(
+            bins, *resampled_counts(bins, self.n_bootstrap, rng), self.smoothing, start
+        )
         usable = draws[~np.isnan(draws[:, 0])]
         n_flat, n_steep = len(draws) - len(usable), int(np.isinf(usable[:, 1]).sum())
         if n_flat > (1.0 - self.level) * self.n_bootstrap:
             raise FitRefusedError(
-                f"{n_flat} of {self.n_bootstrap} resamples show no rise of the rate with weight "
-                "decay. Add replicas or weight decays."
+                f"{n_flat} of {self.n_bootstrap} resamples show no rise of the rate with "
+                f"{data.control}. Add replicas or values."
             )
-        critical_draws = 10.0 ** usable[:, 0]
-        warnings = [*data.horizon_warnings, *non_monotone(bins)]
+        n_left, k_left, alike = left_out(bins)
+        without = refit_boundary(bins, n_left, k_left, self.smoothing, start)
+        kept = np.isfinite(without).all(axis=1)
+        without, alike = without[kept], alike[kept]
+
+        def parameter(value: float, drawn: Array, left: Array) -> Parameter:
+            ends = (
+                bca_interval(value, drawn, left, alike, self.level)
+                if self.interval == "bca"
+                else percentile_interval(drawn, self.level)
+            )
+            return Parameter(value, standard_error(drawn), *ends)
+
+        warnings = [*data.horizon_warnings, *non_monotone(bins), *few_seeds_warning(bins)]
         if n_flat:
             warnings.append(f"{n_flat} of {self.n_bootstrap} resamples show no rise: left out.")
         if n_steep:
@@ -168,7 +185,7 @@ class BoundaryLsq:
         if self.smoothing and step_limit(bins.x, bins.rate[None])[1][0] < 1e-12:
             warnings.append("The counts are separated: the slope is set by the smoothing.")
         if not bins.x[0] <= theta[0] <= bins.x[-1]:
-            warnings.append("The critical weight decay lies outside the weight decays tried.")
+            warnings.append(f"The critical {data.control} lies outside the values tried.")
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
@@ -176,23 +193,20 @@ class BoundaryLsq:
             horizon_steps=data.horizon_steps,
             horizon_epochs=data.horizon_epochs,
             params={
-                "critical": Parameter(
-                    10.0 ** float(theta[0]),
-                    standard_error(critical_draws),
-                    *percentile_interval(critical_draws, self.level),
+                "critical": parameter(
+                    10.0 ** float(theta[0]), 10.0 ** usable[:, 0], 10.0 ** without[:, 0]
                 ),
-                "slope": Parameter(
-                    float(theta[1]),
-                    standard_error(usable[:, 1]),
-                    *percentile_interval(usable[:, 1], self.level),
-                ),
+                "slope": parameter(float(theta[1]), usable[:, 1], without[:, 1]),
             },
             level=self.level,
-            n=data.grokked.size,
+            n=data.n,
             seed=seed,
             warnings=warnings,
             extras={
-                "method": METHOD,
+                "method": "unweighted least squares of the logistic in "
+                f"log10({data.control}) on rates per value; {INTERVALS[self.interval]}",
+                "link": "logistic",
+                "control": data.control,
                 "rss": rss,
                 "n_bins": bins.x.size,
                 "n_bootstrap": self.n_bootstrap,

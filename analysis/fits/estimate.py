@@ -50,6 +50,8 @@ class Estimate:
         seed: Seed of the resampling.
         warnings: What a reader could take wrongly.
         extras: Goodness of fit and settings, as plain values.
+        curves: Columns to draw from, such as a profile: each a list of numbers, None where there is
+            none; columns of one curve share the part of their name before the dot.
     """
 
     fit: str
@@ -63,6 +65,9 @@ class Estimate:
     seed: int
     warnings: Sequence[str] = ()
     extras: Mapping[str, Plain] = field(default_factory=dict[str, Plain])
+    curves: Mapping[str, Sequence[float | None]] = field(
+        default_factory=dict[str, Sequence[float | None]]
+    )
 
     def to_json(self) -> dict[str, Any]:
         """The record as `fits.json` holds it, `refused` being null."""
@@ -82,6 +87,7 @@ class Estimate:
                 name: finite(value) if isinstance(value, float) else value
                 for name, value in self.extras.items()
             },
+            "curves": {name: [finite(v) for v in values] for name, values in self.curves.items()},
         }
 
     def __str__(self) -> str:

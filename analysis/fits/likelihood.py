@@ -1,54 +1,24 @@
-"""The binomial likelihood of a logistic with rates of guessing and lapsing.
+"""The binomial likelihood of a rate curve, for many counts at once, and its box and starts.
 
-Letters: x = log10 weight decay, theta = (x0, log slope, guess, lapse), p = chance to grok,
-q = 1 - p, rise = logistic(slope (x - x0)), fall = 1 - rise; p = guess fall + (1 - lapse) rise.
+Letters as in `rate_curve`; n replicas and k grokked ones per bin.
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.fits.ascent import Evaluate, best_of, climb
 from observatory.analysis.fits.bins import RateBins
-from observatory.analysis.fits.logistic import curve
-from observatory.analysis.fits.solvers import minimise_boxed
+from observatory.analysis.fits.links import Link
+from observatory.analysis.fits.rate_curve import LOG_SLOPE, LOG_SLOPE_1, rates
 
 Array = NDArray[np.float64]
 
-X0, LOG_SLOPE, GUESS, LAPSE = range(4)
+SEPARATED = 1e-6
+"""Log-likelihood by which a finite slope must beat an infinite one."""
 HALF = 0.499
 """Largest rate of guessing or lapsing: with one half or more the curve would not tell the sides."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Counts of one fit and the box in which its parameters (x0, log slope, guess, lapse) lie."""
-
-    x: Array
-    n: Array
-    k: Array
-    bounds: tuple[tuple[float, float], ...]
-
-
-def boxed_counts(bins: RateBins, guess: float | None, lapse: float | None) -> Counts:
-    """Counts with the parameters' box: a rate that is given is fixed, one that is None is free.
-
-    Slopes reach from one whose 10-90 % width is a hundred windows to one that steps within a
-    thousandth of the closest two weight decays.
-    """
-    width, closest = float(np.ptp(bins.x)), float(np.diff(bins.x).min())
-    rates = tuple((0.0, HALF) if rate is None else (rate, rate) for rate in (guess, lapse))
-    return Counts(
-        bins.x,
-        bins.n.astype(np.float64),
-        bins.k.astype(np.float64),
-        (
-            (float(bins.x[0]) - 10.0, float(bins.x[-1]) + 10.0),
-            (math.log(0.04 / width), math.log(4000.0 / closest)),
-            *rates,
-        ),
-    )
 
 
 def binomial_log_likelihood(k: Array, n: Array, p: Array) -> Array:
@@ -58,89 +28,151 @@ def binomial_log_likelihood(k: Array, n: Array, p: Array) -> Array:
     return k * np.log(p) + (n - k) * np.log(q)
 
 
-def loss_and_gradient(counts: Counts, theta: Array) -> tuple[float, Array]:
-    """Negative log-likelihood of (x0, log slope, guess, lapse), and its gradient."""
-    slope = math.exp(theta[LOG_SLOPE])
-    rise = curve(counts.x, theta[X0], slope)
-    fall = curve(-counts.x, -theta[X0], slope)
-    p = theta[GUESS] * fall + (1.0 - theta[LAPSE]) * rise
-    q = (1.0 - theta[GUESS]) * fall + theta[LAPSE] * rise
-    # Far above the smallest double, so that the optimizer may square a gradient of n / p.
-    p, q = np.maximum(p, 1e-100), np.maximum(q, 1e-100)
-    loss = -float((counts.k * np.log(p) + (counts.n - counts.k) * np.log(q)).sum())
-    by_p = (counts.n - counts.k) / q - counts.k / p
-    by_z = by_p * (1.0 - theta[GUESS] - theta[LAPSE]) * rise * fall
-    return loss, np.array(
-        [
-            -slope * by_z.sum(),
-            slope * ((counts.x - theta[X0]) * by_z).sum(),
-            (by_p * fall).sum(),
-            -(by_p * rise).sum(),
-        ]
-    )
+def binomial(x: Array, n: Array, k: Array, link: Link) -> Evaluate:
+    """The likelihood that `climb` takes, with the expected information as its metric.
+
+    Args:
+        x: `[bin]`.
+        n: Replicas, `[row, bin]`, or `[1, bin]` where every row has the same counts.
+        k: Grokked replicas, likewise.
+        link: The shape of the edges.
+    """
+
+    def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        at = rows if len(n) > 1 else np.zeros(1, dtype=np.int64)
+        trials, successes = n[at], k[at]
+        p, q, slopes = rates(x, theta, link)
+        value = (successes * np.log(p) + (trials - successes) * np.log(q)).sum(axis=1)
+        pull = (successes - trials * p) / (p * q)
+        weight = trials / (p * q)
+        return value, (slopes @ pull[:, :, None])[..., 0], _squared(slopes, weight)
+
+    return evaluate
 
 
-def step_likelihood(counts: Counts) -> tuple[float, float]:
-    """The best log-likelihood of an infinitely steep curve, and where its step lies.
+def _squared(slopes: Array, weight: Array) -> Array:
+    """Sum over bins of weight times the outer product of the slopes, `[row, param, param]`."""
+    scaled = slopes * np.sqrt(weight)[:, None, :]
+    return scaled @ scaled.swapaxes(1, 2)
+
+
+def penalised(evaluate: Evaluate, free: NDArray[np.bool_]) -> Evaluate:
+    """A likelihood with Jeffreys' prior on its free parameters, the edges being straight lines.
+
+    The prior is that of intercept and slope, so it does not depend on where 0 lies on the axis. For
+    the logistic with one edge and no lapses this is Firth's bias reduction.
+
+    Args:
+        evaluate: A likelihood whose metric is the expected information.
+        free: Which parameters are fitted, `[param]`.
+    """
+    lines = [i for i in (LOG_SLOPE, LOG_SLOPE_1) if i < free.size and free[i]]
+
+    def prior(theta: Array, rows: NDArray[np.int64]) -> Array:
+        metric = evaluate(theta, rows)[2][:, free][:, :, free]
+        sign, size = np.linalg.slogdet(metric)
+        # d(intercept, slope) / d(x0, log slope) has the determinant slope^2
+        return np.where(sign > 0, 0.5 * size - 2.0 * theta[:, lines].sum(axis=1), -1e6)
+
+    def with_prior(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        value, score, metric = evaluate(theta, rows)
+        score = score.copy()
+        for i in np.flatnonzero(free):
+            step = 1e-5 * np.eye(free.size)[i]
+            score[:, i] += (prior(theta + step, rows) - prior(theta - step, rows)) / 2e-5
+        return value + prior(theta, rows), score, metric
+
+    return with_prior
+
+
+def box(
+    bins: RateBins, guess: float | None, lapse: float | None, *, two_edges: bool = False
+) -> tuple[Array, Array]:
+    """Ends of the parameters' box: a rate that is given is held, one that is None is free.
+
+    Slopes reach from one whose 10-90 % width is a hundred windows to one that steps within a
+    thousandth of the closest two weight decays.
+    """
+    width, closest = float(np.ptp(bins.x)), float(np.diff(bins.x).min())
+    place = (float(bins.x[0]) - 10.0, float(bins.x[-1]) + 10.0)
+    slope = (math.log(0.04 / width), math.log(4000.0 / closest))
+    shares = [(0.0, HALF) if rate is None else (rate, rate) for rate in (guess, lapse)]
+    ends = [place, slope, *shares, *([place, slope] if two_edges else [])]
+    low, high = np.array(ends, dtype=np.float64).T
+    return low, high
+
+
+def step_likelihood(k: Array, n: Array, low: Array, high: Array) -> tuple[Array, NDArray[np.int64]]:
+    """The best log-likelihood of an infinitely steep rise, and the bin where its step lies.
 
     Below one bin the rate is the guessing rate, above it one minus the lapsing rate, and the bin
     itself is free in between.
+
+    Args:
+        k: Grokked replicas, `[row, bin]`.
+        n: Replicas, `[row, bin]`.
+        low: Lower ends of the box of (x0, log slope, guess, lapse).
+        high: Upper ends.
+
+    Returns:
+        The log-likelihood and the bin of each row, `[row]`.
     """
-    (_, _, (g_low, g_high), (l_low, l_high)) = counts.bounds
-    best, place = -math.inf, float(counts.x[0])
-    for j in range(counts.x.size):
-        below, above = slice(0, j), slice(j + 1, None)
-        g = float(counts.k[below].sum() / max(counts.n[below].sum(), 1.0))
-        miss = float((counts.n - counts.k)[above].sum() / max(counts.n[above].sum(), 1.0))
-        g, miss = min(max(g, g_low), g_high), min(max(miss, l_low), l_high)
-        p = np.full(counts.x.size, 1.0 - miss)
-        p[below] = g
-        p[j] = min(max(counts.k[j] / counts.n[j], g), 1.0 - miss)
-        log_likelihood = float(binomial_log_likelihood(counts.k, counts.n, p).sum())
-        if log_likelihood > best:
-            best, place = log_likelihood, float(counts.x[j])
-    return best, place
+    lost = n - k
+    heights: list[Array] = []
+    for j in range(n.shape[1]):
+        k_below, n_below = k[:, :j].sum(axis=1), n[:, :j].sum(axis=1)
+        lost_above, n_above = lost[:, j + 1 :].sum(axis=1), n[:, j + 1 :].sum(axis=1)
+        guess = np.clip(k_below / np.maximum(n_below, 1.0), low[2], high[2])
+        lapse = np.clip(lost_above / np.maximum(n_above, 1.0), low[3], high[3])
+        here = np.clip(k[:, j] / np.maximum(n[:, j], 1.0), guess, 1.0 - lapse)
+        heights.append(
+            binomial_log_likelihood(k_below, n_below, guess)
+            + binomial_log_likelihood(n_above - lost_above, n_above, 1.0 - lapse)
+            + binomial_log_likelihood(k[:, j], n[:, j], here)
+        )
+    table = np.stack(heights, axis=1)
+    return table.max(axis=1), np.argmax(table, axis=1)
 
 
-def maximise(counts: Counts, starts: list[Array]) -> tuple[Array, float]:
-    """The parameters of greatest likelihood, and that log-likelihood."""
-    found = [
-        minimise_boxed(lambda t: loss_and_gradient(counts, t), s, counts.bounds) for s in starts
-    ]
-    theta, loss = min(found, key=lambda pair: pair[1])
-    return theta, -loss
+def starts(x: Array, k: Array, n: Array, low: Array, high: Array) -> Array:
+    """Three places to climb from, for each row of counts.
 
+    The step lies where a step fits best; slopes are gentle, middling and steep for the window.
 
-def promising_starts(counts: Counts, keep: int) -> list[Array]:
-    """The best `keep` of a coarse grid of parameters."""
-    low, high = np.array(counts.bounds).T
-    grid = [
-        np.clip([x0, math.log(slope), 0.02, lapse], low, high)
-        for x0 in counts.x
-        for slope in (2.0, 8.0, 30.0)
-        for lapse in (0.02, 0.2)
-    ]
-    return sorted(grid, key=lambda theta: loss_and_gradient(counts, theta)[0])[:keep]
-
-
-def wald_errors(counts: Counts, theta: Array) -> list[float | None]:
-    """Standard errors of critical, slope, guess and lapse from the expected information.
-
-    None for what is fixed or lies on its bound, and for all where the information is singular.
+    Returns:
+        `[row * 3, 4]`, row by row.
     """
-    slope = math.exp(theta[LOG_SLOPE])
-    rise, fall = curve(counts.x, theta[X0], slope), curve(-counts.x, -theta[X0], slope)
-    p = theta[GUESS] * fall + (1.0 - theta[LAPSE]) * rise
-    by_z = (1.0 - theta[GUESS] - theta[LAPSE]) * rise * fall
-    jacobian = np.stack([-slope * by_z, slope * (counts.x - theta[X0]) * by_z, fall, -rise])
-    weight = counts.n / np.maximum(p * (1.0 - p), 1e-12)
-    free = [i for i, (low, high) in enumerate(counts.bounds) if low + 1e-6 < theta[i] < high - 1e-6]
-    information = (jacobian[free] * weight) @ jacobian[free].T
-    errors: list[float | None] = [None] * 4
-    if np.linalg.cond(information) > 1e12:
-        return errors
-    scale = np.array([math.log(10.0) * 10.0 ** theta[X0], slope, 1.0, 1.0])
-    covariance: Array = np.asarray(np.linalg.inv(information), dtype=np.float64)
-    for row, i in enumerate(free):
-        errors[i] = float(scale[i] * math.sqrt(covariance[row, row]))
-    return errors
+    place = x[step_likelihood(k, n, np.array([0, 0, 0, 0.0]), np.array([0, 0, HALF, HALF]))[1]]
+    middle = np.array([0.0, 0.0, 0.01, 0.02])
+    slopes = np.log(np.array([4.0, 12.0, 40.0]) / np.ptp(x))
+    made = np.tile(middle, (len(place), 3, 1))
+    made[:, :, 0], made[:, :, 1] = place[:, None], slopes
+    return np.clip(made.reshape(-1, 4), low, high)
+
+
+def fit_many(
+    x: Array, n: Array, k: Array, link: Link, low: Array, high: Array, more: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Maximum likelihood with one edge, for many counts at once.
+
+    Args:
+        x: `[bin]`.
+        n: Replicas, `[row, bin]`; bins may be empty.
+        k: Grokked replicas, likewise.
+        link: The shape of the rise.
+        low: Lower ends of the box, `[4]`.
+        high: Upper ends.
+        more: A start of the caller's for every row, `[4]`.
+
+    Returns:
+        theta, `[row, 4]`; the log-likelihood, `[row]`; and by how much it exceeds that of an
+        infinitely steep curve, `[row]`: 0 where the counts are separated.
+    """
+    begin = starts(x, k, n, low, high).reshape(len(n), 3, 4)
+    if more is not None:
+        begin = np.concatenate([begin, np.tile(more, (len(n), 1, 1))], axis=1)
+    n_starts = begin.shape[1]
+    evaluate = binomial(x, np.repeat(n, n_starts, axis=0), np.repeat(k, n_starts, axis=0), link)
+    theta, value = best_of(*climb(evaluate, begin.reshape(-1, 4), low, high), n_starts)
+    steep, _ = step_likelihood(k, n, low, high)
+    return theta, value, np.maximum(value - steep, 0.0)

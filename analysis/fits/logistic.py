@@ -7,19 +7,27 @@ logits), F = 1 / (1 + exp(-k (x - x0))).
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.fits.solvers import expit
+
 Array = NDArray[np.float64]
 
-MAX_ROUNDS = 120
-"""Rounds of damped Gauss-Newton; a curve still moving then runs off to infinite slope."""
+MAX_ROUNDS = 200
+"""Rounds of the solver; a curve still moving then runs off to infinite slope."""
+MINPACK_TOLERANCE = 1.49012e-8
+"""Relative fall of the sum of squares, or of the trust region, at which MINPACK stops."""
 
 
 def curve(x: Array, x0: Array | float, k: Array | float) -> Array:
     """F(x), `[..., bin]` for `x0` and `k` of shape `[..., 1]` or scalars; exact in both tails."""
-    return np.exp(-np.logaddexp(0.0, -k * (x - x0)))
+    return expit(k * (x - x0))
 
 
 def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
-    """Unweighted least squares of the logistic on many sets of rates (Levenberg-Marquardt).
+    """Unweighted least squares of the logistic on many sets of rates.
+
+    It walks as MINPACK's `lmder` does with its default settings, trust region and stopping rules
+    included, since where it stops is part of a published estimator: on rates whose optimum is at
+    infinite slope it stops at a finite one.
 
     Args:
         x: log10 weight decay, `[bin]`.
@@ -28,36 +36,119 @@ def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
 
     Returns:
         `(x0, k)`, `[draw, 2]`, and the residual sum of squares, `[draw]`: a local optimum.
+
+    Source:
+        Moré (1978), Lect. Notes Math. 630, 105. Deviation: normal equations, not QR.
     """
-    theta, damping = start.astype(np.float64), np.full(rates.shape[0], 1e-3)
-    fitted = curve(x, theta[:, :1], theta[:, 1:])
-    rss = np.square(rates - fitted).sum(axis=1)
-    running = np.ones(rates.shape[0], dtype=bool)
-    for _ in range(MAX_ROUNDS):
-        at = np.flatnonzero(running)
+    found, sums = start.astype(np.float64), np.zeros(len(start))
+    rows, theta, at = np.arange(len(start)), found.copy(), x[:, None]
+    wanted = np.ascontiguousarray(rates.T)  # bins first: sums over them are then quick
+    fitted = expit(theta[:, 1] * (at - theta[:, 0]))
+    rss = np.square(wanted - fitted).sum(axis=0)
+    scale, damping = np.zeros_like(theta), np.zeros(len(theta))
+    radius = np.full(len(theta), np.inf)
+    for round_number in range(MAX_ROUNDS):
+        x0, k = theta.T
+        bell, residual = fitted * (1.0 - fitted), wanted - fitted
+        by_x0, by_k = -k * bell, (at - x0) * bell
+        cross, pull_0, pull_1 = by_x0 * by_k, by_x0 * residual, by_k * residual
+        sums_of = (by_x0 * by_x0, cross, by_k * by_k, pull_0, pull_1)
+        products = np.stack([terms.sum(axis=0) for terms in sums_of], axis=1)
+        scale = np.maximum(scale, np.sqrt(products[:, [0, 2]]))
+        weight = np.where(scale > 0, scale, 1.0)
+        if round_number == 0:
+            size = _length(weight, theta)
+            radius = 100.0 * np.where(size > 0, size, 1.0)
+        step, par, length = _trust_step(products, weight, radius, damping)
+        if round_number == 0:
+            radius = np.minimum(radius, length)
+        trial = theta + step
+        trial_fit = expit(trial[:, 1] * (at - trial[:, 0]))
+        trial_rss = np.square(wanted - trial_fit).sum(axis=0)
+        now = np.maximum(rss, 1e-300)
+        actual = np.where(0.01 * trial_rss < now, 1.0 - trial_rss / now, -1.0)
+        linear, damped = _quadratic(products, step) / now, par * length**2 / now
+        promised, down = linear + 2.0 * damped, -(linear + damped)
+        ratio = np.where(promised > 0, actual / np.where(promised > 0, promised, 1.0), 0.0)
+        shrink = np.where(actual >= 0, 0.5, 0.5 * down / np.minimum(down + 0.5 * actual, -1e-300))
+        shrink = np.where((0.01 * trial_rss >= now) | (shrink < 0.1), 0.1, shrink)
+        poor, good = ratio <= 0.25, (par == 0) | (ratio >= 0.75)
+        wider = np.where(good, length * 2.0, radius)
+        radius = np.where(poor, shrink * np.minimum(radius, length * 10.0), wider)
+        damping = np.where(poor, par / shrink, np.where(good, 0.5 * par, par))
+        took = ratio >= 1e-4
+        theta = np.where(took[:, None], trial, theta)
+        fitted, rss = np.where(took, trial_fit, fitted), np.where(took, trial_rss, rss)
+        flat = (np.abs(actual) <= MINPACK_TOLERANCE) & (promised <= MINPACK_TOLERANCE)
+        still = radius <= MINPACK_TOLERANCE * _length(weight, theta)
+        going = ~((flat & (ratio <= 2.0)) | still | (rss == 0))
+        if not going.all():
+            found[rows[~going]], sums[rows[~going]] = theta[~going], rss[~going]
+            rows, theta, rss, scale = rows[going], theta[going], rss[going], scale[going]
+            radius, damping = radius[going], damping[going]
+            wanted, fitted = wanted[:, going], fitted[:, going]
+        if not rows.size:
+            break
+    found[rows], sums[rows] = theta, rss
+    return found, sums
+
+
+def _length(weight: Array, step: Array) -> Array:
+    """Scaled length of each step, `[row]`."""
+    return np.sqrt(np.square(weight * step).sum(axis=1))
+
+
+def _quadratic(products: Array, step: Array) -> Array:
+    """Squared length of the step's image under the slopes, `[row]`."""
+    a, b = step.T
+    return a * a * products[:, 0] + 2.0 * a * b * products[:, 1] + b * b * products[:, 2]
+
+
+def _solve(products: Array, extra: Array, right: Array) -> Array:
+    """(slopes' slopes + diag(extra)) step = right, `[row, 2]`; 0 where that has no solution."""
+    a, b, c = products[:, 0] + extra[:, 0], products[:, 1], products[:, 2] + extra[:, 1]
+    determinant = a * c - b * b
+    safe = np.where(determinant > 1e-300, determinant, np.inf)
+    first = c * right[:, 0] - b * right[:, 1]
+    second = a * right[:, 1] - b * right[:, 0]
+    return np.stack([first / safe, second / safe], axis=1)
+
+
+def _trust_step(
+    products: Array, weight: Array, radius: Array, start: Array
+) -> tuple[Array, Array, Array]:
+    """The step whose scaled length is within a tenth of the radius, its damping, its length."""
+    pull, squared = products[:, 3:], np.square(weight)
+    step = _solve(products, np.zeros_like(pull), pull)
+    length = _length(weight, step)
+    excess = length - radius
+    par = np.zeros(len(radius))
+    at = np.flatnonzero(excess > 0.1 * radius)
+    if not at.size:
+        return step, par, length
+
+    def newton(rows: NDArray[np.intp], damping: Array) -> Array:
+        unit = squared[rows] * step[rows] / length[rows, None]
+        back = _solve(products[rows], damping[:, None] * squared[rows], unit)
+        return excess[rows] / radius[rows] / np.maximum((unit * back).sum(axis=1), 1e-300)
+
+    lower, upper = np.zeros(len(radius)), np.full(len(radius), np.inf)
+    steepness = np.sqrt(np.square(pull[at] / weight[at]).sum(axis=1))
+    lower[at], upper[at] = newton(at, np.zeros(at.size)), steepness / radius[at]
+    par[at] = np.minimum(np.maximum(start[at], lower[at]), upper[at])
+    par[at] = np.where(par[at] == 0, steepness / length[at], par[at])
+    for _ in range(10):
+        step[at] = _solve(products[at], par[at, None] * squared[at], pull[at])
+        length[at] = _length(weight[at], step[at])
+        excess[at] = length[at] - radius[at]
+        at = at[np.abs(excess[at]) > 0.1 * radius[at]]
         if not at.size:
             break
-        x0, k = theta[at, :1], theta[at, 1:]
-        residual = rates[at] - fitted[at]
-        bell = fitted[at] * (1.0 - fitted[at])
-        by_x0, by_k = -k * bell, (x - x0) * bell
-        a, b, c = ((u * v).sum(axis=1) for u, v in ((by_x0, by_x0), (by_x0, by_k), (by_k, by_k)))
-        g, h = ((u * residual).sum(axis=1) for u in (by_x0, by_k))
-        a, c = a * (1.0 + damping[at]) + 1e-300, c * (1.0 + damping[at]) + 1e-300
-        det = a * c - b * b
-        det = np.where(det > 0, det, np.inf)  # a curve flat at every bin stays where it is
-        step = np.stack([c * g - b * h, a * h - b * g], axis=1) / det[:, None]
-        trial = theta[at] + step
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too far is not taken below
-            trial_fit = curve(x, trial[:, :1], trial[:, 1:])
-            trial_rss = np.square(rates[at] - trial_fit).sum(axis=1)
-        better = trial_rss <= rss[at]
-        small = np.all(np.abs(step) <= 1e-11 * (1.0 + np.abs(theta[at])), axis=1)
-        took = at[better]
-        theta[took], fitted[took], rss[took] = trial[better], trial_fit[better], trial_rss[better]
-        damping[at] = np.where(better, damping[at] * 0.2, damping[at] * 5.0)
-        running[at] = ~small & (damping[at] < 1e12)
-    return theta, rss
+        change = newton(at, par[at])
+        lower[at] = np.where(excess[at] > 0, np.maximum(lower[at], par[at]), lower[at])
+        upper[at] = np.where(excess[at] < 0, np.minimum(upper[at], par[at]), upper[at])
+        par[at] = np.maximum(lower[at], par[at] + change)
+    return step, par, length
 
 
 def step_limit(x: Array, rates: Array) -> tuple[Array, Array]:

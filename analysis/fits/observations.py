@@ -1,41 +1,81 @@
-"""The table that every fit takes: one row per replica, at one horizon."""
+"""The table that every fit takes: one row per replica, or per number of replicas that are alike."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Observations:
-    """Which replicas grokked, and when, as arrays of one entry per replica.
+    """Which replicas grokked, and when, as arrays of one entry per row.
 
     Attributes:
-        weight_decay: Weight decay of each replica, `[replica]`.
-        grokked: Whether it counts as grokked in rates, `[replica]`.
-        time: Upper end of its event interval, in steps; NaN where there is none, `[replica]`.
+        weight_decay: The control of each row, weight decay unless `control` says otherwise, `[row]`.
+        grokked: Whether it counts as grokked in rates, `[row]`.
+        time: Upper end of its event interval, in steps; NaN where there is none, `[row]`.
         event: Name of the event preset.
         horizon_steps: Steps after which a replica is censored; null where nobody knows.
         steps_per_epoch: Optimizer steps per epoch; null where nobody knows.
         critical: A critical weight decay found by another fit, for fits that take one as given.
+        time_lo: Lower end of the event interval, in steps; NaN or null where the time is exact.
+        watched: Steps watched of a row without an event; null: the horizon, or the latest time.
+        seed: What rows share, such as the seed of a replica: the unit of resampling; null where
+            every row is its own.
+        weight: How many replicas a row stands for; null: one each.
+        competing: Whether it collapsed or diverged and can no longer grok; null: none did.
+        control: What `weight_decay` is called in what is told of a fit.
     """
 
-    weight_decay: NDArray[np.float64]
+    weight_decay: Array
     grokked: NDArray[np.bool_]
-    time: NDArray[np.float64]
+    time: Array
     event: str
     horizon_steps: int | None
     steps_per_epoch: int | None
     critical: float | None = None
+    time_lo: Array | None = None
+    watched: Array | None = None
+    seed: NDArray[np.int64] | None = None
+    weight: Array | None = None
+    competing: NDArray[np.bool_] | None = None
+    control: str = "weight decay"
 
     def __post_init__(self) -> None:
-        shapes = {self.weight_decay.shape, self.grokked.shape, self.time.shape}
+        shapes = {array.shape for array in self._arrays().values()}
         if len(shapes) != 1 or self.weight_decay.ndim != 1:
             raise ValueError(
                 f"`weight_decay`, `grokked` and `time` must be equally long, got {shapes}."
             )
         if not np.all(np.isfinite(self.weight_decay) & (self.weight_decay >= 0)):
-            raise ValueError("`weight_decay` must be finite and at least 0 for every replica.")
+            raise ValueError(f"`{self.control}` must be finite and at least 0 in every row.")
+        if self.weight is not None and not np.all(np.isfinite(self.weight) & (self.weight > 0)):
+            raise ValueError("`weight` must be finite and positive in every row.")
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    @property
+    def n(self) -> int:
+        """Replicas, those of weighted rows counted by their weight."""
+        return round(float(self.weights.sum()))
+
+    @property
+    def weights(self) -> Array:
+        """How many replicas each row stands for, `[row]`."""
+        return np.ones(self.weight_decay.size) if self.weight is None else self.weight
+
+    @property
+    def failed(self) -> NDArray[np.bool_]:
+        """Whether each row collapsed or diverged, `[row]`."""
+        none = np.zeros(self.weight_decay.size, dtype=np.bool_)
+        return none if self.competing is None else self.competing
 
     @property
     def horizon_epochs(self) -> float | None:
@@ -49,20 +89,51 @@ class Observations:
         """A warning where the horizon is not known: a boundary means little without it."""
         if self.horizon_steps is not None:
             return []
-        return ["The table names no horizon: the critical weight decay depends on it."]
+        return [f"The table names no horizon: the critical {self.control} depends on it."]
 
-    def within(self, window_max: float) -> "Observations":
-        """The replicas with 0 < weight_decay <= `window_max`, those that a log axis can show."""
-        keep = (self.weight_decay > 0) & (self.weight_decay <= window_max)
-        return Observations(
-            self.weight_decay[keep],
-            self.grokked[keep],
-            self.time[keep],
-            self.event,
-            self.horizon_steps,
-            self.steps_per_epoch,
-            self.critical,
+    def take(self, keep: NDArray[np.bool_]) -> "Observations":
+        """The rows to keep, in their order."""
+        return replace(self, **{name: array[keep] for name, array in self._arrays().items()})
+
+    def within(self, window_max: float | None) -> "Observations":
+        """The rows with 0 < weight_decay <= `window_max`, those that a log axis can show."""
+        highest = np.inf if window_max is None else window_max
+        return self.take((self.weight_decay > 0) & (self.weight_decay <= highest))
+
+    def at_horizon(self, horizon: float) -> "Observations":
+        """The same records as a shorter horizon would have left them.
+
+        Raises:
+            FitRefusedError: If a row grokked at an unknown time, or the table names no times.
+        """
+        if np.any(self.grokked & ~(self.time > 0)):
+            raise FitRefusedError(
+                f"Event {self.event} has rows without a time: they cannot be censored at "
+                f"{horizon:g} steps. Use an event that is located by a threshold."
+            )
+        seen = self.grokked & (self.time <= horizon)
+        nan = np.full(self.time.size, np.nan)
+        return replace(
+            self,
+            grokked=seen,
+            time=np.where(seen, self.time, np.nan),
+            time_lo=None if self.time_lo is None else np.where(seen, self.time_lo, nan),
+            watched=np.minimum(self.followed, horizon),
+            horizon_steps=round(horizon),
         )
+
+    @property
+    def followed(self) -> Array:
+        """Steps for which each row was watched, its own time where it grokked, `[row]`.
+
+        A row that collapsed or diverged is followed to the horizon: it would not have grokked.
+        """
+        known = self.time[self.grokked & (self.time > 0)]
+        latest = float(known.max()) if known.size else np.nan
+        horizon = float(latest if self.horizon_steps is None else self.horizon_steps)
+        ends = np.full(self.time.size, horizon) if self.watched is None else self.watched
+        ends = np.where(np.isnan(ends) | self.failed, horizon, ends)
+        return np.where(self.grokked & (self.time > 0), self.time, ends)
 
 
 def from_counts(
@@ -72,7 +143,7 @@ def from_counts(
     event: str,
     horizon_steps: int | None,
 ) -> Observations:
-    """One row per replica from a table of counts per weight decay; no times, no epochs.
+    """At most two weighted rows per row of a table of counts: who grokked and who did not.
 
     Args:
         weight_decay: One per row of the table, `[cell]`.
@@ -85,14 +156,23 @@ def from_counts(
         ValueError: If more replicas grokked than there are.
 
     Example:
-        >>> from_counts([0.1, 1.0], [2, 1], [1, 1], "first99", 2500).grokked.tolist()
-        [True, False, True]
+        >>> counted = from_counts([0.1, 1.0], [3, 1], [1, 1], "first99", 2500)
+        >>> counted.grokked.tolist(), counted.weights.tolist()
+        ([True, False, True], [1.0, 2.0, 1.0])
     """
     cells = np.asarray(weight_decay, dtype=np.float64)
-    total, successes = np.asarray(n, dtype=np.int64), np.asarray(n_grokked, dtype=np.int64)
+    total, successes = np.asarray(n, dtype=np.float64), np.asarray(n_grokked, dtype=np.float64)
     if np.any(successes > total) or np.any(successes < 0):
         raise ValueError(f"`n_grokked` must lie in [0, n], got {successes} of {total}.")
-    outcomes = np.tile([1.0, 0.0], cells.size)
-    grokked = np.repeat(outcomes, np.stack([successes, total - successes], axis=1).ravel()) > 0
-    rows = np.repeat(cells, total)
-    return Observations(rows, grokked, np.full(rows.size, np.nan), event, horizon_steps, None)
+    weight = np.stack([successes, total - successes], axis=1).ravel()
+    rows, grokked = np.repeat(cells, 2), np.tile([True, False], cells.size)
+    counted = weight > 0
+    return Observations(
+        rows[counted],
+        grokked[counted],
+        np.full(int(counted.sum()), np.nan),
+        event,
+        horizon_steps,
+        None,
+        weight=weight[counted],
+    )

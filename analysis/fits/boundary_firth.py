@@ -1,0 +1,109 @@
+"""The boundary with Firth's bias reduction: an answer where the counts are separated."""
+
+from typing import final
+
+import numpy as np
+
+from observatory.analysis.fits.ascent import best_of, climb
+from observatory.analysis.fits.bins import bin_rates, require_boundary
+from observatory.analysis.fits.boundary_estimate import (
+    NAMES,
+    Maximum,
+    boundary_record,
+    boundary_warnings,
+    misfit,
+    profiled,
+    require_rise,
+)
+from observatory.analysis.fits.estimate import Estimate
+from observatory.analysis.fits.firth import firth_box, firth_likelihood
+from observatory.analysis.fits.likelihood import (
+    SEPARATED,
+    binomial_log_likelihood,
+    fit_many,
+    starts,
+)
+from observatory.analysis.fits.links import LINKS
+from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.rate_curve import rates
+
+
+@final
+class BoundaryFirth:
+    """Critical weight decay and slope of the logistic with Jeffreys' prior.
+
+    The estimate exists for every table in which some replicas grok and some do not. Intervals are
+    those of the profile of the penalised likelihood.
+
+    Attributes:
+        fit_name: What is fitted.
+        estimator: How.
+
+    Source:
+        Firth (1993), Biometrika 80, 27; Heinze and Schemper (2002), Stat. Med. 21, 2409.
+        Deviation: none.
+    """
+
+    fit_name = "boundary"
+    estimator = "firth"
+
+    def __init__(self, window_max: float | None, n_simulations: int, level: float) -> None:
+        self.window_max = window_max
+        self.n_simulations = n_simulations
+        self.level = level
+
+    def fit(self, observations: Observations, seed: int) -> Estimate:
+        """Fit one table; `seed` is that of the counts that judge the curve.
+
+        Raises:
+            FitRefusedError: If no boundary can lie in the bins, or no rise can be told from a
+                constant rate.
+        """
+        data = observations.within(self.window_max)
+        bins = bin_rates(data)
+        require_boundary(bins)
+        n, k = bins.n[None], bins.k[None]
+        low, high = firth_box(bins.x)
+        evaluate = firth_likelihood(bins.x, n, k)
+        begin = starts(bins.x, k, n, low, high)
+        theta, value = best_of(*climb(evaluate, begin, low, high, 1e-14), len(begin))
+        found = Maximum(evaluate, NAMES, theta[0], float(value[0]), low, high)
+        p = rates(bins.x, theta, LINKS["logistic"])[0][0]
+        plain = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
+        require_rise(plain, (bins.k, bins.n), self.level)
+        params = profiled(found, bins.x, self.level)
+        checked = misfit(
+            bins,
+            found.theta,
+            (low, high),
+            LINKS["logistic"],
+            self.n_simulations,
+            np.random.default_rng(seed),
+        )
+        warnings = boundary_warnings(data, bins, params, checked["deviance_p"])
+        margin = fit_many(bins.x, n, k, LINKS["logistic"], low, high)[2]
+        separated = bool(margin[0] < SEPARATED)
+        if separated:
+            warnings.append(
+                "The counts are separated: the slope is bounded by the prior alone, and the "
+                "critical point lies where the values tried leave room for it."
+            )
+        return boundary_record(
+            data,
+            bins,
+            params,
+            self.estimator,
+            self.level,
+            seed,
+            warnings,
+            {
+                "method": f"logistic in log10({data.control}) with Firth's penalty; profile of the "
+                "penalised likelihood",
+                "link": "logistic",
+                "log_likelihood": plain,
+                "penalised_log_likelihood": found.value,
+                **checked,
+                "separated": separated,
+                "window_max": self.window_max,
+            },
+        )
