@@ -3,47 +3,16 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportAssignmentType=false
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 import scipy.special
-from scipy.optimize import OptimizeWarning, brentq, curve_fit, minimize, minimize_scalar
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import gammaln, log_ndtr, ndtr, ndtri, psi
-from scipy.stats import chi2, fisher_exact
+from scipy.stats import chi2, fisher_exact, t
 
 Array = NDArray[np.float64]
-
-
-def fit_curve(
-    function: Callable[[Array, float, float], Array], x: Array, y: Array, start: Sequence[float]
-) -> Array | None:
-    """`scipy.optimize.curve_fit` with its default settings; None where it does not converge."""
-    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore", OptimizeWarning)  # its covariance is not used
-        try:
-            found = curve_fit(function, x, y, p0=start, full_output=True)
-        except RuntimeError:
-            return None
-    return np.asarray(found[0], dtype=np.float64)
-
-
-def minimise_boxed(
-    function: Callable[[Array], tuple[float, Array]],
-    start: Array,
-    bounds: Sequence[tuple[float, float]],
-) -> tuple[Array, float]:
-    """L-BFGS-B on a function that returns its value and gradient: where the minimum is, how low."""
-    found = minimize(
-        function,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"ftol": 1e-14, "gtol": 1e-9, "maxiter": 500},
-    )
-    return np.asarray(found.x, dtype=np.float64), float(found.fun)
 
 
 def minimise_between(function: Callable[[float], float], low: float, high: float) -> float:
@@ -52,12 +21,6 @@ def minimise_between(function: Callable[[float], float], low: float, high: float
         function, bounds=(low, high), method="bounded", options={"xatol": 1e-12}
     )
     return float(found.x)
-
-
-def root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function changes sign between two limits (Brent)."""
-    found: float = brentq(function, low, high, xtol=1e-10, full_output=False)
-    return found
 
 
 def chi2_quantile(level: float, degrees: int) -> float:
@@ -108,3 +71,8 @@ def solve_each(matrix: Array, vector: Array) -> Array:
 def expit(z: Array) -> Array:
     """The logistic 1 / (1 + exp(-z)), exact in both tails."""
     return np.asarray(scipy.special.expit(z), dtype=np.float64)
+
+
+def student_quantile(level: float, degrees: int) -> float:
+    """The quantile of Student's t distribution."""
+    return float(t.ppf(level, degrees))
