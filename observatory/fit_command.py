@@ -11,7 +11,7 @@ from observatory.core.errors import ConfigError, FitRefusedError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from observatory.analysis.fitting import Task
+    from observatory.analysis.fit_task import Task
 
 MLFLOW = "mlflow:"
 TABLES = ("boundary", "times", "survival", "horizon")
@@ -139,7 +139,7 @@ def _refit(study: Path, options: argparse.Namespace) -> int:
 def _fit_table(kind: str, name: str, options: argparse.Namespace) -> int:
     if options.plot is not None and options.plot.suffix not in PICTURES:
         raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
-    from observatory.analysis.fitting import prepare
+    from observatory.analysis.fit_task import prepare
 
     given = _table_options(options)
     given["settings"] = settings(options.set)
