@@ -212,17 +212,27 @@ def _fit(options: argparse.Namespace) -> int:
 def _report_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "report",
-        "Build a study's report.html anew from its store and fits.json.",
-        "  observatory report results/laptop_map\n",
+        "Build a study's report.html anew from its store and fits.json; of several studies, one\n"
+        "page that compares them, the first being the one that others are compared with.",
+        "  observatory report results/laptop_map\n"
+        "  observatory report results/mlp results/lstm --out comparison.html\n",
     )
-    parser.add_argument("study", type=Path, help="folder of the study")
+    parser.add_argument("study", type=Path, nargs="+", help="folder of a study")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="page of a comparison (comparison.html)"
+    )
     return parser
 
 
 def _report(options: argparse.Namespace) -> int:
     from observatory.pipeline import rebuild_report
 
-    print(rebuild_report(options.study))
+    if len(options.study) == 1 and options.out is None:
+        print(rebuild_report(options.study[0]))
+        return 0
+    from observatory.analysis.report.compare import build_comparison
+
+    print(build_comparison(options.study, options.out or Path("comparison.html")))
     return 0
 
 

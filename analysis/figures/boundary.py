@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from observatory.analysis.fits.logistic import curve
+from observatory.analysis.fits.links import LINKS
 
 Record = Mapping[str, Any]
 """One entry of `fits.json`."""
@@ -21,28 +21,48 @@ def limits(record: Record, name: str) -> tuple[float, float | None, float | None
     return parameter["value"], parameter["ci_low"], parameter["ci_high"]
 
 
+def estimator_name(record: Record) -> str:
+    """The name of a record's estimator, readable, with its link where that is not the logistic.
+
+    Example:
+        >>> estimator_name({"estimator": "maximum_likelihood", "extras": {"link": "probit"}})
+        'maximum likelihood (probit)'
+    """
+    name = str(record["estimator"]).replace("_", " ")
+    link = record.get("extras", {}).get("link") or "logistic"
+    return name if link == "logistic" or link in name else f"{name} ({link})"
+
+
 def boundary_curve(record: Record, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
     """The fitted rate of grokking, lapses included, at positive weight decays.
 
-    P = guess + (1 - guess - lapse) F, with F the logistic in log10(weight_decay). Rates that were
-    held fixed are among the extras; a fit without these rates has none.
+    P = guess (1 - s) + (1 - lapse) s, with s = F(slope (x - x0)) and x = log10(weight_decay); a
+    window has a second, falling edge: s = F(slope (x - x0)) (1 - F(slope_upper (x - x1))). Rates
+    that were held fixed are among the extras, as is the link F, logistic where none is named.
 
     Example:
         >>> one = {"value": 1.0}
         >>> record = {"params": {"critical": one, "slope": one, "lapse": {"value": 0.2}}}
-        >>> boundary_curve(record, np.array([1.0])).tolist()
+        >>> boundary_curve(record, np.array([1.0])).round(12).tolist()
         [0.4]
     """
+    extras = record.get("extras", {})
     params = {name: parameter["value"] for name, parameter in record["params"].items()}
-    params = {**record.get("extras", {}), **params}
-    guess, lapse = params.get("guess", 0.0), params.get("lapse", 0.0)
-    underlying = curve(np.log10(weight_decay), np.log10(params["critical"]), params["slope"])
-    return guess + (1.0 - guess - lapse) * underlying
+    params = {**extras, **params}
+    guess, lapse = params.get("guess") or 0.0, params.get("lapse") or 0.0
+    link = LINKS[extras.get("link") or "logistic"]
+    x = np.log10(weight_decay)
+    share = link.rise(params["slope"] * (x - np.log10(params["critical"])))
+    if "critical_upper" in params:
+        share = share * link.fall(params["slope_upper"] * (x - np.log10(params["critical_upper"])))
+    return guess * (1.0 - share) + (1.0 - lapse) * share
 
 
-def mark_critical(axes: Axes, record: Record, colour: str, style: Any) -> None:
+def mark_critical(
+    axes: Axes, record: Record, colour: str, style: Any, name: str = "critical"
+) -> None:
     """A vertical line at the critical weight decay, and a band over its interval."""
-    found = limits(record, "critical")
+    found = limits(record, name)
     if found is None:
         return
     value, low, high = found

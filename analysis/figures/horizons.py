@@ -1,12 +1,14 @@
 """The same records, censored at several horizons: the boundary moves."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from observatory.analysis.figures.boundary import Record, boundary_curve, limits, mark_critical
 from observatory.analysis.figures.decay_axis import draw_decay_axis
@@ -14,6 +16,7 @@ from observatory.analysis.figures.rate import draw_rates
 from observatory.analysis.figures.style import (
     INK,
     LINE_COLOURS,
+    LINE_STYLES,
     MUTED,
     WIDTH,
     note,
@@ -21,76 +24,143 @@ from observatory.analysis.figures.style import (
     styled,
 )
 
+MAX_PANELS = 3
+"""Horizons with a panel of rates; of more, as many are chosen evenly, the ends included."""
 
-def _draw_critical(axes: Axes, records: Sequence[Record]) -> None:
-    """lambda_c against the horizon, and the slope that a time of C / weight_decay would give."""
-    points = [(r["horizon_steps"], limits(r, "critical")) for r in records]
-    found = [(horizon, c) for horizon, c in points if horizon is not None and c is not None]
-    axes.set_title("λc against\nthe horizon")
-    if not found:
+
+@dataclass(frozen=True)
+class Track:
+    """The critical weight decay against the horizon, as observed or as a law has it.
+
+    Attributes:
+        label: What the legend says.
+        horizon: In steps, `[horizon]`.
+        critical: NaN where there is none, `[horizon]`.
+        low: Lower limit, NaN where there is none, `[horizon]`.
+        high: Likewise.
+        family: Index of the law's distribution, which sets the colour.
+        free: Whether the law has a critical weight decay of its own: dashed, else solid.
+    """
+
+    label: str
+    horizon: NDArray[np.float64]
+    critical: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    family: int = 0
+    free: bool = False
+
+
+def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track]) -> None:
+    """lambda_c against the horizon, and what laws, or a time of C / weight_decay, give."""
+    axes.set_title("λc against the horizon")
+    found = ~np.isnan(observed.critical)
+    if not found.any():
         note(axes, "no boundary was found")
         return
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for horizon, (value, low, high) in found:
-        ends = [value if end is None else end for end in (low, high)]
-        colour = LINE_COLOURS[0]
-        axes.plot([horizon, horizon], ends, "_-", color=colour, linewidth=1.0, gid="interval")
-        axes.plot(horizon, value, "s", color=colour, markersize=4.5, gid="critical-at-horizon")
-    horizons = np.array(sorted(horizon for horizon, _ in found), dtype=np.float64)
-    if horizons.size > 1:
-        longest, anchor = max(found, key=lambda pair: pair[0])
+    x, y = observed.horizon[found], observed.critical[found]
+    low = np.where(np.isnan(observed.low), observed.critical, observed.low)[found]
+    high = np.where(np.isnan(observed.high), observed.critical, observed.high)[found]
+    for horizon, start, end in zip(x, low, high, strict=True):
+        axes.plot([horizon, horizon], [start, end], "_-", color=INK, lw=1.0, gid="interval")
+    axes.plot(x, y, "s", color=INK, markersize=4.5, gid="critical-at-horizon", zorder=5)
+    bottom, top = float(low[low > 0].min(initial=y.min())), float(high.max())
+    margin = max(top / bottom, 2.0) ** 0.12
+    limits_y = (bottom / margin, top * margin)
+    for law in laws:
+        inside = (law.critical >= limits_y[0] / 2) & (law.critical <= limits_y[1] * 2)
         axes.plot(
-            horizons,
-            anchor[0] * longest / horizons,
-            color=MUTED,
-            linestyle=(0, (4, 2)),
-            linewidth=1.0,
-            gid="inverse",
-            label="∝ 1 / horizon",
+            law.horizon,
+            np.where(inside, law.critical, np.nan),
+            color=LINE_COLOURS[law.family % 5],
+            linestyle=(0, (4, 2)) if law.free else "-",
+            linewidth=1.1,
+            gid="law-free" if law.free else "law-zero",
         )
-        axes.legend(loc="best")
-    axes.xaxis.set_major_locator(FixedLocator(horizons.tolist()))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks(horizons.tolist(), [f"{horizon:.0f}" for horizon in horizons])
-    axes.set_xlim(horizons[0] / 1.3, horizons[-1] * 1.3)
+    if not laws and x.size > 1:
+        last = int(np.argmax(x))
+        line = np.sort(x)
+        axes.plot(
+            line, y[last] * x[last] / line, color=MUTED, lw=1.0, ls=(0, (4, 2)), gid="inverse"
+        )
+    axes.set_ylim(*limits_y)
+    axes.set_xlim(x.min() / 1.15, x.max() * 1.15)
     plain_log_ticks(axes.yaxis)
+    plain_log_ticks(axes.xaxis)
     axes.set_xlabel("horizon (steps)")
+
+
+def _draw_rates(
+    axes: Axes, horizon: int, table: pd.DataFrame, record: Record | None, window_max: float
+) -> None:
+    draw_decay_axis(axes, table["weight_decay"].tolist(), spacing=0.075)
+    draw_rates(axes, table, counts=False)
+    inside = table.loc[table["weight_decay"] > 0, "weight_decay"]
+    inside = inside[inside <= window_max]
+    title = f"{horizon} steps"
+    if record is not None and (found := limits(record, "critical")) and len(inside) > 1:
+        x = np.geomspace(inside.min(), inside.max(), 200)
+        axes.plot(x, boundary_curve(record, x), color=LINE_COLOURS[0], zorder=3, gid="fit")
+        mark_critical(axes, record, LINE_COLOURS[0], "-")
+        title += f"\nλc = {found[0]:.3g}"
+    else:
+        title += "\nfit refused"
+    axes.set_title(title)
+    axes.tick_params(axis="x", labelrotation=90, labelsize=6.5, labelcolor=INK)
 
 
 @styled
 def horizons_figure(
-    cells: Mapping[int, pd.DataFrame], records: Sequence[Record], window_max: float
+    cells: Mapping[int, pd.DataFrame],
+    records: Sequence[Record],
+    window_max: float,
+    observed: Track,
+    laws: Sequence[Track],
 ) -> Figure:
-    """One panel of rates per horizon, and the critical weight decay against the horizon.
+    """Rates at some horizons, and the critical weight decay against the horizon with its laws.
 
     Args:
         cells: The table of `cell_table` at each horizon, in steps.
         records: Boundaries of one estimator at these horizons.
         window_max: Largest weight decay that entered the fits.
+        observed: The boundary at every horizon.
+        laws: What fitted laws of the time predict; without any, the slope that a time of
+            C / weight decay would give is drawn.
     """
-    figure = Figure(figsize=(WIDTH, 2.7))
-    panels = figure.subplots(1, len(cells) + 1, squeeze=False)[0]
+    chosen = sorted(cells)
+    if len(chosen) > MAX_PANELS:
+        places = np.linspace(0, len(chosen) - 1, MAX_PANELS).round().astype(int)
+        chosen = [chosen[place] for place in places]
+    figure = Figure(figsize=(WIDTH, 3.1))
+    widths = [*[1.0] * len(chosen), 1.75]
+    panels = figure.subplots(1, len(chosen) + 1, squeeze=False, width_ratios=widths)[0]
     by_horizon = {record["horizon_steps"]: record for record in records}
-    for axes, (horizon, table) in zip(panels, sorted(cells.items()), strict=False):
-        draw_decay_axis(axes, table["weight_decay"].tolist(), spacing=0.058)
-        draw_rates(axes, table, counts=False)
-        record = by_horizon.get(horizon)
-        inside = table.loc[table["weight_decay"] > 0, "weight_decay"]
-        inside = inside[inside <= window_max]
-        title = f"{horizon} steps"
-        if record is not None and (found := limits(record, "critical")) and len(inside) > 1:
-            x = np.geomspace(inside.min(), inside.max(), 200)
-            axes.plot(x, boundary_curve(record, x), color=LINE_COLOURS[0], zorder=3, gid="fit")
-            mark_critical(axes, record, LINE_COLOURS[0], "-")
-            title += f"\nλc = {found[0]:.3g}"
-        else:
-            title += "\nfit refused"
-        axes.set_title(title)
-        axes.tick_params(axis="x", labelrotation=90)
-        axes.tick_params(axis="x", labelsize=6.5, labelcolor=INK)
+    for axes, horizon in zip(panels, chosen, strict=False):
+        _draw_rates(axes, horizon, cells[horizon], by_horizon.get(horizon), window_max)
     panels[0].set_ylabel("share grokked")
     for axes in panels[1:-1]:
         axes.tick_params(axis="y", labelleft=False)
-    _draw_critical(panels[-1], records)
+    _draw_track(panels[-1], observed, laws)
+    figure.legend(handles=_handles(observed, laws), loc="outside lower center", ncols=4)
     return figure
+
+
+def _handles(observed: Track, laws: Sequence[Track]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=INK, marker="s", markersize=4.5, linewidth=1, label=observed.label)
+    ]
+    if not laws:
+        dashed = {"color": MUTED, "linestyle": LINE_STYLES[1]}
+        return [*handles, Line2D([], [], label="∝ 1 / horizon", **dashed)]
+    families = {law.family: law.label for law in laws}
+    handles += [
+        Line2D([], [], color=LINE_COLOURS[family % 5], label=label)
+        for family, label in families.items()
+    ]
+    if any(law.free for law in laws):
+        handles.append(Line2D([], [], color=MUTED, linestyle=(0, (4, 2)), label="dashed: λc free"))
+    if any(not law.free for law in laws):
+        handles.append(Line2D([], [], color=MUTED, label="solid: λc = 0"))
+    return handles

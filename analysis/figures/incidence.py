@@ -1,18 +1,10 @@
-"""Share of replicas that have grokked by a step, per weight decay."""
+"""Cumulative incidence of grokking from the replicas' records, where no fit has given it."""
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from observatory.analysis.figures.frames import column, words
-from observatory.analysis.figures.panels import (
-    LEGEND,
-    chosen_decays,
-    decay_handles,
-    decay_style,
-)
-from observatory.analysis.figures.style import WIDTH, decay_colours, plain_log_ticks, styled
 
 
 def cumulative_incidence(
@@ -49,38 +41,23 @@ def cumulative_incidence(
     return np.array(steps), np.array(shares)
 
 
-@styled
-def incidence_figure(times: pd.DataFrame) -> Figure:
-    """Steps of the cumulative incidence of grokking; ticks mark records that end without an event.
+def incidence_table(times: pd.DataFrame) -> pd.DataFrame:
+    """The cumulative incidence of every weight decay, without a band.
 
     Args:
-        times: The table of `times_figure`.
+        times: One row per replica, as of `times_figure`.
+
+    Returns:
+        Columns weight_decay, step, share, low and high; the last two are NaN.
     """
-    figure = Figure(figsize=(WIDTH, 3.2))
-    axes = figure.add_subplot()
-    decays = chosen_decays(times["weight_decay"].tolist())
-    colours = decay_colours(decays)
-    t_hi, watched, end = column(times, "t_hi"), column(times, "watched"), words(times, "end")
-    last = float(watched.max())
-    start = float(np.min(t_hi[t_hi > 0], initial=last)) / 1.6
-    for decay in decays:
-        at = column(times, "weight_decay") == decay
-        seen, lost = end[at] == "grokked", np.isin(end[at], ["collapsed", "diverged"])
-        clock = np.where(seen, t_hi[at], watched[at])
-        steps, share = cumulative_incidence(clock, seen, lost)
-        until = clock.max()
-        x, y = np.append(np.maximum(steps, start), max(until, start)), np.append(share, share[-1])
-        axes.step(
-            x, y, where="post", color=colours[decay], linestyle=decay_style(decay), gid="incidence"
-        )
-        ends = clock[~seen & ~lost]
-        heights = share[np.searchsorted(steps, ends, side="right") - 1]
-        axes.plot(ends, heights, "|", color=colours[decay], markersize=6, gid="censored")
-    axes.set_xscale("log")
-    axes.set_xlim(start, last * 1.05)
-    plain_log_ticks(axes.xaxis)
-    axes.set_ylim(-0.02, 1.04)
-    axes.set_xlabel("steps")
-    axes.set_ylabel("share that has grokked")
-    figure.legend(handles=decay_handles(decays, marked=False), loc="outside right upper", **LEGEND)
-    return figure
+    end, decays = words(times, "end"), column(times, "weight_decay")
+    seen, failed = end == "grokked", np.isin(end, ["collapsed", "diverged"])
+    clock = np.where(seen, column(times, "t_hi"), column(times, "watched"))
+    pieces: list[pd.DataFrame] = []
+    for decay in np.unique(decays):
+        at = decays == decay
+        steps, shares = cumulative_incidence(clock[at], seen[at], failed[at])
+        pieces.append(pd.DataFrame({"weight_decay": decay, "step": steps, "share": shares}))
+    columns = ["weight_decay", "step", "share"]
+    table = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+    return table.assign(low=np.nan, high=np.nan)

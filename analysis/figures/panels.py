@@ -43,7 +43,13 @@ def chosen_decays(weight_decays: Sequence[float]) -> list[float]:
 
 
 def draw_lines(
-    axes: Axes, bands: pd.DataFrame, quantity: str, marks: Mapping[float, float], spread: bool
+    axes: Axes,
+    bands: pd.DataFrame,
+    quantity: str,
+    marks: Mapping[float, float],
+    *,
+    spread: bool,
+    decays: Sequence[float],
 ) -> None:
     """The medians of one quantity, a line per weight decay; quartiles as a band where `spread`.
 
@@ -53,9 +59,9 @@ def draw_lines(
         quantity: Which of its quantities.
         marks: A step per weight decay at which its line gets a dot: its median time to grok.
         spread: Whether to draw the quartiles.
+        decays: The weight decays of the figure, which set the colours.
     """
     rows = where(bands, words(bands, "quantity") == quantity)
-    decays = chosen_decays(bands["weight_decay"].tolist())
     colours = decay_colours(decays)
     for decay in decays:
         line = where(rows, column(rows, "weight_decay") == decay)
@@ -101,7 +107,7 @@ def panels_figure(
     kept = where(bands, np.isin(column(bands, "weight_decay"), decays))
     few = len(decays) <= MAX_BANDS
     for axes, (quantity, title) in zip(grid.flat, titles.items(), strict=False):
-        draw_lines(axes, kept, quantity, marks, spread=few)
+        draw_lines(axes, kept, quantity, marks, spread=few, decays=decays)
         axes.set_title(title)
         if quantity in log:
             axes.set_yscale("log")

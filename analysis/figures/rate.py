@@ -7,7 +7,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from observatory.analysis.figures.boundary import Record, boundary_curve, limits, mark_critical
+from observatory.analysis.figures.boundary import (
+    Record,
+    boundary_curve,
+    estimator_name,
+    limits,
+    mark_critical,
+)
 from observatory.analysis.figures.decay_axis import draw_decay_axis, positions
 from observatory.analysis.figures.style import (
     INK,
@@ -16,6 +22,7 @@ from observatory.analysis.figures.style import (
     MUTED,
     OUTCOME_COLOURS,
     WIDTH,
+    plain,
     styled,
 )
 
@@ -57,21 +64,17 @@ def _draw_curve(axes: Axes, record: Record, window: tuple[float, float], index: 
         if found[1] is not None and found[2] is not None
         else " (interval unbounded)"
     )
-    name = str(record["estimator"]).replace("_", " ").replace("$", r"\$")
+    name = plain(estimator_name(record))
     label = f"{name}: λc = {found[0]:.3g}{interval}"
     y = boundary_curve(record, x)
     axes.plot(x, y, color=colour, linestyle=style, zorder=3, gid="fit", label=label)
     if index == 0:
         mark_critical(axes, record, colour, style)
-    low, high = (found[0] if end is None else end for end in found[1:])
-    height = -0.09 - 0.045 * index
-    axes.plot([low, high], [height, height], color=colour, linewidth=1.6, gid="critical-bar")
-    axes.plot(found[0], height, "|", color=colour, markersize=6, markeredgewidth=1.6)
 
 
 @styled
 def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float) -> Figure:
-    """Share of grokked replicas per weight decay, the fitted curves and their critical points.
+    """Share of grokked replicas per weight decay, the fitted curves, the first critical point.
 
     Args:
         cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN
@@ -105,7 +108,6 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
         drawn = [record for record in boundaries if limits(record, "critical")]
         for index, record in enumerate(drawn):
             _draw_curve(axes, record, (float(inside.min()), float(inside.max())), index)
-        axes.set_ylim(-0.07 - 0.045 * len(drawn), 1.12)
     axes.set_ylabel("share of replicas")
     handles, labels = axes.get_legend_handles_labels()
     handles, labels = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]  # points first

@@ -147,6 +147,11 @@ def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:
     return {0.0: MUTED, **colours} if 0.0 in weight_decays else colours
 
 
+def plain(text: str) -> str:
+    """A text as it is, whatever it holds: a dollar sign starts no formula."""
+    return text.replace("$", r"\$")
+
+
 def note(axes: Axes, text: str) -> None:
     """Say in an empty panel why it is empty."""
     axes.set_xticks([])

@@ -7,18 +7,20 @@ from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.figures.frames import records
 from observatory.analysis.report.facts import Facts
+from observatory.analysis.report.power_laws import best_law, law_words
 from observatory.analysis.report.wording import (
     estimate,
     estimator_words,
     event_words,
     horizon_words,
     number,
+    verdict_words,
 )
 
 
 def answer(facts: Facts) -> list[str]:
-    """Where the boundary lies, the rates at the extremes, what the horizon and the times say."""
-    sentences = [_boundary(facts), _rates(facts), _horizon(facts), _times(facts)]
+    """Where the boundary lies and whether it is one, the rates at the extremes, what times say."""
+    sentences = [_boundary(facts), _horizon(facts), _rates(facts), _times(facts)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -75,6 +77,10 @@ def _cell(cell: Mapping[str, Any]) -> str:
 
 
 def _horizon(facts: Facts) -> str:
+    """The verdict where there is one, else how the boundary moved."""
+    record = facts.single("horizon")
+    if record is not None:
+        return verdict_words(record)
     shorter = [r for r in facts.boundaries_at if r["horizon_steps"] not in (None, facts.horizon)]
     if not shorter:
         return ""
@@ -91,6 +97,28 @@ def _horizon(facts: Facts) -> str:
 
 
 def _times(facts: Facts) -> str:
+    """The censored laws where they were fitted, and the survivors' beside."""
+    return " ".join(part for part in (_censored(facts), _survivors(facts)) if part)
+
+
+def _censored(facts: Facts) -> str:
+    records = facts.of("times_censored")
+    best = best_law(records)
+    if best is None:
+        return ""
+    text = (
+        f"With the replicas that did not grok counted as censored (n = {best['n']}), the law that "
+        f"AICc prefers is that of {law_words(best)}, with ν = {estimate(best, 'nu')}"
+    )
+    free = best_law([r for r in records if "critical" in r["params"]])
+    if free is None:
+        return f"{text}."
+    p = free["extras"].get("p_zero")
+    test = "" if p is None else f" (likelihood ratio against 0: p = {number(p, 2)})"
+    return f"{text}; free, λc = {estimate(free, 'critical')}{test}."
+
+
+def _survivors(facts: Facts) -> str:
     laws = {r["extras"].get("critical_kind"): r for r in facts.of("times") if r["refused"] is None}
     zero, free = laws.get("zero"), laws.get("free")
     if zero is None:

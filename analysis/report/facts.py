@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.boundary import Record, estimator_name, limits
 from observatory.analysis.figures.frames import column, select, where, words
 from observatory.analysis.report.groups import Group
 from observatory.analysis.study_fits import cell_table
+
+WINDOW = "window"
+"""The estimator of a boundary with two edges: its upper one is the collapse."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,28 @@ class Facts:
 
     @property
     def boundaries(self) -> list[Record]:
-        """Boundaries at the full horizon, refused ones included."""
-        return self.of("boundary")
+        """Boundaries of one edge at the full horizon, refused ones included."""
+        return [r for r in self.of("boundary") if r["estimator"] != WINDOW]
 
     @property
     def boundaries_at(self) -> list[Record]:
         """Boundaries at all horizons, of the first estimator that found one at the full horizon."""
-        found = [r["estimator"] for r in self.boundaries if limits(r, "critical")]
-        return [r for r in self._of_event("boundary") if r["estimator"] in found[:1]]
+        found = [estimator_name(r) for r in self.boundaries if limits(r, "critical")]
+        return [r for r in self._of_event("boundary") if estimator_name(r) in found[:1]]
+
+    @property
+    def window(self) -> Record | None:
+        """The window of two edges at the full horizon, refused or not; None where not fitted."""
+        return next((r for r in self.of("boundary") if r["estimator"] == WINDOW), None)
+
+    def single(self, fit: str) -> Record | None:
+        """The first record of a kind of fit at the full horizon that is not refused, or None."""
+        return next((r for r in self.of(fit) if r["refused"] is None), None)
+
+    def boundaries_by(self, horizon: int) -> list[Record]:
+        """Boundaries of one edge at a horizon in steps, refused ones included."""
+        found = self._of_event("boundary")
+        return [r for r in found if r["horizon_steps"] == horizon and r["estimator"] != WINDOW]
 
     def of(self, fit: str) -> list[Record]:
         """Records of one kind of fit at the full horizon, for the event."""
@@ -101,7 +118,8 @@ def replica_times(group: Group, event: str) -> pd.DataFrame:
     """When each replica grokked, or how its record ended.
 
     Returns:
-        weight_decay; t_lo, t_hi (steps, NaN where the event was not seen); watched (steps); end:
+        run_id, replica, weight_decay; t_lo, t_hi (steps, NaN where the event was not seen); t_mem
+        (steps until memorised, NaN where it was not or nobody looked); watched (steps); end:
         "diverged" or "collapsed" where that is the outcome, "grokked" where the event was seen,
         else "censored". Replicas without a record are left out.
     """
@@ -114,9 +132,12 @@ def replica_times(group: Group, event: str) -> pd.DataFrame:
     seen = ~np.isnan(t_hi) & ~failed
     times = pd.DataFrame(
         {
+            "run_id": words(rows, "run_id"),
+            "replica": rows["replica"].to_numpy(),
             "weight_decay": column(rows, "weight_decay"),
             "t_lo": np.where(seen, column(rows, f"{event}_lo"), np.nan),
             "t_hi": np.where(seen, t_hi, np.nan),
+            "t_mem": column(rows, "mem_hi") if "mem_hi" in rows else np.nan,
             "watched": watched,
             "end": np.where(failed, outcome, np.where(seen, "grokked", "censored")),
         }

@@ -1,6 +1,6 @@
 """Which replicas may be pooled: those that differ in weight decay and seed alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,17 +90,9 @@ def groups(study: Study) -> list[Group]:
     Raises:
         StoreError: If the study holds no replica.
     """
-    flat = {run.run_id: dict(_leaves(run.manifest["config"])) for run in study.runs}
-    keys = {key for config in flat.values() for key in config}
-    varying = sorted(
-        key
-        for key in keys
-        if not any(key == name or key.startswith(f"{name}.") for name in _NOT_SCIENCE)
-        and len({repr(config.get(key)) for config in flat.values()}) > 1
-    )
+    apart = differences([run.manifest["config"] for run in study.runs])
     parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}
-    for run in study.runs:
-        between = _told_apart(flat[run.run_id], list(flat.values()), varying)
+    for run, between in zip(study.runs, apart, strict=True):
         for within, rows in _split(run.outcomes(), _swept_columns(study)):
             parts.setdefault(", ".join([*between, *within]), []).append((run, rows))
     made = [
@@ -116,32 +108,47 @@ def groups(study: Study) -> list[Group]:
     return made
 
 
-def _told_apart(
-    own: Mapping[str, Any], configs: list[dict[str, Any]], varying: list[str]
-) -> list[str]:
-    """What sets a run's config apart: of a component the class, then what differs within it.
+def differences(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What sets each config apart: of a component the class, then what differs within it.
 
     A setting that only another class has says nothing here. Configs that differ get other words.
 
     Example:
-        >>> lstm = {"model._target_": "a.Lstm", "model.d_hidden": 128}
-        >>> mlps = [{"model._target_": "b.Mlp", "model.d_mlp": width} for width in (64, 128)]
-        >>> varying = ["model._target_", "model.d_hidden", "model.d_mlp"]
-        >>> _told_apart(lstm, [lstm, *mlps], varying)
-        ['model = a.Lstm']
-        >>> _told_apart(mlps[0], [lstm, *mlps], varying)
-        ['model = b.Mlp', 'model.d_mlp = 64']
+        >>> lstm = {"model": {"_target_": "a.Lstm", "d_hidden": 128}}
+        >>> mlps = [{"model": {"_target_": "b.Mlp", "d_mlp": width}} for width in (64, 128)]
+        >>> differences([lstm, *mlps])[:2]
+        [['model = Lstm'], ['model = Mlp', 'model.d_mlp = 64']]
     """
+    flat = [dict(_leaves(config)) for config in configs]
+    varying = sorted(
+        key
+        for key in {key for config in flat for key in config}
+        if not any(key == name or key.startswith(f"{name}.") for name in _NOT_SCIENCE)
+        and len({repr(config.get(key)) for config in flat}) > 1
+    )
+    return [_told_apart(own, flat, varying) for own in flat]
+
+
+def _told_apart(
+    own: Mapping[str, Any], configs: Sequence[Mapping[str, Any]], varying: Sequence[str]
+) -> list[str]:
     told: list[str] = []
     for key in varying:
         part, _, last = key.rpartition(".")
         target = f"{part}._target_"
         alike = [config for config in configs if config.get(target) == own.get(target)]
         if last == "_target_":
-            told.append(f"{part} = {own.get(key)}")
+            told.append(f"{part} = {_class_name(own.get(key), [c.get(key) for c in configs])}")
         elif len({repr(config.get(key)) for config in alike}) > 1:
             told.append(f"{key} = {own.get(key)}")
     return told
+
+
+def _class_name(target: Any, others: Sequence[Any]) -> str:
+    """The class alone where no other module has one of that name, else with its module."""
+    name = str(target).rpartition(".")[2]
+    alike = {str(other) for other in others if str(other).rpartition(".")[2] == name}
+    return name if len(alike) == 1 else str(target)
 
 
 def _swept_columns(study: Study) -> list[str]:

@@ -1,13 +1,13 @@
 """Figures as they stand in the page: drawn, saved in three formats, inlined, and captioned."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from observatory.analysis.figures.style import save
+from observatory.analysis.report.drawing import Drawing, Missing
 
 _PREAMBLE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
@@ -27,7 +27,7 @@ class Plate:
         title: A short noun phrase.
         caption: What is drawn, with n, units, event and horizon.
         svg: The drawing, to be placed in the page as it is.
-        files: Its files by format, relative to the study.
+        files: Its files by format, relative to the page.
     """
 
     name: str
@@ -57,15 +57,36 @@ def inline_svg(text: str, name: str, title: str) -> str:
     return _REFERENCE.sub(rf"\g<1>{name}--", f"{head}>{rest}")
 
 
-def make_plate(
-    figure: Figure, *, name: str, title: str, caption: str, study_folder: Path, dpi: int
-) -> Plate:
-    """Save a figure below `report/figures/` of the study, and prepare it for the page."""
-    files = save(figure, study_folder / "report" / "figures", name, dpi)
-    return Plate(
-        name=name,
-        title=title,
-        caption=caption,
-        svg=inline_svg(files["svg"].read_text(encoding="utf-8"), name, title),
-        files={kind: file.relative_to(study_folder).as_posix() for kind, file in files.items()},
-    )
+@dataclass(frozen=True)
+class Gallery:
+    """Where the figures of a page go.
+
+    Attributes:
+        folder: Of the files.
+        page_folder: Of the page, from which it links to them.
+        dpi: Resolution of the PNG.
+    """
+
+    folder: Path
+    page_folder: Path
+    dpi: int
+
+    def hang(
+        self, drawings: Iterable[Drawing | Missing], prefix: str
+    ) -> tuple[list[Plate], list[Missing]]:
+        """Save what could be drawn, one figure at a time; and what could not."""
+        plates: list[Plate] = []
+        missing: list[Missing] = []
+        for item in drawings:
+            if isinstance(item, Missing):
+                missing.append(item)
+            else:
+                plates.append(self._plate(item, prefix))
+        return plates, missing
+
+    def _plate(self, drawing: Drawing, prefix: str) -> Plate:
+        name = f"{prefix}{drawing.name}"
+        files = save(drawing.figure, self.folder, name, self.dpi)
+        links = {k: file.relative_to(self.page_folder).as_posix() for k, file in files.items()}
+        svg = inline_svg(files["svg"].read_text(encoding="utf-8"), name, drawing.title)
+        return Plate(name, drawing.title, drawing.caption, svg, links)

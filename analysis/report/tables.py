@@ -6,11 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.boundary import limits
 from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.figures.frames import column, records, words
 from observatory.analysis.report.facts import Facts, tails_watched
-from observatory.analysis.report.remarks import Footnotes
 from observatory.analysis.report.wording import (
     DASH,
     estimate,
@@ -138,112 +137,3 @@ def cells(facts: Facts) -> Table:
         "this tail only."
     )
     return Table("Weight decays", heads, ("num",) * len(heads), rows, caption)
-
-
-def _head(record: Record, steps_per_epoch: int) -> list[str]:
-    horizon = record["horizon_steps"]
-    epochs = record["horizon_epochs"]
-    if horizon is not None and epochs is None:
-        epochs = horizon / steps_per_epoch
-    return [
-        estimator_words(record),
-        record["event"],
-        "unknown" if horizon is None else f"{horizon} ({number(epochs)})",
-        f"{record['n']}",
-    ]
-
-
-def boundaries(facts: Facts) -> Table:
-    """Every boundary fit: estimators, events and horizons, refused ones with their reason."""
-    notes = Footnotes()
-    rows = [
-        [
-            *_head(record, facts.group.steps_per_epoch),
-            "refused" if record["refused"] is not None else estimate(record, "critical"),
-            estimate(record, "slope"),
-            estimate(record, "lapse"),
-            notes.cite(record),
-        ]
-        for record in facts.records
-        if record["fit"] == "boundary"
-    ]
-    heads = (
-        *("estimator", "event", "horizon, steps (epochs)", "n", "λc"),
-        *("slope per decade", "lapse", "notes"),
-    )
-    caption = (
-        f"Logistic in log10(weight decay) over 0 < weight decay ≤ {number(facts.window_max)}; λc "
-        f"is the midpoint of the underlying curve. {_levels(facts.records)} n counts the replicas "
-        "that entered. Shorter horizons re-censor the same records: the rows are correlated."
-    )
-    kinds = ("", "", "", *["num"] * 4, "")
-    return Table("Boundary fits", heads, kinds, rows, caption, notes=notes.lines)
-
-
-def power_laws(facts: Facts) -> Table:
-    """Every power law of the time to grok."""
-    notes = Footnotes()
-    rows: list[list[str]] = []
-    for record in facts.records:
-        if record["fit"] != "times":
-            continue
-        extras = record["extras"]
-        held = f"{number(extras.get('critical'))} (held)" if "critical" in extras else DASH
-        critical = estimate(record, "critical") if "critical" in record["params"] else held
-        critical = "refused" if record["refused"] is not None else critical
-        rows.append(
-            [
-                *_head(record, facts.group.steps_per_epoch),
-                critical,
-                estimate(record, "nu"),
-                estimate(record, "amplitude"),
-                number(extras.get("rms_log")),
-                notes.cite(record),
-            ]
-        )
-    heads = (
-        *("estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
-        *("rms of ln t", "notes"),
-    )
-    caption = (
-        "t = A (weight decay − λc)^−ν, t the later end of the event's interval, replicas that "
-        f"grokked only; n counts them. {_levels(facts.records)}"
-    )
-    kinds = ("", "", "", *["num"] * 5, "")
-    return Table("Time to grok", heads, kinds, rows, caption, notes=notes.lines)
-
-
-def comparison(facts: Facts) -> Table:
-    """The same power laws on one set of replicas, by their information criteria."""
-    notes = Footnotes()
-    rows: list[list[str]] = []
-    for record in facts.records:
-        if record["fit"] != "times_comparison":
-            continue
-        extras, head = record["extras"], _head(record, facts.group.steps_per_epoch)[1:]
-        if record["refused"] is not None:
-            rows.append([*head, "refused", *[DASH] * 5, notes.cite(record)])
-            continue
-        for law in ("zero", "boundary", "free"):
-            if f"aicc_{law}" in extras:
-                scores = [
-                    number(extras[f"{name}_{law}"], 4)
-                    for name in ("critical", "nu", "rms_log", "aicc")
-                ]
-                verdict = str(extras.get("verdict", DASH))
-                rows.append([*head, law, *scores, verdict, notes.cite(record)])
-    heads = (
-        *("event", "horizon, steps (epochs)", "n", "λc is", "λc", "ν", "rms of ln t", "AICc"),
-        *("preferred", "notes"),
-    )
-    caption = (
-        "AICc of least squares of ln t on the same replicas, those above the boundary's λc; "
-        "smaller is better, and a difference below 2 does not decide."
-    )
-    kinds = ("", "", "num", "", *["num"] * 4, "", "")
-    return Table("Which power law", heads, kinds, rows, caption, notes=notes.lines)
-
-
-def _levels(records: Sequence[Record]) -> str:
-    levels = sorted({f"{record['level']:.0%}" for record in records})
-    return f"Brackets are {' and '.join(levels)} intervals." if levels else ""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.boundary import Record, estimator_name, limits
 from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.figures.frames import column
 
@@ -45,8 +45,8 @@ def estimate(record: Record, name: str) -> str:
 
 
 def estimator_words(record: Record) -> str:
-    """The name of a record's estimator, readable."""
-    return str(record["estimator"]).replace("_", " ")
+    """See `estimator_name`."""
+    return estimator_name(record)
 
 
 def horizon_words(steps: int | None, steps_per_epoch: int) -> str:
@@ -112,3 +112,23 @@ def _value_words(value: Any) -> str:
 def plural(count: int, word: str) -> str:
     """The word, with an s unless the count is one."""
     return word if count == 1 else f"{word}s"
+
+
+def verdict_words(record: Record) -> str:
+    """The verdict of a horizon analysis in plain words, with its reason and what would decide."""
+    extras = record["extras"]
+    verdict = str(extras.get("verdict"))
+    words = {
+        "threshold": "Verdict: threshold. A critical weight decay above 0 remains when the horizon "
+        "grows.",
+        "horizon artefact": "Verdict: horizon artefact. The boundary is where the horizon cuts "
+        "slow replicas off, not a critical weight decay.",
+        "cannot tell": "Verdict: cannot tell. These records do not decide between a critical "
+        "weight decay above 0 and a boundary that only the horizon makes.",
+    }.get(verdict, f"Verdict: {verdict}.")
+    if reason := str(extras.get("reason") or "").strip():
+        words += f" {reason[0].upper()}{reason[1:].rstrip('.')}."
+    deciding = extras.get("deciding_horizon")
+    if verdict == "cannot tell" and deciding is not None:
+        words += f" A horizon of about {deciding:.0f} steps would decide."
+    return words

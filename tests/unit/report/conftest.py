@@ -5,16 +5,18 @@ from typing import Any
 
 import pytest
 
-from observatory.training.compose import compose
-from tests.unit.report.fabricate import Plan, fitted_study
+from tests.unit.report.fabricate import Plan, add_records, fitted_study, published
+from tests.unit.report.records import every_kind
 
 
 @pytest.fixture(scope="session")
 def laptop_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fitted_study(tmp_path_factory.mktemp("results"), Plan())
+    folder = fitted_study(tmp_path_factory.mktemp("results"), Plan())
+    add_records(folder, every_kind())
+    return folder
 
 
 @pytest.fixture(scope="session")
 def fit_settings() -> dict[str, Any]:
-    """The `fit` node of the default configuration, with few resamples."""
-    return compose("map", ["fit.study.n_bootstrap=40"])["fit"]
+    """The published fits of the default configuration, with few resamples."""
+    return published(40)

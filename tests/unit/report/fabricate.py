@@ -4,6 +4,7 @@ The curves are formulas with noise; events and outcomes are found in them by the
 and everything is written by the real store.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from observatory.probes.massive_activations import MassiveActivations
 from observatory.probes.representation import Representation
 from observatory.probes.softmax_collapse import SoftmaxCollapse
 from observatory.probes.weight_norm import WeightNorm
+from observatory.store.files import read_json
 from observatory.store.reader import Study
 from observatory.store.writer import ShardWriter, create_run
 from observatory.training.compose import compose
+from tests.unit.report.records import PUBLISHED
 
 LAPTOP_DECAYS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0)
 EVENTS = {
@@ -339,9 +342,21 @@ def _write_life(writer: ShardWriter, plan: Plan, row, n_replicas: int) -> None:
         writer.append("outcomes", np.array([row.replica]), last, outcome)
 
 
-def fitted_study(results: Path, plan: Plan, n_bootstrap: int = 60) -> Path:
-    """A study with its `fits.json` and `replicas.csv`, as the fit command leaves it."""
+def add_records(folder: Path, records: Sequence[Mapping[str, object]]) -> None:
+    """Append records to a study's `fits.json`."""
+    file = folder / "fits.json"
+    write_fits(folder, [*read_json(file)["fits"], *records])
+
+
+def published(n_bootstrap: int) -> dict[str, object]:
+    """Settings of the published fits alone, with few resamples: seconds less per study."""
     settings = compose("map", [f"fit.study.n_bootstrap={n_bootstrap}"])["fit"]
+    return {name: settings[name] for name in ("study", *PUBLISHED)}
+
+
+def fitted_study(results: Path, plan: Plan, n_bootstrap: int = 60) -> Path:
+    """A study with its `fits.json` and `replicas.csv`, as the published fits leave it."""
+    settings = published(n_bootstrap)
     folder = fabricate_study(results, plan)
     study = Study(folder)
     write_fits(folder, fit_study(study, settings))

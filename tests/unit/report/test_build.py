@@ -68,13 +68,13 @@ def laptop_page(laptop_map: Path) -> _Page:
 def test_every_figure_has_a_caption_with_n_event_horizon_and_its_files(
     laptop_page: _Page, laptop_map: Path
 ):
-    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 11
+    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 16
     for caption in laptop_page.captions:
         assert "n = 88 replicas (11 weight decays, 8 seeds each)" in caption
         assert "first99: val accuracy ≥ 0.99" in caption
         assert "Horizon 2500 steps (2500 epochs)" in caption
     files = [link for link in laptop_page.links if link.startswith("report/figures/")]
-    assert len(files) == 33
+    assert len(files) == 48
     assert all((laptop_map / file).is_file() for file in files)
 
 
@@ -99,7 +99,11 @@ def test_the_answer_has_the_boundary_with_estimator_event_and_horizon(
     assert f"{stated} (least squares, 95% interval, n = 64 replicas)" in answer
     assert "event first99: val accuracy ≥ 0.99, within a horizon of 2500 steps" in answer
     assert "0 of 8 at weight decay 0; 0 of 8 at weight decay 10 (8 collapsed)" in answer
-    assert "censored earlier" in answer
+    assert "Verdict: cannot tell." in answer
+    assert "A horizon of about 12000 steps would decide." in answer
+    assert answer.index("Verdict") < answer.index("Grokked replicas at the two ends")
+    assert "Weibull times, censored, λc = 0, with ν = 0.95 [0.85, 1.05]" in answer
+    assert "likelihood ratio against 0: p = 0.15" in answer
     assert re.search(r"with λc free, λc = .* λc = 0 is ", answer)
 
 
@@ -168,7 +172,11 @@ def test_what_was_not_measured_is_said(tmp_path: Path):
     for figure in ("Attention diagnostics", "Massive activations", "Baselines"):
         assert f"{figure}: the probe" in page.text
     assert "no fits.json" in page.text
-    assert page.tags["figure"] == 6
+    assert page.tags["figure"] == 7
+    assert (
+        "Two phases: heads coordinate, then differentiate: the attention probe was off" in page.text
+    )
+    assert "Critical weight decay and exponent, together: fits.json has no such fit" in page.text
 
 
 def test_without_fits_and_settings_it_says_what_to_do(tmp_path: Path):
@@ -181,8 +189,10 @@ def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_setti
     page = _page(build_report(fabricate_study(tmp_path, plan), fit_settings))
     assert "lr = 0.003" in page.text
     assert "told in 2 groups, each with fits of its own" in page.text
-    assert all("n = 6 replicas" in caption for caption in page.captions)
-    assert page.tags["figure"] == 22
+    own = [caption for caption in page.captions if "n = 6 replicas" in caption]
+    both = [caption for caption in page.captions if "n = 12 replicas in 2 groups" in caption]
+    assert (len(own), len(both)) == (26, 3)
+    assert page.tags["figure"] == 29
     assert len(set(page.ids)) == len(page.ids)
 
 
@@ -202,7 +212,7 @@ def test_runs_that_differ_in_seed_are_pooled_and_in_size_are_not(tmp_path: Path,
         )
     page = _page(build_report(tmp_path / "runs", fit_settings))
     sizes = Counter(re.search(r"n = (\d+) replicas", c)[1] for c in page.captions)
-    assert sizes == {"8": 11, "4": 11}
+    assert sizes == {"8": 13, "4": 13, "12": 2}
     assert "model.d_model = 64" in page.text
 
 

@@ -8,18 +8,28 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from observatory.analysis.figures.aligned import aligned
 from observatory.analysis.figures.attention import attention_figure
 from observatory.analysis.figures.baselines import baselines_figure
 from observatory.analysis.figures.boundary import boundary_curve
 from observatory.analysis.figures.decay_axis import positions
-from observatory.analysis.figures.horizons import horizons_figure
-from observatory.analysis.figures.incidence import cumulative_incidence, incidence_figure
+from observatory.analysis.figures.forest import Row, forest_figure
+from observatory.analysis.figures.heatmap import heatmap_figure
+from observatory.analysis.figures.horizons import Track, horizons_figure
+from observatory.analysis.figures.incidence import cumulative_incidence, incidence_table
+from observatory.analysis.figures.joint import Region, joint_figure, on_lattice
 from observatory.analysis.figures.massive_activations import massive_activations_figure
 from observatory.analysis.figures.outcomes import outcomes_figure
+from observatory.analysis.figures.overlay import Boundary, overlay_figure
+from observatory.analysis.figures.phases import phases_figure
 from observatory.analysis.figures.rate import rate_figure
+from observatory.analysis.figures.regimes import EdgeAt, regime_shares, regimes_figure
 from observatory.analysis.figures.style import OUTCOME_COLOURS, save
+from observatory.analysis.figures.survival import survival_figure
 from observatory.analysis.figures.times import times_figure
 from observatory.analysis.figures.trajectories import trajectories_figure
+from observatory.analysis.figures.window import window_figure
+from tests.unit.report.records import boundary, law, survival, window
 
 
 def _cells() -> pd.DataFrame:
@@ -168,13 +178,20 @@ def test_a_power_law_is_drawn_over_its_window_only():
 def test_times_of_a_study_in_which_nothing_grokked():
     times = _times()[lambda t: t["end"] == "censored"].reset_index(drop=True)
     assert _n_points(times_figure(times, {}, 2500, 1.0), "censored") == 3
-    incidence_figure(times)
+    figure = survival_figure(incidence_table(times), _ends(times), 2500, None, None)
+    assert not _found(figure, "incidence")
+
+
+def _track(horizons: list[int], criticals: list[float], *, free: bool = False) -> Track:
+    h, c = np.array(horizons, dtype=float), np.array(criticals)
+    return Track("a law", h, c, 0.8 * c, 1.2 * c, free=free)
 
 
 def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
     tables = {1000: _cells(), 1500: _cells(), 2500: _cells()}
     records = [_record(h, refused="no" if h == 1000 else None) for h in tables]
-    figure = horizons_figure(tables, records, window_max=1.0)
+    observed = _track([1000, 1500, 2500], [np.nan, 0.1, 0.1])
+    figure = horizons_figure(tables, records, 1.0, observed, [])
     assert len(figure.axes) == 4
     assert [axes.get_title("left").split("\n")[1] for axes in figure.axes[:3]] == [
         "fit refused",
@@ -182,6 +199,152 @@ def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
         "λc = 0.1",
     ]
     assert len(_found(figure, "fit")) == 2
+    assert _n_points(figure, "critical-at-horizon") == 2
+    assert len(_found(figure, "inverse")) == 1
+
+
+def test_many_horizons_have_few_panels_and_laws_take_the_place_of_one_over_the_horizon():
+    tables = {h: _cells() for h in (500, 1000, 1500, 2000, 2500)}
+    observed = _track([500, 1000, 2500], [0.5, 0.25, 0.1])
+    laws = [_track([500, 2500], [0.5, 0.1]), _track([500, 2500], [0.5, 0.2], free=True)]
+    figure = horizons_figure(tables, [], 1.0, observed, laws)
+    assert [axes.get_title("left").split("\n")[0] for axes in figure.axes[:-1]] == [
+        "500 steps",
+        "1500 steps",
+        "2500 steps",
+    ]
+    assert len(_found(figure, "interval")) == 3
+    assert (len(_found(figure, "law-zero")), len(_found(figure, "law-free"))) == (1, 1)
+    assert not _found(figure, "inverse")
+
+
+def test_survival_draws_few_curves_with_bands_and_every_restricted_mean():
+    record = survival(decays=tuple(float(x) for x in np.geomspace(0.2, 2, 9)))
+    curves = pd.DataFrame({k[3:]: v for k, v in record["curves"].items() if k[:2] == "km"})
+    means = pd.DataFrame({k[5:]: v for k, v in record["curves"].items() if k[:4] == "rmst"})
+    ends = pd.DataFrame({"weight_decay": [0.2], "step": [2500]})
+    figure = survival_figure(curves, ends, 2500, lambda decay, steps: steps / 5000, means)
+    assert len(_found(figure, "incidence")) == len(_found(figure, "law")) == 5
+    assert len(_found(figure, "incidence-band")) == 5
+    assert _n_points(figure, "restricted-mean") == 9
+    assert _n_points(figure, "censored") == 1
+    (first, *_) = _found(figure, "incidence")
+    assert first.get_ydata()[-1] == curves.loc[curves["weight_decay"] == 0.2, "share"].max()
+
+
+def test_survival_without_a_fit_is_the_cumulative_incidence():
+    figure = survival_figure(incidence_table(_times()), _ends(_times()), 2500, None, None)
+    assert len(figure.axes) == 1
+    heights = [line.get_ydata()[-1] for line in _found(figure, "incidence")]
+    assert heights == pytest.approx([0.5, 2 / 3])
+
+
+def _ends(times: pd.DataFrame) -> pd.DataFrame:
+    return times.loc[times["end"] == "censored", ["weight_decay", "watched"]].set_axis(
+        ["weight_decay", "step"], axis=1
+    )
+
+
+def test_the_region_holds_its_estimate_and_is_open_where_the_grid_has_no_point():
+    free = law("weibull", "free")
+    columns = {k: np.array(v, dtype=float) for k, v in free["curves"].items()}
+    region = Region(
+        "Weibull",
+        *(columns[f"region.{name}"] for name in ("critical", "nu", "delta")),
+        cloud=np.stack([columns["joint.critical"], columns["joint.nu"]], axis=1),
+        best=(0.02, 0.93),
+        zero=(0.99, 0.9, 1.1),
+    )
+    criticals, nus, delta = on_lattice(region)
+    assert delta.shape == (nus.size, criticals.size) == (31, 21)
+    assert np.isnan(delta[:, criticals > 0.085]).all()
+    figure = joint_figure([region, region], [(0.0, 0.8), (0.08, 0.5)])
+    assert len(_found(figure, "zero-line")) == len(_found(figure, "best")) == 2
+    assert len(_found(figure, "survivors")) == 4
+    assert _n_points(figure, "cloud") == 400
+    left, right = figure.axes[0].get_xlim()
+    assert left < 0
+    assert right > 0.08
+
+
+def test_a_window_has_both_edges_and_falls_again():
+    figure = window_figure(_cells(), window())
+    (curve,) = _found(figure, "fit")
+    y = curve.get_ydata()
+    assert y[0] < 0.3
+    assert y.max() > 0.9
+    assert y[-1] < 0.1
+    assert len(_found(figure, "critical")) == len(_found(figure, "critical-interval")) == 2
+
+
+@pytest.mark.parametrize("link", ["logistic", "probit", "cloglog"])
+def test_a_curve_of_any_link_is_half_way_at_its_critical_point(link: str):
+    record = boundary("maximum_likelihood", 0.2, link=link)
+    assert boundary_curve(record, np.array([0.2]))[0] == pytest.approx(0.5)
+
+
+def test_regimes_are_shares_that_sum_to_one_and_change_with_the_horizon():
+    times = _times().assign(t_mem=[50, 50, 60, 60, 70, 20, np.nan, np.nan])
+    shares = regime_shares(times, [0.0, 0.1, 1.0, 10.0], np.array([55.0, 500.0, 2500.0]))
+    assert shares.sum(axis=0) == pytest.approx(1.0)
+    np.testing.assert_allclose(shares[2, :, 2], [1 / 3, 2 / 3, 2 / 3])  # grokked
+    np.testing.assert_allclose(shares[3, :, 3], [0, 0, 1])  # collapsed
+    np.testing.assert_allclose(shares[1, :, 1], [0, 1, 0.5])  # memorised
+    edge = EdgeAt(np.array([1e3, 2.5e3]), np.array([0.4, 0.2]), np.full(2, np.nan), np.ones(2))
+    figure = regimes_figure(times, 2500, edge, 10)
+    assert _n_points(figure, "edge") == 2
+    assert len(_found(figure, "regimes")) == 1
+
+
+def test_aligned_readings_stand_at_their_own_time_and_end_with_the_record():
+    frame = pd.DataFrame({"run_id": "r", "replica": [0] * 4 + [1] * 4, "step": [0, 10, 20, 30] * 2})
+    frame["x"] = frame["step"] / np.where(frame["replica"] == 0, 10.0, 20.0)
+    anchors = pd.DataFrame({"run_id": "r", "replica": [0, 1, 2], "weight_decay": 1.0})
+    anchors = anchors.assign(time=[10.0, 20.0, 20.0])
+    made = aligned(frame, anchors, ["x"], (0.5, 2.0), 3)
+    at = made.set_index("step")
+    assert at.loc[1.0, "median"] == 1.0
+    assert at.loc[1.0, ["n", "n_cell"]].tolist() == [2, 3]
+    assert 2.0 not in at.index  # one of three still has a record
+
+
+def test_phases_have_a_row_per_quantity_and_a_column_per_clock():
+    table = _bands(["val_acc", "s_bar", "sigma_h"], (0.1, 1.0))
+    empty = table.iloc[:0]
+    figure = phases_figure({"steps": table, "steps / time to grok": empty})
+    assert len(figure.axes) == 6
+    assert len(_found(figure, "median")) == 6
+    assert sum("no replica" in t.get_text() for axes in figure.axes for t in axes.texts) == 3
+
+
+def test_a_forest_has_an_interval_per_row_and_marks_what_is_unbounded_or_refused():
+    rows = [Row("a", (0.1, 0.05, 0.2)), Row("b", (0.3, None, None)), Row("c", None)]
+    figure = forest_figure(rows, [Row("b / a", (3.0, 1.5, 6.0))])
+    assert _n_points(figure, "estimate") == 3
+    assert _n_points(figure, "unbounded") == 2
+    told = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
+    assert "refused" in told
+    assert "3 [1.5, 6]" in told
+    assert len(_found(figure, "equal")) == 1
+
+
+def test_a_map_prints_the_counts_and_leaves_out_what_was_not_run():
+    cells = _cells()
+    figure = heatmap_figure({"one": cells, "two": cells.iloc[:2]})
+    counts = [text.get_text() for text in _found(figure, "count")]
+    assert counts == ["0/8", "4/8", "8/8", "0/8", "0/8", "4/8", "–", "–"]
+
+
+def test_an_overlay_has_points_per_group_and_curves_where_there_is_a_boundary():
+    groups = [
+        Boundary("one", _cells(), _record()),
+        Boundary("two", _cells(), _record(refused="separated")),
+        Boundary("three$", _cells(), None),
+    ]
+    figure = overlay_figure(groups, 1.0)
+    assert len(_found(figure, "fit")) == len(_found(figure, "critical")) == 1
+    labels = [c.get_label() for c in figure.axes[0].containers]
+    assert labels == ["one", "two", "three\\$"]
 
 
 def test_trajectories_have_a_panel_per_weight_decay_with_a_band_for_each_split():

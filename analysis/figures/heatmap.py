@@ -1,0 +1,72 @@
+"""Rates of grokking over groups and weight decays, as a map with the counts in it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import column
+from observatory.analysis.figures.style import INK, MUTED, OUTCOME_COLOURS, WIDTH, plain, styled
+
+MAX_COUNTED = 16
+"""Columns up to which both numbers of a cell fit in; of more, only the grokked ones are printed."""
+_SCALE = LinearSegmentedColormap.from_list("rate", ["#f4f6f8", OUTCOME_COLOURS["grokked"]])
+
+
+@styled
+def heatmap_figure(groups: Mapping[str, pd.DataFrame]) -> Figure:
+    """A row per group, a column per weight decay, its colour the rate, k of n printed in it.
+
+    Args:
+        groups: Tables of `cell_table` by label; a weight decay that a group lacks stays blank.
+    """
+    decays = np.unique(np.concatenate([column(cells, "weight_decay") for cells in groups.values()]))
+    size = (len(groups), decays.size)
+    rate, labels = np.full(size, np.nan), np.full(size, "", dtype=object)
+    for row, cells in enumerate(groups.values()):
+        places = np.searchsorted(decays, column(cells, "weight_decay"))
+        rate[row, places] = column(cells, "rate")
+        for place, k, n in zip(places, cells["n_event"], cells["n"], strict=True):
+            labels[row, place] = f"{k}/{n}" if decays.size <= MAX_COUNTED else f"{k}"
+    figure = Figure(figsize=(WIDTH, 0.95 + 0.32 * size[0]))
+    axes = figure.add_subplot()
+    drawn = axes.pcolormesh(
+        np.arange(decays.size + 1) - 0.5,
+        np.arange(size[0] + 1) - 0.5,
+        np.ma.masked_invalid(rate),
+        cmap=_SCALE,
+        vmin=0,
+        vmax=1,
+        edgecolors="white",
+        linewidth=1.0,
+        gid="rates",
+    )
+    for (row, place), text in np.ndenumerate(labels):
+        dark = rate[row, place] > 0.55
+        axes.text(
+            place,
+            row,
+            text or "–",
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color="white" if dark else INK if text else MUTED,
+            gid="count",
+        )
+    axes.set_ylim(size[0] - 0.5, -0.5)
+    step = max(1, -(-decays.size // 24))
+    axes.set_xticks(np.arange(decays.size)[::step], [decay_label(d) for d in decays[::step]])
+    axes.tick_params(axis="x", labelrotation=90 if decays.size > 14 else 0, length=0)
+    axes.set_yticks(np.arange(size[0]), [plain(label) for label in groups])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xlabel("weight decay")
+    bar = figure.colorbar(drawn, ax=axes, pad=0.015, aspect=12, ticks=[0, 0.5, 1])
+    bar.set_label("share grokked", fontsize=7.5)
+    bar.outline.set_visible(False)
+    return figure

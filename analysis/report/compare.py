@@ -1,0 +1,86 @@
+"""One self-contained page that sets studies beside each other."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from observatory.analysis.figures.boundary import Record
+from observatory.analysis.report.build import PNG_DPI
+from observatory.analysis.report.facts import Facts
+from observatory.analysis.report.gathering import gather_study
+from observatory.analysis.report.groups import differences
+from observatory.analysis.report.members import Member
+from observatory.analysis.report.methods import methods
+from observatory.analysis.report.pages import write_page
+from observatory.analysis.report.plates import Gallery
+from observatory.analysis.report.sections import across
+from observatory.analysis.report.wording import plural
+from observatory.core.errors import ConfigError
+from observatory.store.reader import Study
+
+
+def build_comparison(
+    study_folders: Sequence[Path],
+    out: Path,
+    fit: Mapping[str, Any] | None = None,
+    ratios: Sequence[Record] = (),
+) -> Path:
+    """Write a page that compares the boundaries and rates of several studies.
+
+    Vector files of its figures go to a folder beside it, named after it.
+
+    Args:
+        study_folders: Folders `results/<study>`, the one that others are compared with first.
+        out: The page.
+        fit: The `fit` node of a configuration, plain values; None for that of each study.
+        ratios: Records of `boundary_ratio`, whose extras name numerator and denominator.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigError: If there are fewer than two studies, or one is given twice.
+        StoreError: As of `build_report`, for any of the studies.
+    """
+    folders = [folder.resolve() for folder in study_folders]
+    if len(folders) < 2 or len(set(folders)) < len(folders):
+        names = [folder.name for folder in folders]
+        raise ConfigError(f"`study` must name at least two different studies, got {names}.")
+    studies = [Study(folder) for folder in folders]
+    gathered = [(study.name, *gather_study(study, fit)) for study in studies]
+    members = members_of([(name, facts) for name, found, _ in gathered for facts in found])
+    gallery = Gallery(out.parent / f"{out.stem}_figures", out.parent, PNG_DPI)
+    made = across(members, ratios, gallery)
+    n = sum(len(member.facts.group.replicas) for member in members)
+    version = str(studies[0].runs[0].manifest.get("package_version", ""))
+    page = {
+        "title": f"Grokking compared: {', '.join(study.name for study in studies)}",
+        "subtitle": f"{n} replicas of {len(members)} {plural(len(members), 'group')} in "
+        f"{len(studies)} studies",
+        "version": version,
+        "across": made,
+        "notices": [
+            *(f"{name}: {caveat}" for name, _, caveats in gathered for caveat in caveats),
+            *made.notices,
+        ],
+        "methods": [(member.label, " ".join(methods(member.facts))) for member in members],
+        "footer": f"Made by observatory {version}; every number above is in the fits.json or the "
+        f"Parquet tables of {', '.join(f'{study.folder}' for study in studies)}.",
+    }
+    return write_page(out, "comparison.html.j2", page)
+
+
+def members_of(found: Sequence[tuple[str, Facts]]) -> list[Member]:
+    """Groups by the name of their study and by what sets their configuration apart.
+
+    Args:
+        found: The study's name and the facts of each group.
+    """
+    apart = differences([facts.config for _, facts in found])
+    labels: list[str] = []
+    for (name, facts), words in zip(found, apart, strict=True):
+        own = [w for w in facts.group.label.split(", ") if w and w not in words]
+        labels.append(f"{name}: {', '.join([*words, *own])}" if words or own else name)
+    doubled = {label for label in labels if labels.count(label) > 1}
+    labels = [f"{x} ({i})" if x in doubled else x for i, x in enumerate(labels, start=1)]
+    return [Member(label, facts) for label, (_, facts) in zip(labels, found, strict=True)]

@@ -1,0 +1,163 @@
+"""Figures of when networks grok: every time, the share by a step, and the law's two unknowns."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.figures.decay_axis import decay_label
+from observatory.analysis.figures.frames import column, select, where, words
+from observatory.analysis.figures.incidence import incidence_table
+from observatory.analysis.figures.joint import Region, joint_figure
+from observatory.analysis.figures.survival import chosen_curves, survival_figure
+from observatory.analysis.figures.times import times_figure
+from observatory.analysis.report.drawing import Drawing, Missing, context, why_not
+from observatory.analysis.report.facts import Facts
+from observatory.analysis.report.power_laws import (
+    DISTRIBUTIONS,
+    best_law,
+    censored_laws,
+    law_words,
+    power_laws,
+    share_law,
+)
+
+
+def draw_times(facts: Facts) -> Iterator[Drawing | Missing]:
+    """Times, survival and the joint region."""
+    yield _times(facts)
+    yield _survival(facts)
+    yield _joint(facts)
+
+
+def _times(facts: Facts) -> Drawing:
+    laws = {**censored_laws(facts.of("times_censored")), **power_laws(facts.of("times"))}
+    seen = int((words(facts.times, "end") == "grokked").sum())
+    return Drawing(
+        name="times",
+        title="Time to grok against weight decay",
+        caption=(
+            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two looks "
+            "between which it happened, the dot is the later one. Open triangles are the replicas "
+            "that did not, at the last step watched (the time is longer, unknown); crosses "
+            "collapsed or diverged. Replicas of one weight decay are spread sideways. The dotted "
+            "line is the horizon. "
+            + (
+                "Lines: fitted power laws of the median time, over the weight decays that entered "
+                "them; those of survivors know the replicas that grokked only. "
+                if laws
+                else "No power law was fitted. "
+            )
+            + context(facts)
+        ),
+        figure=times_figure(facts.times, laws, facts.horizon, facts.window_max),
+    )
+
+
+def _curve(record: Record, name: str) -> pd.DataFrame:
+    """The columns of one curve of a record, numbers, null as NaN."""
+    found = {
+        key.removeprefix(f"{name}."): np.array(values, dtype=np.float64)
+        for key, values in record["curves"].items()
+        if key.startswith(f"{name}.")
+    }
+    return pd.DataFrame(found)
+
+
+def _survival(facts: Facts) -> Drawing | Missing:
+    title = "Share that has grokked, against steps"
+    if facts.times.empty:
+        return Missing(title, "no replica has a record yet")
+    record = facts.single("survival")
+    curves = incidence_table(facts.times) if record is None else _curve(record, "km")
+    means = None if record is None else _curve(record, "rmst")
+    law = best_law(facts.of("times_censored"))
+    going = where(facts.times, words(facts.times, "end") == "censored")
+    ends = select(going, ["weight_decay", "watched"]).rename(columns={"watched": "step"})
+    drawn = chosen_curves(curves)
+    rest = sorted(set(column(curves, "weight_decay")) - set(drawn))
+    not_drawn = f" Not drawn: weight decay {', '.join(map(decay_label, rest))}." if rest else ""
+    band = "" if record is None else f" with pointwise {record['level']:.0%} bands"
+    return Drawing(
+        name="survival",
+        title=title,
+        caption=(
+            f"Share of replicas that had the event (dimensionless){band} against optimizer steps "
+            "(log axis), by weight decay; the later look of each interval counts. A replica that "
+            "collapsed or diverged can no longer grok: it stays in the share’s denominator. Small "
+            f"bars: records that end without an event (censored).{not_drawn}"
+            + (f" Dashed: {law_words(law)}." if law is not None else "")
+            + (
+                " Right: restricted mean time, the mean of the smaller of the time and the "
+                "horizon (dotted), with intervals."
+                if means is not None
+                else ""
+            )
+            + f" {context(facts)}"
+        ),
+        figure=survival_figure(
+            curves, ends, facts.horizon, None if law is None else share_law(law), means
+        ),
+    )
+
+
+def _joint(facts: Facts) -> Drawing | Missing:
+    title = "Critical weight decay and exponent, together"
+    fitted = {r["estimator"]: r for r in facts.of("times_censored") if r["refused"] is None}
+    regions = [
+        _region(words_of, fitted[f"{name}_free"], fitted.get(f"{name}_zero"))
+        for name, words_of in DISTRIBUTIONS.items()
+        if f"{name}_free" in fitted and "region.delta" in fitted[f"{name}_free"]["curves"]
+    ]
+    if not regions:
+        return Missing(title, why_not(facts, "times_censored"))
+    survivors = [_point(record) for record in facts.of("times") if record["refused"] is None]
+    return Drawing(
+        name="joint",
+        title=title,
+        caption=(
+            "What the times, those of replicas that did not grok included as censored, say of "
+            "(λc, ν) in t = A (weight decay − λc)^−ν, both dimensionless, a panel per "
+            "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
+            "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
+            "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "
+            "line; open squares: the published log-log regressions on the replicas that grokked "
+            f"only. A region that meets the dashed line does not exclude λc = 0. {context(facts)}"
+        ),
+        figure=joint_figure(regions, survivors),
+    )
+
+
+def _point(record: Record) -> tuple[float, float]:
+    critical = limits(record, "critical")
+    held = record["extras"].get("critical") or 0.0
+    return (held if critical is None else critical[0]), record["params"]["nu"]["value"]
+
+
+def _numbers(record: Record, name: str) -> NDArray[np.float64]:
+    return np.array(record["curves"].get(name, []), dtype=np.float64)
+
+
+def _region(title: str, free: Record, zero: Record | None) -> Region:
+    at_zero = None if zero is None else limits(zero, "nu")
+    cloud = np.stack([_numbers(free, "joint.critical"), _numbers(free, "joint.nu")], axis=1)
+    value = {name: free["params"][name]["value"] for name in ("critical", "nu")}
+    lr, p = free["extras"].get("lr"), free["extras"].get("p_zero")
+    test = "" if lr is None or p is None else f"\nLR of λc = 0: {lr:.3g}, p = {p:.2g}"
+    return Region(
+        title=f"{title}{test}",
+        critical=_numbers(free, "region.critical"),
+        nu=_numbers(free, "region.nu"),
+        delta=_numbers(free, "region.delta"),
+        cloud=cloud,
+        best=(value["critical"], value["nu"]),
+        zero=None
+        if at_zero is None
+        else (
+            at_zero[0],
+            at_zero[0] if at_zero[1] is None else at_zero[1],
+            at_zero[0] if at_zero[2] is None else at_zero[2],
+        ),
+    )

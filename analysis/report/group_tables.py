@@ -1,0 +1,101 @@
+"""Tables that set groups of replicas beside each other."""
+
+from collections.abc import Sequence
+
+from observatory.analysis.figures.boundary import Record
+from observatory.analysis.report.draw_groups import ratio_words
+from observatory.analysis.report.facts import WINDOW
+from observatory.analysis.report.fit_tables import head, levels, refused_or
+from observatory.analysis.report.members import Member
+from observatory.analysis.report.remarks import Footnotes
+from observatory.analysis.report.tables import Table
+from observatory.analysis.report.wording import (
+    estimate,
+    event_words,
+    horizon_words,
+    number,
+    sample_words,
+)
+
+
+def group_tables(members: Sequence[Member], ratios: Sequence[Record]) -> list[Table]:
+    """What the groups are, their boundaries, and the ratios of these."""
+    return [_groups(members), _boundaries(members), _ratios(ratios)]
+
+
+def _groups(members: Sequence[Member]) -> Table:
+    rows = [
+        [
+            member.label,
+            member.facts.group.runs[0].manifest["study"],
+            member.facts.group.runs[0].manifest["task"]["name"],
+            f"{member.facts.group.runs[0].manifest['model']['name']} "
+            f"({member.facts.group.runs[0].manifest['model']['n_params']:,})",
+            sample_words(member.facts.group.replicas),
+            event_words(member.facts.event, member.facts.config),
+            horizon_words(member.facts.horizon, member.facts.group.steps_per_epoch),
+        ]
+        for member in members
+    ]
+    heads = ("group", "study", "task", "model (parameters)", "replicas", "event", "horizon")
+    return Table("Groups", heads, ("text", "", "", "", "text", "text", ""), rows)
+
+
+def _boundaries(members: Sequence[Member]) -> Table:
+    notes = Footnotes()
+    rows: list[list[str]] = []
+    used: list[Record] = []
+    for member in members:
+        for record in member.facts.records:
+            if record["fit"] != "boundary" or record["event"] != member.facts.event:
+                continue
+            upper = estimate(record, "critical_upper") if record["estimator"] == WINDOW else ""
+            used.append(record)
+            rows.append(
+                [
+                    member.label,
+                    *head(record, member.facts.group.steps_per_epoch),
+                    refused_or(record, "critical"),
+                    estimate(record, "slope"),
+                    upper,
+                    notes.cite(record),
+                ]
+            )
+    heads = (
+        *("group", "estimator", "event", "horizon, steps (epochs)", "n", "λc"),
+        *("slope per decade", "collapse edge", "notes"),
+    )
+    caption = (
+        f"Every boundary of every group. {levels(used)} A boundary belongs to its horizon: compare "
+        "rows of one horizon and one estimator."
+    )
+    kinds = ("text", "", "", "", *["num"] * 4, "")
+    return Table("Boundaries of the groups", heads, kinds, rows, caption, notes=notes.lines)
+
+
+def _ratios(ratios: Sequence[Record]) -> Table:
+    notes = Footnotes()
+    rows = [
+        [
+            ratio_words(record),
+            *head(record, 1)[:1],
+            "unknown" if record["horizon_steps"] is None else f"{record['horizon_steps']}",
+            f"{record['n']}",
+            refused_or(record, "ratio"),
+            number(record["extras"].get("p"), 2),
+            number(record["extras"].get("p_holm"), 2),
+            number(record["extras"].get("family")),
+            notes.cite(record),
+        ]
+        for record in ratios
+    ]
+    heads = (
+        *("ratio of λc", "estimator", "horizon, steps", "n", "ratio", "p", "p, Holm"),
+        *("family", "notes"),
+    )
+    caption = (
+        f"Ratios of two critical weight decays. {levels(ratios)} p: test of a ratio of 1; p, Holm: "
+        "adjusted for all tests of the registered family, whose size stands beside it."
+    )
+    kinds = ("text", "", *["num"] * 6, "")
+    return Table("Ratios of boundaries", heads, kinds, rows, caption, notes=notes.lines)

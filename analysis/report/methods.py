@@ -1,0 +1,134 @@
+"""A paragraph on methods that a user can paste, made of the settings that were really used."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from observatory.analysis.figures.boundary import Record
+from observatory.analysis.report.facts import WINDOW, Facts
+from observatory.analysis.report.wording import (
+    estimator_words,
+    event_words,
+    horizon_words,
+    number,
+    sample_words,
+    settings_words,
+)
+
+WILSON = "Wilson, J. Am. Stat. Assoc. 22 (1927) 209"
+SOURCES = {
+    "least_squares": "wd_regimes, arXiv:2605.20441",
+    "firth": "Firth, Biometrika 80 (1993) 27",
+    "survival": "Kaplan and Meier, J. Am. Stat. Assoc. 53 (1958) 457",
+    "censored": "Kalbfleisch and Prentice, The Statistical Analysis of Failure Time Data (2002)",
+    "one-sided": "Self and Liang, J. Am. Stat. Assoc. 82 (1987) 605",
+    "holm": "Holm, Scand. J. Stat. 6 (1979) 65",
+}
+"""What a method is cited by."""
+
+
+def methods(facts: Facts) -> list[str]:
+    """The paragraph, sentence by sentence; only of what was done."""
+    parts = (_data, _boundary, _times, _resampling, _software)
+    return [sentence for part in parts for sentence in part(facts)]
+
+
+def _data(facts: Facts) -> Iterator[str]:
+    manifest = facts.group.runs[0].manifest
+    config, task, model = manifest["config"], manifest["task"], manifest["model"]
+    optimizer = config["optimizer"]["update"]["_target_"].rpartition(".")[2]
+    lrs = ", ".join(f"{lr:g}" for lr in sorted(facts.group.replicas["lr"].unique()))
+    yield (
+        f"We trained {sample_words(facts.group.replicas)} of a {model['name']} "
+        f"({settings_words(config['model'])}; {model['n_params']:,} parameters) on {task['name']} "
+        f"({settings_words(config['task'])}; {task['n_train']} training and {task['n_val']} "
+        f"validation examples) with {optimizer}, learning rate {lrs}, for at most "
+        f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}."
+    )
+    yield (
+        f"A replica counts as grokked by event {event_words(facts.event, facts.config)}; one that "
+        "collapsed or diverged counts as not grokked and can no longer do so."
+    )
+    yield f"Rates per weight decay carry {facts.level:.0%} Wilson intervals ({WILSON})."
+
+
+def _boundary(facts: Facts) -> Iterator[str]:
+    fitted = [r for r in facts.of("boundary") if r["refused"] is None]
+    if not fitted:
+        return
+    names = "; ".join(
+        f"{estimator_words(r)}: {r['extras'].get('method', 'method not recorded')}"
+        for r in fitted
+        if r["estimator"] != WINDOW
+    )
+    used = " ".join(str(r["estimator"]) for r in fitted)
+    cited = [SOURCES[name] for name in ("least_squares", "firth") if name in used]
+    yield (
+        "The critical weight decay λc is the midpoint of the fitted curve over 0 < weight decay ≤ "
+        f"{number(facts.window_max)} (n = {fitted[0]['n']}), with {_level(fitted)} intervals. "
+        f"Estimators: {names}{_cite(cited)}."
+    )
+    if facts.window is not None and facts.window["refused"] is None:
+        yield (
+            "Both edges were fitted in one model over all positive weight decays: "
+            f"{facts.window['extras'].get('method', 'a rising times a falling edge')}."
+        )
+    horizons = sorted({r["horizon_steps"] for r in facts.boundaries_at} - {None})
+    if len(horizons) > 1:
+        yield (
+            "The same records were re-censored at "
+            f"{', '.join(f'{steps}' for steps in horizons)} steps."
+        )
+
+
+def _times(facts: Facts) -> Iterator[str]:
+    censored = [r for r in facts.of("times_censored") if r["refused"] is None]
+    if censored:
+        yield (
+            "Times to grok were modelled as t = A (λ − λc)^−ν with λ the weight decay: "
+            f"{censored[0]['extras'].get('method', 'censored likelihood')}; replicas that had not "
+            "grokked entered as censored"
+            f"{_cite([SOURCES['censored']])}, and λc = 0 was tested by its likelihood ratio"
+            f"{_cite([SOURCES['one-sided']])}."
+        )
+    survivors = [r for r in facts.of("times") if r["refused"] is None]
+    if survivors:
+        yield f"Beside it stands the published {survivors[0]['extras'].get('method')}."
+    if (survival := facts.single("survival")) is not None:
+        method = survival["extras"].get("method", "product-limit estimate")
+        yield f"Shares by step and restricted mean times: {method}{_cite([SOURCES['survival']])}."
+    if (horizon := facts.single("horizon")) is not None:
+        method = horizon["extras"].get("method", "see the caption of the table of the verdict")
+        yield f"Whether the boundary is a threshold or made by the horizon: {method}."
+
+
+def _resampling(facts: Facts) -> Iterator[str]:
+    records = [r for r in facts.records if r["event"] == facts.event and r["refused"] is None]
+    sizes = sorted({int(r["extras"]["n_bootstrap"]) for r in records if _counts(r)})
+    if records:
+        seeds = ", ".join(sorted({f"{r['seed']}" for r in records}))
+        drawn = " and ".join(f"{size}" for size in sizes)
+        many = f" used {drawn} resamples and" if sizes else ""
+        yield f"Resampling{many} started from seed {seeds}."
+
+
+def _counts(record: Record) -> bool:
+    return isinstance(record["extras"].get("n_bootstrap"), int | float)
+
+
+def _software(facts: Facts) -> Iterator[str]:
+    manifest = facts.group.runs[0].manifest
+    versions: dict[str, Any] = manifest.get("versions", {})
+    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    commit = str((manifest.get("git") or {}).get("commit") or "")[:8]
+    yield (
+        f"Made with observatory {manifest.get('package_version', '')}"
+        f"{f' (commit {commit})' if commit else ''}{f'; {told}' if told else ''}."
+    )
+
+
+def _level(records: Sequence[Record]) -> str:
+    return " and ".join(sorted({f"{record['level']:.0%}" for record in records}))
+
+
+def _cite(sources: Sequence[str]) -> str:
+    return f" ({'; '.join(sources)})" if sources else ""
