@@ -21,6 +21,7 @@ from observatory.analysis.figures.style import (
     INK,
     LINE_COLOURS,
     MUTED,
+    decay_colours,
     plain,
     plain_log_ticks,
     styled,
@@ -33,6 +34,7 @@ from observatory.core.errors import ConfigError
 MAX_POINTS = 40
 """Values of the control drawn each by itself; more are drawn in groups."""
 GROUPS = 20
+MAX_CURVES = 6
 
 
 def rates_table(data: Observations, level: float) -> pd.DataFrame:
@@ -99,31 +101,60 @@ def draw_times(axes: Axes, record: Record, data: Observations) -> None:
     params = {name: parameter["value"] for name, parameter in record["params"].items()}
     if {"amplitude", "nu"} <= set(params):
         critical = params.get("critical", record["extras"].get("critical") or 0.0)
-        positive = data.weight_decay[data.weight_decay > critical]
-        if positive.size:
-            decays = np.geomspace(positive.min(), positive.max(), 300)
+        inside = data.within(record["extras"].get("window_max")).weight_decay
+        inside = inside[inside > critical]
+        if inside.size:
+            decays = np.geomspace(inside.min(), inside.max(), 300)
             law = params["amplitude"] * (decays - critical) ** -params["nu"]
             bottom, top = axes.get_ylim()
             label = f"{plain(estimator_name(record))}: ν = {number(params['nu'])}"
-            inside = np.where((law >= bottom) & (law <= top), law, np.nan)
-            axes.plot(decays, inside, color=LINE_COLOURS[0], gid="power-law", label=label)
+            seen = np.where((law >= bottom) & (law <= top), law, np.nan)
+            axes.plot(decays, seen, color=LINE_COLOURS[0], gid="power-law", label=label)
             axes.set_ylim(bottom, top)
     plain_log_ticks(axes.yaxis)
     axes.set_ylabel("time to grok (steps)")
     _head(axes, record, data)
 
 
-def _head(axes: Axes, record: Record, data: Observations) -> None:
-    """What is drawn: control, event, horizon, number of runs."""
+def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
+    """The share that has grokked against time, for a few values of the control."""
+    curves = {
+        name.removeprefix("km."): np.array(
+            [np.nan if value is None else value for value in values], dtype=np.float64
+        )
+        for name, values in record["curves"].items()
+        if name.startswith("km.")
+    }
+    values = np.unique(curves["weight_decay"])
+    if values.size > MAX_CURVES:
+        values = values[np.linspace(0, values.size - 1, MAX_CURVES).round().astype(int)]
+    colours = decay_colours(values.tolist())
+    for value in values.tolist():
+        at = curves["weight_decay"] == value
+        steps, share = curves["step"][at], curves["share"][at]
+        style = {"color": colours[value], "step": "post", "alpha": 0.14, "linewidth": 0}
+        axes.fill_between(steps, curves["low"][at], curves["high"][at], **style)
+        label = f"{plain(data.control)} {value:g}"
+        axes.step(steps, share, where="post", color=colours[value], gid="incidence", label=label)
+    axes.set_xlabel("steps")
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_ylabel("share that has grokked")
+    _head(axes, record, None)
+
+
+def _head(axes: Axes, record: Record, data: Observations | None) -> None:
+    """What is drawn: event, horizon, number of runs; and the control, where it is the axis."""
     horizon = record["horizon_steps"]
     until = "horizon unknown" if horizon is None else f"horizon {horizon} steps"
-    axes.set_xlabel(plain(data.control))
+    if data is not None:
+        axes.set_xlabel(plain(data.control))
     axes.set_title(plain(f"{record['event']}, {until}, n = {record['n']}"))
     axes.legend(loc="best", fontsize="small")
 
 
 DRAWINGS: dict[str, Callable[[Axes, Record, Observations], None]] = {
     "boundary": draw_boundary,
+    "survival": draw_survival,
     "times": draw_times,
 }
 

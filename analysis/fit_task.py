@@ -17,15 +17,13 @@ from observatory.analysis.study_fits import Fit
 from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.observe import observe
 from observatory.analysis.tables.reading import cut
-from observatory.analysis.tables.replicas import preset_names
+from observatory.analysis.tables.replicas import is_ours
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Study
 
 Table = pd.DataFrame | Study | Path | str
 TIMED = ("times", "horizon", "survival")
 """Fits that need times."""
-LOG_AXIS = ("boundary", "times", "horizon")
-"""Fits on the logarithm of the control: 0 has no place there."""
 MAX_VALUES = 2000
 """Values of the control that a boundary may have."""
 MAX_DRAWN = 150_000_000
@@ -94,6 +92,7 @@ class Task:
         fit: The component.
         observations: Of the table, not cut yet.
         horizon_steps: Where they will be cut.
+        run_steps: The horizon that was run; None where nobody knows.
         warnings: What a reader should know of the table.
         columns: Which column was read as what.
         seed: Of the resampling.
@@ -104,6 +103,7 @@ class Task:
     fit: Fit
     observations: Observations
     horizon_steps: int | None
+    run_steps: int | None
     warnings: Sequence[str]
     columns: str
     seed: int
@@ -115,11 +115,11 @@ class Task:
         Raises:
             FitRefusedError: If the table cannot give one.
         """
-        data, notes = cut(self.observations, self.horizon_steps)
+        data, notes = cut(self.observations, self.horizon_steps, self.run_steps)
         if data.critical is None and self.holds_boundary:
             data = replace(data, critical=boundary_critical(data, self.seed))
         estimate = self.fit.fit(data, self.seed)
-        notes += left_out(data, self.fit.window_max) if self.kind in LOG_AXIS else []
+        notes += left_out(data, self.fit.window_max)
         estimate = replace(
             estimate,
             warnings=[*self.warnings, *notes, *estimate.warnings],
@@ -145,10 +145,10 @@ class Task:
 
 
 def left_out(data: Observations, window_max: float | None) -> list[str]:
-    """Warnings that count the runs which a log axis, or the window, leaves out."""
+    """Warnings that count the runs that lie on no log axis, or outside the window."""
     zero = data.weight_decay == 0
     beyond = data.weight_decay > (np.inf if window_max is None else window_max)
-    cases = ((zero, "0, which a log axis does not have,"), (beyond, f"above {window_max:g}"))
+    cases = ((zero, "0, which no log axis shows,"), (beyond, f"above {window_max:g}"))
     return [
         f"Runs with {data.control} {where} are left out ({data.take(rows).n})."
         for rows, where in cases
@@ -205,8 +205,8 @@ def prepare(kind: str, table: Table, estimator: str | None, **options: Unpack[Op
         raise ConfigError(f"There is no option {unknown}, only {sorted(Options.__annotations__)}.")
     name, node = settings_of(kind, estimator)
     source = open_source(table)
-    own = bool(preset_names([str(column) for column in source.frame.columns]))
-    if "window_max" in node and not (own and given.get("x", "weight_decay") == "weight_decay"):
+    ours = is_ours([str(column) for column in source.frame.columns])
+    if "window_max" in node and not (ours and given.get("x", "weight_decay") == "weight_decay"):
         node["window_max"] = np.inf
     changes = {key: given[key] for key in NUMBERS if key in given}
     node = changed(name, node, {**changes, **(options.get("settings") or {})})
@@ -232,6 +232,7 @@ def prepare(kind: str, table: Table, estimator: str | None, **options: Unpack[Op
         fit,
         data,
         horizon,
+        source.horizon_steps,
         [*source.caveats, *read.warnings],
         read.columns,
         shared_setting("seed") if seed is None else seed,

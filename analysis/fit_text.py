@@ -37,6 +37,19 @@ def limits_text(parameter: Mapping[str, float | None], level: float) -> str:
     return f"  {level:.0%} [{number(low, 'unbounded')}, {number(high, 'unbounded')}]"
 
 
+def medians_text(record: Record, control: str) -> list[str]:
+    """Median times per value of the control, for records that hold some."""
+    names = ("median.weight_decay", "median.value", "median.low", "median.high")
+    curves = record.get("curves", {})
+    if not set(names) <= set(curves):
+        return []
+    return [
+        f"{control} {value:g}: median {number(median, 'not reached')}"
+        f"  {record['level']:.0%} [{number(low, 'unbounded')}, {number(high, 'unbounded')}]"
+        for value, median, low, high in zip(*(curves[name] for name in names), strict=True)
+    ]
+
+
 def text_of(record: Record, control: str) -> str:
     """A few lines: the heading, every parameter with its interval, warnings; or the refusal."""
     lines = [heading(record)]
@@ -48,6 +61,9 @@ def text_of(record: Record, control: str) -> str:
         unit = f"  ({control})" if name == "critical" else ""
         limits = limits_text(parameter, record["level"])
         lines.append(f"  {name:<{width}} = {value}{limits}{unit}")
+    lines += [f"  {line}" for line in medians_text(record, control)]
+    if "verdict" in record.get("extras", {}):
+        lines.append(f"  verdict: {record['extras']['verdict']}")
     lines += [f"  warning: {warning}" for warning in record["warnings"]]
     return "\n".join(lines)
 
@@ -76,6 +92,7 @@ def summary_text(record: Record, control: str) -> str:
     for name, parameter in record["params"].items():
         cells = (number(parameter[key]) for key in ("value", "se", "ci_low", "ci_high"))
         lines.append(f"{name:<22}" + "".join(f"{cell:>14}" for cell in cells))
+    lines += medians_text(record, control)
     lines.append("=" * WIDTH)
     for name, value in record.get("extras", {}).items():
         if value is not None:

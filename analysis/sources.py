@@ -11,6 +11,8 @@ from observatory.analysis.study_outcomes import outcomes_of, replicas_table
 from observatory.analysis.tables.files import read_table
 from observatory.store.reader import Study
 
+LOGGED = "params.horizon_steps"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -40,7 +42,7 @@ def open_source(table: pd.DataFrame | Study | Path | str) -> Source:
         StoreError: If a folder is no study.
     """
     if isinstance(table, pd.DataFrame):
-        return Source(table)
+        return Source(table, _logged_horizon(table))
     if isinstance(table, Study):
         return study_source(table)
     path = Path(table)
@@ -58,3 +60,9 @@ def study_source(study: Study) -> Source:
         epochs.pop() if len(epochs) == 1 else None,
         pooling_caveats(outcomes, manifests),
     )
+
+
+def _logged_horizon(frame: pd.DataFrame) -> int | None:
+    """The horizon of a mirrored study: a param that all its runs share."""
+    values = set(frame[LOGGED]) if LOGGED in frame.columns else set()
+    return int(values.pop()) if len(values) == 1 else None

@@ -52,8 +52,15 @@ def in_order(data: Observations) -> Observations:
     return replace(data, **arrays)
 
 
-def cut(data: Observations, horizon: int | None) -> tuple[Observations, list[str]]:
-    """The records at a horizon; None leaves them as they are, with the horizon unknown.
+def cut(
+    data: Observations, horizon: int | None, run: int | None = None
+) -> tuple[Observations, list[str]]:
+    """The records at a horizon, and a warning where some of them end before it.
+
+    Args:
+        data: Records of any length.
+        horizon: In steps; None leaves them as they are, with the horizon unknown.
+        run: The horizon that was run; None where nobody knows.
 
     Raises:
         FitRefusedError: If rows that grokked at an unknown time were watched for longer.
@@ -63,11 +70,11 @@ def cut(data: Observations, horizon: int | None) -> tuple[Observations, list[str
     known = replace(data, horizon_steps=horizon)
     ends = np.where(np.isnan(data.time), -np.inf, data.time)
     ends = ends if data.watched is None else np.fmax(ends, data.watched)
-    if np.any(ends > horizon):
+    if np.any(ends > horizon) or (run is not None and horizon < run):
         known = data.at_horizon(horizon)
-    early = np.zeros(data.time.size, dtype=np.bool_)
-    if data.watched is not None:
-        early = ~known.grokked & ~known.failed & (data.watched < horizon)
+    if data.watched is None:
+        return known, []
+    early = ~known.grokked & ~known.failed & (data.watched < horizon)
     if not early.any():
         return known, []
     return known, [

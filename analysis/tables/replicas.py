@@ -21,6 +21,8 @@ from observatory.analysis.tables.values import (
 )
 from observatory.core.errors import ConfigError
 
+MIRRORED = {"metrics.cell/weight_decay", "metrics.cell/replicas", "metrics.rate/grokked"}
+"""Columns of an MLflow experiment that mirrors a study."""
 MAIN = "first99"
 """The event preset that is read where none is named."""
 ADVICE = "The table was changed by hand: write it anew."
@@ -35,6 +37,11 @@ def preset_names(present: Sequence[str]) -> list[str]:
     """
     names = [name.removesuffix("_observed") for name in present if name.endswith("_observed")]
     return [name for name in names if {f"{name}_lo", f"{name}_hi"} <= set(present)]
+
+
+def is_ours(present: Sequence[str]) -> bool:
+    """Whether a table comes from the run store, by a file or by MLflow."""
+    return bool(preset_names(present)) or set(present) >= MIRRORED
 
 
 def read_replicas(
@@ -86,7 +93,7 @@ def read_replicas(
     failed = np.zeros(len(frame), dtype=np.bool_)
     if columns.outcome is not None:
         failed = np.asarray(cells(frame, columns.outcome).isin(ENDED), dtype=np.bool_)
-    failed &= ~(ended > (np.inf if horizon is None else horizon))
+    failed = failed & ~(ended > (np.inf if horizon is None else horizon))
     grokked = observed & ~failed
     data = Observations(
         control,

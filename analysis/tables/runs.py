@@ -61,8 +61,8 @@ def read_runs(
     refuse(late, str(columns.time), f"must be at most `{columns.watched}`", "Check both columns.")
     competing = None
     if columns.outcome is not None:
-        competing = np.asarray(cells(frame, columns.outcome).isin(ENDED), dtype=np.bool_)
-        competing &= ~(watched > (np.inf if horizon is None else horizon))
+        ended = np.asarray(cells(frame, columns.outcome).isin(ENDED), dtype=np.bool_)
+        competing = ended & ~(watched > (np.inf if horizon is None else horizon))
         if both := int((competing & grokked).sum()):
             what = " or ".join(ENDED)
             warnings.append(f"Rows that grokked and {what} ({both}) count as not grokked.")
