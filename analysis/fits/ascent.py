@@ -75,7 +75,8 @@ def _step(
     matrix = matrix + extra[:, :, None] * np.eye(n_param)
     pull = np.where(free, score, 0.0)
     step = np.linalg.solve(matrix, pull[..., None])[..., 0]
-    return step, 0.5 * (step * pull).sum(axis=1)
+    promise: Array = 0.5 * (step * pull).sum(axis=1)
+    return np.asarray(step, dtype=np.float64), promise
 
 
 def best_of(theta: Array, value: Array, n_starts: int) -> tuple[Array, Array]:
@@ -129,8 +130,9 @@ def profile_limits(
     def limit(end: float) -> float | None:
         centre = float(best[index])
         n_values = max(int(np.ceil(abs(end - centre) / spacing)), 1)
-        values = np.linspace(centre, end, n_values + 1)
+        values: Array = np.linspace(centre, end, n_values + 1)
         near = np.concatenate([best[None], starts])
+        place = centre
         for _ in range(4):
             theta, value = heights(values, near)
             inside = np.flatnonzero(value >= top - drop)
@@ -138,10 +140,10 @@ def profile_limits(
             if outermost == values.size - 1:
                 return None
             near = np.concatenate([theta[outermost : outermost + 2], best[None]])
-            bracket = values[outermost : outermost + 2]
-            edge = value[outermost : outermost + 2] - (top - drop)
-            values = np.linspace(bracket[0], bracket[1], 13)
-        share = edge[0] / (edge[0] - edge[1]) if edge[0] > edge[1] else 0.5
-        return float(bracket[0] + share * (bracket[1] - bracket[0]))
+            inner, outer = float(values[outermost]), float(values[outermost + 1])
+            above, below = (float(v) - (top - drop) for v in value[outermost : outermost + 2])
+            place = inner + (outer - inner) * (above / (above - below) if above > below else 0.5)
+            values = np.linspace(inner, outer, 13)
+        return place
 
     return limit(first), limit(last)

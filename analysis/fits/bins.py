@@ -53,17 +53,22 @@ def bin_rates(observations: Observations) -> RateBins:
     cells, index = np.unique(observations.weight_decay, return_inverse=True)
     weight = observations.weights
     k_weight = weight * observations.grokked
-    n = np.bincount(index, weights=weight, minlength=cells.size)
-    k = np.bincount(index, weights=k_weight, minlength=cells.size)
+    n, k = _counted(index, weight, cells.size), _counted(index, k_weight, cells.size)
     n_by = k_by = None
     if observations.seed is not None:
         seeds, which = np.unique(observations.seed, return_inverse=True)
         flat, size = which * cells.size + index, seeds.size * cells.size
-        by_seed = np.bincount(flat, weights=weight, minlength=size).reshape(-1, cells.size)
+        by_seed = _counted(flat, weight, size).reshape(-1, cells.size)
         if np.any((by_seed > 0).sum(axis=1) > 1):
             n_by = by_seed
-            k_by = np.bincount(flat, weights=k_weight, minlength=size).reshape(-1, cells.size)
+            k_by = _counted(flat, k_weight, size).reshape(-1, cells.size)
     return RateBins(np.log10(cells), n, k, n_by, k_by, name)
+
+
+def _counted(
+    index: NDArray[np.intp], weight: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(index, weights=weight, minlength=size), dtype=np.float64)
 
 
 def require_boundary(bins: RateBins) -> None:
@@ -95,10 +100,10 @@ def separation_reason(bins: RateBins) -> str:
     low = bins.weight_decay[below[-1]] if below.size else bins.weight_decay[0]
     high = bins.weight_decay[above[0]] if above.size else bins.weight_decay[-1]
     return (
-        f"Separation: {partial.size} of {bins.x.size} values of {bins.control} have a rate strictly "
-        "between 0 and 1, and the best curve has infinite slope: any steeper one fits at least as "
-        f"well. Add values between {low:g} and {high:g}, add seeds there, smooth the rates, or use "
-        "Firth's estimator."
+        f"Separation: {partial.size} of {bins.x.size} values of {bins.control} have a rate "
+        "strictly between 0 and 1, and the best curve has infinite slope: any steeper one fits at "
+        f"least as well. Add values between {low:g} and {high:g}, add seeds there, smooth the "
+        "rates, or use Firth's estimator."
     )
 
 

@@ -18,7 +18,7 @@ from observatory.analysis.fits.likelihood import (
 from observatory.analysis.fits.links import Link
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.rate_curve import rates
-from observatory.analysis.fits.solvers import chi2_quantile, chi2_tail
+from observatory.analysis.fits.solvers import chi2_quantile, chi2_tail, f_quantile
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
@@ -41,7 +41,7 @@ class Maximum:
     """
 
     evaluate: Evaluate
-    names: Sequence[str]
+    names: tuple[str, ...]
     theta: Array
     value: float
     low: Array
@@ -75,7 +75,7 @@ def _errors(found: Maximum) -> dict[str, float]:
         return {}
     spread = np.sqrt(np.diag(np.asarray(np.linalg.inv(metric), dtype=np.float64)))
     errors: dict[str, float] = {}
-    for i, se in zip(at, spread, strict=True):
+    for i, se in zip(at.tolist(), spread, strict=True):
         name = found.names[i]
         value = natural(name, float(found.theta[i]))
         scale = math.log(10.0) * value if name.startswith("critical") else 1.0
@@ -83,23 +83,35 @@ def _errors(found: Maximum) -> dict[str, float]:
     return errors
 
 
-def profiled(found: Maximum, x: Array, level: float) -> dict[str, Parameter]:
+def profiled(
+    found: Maximum, x: Array, level: float, degrees: int | None = None
+) -> dict[str, Parameter]:
     """Every fitted parameter with its standard error and its profile-likelihood limits.
 
     A critical point is looked at up to a decade beyond the weight decays tried; a share that is
     bounded by its box has the end of the box as its limit.
+
+    Args:
+        found: The maximum.
+        x: log10 of the control, `[bin]`.
+        level: Coverage, such as 0.95.
+        degrees: Degrees of freedom of an estimated variance: F(1, degrees) takes the place of
+            chi-square.
     """
-    drop = 0.5 * chi2_quantile(level, 1)
+    coarse = 1.0 if found.theta.size == 4 else 3.0  # likelihoods that take long
+    drop = 0.5 * (chi2_quantile(level, 1) if degrees is None else f_quantile(level, 1, degrees))
     errors = _errors(found)
-    around = np.tile(found.theta, (2, 1))
-    around[:, 1] = np.clip(found.theta[1] + np.array([-1.2, 1.2]), found.low[1], found.high[1])
+    around = np.tile(found.theta, (2 if coarse == 1.0 else 0, 1))
+    if len(around):
+        around[:, 1] = np.clip(found.theta[1] + np.array([-1.2, 1.2]), found.low[1], found.high[1])
     params: dict[str, Parameter] = {}
-    for i in np.flatnonzero(found.free):
+    for i in np.flatnonzero(found.free).tolist():
         name, low, high = found.names[i], float(found.low[i]), float(found.high[i])
         if name.startswith("critical"):
-            axis = (int(i), float(x[0]) - 1.0, float(x[-1]) + 1.0, 0.05)
+            axis = (i, float(x[0]) - 1.0, float(x[-1]) + 1.0, 0.05 * coarse)
         else:
-            axis = (int(i), low, high, 0.25 if name.startswith("slope") else (high - low) / 25.0)
+            step = 0.25 * coarse if name.startswith("slope") else (high - low) / 25.0
+            axis = (i, low, high, step)
         limits = profile_limits(
             found.evaluate, found.low, found.high, found.theta, around, axis, drop
         )
@@ -176,7 +188,12 @@ def misfit(
 
 
 def boundary_warnings(
-    data: Observations, bins: RateBins, params: Mapping[str, Parameter], misfit_p: Plain
+    data: Observations,
+    bins: RateBins,
+    params: Mapping[str, Parameter],
+    misfit_p: Plain,
+    *,
+    assumes_like_seeds: bool = True,
 ) -> list[str]:
     """What a reader of a boundary could take wrongly."""
     name = data.control
@@ -196,25 +213,24 @@ def boundary_warnings(
                 )
             if not bins.weight_decay[0] <= parameter.value <= bins.weight_decay[-1]:
                 warnings.append(f"The {word} {name} lies outside the values tried.")
-    if data.seed is not None and bins.n_by is not None:
-        extra = seed_excess(bins)
-        if extra is not None and extra[0] < 0.01:
-            warnings.append(
-                "Seeds differ more than chance at the same cells (permutation, p = "
-                f"{extra[0]:.2g}): the interval assumes that they do not. See the fit with a seed "
-                "effect."
-            )
+    extra = seed_excess(bins) if assumes_like_seeds else None
+    if extra is not None and extra < 0.01:
+        warnings.append(
+            f"Seeds differ more than chance would have it (permutation, p = {extra:.2g}): an "
+            "interval that takes replicas as independent is too narrow. See the fit with a seed "
+            "effect."
+        )
     return warnings
 
 
-def seed_excess(bins: RateBins, n_permutations: int = 999) -> tuple[float, int] | None:
+def seed_excess(bins: RateBins, n_permutations: int = 999) -> float | None:
     """Whether some seeds grok more often than others at the same weight decays.
 
     The statistic is the variance over seeds of grokked minus expected counts; under the null the
     outcomes of each cell are shuffled among its seeds.
 
     Returns:
-        The permutation p-value and the number of seeds; None where seeds have several replicas in a
+        The permutation p-value; None where seeds have several replicas in a
         cell or there are fewer than three seeds.
     """
     if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 3 or np.any(bins.n_by > 1):
@@ -229,7 +245,7 @@ def seed_excess(bins: RateBins, n_permutations: int = 999) -> tuple[float, int] 
         drawn = rng.permuted(np.tile(centred[members, j], (n_permutations, 1)), axis=1)
         total[:, members] += drawn
     larger = np.square(total).sum(axis=1) >= observed - 1e-9
-    return (1.0 + float(larger.sum())) / (1.0 + n_permutations), len(there)
+    return (1.0 + float(larger.sum())) / (1.0 + n_permutations)
 
 
 def boundary_record(

@@ -43,9 +43,10 @@ def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
     found, sums = start.astype(np.float64), np.zeros(len(start))
     rows, theta, at = np.arange(len(start)), found.copy(), x[:, None]
     wanted = np.ascontiguousarray(rates.T)  # bins first: sums over them are then quick
-    fitted = expit(theta[:, 1] * (at - theta[:, 0]))
-    rss = np.square(wanted - fitted).sum(axis=0)
-    scale, damping = np.zeros_like(theta), np.zeros(len(theta))
+    fitted: Array = expit(theta[:, 1] * (at - theta[:, 0]))
+    rss: Array = np.square(wanted - fitted).sum(axis=0)
+    scale: Array = np.zeros_like(theta)
+    damping: Array = np.zeros(len(theta))
     radius = np.full(len(theta), np.inf)
     for round_number in range(MAX_ROUNDS):
         x0, k = theta.T
@@ -64,7 +65,7 @@ def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
             radius = np.minimum(radius, length)
         trial = theta + step
         trial_fit = expit(trial[:, 1] * (at - trial[:, 0]))
-        trial_rss = np.square(wanted - trial_fit).sum(axis=0)
+        trial_rss: Array = np.square(wanted - trial_fit).sum(axis=0)
         now = np.maximum(rss, 1e-300)
         actual = np.where(0.01 * trial_rss < now, 1.0 - trial_rss / now, -1.0)
         linear, damped = _quadratic(products, step) / now, par * length**2 / now
@@ -75,13 +76,15 @@ def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
         poor, good = ratio <= 0.25, (par == 0) | (ratio >= 0.75)
         wider = np.where(good, length * 2.0, radius)
         radius = np.where(poor, shrink * np.minimum(radius, length * 10.0), wider)
-        damping = np.where(poor, par / shrink, np.where(good, 0.5 * par, par))
+        eased: Array = np.where(good, 0.5 * par, par)
+        damping = np.where(poor, par / shrink, eased)
         took = ratio >= 1e-4
         theta = np.where(took[:, None], trial, theta)
-        fitted, rss = np.where(took, trial_fit, fitted), np.where(took, trial_rss, rss)
+        fitted = np.where(took, trial_fit, fitted)
+        rss = np.where(took, trial_rss, rss)
         flat = (np.abs(actual) <= MINPACK_TOLERANCE) & (promised <= MINPACK_TOLERANCE)
         still = radius <= MINPACK_TOLERANCE * _length(weight, theta)
-        going = ~((flat & (ratio <= 2.0)) | still | (rss == 0))
+        going: NDArray[np.bool_] = ~((flat & (ratio <= 2.0)) | still | (rss == 0))
         if not going.all():
             found[rows[~going]], sums[rows[~going]] = theta[~going], rss[~going]
             rows, theta, rss, scale = rows[going], theta[going], rss[going], scale[going]

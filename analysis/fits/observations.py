@@ -16,7 +16,7 @@ class Observations:
     """Which replicas grokked, and when, as arrays of one entry per row.
 
     Attributes:
-        weight_decay: The control of each row, weight decay unless `control` says otherwise, `[row]`.
+        weight_decay: The control of each row, weight decay or what `control` says, `[row]`.
         grokked: Whether it counts as grokked in rates, `[row]`.
         time: Upper end of its event interval, in steps; NaN where there is none, `[row]`.
         event: Name of the event preset.

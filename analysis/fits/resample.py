@@ -171,9 +171,10 @@ def bca_interval(
         half each, since estimates of counts repeat.
     """
     normal = NormalDist()
-    below = float(np.mean(draws < value) + 0.5 * np.mean(draws == value))
+    less, same = (draws < value).sum(), (draws == value).sum()
+    below = float(less + 0.5 * same) / draws.size
     bias = normal.inv_cdf(min(max(below, 0.5 / draws.size), 1.0 - 0.5 / draws.size))
-    centred = np.average(without, weights=alike) - without
+    centred = (without * alike).sum() / alike.sum() - without
     second = float((alike * centred**2).sum())
     third = float((alike * centred**3).sum())
     acceleration = third / (6.0 * second**1.5) if second > 0 else 0.0

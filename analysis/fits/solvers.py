@@ -10,7 +10,7 @@ import scipy.special
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import gammaln, log_ndtr, ndtr, ndtri, psi
-from scipy.stats import chi2, fisher_exact, t
+from scipy.stats import chi2, f, fisher_exact, t
 
 Array = NDArray[np.float64]
 
@@ -31,6 +31,11 @@ def chi2_quantile(level: float, degrees: int) -> float:
 def chi2_tail(value: float, degrees: int) -> float:
     """The chance that a chi-square variable exceeds `value`."""
     return float(chi2.sf(value, degrees))
+
+
+def f_quantile(level: float, above: int, below: int) -> float:
+    """The quantile of the F distribution with these degrees of freedom."""
+    return float(f.ppf(level, above, below))
 
 
 def fisher_p(table: list[list[int]]) -> float:

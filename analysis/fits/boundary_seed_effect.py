@@ -1,0 +1,104 @@
+"""The boundary where seeds differ: a critical point per seed, normal around the common one."""
+
+from typing import final
+
+import numpy as np
+
+from observatory.analysis.fits.ascent import best_of, climb
+from observatory.analysis.fits.bins import bin_rates, require_boundary, separation_reason
+from observatory.analysis.fits.boundary_estimate import (
+    NAMES,
+    Maximum,
+    boundary_record,
+    boundary_warnings,
+    profiled,
+    require_rise,
+)
+from observatory.analysis.fits.estimate import Estimate, Plain
+from observatory.analysis.fits.likelihood import SEPARATED, box, fit_many
+from observatory.analysis.fits.links import LINKS
+from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.seed_effect import SMALLEST, SPREAD, seed_likelihood
+from observatory.analysis.fits.solvers import chi2_tail
+from observatory.core.errors import ConfigError, FitRefusedError
+
+
+@final
+class BoundarySeedEffect:
+    """Critical weight decay, slope and the spread of the critical point over seeds, in decades.
+
+    Replicas of one seed share their initial weights and their data, so their outcomes at different
+    weight decays may go together: an interval that takes them as independent is then too narrow.
+    The slope is that of one seed; the rate over seeds rises less steeply. The spread is integrated
+    out by a Gauss-Hermite rule. Profile-likelihood intervals, with the quantile of F(1, seeds - 1)
+    in place of chi-square: the spread is estimated from as many numbers as there are seeds.
+
+    Attributes:
+        fit_name: What is fitted.
+        estimator: How.
+    """
+
+    fit_name = "boundary"
+    estimator = "seed_effect"
+
+    def __init__(
+        self, link: str, window_max: float | None, lapse: float | None, level: float
+    ) -> None:
+        if link not in LINKS:
+            raise ConfigError(f"`link` must be among {sorted(LINKS)}, got {link}.")
+        self.link = link
+        self.window_max = window_max
+        self.lapse = lapse
+        self.level = level
+
+    def fit(self, observations: Observations, seed: int) -> Estimate:
+        """Fit one table; `seed` is recorded, nothing is drawn.
+
+        Raises:
+            FitRefusedError: If seeds do not recur over weight decays, there are fewer than five of
+                them, no boundary can lie in the bins, the counts are separated, or no rise can be
+                told from a constant rate.
+        """
+        data = observations.within(self.window_max)
+        bins, link = bin_rates(data), LINKS[self.link]
+        require_boundary(bins)
+        if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 5:
+            n_seeds = 0 if bins.n_by is None else len(bins.n_by)
+            raise FitRefusedError(
+                "A seed effect needs at least five seeds that were run at several values of "
+                f"{data.control}, got {n_seeds}. Name the column of the seeds, or add seeds."
+            )
+        low, high = box(bins, 0.0, self.lapse)
+        n, k = bins.n[None], bins.k[None]
+        plain, value, margin = fit_many(bins.x, n, k, link, low, high)
+        if margin[0] < SEPARATED:
+            raise FitRefusedError(separation_reason(bins))
+        require_rise(float(value[0]), (bins.k, bins.n), self.level)
+        evaluate = seed_likelihood(bins.x, bins.n_by, bins.k_by, link)
+        low, high = np.append(low, SMALLEST), np.append(high, float(np.ptp(bins.x)))
+        width = np.exp(-plain[0, 1])
+        begin = np.array([np.append(plain[0], width * share) for share in (0.1, 1.0, 3.0)])
+        begin[1:, 1] += np.log([1.3, 2.0])
+        theta, best = best_of(*climb(evaluate, begin, low, high, 1e-12), 3)
+        names = (*NAMES, "seed_spread")
+        found = Maximum(evaluate, names, theta[0], float(best[0]), low, high)
+        params = profiled(found, bins.x, self.level, len(bins.n_by) - 1)
+        ratio = 2.0 * max(found.value - float(value[0]), 0.0)
+        extras: dict[str, Plain] = {
+            "method": f"binomial likelihood of the {self.link} curve in log10({data.control}) with "
+            "a normal critical point per seed; profile likelihood with F quantiles",
+            "link": self.link,
+            "n_seeds": len(bins.n_by),
+            "log_likelihood": found.value,
+            "aic": 2.0 * float(found.free.sum()) - 2.0 * found.value,
+            "lr_no_seed_effect": ratio,
+            "p_no_seed_effect": 0.5 * chi2_tail(ratio, 1) if ratio > 0 else 1.0,
+            "window_max": self.window_max,
+        }
+        extras |= {NAMES[i]: float(theta[0, i]) for i in (2, 3) if not found.free[i]}
+        warnings = boundary_warnings(data, bins, params, None, assumes_like_seeds=False)
+        if theta[0, SPREAD] <= SMALLEST:
+            warnings.append("No spread over seeds was found: the fit equals the one without it.")
+        return boundary_record(
+            data, bins, params, self.estimator, self.level, seed, warnings, extras
+        )
