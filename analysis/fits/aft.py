@@ -72,11 +72,16 @@ def records_of(data: Observations) -> tuple[Records, NDArray[np.int64]]:
     return records, index.reshape(-1)
 
 
-def gathered(weights: Array, index: NDArray[np.int64], n_records: int) -> Array:
-    """Weights of rows summed over the rows of each record, `[..., row]` to `[..., record]`."""
-    member = np.zeros((index.size, n_records))
-    member[np.arange(index.size), index] = 1.0
-    return weights @ member
+def gathered(weights: Array, index: NDArray[np.int64]) -> Array:
+    """Weights of rows summed over the rows of each record, `[problem, row]` to `[.., record]`.
+
+    Args:
+        weights: Of rows, `[problem, row]`.
+        index: Record of each row; every record has one, `[row]`.
+    """
+    order = np.argsort(index, kind="stable")
+    first = np.flatnonzero(np.diff(index[order], prepend=-1))
+    return np.add.reduceat(weights[:, order], first, axis=1)
 
 
 def likelihood(

@@ -79,6 +79,12 @@ class Table:
     law: Laws
     n_grid: int
 
+    @property
+    def begin(self) -> Array:
+        """The scale and place (tau, c) from which a fit with a held exponent starts, `[2]`."""
+        tau = self.law.theta[0, 0]
+        return np.array([tau, self.errors.median - tau * self.law.log_amplitude[0]])
+
     def drop(self, level: float, degrees: int) -> float:
         """The log-likelihood at the edge of a region of that level."""
         return float(self.law.loglik[0]) - 0.5 * chi2_quantile(level, degrees)
@@ -122,11 +128,11 @@ def exponent_limits(
     centre = float(table.law.nu[0])
 
     def height(nu: Array) -> Array:
-        n_grid = PROFILE_GRID if free else None
-        return (
-            profile_exponent(table.errors, table.records, table.weights, nu, table.law, n_grid)
-            - target
-        )
+        several, each = repeated(table.records, table.weights, nu.size)
+        begin = np.tile(table.begin, (nu.size, 1))
+        held = None if free else np.repeat(table.law.critical, nu.size)
+        value = profile_exponent(table.errors, several, each, nu, begin, held, PROFILE_GRID)
+        return value - target
 
     def limit(sign: float) -> float | None:
         inside, step = centre, 0.05 * max(abs(centre), 0.1)
@@ -144,8 +150,9 @@ def joint_region(table: Table, level: float) -> dict[str, list[float | None]]:
     """Twice the fall of the log-likelihood on a grid of (critical, nu) about its maximum.
 
     Returns:
-        Columns `critical`, `nu`, `delta`; the region of the level is where delta is below the
-        chi-square quantile of two degrees of freedom. None where the law is impossible.
+        Columns `critical`, `nu`, `delta`, the critical point running fastest, to six digits; the
+        region of the level is where delta is below the chi-square quantile of two degrees of
+        freedom. None where the law is impossible.
     """
     low, high = critical_limits(table, level, degrees=2)
     nus = exponent_limits(table, level, free=True, degrees=2)
@@ -157,16 +164,13 @@ def joint_region(table: Table, level: float) -> dict[str, list[float | None]]:
         np.linspace(low, high * (1.0 - 1e-6), N_REGION), np.linspace(ends[0], ends[1], N_REGION)
     )
     several, each = repeated(table.records, table.weights, critical.size)
-    tau = table.law.theta[0, 0]
-    start = np.tile(
-        [tau, table.errors.median - tau * table.law.log_amplitude[0]], (critical.size, 1)
-    )
+    start = np.tile(table.begin, (critical.size, 1))
     value = at_exponent(table.errors, several, each, critical.ravel(), nu.ravel(), start)
     delta = 2.0 * (table.law.loglik[0] - value)
     return {
-        "critical": [float(x) for x in critical.ravel()],
-        "nu": [float(x) for x in nu.ravel()],
-        "delta": [float(x) if np.isfinite(x) else None for x in delta],
+        "critical": [float(f"{x:.6g}") for x in critical.ravel()],
+        "nu": [float(f"{x:.6g}") for x in nu.ravel()],
+        "delta": [float(f"{x:.6g}") if np.isfinite(x) else None for x in delta],
     }
 
 

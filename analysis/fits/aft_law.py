@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 
 CLOSEST = 1e-4
 """Share of the smallest weight decay that grokked by which the critical point stays below it."""
+PROFILE_ROUNDS = 3
+"""Refinements of the critical point along the profile of the exponent."""
 
 
 @dataclass(frozen=True)
@@ -200,33 +202,30 @@ def profile_exponent(
     records: Records,
     weights: Array,
     nu: Array,
-    law: Laws,
-    n_grid: int | None,
+    begin: Array,
+    critical: Array | None,
+    n_grid: int,
 ) -> Array:
-    """Log-likelihood of one table at several exponents, the rest fitted anew.
+    """Log-likelihood at held exponents, the rest fitted anew, `[problem]`.
 
     Args:
         errors: Distribution of the errors.
-        records: What was seen, of one table.
-        weights: `[1, record]`.
-        nu: Exponents, `[point]`.
-        law: The law about which to look.
-        n_grid: As in `shares`; None to hold the critical point of `law`.
+        records: What was seen.
+        weights: `[problem, record]`.
+        nu: Exponents, `[problem]`.
+        begin: (tau, c) to start from, `[problem, 2]`.
+        critical: Held critical points, `[problem]`; None to fit them anew.
+        n_grid: As in `shares`.
     """
-    several, each = repeated(records, weights, nu.size)
-    tau = law.theta[0, 0]
-    begin = np.array([tau, errors.median - tau * law.log_amplitude[0]])
 
     def height(points: Array, start: Array | None) -> tuple[Array, Array]:
         n = points.shape[1]
-        more, many = repeated(several, each, n)
-        value = at_exponent(
-            errors, more, many, points.ravel(), np.repeat(nu, n), np.tile(begin, (nu.size * n, 1))
-        )
+        several, each = repeated(records, weights, n)
+        at, first = np.repeat(nu, n), np.repeat(begin, n, axis=0)
+        value = at_exponent(errors, several, each, points.ravel(), at, first)
         return value.reshape(points.shape), np.zeros((*points.shape, 1))
 
-    if n_grid is None:
-        return height(np.full((nu.size, 1), law.critical[0]), None)[0][:, 0]
-    grid = highest_critical(records, weights)[:, None] * shares(n_grid)
-    best, _ = searched(height, np.repeat(grid, nu.size, axis=0), 3)
-    return height(best[:, None], None)[0][:, 0]
+    if critical is None:
+        grid = highest_critical(records, weights)[:, None] * shares(n_grid)
+        critical = searched(height, grid, PROFILE_ROUNDS)[0]
+    return height(critical[:, None], None)[0][:, 0]

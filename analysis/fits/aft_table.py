@@ -23,9 +23,9 @@ from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
-DRAW_GRID, DRAW_ROUNDS, ROUNDS = 8, 2, 4
+DRAW_GRID, DRAW_ROUNDS, ROUNDS = 8, 2, 6
 """Grid and refinements of the critical point in each resample (to 1 % of its range), and
-refinements in the data themselves (to 1e-5)."""
+refinements in the data themselves (to 1e-5 of it)."""
 
 
 def require_times(data: Observations) -> None:
@@ -89,14 +89,14 @@ class Sample:
 
     def resampled(self, multiplicity: Array) -> Array:
         """Weights of the records in resamples of rows, `[draw, row]` to `[draw, record]`."""
-        return gathered(multiplicity * self.data.weights, self.index, self.records.kind.size)
+        return gathered(multiplicity * self.data.weights, self.index)
 
 
 def sample_of(data: Observations) -> Sample:
     """The records of a table; refuses as `require_times` does."""
     require_times(data)
     records, index = records_of(data)
-    weights = gathered(data.weights[None], index, records.kind.size)
+    weights = gathered(data.weights[None], index)
     return Sample(data, records, index, weights)
 
 

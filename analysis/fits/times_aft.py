@@ -206,8 +206,8 @@ class TimesAft:
                 )
             region = joint_region(table, self.level)
             curves = {f"region.{name}": column for name, column in region.items()}
-            curves["joint.critical"] = [float(x) for x in draws.critical[usable]]
-            curves["joint.nu"] = [float(x) for x in draws.nu[usable]]
+            curves["joint.critical"] = [float(f"{x:.6g}") for x in draws.critical[usable]]
+            curves["joint.nu"] = [float(f"{x:.6g}") for x in draws.nu[usable]]
             warnings += self.told_of_zero(extras)
         else:
             extras["critical"] = held
