@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from observatory.analysis.figures.boundary import (
     Record,
@@ -20,6 +21,7 @@ from observatory.analysis.figures.rate import draw_rates
 from observatory.analysis.figures.style import (
     INK,
     LINE_COLOURS,
+    LINE_STYLES,
     MUTED,
     decay_colours,
     plain,
@@ -30,6 +32,8 @@ from observatory.analysis.fit_text import number
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.wilson import wilson_interval
 from observatory.core.errors import ConfigError
+
+Array = NDArray[np.float64]
 
 MAX_POINTS = 40
 """Values of the control drawn each by itself; more are drawn in groups."""
@@ -80,7 +84,8 @@ def draw_boundary(axes: Axes, record: Record, data: Observations) -> None:
         label = f"{plain(estimator_name(record))}: λc = {number(found[0])}"
         colour = LINE_COLOURS[0]
         axes.plot(x, boundary_curve(record, x), color=colour, zorder=3, gid="fit", label=label)
-        mark_critical(axes, record, colour, "-")
+        for name in ("critical", "critical_upper"):
+            mark_critical(axes, record, colour, "-", name)
     axes.set_ylabel("share that grokked")
     _head(axes, record, data)
 
@@ -116,15 +121,43 @@ def draw_times(axes: Axes, record: Record, data: Observations) -> None:
     _head(axes, record, data)
 
 
-def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
-    """The share that has grokked against time, for a few values of the control."""
-    curves = {
-        name.removeprefix("km."): np.array(
+def columns_of(record: Record, curve: str) -> dict[str, Array]:
+    """The columns of one of a record's curves, NaN where null."""
+    return {
+        name.removeprefix(f"{curve}."): np.array(
             [np.nan if value is None else value for value in values], dtype=np.float64
         )
         for name, values in record["curves"].items()
-        if name.startswith("km.")
+        if name.startswith(f"{curve}.")
     }
+
+
+def draw_horizon(axes: Axes, record: Record, data: Observations) -> None:
+    """The boundary against the horizon, and what the preferred laws of the times make of it."""
+    seen = columns_of(record, "boundary")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    low, high = (np.where(np.isnan(seen[e]), seen["critical"], seen[e]) for e in ("low", "high"))
+    axes.vlines(seen["horizon"], low, high, color=INK, linewidth=1.0, gid="interval")
+    style = {"color": INK, "markersize": 4.5, "gid": "critical-at-horizon"}
+    axes.plot(seen["horizon"], seen["critical"], "s", label="boundary", **style)
+    best = record["extras"]["best_distribution"]
+    words = {"zero": "no threshold", "free": "threshold free"}
+    for index, (kind, meaning) in enumerate(words.items()):
+        law = columns_of(record, f"law_{kind}_{best}")
+        style = {"color": LINE_COLOURS[index], "linestyle": LINE_STYLES[index]}
+        label = f"{best} times, {meaning}"
+        axes.plot(law["horizon"], law["critical"], gid=f"law-{kind}", label=label, **style)
+    plain_log_ticks(axes.xaxis)
+    plain_log_ticks(axes.yaxis)
+    axes.set_xlabel("horizon (steps)")
+    axes.set_ylabel(f"critical {plain(data.control)}")
+    _head(axes, record, None)
+
+
+def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
+    """The share that has grokked against time, for a few values of the control."""
+    curves = columns_of(record, "km")
     values = np.unique(curves["weight_decay"])
     if values.size > MAX_CURVES:
         values = values[np.linspace(0, values.size - 1, MAX_CURVES).round().astype(int)]
@@ -154,6 +187,7 @@ def _head(axes: Axes, record: Record, data: Observations | None) -> None:
 
 DRAWINGS: dict[str, Callable[[Axes, Record, Observations], None]] = {
     "boundary": draw_boundary,
+    "horizon": draw_horizon,
     "survival": draw_survival,
     "times": draw_times,
 }

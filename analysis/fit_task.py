@@ -146,9 +146,11 @@ class Task:
 
 def left_out(data: Observations, window_max: float | None) -> list[str]:
     """Warnings that count the runs that lie on no log axis, or outside the window."""
-    zero = data.weight_decay == 0
-    beyond = data.weight_decay > (np.inf if window_max is None else window_max)
-    cases = ((zero, "0, which no log axis shows,"), (beyond, f"above {window_max:g}"))
+    end = np.inf if window_max is None else window_max
+    cases = (
+        (data.weight_decay == 0, "0, which no log axis shows,"),
+        (data.weight_decay > end, f"above {end:g}"),
+    )
     return [
         f"Runs with {data.control} {where} are left out ({data.take(rows).n})."
         for rows, where in cases

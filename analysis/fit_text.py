@@ -62,8 +62,9 @@ def text_of(record: Record, control: str) -> str:
         limits = limits_text(parameter, record["level"])
         lines.append(f"  {name:<{width}} = {value}{limits}{unit}")
     lines += [f"  {line}" for line in medians_text(record, control)]
-    if "verdict" in record.get("extras", {}):
-        lines.append(f"  verdict: {record['extras']['verdict']}")
+    extras = record.get("extras", {})
+    if "verdict" in extras:
+        lines.append(f"  verdict: {extras['verdict']}. {extras.get('reason', '')}".rstrip())
     lines += [f"  warning: {warning}" for warning in record["warnings"]]
     return "\n".join(lines)
 

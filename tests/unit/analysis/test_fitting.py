@@ -1,6 +1,7 @@
 """The library: what it returns prints itself, tells its intervals and draws itself."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import observatory
 from observatory.analysis.fit_plot import rates_table
 from observatory.analysis.fit_settings import changed, estimators, settings_of
 from observatory.analysis.fit_task import prepare
-from observatory.analysis.fitting import fit_boundary, fit_survival, fit_times
+from observatory.analysis.fitting import fit_boundary, fit_horizon, fit_survival, fit_times
 from observatory.core.errors import ConfigError, FitRefusedError
 
 COUNTS = pd.DataFrame(
@@ -146,17 +147,34 @@ def test_tables_too_large_for_a_fit_are_refused() -> None:
         fit_times(long, n_bootstrap=1500)
 
 
-@pytest.mark.parametrize("kind", ["boundary", "times", "survival"])
-def test_every_result_draws_itself(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("fit", "options", "artists"),
+    [
+        (fit_boundary, {}, {"fit", "critical"}),
+        (fit_times, {"n_bootstrap": 50}, {"power-law", "grokked", "censored"}),
+        (fit_survival, {}, {"incidence"}),
+        (fit_horizon, {"n_bootstrap": 20}, {"critical-at-horizon", "law-zero", "law-free"}),
+    ],
+)
+def test_every_result_draws_itself(fit, options, artists: set[str]) -> None:
     axes = Figure().add_subplot()
-    fitted = {"boundary": fit_boundary, "times": fit_times, "survival": fit_survival}[kind](
-        runs(), horizon_steps=3000
-    )
+    fitted = fit(runs(), horizon_steps=3000, **options)
     assert fitted.plot(axes) is axes
-    drawn = {artist.get_gid() for artist in axes.get_lines()}
-    expected = {"boundary": {"fit", "critical"}, "times": {"power-law"}, "survival": {"incidence"}}
-    assert expected[kind] <= drawn
+    assert artists <= {artist.get_gid() for artist in axes.get_lines()}
     assert axes.get_legend() is not None
+
+
+def test_what_a_result_is_about_is_in_its_text() -> None:
+    assert "weight decay 1: median " in str(fit_survival(runs(), horizon_steps=3000))
+    judged = fit_horizon(runs(), horizon_steps=3000, n_bootstrap=20)
+    assert f"verdict: {judged.estimate.extras['verdict']}. " in str(judged)
+
+
+def test_a_window_without_an_end_leaves_out_nothing_but_zero() -> None:
+    falling = COUNTS.assign(n_grokked=[0, 1, 15, 15, 1])
+    found = fit_boundary(falling, "window")
+    assert found.estimate.n == 80
+    assert found.params["critical"] < found.params["critical_upper"]
 
 
 def test_a_control_of_many_values_is_drawn_in_groups() -> None:
@@ -175,7 +193,9 @@ def dense() -> pd.DataFrame:
 
 def test_the_public_names_are_found_and_few() -> None:
     assert len(observatory.__all__) <= 10
-    assert all(hasattr(observatory, name) for name in observatory.__all__)
+    assert set(observatory.__all__) == set(observatory._HOMES)
+    assert observatory.fit_boundary is fit_boundary
+    assert all(find_spec(home) for home in observatory._HOMES.values())
 
 
 def test_a_study_is_a_table_too(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""A fit does not depend on how its table is written down."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from observatory.analysis.fitted import Fitted
+from observatory.analysis.fitting import fit_boundary, fit_times
+from observatory.core.errors import FitRefusedError
+
+CELLS = (0.01, 0.03, 0.1, 0.3, 1.0)
+EXAMPLES = 5
+"""Few: a fit with its interval takes up to a second."""
+
+
+@st.composite
+def counts(draw) -> pd.DataFrame:
+    """Counts at five values that a boundary fit answers: some runs grok at two values or more."""
+    n = draw(st.lists(st.integers(4, 12), min_size=5, max_size=5))
+    k = [draw(st.integers(0, n[0] // 2)), *(draw(st.integers(1, m - 1)) for m in n[1:4]), n[4]]
+    return pd.DataFrame({"weight_decay": CELLS, "n": n, "n_grokked": k})
+
+
+def as_runs(table: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        (x, i < k)
+        for x, n, k in table.itertuples(index=False)
+        for i in range(n)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["weight_decay", "grokked"])
+
+
+def fitted(table: pd.DataFrame, estimator: str, **options) -> Fitted:
+    try:
+        return fit_boundary(table, estimator, horizon_steps=1000, **options)
+    except FitRefusedError:
+        assume(False)
+        raise
+
+
+def numbers(found: Fitted) -> np.ndarray:
+    limits = found.conf_int().to_numpy(dtype=float)
+    return np.concatenate([found.params.to_numpy(), np.nan_to_num(limits, posinf=9e9).ravel()])
+
+
+ESTIMATORS = {"firth": {}, "mle": {"settings": {"n_simulations": 0}}, "lsq": {"n_bootstrap": 50}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["mle", "lsq"])
+@given(table=counts(), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_the_order_of_rows_does_not_matter(estimator: str, table, seed: int) -> None:
+    rows = as_runs(table)
+    shuffled = rows.sample(frac=1.0, random_state=seed)
+    options = ESTIMATORS[estimator]
+    one, other = fitted(rows, estimator, **options), fitted(shuffled, estimator, **options)
+    assert one.to_json() == other.to_json()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["mle", "lsq"])
+@given(table=counts())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_counts_and_runs_are_two_forms_of_one_table(estimator: str, table) -> None:
+    options = ESTIMATORS[estimator]
+    one = fitted(table, estimator, **options)
+    other = fitted(as_runs(table), estimator, **options)
+    assert numbers(one) == pytest.approx(numbers(other), rel=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["firth", "mle"])
+@given(table=counts())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_a_table_twice_with_half_the_weight_is_the_table(estimator: str, table) -> None:
+    options = ESTIMATORS[estimator]
+    twice = pd.concat([as_runs(table)] * 2, ignore_index=True).assign(weight=0.5)
+    one, other = fitted(as_runs(table), estimator, **options), fitted(twice, estimator, **options)
+    assert numbers(one) == pytest.approx(numbers(other), rel=1e-12)
+    assert one.estimate.n == other.estimate.n
+    assert any("pasted twice" in warning for warning in other.warnings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["firth", "lsq"])
+@given(table=counts(), exponent=st.floats(-3, 3))
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_another_unit_of_the_control_scales_the_critical_point_alone(
+    estimator: str, table, exponent: float
+) -> None:
+    """For least squares the published start is fixed: the optimum is the same to the solver's
+    tolerance, 1e-6 in the critical point and 2e-5 in the slope, and so only its point is compared.
+    """
+    scale = 10.0**exponent
+    options = ESTIMATORS[estimator]
+    one = fitted(table, estimator, **options)
+    moved = fitted(table.assign(weight_decay=table["weight_decay"] * scale), estimator, **options)
+    assert moved.params["critical"] == pytest.approx(one.params["critical"] * scale, rel=2e-6)
+    assert moved.params["slope"] == pytest.approx(one.params["slope"], rel=2e-5)
+    if estimator == "firth":
+        limits, scaled = one.conf_int(), moved.conf_int()
+        assert scaled.loc["critical"].to_numpy() == pytest.approx(
+            limits.loc["critical"].to_numpy() * scale, rel=1e-5
+        )
+
+
+@given(
+    times=st.lists(st.floats(10, 1e5), min_size=12, max_size=12),
+    seed=st.integers(0, 2**32 - 1),
+    scale=st.floats(0.01, 100),
+)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_times_depend_on_neither_order_nor_unit(times, seed: int, scale: float) -> None:
+    frame = pd.DataFrame({"weight_decay": [0.1, 0.3, 1.0] * 4, "time": times})
+    one = fit_times(frame, n_bootstrap=20)
+    shuffled = fit_times(frame.sample(frac=1.0, random_state=seed), n_bootstrap=20)
+    assert one.to_json() == shuffled.to_json()
+    scaled = fit_times(frame.assign(time=frame["time"] * scale), n_bootstrap=20)
+    assert scaled.params["nu"] == pytest.approx(one.params["nu"], abs=1e-9)
+    assert scaled.params["amplitude"] == pytest.approx(one.params["amplitude"] * scale, rel=1e-9)
