@@ -31,8 +31,9 @@ class Row:
     colour: int = 0
 
 
-def _draw(axes: Axes, rows: Sequence[Row]) -> None:
+def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
     ends = [end for row in rows if row.limits for end in row.limits if end is not None and end > 0]
+    ends += shown
     low, high = (min(ends), max(ends)) if ends else (0.1, 1.0)
     span = max(high / low, 1.5)
     left, right = low / span**0.08, high * span**0.08
@@ -87,7 +88,7 @@ def forest_figure(
     _draw(panels[0], rows)
     panels[0].set_xlabel(label)
     if ratios:
-        _draw(panels[1], ratios)
+        _draw(panels[1], ratios, shown=[1.0])
         panels[1].axvline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")
         panels[1].set_xlabel("ratio of λc")
     return figure

@@ -69,4 +69,6 @@ def heatmap_figure(groups: Mapping[str, pd.DataFrame]) -> Figure:
     bar = figure.colorbar(drawn, ax=axes, pad=0.015, aspect=12, ticks=[0, 0.5, 1])
     bar.set_label("share grokked", fontsize=7.5)
     bar.outline.set_visible(False)
+    if bar.solids is not None:  # vectors in a vector file
+        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.2)
     return figure

@@ -26,6 +26,8 @@ from observatory.analysis.figures.style import (
 
 MAX_PANELS = 3
 """Horizons with a panel of rates; of more, as many are chosen evenly, the ends included."""
+FORESIGHT = 4.0
+"""Laws are drawn up to this multiple of the longest horizon: beyond the data they part."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Track:
     free: bool = False
 
 
-def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track]) -> None:
+def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: float | None) -> None:
     """lambda_c against the horizon, and what laws, or a time of C / weight_decay, give."""
     axes.set_title("λc against the horizon")
     found = ~np.isnan(observed.critical)
@@ -67,7 +69,13 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track]) -> None:
         axes.plot([horizon, horizon], [start, end], "_-", color=INK, lw=1.0, gid="interval")
     axes.plot(x, y, "s", color=INK, markersize=4.5, gid="critical-at-horizon", zorder=5)
     bottom, top = float(low[low > 0].min(initial=y.min())), float(high.max())
-    margin = max(top / bottom, 2.0) ** 0.12
+    first, last = float(x.min()), float(x.max())
+    if laws:
+        last = min(FORESIGHT * last, max(float(law.horizon.max()) for law in laws))
+        told = [law.critical[(law.horizon >= first) & (law.horizon <= last)] for law in laws]
+        told = np.concatenate(told)
+        bottom = max(min(bottom, float(told[told > 0].min(initial=bottom))), bottom / 30)
+    margin = max(top / bottom, 2.0) ** 0.08
     limits_y = (bottom / margin, top * margin)
     for law in laws:
         inside = (law.critical >= limits_y[0] / 2) & (law.critical <= limits_y[1] * 2)
@@ -80,13 +88,13 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track]) -> None:
             gid="law-free" if law.free else "law-zero",
         )
     if not laws and x.size > 1:
-        last = int(np.argmax(x))
-        line = np.sort(x)
-        axes.plot(
-            line, y[last] * x[last] / line, color=MUTED, lw=1.0, ls=(0, (4, 2)), gid="inverse"
-        )
+        line, anchor = np.sort(x), int(np.argmax(x))
+        inverse = y[anchor] * x[anchor] / line
+        axes.plot(line, inverse, color=MUTED, lw=1.0, ls=LINE_STYLES[1], gid="inverse")
+    if deciding is not None and first < deciding <= last:
+        axes.axvline(deciding, color=MUTED, lw=1.0, ls=LINE_STYLES[2], gid="deciding")
     axes.set_ylim(*limits_y)
-    axes.set_xlim(x.min() / 1.15, x.max() * 1.15)
+    axes.set_xlim(first / 1.15, last * 1.15)
     plain_log_ticks(axes.yaxis)
     plain_log_ticks(axes.xaxis)
     axes.set_xlabel("horizon (steps)")
@@ -118,6 +126,7 @@ def horizons_figure(
     window_max: float,
     observed: Track,
     laws: Sequence[Track],
+    deciding: float | None,
 ) -> Figure:
     """Rates at some horizons, and the critical weight decay against the horizon with its laws.
 
@@ -128,6 +137,7 @@ def horizons_figure(
         observed: The boundary at every horizon.
         laws: What fitted laws of the time predict; without any, the slope that a time of
             C / weight decay would give is drawn.
+        deciding: A horizon in steps that would decide between the laws, or None.
     """
     chosen = sorted(cells)
     if len(chosen) > MAX_PANELS:
@@ -142,8 +152,12 @@ def horizons_figure(
     panels[0].set_ylabel("share grokked")
     for axes in panels[1:-1]:
         axes.tick_params(axis="y", labelleft=False)
-    _draw_track(panels[-1], observed, laws)
-    figure.legend(handles=_handles(observed, laws), loc="outside lower center", ncols=4)
+    _draw_track(panels[-1], observed, laws, deciding)
+    handles = _handles(observed, laws)
+    if deciding is not None:
+        dotted = {"color": MUTED, "linestyle": LINE_STYLES[2]}
+        handles.append(Line2D([], [], label="horizon that would decide", **dotted))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 

@@ -128,7 +128,15 @@ def regimes_figure(
             axes.hlines(edge.horizon, low, high, color=colour, linewidth=width - 0.4, zorder=3)
             axes.plot(edge.critical, edge.horizon, color=colour, linewidth=width, zorder=3)
         axes.plot(
-            edge.critical, edge.horizon, "o", color=INK, mec="white", ms=5, zorder=4, gid="edge"
+            edge.critical,
+            edge.horizon,
+            "o",
+            color=INK,
+            mec="white",
+            ms=5,
+            zorder=4,
+            gid="edge",
+            clip_on=False,
         )
         handles.append(
             Line2D([], [], color=INK, marker="o", mec="white", label="λc at this horizon")

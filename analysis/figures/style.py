@@ -104,6 +104,7 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
         The files by format.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    figure.set_dpi(dpi)  # letters are as wide as at high resolution, not as hinting makes them
     figure.draw_without_rendering()  # lay out once, not once per format
     figure.set_layout_engine("none")
     files = {kind: folder / f"{name}.{kind}" for kind in ("svg", "pdf", "png")}
@@ -112,7 +113,7 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     FigureCanvasSVG(figure).print_svg(drawing, metadata={"Date": None})
     files["svg"].write_text(without_idle_ids(drawing.getvalue()), encoding="utf-8")
     FigureCanvasPdf(figure).print_pdf(files["pdf"], metadata={"CreationDate": None})
-    figure.set_dpi(dpi)
+    figure.set_dpi(dpi)  # which the other formats have changed
     FigureCanvasAgg(figure).print_png(files["png"], metadata={"Software": None})
     return files
 
@@ -132,7 +133,7 @@ def plain_log_ticks(axis: Axis) -> None:
     """Plain numbers on a log axis: the fewer per decade, the more decades it spans."""
     low, high = sorted(axis.get_view_interval())
     span = high / low if low > 0 else float("inf")
-    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if span < 8 else (1.0, 2.0, 5.0) if span < 60 else (1.0,)
+    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if span < 8 else (1.0, 2.0, 5.0) if span < 200 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:g}")

@@ -7,7 +7,7 @@ from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.figures.frames import records
 from observatory.analysis.report.facts import Facts
-from observatory.analysis.report.power_laws import best_law, law_words
+from observatory.analysis.report.power_laws import best_law, censored_laws
 from observatory.analysis.report.wording import (
     estimate,
     estimator_words,
@@ -102,20 +102,20 @@ def _times(facts: Facts) -> str:
 
 
 def _censored(facts: Facts) -> str:
-    records = facts.of("times_censored")
-    best = best_law(records)
+    laws = censored_laws(facts.of("times_censored"))
+    best = best_law(laws)
     if best is None:
         return ""
     text = (
-        f"With the replicas that did not grok counted as censored (n = {best['n']}), the law that "
-        f"AICc prefers is that of {law_words(best)}, with ν = {estimate(best, 'nu')}"
+        f"With the replicas that did not grok counted as censored (n = {best.record['n']}), the "
+        f"law that AICc prefers is {best.words}, with ν = {best.nu_words}"
     )
-    free = best_law([r for r in records if "critical" in r["params"]])
+    free = best_law([law for law in laws if law.kind == "free"])
     if free is None:
         return f"{text}."
-    p = free["extras"].get("p_zero")
+    p = free.record["extras"].get("p_zero")
     test = "" if p is None else f" (likelihood ratio against 0: p = {number(p, 2)})"
-    return f"{text}; free, λc = {estimate(free, 'critical')}{test}."
+    return f"{text}; free, λc = {estimate(free.record, 'critical')}{test}."
 
 
 def _survivors(facts: Facts) -> str:

@@ -197,7 +197,7 @@ def _horizons(facts: Facts) -> Drawing | Missing:
     observed = _observed(facts)
     lines = (
         "Lines: where the median time of each fitted law meets the horizon, with λc = 0 (solid) "
-        f"and λc free (dashed). {verdict_words(record)}"
+        f"and λc free (dashed), also beyond the data. {verdict_words(record)}"
         if record
         else "Dashed: where a time of C / weight decay, without any threshold, would put it."
     )
@@ -211,6 +211,11 @@ def _horizons(facts: Facts) -> Drawing | Missing:
             f"{_level(facts):.0%} intervals. {context(facts)}"
         ),
         figure=horizons_figure(
-            facts.cells_at, facts.boundaries_at, facts.window_max, observed, laws
+            facts.cells_at,
+            facts.boundaries_at,
+            facts.window_max,
+            observed,
+            laws,
+            None if record is None else record["extras"].get("deciding_horizon"),
         ),
     )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.decay_axis import decay_label
@@ -17,9 +16,10 @@ from observatory.analysis.report.drawing import Drawing, Missing, context, why_n
 from observatory.analysis.report.facts import Facts
 from observatory.analysis.report.power_laws import (
     DISTRIBUTIONS,
+    CensoredLaw,
     best_law,
     censored_laws,
-    law_words,
+    drawn_laws,
     power_laws,
     share_law,
 )
@@ -33,7 +33,10 @@ def draw_times(facts: Facts) -> Iterator[Drawing | Missing]:
 
 
 def _times(facts: Facts) -> Drawing:
-    laws = {**censored_laws(facts.of("times_censored")), **power_laws(facts.of("times"))}
+    laws = {
+        **drawn_laws(censored_laws(facts.of("times_censored"))),
+        **power_laws(facts.of("times")),
+    }
     seen = int((words(facts.times, "end") == "grokked").sum())
     return Drawing(
         name="times",
@@ -73,13 +76,14 @@ def _survival(facts: Facts) -> Drawing | Missing:
     record = facts.single("survival")
     curves = incidence_table(facts.times) if record is None else _curve(record, "km")
     means = None if record is None else _curve(record, "rmst")
-    law = best_law(facts.of("times_censored"))
+    law = best_law(censored_laws(facts.of("times_censored")))
     going = where(facts.times, words(facts.times, "end") == "censored")
     ends = select(going, ["weight_decay", "watched"]).rename(columns={"watched": "step"})
     drawn = chosen_curves(curves)
-    rest = sorted(set(column(curves, "weight_decay")) - set(drawn))
+    rest = sorted(set(column(facts.cells, "weight_decay")) - set(drawn))
     not_drawn = f" Not drawn: weight decay {', '.join(map(decay_label, rest))}." if rest else ""
     band = "" if record is None else f" with pointwise {record['level']:.0%} bands"
+    entered = "" if record is None else f" {record['n']} replicas entered these fits."
     return Drawing(
         name="survival",
         title=title,
@@ -88,14 +92,14 @@ def _survival(facts: Facts) -> Drawing | Missing:
             "(log axis), by weight decay; the later look of each interval counts. A replica that "
             "collapsed or diverged can no longer grok: it stays in the share’s denominator. Small "
             f"bars: records that end without an event (censored).{not_drawn}"
-            + (f" Dashed: {law_words(law)}." if law is not None else "")
+            + (f" Dashed: {law.words}." if law is not None else "")
             + (
                 " Right: restricted mean time, the mean of the smaller of the time and the "
                 "horizon (dotted), with intervals."
                 if means is not None
                 else ""
             )
-            + f" {context(facts)}"
+            + f"{entered} {context(facts)}"
         ),
         figure=survival_figure(
             curves, ends, facts.horizon, None if law is None else share_law(law), means
@@ -105,11 +109,11 @@ def _survival(facts: Facts) -> Drawing | Missing:
 
 def _joint(facts: Facts) -> Drawing | Missing:
     title = "Critical weight decay and exponent, together"
-    fitted = {r["estimator"]: r for r in facts.of("times_censored") if r["refused"] is None}
+    laws = {(law.distribution, law.kind): law for law in censored_laws(facts.of("times_censored"))}
     regions = [
-        _region(words_of, fitted[f"{name}_free"], fitted.get(f"{name}_zero"))
-        for name, words_of in DISTRIBUTIONS.items()
-        if f"{name}_free" in fitted and "region.delta" in fitted[f"{name}_free"]["curves"]
+        _region(law, laws.get((name, "zero")))
+        for name in DISTRIBUTIONS
+        if (law := laws.get((name, "free"))) and "region.delta" in law.record["curves"]
     ]
     if not regions:
         return Missing(title, why_not(facts, "times_censored"))
@@ -136,28 +140,24 @@ def _point(record: Record) -> tuple[float, float]:
     return (held if critical is None else critical[0]), record["params"]["nu"]["value"]
 
 
-def _numbers(record: Record, name: str) -> NDArray[np.float64]:
-    return np.array(record["curves"].get(name, []), dtype=np.float64)
-
-
-def _region(title: str, free: Record, zero: Record | None) -> Region:
-    at_zero = None if zero is None else limits(zero, "nu")
-    cloud = np.stack([_numbers(free, "joint.critical"), _numbers(free, "joint.nu")], axis=1)
-    value = {name: free["params"][name]["value"] for name in ("critical", "nu")}
-    lr, p = free["extras"].get("lr"), free["extras"].get("p_zero")
+def _region(free: CensoredLaw, zero: CensoredLaw | None) -> Region:
+    curves, extras = free.record["curves"], free.record["extras"]
+    region, cloud = _curve(free.record, "region"), _curve(free.record, "joint")
+    lr, p = extras.get("lr_zero"), extras.get("p_zero")
     test = "" if lr is None or p is None else f"\nLR of λc = 0: {lr:.3g}, p = {p:.2g}"
+    held = None
+    if zero is not None:
+        nu, *ends = zero.nu
+        low, high = (nu if end is None else end for end in ends)
+        held = (nu, low, high)
     return Region(
-        title=f"{title}{test}",
-        critical=_numbers(free, "region.critical"),
-        nu=_numbers(free, "region.nu"),
-        delta=_numbers(free, "region.delta"),
-        cloud=cloud,
-        best=(value["critical"], value["nu"]),
-        zero=None
-        if at_zero is None
-        else (
-            at_zero[0],
-            at_zero[0] if at_zero[1] is None else at_zero[1],
-            at_zero[0] if at_zero[2] is None else at_zero[2],
-        ),
+        title=f"{free.name}{test}",
+        critical=column(region, "critical"),
+        nu=column(region, "nu"),
+        delta=column(region, "delta"),
+        cloud=select(cloud, ["critical", "nu"]).to_numpy()
+        if "joint.nu" in curves
+        else np.empty((0, 2)),
+        best=(free.critical, free.nu[0]),
+        zero=held,
     )

@@ -70,7 +70,9 @@ def _boundaries(members: Sequence[Member]) -> Table:
         "rows of one horizon and one estimator."
     )
     kinds = ("text", "", "", "", *["num"] * 4, "")
-    return Table("Boundaries of the groups", heads, kinds, rows, caption, notes=notes.lines)
+    return Table(
+        "Boundaries by estimator and horizon", heads, kinds, rows, caption, notes=notes.lines
+    )
 
 
 def _ratios(ratios: Sequence[Record]) -> Table:

@@ -1,20 +1,121 @@
 """Fitted times to grok as curves."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from observatory.analysis.figures.boundary import Record
+from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.survival import ShareLaw
 from observatory.analysis.figures.times import PowerLaw
-from observatory.analysis.report.wording import estimate, number
+from observatory.analysis.report.wording import estimate, interval, number
 
 LN2 = math.log(2.0)
 DISTRIBUTIONS = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
 """Distributions of the times by the names that records give them."""
+
+
+@dataclass(frozen=True)
+class CensoredLaw:
+    """A law of all replicas, those that did not grok as censored.
+
+    Attributes:
+        record: The record that it stands in.
+        distribution: A key of `DISTRIBUTIONS`.
+        kind: "free", "zero" or "boundary": what the critical weight decay is.
+        critical: The critical weight decay.
+        nu: Exponent with its interval.
+        amplitude: Median time in steps where weight decay exceeds the critical one by 1.
+        sigma: Scale of ln t.
+        aicc: Corrected information criterion; infinite where it was not computed.
+    """
+
+    record: Record
+    distribution: str
+    kind: str
+    critical: float
+    nu: tuple[float, float | None, float | None]
+    amplitude: float
+    sigma: float
+    aicc: float
+
+    @property
+    def name(self) -> str:
+        """The distribution, readable."""
+        return DISTRIBUTIONS.get(self.distribution, self.distribution)
+
+    @property
+    def words(self) -> str:
+        """The law in words."""
+        at = "λc = 0" if self.kind == "zero" else f"λc {self.kind} at {number(self.critical)}"
+        return f"{self.name}, censored, {at}"
+
+    @property
+    def nu_words(self) -> str:
+        """The exponent with its interval."""
+        value, low, high = self.nu
+        return f"{number(value)} {interval(low, high)}"
+
+
+def censored_laws(records: Sequence[Record]) -> list[CensoredLaw]:
+    """The laws of records that did not refuse; one with a free critical point holds that at 0 too.
+
+    Args:
+        records: Records of `times_censored` for one event and horizon.
+    """
+    return [law for record in records if record["refused"] is None for law in _laws_of(record)]
+
+
+def _laws_of(record: Record) -> Iterator[CensoredLaw]:
+    values = {name: parameter["value"] for name, parameter in record["params"].items()}
+    extras = record["extras"]
+    distribution, _, kind = str(record["estimator"]).partition("_")
+    yield CensoredLaw(
+        record=record,
+        distribution=distribution,
+        kind=kind,
+        critical=critical_of(record),
+        nu=limits(record, "nu") or (math.nan, None, None),
+        amplitude=values["amplitude"],
+        sigma=values["sigma"],
+        aicc=_criterion(extras, "aicc"),
+    )
+    if kind != "zero" and extras.get("nu_zero") is not None:
+        yield CensoredLaw(
+            record=record,
+            distribution=distribution,
+            kind="zero",
+            critical=0.0,
+            nu=(extras["nu_zero"], extras.get("nu_zero_low"), extras.get("nu_zero_high")),
+            amplitude=extras["amplitude_zero"],
+            sigma=extras["sigma_zero"],
+            aicc=_criterion(extras, "aicc_zero"),
+        )
+
+
+def _criterion(extras: Mapping[str, Any], name: str) -> float:
+    value = extras.get(name)
+    return math.inf if value is None else float(value)
+
+
+def best_law(laws: Sequence[CensoredLaw]) -> CensoredLaw | None:
+    """The law with the smallest AICc, or None where there is no law."""
+    return min(laws, key=lambda law: law.aicc, default=None)
+
+
+def drawn_laws(laws: Sequence[CensoredLaw]) -> dict[str, PowerLaw]:
+    """The preferred law with the critical point at 0, and with it free, by labels with numbers."""
+    drawn: dict[str, PowerLaw] = {}
+    for kind in ("zero", "free"):
+        best = best_law([law for law in laws if law.kind == kind])
+        if best is not None:
+            label = f"{best.words}: ν = {best.nu_words}"
+            drawn[label] = median_law(best.amplitude, best.nu[0], best.critical)
+    return drawn
 
 
 def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
@@ -22,36 +123,12 @@ def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
     laws: dict[str, PowerLaw] = {}
     for record in records:
         if record["refused"] is None:
-            kind = record["extras"]["critical_kind"]
-            name = "λc = 0" if kind == "zero" else f"λc {kind} at {number(critical_of(record))}"
-            laws[f"survivors, {name}: ν = {estimate(record, 'nu')}"] = median_law(record)
+            kind, critical = record["extras"]["critical_kind"], critical_of(record)
+            name = "λc = 0" if kind == "zero" else f"λc {kind} at {number(critical)}"
+            amplitude, nu = (record["params"][key]["value"] for key in ("amplitude", "nu"))
+            label = f"survivors, {name}: ν = {estimate(record, 'nu')}"
+            laws[label] = median_law(amplitude, nu, critical)
     return laws
-
-
-def censored_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
-    """Of the laws of all replicas, the preferred one with the critical point at 0 and with it free.
-
-    Preferred is the smallest AICc among the distributions of the times.
-    """
-    laws: dict[str, PowerLaw] = {}
-    for kind in ("zero", "free"):
-        best = best_law([r for r in records if str(r["estimator"]).endswith(f"_{kind}")])
-        if best is not None:
-            laws[f"{law_words(best)}: ν = {estimate(best, 'nu')}"] = median_law(best)
-    return laws
-
-
-def best_law(records: Sequence[Record]) -> Record | None:
-    """The record with the smallest AICc, or None where none was fitted."""
-    fitted = [r for r in records if r["refused"] is None and r["extras"].get("aicc") is not None]
-    return min(fitted, key=lambda r: r["extras"]["aicc"], default=None)
-
-
-def law_words(record: Record) -> str:
-    """A censored law in words."""
-    distribution, _, kind = str(record["estimator"]).partition("_")
-    at = "λc = 0" if kind == "zero" else f"λc {kind} at {number(critical_of(record))}"
-    return f"{DISTRIBUTIONS.get(distribution, distribution)} times, censored, {at}"
 
 
 def critical_of(record: Record) -> float:
@@ -61,10 +138,8 @@ def critical_of(record: Record) -> float:
     return record["extras"].get("critical") or 0.0
 
 
-def median_law(record: Record) -> PowerLaw:
+def median_law(amplitude: float, nu: float, critical: float) -> PowerLaw:
     """The median time in steps at given weight decays; NaN at and below the critical one."""
-    amplitude, nu = (record["params"][name]["value"] for name in ("amplitude", "nu"))
-    critical = critical_of(record)
 
     def law(weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
         beyond = np.where(weight_decay > critical, weight_decay - critical, np.nan)
@@ -73,21 +148,20 @@ def median_law(record: Record) -> PowerLaw:
     return law
 
 
-def share_law(record: Record) -> ShareLaw:
-    """The share that a censored law lets grok by given steps, at a weight decay.
+def share_law(law: CensoredLaw) -> ShareLaw:
+    """The share that a law lets grok by given steps, at a weight decay.
 
     With z = ln(t / median) / sigma it is 1 - 2^(-exp z) for Weibull times, the normal distribution
     function of z for log-normal ones, and the logistic one for log-logistic ones.
     """
-    median, sigma = median_law(record), record["params"]["sigma"]["value"]
-    distribution = str(record["estimator"]).partition("_")[0]
+    median = median_law(law.amplitude, law.nu[0], law.critical)
 
-    def law(weight_decay: float, steps: NDArray[np.float64]) -> NDArray[np.float64]:
-        z = np.log(steps / median(np.array([weight_decay]))) / sigma
-        if distribution == "weibull":
-            share = -np.expm1(-LN2 * np.exp(np.minimum(z, 700.0)))
+    def share(weight_decay: float, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        z = np.log(steps / median(np.array([weight_decay]))) / law.sigma
+        if law.distribution == "weibull":
+            grokked = -np.expm1(-LN2 * np.exp(np.minimum(z, 700.0)))
         else:
-            share = special.ndtr(z) if distribution == "lognormal" else special.expit(z)
-        return np.where(np.isnan(z), 0.0, share)
+            grokked = special.ndtr(z) if law.distribution == "lognormal" else special.expit(z)
+        return np.where(np.isnan(z), 0.0, grokked)
 
-    return law
+    return share

@@ -1,9 +1,13 @@
 """The tables of times to grok: laws with and without the replicas that did not, and the verdict."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from observatory.analysis.figures.boundary import Record
 from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.report.facts import Facts
-from observatory.analysis.report.fit_tables import head, levels, refused_or
-from observatory.analysis.report.power_laws import DISTRIBUTIONS
+from observatory.analysis.report.fit_tables import head, levels
+from observatory.analysis.report.power_laws import DISTRIBUTIONS, censored_laws, critical_of
 from observatory.analysis.report.remarks import Footnotes
 from observatory.analysis.report.tables import Table
 from observatory.analysis.report.wording import DASH, estimate, interval, number, verdict_words
@@ -17,28 +21,11 @@ def time_tables(facts: Facts) -> list[Table]:
 def power_laws(facts: Facts) -> Table:
     """Every power law of the time to grok: censored ones, then those of the survivors."""
     notes = Footnotes()
-    found = [r for fit in ("times_censored", "times") for r in facts.records if r["fit"] == fit]
-    rows: list[list[str]] = []
-    for record in found:
-        extras = record["extras"]
-        held = f"{number(extras.get('critical'))} (held)" if "critical" in extras else DASH
-        if extras.get("critical_kind") == "zero" or str(record["estimator"]).endswith("_zero"):
-            held = "0 (held)"
-        free = "critical" in record["params"]
-        rows.append(
-            [
-                "all, censored" if record["fit"] == "times_censored" else "survivors only",
-                *head(record, facts.group.steps_per_epoch),
-                refused_or(record, "critical") if free or record["refused"] else held,
-                estimate(record, "nu"),
-                estimate(record, "amplitude"),
-                _spread(estimate(record, "sigma"), number(extras.get("rms_log"))),
-                number(extras.get("lr")),
-                number(extras.get("p_zero"), 2),
-                number(extras.get("aicc"), 4),
-                notes.cite(record),
-            ]
-        )
+    found = [r for r in facts.records if r["fit"] in ("times_censored", "times")]
+    rows = [
+        *(row for r in found if r["fit"] == "times_censored" for row in _censored(r, facts, notes)),
+        *(_survivors(r, facts, notes) for r in found if r["fit"] == "times"),
+    ]
     heads = (
         *("replicas", "estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
         *("spread of ln t", "LR of λc = 0", "its p", "AICc", "notes"),
@@ -55,8 +42,49 @@ def power_laws(facts: Facts) -> Table:
     return Table("Time to grok", heads, kinds, rows, caption, notes=notes.lines)
 
 
-def _spread(sigma: str, rms: str) -> str:
-    return rms if sigma == DASH else sigma
+def _censored(record: Record, facts: Facts, notes: Footnotes) -> list[list[str]]:
+    """A row of the record's law, and one of the same law with the critical point at 0."""
+    start = ["all, censored", *head(record, facts.group.steps_per_epoch)]
+    if record["refused"] is not None:
+        return [[*start, "refused", *[DASH] * 6, notes.cite(record)]]
+    extras = record["extras"]
+    rows: list[list[str]] = []
+    for law in censored_laws([record]):
+        own = law.kind in str(record["estimator"])
+        test = [number(extras.get("lr_zero")), number(extras.get("p_zero"), 2)]
+        rows.append(
+            [
+                start[0],
+                start[1] if own else f"{law.distribution} zero",
+                *start[2:],
+                estimate(record, "critical")
+                if own and "critical" in record["params"]
+                else f"{number(law.critical)} (held)",
+                law.nu_words,
+                estimate(record, "amplitude") if own else number(law.amplitude),
+                estimate(record, "sigma") if own else number(law.sigma),
+                *(test if law.kind == "free" else [DASH, DASH]),
+                number(law.aicc, 4),
+                notes.cite(record) if own else DASH,
+            ]
+        )
+    return rows
+
+
+def _survivors(record: Record, facts: Facts, notes: Footnotes) -> list[str]:
+    start = ["survivors only", *head(record, facts.group.steps_per_epoch)]
+    if record["refused"] is not None:
+        return [*start, "refused", *[DASH] * 6, notes.cite(record)]
+    free = "critical" in record["params"]
+    return [
+        *start,
+        estimate(record, "critical") if free else f"{number(critical_of(record))} (held)",
+        estimate(record, "nu"),
+        estimate(record, "amplitude"),
+        number(record["extras"].get("rms_log")),
+        *[DASH] * 3,
+        notes.cite(record),
+    ]
 
 
 def comparison(facts: Facts) -> Table:
@@ -97,15 +125,17 @@ def means(facts: Facts) -> Table:
     tests: list[str] = []
     for record in facts.of("survival"):
         if record["refused"] is not None:
-            rows.append([DASH, DASH, "refused", DASH, DASH, notes.cite(record)])
+            rows.append([DASH, DASH, "refused", *[DASH] * 4, notes.cite(record)])
             continue
         curves, extras = record["curves"], record["extras"]
         names = ("weight_decay", "n", "value", "se", "low", "high")
         columns = [curves.get(f"rmst.{name}", []) for name in names]
+        medians = _medians(curves)
         rows += [
             [
                 decay_label(decay),
                 DASH if n is None else f"{n:.0f}",
+                *medians.get(decay, (DASH, DASH)),
                 number(value, 4),
                 number(se),
                 interval(low, high),
@@ -119,64 +149,78 @@ def means(facts: Facts) -> Table:
                 f"{number(extras['logrank_chi2'])} with {extras['logrank_df']} degrees of freedom, "
                 f"p = {number(extras['logrank_p'], 2)}."
             )
-    heads = ("weight decay", "n", "restricted mean, steps", "se", "interval", "notes")
-    caption = (
-        "Mean of the smaller of the time to grok and the horizon: it needs no law and counts "
-        f"replicas that did not grok. {levels(facts.of('survival'))}{''.join(tests)}"
+    heads = (
+        *("weight decay", "n", "median, steps", "interval", "restricted mean, steps"),
+        *("se", "interval", "notes"),
     )
-    kinds = (*["num"] * 5, "")
-    return Table("Restricted mean time", heads, kinds, rows, caption, notes=notes.lines)
+    caption = (
+        "Restricted mean: mean of the smaller of the time to grok and the horizon; it needs no law "
+        "and counts replicas that did not grok. A dash: half had not grokked by the horizon. "
+        f"{levels(facts.of('survival'))}{''.join(tests)}"
+    )
+    kinds = (*["num"] * 7, "")
+    return Table("Median and restricted mean time", heads, kinds, rows, caption, notes=notes.lines)
+
+
+def _medians(curves: Mapping[str, Sequence[float | None]]) -> dict[float | None, tuple[str, str]]:
+    names = ("weight_decay", "value", "low", "high")
+    columns = [curves.get(f"median.{name}", []) for name in names]
+    return {
+        decay: (number(value, 4), DASH if value is None else interval(low, high))
+        for decay, value, low, high in zip(*columns, strict=True)
+    }
 
 
 def verdict(facts: Facts) -> Table:
     """What the horizon analysis concludes, and from what."""
     notes = Footnotes()
-    rows: list[tuple[str, str]] = []
+    rows: list[list[str]] = []
+    told: list[str] = []
     for record in facts.of("horizon"):
         if record["refused"] is not None:
-            rows.append(("Refused", str(record["refused"])))
+            rows.append(["refused", *[DASH] * 8, notes.cite(record)])
             continue
         extras = record["extras"]
+        told.append(f"{verdict_words(record)} Boundary: λc = {estimate(record, 'critical')}.")
         rows += [
-            ("Verdict", verdict_words(record)),
-            ("λc at the longest horizon", estimate(record, "critical")),
-        ]
-        rows += [
-            (
-                f"Test of λc = 0, {words} times",
-                f"likelihood ratio {number(extras.get(f'lr_{name}'))}, p = "
-                f"{number(extras.get(f'p_{name}'), 2)}; upper limit of the free λc "
-                f"{number(extras.get(f'upper_{name}'))}",
-            )
+            [
+                words,
+                number(extras.get(f"lr_{name}")),
+                number(extras.get(f"p_{name}"), 2),
+                number(extras.get(f"critical_free_{name}")),
+                number(extras.get(f"critical_upper_{name}")),
+                number(extras.get(f"nu_zero_{name}")),
+                number(extras.get(f"nu_free_{name}")),
+                _held_out(extras, name),
+                _yes(extras.get(f"flattens_{name}")),
+                notes.cite(record),
+            ]
             for name, words in DISTRIBUTIONS.items()
             if f"lr_{name}" in extras
         ]
-        told = {"verdict", "reason", "critical_kind"}
-        told |= {f"{key}_{name}" for key in ("lr", "p", "upper") for name in DISTRIBUTIONS}
-        rows += [
-            (key.replace("_", " ").capitalize(), _plain(value))
-            for key, value in extras.items()
-            if key not in told and value is not None
-        ]
-        rows.append(("Notes", notes.cite(record)))
     caption = (
-        "Threshold: λc = 0 is rejected under all three distributions of the times and the boundary "
-        "flattens on the held-out longer horizon. Horizon artefact: the upper limit of the free λc "
-        "is below a quarter of the boundary at the longest horizon under all three. Otherwise: "
-        "cannot tell. A threshold much below half of the boundary at the longest horizon cannot be "
-        "seen."
+        f"{' '.join(told)} Rule. Threshold: λc = 0 is rejected under all three distributions of "
+        "the times and the boundary flattens on the held-out longer horizon. Horizon artefact: the "
+        "upper limit of the free λc is below a quarter of the boundary at the longest horizon "
+        "under all three. Otherwise: cannot tell. A threshold much below half of the boundary "
+        "cannot be seen. Held out: the boundary at the longest horizon over what the law with "
+        "λc = 0 foretells from the shorter one, with its interval."
     )
-    heads, kinds = ("Quantity", "Value"), ("", "text")
-    return Table(
-        "Threshold or horizon",
-        heads,
-        kinds,
-        rows,
-        caption,
-        rows_have_heads=True,
-        notes=notes.lines,
+    heads = (
+        *("times", "LR of λc = 0", "its p", "λc, free", "upper limit", "ν, λc = 0", "ν, free"),
+        *("held out / foretold", "flattens", "notes"),
     )
+    kinds = ("", *["num"] * 7, "", "")
+    return Table("Threshold or horizon", heads, kinds, rows, caption.strip(), notes=notes.lines)
 
 
-def _plain(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)
+def _held_out(extras: Mapping[str, Any], name: str) -> str:
+    value = extras.get(f"held_out_ratio_{name}")
+    if value is None:
+        return DASH
+    ends = (extras.get(f"held_out_ratio_{end}_{name}") for end in ("low", "high"))
+    return f"{number(value)} {interval(*ends)}"
+
+
+def _yes(value: object) -> str:
+    return DASH if value is None else "yes" if value else "no"

@@ -129,6 +129,6 @@ def verdict_words(record: Record) -> str:
     if reason := str(extras.get("reason") or "").strip():
         words += f" {reason[0].upper()}{reason[1:].rstrip('.')}."
     deciding = extras.get("deciding_horizon")
-    if verdict == "cannot tell" and deciding is not None:
+    if verdict == "cannot tell" and deciding is not None and f"{deciding:.0f} steps" not in words:
         words += f" A horizon of about {deciding:.0f} steps would decide."
     return words

@@ -7,6 +7,7 @@ and everything is written by the real store.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,8 @@ class Plan:
         n_shards: Shards.
         config: Settings that are changed in the manifest's config.
         run_id: Identity of the run.
+        model: Name of the model.
+        slowness: Factor on every time to grok.
     """
 
     study: str = "laptop_map"
@@ -99,6 +102,8 @@ class Plan:
     n_shards: int = 2
     config: dict[str, object] = field(default_factory=dict)
     run_id: str = "0123456789ab"
+    model: str = "transformer"
+    slowness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,11 @@ class _Life:
     outcome: dict[str, object]
 
 
-def _curves(decay: float, lr: float, horizon: int, rng: np.random.Generator) -> _Life:
+def _curves(decay: float, lr: float, plan: Plan, rng: np.random.Generator) -> _Life:
+    horizon = plan.horizon
     collapse = decay >= 10
     t_mem = (75 if decay < 2 else 150) * np.exp(rng.normal(0, 0.1))
-    scale = 300 / decay * (0.01 / lr) if decay > 0 else np.inf
+    scale = plan.slowness * 300 / decay * (0.01 / lr) if decay > 0 else np.inf
     t_grok = (scale * decay**0.07 if decay > 0 else np.inf) * np.exp(rng.normal(0.12, 0.22))
     t_grok = max(t_grok, t_mem)
     steps = np.arange(0, horizon + 1, 25)
@@ -247,7 +253,10 @@ def manifest(plan: Plan, replicas: pd.DataFrame) -> dict[str, object]:
         "command": f"observatory map experiment={plan.study}",
         "config": {
             "task": {"_target_": "observatory.tasks.modular.Modular", "operation": "add", "p": 31},
-            "model": {"n_layers": N_LAYERS, "n_heads": 4, "d_model": 32, "d_mlp": 128},
+            "model": {
+                "_target_": f"observatory.models.{plan.model}.{plan.model.title()}",
+                **{"n_layers": N_LAYERS, "n_heads": 4, "d_model": 32, "d_mlp": 128},
+            },
             "optimizer": {
                 "decay": "all",
                 "update": {"_target_": "observatory.optimizers.adamw.AdamW", "beta2": 0.98},
@@ -271,7 +280,7 @@ def manifest(plan: Plan, replicas: pd.DataFrame) -> dict[str, object]:
         "threads": 1,
         "dtypes": {"parameters": "float32", "loss": "float32", "probes": "float64"},
         "task": {"name": "add", "n_examples": 961, "n_train": 577, "n_val": 384, "n_classes": 31},
-        "model": {"name": "transformer", "n_params": 15072, "hooks": ["resid_post"]},
+        "model": {"name": plan.model, "n_params": 15072, "hooks": ["resid_post"]},
         "loss": {"name": "CrossEntropy", "unit": "nats"},
         "steps_per_epoch": 1,
         "horizon_steps": plan.horizon,
@@ -323,7 +332,7 @@ def fabricate_study(results: Path, plan: Plan) -> Path:
 
 def _write_life(writer: ShardWriter, plan: Plan, row, n_replicas: int) -> None:
     rng = np.random.default_rng([row.seed, round(1e4 * row.weight_decay), round(1e6 * row.lr)])
-    life = _curves(row.weight_decay, row.lr, plan.horizon, rng)
+    life = _curves(row.weight_decay, row.lr, plan, rng)
     if row.weight_decay == max(plan.weight_decays) and row.seed < plan.diverged:
         life = _diverge(life)
     looks = life.evaluation
@@ -348,15 +357,15 @@ def add_records(folder: Path, records: Sequence[Mapping[str, object]]) -> None:
     write_fits(folder, [*read_json(file)["fits"], *records])
 
 
-def published(n_bootstrap: int) -> dict[str, object]:
+def published(n_bootstrap: int) -> dict[str, Any]:
     """Settings of the published fits alone, with few resamples: seconds less per study."""
     settings = compose("map", [f"fit.study.n_bootstrap={n_bootstrap}"])["fit"]
     return {name: settings[name] for name in ("study", *PUBLISHED)}
 
 
-def fitted_study(results: Path, plan: Plan, n_bootstrap: int = 60) -> Path:
+def fitted_study(results: Path, plan: Plan, settings: Mapping[str, object] | None = None) -> Path:
     """A study with its `fits.json` and `replicas.csv`, as the published fits leave it."""
-    settings = published(n_bootstrap)
+    settings = settings or published(60)
     folder = fabricate_study(results, plan)
     study = Study(folder)
     write_fits(folder, fit_study(study, settings))

@@ -79,7 +79,8 @@ def law(distribution: str, kind: str, shift: float = 0.0) -> dict[str, Any]:
         delta[c > 0.085] = np.nan
         rng = np.random.default_rng(0)
         draws = np.abs(rng.normal(0.02, 0.018, 200))
-        extras |= {"lr": 1.1, "p_zero": 0.15}
+        extras |= {"lr_zero": 1.1, "p_zero": 0.15, "aicc_zero": 700.0, "amplitude_zero": 335.0}
+        extras |= {"nu_zero": 0.97, "nu_zero_low": 0.9, "nu_zero_high": 1.04, "sigma_zero": 0.22}
         curves = {
             "region.critical": c.ravel().tolist(),
             "region.nu": nu.ravel().tolist(),
@@ -130,10 +131,10 @@ def horizon(verdict: str = "cannot tell", deciding: float | None = 12000.0) -> d
         "verdict": verdict,
         "reason": "the test rejects λc = 0 under Weibull times only",
         "deciding_horizon": deciding,
-        "held_out_ratio": 1.02,
     }
     for name in DISTRIBUTIONS:
-        extras |= {f"lr_{name}": 2.2, f"p_{name}": 0.07, f"upper_{name}": 0.05}
+        extras |= {f"lr_{name}": 2.2, f"p_{name}": 0.07, f"critical_upper_{name}": 0.05}
+        extras |= {f"held_out_ratio_{name}": 1.02, f"flattens_{name}": False}
     params = {"critical": number(0.13, 0.11, 0.16)}
     return record("horizon", "horizon_verdict", params=params, curves=curves, extras=extras, n=64)
 
@@ -150,7 +151,7 @@ def ratio(numerator: str, denominator: str, p: float = 0.01) -> dict[str, Any]:
 
 def every_kind() -> list[dict[str, Any]]:
     """One record of each fit that the published ones lack."""
-    laws = [law(name, kind) for name in DISTRIBUTIONS for kind in ("zero", "free")]
+    laws = [law(name, "free") for name in DISTRIBUTIONS]
     extra = [
         boundary("firth", 0.145),
         boundary("beta_binomial", 0.139),

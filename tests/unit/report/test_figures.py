@@ -191,7 +191,7 @@ def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
     tables = {1000: _cells(), 1500: _cells(), 2500: _cells()}
     records = [_record(h, refused="no" if h == 1000 else None) for h in tables]
     observed = _track([1000, 1500, 2500], [np.nan, 0.1, 0.1])
-    figure = horizons_figure(tables, records, 1.0, observed, [])
+    figure = horizons_figure(tables, records, 1.0, observed, [], None)
     assert len(figure.axes) == 4
     assert [axes.get_title("left").split("\n")[1] for axes in figure.axes[:3]] == [
         "fit refused",
@@ -207,7 +207,8 @@ def test_many_horizons_have_few_panels_and_laws_take_the_place_of_one_over_the_h
     tables = {h: _cells() for h in (500, 1000, 1500, 2000, 2500)}
     observed = _track([500, 1000, 2500], [0.5, 0.25, 0.1])
     laws = [_track([500, 2500], [0.5, 0.1]), _track([500, 2500], [0.5, 0.2], free=True)]
-    figure = horizons_figure(tables, [], 1.0, observed, laws)
+    figure = horizons_figure(tables, [], 1.0, observed, laws, deciding=2000.0)
+    assert len(_found(figure, "deciding")) == 1
     assert [axes.get_title("left").split("\n")[0] for axes in figure.axes[:-1]] == [
         "500 steps",
         "1500 steps",

@@ -1,0 +1,105 @@
+"""The page that sets studies beside each other."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from observatory.analysis.report.compare import build_comparison
+from observatory.analysis.report.groups import differences
+from observatory.core.errors import ConfigError
+from observatory.store.files import read_json
+from observatory.store.reader import Study
+from observatory.store.writer import update_manifest
+from tests.unit.report.fabricate import Plan, fabricate_study, fitted_study, published
+from tests.unit.report.pages import Page, read_page
+from tests.unit.report.records import ratio
+
+pytestmark = pytest.mark.slow  # every page draws its figures in three formats
+
+DECAYS = (0.0, 0.06, 0.1, 0.2, 0.5, 1.0)
+FAST = Plan(study="fast", weight_decays=DECAYS, n_seeds=4, probes=())
+SLOW = Plan(study="slow", weight_decays=DECAYS, n_seeds=4, probes=(), model="lstm", slowness=1.8)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    results = tmp_path_factory.mktemp("results")
+    return [fitted_study(results, FAST), fitted_study(results, SLOW)]
+
+
+@pytest.fixture(scope="module")
+def compared(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Page:
+    out = tmp_path_factory.mktemp("pages") / "comparison.html"
+    name = "slow: model = Lstm"
+    return read_page(build_comparison(folders, out, None, [ratio(name, "fast: model = T")]))
+
+
+def test_each_study_is_named_by_what_sets_it_apart(compared: Page):
+    assert "fast: model = Transformer: λc = " in compared.text
+    assert "slow: model = Lstm: λc = " in compared.text
+    assert "Critical weight decay by least squares, 95% intervals" in compared.text
+
+
+def test_figures_have_captions_with_n_event_and_the_shared_horizon(compared: Page):
+    assert compared.tags["figure"] == 3
+    for caption in compared.captions:
+        assert "n = 48 replicas in 2 groups. Event first99: val accuracy ≥ 0.99." in caption
+        assert "Horizon 2500 steps, of every group" in caption
+    assert all(link.startswith(("#", "data:,", "comparison_figures/")) for link in compared.links)
+    assert [name for name, count in Counter(compared.ids).items() if count > 1] == []
+    assert compared.tags["script"] == compared.tags["img"] == 0
+
+
+def test_ratios_are_told_with_holm_over_their_family(compared: Page):
+    stated = "slow: model = Lstm / fast: model = T = 1.6 [1.2, 2.2], p = 0.01"
+    assert f"{stated}, 0.02 after Holm over a family of 2." in compared.text
+
+
+def test_without_ratios_the_page_says_that_nothing_was_tested(folders: list[Path], tmp_path: Path):
+    page = read_page(build_comparison(folders, tmp_path / "page.html"))
+    assert "No ratio of two boundaries was tested" in page.text
+    assert "Ratios of boundaries" not in page.text
+
+
+def test_every_boundary_of_every_study_is_in_the_table(compared: Page, folders: list[Path]):
+    records = [r for folder in folders for r in read_json(folder / "fits.json")["fits"]]
+    shown = compared.text.split("Boundaries by estimator and horizon")[1]
+    rows = sum(r["fit"] == "boundary" and r["event"] == "first99" for r in records)
+    assert shown.count("model = Lstm") + shown.count("model = Transformer") >= rows
+
+
+def test_studies_of_different_horizons_are_matched_at_one_they_share(
+    folders: list[Path], tmp_path: Path
+):
+    longer = Plan(study="longer", weight_decays=DECAYS, n_seeds=4, probes=(), horizon=4000)
+    folder = fitted_study(tmp_path, longer)
+    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html"))
+    assert "The groups share no horizon at which all were fitted" in page.text
+    assert "Horizon: each group’s own (2500 steps (2500 epochs), 4000 steps" in page.captions[0]
+    settings = published(40)
+    settings["study"] = {**settings["study"], "horizon_steps": [2500, 4000]}
+    folder = fitted_study(tmp_path / "again", longer, settings=settings)
+    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html"))
+    assert "Horizon 2500 steps, of every group" in page.captions[0]
+
+
+def test_a_study_of_several_groups_brings_each(folders: list[Path], tmp_path: Path):
+    rates = Plan(study="rates", weight_decays=(0.1, 1.0), n_seeds=2, lrs=(0.003, 0.01), probes=())
+    folder = fabricate_study(tmp_path, rates)
+    for run in Study(folder).runs:
+        update_manifest(run.folder, config={**run.manifest["config"], "fit": published(40)})
+    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html"))
+    assert "rates: lr = 0.003" in page.text
+    assert "n = 32 replicas in 3 groups" in page.captions[0]
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_one_study_is_no_comparison(folders: list[Path], tmp_path: Path, twice: bool):
+    with pytest.raises(ConfigError, match="at least two different studies"):
+        build_comparison(folders[:1] * (1 + twice), tmp_path / "page.html")
+
+
+def test_classes_of_one_name_are_told_by_their_module():
+    configs = [{"model": {"_target_": f"{module}.Mlp"}} for module in ("a", "b")]
+    assert differences(configs) == [["model = a.Mlp"], ["model = b.Mlp"]]
