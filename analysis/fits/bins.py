@@ -80,16 +80,16 @@ def require_boundary(bins: RateBins) -> None:
     name = bins.control
     if bins.x.size < 2:
         raise FitRefusedError(
-            f"A boundary needs at least two values of {name}, got {bins.x.size}. "
+            f"A boundary needs at least two {name}s, got {bins.x.size}. "
             "Add some on both sides of the transition."
         )
     low, high = bins.weight_decay[[0, -1]]
-    span = f"at {name} between {low:g} and {high:g}"
+    span = f"between {low:g} and {high:g}"
     if not bins.k.any():
-        raise FitRefusedError(f"No replica grokked {span}. Add larger values or a longer horizon.")
+        raise FitRefusedError(f"No replica grokked {span}. Add larger {name}s or a longer horizon.")
     if np.all(bins.k == bins.n):
         raise FitRefusedError(
-            f"Every replica grokked {span}. Add smaller values or a shorter horizon."
+            f"Every replica grokked {span}. Add smaller {name}s or a shorter horizon."
         )
 
 
@@ -100,10 +100,10 @@ def separation_reason(bins: RateBins) -> str:
     low = bins.weight_decay[below[-1]] if below.size else bins.weight_decay[0]
     high = bins.weight_decay[above[0]] if above.size else bins.weight_decay[-1]
     return (
-        f"Separation: {partial.size} of {bins.x.size} values of {bins.control} have a rate "
+        f"Separation: {partial.size} of {bins.x.size} {bins.control}s have a rate "
         "strictly between 0 and 1, and the best curve has infinite slope: any steeper one fits at "
-        f"least as well. Add values between {low:g} and {high:g}, add seeds there, smooth the "
-        "rates, or use Firth's estimator."
+        f"least as well. Add {bins.control}s between {low:g} and {high:g}, add seeds "
+        "there, smooth the rates, or use Firth's estimator."
     )
 
 

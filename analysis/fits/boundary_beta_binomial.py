@@ -67,8 +67,8 @@ class BoundaryBetaBinomial:
         n_free = int((low < high).sum()) + 1
         if n.size <= n_free:
             raise FitRefusedError(
-                f"{n_free} free parameters need more groups than that, got {n.size}. Add values of "
-                f"{data.control}, or several replicas per seed."
+                f"{n_free} free parameters need more groups than that, got {n.size}. Add "
+                f"{data.control}s, or several replicas per seed."
             )
         plain, value, margin = fit_many(bins.x, bins.n[None], bins.k[None], link, low, high)
         if margin[0] < SEPARATED:

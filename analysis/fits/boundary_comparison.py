@@ -78,7 +78,7 @@ class BoundaryComparison:
         require_boundary(bins)
         if bins.x.size < 4:
             raise FitRefusedError(
-                f"Comparing curves needs at least four values of {data.control}, got "
+                f"Comparing curves needs at least four {data.control}s, got "
                 f"{bins.x.size}. Add some near the boundary."
             )
         n_out, k_out = folds(bins, self.n_folds, np.random.default_rng(seed))

@@ -212,7 +212,7 @@ def boundary_warnings(
                     "tried."
                 )
             if not bins.weight_decay[0] <= parameter.value <= bins.weight_decay[-1]:
-                warnings.append(f"The {word} {name} lies outside the values tried.")
+                warnings.append(f"The {word} {name} lies outside the {name}s tried.")
     extra = seed_excess(bins) if assumes_like_seeds else None
     if extra is not None and extra < 0.01:
         warnings.append(

@@ -14,7 +14,7 @@ from observatory.analysis.fits.bins import (
     separation_reason,
 )
 from observatory.analysis.fits.estimate import Estimate, Parameter
-from observatory.analysis.fits.logistic import fit_curves, step_limit
+from observatory.analysis.fits.logistic import curve, fit_curves, step_limit
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.resample import (
     bca_interval,
@@ -24,6 +24,7 @@ from observatory.analysis.fits.resample import (
     resampled_counts,
     standard_error,
 )
+from observatory.analysis.fits.solvers import fit_curve
 from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
@@ -46,8 +47,8 @@ def smoothed(k: Array, n: Array, smoothing: float) -> Array:
 def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]:
     """The published point estimate.
 
-    Unweighted least squares on the rates, from `PUBLISHED_START`, as `scipy.optimize.curve_fit`
-    does it by default. Where another start finds a lower optimum, that one is taken.
+    Unweighted least squares on the rates by `scipy.optimize.curve_fit` with its default settings,
+    from `PUBLISHED_START`. Where another start finds a lower optimum, that one is taken.
 
     Args:
         bins: Counts per weight decay.
@@ -71,6 +72,8 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
     published = bool(sums[0] <= sums.min() * (1.0 + 1e-6) + 1e-12)
     best = 0 if published else int(np.argmin(sums))
     theta, rss = thetas[best], float(sums[best])
+    exact = fit_curve(curve, bins.x, rates, PUBLISHED_START) if published else None
+    theta = theta if exact is None else exact
     if step_limit(bins.x, rates[None])[1][0] <= rss * (1.0 + 1e-6) + 1e-12:
         raise FitRefusedError(separation_reason(bins))
     if theta[1] <= 0:
@@ -159,7 +162,7 @@ class BoundaryLsq:
         if n_flat > (1.0 - self.level) * self.n_bootstrap:
             raise FitRefusedError(
                 f"{n_flat} of {self.n_bootstrap} resamples show no rise of the rate with "
-                f"{data.control}. Add replicas or values."
+                f"{data.control}. Add replicas or {data.control}s."
             )
         n_left, k_left, alike = left_out(bins)
         without = refit_boundary(bins, n_left, k_left, self.smoothing, start)
@@ -185,7 +188,7 @@ class BoundaryLsq:
         if self.smoothing and step_limit(bins.x, bins.rate[None])[1][0] < 1e-12:
             warnings.append("The counts are separated: the slope is set by the smoothing.")
         if not bins.x[0] <= theta[0] <= bins.x[-1]:
-            warnings.append(f"The critical {data.control} lies outside the values tried.")
+            warnings.append(f"The critical {data.control} lies outside the {data.control}s tried.")
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,

@@ -58,11 +58,11 @@ def fit_likelihood(
     n_free = int((low < high).sum())
     if bins.x.size < n_free:
         raise FitRefusedError(
-            f"{n_free} free parameters need as many values of {bins.control}, got {bins.x.size}. "
-            "Add values, or hold the lapse rate."
+            f"{n_free} free parameters need as many {bins.control}s, got {bins.x.size}. "
+            "Add some, or hold the lapse rate."
         )
     n, k = bins.n[None], bins.k[None]
-    theta, value, margin = fit_many(bins.x, n, k, link, low, high)
+    theta, value, margin = fit_many(bins.x, n, k, link, low, high, tolerance=1e-14)
     if margin[0] < SEPARATED:
         raise FitRefusedError(separation_reason(bins))
     require_rise(float(value[0]), (bins.k, bins.n), level)

@@ -65,8 +65,8 @@ class BoundarySeedEffect:
         if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 5:
             n_seeds = 0 if bins.n_by is None else len(bins.n_by)
             raise FitRefusedError(
-                "A seed effect needs at least five seeds that were run at several values of "
-                f"{data.control}, got {n_seeds}. Name the column of the seeds, or add seeds."
+                "A seed effect needs at least five seeds that were run at several "
+                f"{data.control}s, got {n_seeds}. Name the column of the seeds, or add seeds."
             )
         low, high = box(bins, 0.0, self.lapse)
         n, k = bins.n[None], bins.k[None]

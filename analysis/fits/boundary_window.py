@@ -39,14 +39,14 @@ def require_window(bins: RateBins) -> None:
     """
     if bins.x.size < 4:
         raise FitRefusedError(
-            f"A window needs at least four values of {bins.control}, got {bins.x.size}. Add some "
+            f"A window needs at least four {bins.control}s, got {bins.x.size}. Add some "
             "on both sides of both edges."
         )
     if bins.rate[-1] >= bins.rate.max() or bins.rate[0] >= bins.rate.max():
         end = "largest" if bins.rate[-1] >= bins.rate.max() else "smallest"
         raise FitRefusedError(
             f"The rate is highest at the {end} {bins.control} tried: that edge of the window lies "
-            "beyond it. Add values there."
+            "beyond it. Add some there."
         )
 
 

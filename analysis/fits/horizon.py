@@ -25,6 +25,7 @@ from observatory.analysis.fits.horizon_verdict import (
     evidence_of,
     foresee,
     longest,
+    rival_warnings,
     verdict_of,
 )
 from observatory.analysis.fits.observations import Observations
@@ -109,6 +110,7 @@ def of_distribution(name: str, found: Evidence, observed: Array, level: float) -
         "p": found.p,
         "critical_free": float(found.free.law.critical[0]),
         "critical_upper": found.upper,
+        "aic_rival_gain": found.rival,
         "nu_zero": float(found.zero.law.nu[0]),
         "nu_free": float(found.free.law.nu[0]),
         "aic_zero": scores(found.zero.law, N_PARAMS["zero"]),
@@ -255,6 +257,7 @@ class Horizon:
                 *competing_warnings(data),
                 f"A threshold much below {0.5 * observed:.3g}, half of the boundary at the longest "
                 "horizon, cannot be seen.",
+                *rival_warnings(evidence, verdict),
             ],
             extras=extras,
             curves=curves,

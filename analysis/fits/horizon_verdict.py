@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from observatory.analysis.fits.aft_errors import ERRORS
 from observatory.analysis.fits.aft_interval import Table, chi_bar_square, upper_limit
 from observatory.analysis.fits.aft_law import highest_critical
+from observatory.analysis.fits.aft_offset import offset_law
 from observatory.analysis.fits.aft_table import Sample, resampled_laws, table_of, zero_ratio
 from observatory.analysis.fits.horizon_foresight import (
     LONGER,
@@ -20,6 +21,7 @@ from observatory.analysis.fits.horizon_foresight import (
     expected_ratio,
     needed_ratio,
 )
+from observatory.analysis.fits.power_law import UNDECIDED
 
 Array = NDArray[np.float64]
 
@@ -39,6 +41,8 @@ class Evidence:
         ratio: Likelihood ratio of the two.
         p: Its p-value (chi-bar-square).
         upper: One-sided upper limit of the critical point.
+        rival: How much lower the rival's criterion is, a law with a constant part of the time and
+            no threshold: a difference of AIC, negative where the law with a threshold fits better.
         foretold_zero: The boundary at the longest horizon, as the law with critical point 0
             foretells it from the held-out horizon; null where that cannot fix the laws.
         foretold_free: As the law with its own foretells it.
@@ -50,6 +54,7 @@ class Evidence:
     ratio: float
     p: float
     upper: float
+    rival: float
     foretold_zero: float | None
     foretold_free: float | None
     foretold_draws: Array
@@ -88,8 +93,17 @@ def evidence_of(
     errors = ERRORS[name]
     zero, free = (table_of(whole, errors, critical, n_grid) for critical in (0.0, None))
     ratio = zero_ratio(zero, free)
+    rival = offset_law(errors, whole.records, whole.weights, free.begin)
     found = Evidence(
-        zero, free, ratio, chi_bar_square(ratio), upper_limit(free, level), None, None, np.zeros(0)
+        zero,
+        free,
+        ratio,
+        chi_bar_square(ratio),
+        upper_limit(free, level),
+        2.0 * (rival.loglik - float(free.law.loglik[0])),
+        None,
+        None,
+        np.zeros(0),
     )
     if early is None:
         return found
@@ -150,6 +164,18 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
         f"{p_values}), and its upper limit ({uppers}) is not below a quarter of the boundary, "
         f"{observed:.3g}, under every one."
     )
+
+
+def rival_warnings(evidence: Mapping[str, Evidence], verdict: str) -> list[str]:
+    """A warning where something else than a threshold explains the times as well."""
+    close = [name for name, e in evidence.items() if e.rival > -UNDECIDED]
+    if verdict != "threshold" or not close:
+        return []
+    return [
+        "A law without a threshold but with a part of the time that does not depend on the weight "
+        f"decay fits as well (AIC within 2 under {', '.join(close)}): weight decays nearer to the "
+        "boundary, or a longer horizon, would tell them apart."
+    ]
 
 
 @dataclass(frozen=True)

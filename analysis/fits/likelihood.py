@@ -73,7 +73,9 @@ def penalised(evaluate: Evaluate, free: NDArray[np.bool_]) -> Evaluate:
         with np.errstate(divide="ignore"):
             sign, size = np.linalg.slogdet(metric[:, free][:, :, free])
         # d(intercept, slope) / d(x0, log slope) has the determinant slope^2
-        return np.where(sign > 0, 0.5 * size - 2.0 * theta[:, lines].sum(axis=1), -1e6)
+        return np.where(
+            (sign > 0) & np.isfinite(size), 0.5 * size - 2.0 * theta[:, lines].sum(axis=1), -1e6
+        )
 
     def with_prior(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
         value, score, metric = evaluate(theta, rows)
@@ -153,7 +155,14 @@ def starts(x: Array, k: Array, n: Array, low: Array, high: Array) -> Array:
 
 
 def fit_many(
-    x: Array, n: Array, k: Array, link: Link, low: Array, high: Array, more: Array | None = None
+    x: Array,
+    n: Array,
+    k: Array,
+    link: Link,
+    low: Array,
+    high: Array,
+    more: Array | None = None,
+    tolerance: float = 1e-10,
 ) -> tuple[Array, Array, Array]:
     """Maximum likelihood with one edge, for many counts at once.
 
@@ -165,6 +174,7 @@ def fit_many(
         low: Lower ends of the box, `[4]`.
         high: Upper ends.
         more: A start of the caller's for every row, `[4]`.
+        tolerance: See `climb`.
 
     Returns:
         theta, `[row, 4]`; the log-likelihood, `[row]`; and by how much it exceeds that of an
@@ -175,6 +185,6 @@ def fit_many(
         begin = np.concatenate([begin, np.tile(more, (len(n), 1, 1))], axis=1)
     n_starts = begin.shape[1]
     evaluate = binomial(x, np.repeat(n, n_starts, axis=0), np.repeat(k, n_starts, axis=0), link)
-    theta, value = best_of(*climb(evaluate, begin.reshape(-1, 4), low, high), n_starts)
+    theta, value = best_of(*climb(evaluate, begin.reshape(-1, 4), low, high, tolerance), n_starts)
     steep, _ = step_likelihood(k, n, low, high)
     return theta, value, np.maximum(value - steep, 0.0)

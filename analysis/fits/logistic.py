@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 MAX_ROUNDS = 200
 """Rounds of the solver; a curve still moving then runs off to infinite slope."""
 MINPACK_TOLERANCE = 1.49012e-8
-"""Relative fall of the sum of squares, or of the trust region, at which MINPACK stops."""
+"""Where MINPACK stops by default."""
 
 
 def curve(x: Array, x0: Array | float, k: Array | float) -> Array:
@@ -22,7 +22,9 @@ def curve(x: Array, x0: Array | float, k: Array | float) -> Array:
     return expit(k * (x - x0))
 
 
-def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
+def fit_curves(
+    x: Array, rates: Array, start: Array, tolerance: float = MINPACK_TOLERANCE
+) -> tuple[Array, Array]:
     """Unweighted least squares of the logistic on many sets of rates.
 
     It walks as MINPACK's `lmder` does with its default settings, trust region and stopping rules
@@ -33,6 +35,7 @@ def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
         x: log10 weight decay, `[bin]`.
         rates: Rates to be fitted, `[draw, bin]`.
         start: Where each fit starts, `(x0, k)`, `[draw, 2]`.
+        tolerance: Relative fall of the sum of squares, or of the trust region, that ends a fit.
 
     Returns:
         `(x0, k)`, `[draw, 2]`, and the residual sum of squares, `[draw]`: a local optimum.
@@ -82,8 +85,8 @@ def fit_curves(x: Array, rates: Array, start: Array) -> tuple[Array, Array]:
         theta = np.where(took[:, None], trial, theta)
         fitted = np.where(took, trial_fit, fitted)
         rss = np.where(took, trial_rss, rss)
-        flat = (np.abs(actual) <= MINPACK_TOLERANCE) & (promised <= MINPACK_TOLERANCE)
-        still = radius <= MINPACK_TOLERANCE * _length(weight, theta)
+        flat = (np.abs(actual) <= tolerance) & (promised <= tolerance)
+        still = radius <= tolerance * _length(weight, theta)
         going: NDArray[np.bool_] = ~((flat & (ratio <= 2.0)) | still | (rss == 0))
         if not going.all():
             found[rows[~going]], sums[rows[~going]] = theta[~going], rss[~going]

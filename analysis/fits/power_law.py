@@ -20,6 +20,8 @@ KINDS: dict[str, str] = {"zero": "zero", "boundary": "fixed", "free": "free"}
 N_PARAMS = {"zero": 3, "boundary": 3, "free": 4}
 """Numbers fitted: amplitude, exponent, spread, and the critical point where it is free. One that
 was taken from a boundary fit is not counted, though it came from the same replicas."""
+UNDECIDED = 2.0
+"""Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
 
 
 def fit_line(u: Array, y: Array, weights: Array) -> Array:

@@ -3,16 +3,30 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportAssignmentType=false
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.special
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import OptimizeWarning, curve_fit, minimize_scalar
 from scipy.special import gammaln, log_ndtr, ndtr, ndtri, psi
 from scipy.stats import chi2, f, fisher_exact, t
 
 Array = NDArray[np.float64]
+
+
+def fit_curve(
+    function: Callable[[Array, float, float], Array], x: Array, y: Array, start: Sequence[float]
+) -> Array | None:
+    """`scipy.optimize.curve_fit` with its default settings; None where it does not converge."""
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+        warnings.simplefilter("ignore", OptimizeWarning)  # its covariance is not used
+        try:
+            found = curve_fit(function, x, y, p0=start, full_output=True)
+        except RuntimeError:
+            return None
+    return np.asarray(found[0], dtype=np.float64)
 
 
 def minimise_between(function: Callable[[float], float], low: float, high: float) -> float:

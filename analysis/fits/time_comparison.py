@@ -4,10 +4,14 @@ from typing import final
 
 from observatory.analysis.fits.estimate import Estimate, Plain
 from observatory.analysis.fits.observations import Observations
-from observatory.analysis.fits.power_law import N_PARAMS, Critical, fit_law, information, survivors
-
-UNDECIDED = 2.0
-"""Difference of AICc below which the weaker of two laws is still a candidate."""
+from observatory.analysis.fits.power_law import (
+    N_PARAMS,
+    UNDECIDED,
+    Critical,
+    fit_law,
+    information,
+    survivors,
+)
 
 
 def compare_laws(

@@ -16,6 +16,8 @@ from observatory.analysis.fits.aft_interval import (
     upper_limit,
 )
 from observatory.analysis.fits.aft_law import Laws
+from observatory.analysis.fits.aft_offset import N_PARAMS as OFFSET_PARAMS
+from observatory.analysis.fits.aft_offset import offset_law
 from observatory.analysis.fits.aft_table import (
     competing_warnings,
     multiplicities,
@@ -28,7 +30,13 @@ from observatory.analysis.fits.aft_table import (
 )
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.observations import Observations
-from observatory.analysis.fits.power_law import KINDS, N_PARAMS, Critical, require_law
+from observatory.analysis.fits.power_law import (
+    KINDS,
+    N_PARAMS,
+    UNDECIDED,
+    Critical,
+    require_law,
+)
 from observatory.analysis.fits.resample import percentile_interval, standard_error
 from observatory.core.errors import ConfigError, FitRefusedError
 
@@ -77,6 +85,16 @@ def zero_law(zero: Table, free: Table, n: int, level: float) -> dict[str, Plain]
         "lr_zero": ratio,
         "p_zero": chi_bar_square(ratio),
         "critical_upper": upper_limit(free, level),
+    }
+
+
+def rival(table: Table) -> dict[str, Plain]:
+    """The law without a threshold but with a part of the time that is the same everywhere."""
+    law = offset_law(table.errors, table.records, table.weights, table.begin)
+    return {
+        "offset_rival": law.offset,
+        "nu_rival": law.nu,
+        "aic_rival": 2.0 * OFFSET_PARAMS - 2.0 * law.loglik,
     }
 
 
@@ -198,7 +216,7 @@ class TimesAft:
         warnings += too_narrow(params["nu"], draws.nu[usable], self.level)
         if held is None:
             zero = table_of(sample, self.errors, 0.0, self.n_grid)
-            extras |= zero_law(zero, table, data.n, self.level)
+            extras |= zero_law(zero, table, data.n, self.level) | rival(table)
             if self.n_parametric:
                 ratio = zero_ratio(zero, table)
                 extras["p_zero_simulated"] = parametric_p(
@@ -254,9 +272,20 @@ class TimesAft:
             )
         return params
 
+    def rivalled(self, extras: dict[str, Plain]) -> bool:
+        """Whether the rival's criterion is within 2 of the law's, or better."""
+        ours, theirs = float(extras["aic"] or 0.0), float(extras["aic_rival"] or 0.0)
+        return theirs < ours + UNDECIDED
+
     def told_of_zero(self, extras: dict[str, Plain]) -> list[str]:
         """A warning where the times do not tell the critical point from 0."""
-        p = float(extras["p_zero"] or 0.0)
+        p, offset = float(extras["p_zero"] or 0.0), float(extras["offset_rival"] or 0.0)
+        if p < 1.0 - self.level and self.rivalled(extras):
+            return [
+                f"A law without a threshold, {offset:.3g} steps plus a power of the weight decay, "
+                "fits these times as well (AIC within 2): they bend, but not only a threshold "
+                "bends them."
+            ]
         if p < 1.0 - self.level:
             return []
         return [

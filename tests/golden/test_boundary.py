@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
+from observatory.analysis.fits.boundary_firth import BoundaryFirth
 from observatory.analysis.fits.boundary_lsq import BoundaryLsq
 from observatory.analysis.fits.boundary_mle import BoundaryMle
 from observatory.analysis.fits.observations import Observations, from_counts
@@ -38,8 +39,25 @@ MLP = from_counts(SEVEN, [10] * 7, [0, 0, 0, 0, 0, 3, 10], "verma", 100_000)
 
 def least_squares(data: Observations, smoothing: float, n_bootstrap: int = 50):
     return BoundaryLsq(
-        window_max=2.0, smoothing=smoothing, n_bootstrap=n_bootstrap, level=0.95
+        window_max=2.0,
+        smoothing=smoothing,
+        interval="percentile",
+        n_bootstrap=n_bootstrap,
+        level=0.95,
     ).fit(data, seed=0)
+
+
+def likelihood(lapse: float | None) -> BoundaryMle:
+    return BoundaryMle(
+        link="logistic",
+        window_max=2.0,
+        guess=0.0,
+        lapse=lapse,
+        interval="profile",
+        n_bootstrap=50,
+        n_simulations=200,
+        level=0.95,
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,15 +99,14 @@ def test_quasi_separated_counts_are_refused_without_smoothing(data) -> None:
 
 
 def test_maximum_likelihood_of_the_transformer_equals_statsmodels() -> None:
-    fit = BoundaryMle(
-        window_max=2.0, guess=0.0, lapse=0.0, interval="profile", n_bootstrap=50, level=0.95
-    )
-    found = fit.fit(TRANSFORMER, seed=0)
+    found = likelihood(0.0).fit(TRANSFORMER, seed=0)
     critical, slope = found.params["critical"], found.params["slope"]
     assert abs(critical.value / 0.01712 - 1) < 3e-4
     assert abs(slope.value / 2.34 - 1) < 1e-3
-    design = sm.add_constant(np.log10(TRANSFORMER.weight_decay))
-    other = sm.Logit(TRANSFORMER.grokked.astype(float), design).fit(disp=0, tol=1e-12)
+    each = TRANSFORMER.weights.astype(int)
+    design = sm.add_constant(np.log10(np.repeat(TRANSFORMER.weight_decay, each)))
+    grokked = np.repeat(TRANSFORMER.grokked, each).astype(float)
+    other = sm.Logit(grokked, design).fit(disp=0, tol=1e-12)
     offset, gradient = other.params
     # both maximise one concave function; 1e-6 is what stopping on its gradient leaves
     assert abs(slope.value / gradient - 1) < 1e-6
@@ -100,11 +117,23 @@ def test_maximum_likelihood_of_the_transformer_equals_statsmodels() -> None:
 
 
 def test_a_lapse_rate_explains_the_fall_at_large_weight_decay() -> None:
-    fit = BoundaryMle(
-        window_max=2.0, guess=0.0, lapse=None, interval="profile", n_bootstrap=50, level=0.95
-    )
-    found = fit.fit(TRANSFORMER, seed=0)
+    found = likelihood(None).fit(TRANSFORMER, seed=0)
     # 8 of the 140 replicas above the boundary did not grok
     assert abs(found.params["lapse"].value - 8 / 140) < 0.002
     assert found.extras["deviance_p"] > 0.05
     assert found.extras["aic"] < 141.3 - 40
+
+
+@pytest.mark.parametrize(
+    ("data", "critical"), [(MLP, 0.0535208), (MAMBA, 0.014392)], ids=["mlp", "mamba"]
+)
+def test_firth_answers_where_plain_least_squares_refuses(data, critical: float) -> None:
+    """Near the smoothed fit: of two bins, both add half a replica to each side."""
+    found = BoundaryFirth(window_max=2.0, n_simulations=200, level=0.95).fit(data, seed=0)
+    parameter = found.params["critical"]
+    assert abs(np.log10(parameter.value / critical)) < 0.04
+    assert parameter.ci_low is not None
+    assert parameter.ci_high is not None
+    assert parameter.ci_low < critical < parameter.ci_high
+    assert found.extras["separated"] is True
+    assert any("separated" in warning for warning in found.warnings)

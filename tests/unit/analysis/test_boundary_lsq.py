@@ -6,17 +6,24 @@ from observatory.analysis.fits.bins import bin_rates
 from observatory.analysis.fits.boundary_lsq import (
     PUBLISHED_START,
     BoundaryLsq,
-    bootstrap_boundary,
     fit_boundary,
+    refit_boundary,
 )
 from observatory.analysis.fits.logistic import curve
 from observatory.analysis.fits.observations import Observations, from_counts
-from observatory.analysis.fits.resample import replica_weights
-from observatory.core.errors import FitRefusedError
+from observatory.analysis.fits.resample import resampled_counts
+from observatory.analysis.fits.solvers import fit_curve
+from observatory.core.errors import ConfigError, FitRefusedError
 
 DECAYS = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0]
 LAPTOP = from_counts(DECAYS, [16] * 8, [0, 0, 6, 13, 15, 16, 16, 16], "first99", 2500)
-FIT = BoundaryLsq(window_max=1.0, smoothing=0.0, n_bootstrap=400, level=0.95)
+
+
+def fit(window_max=1.0, smoothing=0.0, interval="percentile", n_bootstrap=400) -> BoundaryLsq:
+    return BoundaryLsq(window_max, smoothing, interval, n_bootstrap, level=0.95)
+
+
+FIT = fit()
 
 
 def counts(k, n=8, decays=DECAYS) -> Observations:
@@ -44,7 +51,7 @@ def test_flat_rates_are_refused_by_the_bootstrap() -> None:
 
 
 def test_separated_counts_fit_with_smoothing_and_say_so() -> None:
-    smooth = BoundaryLsq(window_max=1.0, smoothing=0.5, n_bootstrap=400, level=0.95)
+    smooth = fit(smoothing=0.5)
     found = smooth.fit(counts([0, 0, 0, 3, 8, 8, 8, 8]), seed=0)
     assert 0.1 < found.params["critical"].value < 0.2
     assert any("set by the smoothing" in warning for warning in found.warnings)
@@ -53,7 +60,7 @@ def test_separated_counts_fit_with_smoothing_and_say_so() -> None:
 def test_the_point_is_what_the_published_solver_returns() -> None:
     """Bit by bit: its default stopping rule is part of the estimator."""
     bins = bin_rates(LAPTOP)
-    theta, _ = fit_boundary(bins, 0.0)
+    theta, _, _ = fit_boundary(bins, 0.0)
     assert np.array_equal(theta, curve_fit(curve, bins.x, bins.rate, p0=PUBLISHED_START)[0])
 
 
@@ -78,7 +85,7 @@ def test_the_critical_point_moves_with_the_axis() -> None:
     shifted = from_counts(
         [10 * d for d in DECAYS], [16] * 8, [0, 0, 6, 13, 15, 16, 16, 16], "first99", 2500
     )
-    wide = BoundaryLsq(window_max=10.0, smoothing=0.0, n_bootstrap=400, level=0.95)
+    wide = fit(window_max=10.0)
     here, there = FIT.fit(LAPTOP, seed=0), wide.fit(shifted, seed=0)
     # 1e-4: the published solver stops early, at places that depend on where it started
     assert there.params["critical"].value == pytest.approx(
@@ -89,7 +96,7 @@ def test_the_critical_point_moves_with_the_axis() -> None:
 
 def test_a_far_boundary_is_found_where_the_published_start_sees_nothing() -> None:
     decays = [10.0**e for e in (-9, -8.5, -8, -7.5, -7)]
-    theta, _ = fit_boundary(bin_rates(counts([0, 1, 4, 7, 8], decays=decays)), 0.0)
+    theta, _, _ = fit_boundary(bin_rates(counts([0, 1, 4, 7, 8], decays=decays)), 0.0)
     assert theta[0] == pytest.approx(-8.0, abs=1e-4)
 
 
@@ -100,11 +107,9 @@ def test_the_bootstrap_equals_a_loop_over_the_published_solver() -> None:
     parameters to about 1e-4; the limits of the interval are then equal to 1e-3.
     """
     bins = bin_rates(LAPTOP)
-    point, _ = fit_boundary(bins, 0.0)
-    weights = replica_weights(bins.index, 400, np.random.default_rng(0))
-    draws = bootstrap_boundary(bins, LAPTOP.grokked, weights, 0.0, point)
-    member = np.eye(bins.x.size)[bins.index]
-    rates = (weights * LAPTOP.grokked) @ member / (weights @ member)
+    _, _, start = fit_boundary(bins, 0.0)
+    n, k = resampled_counts(bins, 400, np.random.default_rng(0))
+    draws, rates = refit_boundary(bins, n, k, 0.0, start), k / n
     finite = np.isfinite(draws[:, 1])
     loop = np.array([curve_fit(curve, bins.x, row, p0=PUBLISHED_START)[0] for row in rates[finite]])
     assert finite.sum() > 300
@@ -131,3 +136,36 @@ def test_falls_and_an_unknown_horizon_are_told() -> None:
     assert any("not monotone" in warning for warning in found.warnings)
     assert any("no horizon" in warning for warning in found.warnings)
     assert found.to_json()["horizon_steps"] is None
+
+
+def test_the_refits_stop_where_the_published_solver_stops_on_separated_counts() -> None:
+    """Its stopping rule decides their place: 1 % covers a step more or less of a few draws."""
+    bins = bin_rates(counts([1, 8, 10, 9, 10], n=10, decays=[0.01, 0.02, 0.03, 0.3, 1.0]))
+    n, k = resampled_counts(bins, 400, np.random.default_rng(0))
+    draws = refit_boundary(bins, n, k, 0.0, np.array(PUBLISHED_START))
+    steep = np.isinf(draws[:, 1])
+    loop = [fit_curve(curve, bins.x, row, PUBLISHED_START) for row in (k / n)[steep]]
+    gaps = [
+        abs(10 ** (x0 - other[0]) - 1)
+        for x0, other in zip(draws[steep, 0], loop, strict=True)
+        if other is not None  # it gives up after 600 evaluations
+    ]
+    assert len(gaps) > 10
+    assert max(gaps) < 0.01
+
+
+def test_bca_is_an_alternative() -> None:
+    critical = fit(interval="bca").fit(LAPTOP, seed=0).params["critical"]
+    plain = FIT.fit(LAPTOP, seed=0).params["critical"]
+    assert critical.value == plain.value
+    assert critical.ci_low is not None
+    assert plain.ci_low is not None
+    assert critical.ci_low != plain.ci_low
+    assert abs(np.log10(critical.ci_low / plain.ci_low)) < 0.05
+
+
+def test_settings_out_of_range_are_refused() -> None:
+    with pytest.raises(ConfigError, match="`interval` must be among"):
+        fit(interval="wald")
+    with pytest.raises(ConfigError, match="`smoothing` must be at least 0"):
+        fit(smoothing=-0.5)

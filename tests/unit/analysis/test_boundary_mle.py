@@ -3,16 +3,19 @@ import pytest
 from scipy.optimize import approx_fprime
 
 from observatory.analysis.fits.bins import bin_rates
-from observatory.analysis.fits.boundary_mle import BoundaryMle, fit_likelihood, natural
+from observatory.analysis.fits.boundary_estimate import natural
+from observatory.analysis.fits.boundary_mle import BoundaryMle, fit_likelihood
 from observatory.analysis.fits.likelihood import (
+    binomial,
     binomial_log_likelihood,
-    boxed_counts,
-    loss_and_gradient,
-    maximise,
+    box,
+    fit_many,
     step_likelihood,
 )
+from observatory.analysis.fits.links import LINKS
 from observatory.analysis.fits.logistic import curve
 from observatory.analysis.fits.observations import Observations, from_counts
+from observatory.analysis.fits.rate_curve import rates
 from observatory.core.errors import ConfigError, FitRefusedError
 
 DECAYS = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0]
@@ -24,34 +27,49 @@ def counts(k, n=16, decays=DECAYS) -> Observations:
     return from_counts(decays, [n] * len(k), k, "first99", 2500)
 
 
-def fit(guess=0.0, lapse=None, interval="profile", n_bootstrap=100) -> BoundaryMle:
+def value_and_gradient(k, theta, link="logistic"):
+    bins = bin_rates(counts(k))
+    evaluate = binomial(bins.x, bins.n[None], bins.k[None], LINKS[link])
+    value, score, _ = evaluate(np.asarray(theta)[None], np.zeros(1, dtype=np.int64))
+    return value[0], score[0]
+
+
+def fit(guess=0.0, lapse=None, interval="profile", n_bootstrap=100, link="logistic") -> BoundaryMle:
     return BoundaryMle(
+        link=link,
         window_max=1.0,
         guess=guess,
         lapse=lapse,
         interval=interval,
         n_bootstrap=n_bootstrap,
+        n_simulations=300,
         level=0.95,
     )
 
 
+@pytest.mark.parametrize("link", LINKS)
 @pytest.mark.parametrize(
-    "theta", [[-1.0, 2.4, 0.01, 0.05], [-0.8, 1.0, 0.1, 0.2], [-1.3, 3.0, 0.05, 0.4]]
+    "theta",
+    [
+        [-1.0, 2.4, 0.01, 0.05],
+        [-0.8, 1.0, 0.1, 0.2],
+        [-1.3, 1.6, 0.05, 0.4],
+        [-1.0, 2.4, 0.01, 0.05, 0.3, 1.5],
+    ],
 )
-def test_the_gradient_is_that_of_the_loss(theta) -> None:
-    box = boxed_counts(bin_rates(counts(LAPSING)), None, None)
+def test_the_gradient_is_that_of_the_likelihood(theta, link: str) -> None:
     at = np.array(theta)
-    numeric = approx_fprime(at, lambda t: loss_and_gradient(box, t)[0], 1e-7)
+    numeric = approx_fprime(at, lambda t: value_and_gradient(LAPSING, t, link)[0], 1e-7)
     # forward differences with a step of 1e-7: error about 1e-7 times the second derivative
-    assert loss_and_gradient(box, at)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-3)
+    found = value_and_gradient(LAPSING, at, link)[1]
+    assert found == pytest.approx(numeric, rel=1e-4, abs=1e-3)
 
 
-def test_the_loss_is_the_binomial_likelihood() -> None:
+def test_the_likelihood_is_binomial() -> None:
     bins = bin_rates(counts(LAPSING))
-    box = boxed_counts(bins, None, None)
     p = 0.1 + (1 - 0.1 - 0.2) * curve(bins.x, -1.0, np.exp(2.0))
-    direct = -binomial_log_likelihood(box.k, box.n, p).sum()
-    assert loss_and_gradient(box, np.array([-1.0, 2.0, 0.1, 0.2]))[0] == pytest.approx(direct)
+    direct = binomial_log_likelihood(bins.k, bins.n, p).sum()
+    assert value_and_gradient(LAPSING, [-1.0, 2.0, 0.1, 0.2])[0] == pytest.approx(direct)
 
 
 def test_certain_bins_cost_nothing_and_impossible_ones_are_finite() -> None:
@@ -106,18 +124,15 @@ def test_critical_is_the_midpoint_of_the_underlying_curve_not_of_the_rate() -> N
 def test_profile_limits_lie_where_the_likelihood_has_fallen_by_1_92() -> None:
     data = counts(LAPSING)
     bins = bin_rates(data)
-    box = boxed_counts(bins, 0.0, None)
-    theta, best = fit_likelihood(bins, box, 0.95)
+    best = fit_likelihood(bins, LINKS["logistic"], 0.0, None, 0.95).value
     critical = fit().fit(data, seed=0).params["critical"]
     for limit in (critical.ci_low, critical.ci_high):
         assert limit is not None
-        held = list(box.bounds)
-        held[0] = (np.log10(limit), np.log10(limit))
-        fixed = type(box)(box.x, box.n, box.k, tuple(held))
-        starts = [np.array([held[0][0], s, 0.0, a]) for s in (1.0, 2.5, 3.5) for a in (0.02, 0.1)]
-        there = maximise(fixed, [theta, *starts])[1]
-        # half the 95 % quantile of chi-square(1); the root is found to 1e-10 in log10
-        assert best - there == pytest.approx(3.841459 / 2, abs=1e-4)
+        low, high = box(bins, 0.0, None)
+        low[0] = high[0] = np.log10(limit)
+        _, there, _ = fit_many(bins.x, bins.n[None], bins.k[None], LINKS["logistic"], low, high)
+        # half the 95 % quantile of chi-square(1); read off a grid of 2e-6 decades
+        assert best - there[0] == pytest.approx(3.841459 / 2, abs=1e-4)
 
 
 def test_wald_errors_agree_with_the_profile_where_there_are_many_replicas() -> None:
@@ -135,12 +150,12 @@ def test_wald_errors_agree_with_the_profile_where_there_are_many_replicas() -> N
 
 def test_the_step_likelihood_is_the_limit_of_steep_curves() -> None:
     bins = bin_rates(counts([0, 0, 0, 5, 16, 16, 15, 16]))
-    box = boxed_counts(bins, 0.0, None)
-    limit, place = step_likelihood(box)
+    low, high = box(bins, 0.0, None)
+    limit, place = step_likelihood(bins.k[None], bins.n[None], low, high)
     x0 = bins.x[3] - np.log((5 / 16) / (63 / 64 - 5 / 16)) / 2e4
-    steep = -loss_and_gradient(box, np.array([x0, np.log(2e4), 0.0, 1 / 64]))[0]
-    assert place == bins.x[3]
-    assert limit == pytest.approx(steep, abs=1e-6)
+    steep, _ = value_and_gradient([0, 0, 0, 5, 16, 16, 15, 16], [x0, np.log(2e4), 0.0, 1 / 64])
+    assert place[0] == 3
+    assert limit[0] == pytest.approx(steep, abs=1e-6)
 
 
 def test_a_misfit_is_told() -> None:
@@ -163,7 +178,7 @@ def test_an_unbounded_side_is_null_and_told() -> None:
 def test_bootstrap_is_an_alternative_close_to_the_profile() -> None:
     data = counts([0, 1, 15, 29, 36, 38, 40, 40], n=40)
     by_profile = fit().fit(data, seed=0).params["critical"]
-    resampled = fit(interval="bootstrap", n_bootstrap=200).fit(data, seed=0)
+    resampled = fit(interval="percentile", n_bootstrap=200).fit(data, seed=0)
     assert resampled.params["critical"].value == by_profile.value
     for side in ("ci_low", "ci_high"):
         here, there = getattr(resampled.params["critical"], side), getattr(by_profile, side)
@@ -188,5 +203,47 @@ def test_settings_out_of_range_are_refused() -> None:
         fit(interval="wald")
 
 
-def test_natural_parameters() -> None:
-    assert natural(np.array([-1.0, 0.0, 0.1, 0.2])) == pytest.approx([0.1, 1.0, 0.1, 0.2])
+def test_reported_parameters() -> None:
+    found = [natural(n, v) for n, v in (("critical", -1.0), ("slope", 0.0), ("lapse", 0.2))]
+    assert found == pytest.approx([0.1, 1.0, 0.2])
+
+
+@pytest.mark.parametrize("link", ["probit", "cloglog"])
+def test_every_link_recovers_its_own_curve(link: str) -> None:
+    theta = np.array([[np.log10(0.15), np.log(6.0), 0.0, 0.1]])
+    p = rates(np.log10(DECAYS), theta, LINKS[link])[0][0]
+    k = np.round(p * 100_000).astype(int)
+    found = fit(link=link).fit(counts(k.tolist(), n=100_000), seed=0)
+    # counts are rounded to 1e-5 of the replicas
+    assert found.params["critical"].value == pytest.approx(0.15, rel=1e-3)
+    assert found.params["slope"].value == pytest.approx(6.0, rel=2e-3)
+    assert found.params["lapse"].value == pytest.approx(0.1, rel=1e-2)
+    assert found.estimator == f"maximum_likelihood_lapse_{link}"
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_links_have_their_midpoint_at_zero_and_both_tails(link: str) -> None:
+    shape = LINKS[link]
+    z = np.array([-30.0, -1.0, 0.0, 1.0, 3.0])
+    assert shape.rise(np.zeros(1))[0] == pytest.approx(0.5, abs=1e-15)
+    assert shape.rise(z) + shape.fall(z) == pytest.approx(np.ones(5), abs=1e-15)
+    assert 0 < shape.rise(z)[0] < 1e-12
+    numeric = (shape.rise(z[1:] + 1e-6) - shape.rise(z[1:] - 1e-6)) / 2e-6
+    assert shape.bell(z[1:]) == pytest.approx(numeric, rel=1e-5, abs=1e-10)
+
+
+def test_seeds_that_differ_are_told() -> None:
+    """Four of eight seeds grok everywhere above 0.06, four only above 0.5."""
+    decays = np.repeat(DECAYS, 8)
+    seed = np.tile(np.arange(8), len(DECAYS))
+    grokked = decays > np.where(seed < 4, 0.06, 0.5)
+    grokked[[2 * 8, 5 * 8 + 5]] = [False, True]
+    data = Observations(
+        decays, grokked, np.full(decays.size, np.nan), "first99", 2500, 1, seed=seed
+    )
+    found = fit(lapse=0.0).fit(data, seed=0)
+    assert any("Seeds differ more than chance" in warning for warning in found.warnings)
+    shuffled = Observations(
+        decays, grokked, np.full(decays.size, np.nan), "first99", 2500, 1, seed=np.arange(64)
+    )
+    assert not any("Seeds differ" in w for w in fit(lapse=0.0).fit(shuffled, seed=0).warnings)

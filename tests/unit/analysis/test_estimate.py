@@ -4,7 +4,7 @@ from observatory.analysis.fits.estimate import Estimate, Parameter, refusal_reco
 
 KEYS = {
     *("fit", "estimator", "event", "horizon_steps", "horizon_epochs", "params", "level", "n"),
-    *("seed", "warnings", "refused", "extras"),
+    *("seed", "warnings", "refused", "extras", "curves"),
 }
 ESTIMATE = Estimate(
     fit="boundary",
