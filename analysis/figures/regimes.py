@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -28,8 +30,6 @@ REGIMES = {
     "grokked": OUTCOME_COLOURS["grokked"],
     "collapsed or diverged": OUTCOME_COLOURS["collapsed"],
 }
-STEPS = 60
-"""Horizons of the map, evenly on its log axis."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,34 @@ def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.exp(np.concatenate([[logs[0] - pad], middle, [logs[-1] + pad]]))
 
 
+def _boxes(
+    times: pd.DataFrame,
+    decays: Sequence[float],
+    borders: NDArray[np.float64],
+    span: tuple[float, float],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes between the steps at which the shares of a weight decay change, and their colours.
+
+    Returns:
+        Corners, `[box, corner, 2]`, and mixtures of the colours of `REGIMES`, `[box, rgb]`.
+    """
+    palette = np.array([to_rgb(colour) for colour in REGIMES.values()])
+    changes = np.stack([column(times, name) for name in ("t_mem", "t_hi", "watched")])
+    everyone = column(times, "weight_decay")
+    corners: list[NDArray[np.float64]] = []
+    colours: list[NDArray[np.float64]] = []
+    for decay, left, right in zip(decays, borders[:-1], borders[1:], strict=True):
+        at = changes[:, everyone == decay]
+        cuts = np.unique(np.concatenate([span, at[(at > span[0]) & (at < span[1])]]))
+        shares = regime_shares(times, [decay], cuts[:-1])[:, :, 0]
+        box = np.array([[left, 0.0], [left, 1.0], [right, 1.0], [right, 0.0]])
+        for low, high in pairwise(cuts.tolist()):
+            heights = np.where(box[:, 1] > 0, high, low)
+            corners.append(np.stack([box[:, 0], heights], axis=1))
+        colours += list(shares.T @ palette)
+    return np.stack(corners), np.clip(np.stack(colours), 0, 1)
+
+
 @styled
 def regimes_figure(
     times: pd.DataFrame, horizon: float, edge: EdgeAt | None, first: float
@@ -100,20 +128,13 @@ def regimes_figure(
     figure = Figure(figsize=(WIDTH, 3.7))
     axes = figure.add_subplot()
     decays = np.unique(column(times, "weight_decay"))
-    steps = np.geomspace(first, horizon, STEPS)
-    shares = regime_shares(times, decays.tolist(), steps)
-    colours = np.array([to_rgb(colour) for colour in REGIMES.values()])
-    mixed = np.einsum("rhd,rc->hdc", shares, colours)
     draw_decay_axis(axes, decays.tolist())
     borders = _edges(positions(decays, decays))
-    axes.pcolormesh(
-        borders,
-        _edges(steps),
-        np.clip(mixed, 0, 1),
-        edgecolors="face",  # no seams between the cells in a vector file
-        linewidth=0.2,
-        gid="regimes",
-        zorder=0,
+    boxes, colours = _boxes(times, decays.tolist(), borders, (first, horizon))
+    axes.add_collection(
+        PolyCollection(
+            list(boxes), facecolors=colours, edgecolors=colours, linewidths=0.2, gid="regimes"
+        )
     )
     if decays[0] == 0 and decays.size > 1:
         axes.axvline(borders[1], color="white", linewidth=3.5, zorder=1)

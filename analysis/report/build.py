@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.report import provenance
-from observatory.analysis.report.gathering import gather_study
+from observatory.analysis.report.gathering import gather_study, settings_of
 from observatory.analysis.report.members import Member
 from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.plates import Gallery
@@ -43,7 +43,7 @@ def build_report(study_folder: Path, fit: Mapping[str, Any] | None = None) -> Pa
     number = 1
     if len(found) > 1:
         members = [Member(facts.group.label, facts) for facts in found]
-        together = across(members, [], gallery)
+        together = across(members, settings_of(study, fit), gallery)
         number += len(together.plates)
     parts: list[Part] = []
     for index, facts in enumerate(found, start=1):

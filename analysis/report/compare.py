@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from observatory.analysis.figures.boundary import Record
 from observatory.analysis.report.build import PNG_DPI
 from observatory.analysis.report.facts import Facts
-from observatory.analysis.report.gathering import gather_study
+from observatory.analysis.report.gathering import gather_study, settings_of
 from observatory.analysis.report.groups import differences
 from observatory.analysis.report.members import Member
 from observatory.analysis.report.methods import methods
@@ -23,17 +22,16 @@ def build_comparison(
     study_folders: Sequence[Path],
     out: Path,
     fit: Mapping[str, Any] | None = None,
-    ratios: Sequence[Record] = (),
 ) -> Path:
     """Write a page that compares the boundaries and rates of several studies.
 
+    Every group is tested against the first of the first study; resampling is set by that study.
     Vector files of its figures go to a folder beside it, named after it.
 
     Args:
         study_folders: Folders `results/<study>`, the one that others are compared with first.
         out: The page.
         fit: The `fit` node of a configuration, plain values; None for that of each study.
-        ratios: Records of `boundary_ratio`, whose extras name numerator and denominator.
 
     Returns:
         The page.
@@ -50,7 +48,7 @@ def build_comparison(
     gathered = [(study.name, *gather_study(study, fit)) for study in studies]
     members = members_of([(name, facts) for name, found, _ in gathered for facts in found])
     gallery = Gallery(out.parent / f"{out.stem}_figures", out.parent, PNG_DPI)
-    made = across(members, ratios, gallery)
+    made = across(members, settings_of(studies[0], fit), gallery)
     n = sum(len(member.facts.group.replicas) for member in members)
     version = str(studies[0].runs[0].manifest.get("package_version", ""))
     page = {

@@ -68,8 +68,8 @@ def _estimators(facts: Facts) -> Iterator[Drawing]:
         caption=(
             "Critical weight decay λc (dimensionless, log axis) of every estimator on the same "
             f"counts, with {levels} intervals; an arrow marks a limit that the data do not set. "
-            "How each interval is made, and what its coverage was measured to be, is in the table "
-            f"of boundary fits. {context(facts)}"
+            "How each is made is told under Methods, what may mislead below the table of boundary "
+            f"fits. {context(facts)}"
         ),
         figure=forest_figure(rows),
     )

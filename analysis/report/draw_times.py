@@ -123,7 +123,7 @@ def _joint(facts: Facts) -> Drawing | Missing:
         title=title,
         caption=(
             "What the times, those of replicas that did not grok included as censored, say of "
-            "(λc, ν) in t = A (weight decay − λc)^−ν, both dimensionless, a panel per "
+            "(λc, ν) in t = A (weight decay − λc)^(−ν), both dimensionless, a panel per "
             "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
             "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
             "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "

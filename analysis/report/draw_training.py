@@ -71,7 +71,7 @@ def _loss_words(facts: Facts) -> str:
 
 
 def _phases(facts: Facts) -> Drawing | Missing:
-    title = "Two phases: heads coordinate, then differentiate"
+    title = "Heads and accuracy, aligned at memorising and grokking"
     order = ["s_bar", "sigma_h"]
     tables = {"evaluation": ["val_acc"], "probes/attention": order}
     frames = {name: facts.group.table(name, columns) for name, columns in tables.items()}

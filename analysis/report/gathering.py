@@ -50,6 +50,12 @@ def gather_study(study: Study, fit: Mapping[str, Any] | None) -> tuple[list[Fact
     return made, notices
 
 
+def settings_of(study: Study, fit: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The `study` node of the fits, that of the first run where none is given; None without."""
+    settings = fit or study.runs[0].manifest["config"].get("fit")
+    return None if settings is None else settings.get("study")
+
+
 def read_fits(folder: Path) -> list[Record] | None:
     """The records of a study's `fits.json`; None where it was not fitted.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from observatory.analysis.figures.boundary import Record
+from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.report.draw_groups import ratio_words
 from observatory.analysis.report.facts import WINDOW
 from observatory.analysis.report.fit_tables import head, levels, refused_or
@@ -10,7 +11,9 @@ from observatory.analysis.report.members import Member
 from observatory.analysis.report.remarks import Footnotes
 from observatory.analysis.report.tables import Table
 from observatory.analysis.report.wording import (
+    DASH,
     estimate,
+    estimator_words,
     event_words,
     horizon_words,
     number,
@@ -18,9 +21,11 @@ from observatory.analysis.report.wording import (
 )
 
 
-def group_tables(members: Sequence[Member], ratios: Sequence[Record]) -> list[Table]:
-    """What the groups are, their boundaries, and the ratios of these."""
-    return [_groups(members), _boundaries(members), _ratios(ratios)]
+def group_tables(members: Sequence[Member], tests: Sequence[Record]) -> list[Table]:
+    """What the groups are, their boundaries, and the tests between them."""
+    ratios = [record for record in tests if record["fit"] == "boundary_ratio"]
+    rates = [record for record in tests if record["fit"] == "rate_comparison"]
+    return [_groups(members), _boundaries(members), _ratios(ratios), _rates(rates)]
 
 
 def _groups(members: Sequence[Member]) -> Table:
@@ -101,3 +106,39 @@ def _ratios(ratios: Sequence[Record]) -> Table:
     )
     kinds = ("text", "", *["num"] * 6, "")
     return Table("Ratios of boundaries", heads, kinds, rows, caption, notes=notes.lines)
+
+
+def _rates(tests: Sequence[Record]) -> Table:
+    notes = Footnotes()
+    rows: list[list[str]] = []
+    for record in tests:
+        pair = ratio_words(record).replace(" / ", " against ")
+        start = [pair, estimator_words(record)]
+        if record["refused"] is not None:
+            rows.append([*start, "refused", *[DASH] * 4, notes.cite(record)])
+            continue
+        names = ("weight_decay", "a", "b", "p", "p_holm")
+        columns = (record["curves"][f"rates.{name}"] for name in names)
+        rows += [
+            [
+                *start,
+                decay_label(decay),
+                number(first),
+                number(second),
+                number(p, 2),
+                number(adjusted, 2),
+                notes.cite(record),
+            ]
+            for decay, first, second, p, adjusted in zip(*columns, strict=True)
+        ]
+    heads = (
+        *("groups", "test", "weight decay", "rate of the first", "of the second"),
+        *("p", "p, Holm", "notes"),
+    )
+    caption = (
+        "Rates of two groups at every weight decay that both have. McNemar: exact, on the seeds "
+        "that both share; Fisher: exact, where they share none. p, Holm: adjusted for all weight "
+        "decays of the pair."
+    )
+    kinds = ("text", "", *["num"] * 5, "")
+    return Table("Rates of the groups", heads, kinds, rows, caption, notes=notes.lines)

@@ -16,7 +16,7 @@ from observatory.analysis.report.wording import (
 
 WILSON = "Wilson, J. Am. Stat. Assoc. 22 (1927) 209"
 SOURCES = {
-    "least_squares": "wd_regimes, arXiv:2605.20441",
+    "least_squares": "arXiv:2605.20441",
     "firth": "Firth, Biometrika 80 (1993) 27",
     "survival": "Kaplan and Meier, J. Am. Stat. Assoc. 53 (1958) 457",
     "censored": "Kalbfleisch and Prentice, The Statistical Analysis of Failure Time Data (2002)",
@@ -84,7 +84,7 @@ def _times(facts: Facts) -> Iterator[str]:
     censored = [r for r in facts.of("times_censored") if r["refused"] is None]
     if censored:
         yield (
-            "Times to grok were modelled as t = A (λ − λc)^−ν with λ the weight decay: "
+            "Times to grok were modelled as t = A (λ − λc)^(−ν) with λ the weight decay: "
             f"{censored[0]['extras'].get('method', 'censored likelihood')}; replicas that had not "
             "grokked entered as censored"
             f"{_cite([SOURCES['censored']])}, and λc = 0 was tested by its likelihood ratio"

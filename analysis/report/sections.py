@@ -1,7 +1,8 @@
 """What a page says of one group of replicas, and of several beside each other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.report import tables
@@ -15,9 +16,10 @@ from observatory.analysis.report.illustrate import illustrate
 from observatory.analysis.report.members import Match, Member, match, match_context
 from observatory.analysis.report.methods import methods
 from observatory.analysis.report.plates import Gallery, Plate
+from observatory.analysis.report.ratios import compared
 from observatory.analysis.report.tables import Table
 from observatory.analysis.report.time_tables import time_tables
-from observatory.analysis.report.wording import estimate, horizon_words, number
+from observatory.analysis.report.wording import estimate, estimator_words, horizon_words, number
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,26 @@ def part(facts: Facts, gallery: Gallery, prefix: str, first_number: int) -> Part
     )
 
 
-def across(members: Sequence[Member], ratios: Sequence[Record], gallery: Gallery) -> Across:
-    """Several groups, at a horizon and by an estimator that they share where there are such."""
+def across(
+    members: Sequence[Member], settings: Mapping[str, Any] | None, gallery: Gallery
+) -> Across:
+    """Several groups, at a horizon and by an estimator that they share where there are such.
+
+    Args:
+        members: The groups, the one that others are compared with first.
+        settings: The `study` node of the fits; None: nothing is tested.
+        gallery: Where figures go.
+    """
     matched = match(members)
+    tests = compared(matched, settings)
+    ratios = [record for record in tests if record["fit"] == "boundary_ratio"]
     plates, missing = gallery.hang(draw_groups(matched, ratios), "")
     return Across(
         answer=[*_boundaries(matched), *map(_ratio, ratios)],
         notices=_notices(matched, ratios),
         plates=plates,
         missing=missing,
-        tables=[table for table in group_tables(members, ratios) if table.rows],
+        tables=[table for table in group_tables(members, tests) if table.rows],
     )
 
 
@@ -100,12 +112,12 @@ def _boundaries(matched: Match) -> list[str]:
 def _ratio(record: Record) -> str:
     name = ratio_words(record)
     if record["refused"] is not None:
-        return f"{name}: refused: {record['refused']}"
+        return f"Ratio of λc, {name}: refused: {record['refused']}"
     holm, family = record["extras"].get("p_holm"), record["extras"].get("family")
-    test = f", p = {number(record['extras'].get('p'), 2)}"
+    test = f"p of equal boundaries {number(record['extras'].get('p'), 2)}"
     if holm is not None:
         test += f", {number(holm, 2)} after Holm over a family of {number(family)}"
-    return f"{name} = {estimate(record, 'ratio')}{test}."
+    return f"Ratio of λc, {name}: {estimate(record, 'ratio')} ({estimator_words(record)}; {test})."
 
 
 def _notices(matched: Match, ratios: Sequence[Record]) -> list[str]:

@@ -10,6 +10,7 @@ from observatory.analysis.figures.boundary import limits
 from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.figures.frames import column, records, words
 from observatory.analysis.report.facts import Facts, tails_watched
+from observatory.analysis.report.power_laws import best_law, censored_laws
 from observatory.analysis.report.wording import (
     DASH,
     estimate,
@@ -74,18 +75,35 @@ def glance(facts: Facts) -> Table:
         ("Event", event_words(facts.event, facts.config)),
         ("Horizon", horizon_words(facts.horizon, facts.group.steps_per_epoch)),
     ]
-    for record in facts.boundaries:
-        name = f"λc, {estimator_words(record)}"
-        if limits(record, "critical") is None:
-            rows.append((name, f"refused: {record['refused']}"))
-        else:
-            slope = estimate(record, "slope")
-            rows.append((name, f"{estimate(record, 'critical')}; slope {slope} per decade"))
     rows += [
-        ("ν, λc = 0", "refused" if r["refused"] is not None else estimate(r, "nu"))
+        (
+            f"λc, {estimator_words(record)}",
+            f"{estimate(record, 'critical')}; slope {estimate(record, 'slope')} per decade",
+        )
+        for record in facts.boundaries
+        if limits(record, "critical") is not None
+    ]
+    refused: dict[str, list[str]] = {}
+    for record in facts.boundaries:
+        if record["refused"] is not None:
+            refused.setdefault(str(record["refused"]), []).append(estimator_words(record))
+    rows += [("λc, refused", f"{', '.join(by)}: {reason}") for reason, by in refused.items()]
+    if (window := facts.window) is not None:
+        upper = limits(window, "critical_upper")
+        edge = (
+            f"refused: {window['refused']}" if upper is None else estimate(window, "critical_upper")
+        )
+        rows.append(("Collapse edge", edge))
+    best = best_law(censored_laws(facts.of("times_censored")))
+    if best is not None:
+        rows.append(("ν, all replicas", f"{best.nu_words}; {best.words}"))
+    rows += [
+        ("ν, survivors, λc = 0", "refused" if r["refused"] is not None else estimate(r, "nu"))
         for r in facts.of("times")
         if r["extras"].get("critical_kind") == "zero"
     ]
+    if (record := facts.single("horizon")) is not None:
+        rows.append(("Verdict", str(record["extras"].get("verdict"))))
     return Table("At a glance", ("Quantity", "Value"), ("", "text"), rows, rows_have_heads=True)
 
 

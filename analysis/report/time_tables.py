@@ -27,24 +27,24 @@ def power_laws(facts: Facts) -> Table:
         *(_survivors(r, facts, notes) for r in found if r["fit"] == "times"),
     ]
     heads = (
-        *("replicas", "estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
+        *("estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
         *("spread of ln t", "LR of λc = 0", "its p", "AICc", "notes"),
     )
     caption = (
-        "t = A (weight decay − λc)^−ν. All, censored: the likelihood of every replica, the event "
-        "between its two looks, those that did not grok longer than they were watched; A is the "
-        "median time at weight decay − λc = 1. Survivors only: least squares of ln t, t the later "
-        "look, on the replicas that grokked; dropping the others biases ν. LR: twice the "
-        "log-likelihood that λc = 0 costs; its p allows for 0 being the end of the range. AICc "
-        f"compares rows of one event, horizon and set of replicas. {levels(found)}"
+        "t = A (weight decay − λc)^(−ν). Weibull, log-normal and log-logistic rows: the likelihood "
+        "of every replica, the event between its two looks, those that did not grok being censored "
+        "when last watched; A is the median time at weight decay − λc = 1. Log least squares: of "
+        "ln t, t the later look, on the replicas that grokked only; dropping the others biases ν. "
+        "LR: twice the log-likelihood that λc = 0 costs; its p allows for 0 being the end of "
+        f"the range. AICc compares rows of one event, horizon and set of replicas. {levels(found)}"
     )
-    kinds = ("", "", "", "", *["num"] * 8, "")
+    kinds = ("", "", "", *["num"] * 8, "")
     return Table("Time to grok", heads, kinds, rows, caption, notes=notes.lines)
 
 
 def _censored(record: Record, facts: Facts, notes: Footnotes) -> list[list[str]]:
     """A row of the record's law, and one of the same law with the critical point at 0."""
-    start = ["all, censored", *head(record, facts.group.steps_per_epoch)]
+    start = head(record, facts.group.steps_per_epoch)
     if record["refused"] is not None:
         return [[*start, "refused", *[DASH] * 6, notes.cite(record)]]
     extras = record["extras"]
@@ -54,9 +54,8 @@ def _censored(record: Record, facts: Facts, notes: Footnotes) -> list[list[str]]
         test = [number(extras.get("lr_zero")), number(extras.get("p_zero"), 2)]
         rows.append(
             [
-                start[0],
-                start[1] if own else f"{law.distribution} zero",
-                *start[2:],
+                start[0] if own else f"{law.distribution} zero",
+                *start[1:],
                 estimate(record, "critical")
                 if own and "critical" in record["params"]
                 else f"{number(law.critical)} (held)",
@@ -72,7 +71,7 @@ def _censored(record: Record, facts: Facts, notes: Footnotes) -> list[list[str]]
 
 
 def _survivors(record: Record, facts: Facts, notes: Footnotes) -> list[str]:
-    start = ["survivors only", *head(record, facts.group.steps_per_epoch)]
+    start = head(record, facts.group.steps_per_epoch)
     if record["refused"] is not None:
         return [*start, "refused", *[DASH] * 6, notes.cite(record)]
     free = "critical" in record["params"]
@@ -138,7 +137,7 @@ def means(facts: Facts) -> Table:
                 *medians.get(decay, (DASH, DASH)),
                 number(value, 4),
                 number(se),
-                interval(low, high),
+                DASH if se is None else interval(low, high),
                 notes.cite(record),
             ]
             for decay, n, value, se, low, high in zip(*columns, strict=True)

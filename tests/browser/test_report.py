@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from observatory.analysis.report.build import build_report
-from tests.unit.report.fabricate import Plan, fitted_study
+from observatory.analysis.report.compare import build_comparison
+from tests.unit.report.fabricate import Plan, add_records, fitted_study, published
+from tests.unit.report.records import every_kind
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -21,7 +23,17 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_report(fitted_study(tmp_path_factory.mktemp("results"), Plan()))
+    folder = fitted_study(tmp_path_factory.mktemp("results"), Plan())
+    add_records(folder, every_kind())
+    return build_report(folder)
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("compared")
+    plans = (Plan(study="one", probes=()), Plan(study="two", probes=(), model="lstm", slowness=2))
+    folders = [fitted_study(results, plan) for plan in plans]
+    return build_comparison(folders, results / "comparison.html", published(40))
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +51,21 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
     """The report, with what it said on the console and what it asked for."""
+    opened = _open(browser, report, request.param)
+    yield opened
+    opened.close()
+
+
+def _open(browser: Any, file: Path, scheme: str) -> Any:
     opened = browser.new_page(
-        color_scheme=request.param, viewport={"width": 1100, "height": 1400}, offline=True
+        color_scheme=scheme, viewport={"width": 1100, "height": 1400}, offline=True
     )
     opened.said, opened.asked = [], []
     opened.on("console", lambda message: opened.said.append(message.text))
     opened.on("pageerror", lambda error: opened.said.append(str(error)))
     opened.on("request", lambda made: opened.asked.append(made.url))
-    opened.goto(report.as_uri())
-    yield opened
-    opened.close()
+    opened.goto(file.as_uri())
+    return opened
 
 
 def test_it_says_nothing_on_the_console_and_asks_for_nothing_but_itself(page: Any, report: Path):
@@ -59,7 +76,7 @@ def test_it_says_nothing_on_the_console_and_asks_for_nothing_but_itself(page: An
 
 def test_every_figure_is_drawn_and_has_a_caption_with_n_and_units(page: Any):
     figures = page.locator("figure")
-    assert figures.count() == 11
+    assert figures.count() == 17
     units = ("steps", "dimensionless", "nats")
     for index in range(figures.count()):
         figure = figures.nth(index)
@@ -94,7 +111,7 @@ def test_text_contrasts_with_its_ground(page: Any):
             }
             return 1;
           };
-          return ["h1", ".meta", ".answer p", "figcaption", ".files a", "td", "caption"]
+          return ["h1", ".meta", ".answer p", "figcaption", ".files a", "td", ".caption"]
             .map((rule) => document.querySelector(rule))
             .map((e) => [luminance(getComputedStyle(e).color), ground(e)]);
         }"""
@@ -106,7 +123,7 @@ def test_text_contrasts_with_its_ground(page: Any):
 
 def test_links_of_figures_lead_to_files(page: Any, report: Path):
     links = page.locator(".files a")
-    assert links.count() == 33
+    assert links.count() == 51
     for index in range(links.count()):
         assert (report.parent / links.nth(index).get_attribute("href")).is_file()
 
@@ -115,3 +132,21 @@ def test_it_prints_without_cutting_tables(page: Any):
     page.emulate_media(media="print")
     assert page.locator("nav").is_hidden()
     assert page.locator(".wide").first.evaluate("e => getComputedStyle(e).overflowX") == "visible"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_stands_alone_with_its_captions(browser: Any, comparison: Path, scheme: str):
+    page = _open(browser, comparison, scheme)
+    page.wait_for_load_state("networkidle")
+    assert page.said == []
+    assert [url for url in page.asked if url != comparison.as_uri() and url != "data:,"] == []
+    figures = page.locator("figure")
+    assert figures.count() == 3
+    for index in range(figures.count()):
+        caption = figures.nth(index).locator("figcaption").inner_text()
+        assert "n = 176 replicas in 2 groups" in caption
+        assert "dimensionless" in caption
+    for width in (1100, 400):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()

@@ -139,16 +139,6 @@ def horizon(verdict: str = "cannot tell", deciding: float | None = 12000.0) -> d
     return record("horizon", "horizon_verdict", params=params, curves=curves, extras=extras, n=64)
 
 
-def ratio(numerator: str, denominator: str, p: float = 0.01) -> dict[str, Any]:
-    extras = {"numerator": numerator, "denominator": denominator, "p": p, "p_holm": 2 * p}
-    return record(
-        "boundary_ratio",
-        "maximum_likelihood",
-        params={"ratio": number(1.6, 1.2, 2.2)},
-        extras=extras | {"family": 2},
-    )
-
-
 def every_kind() -> list[dict[str, Any]]:
     """One record of each fit that the published ones lack."""
     laws = [law(name, "free") for name in DISTRIBUTIONS]

@@ -135,7 +135,8 @@ def test_what_was_not_measured_is_said(tmp_path: Path):
     assert "no fits.json" in page.text
     assert page.tags["figure"] == 7
     assert (
-        "Two phases: heads coordinate, then differentiate: the attention probe was off" in page.text
+        "Heads and accuracy, aligned at memorising and grokking: the attention probe was off"
+        in page.text
     )
     assert "Critical weight decay and exponent, together: fits.json has no such fit" in page.text
 

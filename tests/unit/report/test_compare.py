@@ -1,5 +1,6 @@
 """The page that sets studies beside each other."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from observatory.store.reader import Study
 from observatory.store.writer import update_manifest
 from tests.unit.report.fabricate import Plan, fabricate_study, fitted_study, published
 from tests.unit.report.pages import Page, read_page
-from tests.unit.report.records import ratio
 
 pytestmark = pytest.mark.slow  # every page draws its figures in three formats
 
@@ -31,8 +31,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def compared(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Page:
     out = tmp_path_factory.mktemp("pages") / "comparison.html"
-    name = "slow: model = Lstm"
-    return read_page(build_comparison(folders, out, None, [ratio(name, "fast: model = T")]))
+    return read_page(build_comparison(folders, out, published(40)))
 
 
 def test_each_study_is_named_by_what_sets_it_apart(compared: Page):
@@ -51,12 +50,19 @@ def test_figures_have_captions_with_n_event_and_the_shared_horizon(compared: Pag
     assert compared.tags["script"] == compared.tags["img"] == 0
 
 
-def test_ratios_are_told_with_holm_over_their_family(compared: Page):
-    stated = "slow: model = Lstm / fast: model = T = 1.6 [1.2, 2.2], p = 0.01"
-    assert f"{stated}, 0.02 after Holm over a family of 2." in compared.text
+def test_every_study_is_tested_against_the_first_with_holm_over_the_family(compared: Page):
+    pair = "slow: model = Lstm / fast: model = Transformer"
+    found = re.search(
+        rf"Ratio of λc, {pair}: ([\d.]+) \[.*?after Holm over a family of 1", compared.text
+    )
+    assert 1.3 < float(found[1]) < 2.5  # planted: 1.8
+    assert "Rates of the groups" in compared.text
+    assert "mcnemar" in compared.text
 
 
-def test_without_ratios_the_page_says_that_nothing_was_tested(folders: list[Path], tmp_path: Path):
+def test_without_settings_the_page_says_that_nothing_was_tested(
+    folders: list[Path], tmp_path: Path
+):
     page = read_page(build_comparison(folders, tmp_path / "page.html"))
     assert "No ratio of two boundaries was tested" in page.text
     assert "Ratios of boundaries" not in page.text
