@@ -13,6 +13,7 @@ from observatory.analysis.fits.bins import (
     require_boundary,
     separation_reason,
 )
+from observatory.analysis.fits.coverage import coverage_warning, percentile_coverage
 from observatory.analysis.fits.estimate import Estimate, Parameter
 from observatory.analysis.fits.logistic import curve, fit_curves, step_limit
 from observatory.analysis.fits.observations import Observations
@@ -130,6 +131,7 @@ class BoundaryLsq:
         smoothing: float,
         interval: str,
         n_bootstrap: int,
+        n_studies: int,
         level: float,
     ) -> None:
         if interval not in INTERVALS:
@@ -140,6 +142,7 @@ class BoundaryLsq:
         self.window_max = window_max
         self.smoothing = smoothing
         self.n_bootstrap = n_bootstrap
+        self.n_studies = n_studies
         self.level = level
         self.estimator = "least_squares_smoothed" if smoothing else "least_squares"
 
@@ -177,7 +180,21 @@ class BoundaryLsq:
             )
             return Parameter(value, standard_error(drawn), *ends)
 
-        warnings = [*data.horizon_warnings, *non_monotone(bins), *few_seeds_warning(bins)]
+        covered = percentile_coverage(
+            bins.n,
+            curve(bins.x, *theta),
+            float(theta[0]),
+            lambda n, k: refit_boundary(bins, n, k, self.smoothing, start)[:, 0],
+            self.n_studies,
+            self.level,
+            rng,
+        )
+        warnings = [
+            *data.horizon_warnings,
+            *non_monotone(bins),
+            *few_seeds_warning(bins),
+            *coverage_warning(covered, self.n_studies, self.level, INTERVALS["percentile"]),
+        ]
         if n_flat:
             warnings.append(f"{n_flat} of {self.n_bootstrap} resamples show no rise: left out.")
         if n_steep:
@@ -211,6 +228,7 @@ class BoundaryLsq:
                 "link": "logistic",
                 "control": data.control,
                 "rss": rss,
+                "coverage_simulated": covered,
                 "n_bins": bins.x.size,
                 "n_bootstrap": self.n_bootstrap,
                 "smoothing": self.smoothing,

@@ -21,10 +21,12 @@ from observatory.analysis.fits.boundary_estimate import (
     profiled,
     require_rise,
 )
+from observatory.analysis.fits.coverage import coverage_warning, percentile_coverage
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.likelihood import SEPARATED, binomial, box, fit_many
 from observatory.analysis.fits.links import LINKS, Link
 from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.rate_curve import rates
 from observatory.analysis.fits.resample import (
     bca_interval,
     few_seeds_warning,
@@ -149,6 +151,7 @@ class BoundaryMle:
         interval: str,
         n_bootstrap: int,
         n_simulations: int,
+        n_studies: int,
         level: float,
     ) -> None:
         for name, rate in (("guess", guess), ("lapse", lapse)):
@@ -167,6 +170,7 @@ class BoundaryMle:
         self.interval = interval
         self.n_bootstrap = n_bootstrap
         self.n_simulations = n_simulations
+        self.n_studies = n_studies
         self.level = level
         lapses = "_lapse" if guess != 0.0 or lapse != 0.0 else ""
         shape = "" if link == "logistic" else f"_{link}"
@@ -185,7 +189,19 @@ class BoundaryMle:
         if self.interval == "profile":
             params = profiled(found, bins.x, self.level)
         else:
-            few = few_seeds_warning(bins)
+            covered = percentile_coverage(
+                bins.n,
+                rates(bins.x, found.theta[None], link)[0][0],
+                float(found.theta[0]),
+                lambda n, k: np.log10(refit(bins, n, k, link, found)[:, 0]),
+                self.n_studies,
+                self.level,
+                rng,
+            )
+            few = [
+                *few_seeds_warning(bins),
+                *coverage_warning(covered, self.n_studies, self.level, INTERVALS["percentile"]),
+            ]
             params = resampled(bins, link, found, self.interval, self.n_bootstrap, self.level, rng)
         checked = misfit(bins, found.theta, (found.low, found.high), link, self.n_simulations, rng)
         n_free = int(found.free.sum())

@@ -43,6 +43,7 @@ def least_squares(data: Observations, smoothing: float, n_bootstrap: int = 50):
         smoothing=smoothing,
         interval="percentile",
         n_bootstrap=n_bootstrap,
+        n_studies=100,
         level=0.95,
     ).fit(data, seed=0)
 
@@ -56,6 +57,7 @@ def likelihood(lapse: float | None) -> BoundaryMle:
         interval="profile",
         n_bootstrap=50,
         n_simulations=200,
+        n_studies=20,
         level=0.95,
     )
 

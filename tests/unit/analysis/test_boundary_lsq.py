@@ -20,7 +20,7 @@ LAPTOP = from_counts(DECAYS, [16] * 8, [0, 0, 6, 13, 15, 16, 16, 16], "first99",
 
 
 def fit(window_max=1.0, smoothing=0.0, interval="percentile", n_bootstrap=400) -> BoundaryLsq:
-    return BoundaryLsq(window_max, smoothing, interval, n_bootstrap, level=0.95)
+    return BoundaryLsq(window_max, smoothing, interval, n_bootstrap, n_studies=50, level=0.95)
 
 
 FIT = fit()

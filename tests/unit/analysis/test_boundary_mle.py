@@ -43,6 +43,7 @@ def fit(guess=0.0, lapse=None, interval="profile", n_bootstrap=100, link="logist
         interval=interval,
         n_bootstrap=n_bootstrap,
         n_simulations=300,
+        n_studies=20,
         level=0.95,
     )
 
