@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 CLOSEST = 1e-4
 """Share of the smallest weight decay that grokked by which the critical point stays below it."""
-PROFILE_ROUNDS = 3
+PROFILE_ROUNDS = 4
 """Refinements of the critical point along the profile of the exponent."""
 
 
@@ -127,27 +127,23 @@ def searched(height: Height, grid: Array, rounds: int) -> tuple[Array, Array]:
     Args:
         height: The function.
         grid: First points, ascending, `[problem, point]`.
-        rounds: How often seven more points are put about the best one.
+        rounds: How often the neighbours of the best point are joined by seven points, themselves
+            included: each divides the distance of points by three.
 
     Returns:
         The best point, `[problem]`, and the start that belongs to it.
     """
-    row = np.arange(len(grid))[:, None]
+    row = np.arange(len(grid))
     value, start = height(grid, None)
     for _ in range(rounds):
-        best = np.argmax(value, axis=1)[:, None]
-        low = grid[row, np.maximum(best - 1, 0)]
-        high = grid[row, np.minimum(best + 1, grid.shape[1] - 1)]
-        inner = low + (high - low) * np.linspace(0.0, 1.0, 9)[1:-1]
-        top = start[row, best]
-        more, near = height(inner, np.repeat(top, inner.shape[1], axis=1))
-        points = np.concatenate([grid[row, best], inner], axis=1)
-        order = np.argsort(points, axis=1)
-        grid = points[row, order]
-        value = np.concatenate([value[row, best], more], axis=1)[row, order]
-        start = np.concatenate([top, near], axis=1)[row, order]
+        best = np.argmax(value, axis=1)
+        low = grid[row, np.maximum(best - 1, 0)][:, None]
+        high = grid[row, np.minimum(best + 1, grid.shape[1] - 1)][:, None]
+        near = np.repeat(start[row, best][:, None], 7, axis=1)
+        grid = low + (high - low) * np.linspace(0.0, 1.0, 7)
+        value, start = height(grid, near)
     best = np.argmax(value, axis=1)
-    return grid[row[:, 0], best], start[row[:, 0], best]
+    return grid[row, best], start[row, best]
 
 
 def profile_critical(

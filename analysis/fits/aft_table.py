@@ -23,7 +23,7 @@ from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
-DRAW_GRID, DRAW_ROUNDS, ROUNDS = 8, 2, 6
+DRAW_GRID, DRAW_ROUNDS, ROUNDS = 8, 2, 8
 """Grid and refinements of the critical point in each resample (to 1 % of its range), and
 refinements in the data themselves (to 1e-5 of it)."""
 

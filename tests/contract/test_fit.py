@@ -19,13 +19,13 @@ NAMES = [file.stem for file in FILES if file.stem != "study"]
 CRITICAL, SLOPE, NU = 0.1, 9.0, 0.8
 KEYS = {
     *("fit", "estimator", "event", "horizon_steps", "horizon_epochs", "params", "level", "n"),
-    *("seed", "warnings", "refused", "extras"),
+    *("seed", "warnings", "refused", "extras", "curves"),
 }
 
 
 def settings() -> dict:
     with initialize_config_module("observatory.conf", version_base="1.3"):
-        composed = compose(overrides=["+fit=study"])
+        composed = compose(overrides=["+fit=study", "++fit.study.n_law_draws=40"])
     node = OmegaConf.to_container(composed.fit, resolve=True)
     assert isinstance(node, dict)
     return {str(name): value for name, value in node.items()}

@@ -18,6 +18,7 @@ from observatory.analysis.fits.aft import (
     records_of,
 )
 from observatory.analysis.fits.aft_errors import ERRORS
+from observatory.analysis.fits.aft_offset import offset_law
 from observatory.analysis.fits.observations import Observations
 
 NAMES = sorted(ERRORS)
@@ -217,3 +218,31 @@ def test_times_without_a_maximum_are_nan() -> None:
     assert found.loglik[0] == -np.inf
     with pytest.raises(ValueError, match="`start` must have 1 rows, got 2"):
         maximise(ERRORS["lognormal"], records, None, np.ones((1, 4)), np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_offset_law_is_that_of_a_plain_minimiser(name: str) -> None:
+    """Nelder-Mead in (ln sigma, ln A, nu, t0) from the truth: the likelihood to 1e-3."""
+    rng = np.random.default_rng(7)
+    control = np.repeat([0.03, 0.1, 0.3, 1.0], 15)
+    errors = ERRORS[name]
+    z = errors.quantile(1.0 - rng.random(60)) - errors.median
+    y = np.log(120.0 + 100.0 * control**-1.1) + 0.1 * z
+    records = Records(np.full(60, EXACT), y, np.ones(60), control)
+    found = offset_law(errors, records, np.ones((1, 60)), np.array([5.0, -30.0]))
+
+    def loss(x: np.ndarray) -> float:
+        u = -np.log(np.abs(x[3]) + np.exp(x[1]) * control ** -x[2])
+        tau = np.exp(-x[0])
+        theta = np.array([[tau, errors.median, tau]])
+        return -float(likelihood(errors, records, u, np.ones((1, 60)), theta)[0][0])
+
+    plain = minimize(
+        loss,
+        [np.log(0.1), np.log(100.0), 1.1, 120.0],
+        method="Nelder-Mead",
+        options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 4000},
+    )
+    assert found.loglik == pytest.approx(-plain.fun, abs=1e-3)
+    assert found.nu == pytest.approx(plain.x[2], abs=0.01)
+    assert found.offset == pytest.approx(plain.x[3], abs=3.0)

@@ -116,7 +116,7 @@ def test_too_short_a_held_out_horizon_cannot_tell() -> None:
 def evidence(p: float, upper: float, zero: float | None, free: float | None) -> Evidence:
     sample = sample_of(LONG.one(0))
     table = table_of(sample, ERRORS["weibull"], 0.0, 48)
-    return Evidence(table, table, 1.0, p, upper, zero, free, np.zeros(0))
+    return Evidence(table, table, 1.0, p, upper, -9.0, zero, free, np.zeros(0))
 
 
 @pytest.mark.parametrize(
