@@ -1,27 +1,20 @@
-"""A fit and the table that it is for, read and checked: what every fit of a table takes."""
+"""A fit and the table that it is for, read and checked: nothing is computed yet."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, TypedDict, Unpack, final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Unpack, final
 
 import numpy as np
-import pandas as pd
 
 from observatory.analysis.fit_settings import build, changed, settings_of, shared_setting
-from observatory.analysis.fits.estimate import refusal_record
+from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.ratio import boundary_ratio
 from observatory.analysis.fitted import Fitted, flat_record
-from observatory.analysis.sources import open_source
-from observatory.analysis.study_fits import Fit
-from observatory.analysis.tables.columns import Columns
-from observatory.analysis.tables.observe import observe
-from observatory.analysis.tables.reading import cut
-from observatory.analysis.tables.replicas import is_ours
+from observatory.analysis.planning import plan_seeds
+from observatory.analysis.sources import Opened, Options, Table, open_table
 from observatory.core.errors import ConfigError, FitRefusedError
-from observatory.store.reader import Study
 
-Table = pd.DataFrame | Study | Path | str
 TIMED = ("times", "horizon", "survival")
 """Fits that need times."""
 MAX_VALUES = 2000
@@ -32,82 +25,30 @@ NUMBERS = ("level", "n_bootstrap", "interval", "smoothing", "window_max")
 """Settings of a fit that have an option of their own."""
 
 
-class Options(TypedDict, total=False):
-    """What every fit of a table takes; None, or left out: as the table or conf/fit has it.
-
-    Attributes:
-        x: Column of the control; weight_decay where it is not named.
-        success: Column that says whether a run grokked.
-        time: Column of times.
-        t_lo: Column of the last look before.
-        watched: Column of steps watched.
-        group: Column that says what rows share, such as a seed: the unit of resampling.
-        weights: Column that says how many runs a row stands for.
-        outcome: Column that says how a run ended.
-        n: Column of runs, in a table of counts.
-        n_grokked: Column of grokked runs, likewise.
-        event: What grokked means; an event preset in a table of replicas.
-        horizon_steps: Where records are cut; or the horizon that counts belong to.
-        steps_per_epoch: To tell the horizon in epochs too.
-        critical: A critical point, for fits that hold one.
-        level: Coverage of the intervals.
-        n_bootstrap: Resamples.
-        interval: Kind of interval, where the estimator offers several.
-        smoothing: s of (k + s) / (n + 2 s), where the estimator has it.
-        window_max: Largest control that enters the fit; infinite: all.
-        seed: Seed of the resampling.
-        settings: Further settings of the estimator by name.
-    """
-
-    x: str | None
-    success: str | None
-    time: str | None
-    t_lo: str | None
-    watched: str | None
-    group: str | None
-    weights: str | None
-    outcome: str | None
-    n: str | None
-    n_grokked: str | None
-    event: str | None
-    horizon_steps: int | None
-    steps_per_epoch: int | None
-    critical: float | None
-    level: float | None
-    n_bootstrap: int | None
-    interval: str | None
-    smoothing: float | None
-    window_max: float | None
-    seed: int | None
-    settings: Mapping[str, Any] | None
-
-
 @final
 @dataclass(frozen=True)
 class Task:
-    """A fit and the table that it is for, both checked: nothing is computed yet.
+    """A fit and what it is for, both checked.
 
     Attributes:
         kind: What is fitted, such as "boundary".
-        fit: The component.
-        observations: Of the table, not cut yet.
-        horizon_steps: Where they will be cut.
-        run_steps: The horizon that was run; None where nobody knows.
-        warnings: What a reader should know of the table.
-        columns: Which column was read as what.
+        fit_name: How records call it.
+        estimator: How it is fitted.
+        level: Coverage of the intervals.
         seed: Of the resampling.
-        holds_boundary: Whether it holds the critical point of a boundary fit.
+        opened: The table, the first where there are two.
+        window_max: Largest control that enters.
+        compute: The fit: an estimate, what it was made of, and what is to be said of that.
     """
 
     kind: str
-    fit: Fit
-    observations: Observations
-    horizon_steps: int | None
-    run_steps: int | None
-    warnings: Sequence[str]
-    columns: str
+    fit_name: str
+    estimator: str
+    level: float
     seed: int
-    holds_boundary: bool
+    opened: Opened
+    window_max: float | None
+    compute: Callable[[], tuple[Estimate, Observations, Sequence[str]]]
 
     def run(self) -> Fitted:
         """The fit.
@@ -115,33 +56,29 @@ class Task:
         Raises:
             FitRefusedError: If the table cannot give one.
         """
-        data, notes = cut(self.observations, self.horizon_steps, self.run_steps)
-        if data.critical is None and self.holds_boundary:
-            data = replace(data, critical=boundary_critical(data, self.seed))
-        estimate = self.fit.fit(data, self.seed)
-        notes += left_out(data, self.fit.window_max)
+        estimate, data, notes = self.compute()
         estimate = replace(
             estimate,
-            warnings=[*self.warnings, *notes, *estimate.warnings],
-            extras={**estimate.extras, "columns": self.columns},
+            warnings=[*self.opened.warnings, *notes, *estimate.warnings],
+            extras={**estimate.extras, "columns": self.opened.columns},
         )
         return Fitted(self.kind, estimate, data)
 
     def refused(self, reason: str) -> dict[str, Any]:
         """The record of this fit where it refused."""
-        data = self.observations
+        data = replace(self.opened.observations, horizon_steps=self.opened.horizon_steps)
         record = refusal_record(
-            fit=self.fit.fit_name,
-            estimator=self.fit.estimator,
+            fit=self.fit_name,
+            estimator=self.estimator,
             event=data.event,
-            horizon_steps=self.horizon_steps,
-            horizon_epochs=replace(data, horizon_steps=self.horizon_steps).horizon_epochs,
-            level=self.fit.level,
-            n=data.within(self.fit.window_max).n,
+            horizon_steps=data.horizon_steps,
+            horizon_epochs=data.horizon_epochs,
+            level=self.level,
+            n=data.within(self.window_max).n,
             seed=self.seed,
             reason=reason,
         )
-        return flat_record({**record, "warnings": list(self.warnings)})
+        return flat_record({**record, "warnings": list(self.opened.warnings)})
 
 
 def left_out(data: Observations, window_max: float | None) -> list[str]:
@@ -178,10 +115,11 @@ def require_size(kind: str, data: Observations, n_bootstrap: int) -> None:
         )
 
 
-def boundary_critical(data: Observations, seed: int) -> float | None:
+def boundary_critical(data: Observations, window_max: float | None, seed: int) -> float | None:
     """The critical point of the first boundary fit that does not refuse, as in a study."""
     for name in shared_setting("critical_from"):
-        fit = build(name, settings_of("boundary", name)[1])
+        node = settings_of("boundary", name)[1]
+        fit = build(name, changed(name, node, {"window_max": window_max}))
         try:
             return fit.fit(data, seed).params["critical"].value
         except FitRefusedError:
@@ -190,7 +128,7 @@ def boundary_critical(data: Observations, seed: int) -> float | None:
 
 
 def prepare(kind: str, table: Table, estimator: str | None, **options: Unpack[Options]) -> Task:
-    """Read and check a table and the settings of a fit.
+    """A fit of `conf/fit` on a table.
 
     Args:
         kind: "boundary", "times", "survival" or "horizon".
@@ -202,41 +140,106 @@ def prepare(kind: str, table: Table, estimator: str | None, **options: Unpack[Op
         ConfigError: If the table or a setting breaks a rule, or an option is unknown.
         StoreError: If a folder is no study.
     """
-    given: dict[str, Any] = {name: v for name, v in options.items() if v is not None}
-    if unknown := sorted(set(given) - set(Options.__annotations__)):
-        raise ConfigError(f"There is no option {unknown}, only {sorted(Options.__annotations__)}.")
     name, node = settings_of(kind, estimator)
-    source = open_source(table)
-    ours = is_ours([str(column) for column in source.frame.columns])
-    if "window_max" in node and not (ours and given.get("x", "weight_decay") == "weight_decay"):
-        node["window_max"] = np.inf
-    changes = {key: given[key] for key in NUMBERS if key in given}
-    node = changed(name, node, {**changes, **(options.get("settings") or {})})
-    fit = build(name, node)
-    columns = Columns(**{f.name: given.get(f.name) for f in fields(Columns)})
-    horizon = options.get("horizon_steps")
-    horizon = source.horizon_steps if horizon is None else horizon
-    if source.horizon_steps is not None and horizon is not None and horizon > source.horizon_steps:
-        raise ConfigError(
-            f"`horizon_steps` must be at most {source.horizon_steps}, the horizon that was run, "
-            f"got {horizon}. A record cannot show what was not run."
-        )
-    read = observe(source.frame, columns, options.get("event"), horizon, timed=kind in TIMED)
-    data = replace(
-        read.observations,
-        steps_per_epoch=options.get("steps_per_epoch") or source.steps_per_epoch,
-        critical=options.get("critical"),
-    )
-    require_size(kind, data, node.get("n_bootstrap") or 0)
-    seed = options.get("seed")
-    return Task(
-        kind,
-        fit,
-        data,
-        horizon,
-        source.horizon_steps,
-        [*source.caveats, *read.warnings],
-        read.columns,
-        shared_setting("seed") if seed is None else seed,
-        node.get("critical") == "boundary",
-    )
+    opened = open_table(table, options, timed=kind in TIMED)
+    given = {key: options.get(key) for key in NUMBERS if options.get(key) is not None}
+    if node.get("window_max") is not None:
+        node["window_max"] = opened.window_max
+    node = changed(name, node, {**given, **(options.get("settings") or {})})
+    fit, seed = build(name, node), _seed(options)
+    require_size(kind, opened.observations, node.get("n_bootstrap") or 0)
+
+    def compute() -> tuple[Estimate, Observations, Sequence[str]]:
+        data, notes = opened.cut()
+        if data.critical is None and node.get("critical") == "boundary":
+            data = replace(data, critical=boundary_critical(data, fit.window_max, seed))
+        return fit.fit(data, seed), data, [*notes, *left_out(data, fit.window_max)]
+
+    return Task(kind, fit.fit_name, fit.estimator, fit.level, seed, opened, fit.window_max, compute)
+
+
+def prepare_ratio(
+    above: Table, below: Table, names: tuple[str, str], **options: Unpack[Options]
+) -> Task:
+    """The ratio of the boundaries of two tables, at the horizon that both have.
+
+    Args:
+        above: The table above the fraction bar.
+        below: The table below.
+        names: What they are called.
+        options: See `Options`; the same for both tables.
+
+    Raises:
+        ConfigError: If a table or an option breaks a rule, or is of single fits.
+        StoreError: If a folder is no study.
+    """
+    _refuse_single(options)
+    both = [open_table(table, options, timed=False) for table in (above, below)]
+    level, seed = _shared("level", options.get("level")), _seed(options)
+    n_bootstrap = _shared("n_bootstrap", options.get("n_bootstrap"))
+
+    def compute() -> tuple[Estimate, Observations, Sequence[str]]:
+        from observatory.analysis.comparing import at_common_horizon  # brings statsmodels along
+
+        made = [opened.cut() for opened in both]
+        notes = [
+            f"{name}: {note}"
+            for name, opened, (data, found) in zip(names, both, made, strict=True)
+            for note in (*found, *left_out(data, opened.window_max))
+        ]
+        notes += [f"{names[1]}: {warning}" for warning in both[1].warnings]
+        inside = {
+            str(place): data.within(opened.window_max)
+            for place, (opened, (data, _)) in enumerate(zip(both, made, strict=True))
+        }
+        first, second = at_common_horizon(inside).values()
+        return boundary_ratio(first, second, names, level, n_bootstrap, seed), first, notes
+
+    return Task("ratio", "boundary_ratio", "firth", level, seed, both[0], np.inf, compute)
+
+
+def prepare_seeds(
+    pilot: Table, width_decades: float, assurance: float, **options: Unpack[Options]
+) -> Task:
+    """How many seeds per value of the control an interval of a wanted width needs.
+
+    Args:
+        pilot: The table of a first study.
+        width_decades: Wanted width of the interval of the critical point, in decades.
+        assurance: Share of simulated studies that must reach it.
+        options: See `Options`; of `settings`, `n_simulations` per number of seeds.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule, or is of single fits.
+        StoreError: If a folder is no study.
+    """
+    settings = dict(options.get("settings") or {})
+    n_simulations = settings.pop("n_simulations", shared_setting("n_simulations"))
+    _refuse_single(options | {"settings": settings})
+    opened = open_table(pilot, options, timed=False)
+    level, seed = _shared("level", options.get("level")), _seed(options)
+
+    def compute() -> tuple[Estimate, Observations, Sequence[str]]:
+        data, notes = opened.cut()
+        notes += left_out(data, opened.window_max)
+        inside = data.within(opened.window_max)
+        found = plan_seeds(inside, width_decades, assurance, n_simulations, level, seed)
+        return found, inside, notes
+
+    return Task("seeds", "seeds", "simulation", level, seed, opened, opened.window_max, compute)
+
+
+def _shared(name: str, asked: Any) -> Any:
+    """A number as asked for, or as all fits of a study share it."""
+    return shared_setting(name) if asked is None else asked
+
+
+def _seed(options: Options) -> int:
+    return _shared("seed", options.get("seed"))
+
+
+def _refuse_single(options: Options) -> None:
+    """Refuse options that the comparison of boundaries has no use for."""
+    names = ("interval", "smoothing", "settings", "critical")
+    if given := [name for name in names if options.get(name)]:
+        raise ConfigError(f"{given} are of a single fit: leave them out.")

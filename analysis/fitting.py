@@ -2,8 +2,9 @@
 
 from typing import Unpack
 
-from observatory.analysis.fit_task import Options, Table, prepare
+from observatory.analysis.fit_task import prepare, prepare_ratio, prepare_seeds
 from observatory.analysis.fitted import Fitted
+from observatory.analysis.sources import Options, Table
 
 
 def fit_boundary(table: Table, estimator: str | None = None, **options: Unpack[Options]) -> Fitted:
@@ -100,3 +101,45 @@ def fit_horizon(table: Table, estimator: str | None = None, **options: Unpack[Op
         FitRefusedError: If the table cannot give a boundary.
     """
     return prepare("horizon", table, estimator, **options).run()
+
+
+def boundary_ratio(
+    above: Table, below: Table, names: tuple[str, str] = ("a", "b"), **options: Unpack[Options]
+) -> Fitted:
+    """How many times larger the critical point of one table is than that of another.
+
+    Args:
+        above: The table above the fraction bar, as in `fit_boundary`.
+        below: The table below. Where both have a horizon and times, both are cut at the shorter.
+        names: What they are called.
+        options: As in `fit_boundary`, the same for both tables.
+
+    Returns:
+        The ratio with its interval. It prints itself.
+
+    Raises:
+        ConfigError: If a table or an option breaks a rule.
+        FitRefusedError: If a table holds no boundary.
+    """
+    return prepare_ratio(above, below, names, **options).run()
+
+
+def plan_seeds(
+    pilot: Table, width_decades: float, assurance: float = 0.8, **options: Unpack[Options]
+) -> Fitted:
+    """How many seeds per value of the control an interval of a wanted width needs.
+
+    Args:
+        pilot: The table of a first study, as in `fit_boundary`.
+        width_decades: Wanted width of the interval of the critical point, in decades.
+        assurance: Share of simulated studies that must reach it.
+        options: As in `fit_boundary`.
+
+    Returns:
+        The number of seeds. It prints itself.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the pilot holds no boundary, or no number of seeds is enough.
+    """
+    return prepare_seeds(pilot, width_decades, assurance, **options).run()

@@ -1,17 +1,77 @@
-"""Where a table may come from: a frame, a file, or a study of the run store."""
+"""A table from anywhere, opened and checked: a frame, a file, or a study of the run store."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, TypedDict, cast
 
+import numpy as np
 import pandas as pd
 
+from observatory.analysis.fit_settings import shared_setting
+from observatory.analysis.fits.observations import Observations
 from observatory.analysis.study_fits import pooling_caveats
 from observatory.analysis.study_outcomes import outcomes_of, replicas_table
+from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.files import read_table
+from observatory.analysis.tables.observe import observe
+from observatory.analysis.tables.reading import cut
+from observatory.analysis.tables.replicas import is_ours
+from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
 
+Table = pd.DataFrame | Study | Path | str
 LOGGED = "params.horizon_steps"
+
+
+class Options(TypedDict, total=False):
+    """What every fit of a table takes; None, or left out: as the table or conf/fit has it.
+
+    Attributes:
+        x: Column of the control; weight_decay where it is not named.
+        success: Column that says whether a run grokked.
+        time: Column of times.
+        t_lo: Column of the last look before.
+        watched: Column of steps watched.
+        group: Column that says what rows share, such as a seed: the unit of resampling.
+        weights: Column that says how many runs a row stands for.
+        outcome: Column that says how a run ended.
+        n: Column of runs, in a table of counts.
+        n_grokked: Column of grokked runs, likewise.
+        event: What grokked means; an event preset in a table of replicas.
+        horizon_steps: Where records are cut; or the horizon that counts belong to.
+        steps_per_epoch: To tell the horizon in epochs too.
+        critical: A critical point, for fits that hold one.
+        level: Coverage of the intervals.
+        n_bootstrap: Resamples.
+        interval: Kind of interval, where the estimator offers several.
+        smoothing: s of (k + s) / (n + 2 s), where the estimator has it.
+        window_max: Largest control that enters the fit; infinite: all.
+        seed: Seed of the resampling.
+        settings: Further settings of the estimator by name.
+    """
+
+    x: str | None
+    success: str | None
+    time: str | None
+    t_lo: str | None
+    watched: str | None
+    group: str | None
+    weights: str | None
+    outcome: str | None
+    n: str | None
+    n_grokked: str | None
+    event: str | None
+    horizon_steps: int | None
+    steps_per_epoch: int | None
+    critical: float | None
+    level: float | None
+    n_bootstrap: int | None
+    interval: str | None
+    smoothing: float | None
+    window_max: float | None
+    seed: int | None
+    settings: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -66,3 +126,69 @@ def _logged_horizon(frame: pd.DataFrame) -> int | None:
     """The horizon of a mirrored study: a param that all its runs share."""
     values = set(frame[LOGGED]) if LOGGED in frame.columns else set()
     return int(values.pop()) if len(values) == 1 else None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table as fits take it, not cut at its horizon yet.
+
+    Attributes:
+        observations: Its rows.
+        horizon_steps: Where they will be cut; None where nobody knows.
+        run_steps: The horizon that was run, likewise.
+        window_max: Largest control that enters fits, unless they say otherwise.
+        warnings: What a reader of any fit should know.
+        columns: Which column was read as what.
+    """
+
+    observations: Observations
+    horizon_steps: int | None
+    run_steps: int | None
+    window_max: float
+    warnings: Sequence[str]
+    columns: str
+
+    def cut(self) -> tuple[Observations, list[str]]:
+        """The records at the horizon, and what is to be said of them; raises as `cut` does."""
+        return cut(self.observations, self.horizon_steps, self.run_steps)
+
+
+def open_table(table: Table, options: Options, *, timed: bool) -> Opened:
+    """Read and check a table.
+
+    Args:
+        table: A frame, a CSV or Parquet file, a study or its folder.
+        options: Names of columns, event and horizon, see `Options`.
+        timed: Whether the fit needs times.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    given = cast(dict[str, Any], {name: v for name, v in options.items() if v is not None})
+    if unknown := sorted(set(given) - set(Options.__annotations__)):
+        raise ConfigError(f"There is no option {unknown}, only {sorted(Options.__annotations__)}.")
+    source = open_source(table)
+    run, horizon = source.horizon_steps, given.get("horizon_steps", source.horizon_steps)
+    if run is not None and horizon is not None and horizon > run:
+        raise ConfigError(
+            f"`horizon_steps` must be at most {run}, the horizon that was run, got {horizon}. A "
+            "record cannot show what was not run."
+        )
+    columns = Columns(**{field.name: given.get(field.name) for field in fields(Columns)})
+    read = observe(source.frame, columns, given.get("event"), horizon, timed=timed)
+    data = replace(
+        read.observations,
+        steps_per_epoch=given.get("steps_per_epoch", source.steps_per_epoch),
+        critical=given.get("critical"),
+    )
+    ours = is_ours([str(column) for column in source.frame.columns])
+    ours = ours and given.get("x", "weight_decay") == "weight_decay"
+    return Opened(
+        data,
+        horizon,
+        run,
+        given.get("window_max", shared_setting("window_max") if ours else np.inf),
+        [*source.caveats, *read.warnings],
+        read.columns,
+    )

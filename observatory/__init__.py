@@ -7,7 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from observatory.analysis.fitting import fit_boundary, fit_horizon, fit_survival, fit_times
+    from observatory.analysis.fitting import (
+        boundary_ratio,
+        fit_boundary,
+        fit_horizon,
+        fit_survival,
+        fit_times,
+        plan_seeds,
+    )
     from observatory.core.errors import FitRefusedError, ObservatoryError
     from observatory.store.reader import Study
     from observatory.training.run import launch
@@ -17,22 +24,26 @@ __all__ = [
     "FitRefusedError",
     "ObservatoryError",
     "Study",
+    "boundary_ratio",
     "fit_boundary",
     "fit_horizon",
     "fit_survival",
     "fit_times",
     "launch",
+    "plan_seeds",
 ]
 
 _HOMES = {
     "FitRefusedError": "observatory.core.errors",
     "ObservatoryError": "observatory.core.errors",
     "Study": "observatory.store.reader",
+    "boundary_ratio": "observatory.analysis.fitting",
     "fit_boundary": "observatory.analysis.fitting",
     "fit_horizon": "observatory.analysis.fitting",
     "fit_survival": "observatory.analysis.fitting",
     "fit_times": "observatory.analysis.fitting",
     "launch": "observatory.training.run",
+    "plan_seeds": "observatory.analysis.fitting",
 }
 
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 MLFLOW = "mlflow:"
 TABLES = ("boundary", "times", "survival", "horizon")
+FITS = (*TABLES, "ratio", "seeds")
+OWN = ("plot", "estimator", "tracking_uri", "width_decades", "assurance")
+"""Options that are not of the table."""
+ASSURANCE = 0.8
+"""Share of simulated studies that reach the width, where none is named."""
 PICTURES = (".pdf", ".png", ".svg")
 
 ABOUT = """Fit a study anew from its store, or fit any table.
@@ -24,6 +29,8 @@ ABOUT = """Fit a study anew from its store, or fit any table.
   observatory fit times TABLE ...        the time to grok against a control
   observatory fit survival TABLE ...     the share that has grokked against time
   observatory fit horizon TABLE ...      how the boundary moves with the horizon
+  observatory fit ratio TABLE TABLE ...  how many times the second boundary the first one is
+  observatory fit seeds TABLE ...        how many seeds an interval of a wanted width needs
 
 TABLE is a CSV or Parquet file, the folder of a study, or mlflow:EXPERIMENT. It holds counts
 (columns weight_decay, n, n_grokked) or a row per run (weight_decay, grokked as 0 or 1, and where
@@ -34,6 +41,8 @@ EXAMPLES = """  observatory fit results/laptop_map
   observatory fit boundary runs.csv --x train_fraction --success solved --group seed --plot rate.pdf
   observatory fit boundary results/laptop_map --event first95 --horizon 1500
   observatory fit times runs.parquet --time t_grok --horizon 200000
+  observatory fit ratio mamba.csv transformer.csv --horizon 100000
+  observatory fit seeds pilot.csv --width-decades 0.2
   observatory fit boundary mlflow:sweep --x params.wd --success metrics.grokked
 """
 
@@ -78,6 +87,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--window-max", type=window, metavar="X", help="largest control that enters, or none"
     )
     numbers.add_argument("--seed", type=int, metavar="N", help="of the resampling")
+    plan = parser.add_argument_group("of `fit seeds`")
+    plan.add_argument("--width-decades", type=float, metavar="W", help="wanted width")
+    plan.add_argument(
+        "--assurance", type=float, metavar="P", help="share of studies that reach it (0.8)"
+    )
     output = parser.add_argument_group("elsewhere")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .pdf, .svg or .png")
     output.add_argument("--tracking-uri", metavar="URI", help="where mlflow:EXPERIMENT is")
@@ -96,18 +110,40 @@ def perform(options: argparse.Namespace) -> int:
         FitRefusedError: If the data cannot give the fit.
     """
     kind, *tables = options.what
+    if kind not in FITS:
+        if tables:
+            raise ConfigError(f"`fit` must be followed by one of {list(FITS)}, got {kind!r}.")
+        return _refit(Path(kind), options)
+    if len(tables) != (2 if kind == "ratio" else 1):
+        need = "two tables" if kind == "ratio" else "one table"
+        raise ConfigError(f"`fit {kind}` takes {need}, got {tables}.")
+    if options.plot is not None and options.plot.suffix not in PICTURES:
+        raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
+    return _tell(_task(kind, tables, options), options)
+
+
+def _task(kind: str, names: list[str], options: argparse.Namespace) -> "Task":
+    """The fit that was asked for, its tables read and checked."""
+    from observatory.analysis.fit_task import prepare, prepare_ratio, prepare_seeds
+
+    given = _table_options(options)
+    given["settings"] = settings(options.set)
+    tables = [_open(name, options.tracking_uri) for name in names]
     if kind in TABLES:
-        if len(tables) != 1:
-            raise ConfigError(f"`fit {kind}` takes one table, got {tables}.")
-        return _fit_table(kind, tables[0], options)
-    if tables:
-        raise ConfigError(f"`fit` must be followed by one of {list(TABLES)}, got {kind!r}.")
-    return _refit(Path(kind), options)
+        return prepare(kind, tables[0], options.estimator, **given)
+    if options.plot is not None or options.estimator is not None:
+        raise ConfigError(f"`--plot` and `--estimator` are not of `fit {kind}`: leave them out.")
+    if kind == "ratio":
+        return prepare_ratio(tables[0], tables[1], (names[0], names[1]), **given)
+    if options.width_decades is None:
+        raise ConfigError("`--width-decades` must be given: the width that you want.")
+    share = ASSURANCE if options.assurance is None else options.assurance
+    return prepare_seeds(tables[0], options.width_decades, share, **given)
 
 
 def _table_options(options: argparse.Namespace) -> dict[str, Any]:
     """The options that a table takes, those that were given."""
-    others = {"what", "json", "set", "plot", "tracking_uri", "estimator"}
+    others = {*OWN, "what", "json", "set"}
     return {k: v for k, v in vars(options).items() if k not in others and v is not None}
 
 
@@ -117,7 +153,7 @@ def _refit(study: Path, options: argparse.Namespace) -> int:
             f"`{study}` is a table: say what to fit, as in `observatory fit boundary {study}`."
         )
     given = sorted(_table_options(options))
-    given += [name for name in ("plot", "estimator", "tracking_uri") if getattr(options, name)]
+    given += [name for name in OWN if getattr(options, name) is not None]
     if given:
         raise ConfigError(
             f"{given} are of a single fit: say which, as in `observatory fit boundary {study}`."
@@ -134,17 +170,6 @@ def _refit(study: Path, options: argparse.Namespace) -> int:
     if records and all(record["refused"] for record in records):
         raise FitRefusedError(f"every fit refused; the first: {records[0]['refused']}")
     return 0
-
-
-def _fit_table(kind: str, name: str, options: argparse.Namespace) -> int:
-    if options.plot is not None and options.plot.suffix not in PICTURES:
-        raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
-    from observatory.analysis.fit_task import prepare
-
-    given = _table_options(options)
-    given["settings"] = settings(options.set)
-    table = _open(name, options.tracking_uri)
-    return _tell(prepare(kind, table, options.estimator, **given), options)
 
 
 def _tell(task: "Task", options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """Columns of a table as arrays, checked in whole: every complaint names the rows it is about."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -117,16 +118,32 @@ def truths(frame: pd.DataFrame, name: str) -> Mask:
 
 
 def labels(frame: pd.DataFrame, name: str) -> NDArray[np.int64]:
-    """A column of names or numbers as one integer per distinct value, in rising order, `[row]`.
+    """A column of names or numbers as integers that are the same in every table, `[row]`.
+
+    Integers stay what they are; of anything else, a digest of its text.
 
     Raises:
         ConfigError: If a cell is empty.
     """
     column = cells(frame, name)
     refuse(missing(column), name, "must say what rows share, got an empty cell", "Fill it.")
-    if not pd.api.types.is_numeric_dtype(column):
-        column = column.astype(str)
-    return np.asarray(pd.factorize(column, sort=True)[0], dtype=np.int64)
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(dtype=np.float64)
+        if np.all(np.isfinite(values) & (values == np.round(values)) & (np.abs(values) < 2**53)):
+            return values.astype(np.int64)
+    codes, distinct = pd.factorize(column)
+    return np.array([digest(str(plain(value))) for value in distinct], dtype=np.int64)[codes]
+
+
+def digest(text: str) -> int:
+    """A whole number that stands for a text, the same everywhere.
+
+    Example:
+        >>> digest("a") == digest("a"), digest("a") == digest("b")
+        (True, False)
+    """
+    start = hashlib.sha256(text.encode()).digest()[:8]
+    return int.from_bytes(start, "big", signed=True)
 
 
 def control_of(frame: pd.DataFrame, name: str) -> Array:

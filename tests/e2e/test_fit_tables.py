@@ -75,6 +75,10 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(separated: Path, capsys
         (["boundary", EXAMPLE, "--horizon", "-5"], "`horizon_steps` must be positive"),
         (["times", EXAMPLE], "a table of counts has no times"),
         (["slope", EXAMPLE], "`fit` must be followed by one of ['boundary'"),
+        (["ratio", EXAMPLE], "takes two tables"),
+        (["ratio", EXAMPLE, EXAMPLE, "--estimator", "lsq"], "are not of `fit ratio`"),
+        (["seeds", EXAMPLE], "`--width-decades` must be given"),
+        (["seeds", EXAMPLE, "--width-decades", "0.2", "--critical", "1"], "are of a single fit"),
         ([EXAMPLE], "is a table: say what to fit"),
         (["results/none", "--event", "first99"], "['event'] are of a single fit"),
         (["boundary", "mlflow:none", "--tracking-uri", "sqlite:///none.db"], "does not exist"),
@@ -117,6 +121,22 @@ def test_every_kind_of_fit_reads_a_table_of_runs(tmp_path: Path, capsys) -> None
         record = json.loads(out)
         assert record["horizon_steps"] == 1900
         assert set(TOP) <= set(record)
+
+
+def test_boundaries_are_compared_and_seeds_planned(separated: Path, capsys) -> None:
+    code, out, err = fit("ratio", separated, EXAMPLE, "--n-bootstrap", 50, "--json", capsys=capsys)
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert record["fit"] == "boundary_ratio"
+    assert record["extras"]["numerator"] == str(separated)
+    assert record["params"]["ratio"]["value"] > 1
+    plan = ("seeds", separated, "--set", "n_simulations=20", "--width-decades")
+    code, out, _ = fit(*plan, 0.5, capsys=capsys)
+    assert code == 0
+    assert "n_seeds = " in out
+    code, out, err = fit(*plan, 0.001, "--json", capsys=capsys)
+    assert code == 3
+    assert json.loads(out)["refused"] in err
 
 
 @pytest.mark.parametrize("estimator", ["lsq", "firth"])

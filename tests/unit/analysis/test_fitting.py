@@ -13,7 +13,14 @@ import observatory
 from observatory.analysis.fit_plot import rates_table
 from observatory.analysis.fit_settings import changed, estimators, settings_of
 from observatory.analysis.fit_task import prepare
-from observatory.analysis.fitting import fit_boundary, fit_horizon, fit_survival, fit_times
+from observatory.analysis.fitting import (
+    boundary_ratio,
+    fit_boundary,
+    fit_horizon,
+    fit_survival,
+    fit_times,
+    plan_seeds,
+)
 from observatory.core.errors import ConfigError, FitRefusedError
 
 COUNTS = pd.DataFrame(
@@ -178,7 +185,7 @@ def test_a_window_without_an_end_leaves_out_nothing_but_zero() -> None:
 
 
 def test_a_control_of_many_values_is_drawn_in_groups() -> None:
-    data = prepare("boundary", dense(), "lsq").observations
+    data = prepare("boundary", dense(), "lsq").opened.observations
     table = rates_table(data, 0.95)
     assert 2 < len(table) <= 20
     assert table["n"].astype(float).sum() == 1000
@@ -201,3 +208,24 @@ def test_the_public_names_are_found_and_few() -> None:
 def test_a_study_is_a_table_too(tmp_path: Path) -> None:
     with pytest.raises(observatory.ObservatoryError, match="is no study"):
         fit_boundary(tmp_path)
+
+
+def test_a_table_beside_itself_has_the_ratio_of_its_units() -> None:
+    doubled = COUNTS.assign(weight_decay=2 * COUNTS["weight_decay"])
+    found = boundary_ratio(doubled, COUNTS, ("wide", "narrow"), n_bootstrap=50, horizon_steps=99)
+    assert found.params["ratio"] == pytest.approx(2.0, rel=1e-6)
+    assert found.conf_int().loc["ratio", "lower"] < 2.0 < found.conf_int().loc["ratio", "upper"]
+    assert "wide: Runs with weight decay 0" in found.warnings[0]
+    assert found.estimate.extras["denominator"] == "narrow"
+    with pytest.raises(ConfigError, match=r"\['smoothing'\] are of a single fit"):
+        boundary_ratio(COUNTS, COUNTS, smoothing=0.5)
+
+
+def test_a_pilot_plans_its_seeds() -> None:
+    few = {"n_simulations": 40}
+    narrow, wide = (plan_seeds(COUNTS, width, settings=few) for width in (0.3, 0.6))
+    assert narrow.params["n_seeds"] > wide.params["n_seeds"]
+    with pytest.raises(ConfigError, match=r"\['settings'\] are of a single fit"):
+        plan_seeds(COUNTS, 0.5, settings={"lapse": 0.1})
+    with pytest.raises(ConfigError, match="`width_decades` must be positive"):
+        plan_seeds(COUNTS, -1.0)

@@ -63,18 +63,18 @@ def test_a_foreign_experiment_is_a_row_per_finished_run(uri: str) -> None:
 def test_its_columns_are_named_with_or_without_their_prefix(uri: str, names) -> None:
     x, success = names
     task = prepare("boundary", experiment_table("sweep", uri), "firth", x=x, success=success)
-    data = task.observations
+    data = task.opened.observations
     assert (data.n, int(data.grokked.sum()), data.control) == (16, 10, "wd")
     assert data.seed is not None
     assert task.run().params["critical"] == pytest.approx(0.03, rel=0.7)
     timed = prepare("times", experiment_table("sweep", uri), None, x=x, time="step")
-    assert int(timed.observations.grokked.sum()) == 10
+    assert int(timed.opened.observations.grokked.sum()) == 10
 
 
 def test_a_mirrored_study_is_a_table_of_counts_with_its_horizon(uri: str) -> None:
     task = prepare("boundary", experiment_table("study", uri), "firth")
-    assert (task.observations.n, task.horizon_steps) == (32, 2500)
-    assert task.fit.window_max == 1.0
+    assert (task.opened.observations.n, task.opened.horizon_steps) == (32, 2500)
+    assert task.window_max == 1.0
     assert task.run().estimate.horizon_steps == 2500
     shorter = prepare("boundary", experiment_table("study", uri), "firth", horizon_steps=1000)
     with pytest.raises(FitRefusedError, match="rows without a time"):

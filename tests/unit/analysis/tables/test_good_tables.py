@@ -56,8 +56,19 @@ def test_rows_come_in_an_order_of_their_own() -> None:
     assert data.control == "lr"
     assert data.weight_decay.tolist() == [1.0, 1.0, 2.0]
     assert data.seed is not None
-    assert data.seed.tolist() == [0, 1, 1]
-    assert data.grokked.tolist() == [False, True, True]
+    assert np.unique(data.seed).size == 2
+    assert data.seed[data.time == 3] == data.seed[data.time == 5]
+
+
+def test_seeds_are_the_same_in_every_table() -> None:
+    for values, others in (([3, 7], [7.0, 9.0]), (["b", "a"], ["a", "c"])):
+        seeds = [
+            read(
+                pd.DataFrame({"weight_decay": 1.0, "grokked": [0, 1], "seed": column})
+            ).observations.seed
+            for column in (values, others)
+        ]
+        assert len(set(seeds[0]) & set(seeds[1])) == 1
 
 
 def test_the_last_look_of_a_row_without_a_time_is_where_watching_ended() -> None:
