@@ -33,7 +33,7 @@ def crossing(height: Callable[[Array], Array], inside: float, outside: float) ->
         2.0
     """
     above, below = 0.0, -np.inf
-    for _ in range(3):
+    for _ in range(4):
         points = np.linspace(inside, outside, 9)
         heights = height(points)
         first = max(int(np.argmax(heights < 0)), 1)

@@ -1,0 +1,213 @@
+"""Many made-up studies fitted at once, for what the fits of times promise.
+
+`python -m tests.statistical.time_studies estimates 500` and `... verdicts 200` print the tables of
+docs/fits_calibration_times.md.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from observatory.analysis.fits.aft import Records
+from observatory.analysis.fits.aft_errors import ERRORS
+from observatory.analysis.fits.aft_interval import PROFILE_GRID
+from observatory.analysis.fits.aft_law import (
+    Laws,
+    at_critical,
+    free_laws,
+    highest_critical,
+    profile_critical,
+    profile_exponent,
+)
+from observatory.analysis.fits.aft_offset import offset_law
+from observatory.analysis.fits.aft_table import DRAW_GRID, sample_of, table_of
+from observatory.analysis.fits.firth import firth_points
+from observatory.analysis.fits.horizon_verdict import ARTEFACT_BELOW
+from observatory.analysis.fits.power_law import UNDECIDED, fit_line
+from observatory.analysis.fits.solvers import chi2_quantile
+from tests.made_times import Made
+
+ROUNDS = 4
+HELD_OUT = 0.5
+SEEDS_APART = {"seed_sd": 0.2, "noise": 0.22}
+"""A seed effect that makes up half of the variance of 0.3 squared."""
+
+
+def pair(made: Made, times: np.ndarray, name: str, horizon: float) -> tuple[Laws, Laws]:
+    """The laws without and with a threshold, of every study at one horizon."""
+    records, weights = made.records(times, horizon)
+    zero = at_critical(ERRORS[name], records, weights, np.zeros(len(times)))
+    return zero, free_laws(ERRORS[name], records, weights, DRAW_GRID, ROUNDS)
+
+
+def covered(made: Made, n: int, seed: int, free: bool, level: float = 0.95) -> float:
+    """How often the profile interval of nu, under the true error distribution, holds the truth.
+
+    Studies in which the law has no maximum, or too few weight decays grokked, count as refused and
+    are left out.
+    """
+    times = made.times(n, np.random.default_rng(seed))
+    records, weights = made.records(times, made.horizon)
+    errors = ERRORS[made.distribution]
+    law = pair(made, times, made.distribution, made.horizon)[int(free)]
+    start = np.column_stack([1.0 / law.sigma, errors.median - law.log_amplitude / law.sigma])
+    usable = np.isfinite(law.nu)
+    held = None if free else law.critical
+    nu = np.full(n, made.nu)
+    value = profile_exponent(
+        errors, records, weights, nu, np.nan_to_num(start, nan=1.0), held, PROFILE_GRID
+    )
+    inside = 2.0 * (law.loglik - value) <= chi2_quantile(level, 1)
+    return float(inside[usable].mean())
+
+
+def exponents(made: Made, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Exponents with critical point 0: by censored likelihood, and by survivors' least squares."""
+    times = made.times(n, np.random.default_rng(seed))
+    censored = pair(made, times, made.distribution, made.horizon)[0].nu
+    high = made.look * np.ceil(times / made.look)
+    seen = (high <= made.horizon).astype(float)
+    y = np.log(np.where(seen > 0, high, 1.0))
+    u = np.log(made.control)
+    lines = [
+        fit_line(u[w > 0], row[w > 0], np.ones(int(w.sum())))[1]
+        for row, w in zip(y, seen, strict=True)
+    ]
+    return censored, np.array(lines)
+
+
+def rejected(made: Made, n: int, seed: int, name: str) -> np.ndarray:
+    """Whether each study rejects a critical point of 0 at 5 % (chi-bar-square)."""
+    zero, free = pair(made, made.times(n, np.random.default_rng(seed)), name, made.horizon)
+    return 2.0 * (free.loglik - zero.loglik) > chi2_quantile(0.9, 1)
+
+
+def observed_boundary(made: Made, times: np.ndarray, horizon: float) -> np.ndarray:
+    """Firth's boundary of every study, `[study]`; NaN where all or none grokked."""
+    seen = made.look * np.ceil(times / made.look) <= horizon
+    k = seen.reshape(len(times), len(made.cells), made.n_seeds).sum(axis=2).astype(float)
+    n = np.full_like(k, float(made.n_seeds))
+    return 10.0 ** firth_points(np.log10(np.array(made.cells)), n, k)[:, 0]
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Shares of studies, of those with a boundary at the longest horizon.
+
+    Attributes:
+        rejects: The likelihood ratio alone, under all three.
+        threshold: The verdict "threshold".
+        unrivalled: That verdict without the warning of a rival that bends the times as well;
+            NaN where that was not asked.
+        artefact: The verdict "horizon artefact".
+        boundary: Median boundary.
+    """
+
+    rejects: float
+    threshold: float
+    unrivalled: float
+    artefact: float
+    boundary: float
+
+
+def below_upper(
+    name: str, records: Records, weights: np.ndarray, free: Laws, critical: np.ndarray
+) -> np.ndarray:
+    """Whether the one-sided 95 % upper limit of the critical point lies below `critical`."""
+    possible = critical < highest_critical(records, weights)
+    held = np.where(possible, critical, 0.0)
+    start = np.where(np.isnan(free.theta), [1.0, -6.0, 1.0], free.theta)
+    there = profile_critical(ERRORS[name], records, weights, held[:, None], start[:, None])
+    fallen = 2.0 * (free.loglik - there.loglik) > chi2_quantile(0.9, 1)
+    return ~possible | (fallen & (free.critical < critical))
+
+
+def rivalled(made: Made, times: np.ndarray) -> bool:
+    """Whether a law with a constant part is within 2 of the AIC of the one with a threshold."""
+    sample = sample_of(made.table(times))
+    for errors in ERRORS.values():
+        free = table_of(sample, errors, None, DRAW_GRID)
+        rival = offset_law(errors, sample.records, sample.weights, free.begin)
+        if 2.0 * (free.law.loglik[0] - rival.loglik) < UNDECIDED:
+            return True
+    return False
+
+
+def verdicts(made: Made, n: int, seed: int, rivals: bool) -> Verdicts:
+    """The verdicts of many studies, by the rules of `horizon_verdict`; `rivals` takes long."""
+    times = made.times(n, np.random.default_rng(seed))
+    boundary = observed_boundary(made, times, made.horizon)
+    records, weights = made.records(times, made.horizon)
+    rejects = flat = small = np.ones(n, dtype=bool)
+    for name in ERRORS:
+        zero, free = pair(made, times, name, made.horizon)
+        before, own = pair(made, times, name, HELD_OUT * made.horizon)
+        middle = np.sqrt(before.boundary(made.horizon) * own.boundary(made.horizon))
+        rejects = rejects & (2.0 * (free.loglik - zero.loglik) > chi2_quantile(0.9, 1))
+        flat = flat & (boundary > middle)
+        small = small & below_upper(name, records, weights, free, ARTEFACT_BELOW * boundary)
+    there = np.isfinite(boundary)
+    threshold = rejects & flat
+    return Verdicts(
+        float(rejects[there].mean()),
+        float(threshold[there].mean()),
+        float(np.mean([row and not rivalled(made, times[i]) for i, row in enumerate(threshold)]))
+        if rivals
+        else np.nan,
+        float((small & ~threshold)[there].mean()),
+        float(np.median(boundary[there])),
+    )
+
+
+def print_estimates(n: int) -> None:
+    """Coverage, bias and size."""
+    few, many = Made(), Made(n_seeds=16)
+    print("coverage of the 95 % profile interval of nu: zero, free | with a seed effect")
+    for name in ERRORS:
+        for made in (
+            replace(few, distribution=name),
+            replace(few, distribution=name, critical=0.05),
+        ):
+            apart = replace(made, seed_sd=0.2)
+            found = [
+                None if made.critical and not free else covered(m, n, 1, free)
+                for m in (made, apart)
+                for free in (False, True)
+            ]
+            print(f"  {name:12s} critical {made.critical:4.2f}", found)
+    print("mean of nu (truth 1): censored, survivors, at horizons 6000, 3000, 1500")
+    for horizon in (6000.0, 3000.0, 1500.0):
+        both = exponents(replace(few, horizon=horizon), n, 2)
+        print(f"  {horizon:g}", [round(float(np.nanmean(nu)), 3) for nu in both])
+    print("size of the test of 0 at 5 %: 8 seeds, 16 seeds, 8 with a seed effect")
+    for name in ERRORS:
+        makes = (few, many, replace(few, **SEEDS_APART))
+        sizes = [rejected(replace(m, distribution=name), n, 3, name).mean() for m in makes]
+        print(f"  {name:12s}", [round(float(size), 3) for size in sizes])
+
+
+def print_verdicts(n: int) -> None:
+    """Verdicts; whether a rival is warned of at 8 seeds only, since that takes long."""
+    scenarios = {
+        "no threshold": Made(),
+        "no threshold, seed effect": Made(**SEEDS_APART),
+        "no threshold, Weibull": Made(distribution="weibull", noise=0.25),
+        "no threshold, 100 steps constant": Made(offset=100.0),
+        "no threshold, 200 steps constant": Made(offset=200.0, amplitude=250.0),
+        "threshold at 0.5 of the boundary": Made(critical=0.05),
+        "the same, seed effect": Made(critical=0.05, **SEEDS_APART),
+        "threshold at 0.67": Made(critical=0.1),
+        "threshold at 0.8": Made(critical=0.2),
+        "threshold at 0.25": Made(critical=0.0167),
+    }
+    for label, made in scenarios.items():
+        for size in (8, 16):
+            found = vars(verdicts(replace(made, n_seeds=size), n, 4, rivals=size == 8))
+            told = {name: round(value, 3) for name, value in found.items()}
+            print(f"  {label:34s} {size:3d} seeds", told, flush=True)
+
+
+if __name__ == "__main__":
+    tables = {"estimates": print_estimates, "verdicts": print_verdicts}
+    tables[sys.argv[1]](int(sys.argv[2]))
