@@ -1,7 +1,7 @@
 """The few functions of scipy that the fits call, with types: scipy ships none."""
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
-# pyright: reportAttributeAccessIssue=false, reportAssignmentType=false
+# pyright: reportAttributeAccessIssue=false, reportAssignmentType=false, reportArgumentType=false
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.special
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeWarning, curve_fit, minimize_scalar
+from scipy.optimize import OptimizeWarning, curve_fit, least_squares, minimize_scalar
 from scipy.special import gammaln, log_ndtr, ndtr, ndtri, psi
 from scipy.stats import chi2, f, fisher_exact, t
 
@@ -95,3 +95,32 @@ def expit(z: Array) -> Array:
 def student_quantile(level: float, degrees: int) -> float:
     """The quantile of Student's t distribution."""
     return float(t.ppf(level, degrees))
+
+
+def bounded_least_squares(
+    residual: Callable[[Array], Array],
+    slopes: Callable[[Array], Array],
+    start: Array,
+    low: Sequence[float],
+    high: Sequence[float],
+) -> Array:
+    """`scipy.optimize.least_squares`, trust-region reflective, to the last digits."""
+    inside = np.clip(start, np.array(low) + 1e-9, np.array(high) - 1e-9)
+    found = least_squares(
+        residual, inside, jac=slopes, bounds=(low, high), method="trf",
+        ftol=1e-15, xtol=1e-15, gtol=1e-15, max_nfev=100,
+    )  # fmt: skip
+    return np.asarray(found.x, dtype=np.float64)
+
+
+def lambert_of_log(log_z: Array) -> Array:
+    """W(exp(log_z)), the principal branch, where exp(log_z) itself may overflow.
+
+    Solves w + ln w = log_z; above 700 by Newton's rule, which then needs a few steps.
+    """
+    w = np.maximum(log_z - np.log(np.maximum(log_z, 2.0)), 1.0)
+    for _ in range(6):
+        w = w - (w + np.log(w) - log_z) / (1.0 + 1.0 / w)
+    small = np.minimum(log_z, 700.0)
+    exact = np.asarray(scipy.special.lambertw(np.exp(small)).real, dtype=np.float64)
+    return np.where(log_z <= 700.0, exact, w)

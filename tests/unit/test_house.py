@@ -27,6 +27,7 @@ KINDS = {
     "probe": ("probes", {"measure"}),
     "event": ("events", {"locate"}),
     "fit": ("analysis/fits", {"fit"}),
+    "deep_fit": ("analysis/fits", {"estimate"}),
 }
 BASES = {"AnsweredTask"}  # abstract classes of ours that bring the methods of a component along
 SOURCES = sorted(

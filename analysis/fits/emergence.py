@@ -1,0 +1,234 @@
+"""Emergence of a massive activation: the exponentially modulated logarithm against plainer laws."""
+
+import math
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.fits.emergence_law import (
+    CLASSES,
+    PARAMETERS,
+    Emergence,
+    Frame,
+    classes_of,
+    emergence_law,
+    unscaled,
+)
+from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
+from observatory.analysis.fits.law_choice import (
+    Search,
+    choose,
+    require_law,
+    resample,
+    unidentified_warning,
+)
+from observatory.analysis.fits.separable import Law, Solution, residual_slopes
+from observatory.analysis.fits.series import (
+    Series,
+    at_limits,
+    columns_to_draw,
+    parameter,
+    r_squared,
+    require_points,
+    residual_warnings,
+)
+from observatory.analysis.fits.step_laws import alternatives
+
+Array = NDArray[np.float64]
+
+
+def identified(
+    found: Emergence, draws: Emergence, value_range: float, level: float, width: float, ratio: float
+) -> dict[str, Parameter]:
+    """The parameters that the data determine, with their intervals.
+
+    Args:
+        found: The fit.
+        draws: The fits of the resampled values.
+        value_range: Of the data.
+        level: Coverage of the intervals.
+        width: Widest interval of K, as a share of the range of the values.
+        ratio: Largest upper over lower limit of A, lambda, gamma and t0.
+    """
+    kept: dict[str, Parameter] = {}
+    for name in PARAMETERS:
+        value, drawn = float(found.params[name][0]), draws.params[name]
+        if not math.isfinite(value) or np.isnan(drawn).any():
+            continue
+        made = parameter(value, drawn, level)
+        low, high = made.ci_low, made.ci_high
+        if low is None or high is None or not math.isfinite(high - low):
+            continue
+        wide = high - low > width * value_range if name == "K" else not 0 < high <= ratio * low
+        if not wide:
+            kept[name] = made
+    return kept
+
+
+def conditioning(law: Law, u: Array, v: Array, found: Solution) -> float:
+    """Condition number of the Jacobian of all five numbers on the unit square, columns of length 1.
+
+    Infinite where two numbers do the same.
+    """
+    slopes = residual_slopes(law, u, v[None], found.theta)[1][0]
+    full = np.concatenate([law.columns(u, found.theta)[0], slopes], axis=1)
+    length = np.sqrt((full * full).sum(axis=0))
+    if not np.all(length > 0):
+        return math.inf
+    values = np.linalg.svd(full / length, compute_uv=False)
+    return float(values[0] / values[-1]) if values[-1] > 0 else math.inf
+
+
+@final
+class EmergenceCurve:
+    r"""Fits $A e^{-\lambda(\gamma t + t_0)} \ln(\gamma t + t_0) + K$ and says what of it is known.
+
+    Least squares by variable projection: a grid over decay and offset, its best minima refined by a
+    bounded trust-region search with the analytic Jacobian. Intervals are percentiles of a
+    block-wise wild bootstrap of the residuals. Height and place of a peak inside the record are
+    estimates; A, lambda, gamma, t0 and K are only where the intervals say that the data fix them.
+
+    Args:
+        min_points: Fewest distinct steps.
+        beta: Limits of the decay per span of the record.
+        tau: Limits of the offset in spans.
+        n_grid: Points of the grid per axis.
+        n_starts: Minima of the grid that are refined.
+        n_steps: Most steps of a refit.
+        block: Points whose residuals turn together.
+        n_bootstrap: Resamples.
+        identified_width: Widest interval of an identified K, in ranges of the values.
+        identified_ratio: Largest ratio of the limits of any other identified parameter.
+        level: Coverage of the intervals.
+
+    Source:
+        arXiv:2508.03616. Deviation: start by grid, no sign bound on A, alternatives with an offset.
+    """
+
+    def __init__(
+        self,
+        *,
+        min_points: int,
+        beta: tuple[float, float],
+        tau: tuple[float, float],
+        n_grid: int,
+        n_starts: int,
+        n_steps: int,
+        block: int,
+        n_bootstrap: int,
+        identified_width: float,
+        identified_ratio: float,
+        level: float,
+    ) -> None:
+        self.fit_name = "emergence"
+        self.estimator = "modulated_log"
+        self.level = level
+        self.min_points = max(min_points, emergence_law(beta, tau).n_params + 2)
+        self.laws = {"emergence": emergence_law(beta, tau), **alternatives(beta, tau)}
+        self.search = Search(n_grid, n_starts, n_steps, block, n_bootstrap)
+        self.width, self.ratio = identified_width, identified_ratio
+
+    def estimate(self, series: Series, seed: int) -> Estimate:
+        """The curve, its class, and its peak where it lies inside the record.
+
+        Args:
+            series: Values against steps, at which nothing need be equally spaced.
+            seed: Of the resampling.
+
+        Raises:
+            FitRefusedError: If there are too few steps, or a constant describes the values best.
+        """
+        require_points(series, self.min_points, "An emergence curve")
+        step, value = series.step, series.value
+        frame = Frame(float(step[0]), float(np.ptp(step)), float(value.min()), float(np.ptp(value)))
+        u, v = (step - frame.first) / frame.span, (value - frame.lowest) / frame.range
+        choice = choose(self.laws, u, v, frame.range, self.search)
+        best, law = require_law(choice, "emergence", series), self.laws["emergence"]
+        again = resample(law, u, v, best, self.search, seed)
+        found, draws = unscaled(best, frame), unscaled(again, frame)
+        first, last = float(step[0]), float(step[-1])
+        kind = CLASSES[int(classes_of(found, first, last)[0])]
+        share = float((classes_of(draws, first, last) == CLASSES.index(kind)).mean())
+        curve = frame.lowest + frame.range * best.fitted[0]
+        kept = identified(found, draws, frame.range, self.level, self.width, self.ratio)
+        params = {**self._peak(kind, found, draws, last), **kept}
+        unknown = [name for name in PARAMETERS if name not in kept]
+        extras: dict[str, Plain] = {
+            "class": kind,
+            "class_share": share,
+            "r2": r_squared(value, curve),
+            **choice.extras(),
+            **{f"{name}_identified": name in kept for name in PARAMETERS},
+            **{f"optimum_{name}": float(found.params[name][0]) for name in PARAMETERS},
+            "condition": conditioning(law, u, v, best),
+            "first_step": first,
+            "last_step": last,
+            "method": "least squares, variable projection, block-wise wild bootstrap",
+        }
+        bands = frame.lowest + frame.range * again.fitted
+        drawn = columns_to_draw(series, curve, bands, self.level)
+        if choice.best != "emergence":
+            drawn["other.step"] = step
+            drawn["other.value"] = frame.lowest + frame.range * choice.fits[choice.best].fitted[0]
+        warnings = [
+            *self._class_warnings(kind, share, params, step),
+            *residual_warnings(v - best.fitted[0], self.search.block),
+            *choice.warnings("emergence", "the emergence curve adds nothing that they show."),
+            *unidentified_warning(
+                unknown, "curve, class and a peak inside the record are what is known."
+            ),
+        ]
+        if any(at_limits(law, best)):
+            warnings.append("The search ended at a limit: decay or offset is not determined.")
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            event=series.value_name,
+            horizon_steps=series.horizon_steps,
+            horizon_epochs=None,
+            params=params,
+            level=self.level,
+            n=series.n,
+            seed=seed,
+            warnings=warnings,
+            extras=extras,
+            curves={name: column.tolist() for name, column in drawn.items()},
+        )
+
+    def _peak(
+        self, kind: str, found: Emergence, draws: Emergence, last: float
+    ) -> dict[str, Parameter]:
+        """Place and height of a peak inside the record; a limit beyond it is none."""
+        if kind != "early peak":
+            return {}
+        seen = draws.rising & ~np.isnan(draws.peak.step)
+        places = np.where(seen, draws.peak.step, np.inf)
+        inside = seen & (places < last)
+        place = parameter(float(found.peak.step[0]), places, self.level)
+        high = place.ci_high if place.ci_high is not None and place.ci_high < last else None
+        spread = place.se if high is not None else None
+        t_peak = Parameter(place.value, spread, place.ci_low, high)
+        heights = np.where(inside, draws.peak.height, np.nan)
+        return {
+            "t_peak": t_peak,
+            "height": parameter(float(found.peak.height[0]), heights, self.level),
+        }
+
+    def _class_warnings(
+        self, kind: str, share: float, params: dict[str, Parameter], step: Array
+    ) -> list[str]:
+        found: list[str] = []
+        if share < self.level:
+            found.append(
+                f"The class is not certain: {share:.0%} of the resamples are called {kind}."
+            )
+        place = params.get("t_peak")
+        if kind == "decay only" or (place is not None and place.value < step[2]):
+            found.append(
+                "A peak before the first few steps on record looks like decay alone: log-spaced "
+                "early steps would tell."
+            )
+        if place is not None and place.ci_high is None:
+            found.append("The place of the peak has no upper limit inside the record.")
+        return found

@@ -1,0 +1,182 @@
+"""A curve to fit: values against steps, or against any other abscissa; and what laws share."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.fits.estimate import Parameter
+from observatory.analysis.fits.resample import percentile_interval
+from observatory.analysis.fits.separable import Law, Solution
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one curve, sorted by `step`.
+
+    Attributes:
+        step: Abscissa: optimizer steps, unless `step_name` says otherwise, `[point]`.
+        value: `[point]`, finite.
+        step_name: What the abscissa is called.
+        value_name: What the value is called.
+        lr: Learning rate; None where nobody knows, as below.
+        weight_decay: Weight decay.
+        steps_per_epoch: Optimizer steps per epoch.
+        horizon_steps: Steps that were run.
+    """
+
+    step: Array
+    value: Array
+    step_name: str = "step"
+    value_name: str = "value"
+    lr: float | None = None
+    weight_decay: float | None = None
+    steps_per_epoch: float | None = None
+    horizon_steps: int | None = None
+
+    @property
+    def n(self) -> int:
+        """How many points."""
+        return self.step.size
+
+
+def require_points(series: Series, least: int, what: str) -> None:
+    """Refuse a curve that is too short, or that does not move.
+
+    Raises:
+        FitRefusedError: If it has fewer than `least` distinct steps, or all values are equal.
+    """
+    n_steps = np.unique(series.step).size
+    if n_steps < least:
+        raise FitRefusedError(
+            f"{what} needs values at {least} values of `{series.step_name}` at least, got "
+            f"{n_steps}. Add some, spread evenly over what the curve should show."
+        )
+    if float(np.ptp(series.value)) == 0.0:
+        raise FitRefusedError(
+            f"`{series.value_name}` is {series.value[0]:g} everywhere: a curve that does not move "
+            "has no law. Add runs, or steps, in which it does."
+        )
+
+
+def criteria(rss: float, n: int, n_params: int) -> tuple[float, float]:
+    """Akaike's criterion of normal noise and the one corrected for few points.
+
+    Args:
+        rss: Residual sum of squares.
+        n: Points.
+        n_params: Fitted numbers, the spread included; fewer than n - 1.
+
+    Returns:
+        `n ln(rss / n) + 2 k`, and that plus `2 k (k + 1) / (n - k - 1)`.
+
+    Source:
+        Burnham and Anderson (2002), section 2.4. Deviation: none.
+
+    Example:
+        >>> criteria(4.0, 4, 2)
+        (4.0, 16.0)
+    """
+    aic = n * math.log(max(rss, 1e-300) / n) + 2.0 * n_params
+    return aic, aic + 2.0 * n_params * (n_params + 1.0) / (n - n_params - 1.0)
+
+
+def akaike_weights(aicc: Mapping[str, float]) -> dict[str, float]:
+    """What share of the evidence each law has, from its criterion.
+
+    Example:
+        >>> {k: round(v, 3) for k, v in akaike_weights({"a": 1.0, "b": 3.0}).items()}
+        {'a': 0.731, 'b': 0.269}
+    """
+    best = min(aicc.values())
+    raw = {name: math.exp(-0.5 * (value - best)) for name, value in aicc.items()}
+    return {name: value / sum(raw.values()) for name, value in raw.items()}
+
+
+def wild_draws(
+    fitted: Array, value: Array, law: Law, block: int, n_draws: int, rng: np.random.Generator
+) -> Array:
+    """Values anew: the fit plus its residuals, whose sign turns at random, block by block.
+
+    Spread that changes along the curve, and residuals that are alike within a block, stay.
+
+    Args:
+        fitted: The curve, `[point]`.
+        value: The data, `[point]`.
+        law: Of the curve: residuals are stretched by sqrt(n / (n - numbers)).
+        block: Points that turn together.
+        n_draws: How many.
+        rng: Where signs and the first block's length come from.
+
+    Returns:
+        `[draw, point]`.
+
+    Source:
+        Shao (2010), J. Am. Stat. Assoc. 105, 218, with Rademacher signs. Deviation: blocks, not a
+        kernel.
+    """
+    n = value.size
+    stretch = math.sqrt(n / max(n - law.n_params + 1, 1))
+    offsets = rng.integers(0, block, size=(n_draws, 1))
+    which = (np.arange(n)[None, :] + offsets) // block
+    signs = rng.choice([-1.0, 1.0], size=(n_draws, n // block + 2))
+    return fitted + stretch * (value - fitted) * np.take_along_axis(signs, which, axis=1)
+
+
+def lag_one(residual: Array) -> float:
+    """Correlation of each residual with the next; 0 where there is no residual."""
+    total = float(residual @ residual)
+    return float(residual[1:] @ residual[:-1]) / total if total > 0 else 0.0
+
+
+def r_squared(value: Array, fitted: Array) -> float:
+    """The share of the variance of the values that a curve accounts for."""
+    return 1.0 - float(((value - fitted) ** 2).sum() / ((value - value.mean()) ** 2).sum())
+
+
+def parameter(value: float, draws: Array, level: float) -> Parameter:
+    """A number with the percentile interval of its draws; unbounded where these are."""
+    known = draws[~np.isnan(draws)]
+    low, high = percentile_interval(known, level)
+    spread = float(known.std(ddof=1)) if np.isfinite(known).all() else None
+    return Parameter(value, spread, low, high)
+
+
+def residual_warnings(residual: Array, block: int) -> list[str]:
+    """A warning where residuals follow each other for longer than the resampled blocks."""
+    alike = lag_one(residual)
+    limit = 3.0 / math.sqrt(residual.size) if block == 1 else 1.0 - 1.0 / block
+    if alike <= limit:
+        return []
+    return [
+        f"Residuals of neighbouring points are alike (correlation {alike:.2f}): the law misses "
+        "part of the curve, and its intervals are too narrow."
+    ]
+
+
+def columns_to_draw(series: Series, curve: Array, draws: Array, level: float) -> dict[str, Array]:
+    """The data and the curve with its band, as a record's curves."""
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    return {
+        "data.step": series.step,
+        "data.value": series.value,
+        "fit.step": series.step,
+        "fit.value": curve,
+        "fit.low": low,
+        "fit.high": high,
+    }
+
+
+def at_limits(law: Law, found: Solution) -> list[bool]:
+    """Whether each inner number ended at a limit of its search."""
+    theta = found.theta[0]
+    return [
+        bool(abs(value - low) < 1e-6 or abs(value - high) < 1e-6)
+        for value, low, high in zip(theta, law.low, law.high, strict=True)
+    ]
