@@ -65,6 +65,21 @@ def bin_rates(observations: Observations) -> RateBins:
     return RateBins(np.log10(cells), n, k, n_by, k_by, name)
 
 
+def distinct_rows(table: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each distinct row first stands, and which of these every row is.
+
+    Resamples of counts repeat: a fit of each distinct one is enough.
+
+    Example:
+        >>> [a.tolist() for a in distinct_rows(np.array([[1.0, 2.0], [0.0, 1.0], [1.0, 2.0]]))]
+        [[0, 1], [0, 1, 0]]
+    """
+    places: dict[bytes, int] = {}
+    back = [places.setdefault(row.tobytes(), len(places)) for row in np.ascontiguousarray(table)]
+    which = np.array(back, dtype=np.intp)
+    return np.unique(which, return_index=True)[1], which
+
+
 def _counted(
     index: NDArray[np.intp], weight: NDArray[np.float64], size: int
 ) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.fits.ascent import Evaluate, profile_limits
-from observatory.analysis.fits.bins import RateBins, non_monotone
+from observatory.analysis.fits.bins import RateBins, distinct_rows, non_monotone
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.likelihood import (
     binomial_log_likelihood,
@@ -174,12 +174,14 @@ def misfit(
     degrees = bins.x.size - int((low < high).sum())
     p = rates(bins.x, theta[None], link)[0][0]
     drawn = rng.binomial(n.astype(np.int64), p, size=(n_simulations, n.size)) * (bins.n / n)
-    k, back = np.unique(np.concatenate([bins.k[None], drawn]), axis=0, return_inverse=True)
+    every = np.concatenate([bins.k[None], drawn])
+    first, back = distinct_rows(every)
+    k = every[first]
     repeated = np.tile(bins.n, (len(k), 1))
     _, value, _ = fit_many(bins.x, repeated, k, link, low, high, theta)
     value = np.maximum(value, step_likelihood(k, repeated, low, high)[0])
     saturated = binomial_log_likelihood(k, bins.n, k / bins.n).sum(axis=1)
-    deviances = (2.0 * (saturated - value))[back.reshape(-1)]
+    deviances = (2.0 * (saturated - value))[back]
     share = None
     if degrees > 0 and n_simulations:
         larger = float((deviances[1:] >= deviances[0] - 1e-9).sum())

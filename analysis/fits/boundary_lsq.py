@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from observatory.analysis.fits.bins import (
     RateBins,
     bin_rates,
+    distinct_rows,
     non_monotone,
     require_boundary,
     separation_reason,
@@ -105,11 +106,13 @@ def refit_boundary(bins: RateBins, n: Array, k: Array, smoothing: float, start: 
     drawn = smoothed(k, np.where(n > 0, n, 1.0), smoothing)
     for j in range(1, bins.x.size):
         drawn[:, j] = np.where(n[:, j] > 0, drawn[:, j], drawn[:, j - 1])
-    theta, rss = fit_curves(bins.x, drawn, np.tile(start, (len(drawn), 1)))
-    _, limit = step_limit(bins.x, drawn)
+    first, back = distinct_rows(drawn)
+    rates = drawn[first]
+    theta, rss = fit_curves(bins.x, rates, np.tile(start, (len(rates), 1)))
+    _, limit = step_limit(bins.x, rates)
     theta[limit <= rss * (1.0 + 1e-6) + 1e-12, 1] = np.inf
-    theta[(theta[:, 1] <= 0) | (np.ptp(drawn, axis=1) == 0)] = np.nan
-    return theta
+    theta[(theta[:, 1] <= 0) | (np.ptp(rates, axis=1) == 0)] = np.nan
+    return theta[back]
 
 
 @final

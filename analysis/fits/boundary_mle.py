@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from observatory.analysis.fits.bins import (
     RateBins,
     bin_rates,
+    distinct_rows,
     require_boundary,
     separation_reason,
 )
@@ -87,13 +88,13 @@ def refit(bins: RateBins, n: Array, k: Array, link: Link, found: Maximum) -> Arr
     Returns:
         Reported parameters, `[draw, 4]`.
     """
-    both, back = np.unique(np.concatenate([n, k], axis=1), axis=0, return_inverse=True)
-    n, k = both[:, : bins.x.size], both[:, bins.x.size :]
+    first, back = distinct_rows(np.concatenate([n, k], axis=1))
+    n, k = n[first], k[first]
     theta, _, margin = fit_many(bins.x, n, k, link, found.low, found.high, found.theta)
     made = np.array([10.0 ** theta[:, 0], np.exp(theta[:, 1]), theta[:, 2], theta[:, 3]]).T
     made[margin < SEPARATED, 1] = np.inf
     made[(k.sum(axis=1) == 0) | (k.sum(axis=1) == n.sum(axis=1))] = np.nan
-    return made[back.reshape(-1)]
+    return made[back]
 
 
 def resampled(

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.fits.ascent import Evaluate, best_of, climb
+from observatory.analysis.fits.bins import distinct_rows
 from observatory.analysis.fits.likelihood import binomial, penalised, starts
 from observatory.analysis.fits.links import LINKS
 
@@ -39,11 +40,11 @@ def firth_points(x: Array, n: Array, k: Array) -> Array:
         Firth (1993), Biometrika 80, 27; Heinze and Schemper (2002), Stat. Med. 21, 2409.
         Deviation: none.
     """
-    both, back = np.unique(np.concatenate([n, k], axis=1), axis=0, return_inverse=True)
-    n, k = both[:, : x.size], both[:, x.size :]
+    first, back = distinct_rows(np.concatenate([n, k], axis=1))
+    n, k = n[first], k[first]
     low, high = firth_box(x)
     evaluate = firth_likelihood(x, np.repeat(n, 3, axis=0), np.repeat(k, 3, axis=0))
     theta, _ = best_of(*climb(evaluate, starts(x, k, n, low, high), low, high), 3)
     made = theta[:, :2].copy()
     made[(k.sum(axis=1) == 0) | (k.sum(axis=1) == n.sum(axis=1))] = np.nan
-    return made[back.reshape(-1)]
+    return made[back]

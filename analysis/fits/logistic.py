@@ -43,22 +43,24 @@ def fit_curves(
     Source:
         Moré (1978), Lect. Notes Math. 630, 105. Deviation: normal equations, not QR.
     """
-    found, sums = start.astype(np.float64), np.zeros(len(start))
+    found, sums = start.T.astype(np.float64), np.zeros(len(start))
     rows, theta, at = np.arange(len(start)), found.copy(), x[:, None]
     wanted = np.ascontiguousarray(rates.T)  # bins first: sums over them are then quick
-    fitted: Array = expit(theta[:, 1] * (at - theta[:, 0]))
+    fitted: Array = expit(theta[1] * (at - theta[0]))
     rss: Array = np.square(wanted - fitted).sum(axis=0)
     scale: Array = np.zeros_like(theta)
-    damping: Array = np.zeros(len(theta))
-    radius = np.full(len(theta), np.inf)
+    damping: Array = np.zeros(len(start))
+    radius = np.full(len(start), np.inf)
     for round_number in range(MAX_ROUNDS):
-        x0, k = theta.T
-        bell, residual = fitted * (1.0 - fitted), wanted - fitted
-        by_x0, by_k = -k * bell, (at - x0) * bell
-        cross, pull_0, pull_1 = by_x0 * by_k, by_x0 * residual, by_k * residual
-        sums_of = (by_x0 * by_x0, cross, by_k * by_k, pull_0, pull_1)
-        products = np.stack([terms.sum(axis=0) for terms in sums_of], axis=1)
-        scale = np.maximum(scale, np.sqrt(products[:, [0, 2]]))
+        x0, k = theta
+        bell = fitted * (1.0 - fitted)
+        by_x0, by_k, residual = -k * bell, (at - x0) * bell, wanted - fitted
+        terms = np.empty((5, *bell.shape))
+        pairs = ((by_x0, by_x0), (by_x0, by_k), (by_k, by_k), (by_x0, residual), (by_k, residual))
+        for i, (u, v) in enumerate(pairs):
+            terms[i] = u * v
+        products = terms.sum(axis=1)
+        scale = np.maximum(scale, np.sqrt(products[[0, 2]]))
         weight = np.where(scale > 0, scale, 1.0)
         if round_number == 0:
             size = _length(weight, theta)
@@ -67,7 +69,7 @@ def fit_curves(
         if round_number == 0:
             radius = np.minimum(radius, length)
         trial = theta + step
-        trial_fit = expit(trial[:, 1] * (at - trial[:, 0]))
+        trial_fit = expit(trial[1] * (at - trial[0]))
         trial_rss: Array = np.square(wanted - trial_fit).sum(axis=0)
         now = np.maximum(rss, 1e-300)
         actual = np.where(0.01 * trial_rss < now, 1.0 - trial_rss / now, -1.0)
@@ -82,50 +84,48 @@ def fit_curves(
         eased: Array = np.where(good, 0.5 * par, par)
         damping = np.where(poor, par / shrink, eased)
         took = ratio >= 1e-4
-        theta = np.where(took[:, None], trial, theta)
+        theta = np.where(took, trial, theta)
         fitted = np.where(took, trial_fit, fitted)
         rss = np.where(took, trial_rss, rss)
         flat = (np.abs(actual) <= tolerance) & (promised <= tolerance)
         still = radius <= tolerance * _length(weight, theta)
         going: NDArray[np.bool_] = ~((flat & (ratio <= 2.0)) | still | (rss == 0))
         if not going.all():
-            found[rows[~going]], sums[rows[~going]] = theta[~going], rss[~going]
-            rows, theta, rss, scale = rows[going], theta[going], rss[going], scale[going]
-            radius, damping = radius[going], damping[going]
+            found[:, rows[~going]], sums[rows[~going]] = theta[:, ~going], rss[~going]
+            rows, rss, radius, damping = rows[going], rss[going], radius[going], damping[going]
+            theta, scale = theta[:, going], scale[:, going]
             wanted, fitted = wanted[:, going], fitted[:, going]
         if not rows.size:
             break
-    found[rows], sums[rows] = theta, rss
-    return found, sums
+    found[:, rows], sums[rows] = theta, rss
+    return found.T, sums
 
 
 def _length(weight: Array, step: Array) -> Array:
     """Scaled length of each step, `[row]`."""
-    return np.sqrt(np.square(weight * step).sum(axis=1))
+    return np.sqrt(np.square(weight * step).sum(axis=0))
 
 
 def _quadratic(products: Array, step: Array) -> Array:
     """Squared length of the step's image under the slopes, `[row]`."""
-    a, b = step.T
-    return a * a * products[:, 0] + 2.0 * a * b * products[:, 1] + b * b * products[:, 2]
+    a, b = step
+    return a * a * products[0] + 2.0 * a * b * products[1] + b * b * products[2]
 
 
-def _solve(products: Array, extra: Array, right: Array) -> Array:
-    """(slopes' slopes + diag(extra)) step = right, `[row, 2]`; 0 where that has no solution."""
-    a, b, c = products[:, 0] + extra[:, 0], products[:, 1], products[:, 2] + extra[:, 1]
+def _solve(products: Array, extra: Array | float, right: Array) -> Array:
+    """(slopes' slopes + diag(extra)) step = right, `[2, row]`; 0 where that has no solution."""
+    (a, c), b = products[[0, 2]] + extra, products[1]
     determinant = a * c - b * b
     safe = np.where(determinant > 1e-300, determinant, np.inf)
-    first = c * right[:, 0] - b * right[:, 1]
-    second = a * right[:, 1] - b * right[:, 0]
-    return np.stack([first / safe, second / safe], axis=1)
+    return np.stack([c * right[0] - b * right[1], a * right[1] - b * right[0]]) / safe
 
 
 def _trust_step(
     products: Array, weight: Array, radius: Array, start: Array
 ) -> tuple[Array, Array, Array]:
     """The step whose scaled length is within a tenth of the radius, its damping, its length."""
-    pull, squared = products[:, 3:], np.square(weight)
-    step = _solve(products, np.zeros_like(pull), pull)
+    pull, squared = products[3:], np.square(weight)
+    step = _solve(products, 0.0, pull)
     length = _length(weight, step)
     excess = length - radius
     par = np.zeros(len(radius))
@@ -134,18 +134,18 @@ def _trust_step(
         return step, par, length
 
     def newton(rows: NDArray[np.intp], damping: Array) -> Array:
-        unit = squared[rows] * step[rows] / length[rows, None]
-        back = _solve(products[rows], damping[:, None] * squared[rows], unit)
-        return excess[rows] / radius[rows] / np.maximum((unit * back).sum(axis=1), 1e-300)
+        unit = squared[:, rows] * step[:, rows] / length[rows]
+        back = _solve(products[:, rows], damping * squared[:, rows], unit)
+        return excess[rows] / radius[rows] / np.maximum((unit * back).sum(axis=0), 1e-300)
 
     lower, upper = np.zeros(len(radius)), np.full(len(radius), np.inf)
-    steepness = np.sqrt(np.square(pull[at] / weight[at]).sum(axis=1))
+    steepness = np.sqrt(np.square(pull[:, at] / weight[:, at]).sum(axis=0))
     lower[at], upper[at] = newton(at, np.zeros(at.size)), steepness / radius[at]
     par[at] = np.minimum(np.maximum(start[at], lower[at]), upper[at])
     par[at] = np.where(par[at] == 0, steepness / length[at], par[at])
     for _ in range(10):
-        step[at] = _solve(products[at], par[at, None] * squared[at], pull[at])
-        length[at] = _length(weight[at], step[at])
+        step[:, at] = _solve(products[:, at], par[at] * squared[:, at], pull[:, at])
+        length[at] = _length(weight[:, at], step[:, at])
         excess[at] = length[at] - radius[at]
         at = at[np.abs(excess[at]) > 0.1 * radius[at]]
         if not at.size:
