@@ -83,7 +83,9 @@ def forest_figure(
         label: What the first horizontal axis says.
     """
     heights = [len(rows), len(ratios)] if ratios else [len(rows)]
-    figure = Figure(figsize=(WIDTH, 0.75 * len(heights) + 0.24 * sum(heights)))
+    lines = max(row.label.count("\n") + 1 for row in [*rows, *ratios])
+    inches = 0.75 * len(heights) + (0.09 + 0.15 * lines) * sum(heights)
+    figure = Figure(figsize=(WIDTH, inches))
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     _draw(panels[0], rows)
     panels[0].set_xlabel(label)

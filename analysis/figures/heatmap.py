@@ -1,6 +1,6 @@
 """Rates of grokking over groups and weight decays, as a map with the counts in it."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,21 +17,22 @@ _SCALE = LinearSegmentedColormap.from_list("rate", ["#f4f6f8", OUTCOME_COLOURS["
 
 
 @styled
-def heatmap_figure(groups: Mapping[str, pd.DataFrame]) -> Figure:
+def heatmap_figure(groups: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     """A row per group, a column per weight decay, its colour the rate, k of n printed in it.
 
     Args:
-        groups: Tables of `cell_table` by label; a weight decay that a group lacks stays blank.
+        groups: Label and table of `cell_table` of each; a weight decay that one lacks stays blank.
     """
-    decays = np.unique(np.concatenate([column(cells, "weight_decay") for cells in groups.values()]))
+    decays = np.unique(np.concatenate([column(cells, "weight_decay") for _, cells in groups]))
     size = (len(groups), decays.size)
     rate, labels = np.full(size, np.nan), np.full(size, "", dtype=object)
-    for row, cells in enumerate(groups.values()):
+    for row, (_, cells) in enumerate(groups):
         places = np.searchsorted(decays, column(cells, "weight_decay"))
         rate[row, places] = column(cells, "rate")
         for place, k, n in zip(places, cells["n_event"], cells["n"], strict=True):
             labels[row, place] = f"{k}/{n}" if decays.size <= MAX_COUNTED else f"{k}"
-    figure = Figure(figsize=(WIDTH, 0.95 + 0.32 * size[0]))
+    lines = max(label.count("\n") + 1 for label, _ in groups)
+    figure = Figure(figsize=(WIDTH, 0.95 + (0.17 + 0.15 * lines) * size[0]))
     axes = figure.add_subplot()
     drawn = axes.pcolormesh(
         np.arange(decays.size + 1) - 0.5,
@@ -60,7 +61,7 @@ def heatmap_figure(groups: Mapping[str, pd.DataFrame]) -> Figure:
     step = max(1, -(-decays.size // 24))
     axes.set_xticks(np.arange(decays.size)[::step], [decay_label(d) for d in decays[::step]])
     axes.tick_params(axis="x", labelrotation=90 if decays.size > 14 else 0, length=0)
-    axes.set_yticks(np.arange(size[0]), [plain(label) for label in groups])
+    axes.set_yticks(np.arange(size[0]), [plain(label) for label, _ in groups])
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False)
     for spine in axes.spines.values():

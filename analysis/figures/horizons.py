@@ -91,7 +91,7 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: fl
         line, anchor = np.sort(x), int(np.argmax(x))
         inverse = y[anchor] * x[anchor] / line
         axes.plot(line, inverse, color=MUTED, lw=1.0, ls=LINE_STYLES[1], gid="inverse")
-    if deciding is not None and first < deciding <= last:
+    if deciding is not None and x.max() < deciding <= last:
         axes.axvline(deciding, color=MUTED, lw=1.0, ls=LINE_STYLES[2], gid="deciding")
     axes.set_ylim(*limits_y)
     axes.set_xlim(first / 1.15, last * 1.15)
@@ -154,7 +154,7 @@ def horizons_figure(
         axes.tick_params(axis="y", labelleft=False)
     _draw_track(panels[-1], observed, laws, deciding)
     handles = _handles(observed, laws)
-    if deciding is not None:
+    if deciding is not None and deciding > float(observed.horizon.max(initial=0.0)):
         dotted = {"color": MUTED, "linestyle": LINE_STYLES[2]}
         handles.append(Line2D([], [], label="horizon that would decide", **dotted))
     figure.legend(handles=handles, loc="outside lower center", ncols=4)

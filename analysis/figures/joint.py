@@ -15,6 +15,8 @@ from observatory.analysis.figures.style import INK, LINE_COLOURS, MUTED, WIDTH, 
 
 LEVELS = {0.95: 5.991, 0.5: 1.386}
 """Quantiles of chi-square with two degrees of freedom: where twice the drop ends each region."""
+_REACH = 1.8
+"""Multiple of a region's right end up to which estimates of survivors are drawn in their place."""
 CLOUD = 400
 """Bootstrap draws that are drawn; of more, every few."""
 
@@ -52,7 +54,9 @@ def on_lattice(region: Region) -> tuple[NDArray[np.float64], ...]:
     return criticals, nus, delta
 
 
-def _draw(axes: Axes, region: Region, colour: str, survivors: Sequence[tuple[float, float]]):
+def _draw(
+    axes: Axes, region: Region, colour: str, survivors: Sequence[tuple[float, float]]
+) -> None:
     criticals, nus, delta = on_lattice(region)
     axes.set_title(region.title)
     if min(delta.shape) < 2:
@@ -73,22 +77,33 @@ def _draw(axes: Axes, region: Region, colour: str, survivors: Sequence[tuple[flo
         value, low, high = region.zero
         axes.plot([0, 0], [low, high], color=INK, linewidth=2.2, gid="zero-interval")
         axes.plot(0, value, "D", color=INK, markersize=4, gid="zero-law")
-    for critical, nu in survivors:
-        axes.plot(
-            critical, nu, "s", color=LINE_COLOURS[1], markersize=5, gid="survivors", mfc="none"
-        )
     axes.plot(*region.best, "P", color=colour, markersize=7, mec="white", mew=0.7, gid="best")
     inside = delta < 2 * LEVELS[0.95]
     columns, rows = inside.any(axis=0), inside.any(axis=1)
     if columns.any():
-        width = float(np.ptp(criticals))
-        right = max([float(criticals[columns].max()), *(critical for critical, _ in survivors)])
-        axes.set_xlim(-0.06 * width, right + 0.05 * width)
-        axes.set_ylim(*_span(nus[rows], [nu for _, nu in survivors]))
+        right = _REACH * float(criticals[columns].max())
+        near = [point for point in survivors if point[0] <= right]
+        right = max([float(criticals[columns].max()), *(critical for critical, _ in near)])
+        axes.set_xlim(-0.06 * right, 1.06 * right)
+        axes.set_ylim(*_span(nus[rows], [nu for _, nu in near]))
+        _draw_survivors(axes, near, [point for point in survivors if point not in near])
+
+
+def _draw_survivors(
+    axes: Axes, near: Sequence[tuple[float, float]], far: Sequence[tuple[float, float]]
+) -> None:
+    """A square per estimate; one far from the region is told by its numbers at the right edge."""
+    for critical, nu in near:
+        axes.plot(
+            critical, nu, "s", color=LINE_COLOURS[1], markersize=5, gid="survivors", mfc="none"
+        )
+    told = "\n".join(f"({critical:.3g}, {nu:.3g}) →" for critical, nu in far)
+    place = {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": 6.5}
+    axes.text(0.99, 0.97, told, color=LINE_COLOURS[1], gid="survivors-beyond", **place)
 
 
 def _span(nus: NDArray[np.float64], others: Sequence[float]) -> tuple[float, float]:
-    low, high = min(float(nus.min()), *others, np.inf), max(float(nus.max()), *others, -np.inf)
+    low, high = min([float(nus.min()), *others]), max([float(nus.max()), *others])
     margin = 0.06 * (high - low)
     return low - margin, high + margin
 

@@ -133,7 +133,7 @@ def regimes_figure(
     boxes, colours = _boxes(times, decays.tolist(), borders, (first, horizon))
     axes.add_collection(
         PolyCollection(
-            list(boxes), facecolors=colours, edgecolors=colours, linewidths=0.2, gid="regimes"
+            list(boxes), facecolors=colours, edgecolors=colours, linewidths=0.6, gid="regimes"
         )
     )
     if decays[0] == 0 and decays.size > 1:

@@ -42,7 +42,7 @@ def build_report(study_folder: Path, fit: Mapping[str, Any] | None = None) -> Pa
     together = None
     number = 1
     if len(found) > 1:
-        members = [Member(facts.group.label, facts) for facts in found]
+        members = [Member(facts.group.label, facts, facts.group.label) for facts in found]
         together = across(members, settings_of(study, fit), gallery)
         number += len(together.plates)
     parts: list[Part] = []

@@ -17,6 +17,9 @@ from observatory.analysis.report.wording import plural
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
 
+LONGEST = 80
+"""Letters of what sets a group apart that its name may hold; the table of groups has all."""
+
 
 def build_comparison(
     study_folders: Sequence[Path],
@@ -69,16 +72,20 @@ def build_comparison(
 
 
 def members_of(found: Sequence[tuple[str, Facts]]) -> list[Member]:
-    """Groups by the name of their study and by what sets their configuration apart.
+    """Groups by the name of their study and, where it is short, by what sets them apart.
 
     Args:
         found: The study's name and the facts of each group.
     """
-    apart = differences([facts.config for _, facts in found])
+    configs = differences([facts.config for _, facts in found])
     labels: list[str] = []
-    for (name, facts), words in zip(found, apart, strict=True):
+    apart: list[str] = []
+    for (name, facts), words in zip(found, configs, strict=True):
         own = [w for w in facts.group.label.split(", ") if w and w not in words]
-        labels.append(f"{name}: {', '.join([*words, *own])}" if words or own else name)
+        told = ", ".join([*words, *own])
+        apart.append(told)
+        labels.append(f"{name}: {told}" if 0 < len(told) <= LONGEST else name)
     doubled = {label for label in labels if labels.count(label) > 1}
     labels = [f"{x} ({i})" if x in doubled else x for i, x in enumerate(labels, start=1)]
-    return [Member(label, facts) for label, (_, facts) in zip(labels, found, strict=True)]
+    groups = (facts for _, facts in found)
+    return [Member(*parts) for parts in zip(labels, groups, apart, strict=True)]

@@ -12,6 +12,13 @@ from observatory.analysis.report.members import Match, match_context
 
 _LINE = 34
 """Letters in a line of a label."""
+_LINES = 3
+"""Lines of a label."""
+
+
+def _folded(label: str, letters: int = _LINE) -> str:
+    """A label on a few lines."""
+    return fill(label, letters, max_lines=_LINES, placeholder=" …")
 
 
 def draw_groups(matched: Match, ratios: Sequence[Record]) -> Iterator[Drawing | Missing]:
@@ -26,7 +33,7 @@ def _overlay(matched: Match) -> Drawing | Missing:
     if len(matched.members) > MAX_GROUPS:
         return Missing(title, f"more than {MAX_GROUPS} groups cannot be told apart in one panel")
     boundaries = [
-        Boundary(fill(m.label, 2 * _LINE), matched.cells(m), matched.boundary(m))
+        Boundary(_folded(m.label, 2 * _LINE), matched.cells(m), matched.boundary(m))
         for m in matched.members
     ]
     how = (
@@ -54,7 +61,7 @@ def _bars(matched: Match, ratios: Sequence[Record]) -> Drawing | Missing:
         return Missing(title, "no estimator gave a boundary for any group")
     rows = [
         Row(
-            fill(member.label, _LINE),
+            _folded(member.label),
             None if record is None else limits(record, "critical"),
             "not fitted" if record is None else "refused",
             index,
@@ -62,7 +69,7 @@ def _bars(matched: Match, ratios: Sequence[Record]) -> Drawing | Missing:
         for index, (member, record) in enumerate(zip(matched.members, records, strict=True))
     ]
     levels = " and ".join(sorted({f"{r['level']:.0%}" for r in records if r is not None}))
-    compared = [Row(fill(ratio_words(r), _LINE), limits(r, "ratio")) for r in ratios]
+    compared = [Row(_folded(ratio_words(r)), limits(r, "ratio")) for r in ratios]
     beside = (
         " Below: ratios of two critical points with their intervals; dashed: equal ones."
         if compared
@@ -87,7 +94,7 @@ def ratio_words(record: Record) -> str:
 
 
 def _heatmap(matched: Match) -> Drawing:
-    cells = {fill(member.label, _LINE): matched.cells(member) for member in matched.members}
+    cells = [(_folded(member.label), matched.cells(member)) for member in matched.members]
     return Drawing(
         name="groups-rates",
         title="Rate of grokking per group and weight decay",

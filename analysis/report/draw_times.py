@@ -127,7 +127,8 @@ def _joint(facts: Facts) -> Drawing | Missing:
             "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
             "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
             "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "
-            "line; open squares: the published log-log regressions on the replicas that grokked "
+            "line; open squares, or numbers at the right where they lie beyond: the published "
+            "log-log regressions on the replicas that grokked "
             f"only. A region that meets the dashed line does not exclude λc = 0. {context(facts)}"
         ),
         figure=joint_figure(regions, survivors),

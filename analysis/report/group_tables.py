@@ -39,11 +39,21 @@ def _groups(members: Sequence[Member]) -> Table:
             sample_words(member.facts.group.replicas),
             event_words(member.facts.event, member.facts.config),
             horizon_words(member.facts.horizon, member.facts.group.steps_per_epoch),
+            member.apart or DASH,
         ]
         for member in members
     ]
-    heads = ("group", "study", "task", "model (parameters)", "replicas", "event", "horizon")
-    return Table("Groups", heads, ("text", "", "", "", "text", "text", ""), rows)
+    heads = (
+        "group",
+        "study",
+        "task",
+        "model (parameters)",
+        "replicas",
+        "event",
+        "horizon",
+        "set apart by",
+    )
+    return Table("Groups", heads, ("text", "", "", "", "text", "text", "", "text"), rows)
 
 
 def _boundaries(members: Sequence[Member]) -> Table:

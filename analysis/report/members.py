@@ -12,10 +12,17 @@ from observatory.analysis.report.wording import event_words, horizon_words, plur
 
 @dataclass(frozen=True)
 class Member:
-    """One group under the name that it has in a comparison."""
+    """One group under the name that it has in a comparison.
+
+    Attributes:
+        label: Its name.
+        facts: What was counted and fitted.
+        apart: All that sets its configuration apart from the others'.
+    """
 
     label: str
     facts: Facts
+    apart: str
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,15 @@ def test_one_study_is_no_comparison(folders: list[Path], tmp_path: Path, twice: 
 def test_classes_of_one_name_are_told_by_their_module():
     configs = [{"model": {"_target_": f"{module}.Mlp"}} for module in ("a", "b")]
     assert differences(configs) == [["model = a.Mlp"], ["model = b.Mlp"]]
+
+
+def test_a_group_that_differs_in_much_keeps_its_studys_name_and_the_table_has_the_rest(
+    folders: list[Path], tmp_path: Path
+):
+    config = {f"setting_{i}": i for i in range(12)}
+    other = Plan(study="other", weight_decays=(0.1, 1.0), n_seeds=2, probes=(), config=config)
+    page = read_page(
+        build_comparison([folders[0], fitted_study(tmp_path, other)], tmp_path / "p.html")
+    )
+    assert "other: λc" in page.text or "other: refused" in page.text
+    assert "setting_0 = 0, setting_1 = 1, setting_10 = 10" in page.text

@@ -206,8 +206,8 @@ def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
 def test_many_horizons_have_few_panels_and_laws_take_the_place_of_one_over_the_horizon():
     tables = {h: _cells() for h in (500, 1000, 1500, 2000, 2500)}
     observed = _track([500, 1000, 2500], [0.5, 0.25, 0.1])
-    laws = [_track([500, 2500], [0.5, 0.1]), _track([500, 2500], [0.5, 0.2], free=True)]
-    figure = horizons_figure(tables, [], 1.0, observed, laws, deciding=2000.0)
+    laws = [_track([500, 9000], [0.5, 0.1]), _track([500, 9000], [0.5, 0.2], free=True)]
+    figure = horizons_figure(tables, [], 1.0, observed, laws, deciding=4000.0)
     assert len(_found(figure, "deciding")) == 1
     assert [axes.get_title("left").split("\n")[0] for axes in figure.axes[:-1]] == [
         "500 steps",
@@ -266,6 +266,9 @@ def test_the_region_holds_its_estimate_and_is_open_where_the_grid_has_no_point()
     left, right = figure.axes[0].get_xlim()
     assert left < 0
     assert right > 0.08
+    far = joint_figure([region], [(0.0, 0.8), (0.5, 0.4)])
+    assert len(_found(far, "survivors")) == 1
+    assert [t.get_text() for t in _found(far, "survivors-beyond")] == ["(0.5, 0.4) →"]
 
 
 def test_a_window_has_both_edges_and_falls_again():
@@ -331,7 +334,7 @@ def test_a_forest_has_an_interval_per_row_and_marks_what_is_unbounded_or_refused
 
 def test_a_map_prints_the_counts_and_leaves_out_what_was_not_run():
     cells = _cells()
-    figure = heatmap_figure({"one": cells, "two": cells.iloc[:2]})
+    figure = heatmap_figure([("one", cells), ("two\nlines", cells.iloc[:2])])
     counts = [text.get_text() for text in _found(figure, "count")]
     assert counts == ["0/8", "4/8", "8/8", "0/8", "0/8", "4/8", "–", "–"]
 
