@@ -175,7 +175,11 @@ class BoundaryLsq:
         kept = np.isfinite(without).all(axis=1)
         without, alike = without[kept], alike[kept]
 
+        still = len(np.unique(usable[:, 0])) == 1
+
         def parameter(value: float, drawn: Array, left: Array) -> Parameter:
+            if still:
+                return Parameter(value)
             ends = (
                 bca_interval(value, drawn, left, alike, self.level)
                 if self.interval == "bca"
@@ -198,6 +202,11 @@ class BoundaryLsq:
             *few_seeds_warning(bins),
             *coverage_warning(covered, self.n_studies, self.level, INTERVALS["percentile"]),
         ]
+        if still:
+            warnings.append(
+                "Every resample gives the same counts: a bootstrap cannot tell the uncertainty of "
+                "this fit. Use Firth's estimator."
+            )
         if n_flat:
             warnings.append(f"{n_flat} of {self.n_bootstrap} resamples show no rise: left out.")
         if n_steep:

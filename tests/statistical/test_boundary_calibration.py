@@ -54,7 +54,7 @@ def test_firths_intervals_cover(slope: float) -> None:
     assert firth(n, k).within()
 
 
-@pytest.mark.parametrize("spread", [0.0, 0.1, 0.25])
+@pytest.mark.parametrize("spread", [0.0, 0.25])
 def test_intervals_with_a_seed_effect_cover_where_seeds_differ(spread: float) -> None:
     """n = 500 studies of 20 seeds, slope 13.7, alpha = 1e-3 two-sided, seed 113.
 
@@ -72,10 +72,10 @@ def test_a_misspecified_curve_covers_less() -> None:
 
 
 def test_the_published_interval_covers_less_the_steeper_the_curve() -> None:
-    """n = 500, seed 115: the docs print these figures, and every such fit measures its own."""
+    """n = 300, seed 115: the docs print such figures, and every such fit measures its own."""
     rng = np.random.default_rng(115)
     gentle, middle, steep = (
-        least_squares(slope, 500, rng, PUBLISHED).share for slope in (3.0, 13.7, 40.0)
+        least_squares(slope, 300, rng, PUBLISHED).share for slope in (3.0, 13.7, 40.0)
     )
     assert gentle > middle > steep
     assert middle < 0.92
@@ -100,10 +100,10 @@ def test_the_warning_of_differing_seeds_keeps_its_level() -> None:
 def test_the_test_of_a_ratio_of_one_keeps_its_level() -> None:
     """H0: both groups have one boundary. p < 0.05 comes in at most 5 % of pairs.
 
-    n = 300 pairs of studies, slope 8, alpha = 1e-3 one-sided (binomial 99.9 % limit 28), seed 117.
+    n = 200 pairs of studies, slope 8, alpha = 1e-3 one-sided (binomial 99.9 % limit 21), seed 117.
     """
-    _, k = studies(np.random.default_rng(117), 600, 8.0, 0.0, LINKS["logistic"])
-    grid = X0 + np.linspace(-0.4, 0.4, 81)
+    _, k = studies(np.random.default_rng(117), 400, 8.0, 0.0, LINKS["logistic"])
+    grid = X0 + np.linspace(-0.3, 0.3, 31)
     profiles = np.array([penalised_profile(RateBins(X, N, row), grid) for row in k])
-    together = (profiles[:300] + profiles[300:600]).min(axis=1)
-    assert (together > chi2_quantile(0.95, 1)).sum() <= 28
+    together = (profiles[:200] + profiles[200:400]).min(axis=1)
+    assert (together > chi2_quantile(0.95, 1)).sum() <= 21

@@ -169,3 +169,10 @@ def test_settings_out_of_range_are_refused() -> None:
         fit(interval="wald")
     with pytest.raises(ConfigError, match="`smoothing` must be at least 0"):
         fit(smoothing=-0.5)
+
+
+def test_resamples_that_are_all_alike_give_no_interval() -> None:
+    found = fit(smoothing=0.5).fit(counts([0, 0, 0, 8, 8, 8, 8, 8]), seed=0)
+    critical = found.params["critical"]
+    assert (critical.se, critical.ci_low, critical.ci_high) == (None, None, None)
+    assert any("Every resample gives the same counts" in warning for warning in found.warnings)
