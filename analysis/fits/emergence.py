@@ -10,10 +10,9 @@ from observatory.analysis.fits.emergence_law import (
     CLASSES,
     PARAMETERS,
     Emergence,
-    Frame,
     classes_of,
     emergence_law,
-    unscaled,
+    in_steps,
 )
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.law_choice import (
@@ -28,6 +27,7 @@ from observatory.analysis.fits.series import (
     Series,
     at_limits,
     columns_to_draw,
+    identified,
     parameter,
     r_squared,
     require_points,
@@ -38,41 +38,15 @@ from observatory.analysis.fits.step_laws import alternatives
 Array = NDArray[np.float64]
 
 
-def identified(
-    found: Emergence, draws: Emergence, value_range: float, level: float, width: float, ratio: float
-) -> dict[str, Parameter]:
-    """The parameters that the data determine, with their intervals.
+def conditioning(law: Law, u: Array, value: Array, found: Solution) -> float:
+    """Condition number of the Jacobian by A1, A2, K, beta and tau, columns of length 1.
 
-    Args:
-        found: The fit.
-        draws: The fits of the resampled values.
-        value_range: Of the data.
-        level: Coverage of the intervals.
-        width: Widest interval of K, as a share of the range of the values.
-        ratio: Largest upper over lower limit of A, lambda, gamma and t0.
+    Infinite where two numbers do the same: there K, and with it gamma and t0, can be anything.
     """
-    kept: dict[str, Parameter] = {}
-    for name in PARAMETERS:
-        value, drawn = float(found.params[name][0]), draws.params[name]
-        if not math.isfinite(value) or np.isnan(drawn).any():
-            continue
-        made = parameter(value, drawn, level)
-        low, high = made.ci_low, made.ci_high
-        if low is None or high is None or not math.isfinite(high - low):
-            continue
-        wide = high - low > width * value_range if name == "K" else not 0 < high <= ratio * low
-        if not wide:
-            kept[name] = made
-    return kept
-
-
-def conditioning(law: Law, u: Array, v: Array, found: Solution) -> float:
-    """Condition number of the Jacobian of all five numbers on the unit square, columns of length 1.
-
-    Infinite where two numbers do the same.
-    """
-    slopes = residual_slopes(law, u, v[None], found.theta)[1][0]
-    full = np.concatenate([law.columns(u, found.theta)[0], slopes], axis=1)
+    slopes = residual_slopes(law, u, value[None], found.theta)[1][0]
+    columns = law.columns(u, found.theta)[0]
+    columns[:, 1] = np.exp(-np.exp(found.theta[0, 0]) * u)
+    full = np.concatenate([columns, slopes], axis=1)
     length = np.sqrt((full * full).sum(axis=0))
     if not np.all(length > 0):
         return math.inf
@@ -141,17 +115,18 @@ class EmergenceCurve:
         """
         require_points(series, self.min_points, "An emergence curve")
         step, value = series.step, series.value
-        frame = Frame(float(step[0]), float(np.ptp(step)), float(value.min()), float(np.ptp(value)))
-        u, v = (step - frame.first) / frame.span, (value - frame.lowest) / frame.range
-        choice = choose(self.laws, u, v, frame.range, self.search)
-        best, law = require_law(choice, "emergence", series), self.laws["emergence"]
-        again = resample(law, u, v, best, self.search, seed)
-        found, draws = unscaled(best, frame), unscaled(again, frame)
         first, last = float(step[0]), float(step[-1])
+        span, spread = last - first, float(np.ptp(value))
+        u = (step - first) / span
+        choice = choose(self.laws, u, value, self.search)
+        best, law = require_law(choice, "emergence", series), self.laws["emergence"]
+        again = resample(law, u, value, best, self.search, seed)
+        found, draws = in_steps(best, first, span), in_steps(again, first, span)
         kind = CLASSES[int(classes_of(found, first, last)[0])]
         share = float((classes_of(draws, first, last) == CLASSES.index(kind)).mean())
-        curve = frame.lowest + frame.range * best.fitted[0]
-        kept = identified(found, draws, frame.range, self.level, self.width, self.ratio)
+        curve = best.fitted[0]
+        widths = {"K": self.width * spread}
+        kept = identified(found.params, draws.params, self.level, widths, self.ratio)
         params = {**self._peak(kind, found, draws, last), **kept}
         unknown = [name for name in PARAMETERS if name not in kept]
         extras: dict[str, Plain] = {
@@ -161,19 +136,18 @@ class EmergenceCurve:
             **choice.extras(),
             **{f"{name}_identified": name in kept for name in PARAMETERS},
             **{f"optimum_{name}": float(found.params[name][0]) for name in PARAMETERS},
-            "condition": conditioning(law, u, v, best),
+            "condition": conditioning(law, u, value, best),
             "first_step": first,
             "last_step": last,
             "method": "least squares, variable projection, block-wise wild bootstrap",
         }
-        bands = frame.lowest + frame.range * again.fitted
-        drawn = columns_to_draw(series, curve, bands, self.level)
+        drawn = columns_to_draw(series, curve, again.fitted, self.level)
         if choice.best != "emergence":
             drawn["other.step"] = step
-            drawn["other.value"] = frame.lowest + frame.range * choice.fits[choice.best].fitted[0]
+            drawn["other.value"] = choice.fits[choice.best].fitted[0]
         warnings = [
             *self._class_warnings(kind, share, params, step),
-            *residual_warnings(v - best.fitted[0], self.search.block),
+            *residual_warnings(value - curve, self.search.block),
             *choice.warnings("emergence", "the emergence curve adds nothing that they show."),
             *unidentified_warning(
                 unknown, "curve, class and a peak inside the record are what is known."

@@ -103,23 +103,6 @@ def emergence_law(beta: tuple[float, float], tau: tuple[float, float]) -> Law:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """Which steps and values the unit square of a fit stands for.
-
-    Attributes:
-        first: First step.
-        span: Steps from first to last.
-        lowest: Least value.
-        range: Greatest less least value.
-    """
-
-    first: float
-    span: float
-    lowest: float
-    range: float
-
-
-@dataclass(frozen=True)
 class Emergence:
     """Fitted curves in the unit of the data, `[draw]` each.
 
@@ -134,35 +117,33 @@ class Emergence:
     rising: NDArray[np.bool_]
 
 
-def unscaled(found: Solution, frame: Frame) -> Emergence:
-    """The parameters and the peak of fits on the unit square.
+def in_steps(found: Solution, first: float, span: float) -> Emergence:
+    """The parameters and the peak of fits on u = (t - first) / span.
 
     The peak is 1 / (beta W) - tau and needs no gamma, whose value may be beyond all numbers.
+
+    Args:
+        found: Of `emergence_law`.
+        first: First step.
+        span: Steps from first to last.
     """
     b, s = np.exp(found.theta[:, 0]), np.exp(found.theta[:, 1])
     one, two, three = found.coefficients.T
     with np.errstate(all="ignore"):
         turn = -two / (one * b)  # ln gamma + ln span
         w = lambert_of_log(turn - np.log(b))
-        gamma = np.exp(turn) / frame.span
-        tau = s * frame.span - frame.first
-        amplitude = frame.range * one * np.exp(b * s)
-        baseline = frame.lowest + frame.range * (three + two / b)
+        gamma = np.exp(turn) / span
         params = {
-            "A": amplitude,
+            "A": one * np.exp(b * s),
             "lambda": np.exp(np.log(b) - turn),
             "gamma": gamma,
-            "t0": gamma * tau,
-            "K": baseline,
+            "t0": gamma * (s * span - first),
+            "K": three + two / b,
         }
-        step = frame.span / (b * w) - tau
-        at = step - frame.first
-        fade = np.exp(-b * at / frame.span)
-        raised = (
-            one * fade * np.log(at / frame.span + s) + two * -np.expm1(-b * at / frame.span) / b
-        )
-        height = frame.lowest + frame.range * (raised + three)
-        peak = Peak(np.exp(w), step, height)
+        place = 1.0 / (b * w) - s
+        fade = np.exp(-b * place)
+        height = one * fade * np.log(place + s) - two * np.expm1(-b * place) / b + three
+        peak = Peak(np.exp(w), first + span * place, height)
     return Emergence(params, peak, one > 0)
 
 

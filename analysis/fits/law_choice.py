@@ -76,14 +76,13 @@ class Choice:
         return [f"The {law} law describes the values better (AICc lower by {gain:.1f}): {meaning}"]
 
 
-def choose(laws: Mapping[str, Law], x: Array, y: Array, scale: float, search: Search) -> Choice:
+def choose(laws: Mapping[str, Law], x: Array, y: Array, search: Search) -> Choice:
     """Fit every law.
 
     Args:
         laws: By name.
         x: `[point]`.
         y: `[point]`.
-        scale: What y is to be multiplied with, so that criteria are those of the data.
         search: See `Search`.
     """
     found = {
@@ -91,7 +90,7 @@ def choose(laws: Mapping[str, Law], x: Array, y: Array, scale: float, search: Se
     }
     fits = {name: solution for name, solution in found.items() if solution is not None}
     scores = {
-        name: criteria(float(solution.rss[0]) * scale**2, y.size, laws[name].n_params)
+        name: criteria(float(solution.rss[0]), y.size, laws[name].n_params)
         for name, solution in fits.items()
     }
     return Choice(

@@ -181,6 +181,7 @@ def fit_separable(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> S
     if not law.low:
         found = solve_linear(law, x, y[None], np.zeros((1, 0)))
         return found if np.isfinite(found.rss[0]) else None
+    whole, y = y, y / (float(np.ptp(y)) or 1.0)
     first = starts(law, x, y, n_grid, n_starts)
     if not first.rss.size:
         return None
@@ -195,7 +196,7 @@ def fit_separable(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> S
     refined = [
         bounded_least_squares(residual, slopes, theta, law.low, law.high) for theta in first.theta
     ]
-    every = solve_linear(law, x, y[None], np.concatenate([first.theta, np.stack(refined)]))
+    every = solve_linear(law, x, whole[None], np.concatenate([first.theta, np.stack(refined)]))
     return every.take(np.argsort(every.rss, kind="stable")[:1])
 
 
@@ -213,6 +214,7 @@ def refit(law: Law, x: Array, y: Array, theta: Array, n_steps: int) -> Solution:
     if not law.low:
         return solve_linear(law, x, y, at)
     low, high = np.array(law.low), np.array(law.high)
+    whole, y = y, y / (float(np.ptp(y)) or 1.0)
     damping = np.full(len(y), 1e-3)
     best = solve_linear(law, x, y, at).rss
     for _ in range(n_steps):
@@ -230,4 +232,4 @@ def refit(law: Law, x: Array, y: Array, theta: Array, n_steps: int) -> Solution:
         damping = np.where(better, damping * 0.2, damping * 5.0)
         if gain < 1e-12 and bool(np.all(better | (damping > 1e3))):
             break
-    return solve_linear(law, x, y, at)
+    return solve_linear(law, x, whole, at)

@@ -147,6 +147,38 @@ def parameter(value: float, draws: Array, level: float) -> Parameter:
     return Parameter(value, spread, low, high)
 
 
+def identified(
+    found: Mapping[str, Array],
+    draws: Mapping[str, Array],
+    level: float,
+    widths: Mapping[str, float],
+    ratio: float,
+) -> dict[str, Parameter]:
+    """The parameters that the data determine, with their intervals.
+
+    Args:
+        found: Of the fit, by name, one draw.
+        draws: Of the resampled values, likewise.
+        level: Coverage of the intervals.
+        widths: Widest interval that counts, for parameters that may have any sign or be 0.
+        ratio: Largest ratio of the limits that counts, for all others.
+    """
+    kept: dict[str, Parameter] = {}
+    for name, one in found.items():
+        value, drawn = float(one[0]), draws[name]
+        if not (math.isfinite(value) and np.isfinite(drawn).all()):
+            continue
+        made = parameter(value, drawn, level)
+        low, high = made.ci_low or 0.0, made.ci_high or 0.0
+        if name in widths:
+            narrow = high - low <= widths[name]
+        else:
+            narrow = low * high > 0 and max(low / high, high / low) <= ratio
+        if narrow:
+            kept[name] = made
+    return kept
+
+
 def residual_warnings(residual: Array, block: int) -> list[str]:
     """A warning where residuals follow each other for longer than the resampled blocks."""
     alike = lag_one(residual)

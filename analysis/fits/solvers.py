@@ -116,11 +116,14 @@ def bounded_least_squares(
 def lambert_of_log(log_z: Array) -> Array:
     """W(exp(log_z)), the principal branch, where exp(log_z) itself may overflow.
 
-    Solves w + ln w = log_z; above 700 by Newton's rule, which then needs a few steps.
+    Above 700 it solves w + ln w = log_z by Newton's rule, which then needs a few steps.
     """
-    w = np.maximum(log_z - np.log(np.maximum(log_z, 2.0)), 1.0)
-    for _ in range(6):
-        w = w - (w + np.log(w) - log_z) / (1.0 + 1.0 / w)
-    small = np.minimum(log_z, 700.0)
+    known = np.isfinite(log_z)
+    large = np.where(known, np.maximum(log_z, 700.0), 700.0)
+    w = large - np.log(large)
+    for _ in range(4):
+        w = w - (w + np.log(w) - large) / (1.0 + 1.0 / w)
+    small = np.where(known, np.minimum(log_z, 700.0), 0.0)
     exact = np.asarray(scipy.special.lambertw(np.exp(small)).real, dtype=np.float64)
-    return np.where(log_z <= 700.0, exact, w)
+    limits = np.where(log_z == -np.inf, 0.0, log_z)  # NaN and infinity stay
+    return np.where(known, np.where(log_z <= 700.0, exact, w), limits)

@@ -1,0 +1,194 @@
+"""One law with named parameters against others, fitted to a curve and told as an estimate."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
+from observatory.analysis.fits.law_choice import (
+    Choice,
+    Search,
+    choose,
+    require_law,
+    resample,
+    unidentified_warning,
+)
+from observatory.analysis.fits.separable import Law, Solution
+from observatory.analysis.fits.series import (
+    Series,
+    at_limits,
+    columns_to_draw,
+    identified,
+    r_squared,
+    residual_warnings,
+)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A law and what its numbers are called.
+
+    Attributes:
+        main: Name of the law.
+        params: Its parameters from a solution in the unit of the data, one entry per draw.
+        widths: Widest interval of an identified parameter, for those of any sign.
+        ratio: Largest ratio of the limits of any other.
+        meaning: What follows where another law is better.
+        known: What is known where parameters are not.
+    """
+
+    main: str
+    params: Callable[[Solution], Mapping[str, Array]]
+    widths: Mapping[str, float]
+    ratio: float
+    meaning: str
+    known: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted law, before it is told.
+
+    Attributes:
+        named: Which law.
+        choice: All laws.
+        solution: Of the law.
+        draws: Its parameters in each resample, by name.
+        params: What is identified.
+        bands: Resampled curves, `[draw, point]`.
+    """
+
+    named: Named
+    choice: Choice
+    solution: Solution
+    draws: Mapping[str, Array]
+    params: Mapping[str, Parameter]
+    bands: Array
+
+
+def fit_named(
+    series: Series,
+    x: Array,
+    laws: Mapping[str, Law],
+    named: Named,
+    search: Search,
+    level: float,
+    seed: int,
+) -> Fit:
+    """Fit all laws to the values as they are, and resample the main one.
+
+    Args:
+        series: The curve.
+        x: Its abscissa on the scale of the laws, `[point]`.
+        laws: By name, a constant among them.
+        named: The main one.
+        search: See `Search`.
+        level: Coverage of the intervals.
+        seed: Of the resampling.
+
+    Raises:
+        FitRefusedError: If the main law cannot be fitted, or a constant is best.
+    """
+    choice = choose(laws, x, series.value, search)
+    found = require_law(choice, named.main, series)
+    again = resample(laws[named.main], x, series.value, found, search, seed)
+    with np.errstate(all="ignore"):  # what is not finite is not identified
+        values, draws = named.params(found), named.params(again)
+    kept = identified(values, draws, level, named.widths, named.ratio)
+    return Fit(named, choice, found, draws, kept, again.fitted)
+
+
+def told(
+    fit: Fit,
+    series: Series,
+    law: Law,
+    *,
+    names: tuple[str, str],
+    search: Search,
+    level: float,
+    seed: int,
+    params: Mapping[str, Parameter] | None = None,
+    extras: Mapping[str, Plain] | None = None,
+    warnings: Sequence[str] = (),
+    horizon: tuple[int | None, float | None] = (None, None),
+) -> Estimate:
+    """The estimate of a fitted law.
+
+    Args:
+        fit: See `fit_named`.
+        series: What was fitted.
+        law: The main law.
+        names: Of the fit, and of how.
+        search: See `Search`.
+        level: Coverage of the intervals.
+        seed: Of the resampling.
+        params: Parameters beside those of the law.
+        extras: What else is known.
+        warnings: What else a reader could take wrongly.
+        horizon: In steps and in epochs.
+    """
+    curve = fit.solution.fitted[0]
+    drawn = columns_to_draw(series, curve, fit.bands, level)
+    if fit.choice.best != fit.named.main:
+        drawn["other.step"] = series.step
+        drawn["other.value"] = fit.choice.fits[fit.choice.best].fitted[0]
+    with np.errstate(all="ignore"):
+        values = fit.named.params(fit.solution)
+    stuck = any(at_limits(law, fit.solution))
+    return Estimate(
+        fit=names[0],
+        estimator=names[1],
+        event=series.value_name,
+        horizon_steps=horizon[0],
+        horizon_epochs=horizon[1],
+        params={**(params or {}), **fit.params},
+        level=level,
+        n=series.n,
+        seed=seed,
+        warnings=[
+            *warnings,
+            *residual_warnings(series.value - curve, search.block),
+            *fit.choice.warnings(fit.named.main, fit.named.meaning),
+            *unidentified_warning([n for n in values if n not in fit.params], fit.named.known),
+            *(["The search ended at a limit of its numbers."] if stuck else []),
+        ],
+        extras={
+            "r2": r_squared(series.value, curve),
+            **fit.choice.extras(),
+            **{f"{name}_identified": name in fit.params for name in values},
+            **{f"optimum_{name}": float(value[0]) for name, value in values.items()},
+            **(extras or {}),
+            "method": "least squares, variable projection, wild bootstrap of the residuals",
+        },
+        curves={name: column.tolist() for name, column in drawn.items()},
+    )
+
+
+def constant_law() -> Law:
+    """The same value everywhere."""
+    return Law("constant", lambda x, theta: np.ones((len(theta), x.size, 1)), 1)
+
+
+def line_law() -> Law:
+    """C + a x."""
+
+    def columns(x: Array, theta: Array) -> Array:
+        ones = np.ones((len(theta), x.size))
+        return np.stack([ones, x * ones], axis=-1)
+
+    return Law("linear", columns, 2)
+
+
+def exponential_law(low: float, high: float) -> Law:
+    """C + a (1 - exp(-b x)), theta = ln b between the logarithms of these limits."""
+
+    def columns(x: Array, theta: Array) -> Array:
+        return np.stack(
+            [np.ones((len(theta), x.size)), -np.expm1(-np.exp(theta[:, :1]) * x)], axis=-1
+        )
+
+    return Law("exponential", columns, 2, (float(np.log(low)),), (float(np.log(high)),))
