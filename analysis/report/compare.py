@@ -19,6 +19,8 @@ from observatory.store.reader import Study
 
 LONGEST = 80
 """Letters of what sets a group apart that its name may hold; the table of groups has all."""
+SETTINGS = 16
+"""Settings that the table of groups tells; of more, it says how many."""
 
 
 def build_comparison(
@@ -83,7 +85,8 @@ def members_of(found: Sequence[tuple[str, Facts]]) -> list[Member]:
     for (name, facts), words in zip(found, configs, strict=True):
         own = [w for w in facts.group.label.split(", ") if w and w not in words]
         told = ", ".join([*words, *own])
-        apart.append(told)
+        rest = len(words) - SETTINGS
+        apart.append(", ".join([*words[:SETTINGS], *own]) + (f", {rest} more" if rest > 0 else ""))
         labels.append(f"{name}: {told}" if 0 < len(told) <= LONGEST else name)
     doubled = {label for label in labels if labels.count(label) > 1}
     labels = [f"{x} ({i})" if x in doubled else x for i, x in enumerate(labels, start=1)]

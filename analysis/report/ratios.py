@@ -8,10 +8,14 @@ from observatory.analysis.figures.boundary import Record
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.report.members import Match
 from observatory.analysis.study_fits import observations
+from observatory.core.errors import FitRefusedError
 
 
 def compared(matched: Match, settings: Mapping[str, Any] | None) -> list[Record]:
-    """Every group against the first, at the horizon of the match; see `compare_groups`.
+    """Every group against the first, at one horizon; see `compare_groups`.
+
+    Where the groups share no fitted horizon, their records are cut at the shortest: boundaries at
+    different horizons differ for that reason alone.
 
     Args:
         matched: The groups.
@@ -19,14 +23,19 @@ def compared(matched: Match, settings: Mapping[str, Any] | None) -> list[Record]
 
     Returns:
         Records of `boundary_ratio` and `rate_comparison`; empty where fewer than two groups have a
-        finished replica, or their events differ.
+        finished replica, their events differ, or have no time to cut at.
     """
     if settings is None or len({member.facts.event for member in matched.members}) > 1:
         return []
+    shortest = min(member.facts.horizon for member in matched.members)
+    horizon = shortest if matched.horizon is None else matched.horizon
     tables: dict[str, Observations] = {}
     for member in matched.members:
-        group, horizon = member.facts.group, matched.horizon_of(member)
-        table = observations(group.replicas, member.facts.event, horizon, group.steps_per_epoch)
+        group, event = member.facts.group, member.facts.event
+        try:
+            table = observations(group.replicas, event, horizon, group.steps_per_epoch)
+        except FitRefusedError:
+            return []
         within = table.within(member.facts.window_max)
         if within.grokked.size:
             tables[member.label] = within

@@ -117,7 +117,10 @@ def _ratio(record: Record) -> str:
     test = f"p of equal boundaries {number(record['extras'].get('p'), 2)}"
     if holm is not None:
         test += f", {number(holm, 2)} after Holm over a family of {number(family)}"
-    return f"Ratio of λc, {name}: {estimate(record, 'ratio')} ({estimator_words(record)}; {test})."
+    horizon = record["horizon_steps"]
+    cut = "" if horizon is None else f" at {horizon} steps"
+    how = f"{estimator_words(record)}{cut}; {test}"
+    return f"Ratio of λc, {name}: {estimate(record, 'ratio')} ({how})."
 
 
 def _notices(matched: Match, ratios: Sequence[Record]) -> list[str]:
@@ -125,8 +128,8 @@ def _notices(matched: Match, ratios: Sequence[Record]) -> list[str]:
     if matched.horizon is None:
         told.append(
             "The groups share no horizon at which all were fitted: a difference between their "
-            "boundaries may be one of the horizon. Fit them at a common one with `observatory fit "
-            "STUDY --set fit.study.horizon_steps=[STEPS]`."
+            "boundaries may be one of the horizon (tests cut all records at the shortest). Fit "
+            "them at a common one: `observatory fit STUDY --set fit.study.horizon_steps=[STEPS]`."
         )
     epochs = {member.facts.group.steps_per_epoch for member in matched.members}
     if len(epochs) > 1:
