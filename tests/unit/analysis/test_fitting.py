@@ -229,3 +229,27 @@ def test_a_pilot_plans_its_seeds() -> None:
         plan_seeds(COUNTS, 0.5, settings={"lapse": 0.1})
     with pytest.raises(ConfigError, match="`width_decades` must be positive"):
         plan_seeds(COUNTS, -1.0)
+
+
+def test_the_guide_names_every_estimator() -> None:
+    guide = (Path(observatory.__file__).parents[1] / "docs" / "fits.md").read_text()
+    table = guide.partition("## Estimators")[2].partition("## JSON")[0]
+    for kind in ("boundary", "times"):
+        assert [name for name in estimators(kind) if f"`{name}`" not in table] == []
+
+
+@pytest.mark.parametrize("estimator", ["lsq", "mle", "firth"])
+@pytest.mark.parametrize(
+    ("cells", "n_grokked", "reason"),
+    [
+        ([0.1], [5], "at least two"),
+        ([0.1, 1.0], [0, 0], "Add larger"),
+        ([0.1, 1.0], [10, 10], "Add smaller"),
+        ([0.0, 0.1], [0, 5], "at least two"),
+    ],
+    ids=["one value", "none grokked", "all grokked", "one value beside 0"],
+)
+def test_tables_without_a_boundary_are_refused(estimator, cells, n_grokked, reason: str) -> None:
+    table = pd.DataFrame({"weight_decay": cells, "n": 10, "n_grokked": n_grokked})
+    with pytest.raises(FitRefusedError, match=reason):
+        fit_boundary(table, estimator)
