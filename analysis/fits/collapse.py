@@ -6,15 +6,12 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from observatory.analysis.fits.collapse_link import Search, collapse_link, grid_bias
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
-from observatory.analysis.fits.scaling_chain import (
-    Found,
-    Search,
-    collapse_link,
+from observatory.analysis.fits.scaling_found import Found, limits_of
+from observatory.analysis.fits.scaling_links import (
     crossing_link,
-    grid_bias,
     groups_link,
-    limits_of,
     sharpening_link,
     susceptibility_link,
 )
