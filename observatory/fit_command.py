@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.curve_command import add_curve_options, fit_named_curves
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 MLFLOW = "mlflow:"
 TABLES = ("boundary", "times", "survival", "horizon")
-FITS = (*TABLES, "ratio", "seeds")
+FITS = (*TABLES, "ratio", "seeds", "emergence")
 OWN = ("plot", "estimator", "tracking_uri", "width_decades", "assurance")
 """Options that are not of the table."""
 ASSURANCE = 0.8
@@ -31,6 +32,7 @@ ABOUT = """Fit a study anew from its store, or fit any table.
   observatory fit horizon TABLE ...      how the boundary moves with the horizon
   observatory fit ratio TABLE TABLE ...  how many times the second boundary the first one is
   observatory fit seeds TABLE ...        how many seeds an interval of a wanted width needs
+  observatory fit emergence TABLE ...    laws of curves: emergence, saturation, relaxation, ...
 
 TABLE is a CSV or Parquet file, the folder of a study, or mlflow:EXPERIMENT. It holds counts
 (columns weight_decay, n, n_grokked) or a row per run (weight_decay, grokked as 0 or 1, and where
@@ -43,6 +45,8 @@ EXAMPLES = """  observatory fit results/laptop_map
   observatory fit times runs.parquet --time t_grok --horizon 200000
   observatory fit ratio mamba.csv transformer.csv --horizon 100000
   observatory fit seeds pilot.csv --width-decades 0.2
+  observatory fit emergence ratios.csv --group layer --plot emergence.pdf
+  observatory fit emergence results/laptop_map --model relaxation
   observatory fit boundary mlflow:sweep --x params.wd --success metrics.grokked
 """
 
@@ -63,7 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ("--time", "when, in steps; empty where it did not (time, t_hi)"),
         ("--t-lo", "last look before that (t_lo)"),
         ("--watched", "steps watched (watched, duration)"),
-        ("--group", "what rows share: the unit of resampling (seed)"),
+        ("--group", "what rows share: the unit of resampling (seed); or what tells curves apart"),
+        ("--value", "values of a curve (ratio)"),
         ("--weights", "how many runs a row stands for (weight)"),
         ("--outcome", "how a run ended: collapsed and diverged can no longer grok (outcome)"),
         ("--n", "runs, in a table of counts (n)"),
@@ -92,6 +97,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     plan.add_argument(
         "--assurance", type=float, metavar="P", help="share of studies that reach it (0.8)"
     )
+    add_curve_options(parser)
     output = parser.add_argument_group("elsewhere")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .pdf, .svg or .png")
     output.add_argument("--tracking-uri", metavar="URI", help="where mlflow:EXPERIMENT is")
@@ -119,6 +125,8 @@ def perform(options: argparse.Namespace) -> int:
         raise ConfigError(f"`fit {kind}` takes {need}, got {tables}.")
     if options.plot is not None and options.plot.suffix not in PICTURES:
         raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
+    if kind == "emergence":
+        return _tell_curves(_open(tables[0], options.tracking_uri), options)
     return _tell(_task(kind, tables, options), options)
 
 
@@ -184,6 +192,17 @@ def _tell(task: "Task", options: argparse.Namespace) -> int:
         from observatory.analysis.fit_plot import save_plot
 
         save_plot(fitted.kind, fitted.to_json(), fitted.observations, options.plot)
+    return 0
+
+
+def _tell_curves(table: "pd.DataFrame | str", options: argparse.Namespace) -> int:
+    found = fit_named_curves(table, settings(options.set), options)
+    if options.json or found.refused is None:
+        print(found.to_string() if options.json else found)
+    if found.refused is not None:
+        raise FitRefusedError(found.refused)
+    if options.plot is not None:
+        found.save_plot(options.plot)
     return 0
 
 

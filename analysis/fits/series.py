@@ -143,7 +143,8 @@ def parameter(value: float, draws: Array, level: float) -> Parameter:
     """A number with the percentile interval of its draws; unbounded where these are."""
     known = draws[~np.isnan(draws)]
     low, high = percentile_interval(known, level)
-    spread = float(known.std(ddof=1)) if np.isfinite(known).all() else None
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told as null
+        spread = float(known.std(ddof=1))
     return Parameter(value, spread, low, high)
 
 
