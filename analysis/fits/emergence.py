@@ -1,6 +1,7 @@
 """Emergence of a massive activation: the exponentially modulated logarithm against plainer laws."""
 
 import math
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -84,8 +85,8 @@ class EmergenceCurve:
         self,
         *,
         min_points: int,
-        beta: tuple[float, float],
-        tau: tuple[float, float],
+        beta: Sequence[float],
+        tau: Sequence[float],
         n_grid: int,
         n_starts: int,
         n_steps: int,

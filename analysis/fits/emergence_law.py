@@ -8,6 +8,7 @@ The fit runs on u = (t - first) / span, from 0 to 1, with the columns $e^{-bu} \
 $(1 - e^{-bu}) / b$ and 1: the same curves, and still three columns where the decay vanishes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +97,7 @@ def _slopes(u: Array, theta: Array) -> Array:
     return np.stack([np.stack(by_b, axis=-1), np.stack(by_s, axis=-1)], axis=-1)
 
 
-def emergence_law(beta: tuple[float, float], tau: tuple[float, float]) -> Law:
+def emergence_law(beta: Sequence[float], tau: Sequence[float]) -> Law:
     """The curve on u with theta = (ln b, ln s), between these limits of b and s, per span."""
     low, high = np.log([beta[0], tau[0]]), np.log([beta[1], tau[1]])
     return Law("emergence", _columns, 3, low.tolist(), high.tolist(), _slopes)

@@ -138,7 +138,7 @@ class Relaxation:
         window: Sequence[float] | None,
         least_r2: float,
         shares: Sequence[float],
-        rate: tuple[float, float],
+        rate: Sequence[float],
         n_grid: int,
         n_starts: int,
         n_steps: int,

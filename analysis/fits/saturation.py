@@ -1,6 +1,6 @@
 """Saturation: an amplitude that levels off with a size, against plainer laws."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -23,7 +23,7 @@ from observatory.core.errors import FitRefusedError
 Array = NDArray[np.float64]
 
 
-def saturation_laws(rate: tuple[float, float], exponent: float) -> dict[str, Law]:
+def saturation_laws(rate: Sequence[float], exponent: float) -> dict[str, Law]:
     """The laws, on a size divided by the largest one.
 
     Args:
@@ -74,7 +74,7 @@ class Saturation:
         self,
         *,
         min_points: int,
-        rate: tuple[float, float],
+        rate: Sequence[float],
         exponent: float,
         n_grid: int,
         n_starts: int,

@@ -4,7 +4,7 @@ ReLU, falling: $A(D) = e^{-c D^\alpha + b} + A_0$. SiLU, rising: $A(D) = -c / D^
 the amount of training seen, in billions of tokens where published numbers are compared; A a share.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, final
 
 import numpy as np
@@ -51,7 +51,7 @@ def silu_sparsity(data: Array, c: float, alpha: float, limit: float) -> Array:
     return -c / data**alpha + limit
 
 
-def sparsity_laws(rate: tuple[float, float], alpha: tuple[float, float]) -> dict[str, Law]:
+def sparsity_laws(rate: Sequence[float], alpha: Sequence[float]) -> dict[str, Law]:
     """The laws on D divided by the largest D.
 
     Args:
@@ -103,8 +103,8 @@ class Sparsity:
         *,
         min_points: int,
         law: Activation | None,
-        rate: tuple[float, float],
-        alpha: tuple[float, float],
+        rate: Sequence[float],
+        alpha: Sequence[float],
         n_grid: int,
         n_starts: int,
         n_steps: int,

@@ -1,5 +1,7 @@
 r"""What an emerging curve may be instead: constant, logarithm, first- and second-order step."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,7 +41,7 @@ def step_response(t: Array, damping: Array, frequency: Array) -> Array:
     return 1.0 - np.where(damping < 1.0, under, 0.5 * (slow + fast) + z * hyperbolic)
 
 
-def alternatives(rate: tuple[float, float], tau: tuple[float, float]) -> dict[str, Law]:
+def alternatives(rate: Sequence[float], tau: Sequence[float]) -> dict[str, Law]:
     """The laws that an emergence curve is compared with, on u from 0 to 1, by name.
 
     Args:

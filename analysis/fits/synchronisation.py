@@ -1,6 +1,6 @@
 r"""A signal that passes from one level to another: $c + a \tanh((t - t_0) / w)$."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -82,7 +82,7 @@ class Synchronisation:
         self,
         *,
         min_points: int,
-        width: tuple[float, float],
+        width: Sequence[float],
         n_grid: int,
         n_starts: int,
         n_steps: int,
