@@ -99,6 +99,6 @@ def test_a_free_critical_point_is_no_threshold(distribution: str) -> None:
     assert 0.05 < found.params["critical"].value < 0.06
     assert 0.03 < found.params["critical"].ci_low < found.params["critical"].ci_high < 0.08
     assert found.extras["aic_rival"] < found.extras["aic"] + 2.0
-    assert found.extras["offset_rival"] == pytest.approx(41.0, abs=3.0)
-    assert found.extras["nu_rival"] == pytest.approx(1.08, abs=0.02)
+    assert found.extras["offset_rival"] == pytest.approx(41.0, abs=4.0)
+    assert found.extras["nu_rival"] == pytest.approx(1.08, abs=0.03)
     assert any("without a threshold" in warning for warning in found.warnings)

@@ -165,8 +165,20 @@ def settings(**study) -> dict:
             **study,
         },
         "law": {"_target_": LAW, "critical": "boundary", "n_grid": 50, **shared},
-        "lsq": {"_target_": LSQ, "smoothing": 0.0, "interval": "percentile", **shared},
-        "smoothed": {"_target_": LSQ, "smoothing": 0.5, "interval": "percentile", **shared},
+        "lsq": {
+            "_target_": LSQ,
+            "smoothing": 0.0,
+            "interval": "percentile",
+            "n_studies": 2,
+            **shared,
+        },
+        "smoothed": {
+            "_target_": LSQ,
+            "smoothing": 0.5,
+            "interval": "percentile",
+            "n_studies": 2,
+            **shared,
+        },
     }
 
 
