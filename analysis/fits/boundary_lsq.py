@@ -86,10 +86,13 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
     return theta, rss, np.array(PUBLISHED_START) if published else theta
 
 
-def refit_boundary(bins: RateBins, n: Array, k: Array, smoothing: float, start: Array) -> Array:
+def refit_boundary(
+    bins: RateBins, n: Array, k: Array, smoothing: float, start: Array, point: Array
+) -> Array:
     """The same estimate on other counts of the same bins, all of them at once.
 
-    Where the optimum is at infinite slope, the slope is infinite and the critical point is
+    A fit that ends far outside the weight decays tried starts again at the point estimate. Where
+    the optimum is at infinite slope, the slope is infinite and the critical point is
     where a solver with the published tolerance stops, which reproduces the published interval.
     Where nothing rises, both numbers are NaN.
 
@@ -99,6 +102,7 @@ def refit_boundary(bins: RateBins, n: Array, k: Array, smoothing: float, start: 
         k: Grokked replicas, likewise.
         smoothing: As in `fit_boundary`.
         start: Where each fit starts, `(x0, slope)`.
+        point: The estimate on the data, likewise.
 
     Returns:
         `(x0, slope)` of each set of counts, `[draw, 2]`.
@@ -109,6 +113,12 @@ def refit_boundary(bins: RateBins, n: Array, k: Array, smoothing: float, start: 
     first, back = distinct_rows(drawn)
     rates = drawn[first]
     theta, rss = fit_curves(bins.x, rates, np.tile(start, (len(rates), 1)))
+    lost = np.flatnonzero(
+        (theta[:, 0] < bins.x[0] - 1.0) | (theta[:, 0] > bins.x[-1] + 1.0) | (theta[:, 1] <= 0)
+    )
+    again, again_rss = fit_curves(bins.x, rates[lost], np.tile(point, (lost.size, 1)))
+    better = again_rss <= rss[lost]
+    theta[lost[better]], rss[lost[better]] = again[better], again_rss[better]
     _, limit = step_limit(bins.x, rates)
     theta[limit <= rss * (1.0 + 1e-6) + 1e-12, 1] = np.inf
     theta[(theta[:, 1] <= 0) | (np.ptp(rates, axis=1) == 0)] = np.nan
@@ -161,7 +171,7 @@ class BoundaryLsq:
         theta, rss, start = fit_boundary(bins, self.smoothing)
         rng = np.random.default_rng(seed)
         draws = refit_boundary(
-            bins, *resampled_counts(bins, self.n_bootstrap, rng), self.smoothing, start
+            bins, *resampled_counts(bins, self.n_bootstrap, rng), self.smoothing, start, theta
         )
         usable = draws[~np.isnan(draws[:, 0])]
         n_flat, n_steep = len(draws) - len(usable), int(np.isinf(usable[:, 1]).sum())
@@ -171,7 +181,7 @@ class BoundaryLsq:
                 f"{data.control}. Add replicas or {data.control}s."
             )
         n_left, k_left, alike = left_out(bins)
-        without = refit_boundary(bins, n_left, k_left, self.smoothing, start)
+        without = refit_boundary(bins, n_left, k_left, self.smoothing, start, theta)
         kept = np.isfinite(without).all(axis=1)
         without, alike = without[kept], alike[kept]
 
@@ -191,7 +201,7 @@ class BoundaryLsq:
             bins.n,
             curve(bins.x, *theta),
             float(theta[0]),
-            lambda n, k: refit_boundary(bins, n, k, self.smoothing, start)[:, 0],
+            lambda n, k: refit_boundary(bins, n, k, self.smoothing, start, theta)[:, 0],
             self.n_studies,
             self.level,
             rng,

@@ -34,7 +34,7 @@ def test_cost_of_a_bootstrap() -> None:
                 curve_fit(lambda x, x0, s: expit(s * (x - x0)), bins.x, row, p0=PUBLISHED_START)
 
     def at_once() -> None:
-        refit_boundary(bins, n, k, 0.0, np.array(PUBLISHED_START))
+        refit_boundary(bins, n, k, 0.0, np.array(PUBLISHED_START), np.array([-1.8, 13.7]))
 
     rounds = [(cpu_ms(loop), cpu_ms(at_once)) for _ in range(ROUNDS)]
     ratios = [slow / fast for slow, fast in rounds]

@@ -103,7 +103,9 @@ def least_squares(
         n_each,
         rates(x, np.array([[x0, np.log(slope), 0.0, 0.0]]), LINKS["logistic"])[0][0],
         x0,
-        lambda n, k: refit_boundary(bins, n, k, 0.0, np.array(PUBLISHED_START))[:, 0],
+        lambda n, k: refit_boundary(
+            bins, n, k, 0.0, np.array(PUBLISHED_START), np.array([x0, slope])
+        )[:, 0],
         n_studies,
         LEVEL,
         rng,
