@@ -158,7 +158,8 @@ def fit_outcomes(
         caveats: Warnings that every record carries.
 
     Returns:
-        Records as `fits.json` holds them; a fit that refuses gives a record with the reason.
+        Records as `fits.json` holds them, in the order of the settings; a fit that refuses gives a
+        record with the reason.
 
     Raises:
         ConfigError: If the settings are wrong, or name an unknown event or a horizon that is longer
@@ -184,7 +185,8 @@ def fit_outcomes(
                 given = (critical_of(made[n]) for n in first if n in made)
                 critical = next((value for value in given if value is not None), None)
                 made[name] = attempt(fits[name], replace(table, critical=critical), plan.seed)
-            records += [{**r, "warnings": [*notes, *r["warnings"]]} for r in made.values()]
+            ordered = [made[name] for name in fits if name in made]
+            records += [{**r, "warnings": [*notes, *r["warnings"]]} for r in ordered]
     return records
 
 
