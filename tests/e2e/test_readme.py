@@ -22,7 +22,7 @@ from observatory.training.run import resolved
 ROOT = Path(observatory.__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 # Run elsewhere: by hand (minutes or hours), by the browser tests, or by what runs this very test.
-ELSEWHERE = ("make map", "make test", "experiment=laptop_map", "browse", "fleet.device=cuda")
+ELSEWHERE = ("make map", "make test", "experiment=laptop_", "browse", "fleet.device=cuda")
 
 
 def blocks(language: str) -> list[str]:
