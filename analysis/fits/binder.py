@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 KINDS = ("raw", "centred", "shifted")
 """Zero of m as the table has it; at the mean of each cell; at the lowest mean of all cells."""
 
+LEAST_NOISE = 1e-3
+
 
 def cumulant(moments: Moments, origin: Array | float) -> Array:
     r"""Binder-like cumulant of each cell, $1 - \langle m^4\rangle / (3\langle m^2\rangle^2)$.
@@ -53,24 +55,26 @@ def cumulants(moments: Moments) -> dict[str, Array]:
     return {kind: cumulant(moments, origins[kind]) for kind in KINDS}
 
 
-def dominant_crossing(x: Array, difference: Array) -> Array:
-    """Where a difference changes sign with the largest area on its smaller side.
+def dominant_crossing(x: Array, difference: Array, noise: Array) -> Array:
+    """Where a difference changes sign with the largest area, over its noise, on its smaller side.
 
     Curves that lie on each other cross at random: such crossings have little area beside them.
 
     Args:
         x: Rising, `[point]`.
         difference: `[draw, point]`; NaN counts as no difference.
+        noise: Spread of the difference at each point, positive, `[point]`.
 
     Returns:
         `[draw]`; NaN where the sign never changes.
 
     Example:
-        >>> dominant_crossing(np.arange(4.0), np.array([[-1.0, 1.0, 3.0, -0.1]])).tolist()
+        >>> difference = np.array([[-1.0, 1.0, 3.0, -0.1]])
+        >>> dominant_crossing(np.arange(4.0), difference, np.ones(4)).tolist()
         [0.5]
     """
     difference = np.nan_to_num(difference)
-    step = np.gradient(x)
+    step = np.gradient(x) / noise
     n = len(difference)
     sign, last, at = np.zeros(n), np.zeros(n), np.full(n, x[0])
     area, left = np.zeros(n), np.zeros(n)
@@ -127,12 +131,19 @@ class Crossings:
         return mean_y - slope * mean_x, slope, np.sqrt((w * dy**2).sum(axis=-1) / total)
 
 
-def crossings(sample: Sample, cumulant: Array) -> Crossings:
+def cumulant_noise(draws: Array) -> Array:
+    """Spread of the cumulant of each cell over resamples, from their quartiles, `[cell]`."""
+    low, high = np.nanquantile(np.where(np.isnan(draws).all(axis=0), 0.0, draws), [0.25, 0.75], 0)
+    return np.maximum((high - low) / 1.349, LEAST_NOISE)
+
+
+def crossings(sample: Sample, cumulant: Array, noise: Array) -> Crossings:
     """The dominant crossing of every pair of sizes, by linear interpolation.
 
     Args:
         sample: The cells.
         cumulant: `[draw, cell]`.
+        noise: Of `cumulant_noise`: where it is large, a crossing weighs little, `[cell]`.
     """
     inverse, places = list[float](), list[Array]()
     for i in range(sample.sizes.size):
@@ -146,7 +157,8 @@ def crossings(sample: Sample, cumulant: Array) -> Crossings:
                 places.append(np.full(len(cumulant), np.nan))
                 continue
             difference = between(cumulant[:, b], xb, grid) - between(cumulant[:, a], xa, grid)
-            places.append(dominant_crossing(grid, difference))
+            spread = between(noise[None, a] ** 2, xa, grid) + between(noise[None, b] ** 2, xb, grid)
+            places.append(dominant_crossing(grid, difference, np.sqrt(spread[0])))
     return Crossings(np.array(inverse), np.stack(places, axis=-1))
 
 

@@ -3,7 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.fits.binder import KINDS, Crossings, crossings, cumulants, pair_weights
+from observatory.analysis.fits.binder import (
+    KINDS,
+    Crossings,
+    crossings,
+    cumulant_noise,
+    cumulants,
+    pair_weights,
+)
 from observatory.analysis.fits.collapse_quality import standard_errors
 from observatory.analysis.fits.crossover_null import crossover_draws, tail_share
 from observatory.analysis.fits.estimate import Plain
@@ -50,11 +57,12 @@ def crossing_link(
     inverse = 1.0 / draws.sample.sizes
     for kind in KINDS:
         found.curves[f"cell.{kind}"] = [None if np.isnan(v) else float(v) for v in own[kind][0]]
-        pairs, redrawn = (crossings(draws.sample, c[kind]) for c in (own, again))
+        noise = cumulant_noise(again[kind])
+        pairs, redrawn = (crossings(draws.sample, c[kind], noise) for c in (own, again))
         weight = pair_weights(redrawn, min_share)
         place, slope, spread = pairs.drift(weight)
         places, slopes, _ = redrawn.drift(weight)
-        null = crossings(draws.sample, smooth[kind]).drift(np.maximum(weight, 1e-300))[2]
+        null = crossings(draws.sample, smooth[kind], noise).drift(np.maximum(weight, 1e-300))[2]
         found.curves["pair.inverse_size"] = pairs.inverse_size.tolist()
         found.curves.update(spread_columns(f"pair.{kind}", pairs.place[0], redrawn.place, level))
         lowest = [_lowest(draws.sample, u[kind]) for u in (own, again)]

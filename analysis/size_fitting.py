@@ -1,0 +1,118 @@
+"""Finite-size scaling on a table from anywhere: read, checked, judged link by link."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.resources import files
+from typing import Any, Protocol, cast, runtime_checkable
+
+import yaml
+
+from observatory.analysis.fit_settings import changed, shared_setting
+from observatory.analysis.fits.estimate import Estimate
+from observatory.analysis.fits.scaling_sample import SizedRows
+from observatory.analysis.size_fitted import SizeFit
+from observatory.analysis.size_tables import SizeColumns, SizedTable, read_sized
+from observatory.analysis.sources import Table
+from observatory.core.errors import ConfigError
+
+NAME = "collapse"
+FITS = "observatory.analysis.fits."
+MAX_DRAWN = 150_000_000
+"""Rows of all resamples together."""
+
+
+@runtime_checkable
+class Chain(Protocol):
+    """A finite-size analysis."""
+
+    fit_name: str
+    estimator: str
+    level: float
+
+    def estimate(self, rows: SizedRows, seed: int) -> Estimate:
+        """Its verdicts and numbers, or `FitRefusedError`."""
+        ...
+
+
+def chain_settings() -> dict[str, Any]:
+    """The settings of `conf/deep_fit/collapse.yaml`."""
+    file = files("observatory.conf").joinpath("deep_fit", f"{NAME}.yaml")
+    return cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8"))[NAME])
+
+
+def build_chain(settings: Mapping[str, Any]) -> Chain:
+    """The chain, with some of its settings changed.
+
+    Raises:
+        ConfigError: If there is no such setting, or one breaks its rule.
+    """
+    node = changed(NAME, chain_settings(), settings)
+    module, _, name = str(node.pop("_target_")).rpartition(".")
+    if not module.startswith(FITS):
+        raise ConfigError(f"`{NAME}` must name a class in {FITS[:-1]}, got {module}.")
+    try:
+        return getattr(import_module(module), name)(**node)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"`{NAME}` cannot be built: {error}") from error
+
+
+def prepare_collapse(
+    table: Table, columns: SizeColumns, settings: Mapping[str, Any], seed: int | None
+) -> tuple[Chain, SizedTable, int]:
+    """The chain, the table and the seed, all checked; nothing is computed yet.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    chain = build_chain(settings)
+    read = read_sized(table, columns)
+    node = {**chain_settings(), **settings}
+    n_draws, n_rows = max(node["n_bootstrap"], node["n_null"]), read.rows.value.size
+    if n_rows * n_draws > MAX_DRAWN:
+        raise ConfigError(
+            f"`n_bootstrap` and `n_null` must be at most {MAX_DRAWN // n_rows} for {n_rows} rows, "
+            f"got {n_draws}: every draw holds them all. Lower them, or thin the table."
+        )
+    return chain, read, int(shared_setting("seed")) if seed is None else seed
+
+
+def fit_collapse(
+    table: Table,
+    *,
+    size: str | None = None,
+    control: str | None = None,
+    value: str | None = None,
+    group: str | None = None,
+    level: float | None = None,
+    n_bootstrap: int | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> SizeFit:
+    """Whether an order parameter shows a transition, as size grows, or a smooth crossover.
+
+    Args:
+        table: A DataFrame, a CSV or Parquet file, or a study or its folder: a row per network.
+        size: Column of sizes; None: "size". Of a study, a setting such as "task.p".
+        control: Column of what is varied at each size; None: "control", of a study "weight_decay".
+        value: Column of the order parameter; None: "value", of a study "val_acc" at the last look.
+        group: Column of what rows of one size share, such as a seed; None: "seed", if it is there.
+        level: Coverage of the intervals; tests are at 1 - level.
+        n_bootstrap: Resamples of seeds.
+        seed: Of all draws.
+        settings: Further settings of `conf/deep_fit/collapse.yaml` by name, such as log_control.
+
+    Returns:
+        A verdict for every link and for the chain, with critical point and exponents. It prints
+        itself.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        StoreError: If a folder is no study.
+        FitRefusedError: If there are too few sizes, values or seeds, or nothing changes.
+    """
+    given = {"level": level, "n_bootstrap": n_bootstrap}
+    changes = {name: number for name, number in given.items() if number is not None}
+    columns = SizeColumns(size, control, value, group)
+    chain, read, draw_seed = prepare_collapse(table, columns, {**changes, **(settings or {})}, seed)
+    return SizeFit(chain.estimate(read.rows, draw_seed), read)
