@@ -1,15 +1,17 @@
 """Finite-size scaling on a table from anywhere: read, checked, judged link by link."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, final, runtime_checkable
 
 import yaml
 
 from observatory.analysis.fit_settings import changed, shared_setting
-from observatory.analysis.fits.estimate import Estimate
+from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fits.scaling_sample import SizedRows
+from observatory.analysis.fitted import flat_record
 from observatory.analysis.size_fitted import SizeFit
 from observatory.analysis.size_tables import SizeColumns, SizedTable, read_sized
 from observatory.analysis.sources import Table
@@ -17,7 +19,7 @@ from observatory.core.errors import ConfigError
 
 NAME = "collapse"
 FITS = "observatory.analysis.fits."
-MAX_DRAWN = 150_000_000
+MAX_DRAWN = 50_000_000
 """Rows of all resamples together."""
 
 
@@ -56,10 +58,51 @@ def build_chain(settings: Mapping[str, Any]) -> Chain:
         raise ConfigError(f"`{NAME}` cannot be built: {error}") from error
 
 
+@final
+@dataclass(frozen=True)
+class SizeTask:
+    """A chain and the table that it is for, both checked.
+
+    Attributes:
+        chain: The analysis.
+        read: The table.
+        seed: Of all draws.
+    """
+
+    chain: Chain
+    read: SizedTable
+    seed: int
+
+    def run(self) -> SizeFit:
+        """Go through the chain; raises `FitRefusedError` where the table cannot be judged."""
+        return SizeFit(self.chain.estimate(self.read.rows, self.seed), self.read)
+
+    def refused(self, reason: str) -> dict[str, Any]:
+        """The record where it refused."""
+        record = refusal_record(
+            fit=self.chain.fit_name,
+            estimator=self.chain.estimator,
+            event=self.read.rows.order_parameter,
+            horizon_steps=None,
+            horizon_epochs=None,
+            level=self.chain.level,
+            n=self.read.rows.value.size,
+            seed=self.seed,
+            reason=reason,
+        )
+        return flat_record({**record, "warnings": list(self.read.warnings)})
+
+
 def prepare_collapse(
     table: Table, columns: SizeColumns, settings: Mapping[str, Any], seed: int | None
-) -> tuple[Chain, SizedTable, int]:
+) -> SizeTask:
     """The chain, the table and the seed, all checked; nothing is computed yet.
+
+    Args:
+        table: A frame, a CSV or Parquet file, a study or its folder.
+        columns: Which columns hold what.
+        settings: Of `conf/deep_fit/collapse.yaml`, by name.
+        seed: Of all draws; None: that of all fits.
 
     Raises:
         ConfigError: If the table or a setting breaks a rule.
@@ -74,7 +117,7 @@ def prepare_collapse(
             f"`n_bootstrap` and `n_null` must be at most {MAX_DRAWN // n_rows} for {n_rows} rows, "
             f"got {n_draws}: every draw holds them all. Lower them, or thin the table."
         )
-    return chain, read, int(shared_setting("seed")) if seed is None else seed
+    return SizeTask(chain, read, int(shared_setting("seed")) if seed is None else seed)
 
 
 def fit_collapse(
@@ -114,5 +157,4 @@ def fit_collapse(
     given = {"level": level, "n_bootstrap": n_bootstrap}
     changes = {name: number for name, number in given.items() if number is not None}
     columns = SizeColumns(size, control, value, group)
-    chain, read, draw_seed = prepare_collapse(table, columns, {**changes, **(settings or {})}, seed)
-    return SizeFit(chain.estimate(read.rows, draw_seed), read)
+    return prepare_collapse(table, columns, {**changes, **(settings or {})}, seed).run()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observatory.collapse_command import add_collapse_options, collapse_task
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.curve_command import add_curve_options, fit_named_curves
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 MLFLOW = "mlflow:"
 TABLES = ("boundary", "times", "survival", "horizon")
-FITS = (*TABLES, "ratio", "seeds", "emergence")
+FITS = (*TABLES, "ratio", "seeds", "emergence", "collapse")
 OWN = ("plot", "estimator", "tracking_uri", "width_decades", "assurance")
 """Options that are not of the table."""
 ASSURANCE = 0.8
@@ -33,6 +34,7 @@ ABOUT = """Fit a study anew from its store, or fit any table.
   observatory fit ratio TABLE TABLE ...  how many times the second boundary the first one is
   observatory fit seeds TABLE ...        how many seeds an interval of a wanted width needs
   observatory fit emergence TABLE ...    laws of curves: emergence, saturation, relaxation, ...
+  observatory fit collapse TABLE ...     a transition as size grows, or a smooth crossover
 
 TABLE is a CSV or Parquet file, the folder of a study, or mlflow:EXPERIMENT. It holds counts
 (columns weight_decay, n, n_grokked) or a row per run (weight_decay, grokked as 0 or 1, and where
@@ -47,6 +49,7 @@ EXAMPLES = """  observatory fit results/laptop_map
   observatory fit seeds pilot.csv --width-decades 0.2
   observatory fit emergence ratios.csv --group layer --plot emergence.pdf
   observatory fit emergence results/laptop_map --model relaxation
+  observatory fit collapse runs.csv --size p --control train_fraction --value m --group seed
   observatory fit boundary mlflow:sweep --x params.wd --success metrics.grokked
 """
 
@@ -68,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ("--t-lo", "last look before that (t_lo)"),
         ("--watched", "steps watched (watched, duration)"),
         ("--group", "what rows share: the unit of resampling (seed); or what tells curves apart"),
-        ("--value", "values of a curve (ratio)"),
+        ("--value", "values of a curve (ratio), or an order parameter (value)"),
         ("--weights", "how many runs a row stands for (weight)"),
         ("--outcome", "how a run ended: collapsed and diverged can no longer grok (outcome)"),
         ("--n", "runs, in a table of counts (n)"),
@@ -98,6 +101,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--assurance", type=float, metavar="P", help="share of studies that reach it (0.8)"
     )
     add_curve_options(parser)
+    add_collapse_options(parser)
     output = parser.add_argument_group("elsewhere")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .pdf, .svg or .png")
     output.add_argument("--tracking-uri", metavar="URI", help="where mlflow:EXPERIMENT is")
@@ -127,6 +131,8 @@ def perform(options: argparse.Namespace) -> int:
         raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
     if kind == "emergence":
         return _tell_curves(_open(tables[0], options.tracking_uri), options)
+    if kind == "collapse":
+        return _tell_collapse(_open(tables[0], options.tracking_uri), options)
     return _tell(_task(kind, tables, options), options)
 
 
@@ -201,6 +207,20 @@ def _tell_curves(table: "pd.DataFrame | str", options: argparse.Namespace) -> in
         print(found.to_string() if options.json else found)
     if found.refused is not None:
         raise FitRefusedError(found.refused)
+    if options.plot is not None:
+        found.save_plot(options.plot)
+    return 0
+
+
+def _tell_collapse(table: "pd.DataFrame | str", options: argparse.Namespace) -> int:
+    task = collapse_task(table, settings(options.set), options)
+    try:
+        found = task.run()
+    except FitRefusedError as refusal:
+        if options.json:
+            print(json.dumps(task.refused(str(refusal)), indent=2, allow_nan=False))
+        raise
+    print(found.to_string() if options.json else found)
     if options.plot is not None:
         found.save_plot(options.plot)
     return 0

@@ -80,7 +80,7 @@ def remarks(
         se = params[name].se if name in params else None
         if bias is not None and se is not None and abs(bias[k]) > COARSE * se:
             found.append(
-                f"The control is coarse: that moves {name} by about {-bias[k]:.2g}, beside a "
+                f"The control is coarse: that moves {name} by about {bias[k]:.2g}, beside a "
                 f"standard error of {se:.2g}, and raises S. Add values between."
             )
     return found
