@@ -6,14 +6,8 @@ import numpy as np
 
 from observatory.analysis.fits.ascent import best_of, climb
 from observatory.analysis.fits.bins import bin_rates, require_boundary, separation_reason
-from observatory.analysis.fits.boundary_estimate import (
-    NAMES,
-    Maximum,
-    boundary_record,
-    boundary_warnings,
-    profiled,
-    require_rise,
-)
+from observatory.analysis.fits.boundary_checks import boundary_warnings, require_rise
+from observatory.analysis.fits.boundary_estimate import NAMES, Maximum, boundary_record, profiled
 from observatory.analysis.fits.estimate import Estimate, Plain
 from observatory.analysis.fits.likelihood import SEPARATED, box, fit_many
 from observatory.analysis.fits.links import LINKS

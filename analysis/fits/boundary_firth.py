@@ -6,15 +6,8 @@ import numpy as np
 
 from observatory.analysis.fits.ascent import best_of, climb
 from observatory.analysis.fits.bins import bin_rates, require_boundary
-from observatory.analysis.fits.boundary_estimate import (
-    NAMES,
-    Maximum,
-    boundary_record,
-    boundary_warnings,
-    misfit,
-    profiled,
-    require_rise,
-)
+from observatory.analysis.fits.boundary_checks import boundary_warnings, misfit, require_rise
+from observatory.analysis.fits.boundary_estimate import NAMES, Maximum, boundary_record, profiled
 from observatory.analysis.fits.estimate import Estimate
 from observatory.analysis.fits.firth import firth_box, firth_likelihood
 from observatory.analysis.fits.likelihood import (

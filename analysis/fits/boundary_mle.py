@@ -12,15 +12,13 @@ from observatory.analysis.fits.bins import (
     require_boundary,
     separation_reason,
 )
+from observatory.analysis.fits.boundary_checks import boundary_warnings, misfit, require_rise
 from observatory.analysis.fits.boundary_estimate import (
     NAMES,
     Maximum,
     boundary_record,
-    boundary_warnings,
-    misfit,
     natural,
     profiled,
-    require_rise,
 )
 from observatory.analysis.fits.coverage import coverage_warning, percentile_coverage
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain

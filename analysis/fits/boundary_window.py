@@ -7,13 +7,12 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.ascent import best_of, climb
 from observatory.analysis.fits.bins import RateBins, bin_rates, require_boundary
+from observatory.analysis.fits.boundary_checks import boundary_warnings, require_rise
 from observatory.analysis.fits.boundary_estimate import (
     WINDOW_NAMES,
     Maximum,
     boundary_record,
-    boundary_warnings,
     profiled,
-    require_rise,
 )
 from observatory.analysis.fits.estimate import Estimate, Plain
 from observatory.analysis.fits.likelihood import (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from observatory.analysis.fits.bins import RateBins
-from observatory.analysis.fits.boundary_estimate import seed_excess
+from observatory.analysis.fits.boundary_checks import seed_excess
 from observatory.analysis.fits.links import LINKS
 from observatory.analysis.fits.ratio import penalised_profile
 from observatory.analysis.fits.solvers import chi2_quantile

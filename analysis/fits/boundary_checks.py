@@ -1,0 +1,148 @@
+"""What is checked of every likelihood fit of a boundary, and what its reader is told."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.fits.bins import RateBins, distinct_rows, non_monotone
+from observatory.analysis.fits.estimate import Parameter, Plain
+from observatory.analysis.fits.likelihood import (
+    binomial_log_likelihood,
+    fit_many,
+    step_likelihood,
+)
+from observatory.analysis.fits.links import Link
+from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.rate_curve import rates
+from observatory.analysis.fits.solvers import chi2_tail
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+
+
+def require_rise(found_value: float, counts: tuple[Array, Array], level: float) -> None:
+    """Refuse a rise that a constant rate would show as well.
+
+    Args:
+        found_value: Log-likelihood of the curve, without binomial coefficients.
+        counts: k and n, `[bin]` each.
+        level: The likelihood ratio must exceed what a constant rate exceeds in 1 - level.
+
+    Raises:
+        FitRefusedError: If it does not.
+    """
+    k, n = counts
+    overall = np.full(k.size, k.sum() / n.sum())
+    constant = float(binomial_log_likelihood(k, n, overall).sum())
+    p_value = chi2_tail(2.0 * max(found_value - constant, 0.0), 1)
+    if p_value > 1.0 - level:
+        raise FitRefusedError(
+            "The rate does not rise more than a constant rate would show (likelihood ratio, "
+            f"p = {p_value:.2g}). Add replicas or widen the window."
+        )
+
+
+def misfit(
+    bins: RateBins,
+    theta: Array,
+    box: tuple[Array, Array],
+    link: Link,
+    n_simulations: int,
+    rng: np.random.Generator,
+) -> dict[str, Plain]:
+    """The deviance of one edge, and how often counts of the fitted curve show a larger one.
+
+    The reference is a parametric bootstrap, refitted by maximum likelihood as the data are: with
+    few replicas per bin the deviance is far from chi-square.
+
+    Args:
+        bins: The counts.
+        theta: The fitted curve, `[4]`.
+        box: Ends of the box of its parameters.
+        link: The shape of the rise.
+        n_simulations: Sets of counts drawn; 0 for no test.
+        rng: Where they come from.
+
+    Returns:
+        `deviance`, `degrees_of_freedom`, and `deviance_p`, null where nothing is left to test.
+    """
+    low, high = box
+    n = np.rint(bins.n)
+    degrees = bins.x.size - int((low < high).sum())
+    p = rates(bins.x, theta[None], link)[0][0]
+    drawn = rng.binomial(n.astype(np.int64), p, size=(n_simulations, n.size)) * (bins.n / n)
+    every = np.concatenate([bins.k[None], drawn])
+    first, back = distinct_rows(every)
+    k = every[first]
+    repeated = np.tile(bins.n, (len(k), 1))
+    _, value, _ = fit_many(bins.x, repeated, k, link, low, high, theta)
+    value = np.maximum(value, step_likelihood(k, repeated, low, high)[0])
+    saturated = binomial_log_likelihood(k, bins.n, k / bins.n).sum(axis=1)
+    deviances = (2.0 * (saturated - value))[back]
+    share = None
+    if degrees > 0 and n_simulations:
+        larger = float((deviances[1:] >= deviances[0] - 1e-9).sum())
+        share = (1.0 + larger) / (1.0 + n_simulations)
+    return {"deviance": float(deviances[0]), "degrees_of_freedom": degrees, "deviance_p": share}
+
+
+def boundary_warnings(
+    data: Observations,
+    bins: RateBins,
+    params: Mapping[str, Parameter],
+    misfit_p: Plain,
+    *,
+    assumes_like_seeds: bool = True,
+) -> list[str]:
+    """What a reader of a boundary could take wrongly."""
+    name = data.control
+    warnings = [*data.horizon_warnings, *non_monotone(bins)]
+    if isinstance(misfit_p, float) and misfit_p < 0.01:
+        warnings.append(
+            f"The curve does not describe the counts (p = {misfit_p:.2g}): its intervals are too "
+            "narrow."
+        )
+    for which, parameter in params.items():
+        if which.startswith("critical"):
+            word = "upper critical" if which.endswith("upper") else "critical"
+            if None in (parameter.ci_low, parameter.ci_high):
+                warnings.append(
+                    f"The {word} {name} is unbounded on one side, up to a decade beyond the values "
+                    "tried."
+                )
+            if not bins.weight_decay[0] <= parameter.value <= bins.weight_decay[-1]:
+                warnings.append(f"The {word} {name} lies outside the {name}s tried.")
+    extra = seed_excess(bins) if assumes_like_seeds else None
+    if extra is not None and extra < 0.01:
+        warnings.append(
+            f"Seeds differ more than chance would have it (permutation, p = {extra:.2g}): an "
+            "interval that takes replicas as independent is too narrow. See the fit with a seed "
+            "effect."
+        )
+    return warnings
+
+
+def seed_excess(bins: RateBins, n_permutations: int = 999) -> float | None:
+    """Whether some seeds grok more often than others at the same weight decays.
+
+    The statistic is the variance over seeds of grokked minus expected counts; under the null the
+    outcomes of each cell are shuffled among its seeds.
+
+    Returns:
+        The permutation p-value; None where seeds have several replicas in a
+        cell or there are fewer than three seeds.
+    """
+    if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 3 or np.any(bins.n_by > 1):
+        return None
+    there = bins.n_by > 0
+    rng = np.random.default_rng(0)
+    centred = np.where(there, bins.k_by - bins.rate, 0.0)
+    observed = float(np.square(centred.sum(axis=1)).sum())
+    total = np.zeros((n_permutations, len(there)))
+    for j in range(bins.x.size):
+        members = np.flatnonzero(there[:, j])
+        drawn = rng.permuted(np.tile(centred[members, j], (n_permutations, 1)), axis=1)
+        total[:, members] += drawn
+    larger = np.square(total).sum(axis=1) >= observed - 1e-9
+    return (1.0 + float(larger.sum())) / (1.0 + n_permutations)
