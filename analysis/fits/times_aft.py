@@ -279,7 +279,8 @@ class TimesAft:
 
     def told_of_zero(self, extras: dict[str, Plain]) -> list[str]:
         """A warning where the times do not tell the critical point from 0."""
-        p, offset = float(extras["p_zero"] or 0.0), float(extras["offset_rival"] or 0.0)
+        p = float(extras.get("p_zero_simulated", extras["p_zero"]) or 0.0)
+        offset = float(extras["offset_rival"] or 0.0)
         if p < 1.0 - self.level and self.rivalled(extras):
             return [
                 f"A law without a threshold, {offset:.3g} steps plus a power of the weight decay, "
