@@ -71,7 +71,7 @@ class EmergenceCurve:
         n_grid: Points of the grid per axis.
         n_starts: Minima of the grid that are refined.
         n_steps: Most steps of a refit.
-        block: Points whose residuals turn together.
+        longest_block: Most points whose residuals turn together.
         n_bootstrap: Resamples.
         identified_width: Widest interval of an identified K, in ranges of the values.
         identified_ratio: Largest ratio of the limits of any other identified parameter.
@@ -90,7 +90,7 @@ class EmergenceCurve:
         n_grid: int,
         n_starts: int,
         n_steps: int,
-        block: int,
+        longest_block: int,
         n_bootstrap: int,
         identified_width: float,
         identified_ratio: float,
@@ -101,7 +101,7 @@ class EmergenceCurve:
         self.level = level
         self.min_points = max(min_points, emergence_law(beta, tau).n_params + 2)
         self.laws = {"emergence": emergence_law(beta, tau), **alternatives(beta, tau)}
-        self.search = Search(n_grid, n_starts, n_steps, block, n_bootstrap)
+        self.search = Search(n_grid, n_starts, n_steps, longest_block, n_bootstrap)
         self.width, self.ratio = identified_width, identified_ratio
 
     def estimate(self, series: Series, seed: int) -> Estimate:
@@ -128,6 +128,8 @@ class EmergenceCurve:
         curve = best.fitted[0]
         widths = {"K": self.width * spread}
         kept = identified(found.params, draws.params, self.level, widths, self.ratio)
+        if "K" not in kept:  # what K may be is taken up by these, whatever their intervals say
+            kept = {name: made for name, made in kept.items() if name == "A"}
         params = {**self._peak(kind, found, draws, last), **kept}
         unknown = [name for name in PARAMETERS if name not in kept]
         extras: dict[str, Plain] = {
@@ -148,7 +150,7 @@ class EmergenceCurve:
             drawn["other.value"] = choice.fits[choice.best].fitted[0]
         warnings = [
             *self._class_warnings(kind, share, params, step),
-            *residual_warnings(value - curve, self.search.block),
+            *residual_warnings(value - curve, self.search.longest_block),
             *choice.warnings("emergence", "the emergence curve adds nothing that they show."),
             *unidentified_warning(
                 unknown, "curve, class and a peak inside the record are what is known."

@@ -65,7 +65,7 @@ def peak_of(amplitude: Array, decay: Array, gamma: Array, t0: Array, baseline: A
     r"""The stationary point: $x^* = 1 / (\lambda W)$ and $A W e^{-1/W} + K$, $W = W(1/\lambda)$.
 
     Args:
-        amplitude: A, any shape, as all others.
+        amplitude: A, `[draw]`, as all others.
         decay: lambda.
         gamma: Per step.
         t0: Dimensionless.
@@ -97,10 +97,32 @@ def _slopes(u: Array, theta: Array) -> Array:
     return np.stack([np.stack(by_b, axis=-1), np.stack(by_s, axis=-1)], axis=-1)
 
 
+def published_start(u: Array, v: Array) -> tuple[float, float, float, float, float]:
+    """A, lambda, gamma, t0 and K from which the published fits start, on scaled data.
+
+    Args:
+        u: Steps, scaled to 0 to 1.
+        v: Values, scaled likewise.
+
+    Source:
+        arXiv:2508.03616, start values: ymax - ymin, 1 / std, 1 / range, 1, ymin + A / 2. The
+        scaling to 0 to 1 is ours, it does not name one.
+
+    Example:
+        >>> u = np.linspace(0, 1, 37)
+        >>> [round(number, 6) for number in published_start(u, u)]
+        [1.0, 3.371709, 1.0, 1.0, 0.5]
+    """
+    height = float(np.ptp(v))
+    return height, 1.0 / float(u.std()), 1.0 / float(np.ptp(u)), 1.0, float(v.min()) + height / 2
+
+
 def emergence_law(beta: Sequence[float], tau: Sequence[float]) -> Law:
     """The curve on u with theta = (ln b, ln s), between these limits of b and s, per span."""
     low, high = np.log([beta[0], tau[0]]), np.log([beta[1], tau[1]])
-    return Law("emergence", _columns, 3, low.tolist(), high.tolist(), _slopes)
+    _, decay, gamma, t0, _ = published_start(np.linspace(0.0, 1.0, 37), np.array([0.0, 1.0]))
+    beside = np.clip(np.log([decay * gamma, t0 / gamma]), low, high)
+    return Law("emergence", _columns, 3, low.tolist(), high.tolist(), _slopes, beside.tolist())
 
 
 @dataclass(frozen=True)

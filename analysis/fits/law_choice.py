@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.fits.estimate import Plain
-from observatory.analysis.fits.separable import Law, Solution, fit_separable, refit
-from observatory.analysis.fits.series import Series, akaike_weights, criteria, wild_draws
+from observatory.analysis.fits.separable import Law, Solution, fit_separable, leverage, refit
+from observatory.analysis.fits.series import Series, akaike_weights, block_of, criteria, wild_draws
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
@@ -22,14 +22,14 @@ class Search:
         n_grid: Points of the grid per inner number.
         n_starts: Minima of the grid that are refined.
         n_steps: Most steps of a refit.
-        block: Points whose residuals turn together.
+        longest_block: Most points whose residuals turn together, see `block_of`.
         n_bootstrap: Resamples.
     """
 
     n_grid: int
     n_starts: int
     n_steps: int
-    block: int
+    longest_block: int
     n_bootstrap: int
 
 
@@ -123,7 +123,9 @@ def require_law(choice: Choice, main: str, series: Series) -> Solution:
 def resample(law: Law, x: Array, y: Array, found: Solution, search: Search, seed: int) -> Solution:
     """The law fitted to values made anew from the fit and its residuals, `[draw]`."""
     rng = np.random.default_rng(seed)
-    values = wild_draws(found.fitted[0], y, law, search.block, search.n_bootstrap, rng)
+    own = leverage(law, x, y, found.theta[0])
+    block, _ = block_of(y - found.fitted[0], search.longest_block)
+    values = wild_draws(found.fitted[0], y, own, block, search.n_bootstrap, rng)
     return refit(law, x, values, found.theta[0], search.n_steps)
 
 

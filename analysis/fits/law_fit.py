@@ -151,7 +151,7 @@ def told(
         seed=seed,
         warnings=[
             *warnings,
-            *residual_warnings(series.value - curve, search.block),
+            *residual_warnings(series.value - curve, search.longest_block),
             *fit.choice.warnings(fit.named.main, fit.named.meaning),
             *unidentified_warning([n for n in values if n not in fit.params], fit.named.known),
             *(["The search ended at a limit of its numbers."] if stuck else []),

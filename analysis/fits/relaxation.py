@@ -120,7 +120,7 @@ class Relaxation:
         n_grid: Points of the grid.
         n_starts: Minima of the grid that are refined.
         n_steps: Most steps of a refit.
-        block: Points whose residuals turn together.
+        longest_block: Most points whose residuals turn together.
         n_bootstrap: Resamples.
         identified_width: Widest interval of the final norm, in ranges of the values.
         identified_ratio: Largest ratio of the limits of the rate.
@@ -142,7 +142,7 @@ class Relaxation:
         n_grid: int,
         n_starts: int,
         n_steps: int,
-        block: int,
+        longest_block: int,
         n_bootstrap: int,
         identified_width: float,
         identified_ratio: float,
@@ -159,7 +159,7 @@ class Relaxation:
             "linear": line_law(),
             "constant": constant_law(),
         }
-        self.search = Search(n_grid, n_starts, n_steps, block, n_bootstrap)
+        self.search = Search(n_grid, n_starts, n_steps, longest_block, n_bootstrap)
         self.width, self.ratio = identified_width, identified_ratio
 
     def estimate(self, series: Series, seed: int) -> Estimate:

@@ -32,6 +32,7 @@ class Law:
         low: Least theta, `[inner]`; empty where all numbers are linear.
         high: Largest theta, likewise.
         slopes: d phi / d theta, `[draw, point, column, inner]`; None: by central differences.
+        beside: A theta that is refined beside those of the grid; empty for none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Law:
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     slopes: Callable[[Array, Array], Array] | None = None
+    beside: Sequence[float] = ()
 
     @property
     def n_params(self) -> int:
@@ -147,6 +149,24 @@ def residual_slopes(law: Law, x: Array, y: Array, theta: Array) -> tuple[Array, 
     return residual, -moved - back
 
 
+def leverage(law: Law, x: Array, y: Array, theta: Array) -> Array:
+    """How much of its own fitted value each point decides, 0 to 1, `[point]`.
+
+    Args:
+        law: The curve.
+        x: `[point]`.
+        y: `[point]`.
+        theta: Where it was fitted, `[inner]`.
+    """
+    columns = law.columns(x, theta[None])[0]
+    if law.low:
+        slopes = residual_slopes(law, x, y[None], theta[None])[1][0]
+        columns = np.concatenate([columns, slopes], axis=1)
+    length = np.sqrt((columns * columns).sum(axis=0))
+    left, size, _ = np.linalg.svd(columns / np.where(length > 0, length, 1.0), full_matrices=False)
+    return (left[:, size > 1e-9 * size[0]] ** 2).sum(axis=1)
+
+
 def starts(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> Solution:
     """The best local minima of a grid over theta, the best first.
 
@@ -182,9 +202,11 @@ def fit_separable(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> S
         found = solve_linear(law, x, y[None], np.zeros((1, 0)))
         return found if np.isfinite(found.rss[0]) else None
     whole, y = y, y / (float(np.ptp(y)) or 1.0)
-    first = starts(law, x, y, n_grid, n_starts)
-    if not first.rss.size:
+    first = starts(law, x, y, n_grid, n_starts).theta
+    if not first.size:
         return None
+    if law.beside:
+        first = np.concatenate([first, np.array([law.beside])])
 
     def residual(theta: Array) -> Array:
         left = _projected(law.columns(x, theta[None]), y[None])[3][0]
@@ -193,10 +215,8 @@ def fit_separable(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> S
     def slopes(theta: Array) -> Array:
         return residual_slopes(law, x, y[None], theta[None])[1][0]
 
-    refined = [
-        bounded_least_squares(residual, slopes, theta, law.low, law.high) for theta in first.theta
-    ]
-    every = solve_linear(law, x, whole[None], np.concatenate([first.theta, np.stack(refined)]))
+    refined = [bounded_least_squares(residual, slopes, theta, law.low, law.high) for theta in first]
+    every = solve_linear(law, x, whole[None], np.concatenate([first, np.stack(refined)]))
     return every.take(np.argsort(every.rss, kind="stable")[:1])
 
 

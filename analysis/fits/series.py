@@ -99,16 +99,23 @@ def akaike_weights(aicc: Mapping[str, float]) -> dict[str, float]:
 
 
 def wild_draws(
-    fitted: Array, value: Array, law: Law, block: int, n_draws: int, rng: np.random.Generator
+    fitted: Array,
+    value: Array,
+    leverage: Array,
+    block: int,
+    n_draws: int,
+    rng: np.random.Generator,
 ) -> Array:
     """Values anew: the fit plus its residuals, whose sign turns at random, block by block.
 
-    Spread that changes along the curve, and residuals that are alike within a block, stay.
+    Spread that changes along the curve, and residuals that are alike within a block, stay. Each
+    residual is divided by 1 - h, h its leverage, since a point that the curve follows closely shows
+    less of its noise.
 
     Args:
         fitted: The curve, `[point]`.
         value: The data, `[point]`.
-        law: Of the curve: residuals are stretched by sqrt(n / (n - numbers)).
+        leverage: h, `[point]`.
         block: Points that turn together.
         n_draws: How many.
         rng: Where signs and the first block's length come from.
@@ -117,15 +124,15 @@ def wild_draws(
         `[draw, point]`.
 
     Source:
-        Shao (2010), J. Am. Stat. Assoc. 105, 218, with Rademacher signs. Deviation: blocks, not a
-        kernel.
+        Davidson and Flachaire (2008), J. Econometrics 146, 162: Rademacher signs and residuals of
+        HC3; blocks as in Shao (2011), J. Comput. Graph. Stat. 20. Deviation: h is at most 0.9.
     """
     n = value.size
-    stretch = math.sqrt(n / max(n - law.n_params + 1, 1))
+    residual = (value - fitted) / (1.0 - np.minimum(leverage, 0.9))
     offsets = rng.integers(0, block, size=(n_draws, 1))
     which = (np.arange(n)[None, :] + offsets) // block
     signs = rng.choice([-1.0, 1.0], size=(n_draws, n // block + 2))
-    return fitted + stretch * (value - fitted) * np.take_along_axis(signs, which, axis=1)
+    return fitted + residual * np.take_along_axis(signs, which, axis=1)
 
 
 def lag_one(residual: Array) -> float:
@@ -180,15 +187,35 @@ def identified(
     return kept
 
 
-def residual_warnings(residual: Array, block: int) -> list[str]:
-    """A warning where residuals follow each other for longer than the resampled blocks."""
+def block_of(residual: Array, longest: int) -> tuple[int, bool]:
+    """How many neighbouring residuals turn together, and whether more should.
+
+    One where they are not alike beyond chance; else twice the length over which an AR(1) of their
+    correlation forgets, at most `longest` and a sixth of the points.
+
+    Args:
+        residual: Values less the curve, `[point]`.
+        longest: Longest block.
+
+    Example:
+        >>> block_of(np.array([1.0, -1.0] * 20), 12), block_of(np.repeat([1.0, -1.0], 50), 12)
+        ((1, False), (12, True))
+    """
     alike = lag_one(residual)
-    limit = 3.0 / math.sqrt(residual.size) if block == 1 else 1.0 - 1.0 / block
-    if alike <= limit:
+    if alike <= 2.0 / math.sqrt(residual.size):
+        return 1, False
+    wanted = math.ceil(2.0 / max(1.0 - alike, 1e-9))
+    allowed = max(1, min(longest, residual.size // 6))
+    return min(wanted, allowed), wanted > allowed
+
+
+def residual_warnings(residual: Array, longest: int) -> list[str]:
+    """A warning where residuals follow each other for longer than resampled blocks can be."""
+    if not block_of(residual, longest)[1]:
         return []
     return [
-        f"Residuals of neighbouring points are alike (correlation {alike:.2f}): the law misses "
-        "part of the curve, and its intervals are too narrow."
+        f"Residuals of neighbouring points are alike (correlation {lag_one(residual):.2f}): the "
+        "law misses part of the curve, and its intervals are too narrow."
     ]
 
 

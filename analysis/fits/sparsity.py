@@ -87,7 +87,7 @@ class Sparsity:
         n_grid: Points of the grid per axis.
         n_starts: Minima of the grid that are refined.
         n_steps: Most steps of a refit.
-        block: Points whose residuals turn together.
+        longest_block: Most points whose residuals turn together.
         n_bootstrap: Resamples.
         identified_width: Widest interval of A0 and b, in ranges of the values and in units.
         identified_ratio: Largest ratio of the limits of c and alpha.
@@ -108,7 +108,7 @@ class Sparsity:
         n_grid: int,
         n_starts: int,
         n_steps: int,
-        block: int,
+        longest_block: int,
         n_bootstrap: int,
         identified_width: float,
         identified_ratio: float,
@@ -122,7 +122,7 @@ class Sparsity:
         if law is not None and law not in self.laws:
             raise ValueError(f"`law` must be relu, silu or null, got {law!r}.")
         self.min_points = max(min_points, self.laws["relu"].n_params + 2)
-        self.search = Search(n_grid, n_starts, n_steps, block, n_bootstrap)
+        self.search = Search(n_grid, n_starts, n_steps, longest_block, n_bootstrap)
         self.width, self.ratio = identified_width, identified_ratio
 
     def estimate(self, series: Series, seed: int) -> Estimate:

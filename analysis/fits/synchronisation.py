@@ -71,7 +71,7 @@ class Synchronisation:
         n_grid: Points of the grid per axis.
         n_starts: Minima of the grid that are refined.
         n_steps: Most steps of a refit.
-        block: Points whose residuals turn together.
+        longest_block: Most points whose residuals turn together.
         n_bootstrap: Resamples.
         identified_width: Widest interval of levels, in ranges of the values, and of t0, in lengths.
         identified_ratio: Largest ratio of the limits of a and w.
@@ -86,7 +86,7 @@ class Synchronisation:
         n_grid: int,
         n_starts: int,
         n_steps: int,
-        block: int,
+        longest_block: int,
         n_bootstrap: int,
         identified_width: float,
         identified_ratio: float,
@@ -102,7 +102,7 @@ class Synchronisation:
             "exponential": exponential_law(0.05, 1.0 / width[0]),
             "constant": constant_law(),
         }
-        self.search = Search(n_grid, n_starts, n_steps, block, n_bootstrap)
+        self.search = Search(n_grid, n_starts, n_steps, longest_block, n_bootstrap)
         self.width, self.ratio = identified_width, identified_ratio
 
     def estimate(self, series: Series, seed: int) -> Estimate:
