@@ -28,7 +28,7 @@ def estimator_name(record: Record) -> str:
         >>> estimator_name({"estimator": "maximum_likelihood", "extras": {"link": "probit"}})
         'maximum likelihood (probit)'
     """
-    name = str(record["estimator"]).replace("_", " ")
+    name = str(record["estimator"]).replace("_", " ").replace("firth", "Firth")
     link = record.get("extras", {}).get("link") or "logistic"
     return name if link == "logistic" or link in name else f"{name} ({link})"
 

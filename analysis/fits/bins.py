@@ -58,10 +58,10 @@ def bin_rates(observations: Observations) -> RateBins:
     if observations.seed is not None:
         seeds, which = np.unique(observations.seed, return_inverse=True)
         flat, size = which * cells.size + index, seeds.size * cells.size
-        by_seed = _counted(flat, weight, size).reshape(-1, cells.size)
+        by_seed = _counted(flat, weight, size).reshape(seeds.size, cells.size)
         if np.any((by_seed > 0).sum(axis=1) > 1):
             n_by = by_seed
-            k_by = _counted(flat, k_weight, size).reshape(-1, cells.size)
+            k_by = _counted(flat, k_weight, size).reshape(by_seed.shape)
     return RateBins(np.log10(cells), n, k, n_by, k_by, name)
 
 

@@ -29,6 +29,8 @@ ARTEFACT_BELOW, VISIBLE_ABOVE = 0.25, 0.5
 """Shares of the boundary at the longest horizon: an artefact is one whose threshold lies below the
 first; a threshold much below the second cannot be seen."""
 POWER = 0.8
+NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
+"""Error distributions as they are told."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
         level: Of the tests.
     """
     each = list(evidence.values())
-    p_values = ", ".join(f"{e.p:.2g} ({name})" for name, e in evidence.items())
-    uppers = ", ".join(f"{e.upper:.3g} ({name})" for name, e in evidence.items())
+    p_values = ", ".join(f"{e.p:.2g} ({NAMES[name]})" for name, e in evidence.items())
+    uppers = ", ".join(f"{e.upper:.3g} ({NAMES[name]})" for name, e in evidence.items())
     rejected = all(e.p < 1.0 - level for e in each)
     flat = [e.flattens(observed) for e in each]
     if rejected and all(flat):
@@ -171,10 +173,11 @@ def rival_warnings(evidence: Mapping[str, Evidence], verdict: str) -> list[str]:
     close = [name for name, e in evidence.items() if e.rival > -UNDECIDED]
     if verdict != "threshold" or not close:
         return []
+    under = ", ".join(NAMES[name] for name in close)
     return [
         "A law without a threshold but with a part of the time that does not depend on the weight "
-        f"decay fits as well (AIC within 2 under {', '.join(close)}): weight decays nearer to the "
-        "boundary, or a longer horizon, would tell them apart."
+        f"decay fits as well (AIC within 2 under {under}): weight decays nearer to the boundary, "
+        "or a longer horizon, would tell them apart."
     ]
 
 

@@ -36,11 +36,28 @@ def steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float
     }
 
 
+def one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Weight decay, steps and event of every replica, one row each: rows that are alike are summed.
+
+    Raises:
+        FitRefusedError: If what is summed is no whole number of replicas.
+    """
+    rows = np.stack([data.weight_decay, data.followed, data.grokked.astype(np.float64)], axis=1)
+    distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    total = np.bincount(which.reshape(-1), weights=data.weights)
+    times = np.rint(total).astype(np.int64)
+    if np.any(np.abs(total - times) > 1e-6):
+        raise FitRefusedError(
+            "Kaplan-Meier counts whole replicas, and the weights of rows that are alike add up to "
+            "fractions. Give a row per replica."
+        )
+    control, time, seen = np.repeat(distinct, times, axis=0).T
+    return control, time, seen > 0
+
+
 def curves_of(data: Observations, horizon: float, level: float) -> dict[str, list[float | None]]:
     """Curves, medians and restricted means of every weight decay, as the record holds them."""
-    times = np.rint(data.weights).astype(np.int64)
-    control, time = np.repeat(data.weight_decay, times), np.repeat(data.followed, times)
-    seen = np.repeat(data.grokked, times)
+    control, time, seen = one_each(data)
     names = {
         "km": ("weight_decay", "step", "share", "low", "high"),
         "median": ("weight_decay", "value", "low", "high"),
@@ -98,7 +115,7 @@ class Survival:
         """Describe one table; `seed` is recorded, nothing is drawn.
 
         Raises:
-            FitRefusedError: If an event has no time, or no replica grokked.
+            FitRefusedError: If an event has no time, no replica grokked, or weights are fractions.
         """
         data = observations.within(self.window_max)
         require_times(data)
@@ -117,12 +134,8 @@ class Survival:
         }
         cells = np.unique(data.weight_decay)
         if cells.size > 1:
-            times = np.rint(data.weights).astype(np.int64)
-            chi_square = log_rank(
-                np.repeat(data.followed, times),
-                np.repeat(data.grokked, times),
-                np.repeat(data.weight_decay, times),
-            )
+            control, time, seen = one_each(data)
+            chi_square = log_rank(time, seen, control)
             extras |= {
                 "logrank_chi2": chi_square,
                 "logrank_df": int(cells.size - 1),

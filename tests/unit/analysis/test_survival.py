@@ -129,3 +129,21 @@ def test_nothing_to_show_is_refused() -> None:
     untimed = replace(Made().one(0), time=np.full(64, np.nan))
     with pytest.raises(FitRefusedError, match="at an unknown time"):
         Survival(window_max=1.0, level=0.95).fit(untimed, seed=0)
+
+
+def test_halved_rows_add_up_and_fractions_are_refused() -> None:
+    control, time = np.array([0.1, 0.1, 1.0, 1.0]), np.array([900.0, np.nan, 300.0, 400.0])
+    fit = Survival(window_max=1.0, level=0.95)
+
+    def table(copies: int, weight: float | None) -> Observations:
+        weights = None if weight is None else np.full(4 * copies, weight)
+        times = np.tile(time, copies)
+        return Observations(
+            np.tile(control, copies), ~np.isnan(times), times, "first99", 2500, 1, weight=weights
+        )
+
+    once, halved = fit.fit(table(1, None), seed=0), fit.fit(table(2, 0.5), seed=0)
+    assert once.curves == halved.curves
+    assert once.extras["logrank_chi2"] == halved.extras["logrank_chi2"]
+    with pytest.raises(FitRefusedError, match="add up to fractions"):
+        fit.fit(table(1, 0.4), seed=0)
