@@ -77,10 +77,10 @@ def collapse_link(
     crossover = search.of(sample, draws.smooth)
     smooth = _from(crossover, [numbers, numbers * [1.0, 0.0, 0.0]])
     unstretched = float(problem.without_size()[0])
-    gain = stretch_gain(numbers[None, 1], np.array([quality]), np.array([unstretched]))
-    p = tail_share(
-        float(gain[0]), stretch_gain(smooth[0][:, 1], smooth[1], crossover.without_size())
-    )
+    limit = quality_range[1]
+    own = numbers[None, 1], np.array([quality]), np.array([unstretched])
+    null = stretch_gain(smooth[0][:, 1], smooth[1], crossover.without_size(), limit)
+    p = tail_share(float(stretch_gain(*own, limit)[0]), null)
     found = Found({}, {}, {"quality": quality, "p_collapse": p})
     for k, name in enumerate(NUMBERS[: problem.n_free]):
         found.params[name] = parameter(float(numbers[k]), redrawn[:, k], level)
@@ -101,10 +101,13 @@ def collapse_link(
     return judge_collapse(collapsed, quality_range, min_decades, level), found
 
 
-def stretch_gain(inverse_nu: Array, quality: Array, unstretched: Array) -> Array:
-    """How much better curves collapse when size stretches the control, with the sign of 1 / nu."""
+def stretch_gain(inverse_nu: Array, quality: Array, unstretched: Array, limit: float) -> Array:
+    """How much better curves collapse when size stretches the control, with the sign of 1 / nu.
+
+    0 where they do not collapse at all, S above the limit: a bad collapse is no rival.
+    """
     gain = np.maximum(unstretched - quality, 0.0) / np.maximum(quality, 1e-12)
-    return np.sign(inverse_nu) * np.where(np.isfinite(quality), gain, 0.0)
+    return np.sign(inverse_nu) * np.where(quality <= limit, gain, 0.0)
 
 
 def _from(problem: Collapse, begin: list[Array]) -> tuple[Array, Array]:
