@@ -10,11 +10,11 @@ from observatory.analysis.fits.boundary_checks import boundary_warnings, require
 from observatory.analysis.fits.boundary_estimate import NAMES, Maximum, boundary_record, profiled
 from observatory.analysis.fits.estimate import Estimate, Plain
 from observatory.analysis.fits.likelihood import SEPARATED, box, fit_many
-from observatory.analysis.fits.links import LINKS
+from observatory.analysis.fits.links import link_named
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.overdispersion import LARGEST, RHO, SMALLEST, beta_binomial
 from observatory.analysis.fits.solvers import chi2_tail
-from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.errors import FitRefusedError
 
 
 @final
@@ -36,9 +36,7 @@ class BoundaryBetaBinomial:
     def __init__(
         self, link: str, window_max: float | None, lapse: float | None, level: float
     ) -> None:
-        if link not in LINKS:
-            raise ConfigError(f"`link` must be among {sorted(LINKS)}, got {link}.")
-        self.link = link
+        self.link = link_named(link)
         self.window_max = window_max
         self.lapse = lapse
         self.level = level
@@ -51,7 +49,7 @@ class BoundaryBetaBinomial:
                 in the bins, the counts are separated, or no rise can be told from a constant rate.
         """
         data = observations.within(self.window_max)
-        bins, link = bin_rates(data), LINKS[self.link]
+        bins, link = bin_rates(data), self.link
         require_boundary(bins)
         group_bin, n, k = np.arange(bins.x.size), bins.n, bins.k
         if bins.n_by is not None and bins.k_by is not None and np.any(bins.n_by > 1):
@@ -76,9 +74,9 @@ class BoundaryBetaBinomial:
         found = Maximum(evaluate, names, theta[0], float(best[0]), low, high)
         params = profiled(found, bins.x, self.level)
         extras: dict[str, Plain] = {
-            "method": f"beta-binomial likelihood of the {self.link} curve in "
+            "method": f"beta-binomial likelihood of the {link.name} curve in "
             f"log10({data.control}); profile likelihood",
-            "link": self.link,
+            "link": link.name,
             "n_groups": n.size,
             "log_likelihood": found.value,
             "aic": 2.0 * n_free - 2.0 * found.value,

@@ -23,7 +23,7 @@ from observatory.analysis.fits.boundary_estimate import (
 from observatory.analysis.fits.coverage import coverage_warning, percentile_coverage
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.likelihood import SEPARATED, binomial, box, fit_many
-from observatory.analysis.fits.links import LINKS, Link
+from observatory.analysis.fits.links import Link, link_named
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.rate_curve import rates
 from observatory.analysis.fits.resample import (
@@ -160,9 +160,7 @@ class BoundaryMle:
                 )
         if interval not in INTERVALS:
             raise ConfigError(f"`interval` must be among {sorted(INTERVALS)}, got {interval}.")
-        if link not in LINKS:
-            raise ConfigError(f"`link` must be among {sorted(LINKS)}, got {link}.")
-        self.link = link
+        self.link = link_named(link)
         self.window_max = window_max
         self.guess = guess
         self.lapse = lapse
@@ -182,7 +180,7 @@ class BoundaryMle:
             FitRefusedError: As `fit_likelihood` and, where asked for, `resampled`.
         """
         data = observations.within(self.window_max)
-        bins, link, rng = bin_rates(data), LINKS[self.link], np.random.default_rng(seed)
+        bins, link, rng = bin_rates(data), self.link, np.random.default_rng(seed)
         found = fit_likelihood(bins, link, self.guess, self.lapse, self.level)
         few: list[str] = []
         if self.interval == "profile":
@@ -205,9 +203,9 @@ class BoundaryMle:
         checked = misfit(bins, found.theta, (found.low, found.high), link, self.n_simulations, rng)
         n_free = int(found.free.sum())
         extras: dict[str, Plain] = {
-            "method": f"binomial maximum likelihood of the {self.link} curve in "
+            "method": f"binomial maximum likelihood of the {link.name} curve in "
             f"log10({data.control}); {INTERVALS[self.interval]}",
-            "link": self.link,
+            "link": link.name,
             "log_likelihood": found.value,
             **checked,
             "aic": 2.0 * n_free - 2.0 * found.value,

@@ -10,11 +10,11 @@ from observatory.analysis.fits.boundary_checks import boundary_warnings, require
 from observatory.analysis.fits.boundary_estimate import NAMES, Maximum, boundary_record, profiled
 from observatory.analysis.fits.estimate import Estimate, Plain
 from observatory.analysis.fits.likelihood import SEPARATED, box, fit_many
-from observatory.analysis.fits.links import LINKS
+from observatory.analysis.fits.links import link_named
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.seed_effect import SMALLEST, SPREAD, seed_likelihood
 from observatory.analysis.fits.solvers import chi2_tail
-from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.errors import FitRefusedError
 
 
 @final
@@ -38,9 +38,7 @@ class BoundarySeedEffect:
     def __init__(
         self, link: str, window_max: float | None, lapse: float | None, level: float
     ) -> None:
-        if link not in LINKS:
-            raise ConfigError(f"`link` must be among {sorted(LINKS)}, got {link}.")
-        self.link = link
+        self.link = link_named(link)
         self.window_max = window_max
         self.lapse = lapse
         self.level = level
@@ -54,7 +52,7 @@ class BoundarySeedEffect:
                 told from a constant rate.
         """
         data = observations.within(self.window_max)
-        bins, link = bin_rates(data), LINKS[self.link]
+        bins, link = bin_rates(data), self.link
         require_boundary(bins)
         if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 5:
             n_seeds = 0 if bins.n_by is None else len(bins.n_by)
@@ -79,9 +77,9 @@ class BoundarySeedEffect:
         params = profiled(found, bins.x, self.level, len(bins.n_by) - 1)
         ratio = 2.0 * max(found.value - float(value[0]), 0.0)
         extras: dict[str, Plain] = {
-            "method": f"binomial likelihood of the {self.link} curve in log10({data.control}) with "
+            "method": f"binomial likelihood of the {link.name} curve in log10({data.control}) with "
             "a normal critical point per seed; profile likelihood with F quantiles",
-            "link": self.link,
+            "link": link.name,
             "n_seeds": len(bins.n_by),
             "log_likelihood": found.value,
             "aic": 2.0 * float(found.free.sum()) - 2.0 * found.value,

@@ -21,10 +21,10 @@ from observatory.analysis.fits.likelihood import (
     box,
     penalised,
 )
-from observatory.analysis.fits.links import LINKS
+from observatory.analysis.fits.links import link_named
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.rate_curve import rates
-from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
@@ -89,9 +89,7 @@ class BoundaryWindow:
     def __init__(
         self, link: str, window_max: float | None, lapse: float | None, level: float
     ) -> None:
-        if link not in LINKS:
-            raise ConfigError(f"`link` must be among {sorted(LINKS)}, got {link}.")
-        self.link = link
+        self.link = link_named(link)
         self.window_max = window_max
         self.lapse = lapse
         self.level = level
@@ -104,7 +102,7 @@ class BoundaryWindow:
                 rise and fall can be told from a constant rate.
         """
         data = observations.within(self.window_max)
-        bins, link = bin_rates(data), LINKS[self.link]
+        bins, link = bin_rates(data), self.link
         require_boundary(bins)
         require_window(bins)
         low, high = box(bins, 0.0, self.lapse, two_edges=True)
@@ -124,9 +122,9 @@ class BoundaryWindow:
         if params["critical_upper"].value <= params["critical"].value:
             warnings.append("The edges cross: there is no window at this horizon.")
         extras: dict[str, Plain] = {
-            "method": f"product of two {self.link} edges in log10({data.control}) with Jeffreys' "
+            "method": f"product of two {link.name} edges in log10({data.control}) with Jeffreys' "
             "prior; profile of the penalised likelihood",
-            "link": self.link,
+            "link": link.name,
             "log_likelihood": plain,
             "penalised_log_likelihood": found.value,
             "width_decades": float(theta[0, 4] - theta[0, 0]),

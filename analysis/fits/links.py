@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.fits.solvers import normal_cdf
+from observatory.core.errors import ConfigError
 
 Array = NDArray[np.float64]
 _TO_MIDPOINT = math.log(math.log(2.0))
@@ -57,3 +58,14 @@ LINKS = {
     ),
 }
 """By name; complementary log-log is shifted so that its midpoint, too, is F = 1/2."""
+
+
+def link_named(name: str) -> Link:
+    """The link of a name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if name not in LINKS:
+        raise ConfigError(f"`link` must be among {sorted(LINKS)}, got {name}.")
+    return LINKS[name]
