@@ -33,6 +33,7 @@ from observatory.analysis.fits.series import (
     r_squared,
     require_points,
     residual_warnings,
+    stuck,
 )
 from observatory.analysis.fits.step_laws import alternatives
 
@@ -112,7 +113,7 @@ class EmergenceCurve:
             seed: Of the resampling.
 
         Raises:
-            FitRefusedError: If there are too few steps, or a constant describes the values best.
+            FitRefusedError: If there are too few steps, or a constant cannot be excluded.
         """
         require_points(series, self.min_points, "An emergence curve")
         step, value = series.step, series.value
@@ -120,7 +121,7 @@ class EmergenceCurve:
         span, spread = last - first, float(np.ptp(value))
         u = (step - first) / span
         choice = choose(self.laws, u, value, self.search)
-        best, law = require_law(choice, "emergence", series), self.laws["emergence"]
+        best, law = require_law(choice, "emergence", series, self.level), self.laws["emergence"]
         again = resample(law, u, value, best, self.search, seed)
         found, draws = in_steps(best, first, span), in_steps(again, first, span)
         kind = CLASSES[int(classes_of(found, first, last)[0])]
@@ -128,6 +129,11 @@ class EmergenceCurve:
         curve = best.fitted[0]
         widths = {"K": self.width * spread}
         kept = identified(found.params, draws.params, self.level, widths, self.ratio)
+        decay_stuck, offset_stuck = at_limits(law, again)
+        if max(offset_stuck) > (1.0 - self.level) / 2.0:
+            kept = {name: made for name, made in kept.items() if name == "K"}
+        if max(decay_stuck) > (1.0 - self.level) / 2.0:
+            kept = {}
         if "K" not in kept:  # what K may be is taken up by these, whatever their intervals say
             kept = {name: made for name, made in kept.items() if name == "A"}
         params = {**self._peak(kind, found, draws, last), **kept}
@@ -156,7 +162,7 @@ class EmergenceCurve:
                 unknown, "curve, class and a peak inside the record are what is known."
             ),
         ]
-        if any(at_limits(law, best)):
+        if stuck(law, best):
             warnings.append("The search ended at a limit: decay or offset is not determined.")
         return Estimate(
             fit=self.fit_name,

@@ -100,22 +100,30 @@ def choose(laws: Mapping[str, Law], x: Array, y: Array, search: Search) -> Choic
     )
 
 
-def require_law(choice: Choice, main: str, series: Series) -> Solution:
-    """The fit of one law, unless it cannot be fitted or a constant describes the values best.
+def require_law(choice: Choice, main: str, series: Series, level: float) -> Solution:
+    """The fit of one law, unless it cannot be fitted or a constant cannot be excluded.
+
+    Args:
+        choice: Fits of all laws, a constant among them.
+        main: Name of the law.
+        series: What was fitted.
+        level: A constant is excluded where its Akaike weight is below 1 less this.
 
     Raises:
         FitRefusedError: As said.
     """
+    law = main.replace("_", " ")
     if main not in choice.fits:
         raise FitRefusedError(
-            f"No {main.replace('_', ' ')} fits `{series.value_name}`: its terms depend on each "
-            f"other at these values of `{series.step_name}`. Add some between first and last."
+            f"No {law} law fits `{series.value_name}`: its terms depend on each other at these "
+            f"values of `{series.step_name}`. Add some between first and last."
         )
-    if choice.best == "constant":
+    weight = akaike_weights(choice.aicc)["constant"]
+    if weight >= 1.0 - level:
         raise FitRefusedError(
-            f"A constant describes `{series.value_name}` best (AICc "
-            f"{choice.aicc['constant']:.1f}, {main.replace('_', ' ')} {choice.aicc[main]:.1f}): "
-            "nothing moves. Add steps, or runs in which it does."
+            f"A constant may describe `{series.value_name}` (Akaike weight {weight:.2f} among "
+            f"{len(choice.fits)} laws): nothing is shown to move. Add steps, or runs in which it "
+            "does."
         )
     return choice.fits[main]
 

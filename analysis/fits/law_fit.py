@@ -23,6 +23,7 @@ from observatory.analysis.fits.series import (
     identified,
     r_squared,
     residual_warnings,
+    stuck,
 )
 
 Array = NDArray[np.float64]
@@ -35,6 +36,8 @@ class Named:
     Attributes:
         main: Name of the law.
         params: Its parameters from a solution in the unit of the data, one entry per draw.
+        limits: Per inner number, which parameters are not known where it is at its lower and at its
+            upper limit: the interval of a number that cannot move is narrow, and no knowledge.
         widths: Widest interval of an identified parameter, for those of any sign.
         ratio: Largest ratio of the limits of any other.
         meaning: What follows where another law is better.
@@ -43,6 +46,7 @@ class Named:
 
     main: str
     params: Callable[[Solution], Mapping[str, Array]]
+    limits: Sequence[tuple[Sequence[str], Sequence[str]]]
     widths: Mapping[str, float]
     ratio: float
     meaning: str
@@ -91,14 +95,23 @@ def fit_named(
         seed: Of the resampling.
 
     Raises:
-        FitRefusedError: If the main law cannot be fitted, or a constant is best.
+        FitRefusedError: If the main law cannot be fitted, or a constant cannot be excluded.
     """
     choice = choose(laws, x, series.value, search)
-    found = require_law(choice, named.main, series)
+    found = require_law(choice, named.main, series, level)
     again = resample(laws[named.main], x, series.value, found, search, seed)
     with np.errstate(all="ignore"):  # what is not finite is not identified
         values, draws = named.params(found), named.params(again)
     kept = identified(values, draws, level, named.widths, named.ratio)
+    tail = (1.0 - level) / 2.0
+    lost = {
+        name
+        for ends, shares in zip(named.limits, at_limits(laws[named.main], again), strict=True)
+        for names, share in zip(ends, shares, strict=True)
+        if share > tail
+        for name in names
+    }
+    kept = {name: made for name, made in kept.items() if name not in lost}
     return Fit(named, choice, found, draws, kept, again.fitted)
 
 
@@ -138,7 +151,6 @@ def told(
         drawn["other.value"] = fit.choice.fits[fit.choice.best].fitted[0]
     with np.errstate(all="ignore"):
         values = fit.named.params(fit.solution)
-    stuck = any(at_limits(law, fit.solution))
     return Estimate(
         fit=names[0],
         estimator=names[1],
@@ -154,7 +166,7 @@ def told(
             *residual_warnings(series.value - curve, search.longest_block),
             *fit.choice.warnings(fit.named.main, fit.named.meaning),
             *unidentified_warning([n for n in values if n not in fit.params], fit.named.known),
-            *(["The search ended at a limit of its numbers."] if stuck else []),
+            *(["The search ended at a limit of its numbers."] if stuck(law, fit.solution) else []),
         ],
         extras={
             "r2": r_squared(series.value, curve),

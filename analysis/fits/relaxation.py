@@ -187,6 +187,7 @@ class Relaxation:
         named = Named(
             "exponential",
             params,
+            [(("rate", "omega_inf"), ("rate",))],
             {"omega_inf": self.width * spread},
             self.ratio,
             "how the norm slows down is not shown.",

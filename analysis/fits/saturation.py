@@ -100,7 +100,8 @@ class Saturation:
             seed: Of the resampling.
 
         Raises:
-            FitRefusedError: If there are too few sizes, one is not positive, or a constant is best.
+            FitRefusedError: If there are too few sizes, one is not positive, or a constant cannot
+                be excluded.
         """
         require_points(series, self.min_points, "A law of saturation")
         law = self.laws["exponential"]
@@ -122,6 +123,7 @@ class Saturation:
         named = Named(
             "exponential",
             params,
+            [(("a", "b", "plateau"), ("b",))],
             {"c": self.width * spread, "plateau": self.width * spread},
             self.ratio,
             "whether and where the amplitude levels off is not shown.",

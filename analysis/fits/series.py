@@ -233,10 +233,17 @@ def columns_to_draw(series: Series, curve: Array, draws: Array, level: float) ->
     }
 
 
-def at_limits(law: Law, found: Solution) -> list[bool]:
-    """Whether each inner number ended at a limit of its search."""
-    theta = found.theta[0]
+def at_limits(law: Law, found: Solution) -> list[tuple[float, float]]:
+    """In what share of the draws each inner number ended at its lower and at its upper limit."""
     return [
-        bool(abs(value - low) < 1e-6 or abs(value - high) < 1e-6)
-        for value, low, high in zip(theta, law.low, law.high, strict=True)
+        (
+            float((found.theta[:, inner] < low + 1e-6).mean()),
+            float((found.theta[:, inner] > high - 1e-6).mean()),
+        )
+        for inner, (low, high) in enumerate(zip(law.low, law.high, strict=True))
     ]
+
+
+def stuck(law: Law, found: Solution) -> bool:
+    """Whether the search itself ended at a limit."""
+    return any(max(shares) > 0 for shares in at_limits(law, found))

@@ -5,7 +5,7 @@ the amount of training seen, in billions of tokens where published numbers are c
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from observatory.analysis.fits.series import Series, require_points
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
-Activation = Literal["relu", "silu"]
 
 
 def relu_sparsity(data: Array, c: float, alpha: float, b: float, limit: float) -> Array:
@@ -102,7 +101,7 @@ class Sparsity:
         self,
         *,
         min_points: int,
-        law: Activation | None,
+        law: str | None,
         rate: Sequence[float],
         alpha: Sequence[float],
         n_grid: int,
@@ -133,7 +132,8 @@ class Sparsity:
             seed: Of the resampling.
 
         Raises:
-            FitRefusedError: If there are too few points, one lies at 0, or a constant is best.
+            FitRefusedError: If there are too few points, one lies at 0, or a constant cannot
+                be excluded.
         """
         require_points(series, self.min_points, "A sparsity law")
         if series.step.min() <= 0:
@@ -160,9 +160,11 @@ class Sparsity:
             alpha = np.exp(found.theta[:, 0])
             return {"alpha": alpha, "c": height * most**alpha, "A0": limit}
 
+        every = ("alpha", "b", "c", "A0")
         named = Named(
             main,
             relu if main == "relu" else silu,
+            [(every, every)] * len(self.laws[main].low),
             {"A0": self.width * spread, "b": 2.0 * self.width},
             self.ratio,
             "the share of active units follows another law.",

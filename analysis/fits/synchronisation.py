@@ -113,7 +113,7 @@ class Synchronisation:
             seed: Of the resampling.
 
         Raises:
-            FitRefusedError: If there are too few steps, or a constant is best.
+            FitRefusedError: If there are too few steps, or a constant cannot be excluded.
         """
         require_points(series, self.min_points, "A tanh curve")
         first, last = float(series.step[0]), float(series.step[-1])
@@ -129,9 +129,11 @@ class Synchronisation:
             }
 
         widths = dict.fromkeys(("before", "after"), self.width * spread)
+        every = ("before", "after", "t0", "w")
         named = Named(
             "tanh",
             params,
+            [(every, every), (("w",), every)],
             {**widths, "t0": self.width * span},
             self.ratio,
             "the passage between two levels is not shown.",

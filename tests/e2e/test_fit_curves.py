@@ -1,0 +1,67 @@
+"""`observatory fit emergence` as a user types it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from observatory import cli
+from observatory.analysis.fits.emergence_law import emergence_curve
+
+
+def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = cli.run(["fit", "emergence", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    t = np.linspace(0.0, 143_000.0, 37)
+    y = emergence_curve(t, 3000.0, 0.6, 1e-4, 1.0, 120.0)
+    path = tmp_path / "ratios.csv"
+    pd.DataFrame({"tokens": t, "top": y, "block": 3}).to_csv(path, index=False)
+    return path
+
+
+def test_a_curve_of_a_file(table: Path, tmp_path: Path, capsys) -> None:
+    named = ("--step", "tokens", "--value", "top", "--n-bootstrap", 50)
+    code, out, err = fit(table, *named, "--json", "--plot", tmp_path / "a.png", capsys=capsys)
+    record = json.loads(out)
+    assert (code, err) == (0, "")
+    assert record["params"]["t_peak"]["value"] == pytest.approx(11618.26, rel=1e-6)
+    assert record["extras"]["class"] == "early peak"
+    assert (tmp_path / "a.png").is_file()
+    code, out, _ = fit(table, *named, "--group", "block", "--json", capsys=capsys)
+    assert (code, json.loads(out)[0]["group"]) == (0, {"block": 3})
+    code, out, _ = fit(table, *named, "--level", 0.9, "--seed", 5, capsys=capsys)
+    assert "90% [" in out
+
+
+def test_a_refusal_is_a_record_an_exit_code_and_a_reason(table: Path, capsys) -> None:
+    named = ("--step", "tokens", "--value", "block", "--json")
+    code, out, err = fit(table, *named, capsys=capsys)
+    assert code == 3
+    assert json.loads(out)["refused"] in err
+    code, out, err = fit(table, "--model", "relaxation", "--step", "tokens", "--value", "top",
+                         capsys=capsys)  # fmt: skip
+    assert (code, out) == (3, "")
+    assert "`lr` must be positive" in err
+    norms = ("--model", "relaxation", "--step", "tokens", "--value", "top")
+    known = ("--lr", 1e-3, "--weight-decay", 1, "--set", "window=[0, 1]")
+    code, _, err = fit(table, *norms, *known, capsys=capsys)
+    assert code == 3
+    assert "choose a `window`" in err
+
+
+def test_bad_options_are_bad_input(table: Path, capsys) -> None:
+    code, _, err = fit(table, capsys=capsys)
+    assert (code, "no column ['step', 'ratio']" in err) == (2, True)
+    code, _, err = fit(table, "--model", "no", capsys=capsys)
+    assert (code, "`model` must be one of" in err) == (2, True)
+    code, _, err = fit(table, "--smoothing", 0.5, capsys=capsys)
+    assert (code, "['smoothing'] are not of `fit emergence`" in err) == (2, True)
+    code = cli.run(["fit", "boundary", str(table), "--model", "tanh"])
+    assert code == 2
