@@ -23,7 +23,7 @@ from observatory.analysis.fits.law_choice import (
     resample,
     unidentified_warning,
 )
-from observatory.analysis.fits.separable import Law, Solution, residual_slopes
+from observatory.analysis.fits.separable import Law, Solution, evaluate, residual_slopes
 from observatory.analysis.fits.series import (
     Series,
     at_limits,
@@ -150,10 +150,11 @@ class EmergenceCurve:
             "last_step": last,
             "method": "least squares, variable projection, block-wise wild bootstrap",
         }
-        drawn = columns_to_draw(series, curve, again.fitted, self.level)
+        drawn = columns_to_draw(series, law, best, again, (first, span), self.level)
         if choice.best != "emergence":
-            drawn["other.step"] = step
-            drawn["other.value"] = choice.fits[choice.best].fitted[0]
+            drawn["other.step"] = at = drawn["fit.step"]
+            other = choice.fits[choice.best]
+            drawn["other.value"] = evaluate(self.laws[choice.best], (at - first) / span, other)[0]
         warnings = [
             *self._class_warnings(kind, share, params, step),
             *residual_warnings(value - curve, self.search.longest_block),

@@ -15,7 +15,7 @@ from observatory.analysis.fits.law_choice import (
     resample,
     unidentified_warning,
 )
-from observatory.analysis.fits.separable import Law, Solution
+from observatory.analysis.fits.separable import Law, Solution, evaluate
 from observatory.analysis.fits.series import (
     Series,
     at_limits,
@@ -63,7 +63,9 @@ class Fit:
         solution: Of the law.
         draws: Its parameters in each resample, by name.
         params: What is identified.
-        bands: Resampled curves, `[draw, point]`.
+        again: The law on resampled values.
+        laws: All laws by name.
+        scale: What of a step is subtracted, and what that is divided by, to get the laws' x.
     """
 
     named: Named
@@ -71,12 +73,14 @@ class Fit:
     solution: Solution
     draws: Mapping[str, Array]
     params: Mapping[str, Parameter]
-    bands: Array
+    again: Solution
+    laws: Mapping[str, Law]
+    scale: tuple[float, float]
 
 
 def fit_named(
     series: Series,
-    x: Array,
+    scale: tuple[float, float],
     laws: Mapping[str, Law],
     named: Named,
     search: Search,
@@ -87,7 +91,7 @@ def fit_named(
 
     Args:
         series: The curve.
-        x: Its abscissa on the scale of the laws, `[point]`.
+        scale: What of a step is subtracted, and what that is divided by, to get the laws' x.
         laws: By name, a constant among them.
         named: The main one.
         search: See `Search`.
@@ -97,6 +101,7 @@ def fit_named(
     Raises:
         FitRefusedError: If the main law cannot be fitted, or a constant cannot be excluded.
     """
+    x = (series.step - scale[0]) / scale[1]
     choice = choose(laws, x, series.value, search)
     found = require_law(choice, named.main, series, level)
     again = resample(laws[named.main], x, series.value, found, search, seed)
@@ -112,13 +117,12 @@ def fit_named(
         for name in names
     }
     kept = {name: made for name, made in kept.items() if name not in lost}
-    return Fit(named, choice, found, draws, kept, again.fitted)
+    return Fit(named, choice, found, draws, kept, again, laws, scale)
 
 
 def told(
     fit: Fit,
     series: Series,
-    law: Law,
     *,
     names: tuple[str, str],
     search: Search,
@@ -134,7 +138,6 @@ def told(
     Args:
         fit: See `fit_named`.
         series: What was fitted.
-        law: The main law.
         names: Of the fit, and of how.
         search: See `Search`.
         level: Coverage of the intervals.
@@ -145,10 +148,12 @@ def told(
         horizon: In steps and in epochs.
     """
     curve = fit.solution.fitted[0]
-    drawn = columns_to_draw(series, curve, fit.bands, level)
-    if fit.choice.best != fit.named.main:
-        drawn["other.step"] = series.step
-        drawn["other.value"] = fit.choice.fits[fit.choice.best].fitted[0]
+    law, best = fit.laws[fit.named.main], fit.choice.best
+    drawn = columns_to_draw(series, law, fit.solution, fit.again, fit.scale, level)
+    if best != fit.named.main:
+        drawn["other.step"] = drawn["fit.step"]
+        x = (drawn["fit.step"] - fit.scale[0]) / fit.scale[1]
+        drawn["other.value"] = evaluate(fit.laws[best], x, fit.choice.fits[best])[0]
     with np.errstate(all="ignore"):
         values = fit.named.params(fit.solution)
     return Estimate(

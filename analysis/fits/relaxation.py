@@ -193,8 +193,7 @@ class Relaxation:
             "how the norm slows down is not shown.",
             "the curve in the window is what is known.",
         )
-        x = (series.step - first) / span
-        fit = fit_named(series, x, self.laws, named, self.search, self.level, seed)
+        fit = fit_named(series, (first, span), self.laws, named, self.search, self.level, seed)
         require_relaxation(fit, series, self.least_r2)
         params_told, warnings = self._kappa(fit, whole, lr, decay)
         horizon = whole.horizon_steps
@@ -202,7 +201,7 @@ class Relaxation:
             horizon / whole.steps_per_epoch
         )  # fmt: skip
         return told(
-            fit, series, self.laws["exponential"], names=(self.fit_name, self.estimator),
+            fit, series, names=(self.fit_name, self.estimator),
             search=self.search, level=self.level, seed=seed, params=params_told,
             extras={
                 "lr": lr, "weight_decay": decay, "window_first": first,

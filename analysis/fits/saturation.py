@@ -129,10 +129,9 @@ class Saturation:
             "whether and where the amplitude levels off is not shown.",
             "the curve over the sizes on record is what is known.",
         )
-        x = series.step / largest
-        fit = fit_named(series, x, self.laws, named, self.search, self.level, seed)
+        fit = fit_named(series, (0.0, largest), self.laws, named, self.search, self.level, seed)
         extras = {"n_sizes": int(np.unique(series.step).size), "largest": largest}
         return told(
-            fit, series, law, names=(self.fit_name, self.estimator), search=self.search,
+            fit, series, names=(self.fit_name, self.estimator), search=self.search,
             level=self.level, seed=seed, extras=extras,
         )  # fmt: skip

@@ -126,6 +126,11 @@ def solve_linear(law: Law, x: Array, y: Array, theta: Array) -> Solution:
     )  # fmt: skip
 
 
+def evaluate(law: Law, x: Array, found: Solution) -> Array:
+    """The fitted curves anywhere, `[draw, point]`."""
+    return (law.columns(x, found.theta) @ found.coefficients[..., None])[..., 0]
+
+
 def residual_slopes(law: Law, x: Array, y: Array, theta: Array) -> tuple[Array, Array]:
     """Residuals y - phi c and their derivatives by theta, c following theta.
 

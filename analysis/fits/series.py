@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.estimate import Parameter
 from observatory.analysis.fits.resample import percentile_interval
-from observatory.analysis.fits.separable import Law, Solution
+from observatory.analysis.fits.separable import Law, Solution, evaluate
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
+
+N_DRAWN = 200
+"""Places at which a record holds the curve."""
 
 
 @dataclass(frozen=True)
@@ -219,15 +222,28 @@ def residual_warnings(residual: Array, longest: int) -> list[str]:
     ]
 
 
-def columns_to_draw(series: Series, curve: Array, draws: Array, level: float) -> dict[str, Array]:
-    """The data and the curve with its band, as a record's curves."""
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+def columns_to_draw(
+    series: Series, law: Law, found: Solution, draws: Solution, scale: tuple[float, float], p: float
+) -> dict[str, Array]:
+    """The data, and the curve with its band at `N_DRAWN` places, as a record's curves.
+
+    Args:
+        series: The data.
+        law: Of the curve.
+        found: The fit.
+        draws: The fits of resampled values.
+        scale: What of a step is subtracted, and what that is divided by, to get the law's x.
+        p: Level of the band.
+    """
+    at = np.linspace(float(series.step.min()), float(series.step.max()), N_DRAWN)
+    x = (at - scale[0]) / scale[1]
+    tail = (1.0 - p) / 2.0
+    low, high = np.quantile(evaluate(law, x, draws), [tail, 1.0 - tail], axis=0)
     return {
         "data.step": series.step,
         "data.value": series.value,
-        "fit.step": series.step,
-        "fit.value": curve,
+        "fit.step": at,
+        "fit.value": evaluate(law, x, found)[0],
         "fit.low": low,
         "fit.high": high,
     }

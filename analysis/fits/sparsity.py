@@ -170,7 +170,7 @@ class Sparsity:
             "the share of active units follows another law.",
             "the curve over the training on record is what is known.",
         )
-        fit = fit_named(series, x, self.laws, named, self.search, self.level, seed)
+        fit = fit_named(series, (0.0, most), self.laws, named, self.search, self.level, seed)
         warnings: list[str] = []
         if not bool(np.all(fit.solution.coefficients[0] > 0)):
             warnings.append(
@@ -180,6 +180,6 @@ class Sparsity:
         if series.value.min() < 0 or series.value.max() > 1:
             warnings.append("Values outside 0 to 1 are no shares: percent must be divided by 100.")
         return told(
-            fit, series, self.laws[main], names=(self.fit_name, main), search=self.search,
+            fit, series, names=(self.fit_name, main), search=self.search,
             level=self.level, seed=seed, warnings=warnings, horizon=(series.horizon_steps, None),
         )  # fmt: skip

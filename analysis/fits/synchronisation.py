@@ -1,6 +1,7 @@
 r"""A signal that passes from one level to another: $c + a \tanh((t - t_0) / w)$."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import final
 
 import numpy as np
@@ -49,6 +50,14 @@ def degeneracy(fit: Fit, first: float, last: float, spacing: float) -> str:
         return "tail"
     return "step" if bool(np.median(widths) < spacing) else "none"
 
+
+KNOWN = {
+    "line": (),
+    "tail": ("after",),
+    "step": ("before", "after", "t0"),
+    "none": ("before", "after", "t0", "w"),
+}
+"""What each kind of degeneracy leaves to be known."""
 
 MEANING = {
     "line": "A straight line does as well: only the slope a / w is determined.",
@@ -139,11 +148,11 @@ class Synchronisation:
             "the passage between two levels is not shown.",
             "the curve over the steps on record is what is known.",
         )
-        x = (series.step - first) / span
-        fit = fit_named(series, x, self.laws, named, self.search, self.level, seed)
+        fit = fit_named(series, (first, span), self.laws, named, self.search, self.level, seed)
         kind = degeneracy(fit, first, last, float(np.diff(np.unique(series.step)).max()))
+        kept = {name: made for name, made in fit.params.items() if name in KNOWN[kind]}
         return told(
-            fit, series, self.laws["tanh"], names=(self.fit_name, self.estimator),
+            replace(fit, params=kept), series, names=(self.fit_name, self.estimator),
             search=self.search, level=self.level, seed=seed, extras={"degeneracy": kind},
             warnings=[MEANING[kind]] if kind in MEANING else [],
             horizon=(series.horizon_steps, None),
