@@ -88,8 +88,8 @@ def _collapse(axes: Axes, record: Record) -> None:
     axes.set_ylabel("mean (L / L0)^(−ζ/ν)")
     inverse = params["inverse_nu"]["value"]
     axes.set_title(
-        f"{extras['verdict_collapse']}: S = {extras['quality']:.3g}, "
-        f"without size {extras['quality_without_size']:.3g}; 1/ν = {inverse:.3g}"
+        f"{extras['verdict_collapse']}: S = {extras['quality']:.2g} "
+        f"({extras['quality_without_size']:.2g} without size), 1/ν = {inverse:.2g}"
     )
 
 

@@ -239,7 +239,7 @@ def judge_chain(
         return Link("crossover", f"The width does not shrink with size: {sharpening.reason}", p)
     if sharpening.verdict == "sharpens" and collapse.verdict == "collapses" and not elsewhere:
         also = (
-            "Cumulants cross there as well."
+            "The crossings of cumulants allow that critical point."
             if seen
             else "Cumulants could not say: the critical point rests on the collapse."
         )

@@ -3,8 +3,8 @@
 quantity                          value            tolerance          why; source
 planted law, little noise         .4, .75, .25     .002, .03, .01     lines between controls; itself
 planted law, usual noise          the same         95 % intervals     seeds; itself
-Curie-Weiss: T_c, 1/nu, zeta/nu   1, 1/2, -1/4     .03, .1, .08       corrections of order N^-1/2, [1]
-Curie-Weiss: U4 at T_c, N = 2000  0.27052          .01                corrections of order N^-1/2, [1]
+Curie-Weiss: T_c, 1/nu, zeta/nu   1, 1/2, -1/4     .03, .1, .08       corrections ~ N^-1/2, [1]
+Curie-Weiss: U4 at T_c, N = 2000  0.27052          .01                corrections ~ N^-1/2, [1]
 
 [1] Brézin & Zinn-Justin (1985), Nucl. Phys. B 257, 867; exponents in N, above four dimensions;
 U4 = 1 - Gamma(1/4)^4 / (24 pi^2).
