@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 
@@ -96,8 +96,8 @@ class FiniteSizeChain:
         level: Coverage of intervals; tests are at 1 - level.
     """
 
-    fit_name: ClassVar[str] = "collapse"
-    estimator: ClassVar[str] = "finite_size_chain"
+    fit_name = "collapse"
+    estimator = "finite_size_chain"
     log_control: bool
     zeta: float | None
     min_seeds: int
