@@ -79,6 +79,10 @@ class CurveFit:
                 reason=self.told,
             )
             record["warnings"] = list(self.curve.notes)
+            record["curves"] = {
+                "data.step": series.step.tolist(),
+                "data.value": series.value.tolist(),
+            }
         else:
             warnings = [*self.curve.notes, *self.told.warnings]
             record = replace(self.told, warnings=warnings).to_json()

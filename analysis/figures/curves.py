@@ -15,7 +15,6 @@ from observatory.analysis.figures.style import (
     LINE_STYLES,
     MUTED,
     WIDTH,
-    note,
     plain,
     styled,
 )
@@ -44,12 +43,15 @@ def _words(record: Record) -> str:
 
 def draw_curve(axes: Axes, record: Record) -> None:
     """One curve into axes: points, law, band, peak with its interval, the better law if any."""
-    if record["refused"] is not None:
-        note(axes, "refused")
-        return
     steps, values = _column(record, "data.step"), _column(record, "data.value")
-    size = 3.0 if steps.size <= 80 else 1.6
-    axes.plot(steps, values, "o", color=INK, markersize=size, gid="data", label="readings")
+    refused = record["refused"] is not None
+    size, colour = 3.0 if steps.size <= 80 else 1.6, MUTED if refused else INK
+    axes.plot(steps, values, "o", color=colour, markersize=size, gid="data", label="readings")
+    if refused or steps.size == 0:
+        return
+    lowest, highest = float(values.min()), float(values.max())
+    room = 0.15 * (highest - lowest)
+    axes.set_ylim(lowest - room, highest + room)  # a band may leave it between two readings
     x, band = _column(record, "fit.step"), {"color": LINE_COLOURS[0], "linewidth": 0}
     low, high = _column(record, "fit.low"), _column(record, "fit.high")
     axes.fill_between(x, low, high, alpha=0.2, gid="band", **band)
@@ -89,7 +91,7 @@ def curves_figure(
         record = records[index]
         draw_curve(axes, record)
         head = plain(str(titles[index]))
-        told = "" if record["refused"] is not None else _words(record)
+        told = "refused" if record["refused"] is not None else _words(record)
         axes.set_title("\n".join(part for part in (head, told) if part), fontsize=7.5)
     for axes in grid.flat[kept.size :]:
         axes.set_axis_off()

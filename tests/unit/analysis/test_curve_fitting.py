@@ -72,7 +72,8 @@ def test_the_figure_shows_data_law_and_peak() -> None:
     assert isinstance(figure, Figure)
     drawn = {artist.get_gid() for artist in figure.axes[0].get_children()}
     assert {"data", "fit", "band", "peak", "peak-interval"} <= drawn
-    assert {text.get_text() for text in figure.axes[1].texts} == {"refused"}
+    assert figure.axes[1].get_title(loc="left") == "layer 1\nrefused"
+    assert {artist.get_gid() for artist in figure.axes[1].lines} == {"data"}
 
 
 def test_rows_of_one_step_are_averaged_where_all_are_there() -> None:
