@@ -81,7 +81,7 @@ def test_studies_of_different_horizons_are_matched_at_one_they_share(
     longer = Plan(study="longer", weight_decays=DECAYS, n_seeds=4, probes=(), horizon=4000)
     folder = fitted_study(tmp_path, longer)
     page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html", published(40)))
-    assert "(firth at 2500 steps; p of equal boundaries" in page.text
+    assert "(Firth at 2500 steps; p of equal boundaries" in page.text
     assert "The groups share no horizon at which all were fitted" in page.text
     assert "Horizon: each group’s own (2500 steps (2500 epochs), 4000 steps" in page.captions[0]
     settings = published(40)
