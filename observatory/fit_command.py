@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 from observatory.collapse_command import add_collapse_options, collapse_task
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.curve_command import add_curve_options, fit_named_curves
+from observatory.paired_command import add_paired_options, paired_task
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from observatory.analysis.fit_task import Task
+    from observatory.analysis.paired_fitting import PairedTask
+    from observatory.analysis.size_fitting import SizeTask
 
 MLFLOW = "mlflow:"
 TABLES = ("boundary", "times", "survival", "horizon")
-FITS = (*TABLES, "ratio", "seeds", "emergence", "collapse")
+FITS = (*TABLES, "ratio", "seeds", "emergence", "collapse", "paired")
 OWN = ("plot", "estimator", "tracking_uri", "width_decades", "assurance")
 """Options that are not of the table."""
 ASSURANCE = 0.8
@@ -35,6 +38,7 @@ ABOUT = """Fit a study anew from its store, or fit any table.
   observatory fit seeds TABLE ...        how many seeds an interval of a wanted width needs
   observatory fit emergence TABLE ...    laws of curves: emergence, saturation, relaxation, ...
   observatory fit collapse TABLE ...     a transition as size grows, or a smooth crossover
+  observatory fit paired TABLE ...       how arms differ that share seeds, with its tests
 
 TABLE is a CSV or Parquet file, the folder of a study, or mlflow:EXPERIMENT. It holds counts
 (columns weight_decay, n, n_grokked) or a row per run (weight_decay, grokked as 0 or 1, and where
@@ -50,6 +54,7 @@ EXAMPLES = """  observatory fit results/laptop_map
   observatory fit emergence ratios.csv --group layer --plot emergence.pdf
   observatory fit emergence results/laptop_map --model relaxation
   observatory fit collapse runs.csv --size p --control train_fraction --value m --group seed
+  observatory fit paired runs.csv --value peak --arm group --pair seed --family weight_decay
   observatory fit boundary mlflow:sweep --x params.wd --success metrics.grokked
 """
 
@@ -102,6 +107,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add_curve_options(parser)
     add_collapse_options(parser)
+    add_paired_options(parser)
     output = parser.add_argument_group("elsewhere")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .pdf, .svg or .png")
     output.add_argument("--tracking-uri", metavar="URI", help="where mlflow:EXPERIMENT is")
@@ -131,8 +137,10 @@ def perform(options: argparse.Namespace) -> int:
         raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
     if kind == "emergence":
         return _tell_curves(_open(tables[0], options.tracking_uri), options)
-    if kind == "collapse":
-        return _tell_collapse(_open(tables[0], options.tracking_uri), options)
+    if kind in ("collapse", "paired"):
+        prepare = collapse_task if kind == "collapse" else paired_task
+        table = _open(tables[0], options.tracking_uri)
+        return _tell_task(prepare(table, settings(options.set), options), options)
     return _tell(_task(kind, tables, options), options)
 
 
@@ -212,8 +220,7 @@ def _tell_curves(table: "pd.DataFrame | str", options: argparse.Namespace) -> in
     return 0
 
 
-def _tell_collapse(table: "pd.DataFrame | str", options: argparse.Namespace) -> int:
-    task = collapse_task(table, settings(options.set), options)
+def _tell_task(task: "SizeTask | PairedTask", options: argparse.Namespace) -> int:
     try:
         found = task.run()
     except FitRefusedError as refusal:

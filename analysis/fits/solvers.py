@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.special
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeWarning, curve_fit, least_squares, minimize_scalar
+from scipy.optimize import OptimizeWarning, brentq, curve_fit, least_squares, minimize_scalar
 from scipy.special import gammaln, log_ndtr, ndtr, ndtri, psi
 from scipy.stats import chi2, f, fisher_exact, t
 
@@ -127,3 +127,9 @@ def lambert_of_log(log_z: Array) -> Array:
     exact = np.asarray(scipy.special.lambertw(np.exp(small)).real, dtype=np.float64)
     limits = np.where(log_z == -np.inf, 0.0, log_z)  # NaN and infinity stay
     return np.where(known, np.where(log_z <= 700.0, exact, w), limits)
+
+
+def zero_between(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a continuous function of one number is 0, between two places of other sign (Brent)."""
+    root: object = brentq(function, low, high, xtol=1e-10)
+    return float(np.asarray(root))

@@ -1,0 +1,135 @@
+"""What a comparison of arms keeps: readable records, refusals with a way out, honest verdicts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from observatory import cli
+from observatory.analysis.paired_fitting import fit_paired
+from observatory.core.errors import ConfigError, FitRefusedError
+from tests.unit.report.fabricate import Plan, fabricate_study
+
+
+def runs(difference: float, n: int = 10, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    base = rng.normal(size=n)
+    second = base + difference + rng.normal(0.0, 0.3, n)
+    frame = pd.DataFrame({"seed": [*range(n)] * 2, "arm": ["a"] * n + ["b"] * n})
+    return frame.assign(value=np.concatenate([base, second]))
+
+
+def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = cli.run(["fit", "paired", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_the_record_can_be_read_and_drawn(tmp_path: Path, capsys) -> None:
+    runs(2.0).rename(columns={"value": "y"}).to_csv(tmp_path / "runs.csv", index=False)
+    file = tmp_path / "forest.svg"
+    given = ("--value", "y", "--arm", "arm", "--pair", "seed", "--plot", file)
+    code, out, err = fit(tmp_path / "runs.csv", *given, "--json", capsys=capsys)
+    record = json.loads(out)
+    assert (code, err) == (0, "")
+    assert record["extras"]["verdict[b - a]"] == "differs"
+    assert record["extras"]["columns"] == "value y, arm arm, pair seed"
+    assert {len(v) for v in record["curves"].values()} == {1}
+    assert 'id="interval"' in file.read_text()
+    code, out, _ = fit(tmp_path / "runs.csv", *given[:-2], capsys=capsys)
+    assert code == 0
+    assert "10 pairs, p: t" in out
+
+
+def test_too_few_pairs_are_refused_with_exit_code_3(tmp_path: Path, capsys) -> None:
+    runs(1.0, n=4).to_csv(tmp_path / "few.csv", index=False)
+    code, out, err = fit(tmp_path / "few.csv", "--json", capsys=capsys)
+    record = json.loads(out)
+    assert code == 3
+    assert record["refused"] in err
+    assert "4 pairs, at least 5" in record["refused"]
+    assert "Add runs" in record["refused"]
+
+
+def test_options_of_other_fits_are_refused(tmp_path: Path, capsys) -> None:
+    runs(1.0).to_csv(tmp_path / "runs.csv", index=False)
+    code, _, err = fit(tmp_path / "runs.csv", "--n-bootstrap", "9", capsys=capsys)
+    assert code == 2
+    assert "['n_bootstrap'] are not of `fit paired`" in err
+
+
+def test_a_difference_is_never_absent_without_a_margin() -> None:
+    same = runs(0.0, n=40)
+    assert fit_paired(same).verdicts["b - a"] == "undecided"
+    assert fit_paired(same, settings={"margin": 0.5}).verdicts["b - a"] == "equivalent"
+    both = fit_paired(runs(0.2, n=60), settings={"margin": 0.5})
+    assert both.verdicts["b - a"] == "differs by less than the margin"
+
+
+def test_contrasts_left_out_and_registered_tests_count_in_the_family() -> None:
+    frame = pd.concat([runs(1.0).assign(wd=0.05), runs(1.0, n=3).assign(wd=0.015)])
+    found = fit_paired(frame, family="wd")
+    row = found.tests().loc["0.05: b - a"]
+    assert row["p_holm"] == pytest.approx(2 * row["p"])
+    assert any(note.startswith("0.015: b - a is left out: 3 pairs") for note in found.warnings)
+    row = fit_paired(frame, family="wd", settings={"n_tests": 15}).tests().iloc[0]
+    assert row["p_holm"] == pytest.approx(15 * row["p"])
+    with pytest.raises(FitRefusedError, match="registered with 1 tests, the table holds 2"):
+        fit_paired(frame, family="wd", settings={"n_tests": 1})
+
+
+def test_rows_without_a_partner_or_a_value_are_told() -> None:
+    frame = runs(1.0)
+    frame.loc[0, "value"] = np.nan
+    found = fit_paired(frame)
+    assert found.tests()["n"].tolist() == [9]
+    assert found.warnings[0] == "Rows without a value are left out (1)."
+    assert found.warnings[1] == "b - a: rows without a partner are left out (1)."
+
+
+def test_constant_differences_are_refused_and_small_families_are_told() -> None:
+    frame = runs(1.0)
+    frame["value"] = (frame["arm"] == "b") * 2.5
+    with pytest.raises(FitRefusedError, match=r"all 10 differences are 2\.5"):
+        fit_paired(frame)
+    found = fit_paired(runs(1.0, n=5), settings={"test": "wilcoxon"})
+    assert any("no p-value can be below" in note for note in found.warnings)
+
+
+def test_the_order_of_rows_and_the_unit_change_nothing() -> None:
+    frame = runs(0.5)
+    found = fit_paired(frame).tests().drop(columns=["detectable"])
+    shuffled = fit_paired(frame.sample(frac=1.0, random_state=1)).tests()
+    assert np.allclose(shuffled[found.columns], found, rtol=1e-12, equal_nan=True)
+    tiny = fit_paired(frame.assign(value=frame["value"] * 1e-7)).tests()
+    for name in ("p_t", "p_wilcoxon", "p_sign_flip", "d_z_low", "d_high"):
+        assert tiny[name].tolist() == pytest.approx(found[name].tolist(), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"pair": "nope"}, "`pair` must name a column"),
+        ({"reference": "z"}, r"`reference` must be one of \['a', 'b'\], got 'z'"),
+        ({"settings": {"test": "z"}}, "`test` must be one of"),
+        ({"settings": {"margin": -1.0}}, "`margin` must be positive"),
+        ({"level": 1.0}, "`level` must be between 0 and 1"),
+        ({"settings": {"nope": 1}}, "has no setting"),
+        ({"value": "seed"}, "one thing only"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused(changes: dict, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        fit_paired(runs(1.0), **changes)
+    with pytest.raises(ConfigError, match="must be once in each arm"):
+        fit_paired(pd.concat([runs(1.0), runs(1.0)]))
+
+
+def test_weight_decays_of_a_study_are_compared_by_seed(tmp_path: Path) -> None:
+    study = fabricate_study(tmp_path / "study", Plan())
+    found = fit_paired(str(study), value="first99_observed", arm="weight_decay",
+                       settings={"min_pairs": 3})  # fmt: skip
+    assert found.estimate.estimator == "mcnemar"
+    assert len(found.params) > 1
