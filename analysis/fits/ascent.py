@@ -113,7 +113,8 @@ def profile_limits(
         drop: Half the chi-square quantile of the level wanted.
 
     Returns:
-        Lower and upper limit; None where the profile stays above up to the end of the axis.
+        Lower and upper limit; None where the profile stays above up to the end of the axis, or the
+        maximum lies beyond that end.
     """
     index, first, last, spacing = axis
     top = float(evaluate(best[None], np.zeros(1, dtype=np.int64))[0][0])
@@ -128,8 +129,10 @@ def profile_limits(
         theta, value = best_of(*climb(evaluate, seeds, lows, highs, 1e-9), len(near))
         return theta, value
 
-    def limit(end: float) -> float | None:
+    def limit(end: float, side: int) -> float | None:
         centre = float(best[index])
+        if side * (end - centre) <= 0:
+            return None
         n_values = max(int(np.ceil(abs(end - centre) / spacing)), 1)
         values: Array = np.linspace(centre, end, n_values + 1)
         near = np.concatenate([best[None], starts])
@@ -147,4 +150,4 @@ def profile_limits(
             values = np.linspace(inner, outer, 13)
         return place
 
-    return limit(first), limit(last)
+    return limit(first, -1), limit(last, 1)

@@ -5,9 +5,13 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.ascent import climb
 from observatory.analysis.fits.bins import RateBins, bin_rates, require_boundary
+from observatory.analysis.fits.boundary_checks import boundary_warnings, require_rise
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.firth import firth_box, firth_likelihood, firth_points
+from observatory.analysis.fits.likelihood import binomial_log_likelihood
+from observatory.analysis.fits.links import LINKS
 from observatory.analysis.fits.observations import Observations
+from observatory.analysis.fits.rate_curve import rates
 from observatory.analysis.fits.resample import (
     percentile_interval,
     replica_weights,
@@ -21,6 +25,8 @@ Array = NDArray[np.float64]
 
 SPACING = 0.005
 """Decades between the values at which the two profiles are added."""
+REACH = 1.5
+"""Decades beyond the estimate and beyond a ratio of 1 up to which the profiles are added."""
 
 
 def penalised_profile(bins: RateBins, grid: Array) -> Array:
@@ -94,37 +100,53 @@ def boundary_ratio(
         `bootstrap_high`.
 
     Raises:
-        FitRefusedError: If a group holds no boundary, or the interval has no end within a factor of
-            1000.
+        FitRefusedError: If a group holds no boundary, no rise of it can be told from a constant
+            rate, or more resamples than the interval leaves out hold none.
     """
     tables = bin_rates(a), bin_rates(b)
     centres: list[float] = []
-    for table, name in zip(tables, names, strict=True):
+    warnings = [*a.horizon_warnings]
+    for group, table, name in zip((a, b), tables, names, strict=True):
         try:
             require_boundary(table)
+            x0, log_slope = firth_points(table.x, table.n[None], table.k[None])[0]
+            theta = np.array([[x0, log_slope, 0.0, 0.0]])
+            p = rates(table.x, theta, LINKS["logistic"])[0][0]
+            plain = float(binomial_log_likelihood(table.k, table.n, p).sum())
+            require_rise(plain, (table.k, table.n), level)
         except FitRefusedError as refusal:
             raise FitRefusedError(f"{name}: {refusal}") from refusal
-        centres.append(float(firth_points(table.x, table.n[None], table.k[None])[0, 0]))
-    steps = np.asarray(np.arange(-300, 301) * SPACING, dtype=np.float64)
+        centres.append(float(x0))
+        place = {"critical": Parameter(10.0 ** float(x0), None, 0.0, np.inf)}
+        told = boundary_warnings(group, table, place, None)
+        warnings += [f"{name}: {w}" for w in told if w not in group.horizon_warnings]
+    log_ratio = centres[0] - centres[1]
+    reach = int(np.ceil((abs(log_ratio) + REACH) / SPACING))
+    shifts = np.arange(-reach, reach + 1)
+    steps = np.asarray(shifts * SPACING, dtype=np.float64)
     profiles = [penalised_profile(t, c + steps) for t, c in zip(tables, centres, strict=True)]
-    shifts = np.arange(-300, 301)
     lost = np.full(shifts.size, np.inf)
     for i, shift in enumerate(shifts):
         above = profiles[0][max(shift, 0) : steps.size + min(shift, 0)]
         below = profiles[1][max(-shift, 0) : steps.size - max(shift, 0)]
         lost[i] = float((above + below[: above.size]).min())
-    log_ratio = centres[0] - centres[1]
     inside = np.flatnonzero(lost <= chi2_quantile(level, 1))
     ends = [
         10.0 ** (log_ratio + shifts[i] * SPACING) if 0 < i < shifts.size - 1 else None
         for i in (int(inside[0]), int(inside[-1]))
     ]
-    at_one = -log_ratio / SPACING
-    within = abs(at_one) <= shifts[-1]
-    p_value = chi2_tail(float(np.interp(at_one, shifts, lost)), 1) if within else 0.0
+    if None in ends:
+        warnings.append(
+            f"The ratio is unbounded on one side, up to a factor of {10.0**REACH:.3g} beyond."
+        )
+    p_value = chi2_tail(float(np.interp(-log_ratio / SPACING, shifts, lost)), 1)
     draws, joint = joint_draws(a, b, n_bootstrap, np.random.default_rng(seed))
+    if n_bootstrap - draws.size > (1.0 - level) * n_bootstrap:
+        raise FitRefusedError(
+            f"{n_bootstrap - draws.size} of {n_bootstrap} resamples hold no boundary in one of the "
+            "groups. Add replicas."
+        )
     low, high = (10.0**e for e in percentile_interval(draws, level))
-    warnings = [*a.horizon_warnings]
     if a.horizon_steps != b.horizon_steps:
         warnings.append(
             f"The horizons differ ({a.horizon_steps} and {b.horizon_steps} steps), and so would "

@@ -248,3 +248,13 @@ def test_seeds_that_differ_are_told() -> None:
         decays, grokked, np.full(decays.size, np.nan), "first99", 2500, 1, seed=np.arange(64)
     )
     assert not any("Seeds differ" in w for w in fit(lapse=0.0).fit(shuffled, seed=0).warnings)
+
+
+@pytest.mark.parametrize("lapse", [0.0, None])
+def test_an_interval_holds_its_estimate_or_has_no_end(lapse) -> None:
+    """All rates far above one half: the midpoint lies three decades below the weight decays."""
+    data = counts([700, 750, 800], n=1000, decays=[0.01, 0.1, 1.0])
+    critical = fit(lapse=lapse).fit(data, seed=0).params["critical"]
+    assert critical.value < 1e-3
+    assert critical.ci_low is None
+    assert critical.ci_high is None or critical.ci_high > critical.value
