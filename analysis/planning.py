@@ -31,8 +31,9 @@ def plan_seeds(
     """The smallest number of seeds per value at which the interval is as narrow as asked.
 
     Studies are simulated from Firth's fit of the pilot, at the pilot's own weight decays; the
-    interval is that of the profile likelihood. The pilot's own error is not in the answer: a pilot
-    with few replicas gives a rough plan.
+    interval is that of the profile likelihood without lapses, and a study whose counts are
+    separated, which that fit refuses, has not reached the width. The pilot's own error is not in
+    the answer: a pilot with few replicas gives a rough plan.
 
     Args:
         pilot: Replicas of a first study, or counts.
@@ -72,8 +73,9 @@ def plan_seeds(
         n = np.full((n_simulations, bins.x.size), float(n_seeds))
         k = rng.binomial(n_seeds, p, size=n.shape).astype(np.float64)
         rows, back, alike = np.unique(k, axis=0, return_inverse=True, return_counts=True)
-        deviance = critical_deviance(bins.x, n[: len(alike)], rows, link, ends, grid)
-        found = widths(deviance, grid, quantile)[back.reshape(-1)]
+        deviance, separated = critical_deviance(bins.x, n[: len(alike)], rows, link, ends, grid)
+        wide = np.where(separated, np.inf, widths(deviance, grid, quantile))
+        found = wide[back.reshape(-1)]
         middle = float(np.median(found))
         median.append(middle if np.isfinite(middle) else None)
         reached.append(float(np.mean(found <= width_decades)))
@@ -101,7 +103,8 @@ def plan_seeds(
         seed=seed,
         warnings=data.horizon_warnings,
         extras={
-            "method": "studies simulated from Firth's fit of the pilot; profile likelihood",
+            "method": "studies simulated from Firth's fit of the pilot; profile likelihood without "
+            "lapses, separated counts count as not reached",
             "control": data.control,
             "width_decades": width_decades,
             "assurance": assurance,

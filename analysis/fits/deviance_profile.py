@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.fits.ascent import best_of, climb
-from observatory.analysis.fits.likelihood import binomial, fit_many, step_likelihood
+from observatory.analysis.fits.likelihood import SEPARATED, binomial, fit_many, step_likelihood
 from observatory.analysis.fits.links import Link
 
 Array = NDArray[np.float64]
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 def critical_deviance(
     x: Array, n: Array, k: Array, link: Link, box: tuple[Array, Array], grid: Array
-) -> Array:
+) -> tuple[Array, NDArray[np.bool_]]:
     """Twice the log-likelihood lost by holding the critical point at each value of a grid.
 
     Args:
@@ -24,10 +24,10 @@ def critical_deviance(
         grid: log10 of the critical point, `[value]`.
 
     Returns:
-        `[row, value]`, at least 0.
+        The deviance, `[row, value]`, at least 0; and which rows are separated, `[row]`.
     """
     low, high = box
-    theta, value, _ = fit_many(x, n, k, link, low, high)
+    theta, value, margin = fit_many(x, n, k, link, low, high)
     top = np.maximum(value, step_likelihood(k, n, low, high)[0])
     begin = np.repeat(theta, 3 * grid.size, axis=0).reshape(len(n), grid.size, 3, 4)
     begin[..., 0] = grid[:, None]
@@ -38,7 +38,8 @@ def critical_deviance(
     n_rows, k_rows = (np.repeat(table, 3 * grid.size, axis=0) for table in (n, k))
     _, held = best_of(*climb(binomial(x, n_rows, k_rows, link), rows, lows, highs, 1e-7), 3)
     held = held.reshape(len(n), grid.size)
-    return np.maximum(2.0 * (np.maximum(top, held.max(axis=1))[:, None] - held), 0.0)
+    lost = 2.0 * (np.maximum(top, held.max(axis=1))[:, None] - held)
+    return np.maximum(lost, 0.0), margin < SEPARATED
 
 
 def widths(deviance: Array, grid: Array, quantile: float) -> Array:

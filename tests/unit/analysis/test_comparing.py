@@ -148,3 +148,10 @@ def test_a_flat_group_has_no_ratio_and_a_far_one_has_its_p_value() -> None:
     far = boundary_ratio(high, low, ("high", "low"), 0.95, 200, 0)
     assert far.params["ratio"].value == pytest.approx(100.0, rel=1e-3)
     assert 1e-12 < far.extras["p"] < 0.05
+
+
+def test_a_planned_study_is_not_one_that_is_refused() -> None:
+    """Four seeds on a steep pilot are mostly separated: that is not reaching the width."""
+    plan = plan_seeds(counts(0.12, n=16, slope=25.0), 0.3, 0.8, 200, 0.95, 0)
+    assert plan.curves["plan.share_reached"][0] < 0.7
+    assert plan.params["n_seeds"].value > 4
