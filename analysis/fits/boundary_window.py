@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.ascent import best_of, climb
 from observatory.analysis.fits.bins import RateBins, bin_rates, require_boundary
-from observatory.analysis.fits.boundary_checks import boundary_warnings, require_rise
+from observatory.analysis.fits.boundary_checks import boundary_warnings
 from observatory.analysis.fits.boundary_estimate import (
     WINDOW_NAMES,
     Maximum,
@@ -24,6 +24,7 @@ from observatory.analysis.fits.likelihood import (
 from observatory.analysis.fits.links import link_named
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.rate_curve import rates
+from observatory.analysis.fits.window import second_edge_p
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
@@ -87,19 +88,25 @@ class BoundaryWindow:
     estimator = "window"
 
     def __init__(
-        self, link: str, window_max: float | None, lapse: float | None, level: float
+        self,
+        link: str,
+        window_max: float | None,
+        lapse: float | None,
+        n_simulations: int,
+        level: float,
     ) -> None:
         self.link = link_named(link)
         self.window_max = window_max
         self.lapse = lapse
+        self.n_simulations = n_simulations
         self.level = level
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
-        """Fit one table; `seed` is recorded, nothing is drawn.
+        """Fit one table; `seed` is that of the counts that judge the second edge.
 
         Raises:
-            FitRefusedError: As `require_window`; also where no boundary can lie in the bins or no
-                rise and fall can be told from a constant rate.
+            FitRefusedError: As `require_window`; also where no boundary can lie in the bins or two
+                edges cannot be told from one.
         """
         data = observations.within(self.window_max)
         bins, link = bin_rates(data), self.link
@@ -112,7 +119,14 @@ class BoundaryWindow:
         found = Maximum(evaluate, WINDOW_NAMES, theta[0], float(value[0]), low, high)
         p = rates(bins.x, theta, link)[0][0]
         plain = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
-        require_rise(plain, (bins.k, bins.n), self.level)
+        p_one_edge = second_edge_p(
+            bins, link, self.lapse, self.n_simulations, np.random.default_rng(seed)
+        )
+        if p_one_edge > 1.0 - self.level:
+            raise FitRefusedError(
+                "A second edge cannot be told from one edge alone (likelihood ratio, simulated, "
+                f"p = {p_one_edge:.2g}). Add replicas beyond the edges."
+            )
         params = profiled(found, bins.x, self.level)
         warnings = [
             text
@@ -127,6 +141,7 @@ class BoundaryWindow:
             "link": link.name,
             "log_likelihood": plain,
             "penalised_log_likelihood": found.value,
+            "p_one_edge": p_one_edge,
             "width_decades": float(theta[0, 4] - theta[0, 0]),
             "guess": 0.0,
             "window_max": self.window_max,
