@@ -18,7 +18,7 @@ class RateBins:
         x: log10 of the weight decay, `[bin]`.
         n: Replicas, `[bin]`.
         k: Grokked replicas, `[bin]`.
-        n_by: Replicas of each seed, `[seed, bin]`; null where no seed is in two bins.
+        n_by: Replicas of each seed, `[seed, bin]`; null where none has more than one.
         k_by: Grokked replicas of each seed, likewise.
         control: What the weight decay is called.
     """
@@ -57,11 +57,11 @@ def bin_rates(observations: Observations) -> RateBins:
     n_by = k_by = None
     if observations.seed is not None:
         seeds, which = np.unique(observations.seed, return_inverse=True)
-        flat, size = which * cells.size + index, seeds.size * cells.size
-        by_seed = _counted(flat, weight, size).reshape(seeds.size, cells.size)
-        if np.any((by_seed > 0).sum(axis=1) > 1):
-            n_by = by_seed
-            k_by = _counted(flat, k_weight, size).reshape(by_seed.shape)
+        if np.any(_counted(which, weight, seeds.size) > 1.0):
+            shape = (seeds.size, cells.size)
+            flat, size = which * cells.size + index, seeds.size * cells.size
+            n_by = _counted(flat, weight, size).reshape(shape)
+            k_by = _counted(flat, k_weight, size).reshape(shape)
     return RateBins(np.log10(cells), n, k, n_by, k_by, name)
 
 

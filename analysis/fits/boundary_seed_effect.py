@@ -12,9 +12,18 @@ from observatory.analysis.fits.estimate import Estimate, Plain
 from observatory.analysis.fits.likelihood import SEPARATED, box, fit_many
 from observatory.analysis.fits.links import link_named
 from observatory.analysis.fits.observations import Observations
-from observatory.analysis.fits.seed_effect import SMALLEST, SPREAD, seed_likelihood
+from observatory.analysis.fits.seed_effect import (
+    N_NODES,
+    SMALLEST,
+    SPREAD,
+    nodes_for,
+    seed_likelihood,
+)
 from observatory.analysis.fits.solvers import chi2_tail
 from observatory.core.errors import FitRefusedError
+
+STEEPEST = 10.0
+"""Largest slope looked at, in logits between the two closest weight decays."""
 
 
 @final
@@ -24,7 +33,7 @@ class BoundarySeedEffect:
     Replicas of one seed share their initial weights and their data, so their outcomes at different
     weight decays may go together: an interval that takes them as independent is then too narrow.
     The slope is that of one seed; the rate over seeds rises less steeply. The spread is integrated
-    out by a Gauss-Hermite rule. Profile-likelihood intervals, with the quantile of F(1, seeds - 1)
+    out by a sum over it. Profile-likelihood intervals, with the quantile of F(1, seeds - 1)
     in place of chi-square: the spread is estimated from as many numbers as there are seeds.
 
     Attributes:
@@ -54,11 +63,11 @@ class BoundarySeedEffect:
         data = observations.within(self.window_max)
         bins, link = bin_rates(data), self.link
         require_boundary(bins)
-        if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 5:
-            n_seeds = 0 if bins.n_by is None else len(bins.n_by)
+        recurring = 0 if bins.n_by is None else int(((bins.n_by > 0).sum(axis=1) > 1).sum())
+        if bins.n_by is None or bins.k_by is None or recurring < 5:
             raise FitRefusedError(
                 "A seed effect needs at least five seeds that were run at several "
-                f"{data.control}s, got {n_seeds}. Name the column of the seeds, or add seeds."
+                f"{data.control}s, got {recurring}. Name the column of the seeds, or add seeds."
             )
         low, high = box(bins, 0.0, self.lapse)
         n, k = bins.n[None], bins.k[None]
@@ -66,12 +75,19 @@ class BoundarySeedEffect:
         if margin[0] < SEPARATED:
             raise FitRefusedError(separation_reason(bins))
         require_rise(float(value[0]), (bins.k, bins.n), self.level)
-        evaluate = seed_likelihood(bins.x, bins.n_by, bins.k_by, link)
         low, high = np.append(low, SMALLEST), np.append(high, float(np.ptp(bins.x)))
         width = np.exp(-plain[0, 1])
         begin = np.array([np.append(plain[0], width * share) for share in (0.1, 1.0, 3.0)])
         begin[1:, 1] += np.log([1.3, 2.0])
-        theta, best = best_of(*climb(evaluate, begin, low, high, 1e-12), 3)
+        # Steeper than this, a seed's edge lies between two weight decays and shows no width.
+        high[1] = min(high[1], float(np.log(STEEPEST / np.diff(bins.x).min())))
+        n_nodes = N_NODES
+        while True:
+            evaluate = seed_likelihood(bins.x, bins.n_by, bins.k_by, link, n_nodes)
+            theta, best = best_of(*climb(evaluate, begin, low, high, 1e-12), len(begin))
+            if n_nodes >= nodes_for(theta[0]):
+                break
+            n_nodes, begin = nodes_for(theta[0]), np.concatenate([begin, theta])
         names = (*NAMES, "seed_spread")
         found = Maximum(evaluate, names, theta[0], float(best[0]), low, high)
         params = profiled(found, bins.x, self.level, len(bins.n_by) - 1)
@@ -89,6 +105,11 @@ class BoundarySeedEffect:
         }
         extras |= {NAMES[i]: float(theta[0, i]) for i in (2, 3) if not found.free[i]}
         warnings = boundary_warnings(data, bins, params, None, assumes_like_seeds=False)
+        if theta[0, 1] >= high[1] - 1e-6:
+            warnings.append(
+                f"The edge of one seed is sharper than the {data.control}s are close: its slope is "
+                "a lower bound. Add some in between."
+            )
         if theta[0, SPREAD] <= SMALLEST:
             warnings.append("No spread over seeds was found: the fit equals the one without it.")
         return boundary_record(

@@ -1,4 +1,4 @@
-"""Bootstrap over replicas: a seed is the unit where seeds recur, else the replica in its cell."""
+"""Bootstrap over replicas: what rows share is the unit, else the replica in its cell."""
 
 from statistics import NormalDist
 
@@ -45,7 +45,8 @@ def replica_weights(
 def seed_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Seeds that may stand in for each other: those that were run in the same cells.
 
-    Where a set of cells has too few seeds of its own, all seeds are one stratum.
+    Where a set of cells has too few seeds of its own, all seeds are one stratum, unless every seed
+    is in one cell alone.
 
     Args:
         present: Whether each seed was run in each cell, `[seed, cell]`.
@@ -58,7 +59,7 @@ def seed_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
         [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
     """
     _, pattern, sizes = np.unique(present, axis=0, return_inverse=True, return_counts=True)
-    few = bool(np.any(sizes < FEW_SEEDS))
+    few = bool(np.any(sizes < FEW_SEEDS)) and bool(np.any(present.sum(axis=1) > 1))
     return np.zeros(len(present), dtype=np.int64) if few else pattern.reshape(-1).astype(np.int64)
 
 
@@ -81,9 +82,9 @@ def row_weights(
     """
     if seed is not None:
         seeds, which = np.unique(seed, return_inverse=True)
-        present = np.zeros((seeds.size, int(cell.max()) + 1), dtype=np.bool_)
-        present[which, cell] = True
-        if np.any(present.sum(axis=1) > 1):
+        if seeds.size < seed.size:
+            present = np.zeros((seeds.size, int(cell.max()) + 1), dtype=np.bool_)
+            present[which, cell] = True
             return replica_weights(seed_strata(present), n_draws, rng)[:, which]
     return replica_weights(cell, n_draws, rng)
 

@@ -132,7 +132,7 @@ def with_seed_effect(
             continue
         _, at_truth, _ = fit_many(X, n[None], k[None], link, *held(low, high))
         deviance = {"no seed effect": 2 * (value[0] - at_truth[0])}
-        evaluate = seed_likelihood(X, n_by, k_by, link)
+        evaluate = seed_likelihood(X, n_by, k_by, link, 31)
         low, high = np.append(low, SMALLEST), np.append(high, np.ptp(X))
         width = np.exp(-plain[0, 1])
         begin = np.array([np.append(plain[0], width * share) for share in (0.1, 1.0, 3.0)])
