@@ -206,6 +206,7 @@ def observations(
         watched=data.watched,
         seed=data.seed,
         competing=data.failed,
+        failed_at=data.failed_at,
     )
 
 

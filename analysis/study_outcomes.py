@@ -27,11 +27,13 @@ class Censored:
         weight_decay: `[replica]`.
         outcome: Label of the whole record, `[replica]`.
         grokked: Whether it counts as grokked at the horizon, `[replica]`.
-        t_hi: Upper end of its event interval in steps, NaN where not grokked, `[replica]`.
+        t_hi: Upper end of its event interval in steps, also where it failed later; NaN where there
+            is none, `[replica]`.
         t_lo: Lower end, likewise.
         watched: Steps for which it was watched, at most the horizon, `[replica]`.
         seed: `[replica]`.
         failed: Whether it had collapsed or diverged by the horizon, `[replica]`.
+        failed_at: When it did, in steps, NaN where it had not, `[replica]`.
     """
 
     weight_decay: NDArray[np.float64]
@@ -42,6 +44,7 @@ class Censored:
     watched: NDArray[np.float64]
     seed: NDArray[np.int64]
     failed: NDArray[np.bool_]
+    failed_at: NDArray[np.float64]
 
 
 def outcomes_of(study: Study) -> pd.DataFrame:
@@ -106,11 +109,12 @@ def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> Censored:
         numbers(rows, "weight_decay"),
         outcome,
         grokked,
-        np.where(grokked, t_hi, np.nan),
-        np.where(grokked, t_lo, np.nan),
+        t_hi,
+        t_lo,
         np.array([interval.watched for interval in intervals], dtype=np.float64),
         numbers(rows, "seed").astype(np.int64),
         failed,
+        np.where(failed, ended, np.nan),
     )
 
 

@@ -27,8 +27,9 @@ def boundaries(data: Observations, horizons: Array, multiplicity: Array) -> Arra
     member = (index[:, None] == np.arange(cells.size)).astype(np.float64)
     counted = multiplicity * data.weights
     n = counted @ member
-    time = np.where(data.grokked, data.time, np.inf)
-    k = np.stack([counted @ (member * (time <= steps)[:, None]) for steps in horizons], axis=1)
+    k = np.stack(
+        [counted @ (member * data.grokked_by(steps)[:, None]) for steps in horizons], axis=1
+    )
     every = np.repeat(n, horizons.size, axis=0)
     flat = k.reshape(-1, cells.size)
     found = 10.0 ** firth_points(np.log10(cells), every, flat)[:, 0]

@@ -18,7 +18,8 @@ class Observations:
     Attributes:
         weight_decay: The control of each row, weight decay or what `control` says, `[row]`.
         grokked: Whether it counts as grokked in rates, `[row]`.
-        time: Upper end of its event interval, in steps; NaN where there is none, `[row]`.
+        time: Upper end of its event interval, in steps, also where it collapsed or diverged later;
+            NaN where there is none, `[row]`.
         event: Name of the event preset.
         horizon_steps: Steps after which a replica is censored; null where nobody knows.
         steps_per_epoch: Optimizer steps per epoch; null where nobody knows.
@@ -29,6 +30,7 @@ class Observations:
             every row is its own.
         weight: How many replicas a row stands for; null: one each.
         competing: Whether it collapsed or diverged and can no longer grok; null: none did.
+        failed_at: When it did, in steps, NaN where nobody knows or where it did not; null likewise.
         control: What `weight_decay` is called in what is told of a fit.
     """
 
@@ -44,6 +46,7 @@ class Observations:
     seed: NDArray[np.int64] | None = None
     weight: Array | None = None
     competing: NDArray[np.bool_] | None = None
+    failed_at: Array | None = None
     control: str = "weight decay"
 
     def __post_init__(self) -> None:
@@ -100,8 +103,19 @@ class Observations:
         highest = np.inf if window_max is None else window_max
         return self.take((self.weight_decay > 0) & (self.weight_decay <= highest))
 
+    def failed_by(self, horizon: float) -> NDArray[np.bool_]:
+        """Whether each row had collapsed or diverged by then, `[row]`."""
+        later = np.zeros(self.time.size, dtype=np.bool_)
+        return self.failed & ~(later if self.failed_at is None else self.failed_at > horizon)
+
+    def grokked_by(self, horizon: float) -> NDArray[np.bool_]:
+        """Whether each row counts as grokked at a shorter horizon, its time known, `[row]`."""
+        return (self.time <= horizon) & (self.grokked | self.failed) & ~self.failed_by(horizon)
+
     def at_horizon(self, horizon: float) -> "Observations":
         """The same records as a shorter horizon would have left them.
+
+        A row that had grokked by then and collapsed or diverged after it counts as grokked.
 
         Raises:
             FitRefusedError: If a row grokked at an unknown time, or the table names no times.
@@ -111,14 +125,14 @@ class Observations:
                 f"Event {self.event} has rows without a time: they cannot be censored at "
                 f"{horizon:g} steps. Use an event that is located by a threshold."
             )
-        seen = self.grokked & (self.time <= horizon)
-        nan = np.full(self.time.size, np.nan)
+        past = self.time <= horizon
         return replace(
             self,
-            grokked=seen,
-            time=np.where(seen, self.time, np.nan),
-            time_lo=None if self.time_lo is None else np.where(seen, self.time_lo, nan),
+            grokked=self.grokked_by(horizon),
+            time=np.where(past, self.time, np.nan),
+            time_lo=None if self.time_lo is None else np.where(past, self.time_lo, np.nan),
             watched=np.minimum(self.followed, horizon),
+            competing=None if self.competing is None else self.failed_by(horizon),
             horizon_steps=round(horizon),
         )
 

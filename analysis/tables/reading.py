@@ -45,7 +45,8 @@ def control_words(column: str) -> str:
 def in_order(data: Observations) -> Observations:
     """The rows sorted: results that draw rows do not depend on how a file happens to be sorted."""
     keys: list[NDArray[Any]] = [data.time, data.grokked, data.weights]
-    keys += [key for key in (data.watched, data.time_lo, data.seed) if key is not None]
+    more = (data.watched, data.failed_at, data.time_lo, data.seed)
+    keys += [key for key in more if key is not None]
     order = np.lexsort([*keys, data.weight_decay])
     values = {field.name: getattr(data, field.name) for field in fields(data)}
     arrays = {name: v[order] for name, v in values.items() if isinstance(v, np.ndarray)}

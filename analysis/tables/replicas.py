@@ -98,15 +98,16 @@ def read_replicas(
     data = Observations(
         control,
         grokked,
-        np.where(grokked, high, np.nan),
+        np.where(observed, high, np.nan),
         name,
         None,
         None,
-        time_lo=np.where(grokked, low, np.nan),
+        time_lo=np.where(observed, low, np.nan),
         watched=None if np.isnan(watched).all() else watched,
         seed=None if columns.group is None else labels(frame, columns.group),
         weight=weights_of(frame, columns.weights),
         competing=failed,
+        failed_at=np.where(failed, ended, np.nan),
         control=control_words(str(columns.x)),
     )
     told = columns.told(("x", "watched", "group", "weights", "outcome"))

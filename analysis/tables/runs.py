@@ -59,7 +59,8 @@ def read_runs(
         refuse(grokked & np.isnan(time), str(columns.time), rule, advice)
     late = grokked & (time > watched)
     refuse(late, str(columns.time), f"must be at most `{columns.watched}`", "Check both columns.")
-    competing = None
+    reached = grokked
+    competing = failed_at = None
     if columns.outcome is not None:
         ended = np.asarray(cells(frame, columns.outcome).isin(ENDED), dtype=np.bool_)
         competing = ended & ~(watched > (np.inf if horizon is None else horizon))
@@ -67,6 +68,7 @@ def read_runs(
             what = " or ".join(ENDED)
             warnings.append(f"Rows that grokked and {what} ({both}) count as not grokked.")
         grokked = grokked & ~competing
+        failed_at = np.where(competing, watched, np.nan)
     same = [name for name in (columns.x, columns.group) if name is not None]
     warnings += twins(frame, same, f"the {' and the '.join(same)}") if columns.group else []
     if pasted_twice(frame):
@@ -74,15 +76,16 @@ def read_runs(
     data = Observations(
         control,
         grokked,
-        np.where(grokked, time, np.nan),
+        np.where(reached, time, np.nan),
         event or columns.success or columns.time or "grokked",
         None,
         None,
-        time_lo=None if time_lo is None else np.where(grokked, time_lo, np.nan),
+        time_lo=None if time_lo is None else np.where(reached, time_lo, np.nan),
         watched=None if np.isnan(watched).all() else watched,
         seed=None if columns.group is None else labels(frame, columns.group),
         weight=weights_of(frame, columns.weights),
         competing=competing,
+        failed_at=failed_at,
         control=control_words(str(columns.x)),
     )
     roles = ("x", "success", "t_lo", "time", "watched", "group", "weights", "outcome")

@@ -7,10 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from observatory.analysis.fits.bins import bin_rates
+from observatory.analysis.fits.firth import firth_points
+from observatory.analysis.fits.horizon_boundary import boundaries
+from observatory.analysis.fits.observations import Observations
+from observatory.analysis.sources import open_table
 from observatory.analysis.study_fits import (
     cell_table,
     fit_outcomes,
     fit_study,
+    observations,
     pooling_caveats,
     waiting_time,
     write_fits,
@@ -95,7 +101,44 @@ MIXED = [
 def test_a_shorter_horizon_knows_only_what_had_happened(horizon: int, grokked) -> None:
     found = censored(frame(MIXED), "first99", horizon)
     assert found.grokked.tolist() == grokked
-    assert np.isnan(found.t_hi).tolist() == [not g for g in grokked]
+    assert not np.isnan(found.t_hi[found.grokked]).any()
+
+
+def told(data: Observations) -> list[tuple[float, ...]]:
+    """What fits read of each row, in an order that does not depend on the table's."""
+    time = np.where(data.grokked, data.time, -1.0)
+    return sorted(
+        zip(data.weight_decay, data.grokked, data.failed, time, data.followed, strict=True)
+    )
+
+
+@pytest.mark.parametrize("horizon", [1999, 1500, 1300, 1000, 450, 200])
+def test_cutting_a_record_again_forgets_nothing_that_had_happened(horizon: int) -> None:
+    at_once = observations(frame(MIXED), "first99", horizon, 10)
+    whole = observations(frame(MIXED), "first99", 2500, 10)
+    table = open_table(replicas_table(frame(MIXED)), {"horizon_steps": 2500}, timed=True)
+    bins = bin_rates(at_once)
+    plain = 10.0 ** firth_points(bins.x, bins.n[None], bins.k[None])[0, 0]
+    for data in (whole, table.cut()[0]):
+        assert told(data.at_horizon(2000).at_horizon(horizon)) == told(at_once)
+        shown = boundaries(data, np.array([float(horizon)]), np.ones((1, 7)))[0, 0]
+        assert shown == pytest.approx(plain)
+
+
+def test_runs_that_failed_after_they_grokked_had_grokked_before() -> None:
+    runs = pd.DataFrame(
+        {
+            "weight_decay": [0.1, 1.0, 1.0],
+            "time": [np.nan, 300.0, 500.0],
+            "steps_watched": [2500, 1200, 2500],
+            "outcome": ["memorised", "collapsed", "grokked"],
+        }
+    )
+    late = open_table(runs, {"horizon_steps": 2500}, timed=True).cut()[0]
+    assert late.grokked.tolist() == [False, False, True]
+    early = open_table(runs, {"horizon_steps": 1000}, timed=True).cut()[0]
+    assert early.grokked.tolist() == [False, True, True]
+    assert told(late.at_horizon(1000)) == told(early)
 
 
 def test_unknown_events_and_events_without_a_time_are_refused() -> None:
