@@ -45,7 +45,7 @@ def require_times(data: Observations) -> None:
 
 def competing_warnings(data: Observations) -> list[str]:
     """A warning where replicas collapsed or diverged."""
-    n = round(float((data.weights * data.failed).sum()))
+    n = data.count(data.failed)
     if not n:
         return []
     return [
@@ -87,9 +87,9 @@ class Sample:
     index: NDArray[np.int64]
     weights: Array
 
-    def resampled(self, multiplicity: Array) -> Array:
-        """Weights of the records in resamples of rows, `[draw, row]` to `[draw, record]`."""
-        return gathered(multiplicity * self.data.weights, self.index)
+    def resampled(self, drawn: Array) -> Array:
+        """Weights of the records in resamples, from replicas of each row, `[draw, row]`."""
+        return gathered(drawn, self.index)
 
 
 def sample_of(data: Observations) -> Sample:
@@ -100,11 +100,10 @@ def sample_of(data: Observations) -> Sample:
     return Sample(data, records, index, weights)
 
 
-def multiplicities(data: Observations, n_draws: int, seed: int) -> Array:
-    """How often each row appears in each resample, by seed where seeds recur, `[draw, row]`."""
+def drawn_replicas(data: Observations, n_draws: int, seed: int) -> Array:
+    """Replicas of each row in each resample, by seed where seeds recur, `[draw, row]`."""
     cell = np.unique(data.weight_decay, return_inverse=True)[1]
-    rng = np.random.default_rng(seed)
-    return row_weights(cell, data.seed, n_draws, rng).astype(np.float64)
+    return row_weights(cell, data.seed, data.weights, n_draws, np.random.default_rng(seed))
 
 
 def table_of(sample: Sample, errors: Errors, critical: float | None, n_grid: int) -> Table:

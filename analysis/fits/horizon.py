@@ -12,7 +12,7 @@ from observatory.analysis.fits.aft_law import Laws
 from observatory.analysis.fits.aft_table import (
     Sample,
     competing_warnings,
-    multiplicities,
+    drawn_replicas,
     require_times,
     sample_of,
 )
@@ -44,7 +44,8 @@ def early_sample(data: Observations, horizon: float) -> Sample | None:
     """The table at a shorter horizon; None where too few replicas had grokked to fix the laws."""
     early = data.at_horizon(horizon)
     try:
-        require_law(early.weight_decay[early.grokked], N_PARAMS["free"])
+        n_grokked = early.count(early.grokked)
+        require_law(early.weight_decay[early.grokked], N_PARAMS["free"], n_grokked)
     except FitRefusedError:
         return None
     return sample_of(early)
@@ -193,19 +194,18 @@ class Horizon:
         """
         data = observations.within(self.window_max)
         require_times(data)
-        require_law(data.weight_decay[data.grokked], N_PARAMS["free"])
+        n_grokked = data.count(data.grokked)
+        require_law(data.weight_decay[data.grokked], N_PARAMS["free"], n_grokked)
         require_boundary(bin_rates(data))
         whole = sample_of(data)
         steps = longest(whole)
-        multiplicity = multiplicities(data, self.n_bootstrap, seed)
+        drawn = drawn_replicas(data, self.n_bootstrap, seed)
         horizons = shorter_horizons(data, steps, self.n_horizons)
-        rows = np.concatenate([np.ones((1, data.weight_decay.size)), multiplicity])
-        found = boundaries(data, horizons, rows)
+        found = boundaries(data, horizons, np.concatenate([data.weights[None], drawn]))
         observed = float(found[0, -1])
         early = early_sample(data, self.held_out * steps)
         evidence = {
-            name: evidence_of(name, whole, early, multiplicity, self.n_grid, self.level)
-            for name in ERRORS
+            name: evidence_of(name, whole, early, drawn, self.n_grid, self.level) for name in ERRORS
         }
         verdict, reason = verdict_of(evidence, observed, self.level)
         extras: dict[str, Plain] = {

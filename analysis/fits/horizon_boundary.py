@@ -9,7 +9,7 @@ from observatory.analysis.fits.observations import Observations
 Array = NDArray[np.float64]
 
 
-def boundaries(data: Observations, horizons: Array, multiplicity: Array) -> Array:
+def boundaries(data: Observations, horizons: Array, drawn: Array) -> Array:
     """Boundaries in resamples of one table, each resample at every horizon.
 
     Firth's penalised logistic in log10 weight decay: finite for separated counts too.
@@ -17,7 +17,7 @@ def boundaries(data: Observations, horizons: Array, multiplicity: Array) -> Arra
     Args:
         data: A table whose events have times.
         horizons: Steps, `[horizon]`.
-        multiplicity: How often each row appears, `[draw, row]`.
+        drawn: Replicas of each row, `[draw, row]`.
 
     Returns:
         Weight decays at which half of the replicas grok, `[draw, horizon]`: infinite where none of
@@ -25,11 +25,8 @@ def boundaries(data: Observations, horizons: Array, multiplicity: Array) -> Arra
     """
     cells, index = np.unique(data.weight_decay, return_inverse=True)
     member = (index[:, None] == np.arange(cells.size)).astype(np.float64)
-    counted = multiplicity * data.weights
-    n = counted @ member
-    k = np.stack(
-        [counted @ (member * data.grokked_by(steps)[:, None]) for steps in horizons], axis=1
-    )
+    n = drawn @ member
+    k = np.stack([drawn @ (member * data.grokked_by(steps)[:, None]) for steps in horizons], axis=1)
     every = np.repeat(n, horizons.size, axis=0)
     flat = k.reshape(-1, cells.size)
     found = 10.0 ** firth_points(np.log10(cells), every, flat)[:, 0]
@@ -48,7 +45,7 @@ def shorter_horizons(data: Observations, longest: float, n_horizons: int) -> Arr
         n_horizons: How many.
     """
     tried = np.geomspace(longest, float(data.time[data.grokked].min()), 60)
-    found = boundaries(data, tried, np.ones((1, data.weight_decay.size)))[0]
+    found = boundaries(data, tried, data.weights[None])[0]
     low, high = float(data.weight_decay.min()), float(data.weight_decay.max())
     inside = (found > low) & (found < high)
     last = int(np.argmin(inside)) if not inside.all() else tried.size

@@ -75,7 +75,7 @@ def evidence_of(
     name: str,
     whole: Sample,
     early: Sample | None,
-    multiplicity: Array,
+    drawn: Array,
     n_grid: int,
     level: float,
 ) -> Evidence:
@@ -85,7 +85,7 @@ def evidence_of(
         name: Of the distribution.
         whole: The table at the longest horizon.
         early: The same at the held-out horizon; None where it cannot fix the laws.
-        multiplicity: How often each row appears, `[draw, row]`.
+        drawn: Replicas of each row in resamples, `[draw, row]`.
         n_grid: Points of the search for the critical point.
         level: Of the upper limit.
 
@@ -111,7 +111,7 @@ def evidence_of(
         return found
     horizon = longest(whole)
     before, own = (table_of(early, errors, critical, n_grid) for critical in (0.0, None))
-    again = resampled_laws(before, early.resampled(multiplicity), free=False)
+    again = resampled_laws(before, early.resampled(drawn), free=False)
     return replace(
         found,
         foretold_zero=float(before.law.boundary(horizon)[0]),

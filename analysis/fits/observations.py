@@ -67,12 +67,16 @@ class Observations:
     @property
     def n(self) -> int:
         """Replicas, those of weighted rows counted by their weight."""
-        return round(float(self.weights.sum()))
+        return self.count(np.ones(self.weight_decay.size, dtype=np.bool_))
 
     @property
     def weights(self) -> Array:
         """How many replicas each row stands for, `[row]`."""
         return np.ones(self.weight_decay.size) if self.weight is None else self.weight
+
+    def count(self, rows: NDArray[np.bool_]) -> int:
+        """Replicas in some of the rows."""
+        return round(float(self.weights[rows].sum()))
 
     @property
     def failed(self) -> NDArray[np.bool_]:

@@ -65,14 +65,13 @@ def free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) ->
     return np.where(np.isnan(rss).all(axis=-1), np.nan, best)
 
 
-def refined_critical(weight_decay: Array, y: Array, n_grid: int) -> float:
+def refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> float:
     """`free_critical` of the data themselves, refined between its neighbours on the grid."""
-    ones = np.ones_like(y)
-    coarse = float(free_critical(weight_decay, y, ones[None], n_grid)[0])
+    coarse = float(free_critical(weight_decay, y, weights[None], n_grid)[0])
     cell = float(weight_decay.min()) / n_grid
 
     def rss(critical: float) -> float:
-        return float(fit_line(np.log(weight_decay - critical), y, ones)[2])
+        return float(fit_line(np.log(weight_decay - critical), y, weights)[2])
 
     high = min(coarse + cell, float(weight_decay.min()) * (1.0 - 1e-9))
     fine = minimise_between(rss, max(coarse - cell, 0.0), high)
@@ -83,9 +82,9 @@ def survivors(observations: Observations, above: float) -> tuple[NDArray[np.bool
     """Replicas that grokked at a known time and lie above a critical point, and who is left out."""
     timed = observations.grokked & (observations.time > 0)
     keep = timed & (observations.weight_decay > above)
-    n_censored = int((~observations.grokked).sum())
-    n_untimed = int((observations.grokked & ~timed).sum())
-    n_below = int((timed & ~keep).sum())
+    n_censored = observations.count(~observations.grokked)
+    n_untimed = observations.count(observations.grokked & ~timed)
+    n_below = observations.count(timed & ~keep)
     notes = [f"Survivors only: replicas that did not grok are left out ({n_censored})."]
     if n_untimed:
         notes.append(f"Replicas that grokked at an unknown time are left out ({n_untimed}).")
@@ -96,23 +95,29 @@ def survivors(observations: Observations, above: float) -> tuple[NDArray[np.bool
     return keep, notes if n_censored else notes[1:]
 
 
-def require_law(weight_decay: Array, n_params: int) -> None:
+def require_law(weight_decay: Array, n_params: int, n: float | None = None) -> None:
     """Refuse times that cannot fix a power law.
+
+    Args:
+        weight_decay: Of each row that grokked, `[row]`.
+        n_params: Numbers of the law, its spread included.
+        n: Replicas that the rows stand for; null: one each.
 
     Raises:
         FitRefusedError: If there are fewer distinct weight decays than numbers of the curve, or no
             more replicas than fitted numbers.
     """
     n_cells = np.unique(weight_decay).size
-    if n_cells < n_params - 1 or weight_decay.size <= n_params + 1:
+    n_replicas = weight_decay.size if n is None else round(n)
+    if n_cells < n_params - 1 or n_replicas <= n_params + 1:
         raise FitRefusedError(
             f"A power law with {n_params - 1} free numbers needs times at {n_params - 1} weight "
-            f"decays and more than {n_params + 1} replicas, got {weight_decay.size} replicas at "
+            f"decays and more than {n_params + 1} replicas, got {n_replicas} replicas at "
             f"{n_cells}. Add weight decays at which replicas grok."
         )
 
 
-def information(rss: float, n: int, n_params: int) -> dict[str, float]:
+def information(rss: float, n: float, n_params: int) -> dict[str, float]:
     """Spread and Akaike's criteria of normal noise in ln t.
 
     Args:
@@ -129,17 +134,30 @@ def information(rss: float, n: int, n_params: int) -> dict[str, float]:
 
 
 def fit_law(
-    weight_decay: Array, time: Array, critical: Critical, known: float | None, n_grid: int
+    weight_decay: Array,
+    time: Array,
+    weights: Array,
+    critical: Critical,
+    known: float | None,
+    n_grid: int,
 ) -> tuple[float, Array]:
     """The critical point and `(ln A, nu, rss)` of one law.
+
+    Args:
+        weight_decay: `[row]`.
+        time: `[row]`.
+        weights: How many replicas each row stands for, `[row]`.
+        critical: Which law.
+        known: The critical point of a boundary, where that law takes it.
+        n_grid: As in `free_critical`.
 
     Raises:
         FitRefusedError: As `require_law`; or if a critical point should be given and is not.
     """
-    require_law(weight_decay, N_PARAMS[critical])
+    require_law(weight_decay, N_PARAMS[critical], weights.sum())
     y = np.log(time)
     if critical == "free":
-        point = refined_critical(weight_decay, y, n_grid)
+        point = refined_critical(weight_decay, y, weights, n_grid)
     elif critical == "zero":
         point = 0.0
     elif known is None:
@@ -148,7 +166,7 @@ def fit_law(
         )
     else:
         point = known
-    return point, fit_line(np.log(weight_decay - point), y, np.ones_like(y))
+    return point, fit_line(np.log(weight_decay - point), y, weights)
 
 
 def bootstrap_law(

@@ -66,27 +66,37 @@ def seed_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
 def row_weights(
     cell: NDArray[np.int64],
     seed: NDArray[np.int64] | None,
+    weight: Array,
     n_draws: int,
     rng: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Array:
     """How often each row appears in each resample: seeds are drawn where they recur over cells.
+
+    Else the replicas of each cell are drawn, those that a weighted row stands for one by one.
 
     Args:
         cell: Index of each row's weight decay, `[row]`.
         seed: What rows share, `[row]`; None where every row is its own.
+        weight: How many replicas each row stands for, `[row]`.
         n_draws: Number of resamples.
         rng: Where the draws come from.
 
     Returns:
-        Multiplicities, `[draw, row]`.
+        Replicas drawn of each row, `[draw, row]`.
     """
     if seed is not None:
         seeds, which = np.unique(seed, return_inverse=True)
         if seeds.size < seed.size:
             present = np.zeros((seeds.size, int(cell.max()) + 1), dtype=np.bool_)
             present[which, cell] = True
-            return replica_weights(seed_strata(present), n_draws, rng)[:, which]
-    return replica_weights(cell, n_draws, rng)
+            return replica_weights(seed_strata(present), n_draws, rng)[:, which] * weight
+    drawn = np.zeros((n_draws, cell.size))
+    for value in np.unique(cell):
+        members = np.flatnonzero(cell == value)
+        total = float(weight[members].sum())
+        n = max(round(total), 1)
+        drawn[:, members] = rng.multinomial(n, weight[members] / total, size=n_draws) * (total / n)
+    return drawn
 
 
 def resampled_counts(bins: RateBins, n_draws: int, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -128,8 +128,8 @@ class Survival:
         extras: dict[str, Plain] = {
             "method": "Kaplan-Meier on upper ends; log-log limits; competing events to the horizon",
             "window_max": self.window_max,
-            "n_grokked": round(float(data.weights[data.grokked].sum())),
-            "n_competing": round(float((data.weights * data.failed).sum())),
+            "n_grokked": data.count(data.grokked),
+            "n_competing": data.count(data.failed),
             "rmst_steps": horizon,
         }
         cells = np.unique(data.weight_decay)

@@ -30,16 +30,16 @@ def compare_laws(
         FitRefusedError: If the times cannot fix the law with the most numbers.
     """
     keep, notes = survivors(data, above=data.critical or 0.0)
-    weight_decay, time = data.weight_decay[keep], data.time[keep]
+    weight_decay, time, weights = data.weight_decay[keep], data.time[keep], data.weights[keep]
     laws: tuple[Critical, ...] = ("free", "zero", "boundary")
-    extras: dict[str, Plain] = {"n_grokked": time.size}
+    extras: dict[str, Plain] = {"n_grokked": data.count(keep)}
     criteria: dict[Critical, float] = {}
     for law in laws:
         if law == "boundary" and data.critical is None:
             notes.append("No boundary fit gave a critical weight decay: that law is missing.")
             continue
-        point, (_, nu, rss) = fit_law(weight_decay, time, law, data.critical, n_grid)
-        scores = information(float(rss), time.size, N_PARAMS[law])
+        point, (_, nu, rss) = fit_law(weight_decay, time, weights, law, data.critical, n_grid)
+        scores = information(float(rss), float(weights.sum()), N_PARAMS[law])
         criteria[law] = scores["aicc"]
         extras |= {f"{name}_{law}": score for name, score in scores.items()}
         extras |= {f"nu_{law}": float(nu), f"critical_{law}": point}

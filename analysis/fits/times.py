@@ -6,6 +6,7 @@ from typing import cast, final
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.fits.aft_table import drawn_replicas
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.power_law import (
@@ -17,12 +18,12 @@ from observatory.analysis.fits.power_law import (
     information,
     survivors,
 )
-from observatory.analysis.fits.resample import percentile_interval, replica_weights, standard_error
+from observatory.analysis.fits.resample import percentile_interval, standard_error
 from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 
-METHOD = "least squares of ln t on survivors; percentile bootstrap over replicas"
+METHOD = "least squares of ln t on survivors; percentile bootstrap by seed"
 
 
 def interval(value: float, draws: Array, level: float) -> Parameter:
@@ -43,7 +44,7 @@ class TimePowerLaw:
 
     Source:
         arXiv:2605.20441, fit of nu (critical held at its point estimate). Deviation: the bootstrap
-        draws replicas, censored ones included, not survivors.
+        draws seeds where they recur over weight decays, else replicas, censored ones included.
     """
 
     fit_name = "times"
@@ -71,15 +72,15 @@ class TimePowerLaw:
         known = data.critical if self.critical == "boundary" else None
         keep, warnings = survivors(data, above=known or 0.0)
         weight_decay, time = data.weight_decay[keep], data.time[keep]
+        weights = data.weights[keep]
         point, (log_amplitude, nu, rss) = fit_law(
-            weight_decay, time, self.critical, known, self.n_grid
+            weight_decay, time, weights, self.critical, known, self.n_grid
         )
-        stratum = np.unique(data.weight_decay, return_inverse=True)[1]
-        weights = replica_weights(stratum, self.n_bootstrap, np.random.default_rng(seed))
+        drawn = drawn_replicas(data, self.n_bootstrap, seed)
         draws = bootstrap_law(
             weight_decay,
             time,
-            weights[:, keep].astype(np.float64),
+            drawn[:, keep],
             None if self.critical == "free" else point,
             self.n_grid,
         )
@@ -93,13 +94,15 @@ class TimePowerLaw:
             "nu": interval(float(nu), usable[:, 2], self.level),
             "amplitude": interval(math.exp(float(log_amplitude)), np.exp(usable[:, 1]), self.level),
         }
-        extras: dict[str, Plain] = {**information(float(rss), time.size, N_PARAMS[self.critical])}
+        extras: dict[str, Plain] = {
+            **information(float(rss), float(weights.sum()), N_PARAMS[self.critical])
+        }
         extras |= {
             "method": METHOD,
             "critical_kind": KINDS[self.critical],
             "window_max": self.window_max,
-            "n_grokked": time.size,
-            "n_censored": int((~data.grokked).sum()),
+            "n_grokked": data.count(keep),
+            "n_censored": data.count(~data.grokked),
         }
         if self.critical == "free":
             params["critical"] = interval(point, usable[:, 0], self.level)
@@ -123,7 +126,7 @@ class TimePowerLaw:
             horizon_epochs=data.horizon_epochs,
             params=params,
             level=self.level,
-            n=time.size,
+            n=data.count(keep),
             seed=seed,
             warnings=[*data.horizon_warnings, *warnings],
             extras=extras,

@@ -20,7 +20,7 @@ from observatory.analysis.fits.aft_offset import N_PARAMS as OFFSET_PARAMS
 from observatory.analysis.fits.aft_offset import offset_law
 from observatory.analysis.fits.aft_table import (
     competing_warnings,
-    multiplicities,
+    drawn_replicas,
     parametric_p,
     require_times,
     resampled_laws,
@@ -49,7 +49,7 @@ TOO_NARROW = 1.3
 def possible(data: Observations, critical: float) -> tuple[Observations, list[str]]:
     """The rows that a law with a given critical point allows, and how many it does not."""
     against = data.grokked & (data.weight_decay <= critical)
-    n = round(float(data.weights[against].sum()))
+    n = data.count(against)
     if not n:
         return data, []
     return data.take(~against), [
@@ -191,10 +191,11 @@ class TimesAft:
         require_times(data)
         held = self.held(data)
         data, warnings = possible(data, held or 0.0)
-        require_law(data.weight_decay[data.grokked], N_PARAMS[self.critical])
+        n_grokked = data.count(data.grokked)
+        require_law(data.weight_decay[data.grokked], N_PARAMS[self.critical], n_grokked)
         sample = sample_of(data)
         table = table_of(sample, self.errors, held, self.n_grid)
-        weights = sample.resampled(multiplicities(data, self.n_bootstrap, seed))
+        weights = sample.resampled(drawn_replicas(data, self.n_bootstrap, seed))
         draws = resampled_laws(table, weights, free=held is None)
         extras: dict[str, Plain] = {
             "method": "censored likelihood of ln t; profile limits of nu and critical, basic "
@@ -203,9 +204,9 @@ class TimesAft:
             "critical_kind": KINDS[self.critical],
             "amplitude_is": "median time in steps at critical + 1",
             "window_max": self.window_max,
-            "n_grokked": round(float(data.weights[data.grokked].sum())),
-            "n_censored": round(float(data.weights[~data.grokked].sum())),
-            "n_competing": round(float((data.weights * data.failed).sum())),
+            "n_grokked": n_grokked,
+            "n_censored": data.count(~data.grokked),
+            "n_competing": data.count(data.failed),
             **criteria(table, data.n, self.critical),
         }
         curves: dict[str, list[float | None]] = {}

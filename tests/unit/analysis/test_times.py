@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,11 +27,11 @@ def law(critical: str, **changes) -> TimePowerLaw:
 
 def test_exact_laws_are_found() -> None:
     """Without noise only rounding is left: 1e-9; the free one is a minimum, known to 1e-6."""
-    data = planted(nu=0.7, critical=0.05)
-    point, (log_amplitude, nu, rss) = fit_law(DECAYS, data.time, "boundary", 0.05, 400)
+    data, ones = planted(nu=0.7, critical=0.05), np.ones(DECAYS.size)
+    point, (log_amplitude, nu, rss) = fit_law(DECAYS, data.time, ones, "boundary", 0.05, 400)
     assert (point, nu, np.exp(log_amplitude)) == pytest.approx((0.05, 0.7, 300.0), rel=1e-9)
     assert rss < 1e-12  # a difference of sums of squares near 100
-    point, (_, nu, _) = fit_law(DECAYS, data.time, "free", None, 400)
+    point, (_, nu, _) = fit_law(DECAYS, data.time, ones, "free", None, 400)
     assert (point, nu) == pytest.approx((0.05, 0.7), rel=1e-5)
 
 
@@ -68,6 +70,40 @@ def test_bootstrap_of_a_free_law_equals_refits_on_the_grid() -> None:
         lines = [fit_line(np.log(DECAYS - c), np.log(data.time), w) for c in grid]
         best = int(np.argmin([line[2] for line in lines]))
         assert draw == pytest.approx([grid[best], *lines[best][:2]])
+
+
+@pytest.mark.parametrize("critical", ["zero", "free"])
+def test_a_weighted_row_is_that_many_replicas(critical: str) -> None:
+    times = np.random.default_rng(2).integers(1, 4, DECAYS.size)
+    data = replace(planted(critical=0.03, noise=0.2), weight=times.astype(float))
+    each = np.repeat(np.arange(DECAYS.size), times)
+    repeated = replace(
+        planted(), weight_decay=DECAYS[each], grokked=data.grokked[each], time=data.time[each]
+    )
+    one, other = (law(critical).fit(table, seed=0) for table in (data, repeated))
+    assert one.n == other.n == times.sum()
+    for name, parameter in one.params.items():
+        assert parameter.value == pytest.approx(other.params[name].value, rel=1e-6)
+        # both intervals come from 200 draws of the same distribution
+        assert parameter.se == pytest.approx(other.params[name].se, rel=0.3)
+    for name in ("aic", "aicc", "rms_log", "n_grokked"):
+        assert one.extras[name] == pytest.approx(other.extras[name], rel=1e-6)
+    laws = [TimeComparison(1.0, 400, 0.95).fit(table, seed=0).extras for table in (data, repeated)]
+    assert laws[0]["delta_aicc"] == pytest.approx(laws[1]["delta_aicc"], rel=1e-6)
+
+
+def test_seeds_with_an_effect_of_their_own_are_drawn_whole() -> None:
+    """Seeds differ in the exponent: replicas drawn alone would make the interval too narrow."""
+    seed = np.tile(np.arange(8), 6)
+    steeper = np.random.default_rng(0).normal(0.0, 0.3, 8)[seed]
+    time = 300.0 * DECAYS ** -(0.9 + steeper)
+    data = replace(planted(), time=time, seed=seed)
+    together, alone = (
+        law("zero").fit(table, seed=0).params["nu"].se for table in (data, replace(data, seed=None))
+    )
+    assert together is not None
+    assert alone is not None
+    assert together > 1.3 * alone
 
 
 def test_survivors_are_counted_out() -> None:

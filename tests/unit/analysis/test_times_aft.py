@@ -15,7 +15,7 @@ from observatory.analysis.fits.aft_interval import (
 )
 from observatory.analysis.fits.aft_law import at_critical, highest_critical, shares
 from observatory.analysis.fits.aft_table import (
-    multiplicities,
+    drawn_replicas,
     parametric_p,
     resampled_laws,
     sample_of,
@@ -155,7 +155,7 @@ def test_resampled_laws_are_refits() -> None:
     data = THRESHOLD.one(5)
     sample = sample_of(data)
     table = table_of(sample, ERRORS["loglogistic"], None, 48)
-    weights = sample.resampled(multiplicities(data, 8, 0))
+    weights = sample.resampled(drawn_replicas(data, 8, 0))
     draws = resampled_laws(table, weights, free=True)
     for i in range(8):
         fine = table_of(
@@ -167,7 +167,7 @@ def test_resampled_laws_are_refits() -> None:
 
 def test_whole_seeds_are_drawn() -> None:
     data = THRESHOLD.one(0)
-    drawn = multiplicities(data, 5, 1)
+    drawn = drawn_replicas(data, 5, 1)
     assert data.seed is not None
     for seed in np.unique(data.seed):
         assert (drawn[:, data.seed == seed] == drawn[:, data.seed == seed][:, :1]).all()
