@@ -29,6 +29,7 @@ TOLD = {
     "p_bonferroni": "Bonferroni",
     "p_equivalent_holm": "equivalence, Holm",
 }
+EFFECTS = {"d_z": "d on differences", "d": "d within arms", "d_unpaired": "d unpaired"}
 PLANS = {
     "detectable": "detectable difference",
     "pairs_target": "pairs for the target",
@@ -100,16 +101,8 @@ class PairedFit:
         return differences_figure(self.to_json())
 
     def save_plot(self, path: Path) -> None:
-        """Write the figure; the ending of `path` names the format.
-
-        Raises:
-            ConfigError: If the file cannot be written.
-        """
-        dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-        try:
-            self.plot().savefig(path, dpi=200, metadata=dates[path.suffix])
-        except OSError as error:
-            raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error
+        """Write the figure; the ending of `path` names the format."""
+        save_picture(self.plot(), path)
 
     def __str__(self) -> str:
         record, tests = self.to_json(), self.tests()
@@ -127,7 +120,7 @@ class PairedFit:
             if "d_z" in row:
                 effects = [
                     f"{label} {row[key]:.3g} [{row[f'{key}_low']:.3g}, {row[f'{key}_high']:.3g}]"
-                    for key, label in (("d_z", "d on differences"), ("d", "d within arms"))
+                    for key, label in EFFECTS.items()
                 ]
                 lines += [f"    {', '.join(effects)}", f"    {_listed(row, PLANS, '.4g')}"]
             else:
@@ -152,3 +145,16 @@ class PairedFit:
 
 def _listed(row: dict[Any, float], names: dict[str, str], form: str) -> str:
     return ", ".join(f"{label} {row[key]:{form}}" for key, label in names.items() if key in row)
+
+
+def save_picture(figure: "Figure", path: Path) -> None:
+    """Write a figure; the ending of `path` names the format.
+
+    Raises:
+        ConfigError: If the file cannot be written.
+    """
+    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
+    try:
+        figure.savefig(path, dpi=200, metadata=dates[path.suffix])
+    except OSError as error:
+        raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error

@@ -1,6 +1,6 @@
 """Outcomes by arm and pair, from a table of anyone or from the run store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,13 @@ def read_paired(table: Table, columns: PairedColumns) -> PairedTable:
             there is no such arm.
         StoreError: If a folder is no study.
     """
-    frame, usual = _frame(table, columns)
+    asked = [
+        name
+        for role in ("arm", "pair", "family")
+        if (name := getattr(columns, role) or USUAL[role]) is not None
+    ]
+    frame, value_name = table_frame(table, columns.value, asked)
+    usual = {**USUAL, "value": value_name}
     present = list(map(str, frame.columns))
     names: dict[str, str] = {}
     for role, name in usual.items():
@@ -88,11 +94,11 @@ def read_paired(table: Table, columns: PairedColumns) -> PairedTable:
     frame, value = pd.DataFrame(frame.loc[~lost]).reset_index(drop=True), value[~lost]
     if frame.empty:
         raise ConfigError(f"`{names['value']}` is empty in every row. Name another by `--value`.")
-    arm, arms = _codes(frame, names["arm"])
-    pair, _ = _codes(frame, names["pair"])
+    arm, arms = codes_of(frame, names["arm"])
+    pair, _ = codes_of(frame, names["pair"])
     condition, conditions = np.zeros(value.size, dtype=np.int64), [""]
     if "family" in names:
-        condition, conditions = _codes(frame, names["family"])
+        condition, conditions = codes_of(frame, names["family"])
     again = pd.DataFrame({"a": arm, "p": pair, "c": condition}).duplicated().to_numpy()
     refuse(
         again,
@@ -112,7 +118,7 @@ def read_paired(table: Table, columns: PairedColumns) -> PairedTable:
     return PairedTable(rows, names, warnings)
 
 
-def _codes(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
+def codes_of(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
     """A column of names as indices, and the names: numbers in rising order, else by text."""
     column = cells(frame, name)
     refuse(missing(column), name, "must be filled, got an empty cell", "Fill or remove the row.")
@@ -123,17 +129,22 @@ def _codes(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
     return codes.astype(np.int64), [f"{v:g}" if isinstance(v, float) else str(v) for v in shown]
 
 
-def _frame(table: Table, columns: PairedColumns) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    """The table, and the usual name of each role in it."""
+def table_frame(table: Table, value: str | None, asked: Sequence[str]) -> tuple[pd.DataFrame, str]:
+    """The rows of a table, and the usual name of the outcome in it.
+
+    Args:
+        table: A frame, a CSV or Parquet file, a study or its folder.
+        value: Column of the outcome, where it was named.
+        asked: Further columns that are wanted of a study.
+    """
     if isinstance(table, pd.DataFrame):
         require_table(table, "the table")
-        return table.rename(columns=str), USUAL
+        return table.rename(columns=str), "value"
     study = table if isinstance(table, Study) else None
     if study is None and Path(str(table)).is_dir():
         study = Study(str(table))
     if study is None:
-        return read_table(Path(str(table))), USUAL
-    usual = {**USUAL, "value": "val_acc"}
-    asked = [getattr(columns, role) or name for role, name in usual.items()]
-    names = [name for name in asked if name is not None]
-    return pd.concat([run_frame(run, names) for run in study.runs], ignore_index=True), usual
+        return read_table(Path(str(table))), "value"
+    names = [value or "val_acc", *asked]
+    frames = [run_frame(run, names) for run in study.runs]
+    return pd.concat(frames, ignore_index=True), "val_acc"

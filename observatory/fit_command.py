@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from observatory.collapse_command import add_collapse_options, collapse_task
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.curve_command import add_curve_options, fit_named_curves
-from observatory.paired_command import add_paired_options, paired_task
+from observatory.paired_command import add_paired_options, paired_task, variance_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from observatory.analysis.fit_task import Task
     from observatory.analysis.paired_fitting import PairedTask
     from observatory.analysis.size_fitting import SizeTask
+    from observatory.analysis.variance_fitting import VarianceTask
 
 MLFLOW = "mlflow:"
 TABLES = ("boundary", "times", "survival", "horizon")
-FITS = (*TABLES, "ratio", "seeds", "emergence", "collapse", "paired")
+FITS = (*TABLES, "ratio", "seeds", "emergence", "collapse", "paired", "variance")
+TASKS = {"collapse": collapse_task, "paired": paired_task, "variance": variance_task}
 OWN = ("plot", "estimator", "tracking_uri", "width_decades", "assurance")
 """Options that are not of the table."""
 ASSURANCE = 0.8
@@ -39,6 +41,7 @@ ABOUT = """Fit a study anew from its store, or fit any table.
   observatory fit emergence TABLE ...    laws of curves: emergence, saturation, relaxation, ...
   observatory fit collapse TABLE ...     a transition as size grows, or a smooth crossover
   observatory fit paired TABLE ...       how arms differ that share seeds, with its tests
+  observatory fit variance TABLE ...     what scatter is of seeds, of splits, of numerics alone
 
 TABLE is a CSV or Parquet file, the folder of a study, or mlflow:EXPERIMENT. It holds counts
 (columns weight_decay, n, n_grokked) or a row per run (weight_decay, grokked as 0 or 1, and where
@@ -55,6 +58,7 @@ EXAMPLES = """  observatory fit results/laptop_map
   observatory fit emergence results/laptop_map --model relaxation
   observatory fit collapse runs.csv --size p --control train_fraction --value m --group seed
   observatory fit paired runs.csv --value peak --arm group --pair seed --family weight_decay
+  observatory fit variance runs.csv --value t_grok --group seed,split --arm weight_decay
   observatory fit boundary mlflow:sweep --x params.wd --success metrics.grokked
 """
 
@@ -137,10 +141,9 @@ def perform(options: argparse.Namespace) -> int:
         raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
     if kind == "emergence":
         return _tell_curves(_open(tables[0], options.tracking_uri), options)
-    if kind in ("collapse", "paired"):
-        prepare = collapse_task if kind == "collapse" else paired_task
+    if kind in TASKS:
         table = _open(tables[0], options.tracking_uri)
-        return _tell_task(prepare(table, settings(options.set), options), options)
+        return _tell_task(TASKS[kind](table, settings(options.set), options), options)
     return _tell(_task(kind, tables, options), options)
 
 
@@ -220,7 +223,7 @@ def _tell_curves(table: "pd.DataFrame | str", options: argparse.Namespace) -> in
     return 0
 
 
-def _tell_task(task: "SizeTask | PairedTask", options: argparse.Namespace) -> int:
+def _tell_task(task: "SizeTask | PairedTask | VarianceTask", options: argparse.Namespace) -> int:
     try:
         found = task.run()
     except FitRefusedError as refusal:

@@ -1,4 +1,4 @@
-"""`observatory fit paired`: arms compared pair by pair, in a table or a study."""
+"""`observatory fit paired` and `fit variance`: arms compared, and what their scatter is due to."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from observatory.analysis.paired_fitting import PairedTask
+    from observatory.analysis.variance_fitting import VarianceTask
 
 ROLES = ("value", "arm", "pair", "family", "reference")
 TAKEN = (*ROLES, "level", "seed")
+OF_VARIANCE = ("value", "arm", "group", "level")
 ASIDE = ("what", "json", "set", "plot", "tracking_uri")
 
 
 def add_paired_options(parser: argparse.ArgumentParser) -> None:
     """The options that only `fit paired` has; `--value`, `--level` and others are shared."""
-    paired = parser.add_argument_group("of `fit paired`")
+    paired = parser.add_argument_group("of `fit paired` and `fit variance`")
     paired.add_argument("--arm", metavar="COLUMN", help="what is compared (arm)")
     paired.add_argument("--pair", metavar="COLUMN", help="what the arms share (seed)")
     paired.add_argument("--family", metavar="COLUMN", help="conditions, each compared by itself")
@@ -40,9 +42,39 @@ def paired_task(
     from observatory.analysis.paired_fitting import prepare_paired
     from observatory.analysis.paired_tables import PairedColumns
 
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    if foreign := sorted(set(given) - {*TAKEN, *ASIDE}):
-        raise ConfigError(f"{foreign} are not of `fit paired`: leave them out.")
+    given = _given(options, "paired", {*TAKEN, *ASIDE})
     changes = {"level": options.level} if options.level is not None else {}
     columns = PairedColumns(**{role: given.get(role) for role in ROLES})
     return prepare_paired(table, columns, {**changes, **settings}, options.seed)
+
+
+def variance_task(
+    table: "pd.DataFrame | str", settings: dict[str, Any], options: argparse.Namespace
+) -> "VarianceTask":
+    """The mixed model of a table, both checked.
+
+    Args:
+        table: A frame, or a path.
+        settings: Of conf/deep_fit/variance.yaml, by name.
+        options: As the parser gives them.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+    """
+    from observatory.analysis.variance_fitting import prepare_variance
+
+    given = _given(options, "variance", {*OF_VARIANCE, *ASIDE})
+    changes = {"level": options.level} if options.level is not None else {}
+    names = given.get("group")
+    group = None if names is None else [name.strip() for name in names.split(",")]
+    return prepare_variance(
+        table, given.get("value"), given.get("arm"), group, {**changes, **settings}
+    )
+
+
+def _given(options: argparse.Namespace, fit: str, known: set[str]) -> dict[str, Any]:
+    """The options that were given; raises `ConfigError` where one is of another fit."""
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    if foreign := sorted(set(given) - known):
+        raise ConfigError(f"{foreign} are not of `fit {fit}`: leave them out.")
+    return given

@@ -15,10 +15,11 @@ from observatory.analysis.fits.paired_power import (
     pairs_for_difference,
     pairs_for_width,
 )
-from observatory.analysis.fits.paired_rows import PairedRows
+from observatory.analysis.fits.paired_rows import Contrast, PairedRows
 from observatory.analysis.fits.paired_tests import (
     cohen_between,
     cohen_paired,
+    cohen_unpaired,
     equivalence_p,
     paired_t,
     rate_difference,
@@ -113,13 +114,14 @@ class PairedComparison:
         warnings, params = list[str](), dict[str, Parameter]()
         table: list[Numbers] = []
         n_values = 0
-        for label, one, other, alone in contrasts:
-            if alone:
-                warnings.append(f"{label}: rows without a partner are left out ({alone}).")
+        for contrast in contrasts:
+            label, one, other = contrast.label, contrast.first, contrast.second
+            if contrast.alone:
+                warnings.append(f"{label}: rows without a partner are left out ({contrast.alone}).")
             if reason := self._unfit(one, other, rates):
                 warnings.append(f"{label} is left out: {reason} It still counts in the family.")
                 continue
-            found = self._rates(one, other) if rates else self._means(one, other, m, rng)
+            found = self._rates(one, other) if rates else self._means(contrast, m, rng)
             table.append(found)
             n_values += 2 * one.size
             limits = (found["low"], found["high"])
@@ -170,8 +172,9 @@ class PairedComparison:
             return f"all {one.size} differences are {differences[0]:.4g}, which leaves no scatter."
         return None
 
-    def _means(self, one: Array, other: Array, m: int, rng: np.random.Generator) -> Numbers:
+    def _means(self, contrast: Contrast, m: int, rng: np.random.Generator) -> Numbers:
         """All that is told of one contrast of means, before it is adjusted."""
+        one, other = contrast.first, contrast.second
         differences, n, alpha = other - one, one.size, 1.0 - self.level
         mean, sd = float(differences.mean()), float(differences.std(ddof=1))
         se = sd / math.sqrt(n)
@@ -182,7 +185,16 @@ class PairedComparison:
             "wilcoxon": wilcoxon_p(differences),
             "sign_flip": sign_flip_p(differences, self.n_flips, rng),
         }
-        d_z, d = cohen_paired(differences, self.level), cohen_between(one, other, self.level)
+        effects = {
+            "d_z": cohen_paired(differences, self.level),
+            "d": cohen_between(one, other, self.level),
+            "d_unpaired": cohen_unpaired(contrast.all_first, contrast.all_second, self.level),
+        }
+        spread = {
+            f"{name}{end}": number
+            for name, found in effects.items()
+            for end, number in zip(("", "_low", "_high"), found, strict=True)
+        }
         margin, target, wide = self.margin, self.target, self.half_width
         careful = cautious_sd(sd, n, self.power)
         plans: Numbers = {"detectable": detectable(sd, n, self.power, alpha / m)}
@@ -200,8 +212,7 @@ class PairedComparison:
             "t": t,
             **{f"p_{name}": p for name, p in p_values.items()},
             "p": p_values[self.test],
-            **dict(zip(("d_z", "d_z_low", "d_z_high"), d_z, strict=True)),
-            **dict(zip(("d", "d_low", "d_high"), d, strict=True)),
+            **spread,
             "p_equivalent": None if margin is None else equivalence_p(one, other, margin),
             **plans,
         }

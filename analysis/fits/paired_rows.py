@@ -11,6 +11,30 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """Two arms in one condition.
+
+    Attributes:
+        label: Both arms, and the condition.
+        first: Values of one arm, `[pair]`.
+        second: Values of the other, in the same order.
+        all_first: Values of one arm, those without a partner as well, `[row]`.
+        all_second: Likewise.
+    """
+
+    label: str
+    first: Array
+    second: Array
+    all_first: Array
+    all_second: Array
+
+    @property
+    def alone(self) -> int:
+        """Rows without a partner."""
+        return self.all_first.size + self.all_second.size - 2 * self.first.size
+
+
+@dataclass(frozen=True)
 class PairedRows:
     """Values by arm and pair.
 
@@ -34,9 +58,9 @@ class PairedRows:
     outcome: str
     against_first: bool
 
-    def contrasts(self) -> list[tuple[str, Array, Array, int]]:
-        """Label, values of both arms `[pair]`, and rows without a partner, of each contrast."""
-        found: list[tuple[str, Array, Array, int]] = []
+    def contrasts(self) -> list[Contrast]:
+        """Every two arms in each condition, or each arm with the first."""
+        found: list[Contrast] = []
         for index, condition in enumerate(self.conditions):
             for a, b in combinations(range(len(self.arms)), 2):
                 if self.against_first and a:
@@ -44,9 +68,9 @@ class PairedRows:
                 one, other = (
                     np.flatnonzero((self.condition == index) & (self.arm == arm)) for arm in (a, b)
                 )
-                shared, i, j = np.intersect1d(self.pair[one], self.pair[other], return_indices=True)
+                _, i, j = np.intersect1d(self.pair[one], self.pair[other], return_indices=True)
                 label = f"{self.arms[b]} - {self.arms[a]}"
                 label = f"{condition}: {label}" if condition else label
-                alone = one.size + other.size - 2 * shared.size
-                found.append((label, self.value[one[i]], self.value[other[j]], alone))
+                every = (self.value[one], self.value[other])
+                found.append(Contrast(label, every[0][i], every[1][j], *every))
         return found

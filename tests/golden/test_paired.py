@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import nct, permutation_test, ttest_rel, wilcoxon
+from scipy.stats import nct, permutation_test, ttest_ind, ttest_rel, wilcoxon
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
@@ -66,6 +66,21 @@ def test_means_are_those_of_scipy_and_statsmodels(n: int) -> None:
         for kind in ("p", "p_equivalent"):
             expected = multipletests(tests[kind], method=method)[1]
             assert tests[f"{kind}_{name}"].tolist() == pytest.approx(list(expected), **EXACT)
+
+
+def test_unpaired_effect_is_the_published_formula_on_all_rows() -> None:
+    """d = t sqrt(1/n + 1/m) of the two-sample t; its limits leave their tails in t(n + m - 2)."""
+    frame = table(4, 10)
+    frame = frame.loc[(frame["arm"] == "A") | ((frame["arm"] == "B") & (frame["seed"] < 8))]
+    one, other = (frame.loc[frame["arm"] == arm, "value"].to_numpy() for arm in "AB")
+    row = fit_paired(frame).tests().loc["B - A"]
+    pooled = (9 * one.var(ddof=1) + 7 * other.var(ddof=1)) / 16
+    assert row["n"] == 8
+    assert row["d_unpaired"] == pytest.approx((other.mean() - one.mean()) / pooled**0.5, **EXACT)
+    t, root = ttest_ind(other, one).statistic, (1 / 10 + 1 / 8) ** 0.5
+    assert row["d_unpaired"] == pytest.approx(t * root, **EXACT)
+    assert nct.sf(t, 16, row["d_unpaired_low"] / root) == pytest.approx(0.025, abs=1e-7)
+    assert nct.cdf(t, 16, row["d_unpaired_high"] / root) == pytest.approx(0.025, abs=1e-7)
 
 
 def test_rates_are_those_of_statsmodels() -> None:

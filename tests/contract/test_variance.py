@@ -1,0 +1,94 @@
+"""What variance components keep: readable records, refusals that say which component."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from observatory import cli
+from observatory.analysis.variance_fitting import fit_variance
+from observatory.core.errors import ConfigError, FitRefusedError
+
+
+def runs(n_seeds: int = 5, n_splits: int = 4, repeats: int = 2) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    grid = np.meshgrid(range(n_seeds), range(n_splits), range(repeats), indexing="ij")
+    seed, split, _ = (axis.ravel() for axis in grid)
+    y = 10 + rng.normal(size=n_seeds)[seed] + rng.normal(size=n_splits)[split]
+    return pd.DataFrame(
+        {"seed": seed, "split": split, "value": y + 0.5 * rng.normal(size=seed.size)}
+    )
+
+
+def test_the_command_prints_a_record_and_draws_it(tmp_path: Path, capsys) -> None:
+    runs().rename(columns={"value": "y"}).to_csv(tmp_path / "runs.csv", index=False)
+    file = tmp_path / "shares.svg"
+    given = ["fit", "variance", str(tmp_path / "runs.csv"), "--value", "y", "--json"]
+    assert cli.run([*given, "--group", "split", "--plot", str(file)]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["extras"]["levels[split]"] == 4
+    assert set(record["params"]["icc"]) == {"value", "se", "ci_low", "ci_high"}
+    assert 'id="share"' in file.read_text()
+    assert cli.run([*given, "--n-bootstrap", "9"]) == 2
+    assert "are not of `fit variance`" in capsys.readouterr().err
+    runs(n_splits=2).to_csv(tmp_path / "few.csv", index=False)
+    assert cli.run(["fit", "variance", str(tmp_path / "few.csv")]) == 3
+    assert "`split` has 2 levels" in capsys.readouterr().err
+
+
+def test_what_cannot_be_told_apart_is_refused_by_name() -> None:
+    frame = runs()
+    with pytest.raises(FitRefusedError, match="variances of seed and init cannot be told apart"):
+        fit_variance(frame.assign(init=frame["seed"] + 7), group=["seed", "init"])
+    nested = runs(n_seeds=6, n_splits=1).assign(split=lambda f: f["seed"])
+    with pytest.raises(FitRefusedError, match="singular"):
+        fit_variance(nested)
+    with pytest.raises(FitRefusedError, match="`numeric` is 0 exactly"):
+        fit_variance(
+            frame.assign(value=frame.groupby(["seed", "split"])["value"].transform("mean"))
+        )
+    with pytest.raises(FitRefusedError, match="All values of an arm are equal"):
+        fit_variance(frame.assign(value=3.0))
+    with pytest.raises(FitRefusedError, match="at most 6 can be"):
+        fit_variance(frame, settings={"max_levels": 6})
+    with pytest.raises(FitRefusedError, match="`log` needs positive"):
+        fit_variance(frame.assign(value=frame["value"] - 50), settings={"log": True})
+
+
+def test_runs_without_repeats_and_components_at_zero_are_told() -> None:
+    found = fit_variance(runs(repeats=1))
+    assert "seed x split" not in found.to_string()
+    assert any("Repeat some runs" in note for note in found.warnings)
+    rng = np.random.default_rng(2)
+    frame = runs(n_seeds=8, n_splits=8).assign(value=lambda f: rng.normal(size=len(f)))
+    found = fit_variance(frame, group=["seed"])
+    seeds = found.params().loc["variance[seed]"]
+    assert seeds["value"] == seeds["lower"] == 0.0
+    assert seeds["upper"] > 0.0
+    assert any(note.startswith("seed: the estimate lies at its limit 0") for note in found.warnings)
+
+
+def test_the_unit_and_the_order_of_rows_change_nothing_else() -> None:
+    frame = runs()
+    tiny = frame.assign(value=frame["value"] * 1e-6).sample(frac=1.0, random_state=1)
+    found, other = (fit_variance(rows, group=["seed"]) for rows in (frame, tiny))
+    shares = [name for name in found.params().index if not name.startswith("variance")]
+    assert np.allclose(other.params().loc[shares], found.params().loc[shares], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"group": ["nope"]}, "`group` must name columns of the table, got 'nope'"),
+        ({"value": "seed"}, "one thing only"),
+        ({"arm": "z"}, "`arm` must name columns"),
+        ({"settings": {"min_levels": 2}}, "`min_levels` must be at least 3"),
+        ({"level": 1.0}, "`level` must be between 0 and 1"),
+        ({"settings": {"nope": 1}}, "has no setting"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused(changes: dict, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        fit_variance(runs(), **changes)
