@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observatory.audit_command import add_audit_options, audit_task
 from observatory.collapse_command import add_collapse_options, collapse_task
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.curve_command import add_curve_options, fit_named_curves
@@ -14,6 +15,7 @@ from observatory.paired_command import add_paired_options, paired_task, variance
 if TYPE_CHECKING:
     import pandas as pd
 
+    from observatory.analysis.audit_fitting import AuditTask
     from observatory.analysis.fit_task import Task
     from observatory.analysis.paired_fitting import PairedTask
     from observatory.analysis.size_fitting import SizeTask
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 MLFLOW = "mlflow:"
 TABLES = ("boundary", "times", "survival", "horizon")
-FITS = (*TABLES, "ratio", "seeds", "emergence", "collapse", "paired", "variance")
+FITS = (*TABLES, "ratio", "seeds", "emergence", "collapse", "paired", "variance", "audit")
 TASKS = {"collapse": collapse_task, "paired": paired_task, "variance": variance_task}
 OWN = ("plot", "estimator", "tracking_uri", "width_decades", "assurance")
 """Options that are not of the table."""
@@ -41,6 +43,7 @@ ABOUT = """Fit a study anew from its store, or fit any table.
   observatory fit emergence TABLE ...    laws of curves: emergence, saturation, relaxation, ...
   observatory fit collapse TABLE ...     a transition as size grows, or a smooth crossover
   observatory fit paired TABLE ...       how arms differ that share seeds, with its tests
+  observatory fit audit STUDY ...        does a signal forecast better than the clock and the norm?
   observatory fit variance TABLE ...     what scatter is of seeds, of splits, of numerics alone
 
 TABLE is a CSV or Parquet file, the folder of a study, or mlflow:EXPERIMENT. It holds counts
@@ -59,6 +62,7 @@ EXAMPLES = """  observatory fit results/laptop_map
   observatory fit collapse runs.csv --size p --control train_fraction --value m --group seed
   observatory fit paired runs.csv --value peak --arm group --pair seed --family weight_decay
   observatory fit variance runs.csv --value t_grok --group seed,split --arm weight_decay
+  observatory fit audit results/laptop_horizon results/twins --signal s_bar,sigma_h,pr_norm
   observatory fit boundary mlflow:sweep --x params.wd --success metrics.grokked
 """
 
@@ -112,6 +116,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_curve_options(parser)
     add_collapse_options(parser)
     add_paired_options(parser)
+    add_audit_options(parser)
     output = parser.add_argument_group("elsewhere")
     output.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .pdf, .svg or .png")
     output.add_argument("--tracking-uri", metavar="URI", help="where mlflow:EXPERIMENT is")
@@ -134,13 +139,16 @@ def perform(options: argparse.Namespace) -> int:
         if tables:
             raise ConfigError(f"`fit` must be followed by one of {list(FITS)}, got {kind!r}.")
         return _refit(Path(kind), options)
-    if len(tables) != (2 if kind == "ratio" else 1):
+    if len(tables) != (2 if kind == "ratio" else 1) and (kind != "audit" or not tables):
         need = "two tables" if kind == "ratio" else "one table"
         raise ConfigError(f"`fit {kind}` takes {need}, got {tables}.")
     if options.plot is not None and options.plot.suffix not in PICTURES:
         raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
     if kind == "emergence":
         return _tell_curves(_open(tables[0], options.tracking_uri), options)
+    if kind == "audit":
+        opened = [_open(name, options.tracking_uri) for name in tables]
+        return _tell_task(audit_task(opened, settings(options.set), options), options)
     if kind in TASKS:
         table = _open(tables[0], options.tracking_uri)
         return _tell_task(TASKS[kind](table, settings(options.set), options), options)
@@ -223,7 +231,9 @@ def _tell_curves(table: "pd.DataFrame | str", options: argparse.Namespace) -> in
     return 0
 
 
-def _tell_task(task: "SizeTask | PairedTask | VarianceTask", options: argparse.Namespace) -> int:
+def _tell_task(
+    task: "SizeTask | PairedTask | VarianceTask | AuditTask", options: argparse.Namespace
+) -> int:
     try:
         found = task.run()
     except FitRefusedError as refusal:

@@ -1,0 +1,139 @@
+"""An audit of forecasts, from studies or a table: read, checked, run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, cast, final
+
+import yaml
+
+from observatory.analysis.audit_fitted import AuditFit
+from observatory.analysis.audit_tables import AuditColumns, AuditTable, read_audit
+from observatory.analysis.fit_settings import changed, shared_setting
+from observatory.analysis.fits.audit import ForecastAudit
+from observatory.analysis.fits.estimate import refusal_record
+from observatory.analysis.fitted import flat_record
+from observatory.analysis.sources import Table
+from observatory.core.errors import ConfigError
+
+NAME = "audit"
+
+
+def build_audit(settings: Mapping[str, Any]) -> ForecastAudit:
+    """The audit of `conf/deep_fit/audit.yaml`, with some of its settings changed.
+
+    Raises:
+        ConfigError: If there is no such setting, or one breaks its rule.
+    """
+    file = files("observatory.conf").joinpath("deep_fit", f"{NAME}.yaml")
+    node = cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8"))[NAME])
+    node = changed(NAME, node, settings)
+    node.pop("_target_")
+    try:
+        return ForecastAudit(**node)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"`{NAME}` cannot be built: {error}") from error
+
+
+@final
+@dataclass(frozen=True)
+class AuditTask:
+    """An audit and the table that it is for, both checked.
+
+    Attributes:
+        audit: The rules, the scores and the tests.
+        read: The table.
+        seed: Of folds, resamples, flips and permutations.
+    """
+
+    audit: ForecastAudit
+    read: AuditTable
+    seed: int
+
+    def run(self) -> AuditFit:
+        """Audit every signal; raises `FitRefusedError` where the table cannot decide."""
+        return AuditFit(self.audit.estimate(self.read.records, self.seed), self.read)
+
+    def refused(self, reason: str) -> dict[str, Any]:
+        """The record where it refused."""
+        records = self.read.records
+        epochs, horizon = records.steps_per_epoch, records.horizon_steps
+        record = refusal_record(
+            fit=NAME,
+            estimator=self.audit.estimator,
+            event=records.event,
+            horizon_steps=horizon,
+            horizon_epochs=horizon / epochs if epochs and horizon else None,
+            level=self.audit.level,
+            n=records.n,
+            seed=self.seed,
+            reason=reason,
+        )
+        return flat_record({**record, "warnings": list(self.read.warnings)})
+
+
+def prepare_audit(
+    tables: Sequence[Table], columns: AuditColumns, settings: Mapping[str, Any], seed: int | None
+) -> AuditTask:
+    """The audit, the table and the seed, all checked; nothing is computed yet.
+
+    Args:
+        tables: Studies or their folders; or one frame, CSV or Parquet file.
+        columns: Which columns hold what, which signals, which event.
+        settings: Of `conf/deep_fit/audit.yaml`, by name.
+        seed: Of all draws; None: that of all fits.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    audit = build_audit(settings)
+    if columns.signals is None and audit.signals is not None:
+        columns = AuditColumns(**{**vars(columns), "signals": list(audit.signals)})
+    read = read_audit(tables, columns, memorised=audit.start == "memorised")
+    return AuditTask(audit, read, int(shared_setting("seed")) if seed is None else seed)
+
+
+def audit_forecasts(
+    tables: Table | Sequence[Table],
+    *,
+    signals: Sequence[str] | None = None,
+    event: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    horizon_steps: int | None = None,
+    chance: float | None = None,
+    level: float | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> AuditFit:
+    """Does any recorded signal forecast the event better than the clock, the losses and the norm?
+
+    Args:
+        tables: A study or several, random-label twins among them; or a long table, with a row per
+            replica and step.
+        signals: The registered family; None: all that is recorded.
+        event: Event preset of a study; None: "first99".
+        columns: Columns of a long table by role, see `AuditColumns`.
+        horizon_steps: Where records are cut.
+        chance: Accuracy of guessing, for nowcasts; a study knows it.
+        level: Coverage of the intervals; tests are at 1 - level.
+        seed: Of folds, resamples, flips and permutations.
+        settings: Further settings of `conf/deep_fit/audit.yaml` by name, such as alpha.
+
+    Returns:
+        A row and a verdict per signal. It prints itself.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        StoreError: If a folder is no study.
+        FitRefusedError: If there are too few events, negatives or seeds.
+    """
+    several = list(tables) if isinstance(tables, list | tuple) else [cast(Table, tables)]
+    try:
+        roles = AuditColumns(
+            signals=signals, event=event, horizon=horizon_steps, chance=chance, **(columns or {})
+        )
+    except TypeError as error:
+        raise ConfigError(f"`columns` has a role that there is not: {error}") from error
+    changes = {} if level is None else {"level": level}
+    return prepare_audit(several, roles, {**changes, **(settings or {})}, seed).run()

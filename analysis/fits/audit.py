@@ -1,0 +1,501 @@
+"""Does a recorded signal forecast an event better than the clock, the losses and the norm?"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.fits.audit_forecast import EventTimes, event_times
+from observatory.analysis.fits.audit_records import CLOCK, TRANSFORMS, AuditRecords
+from observatory.analysis.fits.audit_rules import (
+    EARLY,
+    Design,
+    Reach,
+    Rule,
+    alarms,
+    best_rule,
+    design_of,
+    reaches,
+)
+from observatory.analysis.fits.audit_scores import (
+    by_seed,
+    concordance_pairs,
+    difference_interval,
+    held_out_concordance,
+    ratio_interval,
+    share_interval,
+)
+from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
+from observatory.analysis.fits.lead_time import LeadTimes, lead_times
+from observatory.analysis.fits.multiplicity import holm
+from observatory.analysis.fits.paired_tests import sign_flip_p
+from observatory.analysis.fits.resample import replica_weights
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Numbers = dict[str, float | None]
+
+STARTS = ("memorised", "first_look")
+UNSURE = "cannot distinguish"
+FEW_SEEDS = 10
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One signal on seeds that its rules have not seen.
+
+    Attributes:
+        rule: The rule of all seeds, to be used from now on.
+        rules: The rule of each fold.
+        alarm: Step of the held-out alarm, NaN where there is none, `[replica]`.
+        hit: Events that were forecast, `[replica]`.
+        good: Concordant pairs of each event, `[replica]`.
+        pairs: All pairs, likewise.
+        times: Forecasts of the event's time; None where there are too few.
+    """
+
+    rule: Rule
+    rules: Sequence[Rule]
+    alarm: Array
+    hit: Mask
+    good: Array
+    pairs: Array
+    times: EventTimes | None
+
+
+@final
+@dataclass(frozen=True)
+class ForecastAudit:
+    """Alarm rules chosen on training seeds at a false-alarm rate, scored on the others.
+
+    Attributes:
+        transforms: Of signals, in the order that settles ties.
+        start: When alarms begin to count: "memorised" or "first_look".
+        alpha: Largest false-alarm rate in training, of each kind of negatives.
+        min_lead: Steps from an alarm to the last look before the event.
+        max_lead_share: Largest lead, as a share of the event's time.
+        matched: Whether only negatives of cells with an event are held.
+        n_folds: Of whole seeds, at most.
+        signals: The registered family; None: all signals but the baselines.
+        n_tests: Its size as registered; None: the signals of the table.
+        min_events: Events that leave room for an alarm.
+        min_seeds: Seeds.
+        min_readings: Median readings of a signal within a window.
+        nowcast_margin: Val accuracy above chance, and above its opening value.
+        coverage: Of the forecast of the event's time.
+        lead_floor: Least lead of a permuted onset, as a share of the event's time.
+        n_permutations: Of onsets.
+        n_bootstrap: Resamples of seeds.
+        n_flips: Of signs; all where there are no more.
+        level: Coverage of the intervals; tests are at 1 - level.
+    """
+
+    transforms: Sequence[str]
+    start: str
+    alpha: float
+    min_lead: float
+    max_lead_share: float
+    matched: bool
+    n_folds: int
+    signals: Sequence[str] | None
+    n_tests: int | None
+    min_events: int
+    min_seeds: int
+    min_readings: int
+    nowcast_margin: float
+    coverage: float
+    lead_floor: float
+    n_permutations: int
+    n_bootstrap: int
+    n_flips: int
+    level: float
+
+    fit_name = "audit"
+    estimator = "cross_fitted_alarms"
+
+    def __post_init__(self) -> None:
+        if not self.transforms or set(self.transforms) - set(TRANSFORMS):
+            raise ValueError(
+                f"`transforms` must be of {list(TRANSFORMS)}, got {list(self.transforms)}."
+            )
+        if self.start not in STARTS:
+            raise ValueError(f"`start` must be one of {list(STARTS)}, got {self.start!r}.")
+        for name in ("alpha", "max_lead_share", "coverage", "lead_floor", "level"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ValueError(f"`{name}` must be between 0 and 1, got {getattr(self, name)}.")
+        least = {
+            **{"min_lead": 0, "nowcast_margin": 0, "n_folds": 2, "min_events": 5, "min_seeds": 3},
+            **{"min_readings": 2, "n_permutations": 99, "n_bootstrap": 99, "n_flips": 99},
+        }
+        for name, low in least.items():
+            if not getattr(self, name) >= low:
+                raise ValueError(f"`{name}` must be at least {low}, got {getattr(self, name)}.")
+
+    def estimate(self, records: AuditRecords, seed: int) -> Estimate:
+        """Audit every signal.
+
+        Args:
+            records: Replicas with their signals.
+            seed: Of folds, resamples, flips and permutations.
+
+        Returns:
+            A parameter per signal: the share of events that it forecast on held-out seeds. Curves
+            `table.<name>`: a number per signal; extras `verdict[<signal>]`, `rule[<signal>]`.
+
+        Raises:
+            FitRefusedError: If there are too few events, negatives or seeds.
+        """
+        design = design_of(records, self.min_lead, self.max_lead_share, matched=self.matched)
+        self._require(records, design)
+        rng = np.random.default_rng(seed)
+        seeds = np.unique(records.seed[design.event])
+        fold = self._folds(records, seeds, rng)
+        names, notes = self._judged(records, design)
+        scored = {name: self._score(records, name, design, fold) for name in names}
+        weights = replica_weights(np.zeros(seeds.size, dtype=np.int64), self.n_bootstrap, rng)
+        table = [self._row(records, design, scored, name, seeds, weights, rng) for name in names]
+        tested = [name for name in names if name not in records.baselines]
+        m = len(tested) if self.n_tests is None else self.n_tests
+        if m < len(tested):
+            raise FitRefusedError(
+                f"The family is registered with {m} tests, the table holds {len(tested)}. Name "
+                "the registered ones by `--signal`, or raise `n_tests`."
+            )
+        for row in table:
+            row |= dict.fromkeys(("clock_p_holm", "every_p_holm"))
+        _adjust([row for n, row in zip(names, table, strict=True) if n in tested], m)
+        verdicts = {
+            name: self._verdict(row, list(design.negatives))
+            for name, row in zip(names, table, strict=True)
+            if name in tested
+        }
+        params = {
+            name: Parameter(
+                float(row["detects"] or 0.0), None, row["detects_low"], row["detects_high"]
+            )
+            for name, row in zip(names, table, strict=True)
+        }
+        notes += self._doubts(records, design, seeds.size, m)
+        extras: dict[str, Plain] = {
+            **self._said(records, design, seeds.size, m),
+            **{f"role[{n}]": "baseline" if n in records.baselines else "signal" for n in names},
+            **{f"verdict[{n}]": verdict for n, verdict in verdicts.items()},
+            **{f"rule[{n}]": str(scored[n].rule) for n in names},
+        }
+        curves = {f"table.{key}": [row[key] for row in table] for key in table[0]}
+        epochs = records.steps_per_epoch
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            event=records.event,
+            horizon_steps=records.horizon_steps,
+            horizon_epochs=records.horizon_steps / epochs
+            if epochs and records.horizon_steps
+            else None,
+            params=params,
+            level=self.level,
+            n=records.n,
+            seed=seed,
+            warnings=notes,
+            extras=extras,
+            curves=curves,
+        )
+
+    def _require(self, records: AuditRecords, design: Design) -> None:
+        """Refuse what no choice of rules could decide."""
+        events, seeds = int(design.event.sum()), np.unique(records.seed[design.event]).size
+        if events < self.min_events:
+            raise FitRefusedError(
+                f"{events} events leave room for an alarm {self.min_lead:g} steps ahead (of "
+                f"{int((records.kind == 'event').sum())}), at least {self.min_events} are needed. "
+                f"Add {self.min_events - events} replicas that reach {records.event}, or lower "
+                "`min_lead`."
+            )
+        if seeds < self.min_seeds:
+            raise FitRefusedError(
+                f"The events have {seeds} seeds, at least {self.min_seeds} are needed, since rules "
+                f"are chosen on some and judged on others. Add {self.min_seeds - seeds} seeds."
+            )
+        held = sum(int(mask.sum()) for mask in design.negatives.values())
+        held += int(design.has_early.sum())
+        per_seed = math.ceil(held / min(self.n_folds, seeds)) if held else 0
+        need = math.ceil(1.0 / self.alpha - 1e-9) - 1
+        if held - per_seed < need:
+            apart = sum(int(mask.sum()) for mask in design.others.values())
+            more = f" ({apart} more are of other values of {records.knob})" if apart else ""
+            raise FitRefusedError(
+                f"{held} negatives{more}, of which a fold leaves {held - per_seed} for training: "
+                f"a false-alarm rate of {self.alpha:g} needs at least {need} there. Add replicas "
+                "that never reach the event at the same values: random-label twins "
+                "(task.random_labels=true) are the cheapest."
+            )
+
+    def _folds(
+        self, records: AuditRecords, seeds: NDArray[np.int64], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """The fold of each replica; seeds without an event are dealt to the folds as well."""
+        others = np.setdiff1d(np.unique(records.seed), seeds)
+        dealt = np.concatenate([rng.permutation(seeds), rng.permutation(others)])
+        number = {int(s): i % min(self.n_folds, seeds.size) for i, s in enumerate(dealt)}
+        return np.array([number[int(s)] for s in records.seed], dtype=np.int64)
+
+    def _judged(self, records: AuditRecords, design: Design) -> tuple[list[str], list[str]]:
+        """Names of the baselines and signals that are read often enough, and what is left out."""
+        notes, kept, rare = list[str](), list[str](), list[str]()
+        wanted = list(records.signals)
+        if self.signals is not None:
+            wanted = [n for n in wanted if n in records.baselines or n in self.signals]
+        for name in wanted:
+            readings = records.signals[name].readings[design.event]
+            (kept if np.median(readings) >= self.min_readings else rare).append(name)
+        if rare:
+            notes.append(
+                f"Left out, since fewer than {self.min_readings} readings lie within a window: "
+                f"{', '.join(rare)}. Look more often to judge them."
+            )
+        if not [name for name in kept if name not in records.baselines]:
+            raise FitRefusedError(
+                "No signal but the baselines is read often enough to be judged"
+                f"{': ' + notes[0] if notes else '.'} Record probes more often."
+            )
+        return sorted(kept, key=lambda n: (n not in records.baselines, n != CLOCK)), notes
+
+    def _score(
+        self, records: AuditRecords, name: str, design: Design, fold: NDArray[np.int64]
+    ) -> Scored:
+        """One signal, its rules chosen without the seeds that they are scored on."""
+        signal = records.signals[name]
+        found = reaches(signal, design, tuple(self.transforms))
+        alarm, rules = np.full(records.n, np.nan), list[Rule]()
+        for part in np.unique(fold):
+            rule = best_rule(found, design, fold != part, self.alpha)
+            rules.append(rule)
+            alarm[fold == part] = alarms(found, rule, records.steps)[fold == part]
+        kinds = list(dict.fromkeys(reach.transform for reach in found))
+        pairs = {kind: concordance_pairs(signal, design, records, kind) for kind in kinds}
+        good, total = held_out_concordance(pairs, records, fold)
+        return Scored(
+            rule=best_rule(found, design, np.ones(records.n, dtype=np.bool_), self.alpha),
+            rules=rules,
+            alarm=alarm,
+            hit=hits(alarm, records, design),
+            good=good,
+            pairs=total,
+            times=self._times(records, design, found, fold),
+        )
+
+    def _times(
+        self, records: AuditRecords, design: Design, found: list[Reach], fold: NDArray[np.int64]
+    ) -> EventTimes | None:
+        def alarms_of(train: Mask) -> Array:
+            return alarms(found, best_rule(found, design, train, self.alpha), records.steps)
+
+        return event_times(alarms_of, records, design.event, fold, self.coverage)
+
+    def _row(
+        self,
+        records: AuditRecords,
+        design: Design,
+        scored: dict[str, Scored],
+        name: str,
+        seeds: NDArray[np.int64],
+        weights: NDArray[np.int64],
+        rng: np.random.Generator,
+    ) -> Numbers:
+        """All that is told of one signal, before it is adjusted."""
+        mine = scored[name]
+        inside = np.isin(records.seed, seeds)
+
+        def per_seed(values: Array | Mask) -> Array:
+            return by_seed(values[inside].astype(np.float64), records.seed[inside], seeds)
+
+        sizes = per_seed(design.event)
+        own = {other: per_seed(score.hit) for other, score in scored.items()}
+        low, high = share_interval(own[name], sizes, self.level)
+        row: Numbers = {
+            "events": float(sizes.sum()),
+            "hits": float(own[name].sum()),
+            "detects": float(own[name].sum() / sizes.sum()),
+            "detects_low": low,
+            "detects_high": high,
+        }
+        row |= self._false_alarms(records, design, mine)
+        row |= self._leads(records, mine)
+        good, pairs = per_seed(mine.good), per_seed(mine.pairs)
+        row |= dict.fromkeys(("within", "within_low", "within_high", "p_within"))
+        row["pairs"] = float(pairs.sum())
+        if row["pairs"]:
+            limits = ratio_interval(good, pairs, weights, self.level)
+            row["within"] = float(good.sum() / pairs.sum())
+            row["within_low"], row["within_high"] = limits
+            lean = good - 0.5 * pairs
+            row["p_within"] = sign_flip_p(lean, self.n_flips, rng) if lean.any() else 1.0
+        plain = [b for b in records.baselines if b in scored and b != name]
+        rivals = {CLOCK: CLOCK} if name != CLOCK else {}
+        if rest := [b for b in plain if b != CLOCK]:
+            rivals["best"] = max(rest, key=lambda b: own[b].sum())
+        for label in (CLOCK, "best"):
+            row |= {f"{label}_{k}": None for k in ("difference", "low", "high", "p")}
+            if label not in rivals:
+                continue
+            gap = own[name] - own[rivals[label]]
+            limits = difference_interval(own[name], own[rivals[label]], sizes, weights, self.level)
+            row[f"{label}_difference"] = float(gap.sum() / sizes.sum())
+            row[f"{label}_low"], row[f"{label}_high"] = limits
+            row[f"{label}_p"] = sign_flip_p(gap, self.n_flips, rng) if gap.any() else 1.0
+        gaps = [own[name] - own[b] for b in plain]
+        row["every_p"] = max(
+            (sign_flip_p(g, self.n_flips, rng) if g.sum() > 0 else 1.0 for g in gaps), default=None
+        )
+        return row | _told_times(mine.times) | self._onsets(records, mine, rng)
+
+    def _false_alarms(self, records: AuditRecords, design: Design, mine: Scored) -> Numbers:
+        """Held-out alarms on each kind of negatives, with their limits."""
+        row: Numbers = {}
+        fired = np.isfinite(mine.alarm)
+        too_soon = fired & (mine.alarm < records.t_lo * (1.0 - self.max_lead_share))
+        kinds = [(k, m, fired) for k, m in {**design.negatives, **design.others}.items()]
+        for kind, mask, false in [*kinds, (EARLY, design.has_early, too_soon)]:
+            seeds = np.unique(records.seed[mask])
+            n, k = (
+                by_seed(np.ones(int(mask.sum())), records.seed[mask], seeds),
+                by_seed(false[mask].astype(np.float64), records.seed[mask], seeds),
+            )
+            row[f"false_{kind}"], row[f"n_{kind}"] = float(k.sum()), float(n.sum())
+            row[f"false_{kind}_low"], row[f"false_{kind}_high"] = share_interval(k, n, self.level)
+        return row
+
+    def _leads(self, records: AuditRecords, mine: Scored) -> Numbers:
+        """Leads of the alarms that forecast, and how many of them came with the event under way."""
+        hit = mine.hit
+        lead = records.t_lo[hit] - mine.alarm[hit]
+        row: Numbers = {
+            "lead": float(np.median(lead)) if lead.size else None,
+            "lead_share": float(np.median(lead / records.t_lo[hit])) if lead.size else None,
+            "nowcast": None,
+        }
+        if records.val_acc is None or not lead.size:
+            return row
+        opened = np.searchsorted(records.steps, records.opened[hit], side="left")
+        at = np.searchsorted(records.steps, mine.alarm[hit], side="left")
+        acc = records.val_acc[hit]
+        rows = np.arange(lead.size)
+        base = np.nan_to_num(acc[rows, opened], nan=0.0)
+        if records.chance is not None:
+            base = np.maximum(base, records.chance)
+        row["nowcast"] = float(np.mean(acc[rows, at] > base + self.nowcast_margin))
+        return row
+
+    def _onsets(self, records: AuditRecords, mine: Scored, rng: np.random.Generator) -> Numbers:
+        """Alarms regressed on events, beside what leads regressed on events always show."""
+        names = [name for name in LeadTimes.__dataclass_fields__ if name != "n"]
+        onset, event = mine.alarm[mine.hit], records.t_hi[mine.hit]
+        if onset.size < 5 or np.ptp(event) == 0 or np.any(onset <= 0):
+            return {f"onset_{name}": None for name in names}
+        found = lead_times(onset, event, self.lead_floor, self.n_permutations, rng)
+        return {f"onset_{name}": getattr(found, name) for name in names}
+
+    def _verdict(self, row: Numbers, kinds: list[str]) -> str:
+        alpha = 1.0 - self.level
+        for kind in [*kinds, EARLY]:
+            if (row[f"false_{kind}_low"] or 0.0) > self.alpha:
+                return f"false alarms ({kind})"
+        gap = row["clock_difference"] or 0.0
+        if not (row["clock_p_holm"] or 1.0) < alpha:
+            return UNSURE
+        if gap < 0:
+            return "worse than the clock"
+        every = (1.0 if row["every_p_holm"] is None else row["every_p_holm"]) < alpha
+        verdict = "better than every baseline" if every else "better than the clock"
+        if (row["nowcast"] or 0.0) >= 0.5:
+            verdict += ", a nowcast"
+        return verdict
+
+    def _said(self, records: AuditRecords, design: Design, seeds: int, m: int) -> dict[str, Plain]:
+        kinds = {k: int(v.sum()) for k, v in design.negatives.items()}
+        return {
+            "method": "rules chosen on other seeds; differences by sign flips of seeds, Holm",
+            "alpha": self.alpha,
+            "min_lead": self.min_lead,
+            "max_lead_share": self.max_lead_share,
+            "matched": self.matched,
+            "start": self.start,
+            "knob": records.knob,
+            "n_events": int(design.event.sum()),
+            "n_events_without_room": int((records.kind == "event").sum() - design.event.sum()),
+            "n_seeds": seeds,
+            "n_folds": min(self.n_folds, seeds),
+            "n_tests": m,
+            "coverage": self.coverage,
+            "kinds": ", ".join([*kinds, EARLY]),
+            **{f"n_{kind}": n for kind, n in kinds.items()},
+            **{f"n_{kind}": int(v.sum()) for kind, v in design.others.items()},
+            f"n_{EARLY}": int(design.has_early.sum()),
+        }
+
+    def _doubts(
+        self,
+        records: AuditRecords,
+        design: Design,
+        seeds: int,
+        m: int,
+    ) -> list[str]:
+        """What a reader could take wrongly."""
+        alpha, notes = 1.0 - self.level, list[str]()
+        if len(design.negatives) < 2:
+            kind = f"of one kind ({next(iter(design.negatives))})" if design.negatives else "absent"
+            notes.append(
+                f"Negatives that never reach the event are {kind} at the values of {records.knob} "
+                "at which it happens. A signal can pass one kind by what it is made of: add "
+                "random-label twins, or seeds at values where only some replicas reach it."
+            )
+        if 2.0 ** (1 - seeds) * m >= alpha:
+            most = max(int(alpha * 2 ** (seeds - 1) - 1e-9), 0)
+            need = math.ceil(1 + math.log2(m / alpha) + 1e-9)
+            notes.append(
+                f"With {seeds} seeds in a family of {m} no p-value can be below {alpha:.3g} once "
+                f"adjusted. Register at most {most} by `--signal`, or add seeds up to {need}."
+            )
+        elif seeds < FEW_SEEDS:
+            notes.append(
+                f"The bootstrap draws whole seeds, of which there are {seeds}: with fewer than "
+                f"{FEW_SEEDS} its intervals are too narrow. p-values do not come from it."
+            )
+        horizon = records.horizon_steps
+        times = records.t_hi[records.kind == "event"]
+        late = float(np.mean(times > 0.75 * horizon)) if horizon else 0.0
+        if late > 0.1:
+            notes.append(
+                f"{late:.0%} of the events come in the last quarter of the horizon: some negatives "
+                "may be replicas that would have reached it soon. Train longer."
+            )
+        if without := int((records.kind == "event").sum() - design.event.sum()):
+            notes.append(
+                f"{without} events are left out of every row: they come within {self.min_lead:g} "
+                "steps of the opening of their window, or before it, where no rule could."
+            )
+        return notes
+
+
+def hits(alarm: Array, records: AuditRecords, design: Design) -> Mask:
+    """Events that an alarm forecast: neither too early nor too late, `[replica]`."""
+    at = np.searchsorted(records.steps, np.where(np.isfinite(alarm), alarm, np.inf), side="left")
+    return design.event & np.isfinite(alarm) & (at > design.early) & (at <= design.last)
+
+
+def _told_times(times: EventTimes | None) -> Numbers:
+    names = list(EventTimes.__dataclass_fields__)
+    return {f"time_{name}": None if times is None else getattr(times, name) for name in names}
+
+
+def _adjust(rows: list[Numbers], m: int) -> None:
+    """Write p-values adjusted by Holm; registered tests that are not here count as 1."""
+    for name in ("clock_p", "every_p"):
+        p = np.array([row[name] for row in rows], dtype=np.float64)
+        steps = holm(np.concatenate([p, np.ones(m - p.size)]))
+        for row, by_holm in zip(rows, steps.tolist(), strict=False):
+            row[f"{name}_holm"] = by_holm

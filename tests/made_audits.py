@@ -1,0 +1,120 @@
+"""Made-up replicas with signals of known skill: none, the clock, a precursor, fakes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from observatory.analysis.fits.audit_records import (
+    EVENT,
+    NATURAL,
+    TWIN,
+    AuditRecords,
+    Signal,
+    clock_signal,
+    on_looks,
+)
+
+BASELINES = ("clock", "train_loss", "val_loss", "weight_norm", "weight_norm_change", "logit_scale")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What to make up.
+
+    Attributes:
+        n_seeds: Seeds, each in every cell.
+        cells: Values of the knob.
+        rate: Share of replicas with the event, of each cell.
+        twins: Whether every replica has a twin that never has the event.
+        lead: Steps between the precursor's rise and the event.
+        horizon: Steps.
+        every: Steps between looks.
+        noise: Of every signal.
+    """
+
+    n_seeds: int = 12
+    cells: tuple[float, ...] = (0.1, 0.3, 1.0)
+    rate: float = 0.6
+    twins: bool = True
+    lead: float = 600.0
+    horizon: int = 4000
+    every: int = 50
+    noise: float = 0.3
+
+    def records(self, seed: int, names: tuple[str, ...] | None = None) -> AuditRecords:
+        """One study; `names` are the signals that it holds, all where None."""
+        rng = np.random.default_rng(seed)
+        steps = np.arange(0, self.horizon + 1, self.every, dtype=np.float64)
+        rows: list[tuple[int, float, str, float]] = []
+        for s in range(self.n_seeds):
+            for cell in self.cells:
+                happens = rng.random() < self.rate
+                t = float(rng.uniform(1200, 3800)) if happens else np.inf
+                rows.append((s, cell, EVENT if happens else NATURAL, t))
+                if self.twins:
+                    rows.append((s, cell, TWIN, np.inf))
+        times = np.array([row[3] for row in rows])
+        cell = np.array([row[1] for row in rows])
+        made = self._curves(steps, times, cell, np.array([r[2] == TWIN for r in rows]), rng)
+        signals = {"clock": clock_signal(steps, len(rows))}
+        for name, values in made.items():
+            if names is not None and name not in names and name not in BASELINES:
+                continue
+            looked = [on_looks(steps, row, steps) for row in values]
+            value, change = (np.array([pair[i] for pair in looked]) for i in (0, 1))
+            readings = np.full(len(rows), steps.size, dtype=np.int64)
+            signals[name] = Signal(value, change, readings)
+            if name == "weight_norm":
+                signals["weight_norm_change"] = Signal(value, change, readings, ("change",))
+        happened = np.isfinite(times)
+        t_hi = np.where(happened, np.ceil(times / self.every) * self.every, np.nan)
+        return AuditRecords(
+            steps=steps,
+            signals=signals,
+            baselines=[name for name in BASELINES if name in signals],
+            val_acc=np.where(steps[None] > times[:, None] - 100, 0.9, 0.1),
+            chance=0.05,
+            seed=np.array([row[0] for row in rows]),
+            cell=cell,
+            kind=np.array([row[2] for row in rows]),
+            opened=np.full(len(rows), 200.0),
+            t_lo=t_hi - self.every,
+            t_hi=t_hi,
+            watched=np.where(happened, np.fmin(t_hi + 200, self.horizon), self.horizon),
+            event="made",
+            knob="weight_decay",
+            horizon_steps=self.horizon,
+            steps_per_epoch=None,
+        )
+
+    def _curves(
+        self,
+        steps: np.ndarray,
+        times: np.ndarray,
+        cell: np.ndarray,
+        twin: np.ndarray,
+        rng: np.random.Generator,
+    ) -> dict[str, np.ndarray]:
+        n = times.size
+
+        def noisy(mean: np.ndarray) -> np.ndarray:
+            walk = np.cumsum(rng.normal(0, self.noise / 4, (n, steps.size)), axis=1)
+            return mean + walk + rng.normal(0, self.noise, (n, steps.size))
+
+        def rise(lead: float, width: float = 60.0) -> np.ndarray:
+            gap = np.where(np.isfinite(times), times - lead, 1e9)[:, None]
+            return 1 / (1 + np.exp(np.clip((gap - steps[None]) / width, -50, 50)))
+
+        flat = np.zeros((n, steps.size))
+        clock = np.tile(steps / 1000, (n, 1))
+        return {
+            "train_loss": noisy(np.exp(-clock)),
+            "val_loss": noisy(2.0 + twin[:, None] - 0.5 * rise(60.0)),
+            "weight_norm": noisy(5.0 - clock * cell[:, None]),
+            "logit_scale": noisy(clock),
+            "nothing": noisy(flat),
+            "clock_copy": clock + rng.normal(0, 0.01, (n, steps.size)),
+            "precursor": noisy(8.0 * rise(self.lead)),
+            "nowcast": noisy(8.0 * rise(50.0, 20.0)),
+            "decay_on": noisy(8.0 * (cell[:, None] > 0) + flat),
+        }
