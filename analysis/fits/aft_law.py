@@ -43,8 +43,12 @@ class Laws:
     theta: Array
 
     def boundary(self, horizon: float) -> Array:
-        """The weight decay at which the median time equals a horizon, `[problem]`."""
-        return self.critical + np.exp((self.log_amplitude - np.log(horizon)) / self.nu)
+        """The weight decay at which the median time equals a horizon, `[problem]`.
+
+        Without a bound, or at the critical point, where the times hardly depend on weight decay.
+        """
+        with np.errstate(over="ignore", divide="ignore"):
+            return self.critical + np.exp((self.log_amplitude - np.log(horizon)) / self.nu)
 
 
 def laws(errors: Errors, critical: Array, fits: Fits) -> Laws:

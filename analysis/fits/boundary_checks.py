@@ -12,7 +12,7 @@ from observatory.analysis.fits.likelihood import (
     fit_many,
     step_likelihood,
 )
-from observatory.analysis.fits.links import Link
+from observatory.analysis.fits.links import LINKS, Link
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.rate_curve import rates
 from observatory.analysis.fits.solvers import chi2_tail
@@ -41,6 +41,28 @@ def require_rise(found_value: float, counts: tuple[Array, Array], level: float) 
             "The rate does not rise more than a constant rate would show (likelihood ratio, "
             f"p = {p_value:.2g}). Add replicas or widen the window."
         )
+
+
+def require_logistic_rise(bins: RateBins, x0: float, log_slope: float, level: float) -> float:
+    """Refuse a logistic rise without lapses that a constant rate would show as well.
+
+    Args:
+        bins: The counts.
+        x0: log10 of the critical control.
+        log_slope: ln of the slope per decade.
+        level: As in `require_rise`.
+
+    Returns:
+        Log-likelihood of the curve, without binomial coefficients.
+
+    Raises:
+        FitRefusedError: As `require_rise`.
+    """
+    theta = np.array([[x0, log_slope, 0.0, 0.0]])
+    p = rates(bins.x, theta, LINKS["logistic"])[0][0]
+    value = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
+    require_rise(value, (bins.k, bins.n), level)
+    return value
 
 
 def misfit(

@@ -6,19 +6,21 @@ import numpy as np
 
 from observatory.analysis.fits.ascent import best_of, climb
 from observatory.analysis.fits.bins import bin_rates, require_boundary
-from observatory.analysis.fits.boundary_checks import boundary_warnings, misfit, require_rise
+from observatory.analysis.fits.boundary_checks import (
+    boundary_warnings,
+    misfit,
+    require_logistic_rise,
+)
 from observatory.analysis.fits.boundary_estimate import NAMES, Maximum, boundary_record, profiled
 from observatory.analysis.fits.estimate import Estimate
 from observatory.analysis.fits.firth import firth_box, firth_likelihood
 from observatory.analysis.fits.likelihood import (
     SEPARATED,
-    binomial_log_likelihood,
     fit_many,
     starts,
 )
 from observatory.analysis.fits.links import LINKS
 from observatory.analysis.fits.observations import Observations
-from observatory.analysis.fits.rate_curve import rates
 
 
 @final
@@ -61,9 +63,7 @@ class BoundaryFirth:
         begin = starts(bins.x, k, n, low, high)
         theta, value = best_of(*climb(evaluate, begin, low, high, 1e-14), len(begin))
         found = Maximum(evaluate, NAMES, theta[0], float(value[0]), low, high)
-        p = rates(bins.x, theta, LINKS["logistic"])[0][0]
-        plain = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
-        require_rise(plain, (bins.k, bins.n), self.level)
+        plain = require_logistic_rise(bins, theta[0, 0], theta[0, 1], self.level)
         params = profiled(found, bins.x, self.level)
         checked = misfit(
             bins,

@@ -16,8 +16,10 @@ from observatory.analysis.fits.aft_table import (
     require_times,
     sample_of,
 )
-from observatory.analysis.fits.bins import bin_rates, require_boundary
+from observatory.analysis.fits.bins import RateBins, bin_rates, non_monotone, require_boundary
+from observatory.analysis.fits.boundary_checks import require_logistic_rise
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
+from observatory.analysis.fits.firth import firth_points
 from observatory.analysis.fits.horizon_boundary import boundaries, shorter_horizons
 from observatory.analysis.fits.horizon_verdict import (
     Evidence,
@@ -38,6 +40,18 @@ Columns = dict[str, list[float | None]]
 
 BEYOND = 4.0
 """Multiple of the longest horizon to which the laws are drawn."""
+
+
+def rising_bins(data: Observations, level: float) -> RateBins:
+    """The counts of a table that can be judged; refuses all others, as `Horizon.fit` says."""
+    require_times(data)
+    n_grokked = data.count(data.grokked)
+    require_law(data.weight_decay[data.grokked], N_PARAMS["free"], n_grokked)
+    bins = bin_rates(data)
+    require_boundary(bins)
+    x0, log_slope = firth_points(bins.x, bins.n[None], bins.k[None])[0]
+    require_logistic_rise(bins, x0, log_slope, level)
+    return bins
 
 
 def early_sample(data: Observations, horizon: float) -> Sample | None:
@@ -189,14 +203,12 @@ class Horizon:
         """Judge one table.
 
         Raises:
-            FitRefusedError: If an event has no time, if all or no replicas grokked, or if too few
-                did to fix the laws.
+            FitRefusedError: If an event has no time, if all or no replicas grokked, if too few did
+                to fix the laws, if their rate does not rise, or if the boundary lies outside the
+                weight decays tried.
         """
         data = observations.within(self.window_max)
-        require_times(data)
-        n_grokked = data.count(data.grokked)
-        require_law(data.weight_decay[data.grokked], N_PARAMS["free"], n_grokked)
-        require_boundary(bin_rates(data))
+        bins = rising_bins(data, self.level)
         whole = sample_of(data)
         steps = longest(whole)
         drawn = drawn_replicas(data, self.n_bootstrap, seed)
@@ -255,6 +267,7 @@ class Horizon:
             warnings=[
                 *data.horizon_warnings,
                 *competing_warnings(data),
+                *non_monotone(bins),
                 f"A threshold much below {0.5 * observed:.3g}, half of the boundary at the longest "
                 "horizon, cannot be seen.",
                 *rival_warnings(evidence, verdict),

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.firth import firth_points
 from observatory.analysis.fits.observations import Observations
+from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
@@ -43,10 +44,20 @@ def shorter_horizons(data: Observations, longest: float, n_horizons: int) -> Arr
         data: A table whose events have times.
         longest: Steps.
         n_horizons: How many.
+
+    Raises:
+        FitRefusedError: If none is found at the longest.
     """
     tried = np.geomspace(longest, float(data.time[data.grokked].min()), 60)
     found = boundaries(data, tried, data.weights[None])[0]
     low, high = float(data.weight_decay.min()), float(data.weight_decay.max())
     inside = (found > low) & (found < high)
+    if not inside[0]:
+        side = "smaller" if found[0] <= low else "larger"
+        raise FitRefusedError(
+            f"The boundary at {longest:g} steps, {found[0]:.3g}, lies outside the {data.control}s "
+            f"tried, {low:g} to {high:g}: how it moves with the horizon cannot be seen. Add "
+            f"{side} {data.control}s."
+        )
     last = int(np.argmin(inside)) if not inside.all() else tried.size
-    return np.geomspace(float(tried[max(last - 1, 0)]), longest, n_horizons)
+    return np.geomspace(float(tried[last - 1]), longest, n_horizons)

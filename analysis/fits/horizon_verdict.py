@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.aft_errors import ERRORS
 from observatory.analysis.fits.aft_interval import Table, chi_bar_square, upper_limit
-from observatory.analysis.fits.aft_law import highest_critical
+from observatory.analysis.fits.aft_law import Laws, highest_critical
 from observatory.analysis.fits.aft_offset import offset_law
 from observatory.analysis.fits.aft_table import Sample, resampled_laws, table_of, zero_ratio
 from observatory.analysis.fits.horizon_foresight import (
@@ -29,6 +29,8 @@ ARTEFACT_BELOW, VISIBLE_ABOVE = 0.25, 0.5
 """Shares of the boundary at the longest horizon: an artefact is one whose threshold lies below the
 first; a threshold much below the second cannot be seen."""
 POWER = 0.8
+FARTHEST = 1000.0
+"""How far below the smallest weight decay a design may go: laws that hardly fall go on for ever."""
 NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
 """Error distributions as they are told."""
 
@@ -46,7 +48,8 @@ class Evidence:
         rival: How much lower the rival's criterion is, a law with a constant part of the time and
             no threshold: a difference of AIC, negative where the law with a threshold fits better.
         foretold_zero: The boundary at the longest horizon, as the law with critical point 0
-            foretells it from the held-out horizon; null where that cannot fix the laws.
+            foretells it from the held-out horizon; null where that cannot fix the laws, or none is
+            foretold.
         foretold_free: As the law with its own foretells it.
         foretold_draws: `foretold_zero` in resamples, `[draw]`.
     """
@@ -114,10 +117,16 @@ def evidence_of(
     again = resampled_laws(before, early.resampled(drawn), free=False)
     return replace(
         found,
-        foretold_zero=float(before.law.boundary(horizon)[0]),
-        foretold_free=float(own.law.boundary(horizon)[0]),
+        foretold_zero=foretold(before.law, horizon),
+        foretold_free=foretold(own.law, horizon),
         foretold_draws=again.boundary(horizon),
     )
+
+
+def foretold(law: Laws, horizon: float) -> float | None:
+    """The boundary that a law has at a horizon; None where its times do not fall to one."""
+    place = float(law.boundary(horizon)[0])
+    return place if law.nu[0] > 0 and 0.0 < place < np.inf else None
 
 
 def longest(sample: Sample) -> float:
@@ -222,6 +231,8 @@ def foresee(
     for factor in (1.0, *LONGER):
         horizon = factor * longest(sample)
         lowest = min(float(zero.boundary(horizon)[0]) for zero, _ in laws.values())
+        if not lowest > cells[0] / FARTHEST:
+            break
         larger = design.down_to(VISIBLE_ABOVE * lowest)
         found = min(
             expected_ratio(ERRORS[name], with_half, 0.0, larger, horizon)

@@ -5,13 +5,10 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.ascent import climb
 from observatory.analysis.fits.bins import RateBins, bin_rates, require_boundary
-from observatory.analysis.fits.boundary_checks import boundary_warnings, require_rise
+from observatory.analysis.fits.boundary_checks import boundary_warnings, require_logistic_rise
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.firth import firth_box, firth_likelihood, firth_points
-from observatory.analysis.fits.likelihood import binomial_log_likelihood
-from observatory.analysis.fits.links import LINKS
 from observatory.analysis.fits.observations import Observations
-from observatory.analysis.fits.rate_curve import rates
 from observatory.analysis.fits.resample import (
     percentile_interval,
     replica_weights,
@@ -110,10 +107,7 @@ def boundary_ratio(
         try:
             require_boundary(table)
             x0, log_slope = firth_points(table.x, table.n[None], table.k[None])[0]
-            theta = np.array([[x0, log_slope, 0.0, 0.0]])
-            p = rates(table.x, theta, LINKS["logistic"])[0][0]
-            plain = float(binomial_log_likelihood(table.k, table.n, p).sum())
-            require_rise(plain, (table.k, table.n), level)
+            require_logistic_rise(table, x0, log_slope, level)
         except FitRefusedError as refusal:
             raise FitRefusedError(f"{name}: {refusal}") from refusal
         centres.append(float(x0))

@@ -17,7 +17,7 @@ from observatory.analysis.fits.horizon_foresight import (
     expected_records,
     needed_ratio,
 )
-from observatory.analysis.fits.horizon_verdict import Evidence, verdict_of
+from observatory.analysis.fits.horizon_verdict import Evidence, foretold, verdict_of
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_times import Made
 
@@ -191,3 +191,39 @@ def test_what_cannot_be_judged_is_refused() -> None:
         judge(window_max=0.05).fit(data, seed=0)
     with pytest.raises(ConfigError, match=r"`held_out` must be in \(0, 1\), got 1.5"):
         judge(held_out=1.5)
+
+
+def test_times_that_do_not_depend_on_the_control_are_refused() -> None:
+    """Half of the replicas grok at every weight decay: there is no boundary to move."""
+    data = LONG.one(0)
+    rng = np.random.default_rng(1)
+    seen = rng.random(data.time.size) < 0.5
+    time = 25.0 * rng.integers(20, 200, data.time.size)
+    flat = replace(data, grokked=seen, time=np.where(seen, time, np.nan), time_lo=None)
+    with pytest.raises(FitRefusedError, match="does not rise more than a constant rate"):
+        judge().fit(flat, seed=0)
+
+
+def test_a_boundary_outside_of_what_was_tried_is_refused() -> None:
+    data = LONG.one(0)
+    few = data.take((data.weight_decay >= 0.07) & (data.weight_decay <= 0.3))
+    with pytest.raises(FitRefusedError, match=r"outside the weight decays tried, 0\.07 to 0\.3"):
+        shorter_horizons(few, 6000.0, 8)
+
+
+def test_a_law_without_a_boundary_foretells_nothing() -> None:
+    """Times that hardly depend on the weight decay, or grow with it."""
+    law = table_of(sample_of(LONG.one(0)), ERRORS["weibull"], 0.0, 48).law
+    assert foretold(law, 6000.0) == pytest.approx(0.05, rel=0.2)
+    for nu in (1e-6, -0.5):
+        for steps in (1.0, 1e9):
+            assert foretold(replace(law, nu=np.array([nu])), steps) is None
+
+
+def test_a_fall_of_the_rate_is_told() -> None:
+    data = LONG.one(0)
+    lost = (data.weight_decay == 0.3) & (np.arange(data.time.size) % 3 == 0)
+    fallen = replace(
+        data, grokked=data.grokked & ~lost, time=np.where(lost, np.nan, data.time), time_lo=None
+    )
+    assert any("not monotone" in warning for warning in judge().fit(fallen, seed=0).warnings)
