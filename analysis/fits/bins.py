@@ -18,7 +18,8 @@ class RateBins:
         x: log10 of the weight decay, `[bin]`.
         n: Replicas, `[bin]`.
         k: Grokked replicas, `[bin]`.
-        n_by: Replicas of each seed, `[seed, bin]`; null where none has more than one.
+        n_by: Replicas of each seed, `[seed, bin]`; null where seeds cannot be told from replicas,
+            see `seeds_recur`.
         k_by: Grokked replicas of each seed, likewise.
         control: What the weight decay is called.
     """
@@ -55,14 +56,36 @@ def bin_rates(observations: Observations) -> RateBins:
     k_weight = weight * observations.grokked
     n, k = _counted(index, weight, cells.size), _counted(index, k_weight, cells.size)
     n_by = k_by = None
-    if observations.seed is not None:
+    if observations.seed is not None and seeds_recur(index, observations.seed, weight):
         seeds, which = np.unique(observations.seed, return_inverse=True)
-        if np.any(_counted(which, weight, seeds.size) > 1.0):
-            shape = (seeds.size, cells.size)
-            flat, size = which * cells.size + index, seeds.size * cells.size
-            n_by = _counted(flat, weight, size).reshape(shape)
-            k_by = _counted(flat, k_weight, size).reshape(shape)
+        shape = (seeds.size, cells.size)
+        flat, size = which * cells.size + index, seeds.size * cells.size
+        n_by = _counted(flat, weight, size).reshape(shape)
+        k_by = _counted(flat, k_weight, size).reshape(shape)
     return RateBins(np.log10(cells), n, k, n_by, k_by, name)
+
+
+def seeds_recur(
+    cell: NDArray[np.intp], seed: NDArray[np.int64], weight: NDArray[np.float64]
+) -> bool:
+    """Whether replicas share seeds, in a way that resampling seeds can show.
+
+    With one seed in every cell it cannot: all resamples would be alike.
+
+    Args:
+        cell: Index of each row's weight decay, `[row]`.
+        seed: `[row]`.
+        weight: How many replicas each row stands for, `[row]`.
+    """
+    which = np.unique(seed, return_inverse=True)[1]
+    shared = _counted(which, weight, int(which.max()) + 1) > 1.0
+    return bool(shared.any()) and several_seeds(cell, seed)
+
+
+def several_seeds(cell: NDArray[np.intp], seed: NDArray[np.int64]) -> bool:
+    """Whether some cell has more than one seed."""
+    pairs = np.unique(np.stack([cell, seed], axis=1), axis=0)
+    return len(pairs) > np.unique(cell).size
 
 
 def distinct_rows(table: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

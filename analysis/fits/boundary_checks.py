@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.fits.bins import RateBins, distinct_rows, non_monotone
+from observatory.analysis.fits.bins import RateBins, distinct_rows, non_monotone, several_seeds
 from observatory.analysis.fits.estimate import Parameter, Plain
 from observatory.analysis.fits.likelihood import (
     binomial_log_likelihood,
@@ -135,6 +135,11 @@ def boundary_warnings(
                 )
             if not bins.weight_decay[0] <= parameter.value <= bins.weight_decay[-1]:
                 warnings.append(f"The {word} {name} lies outside the {name}s tried.")
+    if bins.n_by is None and one_seed_each(data):
+        warnings.append(
+            f"Every {name} has replicas of one seed only: the interval does not say what another "
+            "seed would do. Add seeds."
+        )
     extra = seed_excess(bins) if assumes_like_seeds else None
     if extra is not None and extra < 0.01:
         warnings.append(
@@ -143,6 +148,16 @@ def boundary_warnings(
             "effect."
         )
     return warnings
+
+
+def one_seed_each(data: Observations) -> bool:
+    """Whether replicas share seeds, and no weight decay has more than one."""
+    if data.seed is None or several_seeds(
+        np.unique(data.weight_decay, return_inverse=True)[1], data.seed
+    ):
+        return False
+    which = np.unique(data.seed, return_inverse=True)[1]
+    return bool(np.any(np.bincount(which, weights=data.weights) > 1.0))
 
 
 def seed_excess(bins: RateBins, n_permutations: int = 999) -> float | None:

@@ -5,7 +5,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.fits.bins import RateBins
+from observatory.analysis.fits.bins import RateBins, seeds_recur
 
 Array = NDArray[np.float64]
 
@@ -84,12 +84,11 @@ def row_weights(
     Returns:
         Replicas drawn of each row, `[draw, row]`.
     """
-    if seed is not None:
+    if seed is not None and seeds_recur(cell, seed, weight):
         seeds, which = np.unique(seed, return_inverse=True)
-        if seeds.size < seed.size:
-            present = np.zeros((seeds.size, int(cell.max()) + 1), dtype=np.bool_)
-            present[which, cell] = True
-            return replica_weights(seed_strata(present), n_draws, rng)[:, which] * weight
+        present = np.zeros((seeds.size, int(cell.max()) + 1), dtype=np.bool_)
+        present[which, cell] = True
+        return replica_weights(seed_strata(present), n_draws, rng)[:, which] * weight
     drawn = np.zeros((n_draws, cell.size))
     for value in np.unique(cell):
         members = np.flatnonzero(cell == value)

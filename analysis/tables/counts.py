@@ -6,7 +6,7 @@ import pandas as pd
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.reading import Reading, control_words, in_order, twins
-from observatory.analysis.tables.values import Array, cells, numbers, refuse, weights_of
+from observatory.analysis.tables.values import Array, cells, labels, numbers, refuse, weights_of
 from observatory.core.errors import ConfigError
 
 
@@ -15,7 +15,8 @@ def read_counts(
 ) -> Reading:
     """A row per value of the control: how many runs, how many of them grokked.
 
-    Rows of one value are summed; a row without runs says nothing.
+    Rows of one value are summed, within what they share where a column says that; a row without
+    runs says nothing.
 
     Args:
         frame: The table.
@@ -54,6 +55,7 @@ def read_counts(
     factor = np.ones_like(n) if weight is None else weight
     share = np.stack([k * factor, (n - k) * factor], axis=1).ravel()
     there = share > 0
+    seed = None if columns.group is None else np.repeat(labels(frame, columns.group), 2)[there]
     data = Observations(
         np.repeat(control, 2)[there],
         np.tile([True, False], control.size)[there],
@@ -61,7 +63,10 @@ def read_counts(
         event,
         horizon,
         None,
+        seed=seed,
         weight=share[there],
         control=control_words(str(columns.x)),
     )
-    return Reading(in_order(data), warnings, columns.told(("x", "n", "n_grokked", "weights")))
+    return Reading(
+        in_order(data), warnings, columns.told(("x", "n", "n_grokked", "group", "weights"))
+    )

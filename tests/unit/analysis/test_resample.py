@@ -3,6 +3,7 @@ import pytest
 from scipy.stats import bootstrap
 
 from observatory.analysis.fits.bins import bin_rates
+from observatory.analysis.fits.boundary_firth import BoundaryFirth
 from observatory.analysis.fits.observations import Observations, from_counts
 from observatory.analysis.fits.resample import (
     bca_interval,
@@ -10,6 +11,7 @@ from observatory.analysis.fits.resample import (
     percentile_interval,
     replica_weights,
     resampled_counts,
+    row_weights,
     standard_error,
 )
 
@@ -48,6 +50,20 @@ def test_whole_seeds_are_drawn_where_seeds_recur() -> None:
     assert np.all(n == 6)
     assert np.array_equal(k[:, 0], k[:, 1])
     assert len(np.unique(k[:, 0])) > 2
+
+
+def test_one_seed_everywhere_is_no_unit_of_resampling() -> None:
+    decays, grokked = np.repeat([0.1, 0.3, 1.0], 8), np.arange(24) % 8 < np.repeat([1, 4, 7], 8)
+    for seed in (np.zeros(24, dtype=np.int64), np.repeat([0, 1, 2], 8)):
+        data = Observations(decays, grokked, np.full(24, np.nan), "e", 1, 1, seed=seed)
+        bins = bin_rates(data)
+        assert bins.n_by is None
+        assert np.unique(resampled_counts(bins, 50, np.random.default_rng(0))[1][:, 1]).size > 2
+        cell = np.unique(decays, return_inverse=True)[1]
+        drawn = row_weights(cell, seed, np.ones(24), 50, np.random.default_rng(0))
+        assert drawn.std(axis=0).all()
+        told = BoundaryFirth(1.0, 0, 0.95).fit(data, seed=0).warnings
+        assert any("replicas of one seed only" in warning for warning in told)
 
 
 def test_counts_without_seeds_are_drawn_within_their_bins() -> None:

@@ -30,6 +30,17 @@ def test_counts_of_one_value_are_summed_and_rows_without_runs_say_nothing() -> N
     assert (bins.n.tolist(), bins.k.tolist()) == ([3, 10], [1, 7])
 
 
+def test_counts_of_a_seed_stay_together() -> None:
+    counts = pd.DataFrame({"weight_decay": [0.1, 0.1, 1.0, 1.0], "seed": [0, 1, 0, 1]})
+    counts["n"], counts["n_grokked"] = [3, 2, 3, 4], [1, 0, 3, 2]
+    each = counts.loc[counts.index.repeat(counts["n"])].drop(columns=["n", "n_grokked"])
+    each["grokked"] = [1, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0]
+    summed, spread = (bin_rates(read(table).observations) for table in (counts, each))
+    assert summed.n_by is not None
+    assert summed.n_by.tolist() == np.asarray(spread.n_by).tolist() == [[3, 3], [2, 4]]
+    assert np.asarray(summed.k_by).tolist() == np.asarray(spread.k_by).tolist() == [[1, 3], [0, 2]]
+
+
 def test_fractional_counts_need_weights() -> None:
     frame = pd.DataFrame({"weight_decay": [0.1], "n": [2.5], "n_grokked": [0.5], "weight": [2.0]})
     data = read(frame).observations
