@@ -1,19 +1,23 @@
 """An audit of forecasts, from studies or a table: read, checked, run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, cast, final
 
+import pandas as pd
 import yaml
 
 from observatory.analysis.audit_fitted import AuditFit
+from observatory.analysis.audit_leads import LeadFit, LeadTask, read_leads
 from observatory.analysis.audit_tables import AuditColumns, AuditTable, read_audit
 from observatory.analysis.fit_settings import changed, shared_setting
 from observatory.analysis.fits.audit import ForecastAudit
 from observatory.analysis.fits.estimate import refusal_record
 from observatory.analysis.fitted import flat_record
 from observatory.analysis.sources import Table
+from observatory.analysis.tables.files import read_table
 from observatory.core.errors import ConfigError
 
 NAME = "audit"
@@ -90,6 +94,8 @@ def prepare_audit(
     audit = build_audit(settings)
     if columns.signals is None and audit.signals is not None:
         columns = AuditColumns(**{**vars(columns), "signals": list(audit.signals)})
+    elif columns.signals is not None:
+        audit = replace(audit, signals=list(columns.signals))
     read = read_audit(tables, columns, memorised=audit.start == "memorised")
     return AuditTask(audit, read, int(shared_setting("seed")) if seed is None else seed)
 
@@ -137,3 +143,66 @@ def audit_forecasts(
         raise ConfigError(f"`columns` has a role that there is not: {error}") from error
     changes = {} if level is None else {"level": level}
     return prepare_audit(several, roles, {**changes, **(settings or {})}, seed).run()
+
+
+def prepare_leads(
+    table: Table,
+    onset: str | None,
+    lead: str | None,
+    event: str | None,
+    settings: Mapping[str, Any],
+    seed: int | None,
+) -> LeadTask:
+    """The regression of published onsets or leads on their events, checked.
+
+    Args:
+        table: A frame, a CSV or Parquet file, a row per run.
+        onset: Column of onsets; None where leads are given.
+        lead: Column of leads, instead.
+        event: Column of events; None: a usual name.
+        settings: Of `conf/deep_fit/audit.yaml`, by name.
+        seed: Of the permutations; None: that of all fits.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+    """
+    audit = build_audit(settings)
+    if not isinstance(table, pd.DataFrame | str | Path):
+        raise ConfigError("Leads are read from a table, got a study. Give a CSV or Parquet file.")
+    frame = table if isinstance(table, pd.DataFrame) else read_table(Path(table))
+    at, t, columns = read_leads(frame, onset, lead, event)
+    return LeadTask(audit, at, t, columns, int(shared_setting("seed")) if seed is None else seed)
+
+
+def fit_lead_times(
+    table: Table,
+    *,
+    onset: str | None = None,
+    lead: str | None = None,
+    event: str | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> LeadFit:
+    """Published onsets regressed on their events, and what leads on events show by construction.
+
+    Args:
+        table: A frame, a CSV or Parquet file, a row per run.
+        onset: Column of onsets, in steps.
+        lead: Column of leads instead: event less onset.
+        event: Column of events; None: event_step, grok_step, t_grok, t_hi or time.
+        seed: Of the permutations.
+        settings: Of `conf/deep_fit/audit.yaml`: lead_floor, n_permutations, level.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If there are too few runs.
+
+    Example:
+        >>> import pandas as pd
+        >>> runs = pd.DataFrame({"onset": [90.0, 100, 110, 95, 105]})
+        >>> runs["t_grok"] = [1e3, 3e3, 1e4, 3e4, 1e5]
+        >>> found = fit_lead_times(runs, onset="onset", settings={"n_permutations": 99})
+        >>> abs(found.estimate.extras["slope"]) < 0.1, found.estimate.extras["lead_r2"] > 0.99
+        (True, True)
+    """
+    return prepare_leads(table, onset, lead, event, settings or {}, seed).run()

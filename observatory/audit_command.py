@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from observatory.analysis.audit_fitting import AuditTask
+    from observatory.analysis.audit_leads import LeadTask
 
 ROLES = {"replica": "replica", "seed": "group", "cell": "x", "step": "step", "time": "time"}
 ROLES |= {"t_lo": "t_lo", "opened": "opened", "kind": "kind"}
 TAKEN = {*ROLES.values(), "signal", "event", "horizon_steps", "level", "seed"}
+LEADS = {"onset", "lead", "time", "level", "seed"}
 ASIDE = {"what", "json", "set", "plot", "tracking_uri"}
 
 
@@ -23,12 +25,14 @@ def add_audit_options(parser: argparse.ArgumentParser) -> None:
     audit.add_argument("--replica", metavar="COLUMN", help="what tells records apart (replica)")
     audit.add_argument("--opened", metavar="COLUMN", help="step from which alarms count (t_mem)")
     audit.add_argument("--kind", metavar="COLUMN", help="natural, twin or failed, of negatives")
+    audit.add_argument("--onset", metavar="COLUMN", help="of published onsets, a row per run")
+    audit.add_argument("--lead", metavar="COLUMN", help="of published leads, instead")
 
 
 def audit_task(
     tables: "list[pd.DataFrame | str]", settings: dict[str, Any], options: argparse.Namespace
-) -> "AuditTask":
-    """The audit of studies or a table, all checked.
+) -> "AuditTask | LeadTask":
+    """The audit of studies or a table, or the regression of published leads, all checked.
 
     Args:
         tables: Paths, or a frame.
@@ -38,12 +42,20 @@ def audit_task(
     Raises:
         ConfigError: If a table or an option breaks a rule.
     """
-    from observatory.analysis.audit_fitting import prepare_audit
+    from observatory.analysis.audit_fitting import prepare_audit, prepare_leads
     from observatory.analysis.audit_tables import AuditColumns
 
     given = {name: value for name, value in vars(options).items() if value not in (None, False)}
-    if foreign := sorted(set(given) - {*TAKEN, *ASIDE}):
-        raise ConfigError(f"{foreign} are not of `fit audit`: leave them out.")
+    leads = not {"onset", "lead"}.isdisjoint(given)
+    if foreign := sorted(set(given) - {*(LEADS if leads else TAKEN), *ASIDE}):
+        kind = "of published leads" if leads else "of `fit audit`"
+        raise ConfigError(f"{foreign} are not {kind}: leave them out.")
+    changes = {"level": options.level} if options.level is not None else {}
+    changes |= settings
+    if leads:
+        return prepare_leads(
+            tables[0], options.onset, options.lead, options.time, changes, options.seed
+        )
     names = given.get("signal")
     columns = AuditColumns(
         **{role: given.get(option) for role, option in ROLES.items()},
@@ -51,5 +63,4 @@ def audit_task(
         event=given.get("event"),
         horizon=given.get("horizon_steps"),
     )
-    changes = {"level": options.level} if options.level is not None else {}
-    return prepare_audit(tables, columns, {**changes, **settings}, options.seed)
+    return prepare_audit(tables, columns, changes, options.seed)

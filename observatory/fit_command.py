@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from observatory.analysis.audit_fitting import AuditTask
+    from observatory.analysis.audit_leads import LeadTask
     from observatory.analysis.fit_task import Task
     from observatory.analysis.paired_fitting import PairedTask
     from observatory.analysis.size_fitting import SizeTask
@@ -232,7 +233,7 @@ def _tell_curves(table: "pd.DataFrame | str", options: argparse.Namespace) -> in
 
 
 def _tell_task(
-    task: "SizeTask | PairedTask | VarianceTask | AuditTask", options: argparse.Namespace
+    task: "SizeTask | PairedTask | VarianceTask | AuditTask | LeadTask", options: argparse.Namespace
 ) -> int:
     try:
         found = task.run()

@@ -23,23 +23,27 @@ class Made:
 
     Attributes:
         n_seeds: Seeds, each in every cell.
-        cells: Values of the knob.
-        rate: Share of replicas with the event, of each cell.
+        cells: Values of the knob; at 0 the event never happens.
+        rate: Share of replicas with the event, of every other cell.
         twins: Whether every replica has a twin that never has the event.
         lead: Steps between the precursor's rise and the event.
         horizon: Steps.
         every: Steps between looks.
         noise: Of every signal.
+        times: Earliest and latest event, evenly in logarithms between.
+        even: Height of a precursor that the val loss shares; None: it knows the last 60 steps.
     """
 
-    n_seeds: int = 12
-    cells: tuple[float, ...] = (0.1, 0.3, 1.0)
-    rate: float = 0.6
+    n_seeds: int = 14
+    cells: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0)
+    rate: float = 0.7
     twins: bool = True
     lead: float = 600.0
     horizon: int = 4000
     every: int = 50
     noise: float = 0.3
+    times: tuple[float, float] = (1200.0, 3800.0)
+    even: float | None = None
 
     def records(self, seed: int, names: tuple[str, ...] | None = None) -> AuditRecords:
         """One study; `names` are the signals that it holds, all where None."""
@@ -48,8 +52,8 @@ class Made:
         rows: list[tuple[int, float, str, float]] = []
         for s in range(self.n_seeds):
             for cell in self.cells:
-                happens = rng.random() < self.rate
-                t = float(rng.uniform(1200, 3800)) if happens else np.inf
+                happens = cell > 0 and rng.random() < self.rate
+                t = float(np.exp(rng.uniform(*np.log(self.times)))) if happens else np.inf
                 rows.append((s, cell, EVENT if happens else NATURAL, t))
                 if self.twins:
                     rows.append((s, cell, TWIN, np.inf))
@@ -72,7 +76,7 @@ class Made:
             steps=steps,
             signals=signals,
             baselines=[name for name in BASELINES if name in signals],
-            val_acc=np.where(steps[None] > times[:, None] - 100, 0.9, 0.1),
+            val_acc=np.where(steps[None] > times[:, None] - 400, 0.5, 0.05),
             chance=0.05,
             seed=np.array([row[0] for row in rows]),
             cell=cell,
@@ -107,14 +111,17 @@ class Made:
 
         flat = np.zeros((n, steps.size))
         clock = np.tile(steps / 1000, (n, 1))
+        known = 0.5 * rise(60.0) if self.even is None else self.even * rise(self.lead)
         return {
             "train_loss": noisy(np.exp(-clock)),
-            "val_loss": noisy(2.0 + twin[:, None] - 0.5 * rise(60.0)),
+            "val_loss": noisy(2.0 + twin[:, None] - known),
             "weight_norm": noisy(5.0 - clock * cell[:, None]),
             "logit_scale": noisy(clock),
             "nothing": noisy(flat),
+            "nothing_else": noisy(flat),
             "clock_copy": clock + rng.normal(0, 0.01, (n, steps.size)),
+            "even": noisy(2.0 + twin[:, None] - known),
             "precursor": noisy(8.0 * rise(self.lead)),
-            "nowcast": noisy(8.0 * rise(50.0, 20.0)),
-            "decay_on": noisy(8.0 * (cell[:, None] > 0) + flat),
+            "nowcast": noisy(8.0 * rise(250.0)),
+            "decay_on": noisy(8.0 * ((cell[:, None] > 0) & (clock > 1.0))),
         }

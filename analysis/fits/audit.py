@@ -16,7 +16,7 @@ from observatory.analysis.fits.audit_rules import (
     Reach,
     Rule,
     alarms,
-    best_rule,
+    best_rules,
     design_of,
     reaches,
 )
@@ -24,9 +24,11 @@ from observatory.analysis.fits.audit_scores import (
     by_seed,
     concordance_pairs,
     difference_interval,
+    difference_p,
     held_out_concordance,
     ratio_interval,
     share_interval,
+    wider,
 )
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
 from observatory.analysis.fits.lead_time import LeadTimes, lead_times
@@ -41,6 +43,8 @@ Numbers = dict[str, float | None]
 
 STARTS = ("memorised", "first_look")
 UNSURE = "cannot distinguish"
+FAMILIES = ("clock", "every", "within")
+"""Tests that are adjusted, each over all signals."""
 FEW_SEEDS = 10
 
 
@@ -50,21 +54,22 @@ class Scored:
 
     Attributes:
         rule: The rule of all seeds, to be used from now on.
-        rules: The rule of each fold.
         alarm: Step of the held-out alarm, NaN where there is none, `[replica]`.
         hit: Events that were forecast, `[replica]`.
         good: Concordant pairs of each event, `[replica]`.
         pairs: All pairs, likewise.
         times: Forecasts of the event's time; None where there are too few.
+        redrawn: Share of the events of the seeds that each resample lacks, forecast by the rule
+            that the resample chose, NaN where it lacks none, `[draw]`.
     """
 
     rule: Rule
-    rules: Sequence[Rule]
     alarm: Array
     hit: Mask
     good: Array
     pairs: Array
     times: EventTimes | None
+    redrawn: Array
 
 
 @final
@@ -155,18 +160,22 @@ class ForecastAudit:
         seeds = np.unique(records.seed[design.event])
         fold = self._folds(records, seeds, rng)
         names, notes = self._judged(records, design)
-        scored = {name: self._score(records, name, design, fold) for name in names}
-        weights = replica_weights(np.zeros(seeds.size, dtype=np.int64), self.n_bootstrap, rng)
+        everyone = np.unique(records.seed)
+        drawn = replica_weights(np.isin(everyone, seeds).astype(np.int64), self.n_bootstrap, rng)
+        copies = drawn[:, np.searchsorted(everyone, records.seed)].astype(np.float64)
+        weights = drawn[:, np.isin(everyone, seeds)]
+        scored = {name: self._score(records, name, design, fold, copies) for name in names}
         table = [self._row(records, design, scored, name, seeds, weights, rng) for name in names]
         tested = [name for name in names if name not in records.baselines]
-        m = len(tested) if self.n_tests is None else self.n_tests
+        registered = max(len(tested), len(self.signals or ()))
+        m = registered if self.n_tests is None else self.n_tests
         if m < len(tested):
             raise FitRefusedError(
                 f"The family is registered with {m} tests, the table holds {len(tested)}. Name "
                 "the registered ones by `--signal`, or raise `n_tests`."
             )
         for row in table:
-            row |= dict.fromkeys(("clock_p_holm", "every_p_holm"))
+            row |= dict.fromkeys(f"{test}_p_holm" for test in FAMILIES)
         _adjust([row for n, row in zip(names, table, strict=True) if n in tested], m)
         verdicts = {
             name: self._verdict(row, list(design.negatives))
@@ -265,36 +274,51 @@ class ForecastAudit:
         return sorted(kept, key=lambda n: (n not in records.baselines, n != CLOCK)), notes
 
     def _score(
-        self, records: AuditRecords, name: str, design: Design, fold: NDArray[np.int64]
+        self,
+        records: AuditRecords,
+        name: str,
+        design: Design,
+        fold: NDArray[np.int64],
+        copies: Array,
     ) -> Scored:
         """One signal, its rules chosen without the seeds that they are scored on."""
         signal = records.signals[name]
         found = reaches(signal, design, tuple(self.transforms))
-        alarm, rules = np.full(records.n, np.nan), list[Rule]()
-        for part in np.unique(fold):
-            rule = best_rule(found, design, fold != part, self.alpha)
-            rules.append(rule)
-            alarm[fold == part] = alarms(found, rule, records.steps)[fold == part]
+        alarm, parts = np.full(records.n, np.nan), np.unique(fold)
+        training = np.vstack([fold != part for part in parts] + [np.ones(records.n, np.bool_)])
+        chosen = best_rules(found, design, training.astype(np.float64), self.alpha)
+        for index, part in enumerate(parts):
+            raised = alarms(found, chosen.rule(index), records.steps)
+            alarm[fold == part] = raised[fold == part]
         kinds = list(dict.fromkeys(reach.transform for reach in found))
         pairs = {kind: concordance_pairs(signal, design, records, kind) for kind in kinds}
         good, total = held_out_concordance(pairs, records, fold)
         return Scored(
-            rule=best_rule(found, design, np.ones(records.n, dtype=np.bool_), self.alpha),
-            rules=rules,
+            rule=chosen.rule(parts.size),
             alarm=alarm,
             hit=hits(alarm, records, design),
             good=good,
             pairs=total,
             times=self._times(records, design, found, fold),
+            redrawn=self._redrawn(found, design, copies),
         )
 
     def _times(
         self, records: AuditRecords, design: Design, found: list[Reach], fold: NDArray[np.int64]
     ) -> EventTimes | None:
         def alarms_of(train: Mask) -> Array:
-            return alarms(found, best_rule(found, design, train, self.alpha), records.steps)
+            chosen = best_rules(found, design, train[None].astype(np.float64), self.alpha)
+            return alarms(found, chosen.rule(0), records.steps)
 
         return event_times(alarms_of, records, design.event, fold, self.coverage)
+
+    def _redrawn(self, found: list[Reach], design: Design, copies: Array) -> Array:
+        """What rules forecast that resampled seeds chose, on the seeds that these lack."""
+        chosen = best_rules(found, design, copies, self.alpha)
+        absent = design.event & (copies == 0)
+        n = absent.sum(axis=1)
+        hit = (chosen.forecast(design) & absent).sum(axis=1)
+        return np.divide(hit, n, out=np.full(n.size, np.nan), where=n > 0)
 
     def _row(
         self,
@@ -315,7 +339,7 @@ class ForecastAudit:
 
         sizes = per_seed(design.event)
         own = {other: per_seed(score.hit) for other, score in scored.items()}
-        low, high = share_interval(own[name], sizes, self.level)
+        low, high = wider(share_interval(own[name], sizes, self.level), mine.redrawn, self.level)
         row: Numbers = {
             "events": float(sizes.sum()),
             "hits": float(own[name].sum()),
@@ -326,14 +350,14 @@ class ForecastAudit:
         row |= self._false_alarms(records, design, mine)
         row |= self._leads(records, mine)
         good, pairs = per_seed(mine.good), per_seed(mine.pairs)
-        row |= dict.fromkeys(("within", "within_low", "within_high", "p_within"))
+        row |= dict.fromkeys(("within", "within_low", "within_high", "within_p"))
         row["pairs"] = float(pairs.sum())
         if row["pairs"]:
             limits = ratio_interval(good, pairs, weights, self.level)
             row["within"] = float(good.sum() / pairs.sum())
             row["within_low"], row["within_high"] = limits
             lean = good - 0.5 * pairs
-            row["p_within"] = sign_flip_p(lean, self.n_flips, rng) if lean.any() else 1.0
+            row["within_p"] = sign_flip_p(lean, self.n_flips, rng) if lean.any() else 1.0
         plain = [b for b in records.baselines if b in scored and b != name]
         rivals = {CLOCK: CLOCK} if name != CLOCK else {}
         if rest := [b for b in plain if b != CLOCK]:
@@ -343,14 +367,18 @@ class ForecastAudit:
             if label not in rivals:
                 continue
             gap = own[name] - own[rivals[label]]
-            limits = difference_interval(own[name], own[rivals[label]], sizes, weights, self.level)
+            draws = mine.redrawn - scored[rivals[label]].redrawn
+            limits = difference_interval(own[name], own[rivals[label]], sizes, draws, self.level)
             row[f"{label}_difference"] = float(gap.sum() / sizes.sum())
             row[f"{label}_low"], row[f"{label}_high"] = limits
-            row[f"{label}_p"] = sign_flip_p(gap, self.n_flips, rng) if gap.any() else 1.0
-        gaps = [own[name] - own[b] for b in plain]
-        row["every_p"] = max(
-            (sign_flip_p(g, self.n_flips, rng) if g.sum() > 0 else 1.0 for g in gaps), default=None
-        )
+            row[f"{label}_p"] = difference_p(gap, draws, self.n_flips, rng)
+        tests = [
+            difference_p(gap, mine.redrawn - scored[b].redrawn, self.n_flips, rng)
+            if (gap := own[name] - own[b]).sum() > 0
+            else 1.0
+            for b in plain
+        ]
+        row["every_p"] = max(tests, default=None)
         return row | _told_times(mine.times) | self._onsets(records, mine, rng)
 
     def _false_alarms(self, records: AuditRecords, design: Design, mine: Scored) -> Numbers:
@@ -404,15 +432,16 @@ class ForecastAudit:
         for kind in [*kinds, EARLY]:
             if (row[f"false_{kind}_low"] or 0.0) > self.alpha:
                 return f"false alarms ({kind})"
-        gap = row["clock_difference"] or 0.0
-        if not (row["clock_p_holm"] or 1.0) < alpha:
+        sure = {test: (row[f"{test}_p_holm"] or 0.0) < alpha for test in FAMILIES}
+        if not sure["clock"]:
             return UNSURE
-        if gap < 0:
+        if (row["clock_difference"] or 0.0) < 0:
             return "worse than the clock"
-        every = (1.0 if row["every_p_holm"] is None else row["every_p_holm"]) < alpha
-        verdict = "better than every baseline" if every else "better than the clock"
+        verdict = "better than every baseline" if sure["every"] else "better than the clock"
         if (row["nowcast"] or 0.0) >= 0.5:
             verdict += ", a nowcast"
+        if not (sure["within"] and (row["within"] or 0.0) > 0.5):
+            verdict += ", not within the knob"
         return verdict
 
     def _said(self, records: AuditRecords, design: Design, seeds: int, m: int) -> dict[str, Plain]:
@@ -465,6 +494,12 @@ class ForecastAudit:
                 f"The bootstrap draws whole seeds, of which there are {seeds}: with fewer than "
                 f"{FEW_SEEDS} its intervals are too narrow. p-values do not come from it."
             )
+        shut = (records.kind != "event") & ~design.window.any(axis=1)
+        if shut.any():
+            notes.append(
+                f"{int(shut.sum())} negatives are left out: no window opened, since they never "
+                "memorised, so no alarm of theirs could count."
+            )
         horizon = records.horizon_steps
         times = records.t_hi[records.kind == "event"]
         late = float(np.mean(times > 0.75 * horizon)) if horizon else 0.0
@@ -494,8 +529,8 @@ def _told_times(times: EventTimes | None) -> Numbers:
 
 def _adjust(rows: list[Numbers], m: int) -> None:
     """Write p-values adjusted by Holm; registered tests that are not here count as 1."""
-    for name in ("clock_p", "every_p"):
-        p = np.array([row[name] for row in rows], dtype=np.float64)
+    for name in (f"{test}_p" for test in FAMILIES):
+        p = np.array([1.0 if row[name] is None else row[name] for row in rows], dtype=np.float64)
         steps = holm(np.concatenate([p, np.ones(m - p.size)]))
         for row, by_holm in zip(rows, steps.tolist(), strict=False):
             row[f"{name}_holm"] = by_holm

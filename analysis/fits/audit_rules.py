@@ -123,13 +123,40 @@ def reaches(signal: Signal, design: Design, transforms: tuple[str, ...]) -> list
     return found
 
 
-def at_least(values: Array, thresholds: Array) -> NDArray[np.int64]:
-    """How many values reach each threshold, `[threshold]`."""
-    return values.size - np.searchsorted(np.sort(values), thresholds, side="left")
+@dataclass(frozen=True)
+class Chosen:
+    """Rules that were chosen on several sets of replicas, one per set.
+
+    Attributes:
+        found: Transforms and signs that they were chosen from.
+        which: Index in `found`, `[set]`.
+        threshold: In signed units; infinite: never, `[set]`.
+        hits: Events forecast in training, `[set]`.
+        false: False alarms in training, `[set]`.
+    """
+
+    found: list[Reach]
+    which: NDArray[np.int64]
+    threshold: Array
+    hits: Array
+    false: Array
+
+    def rule(self, index: int) -> Rule:
+        """The rule of one set."""
+        reach = self.found[int(self.which[index])]
+        numbers = float(self.threshold[index]), int(self.hits[index]), int(self.false[index])
+        return Rule(reach.transform, reach.sign, *numbers)
+
+    def forecast(self, design: Design) -> Mask:
+        """Events that each rule forecasts, whether it has seen them or not, `[set, replica]`."""
+        last = np.stack([reach.last for reach in self.found])[self.which]
+        early = np.stack([reach.early for reach in self.found])[self.which]
+        level = self.threshold[:, None]
+        return design.event & (last >= level) & (early < level)
 
 
-def best_rule(found: list[Reach], design: Design, rows: Mask, alpha: float) -> Rule:
-    """The rule that forecasts most events of some replicas at false alarms that are rare enough.
+def best_rules(found: list[Reach], design: Design, weights: Array, alpha: float) -> Chosen:
+    """The rules that forecast most events of some replicas at false alarms that are rare enough.
 
     Of each kind of negatives at most a share `alpha` may raise an alarm, and of all together so
     few that one more replica would still leave the share there. Ties go to fewer false alarms,
@@ -138,37 +165,78 @@ def best_rule(found: list[Reach], design: Design, rows: Mask, alpha: float) -> R
     Args:
         found: Transforms and signs, in the registered order.
         design: Which looks count.
-        rows: The training replicas, `[replica]`.
+        weights: How often each replica is in each training set, `[set, replica]`.
         alpha: Largest rate of false alarms.
     """
-    events = rows & design.event
-    best = Rule(found[0].transform, found[0].sign, np.inf, 0, 0)
-    for reach in found:
-        kinds = [reach.last[rows & mask] for mask in design.negatives.values()]
-        kinds.append(reach.early[rows & design.has_early])
-        kinds = [kind for kind in kinds if kind.size]
-        levels = np.concatenate([reach.last[events], reach.early[events], *kinds])
-        levels = np.unique(levels[np.isfinite(levels)])
-        if not levels.size or not kinds:
+    n = len(weights)
+    which, top = np.zeros(n, dtype=np.int64), np.zeros(n)
+    threshold, hits, false = np.full(n, np.inf), np.zeros(n), np.zeros(n)
+    for place, reach in enumerate(found):
+        tally = _tally(reach, design, weights, alpha)
+        if tally is None:
             continue
-        hits = at_least(reach.last[events], levels) - at_least(reach.early[events], levels)
-        false = np.array([at_least(kind, levels) for kind in kinds])
-        sizes = np.array([kind.size for kind in kinds])
-        allowed = (false <= alpha * sizes[:, None] + 1e-9).all(axis=0)
-        allowed &= false.sum(axis=0) + 1 <= alpha * (sizes.sum() + 1) + 1e-9
-        score = np.where(allowed & (hits > 0), hits - false.sum(axis=0) / (sizes.sum() + 1.0), 0.0)
-        top = float(score.max())
-        if top <= best.hits - best.false / (sizes.sum() + 1.0) + 1e-12:
-            continue
-        plateau = np.flatnonzero(score >= top - 1e-12)
-        index = int(plateau[plateau.size // 2])
-        level = float(levels[index])
-        if index > 0 and level > (middle := (level + float(levels[index - 1])) / 2.0):
-            level = middle if middle > levels[index - 1] else level
-        best = Rule(
-            reach.transform, reach.sign, level, int(hits[index]), int(false[:, index].sum())
-        )
-    return best
+        score = tally.score.max(axis=1)
+        for row in np.flatnonzero(score > top + 1e-12):
+            known = np.flatnonzero(tally.known[row])
+            plateau = np.flatnonzero(tally.score[row, known] >= score[row] - 1e-12)
+            middle = int(plateau[plateau.size // 2])
+            level = tally.levels[known[middle]]
+            if middle > 0:
+                below = tally.levels[known[middle - 1]]
+                between = (level + below) / 2.0
+                level = between if below < between <= level else level
+            which[row], threshold[row], top[row] = place, level, score[row]
+            hits[row] = tally.hits[row, known[middle]]
+            false[row] = tally.false[row, known[middle]]
+    return Chosen(found, which, threshold, hits, false)
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """Counts at every threshold, `[set, level]` each; `levels` rise, `known` are of the set."""
+
+    levels: Array
+    known: Mask
+    hits: Array
+    false: Array
+    score: Array
+
+
+def _tally(reach: Reach, design: Design, weights: Array, alpha: float) -> _Tally | None:
+    event = np.flatnonzero(design.event)
+    kinds = [(reach.last, np.flatnonzero(mask)) for mask in design.negatives.values()]
+    kinds.append((reach.early, np.flatnonzero(design.has_early)))
+    kinds = [(values[rows], rows) for values, rows in kinds if rows.size]
+    parts = [(reach.last[event], event), (reach.early[event], event), *kinds]
+    values = np.concatenate([part for part, _ in parts])
+    levels = np.unique(values[np.isfinite(values)])
+    if not levels.size or not kinds:
+        return None
+    everyone = _reached(values, weights[:, np.concatenate([rows for _, rows in parts])], levels)
+    known = -np.diff(everyone, axis=1, append=0.0) > 0
+    hits = _reached(*_of(parts[0], weights), levels) - _reached(*_of(parts[1], weights), levels)
+    each = [
+        (_reached(*_of(kind, weights), levels), weights[:, kind[1]].sum(axis=1)) for kind in kinds
+    ]
+    false = np.sum([count for count, _ in each], axis=0)
+    total = np.sum([size for _, size in each], axis=0)[:, None]
+    allowed = known & (false + 1.0 <= alpha * (total + 1.0) + 1e-9)
+    for count, size in each:
+        allowed &= count <= alpha * size[:, None] + 1e-9
+    score = np.where(allowed & (hits > 0), hits - false / (total + 1.0), 0.0)
+    return _Tally(levels, known, hits, false, score)
+
+
+def _of(part: tuple[Array, NDArray[np.int64]], weights: Array) -> tuple[Array, Array]:
+    return part[0], weights[:, part[1]]
+
+
+def _reached(values: Array, weights: Array, levels: Array) -> Array:
+    """Weight of the values that reach each level, `[set, level]`."""
+    order = np.argsort(values, kind="stable")
+    above = np.cumsum(weights[:, order[::-1]], axis=1)[:, ::-1]
+    above = np.concatenate([above, np.zeros((len(weights), 1))], axis=1)
+    return above[:, np.searchsorted(values[order], levels, side="left")]
 
 
 def alarms(found: list[Reach], rule: Rule, steps: Array) -> Array:

@@ -8,6 +8,8 @@ from scipy.stats import beta, t
 
 from observatory.analysis.fits.audit_records import AuditRecords, Signal
 from observatory.analysis.fits.audit_rules import Design, transformed
+from observatory.analysis.fits.paired_tests import sign_flip_p
+from observatory.analysis.fits.resample import percentile_interval
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -70,17 +72,13 @@ def ratio_interval(
         level: Coverage.
     """
     below = weights @ bottom
-    draws = (weights @ top)[below > 0] / below[below > 0]
-    half = (1.0 - level) / 2.0
-    low = np.quantile(draws, half, method="lower")
-    high = np.quantile(draws, 1.0 - half, method="higher")
-    return float(low), float(high)
+    return percentile_interval((weights @ top)[below > 0] / below[below > 0], level)
 
 
 def difference_interval(
-    one: Array, other: Array, sizes: Array, weights: NDArray[np.int64], level: float
+    one: Array, other: Array, sizes: Array, draws: Array, level: float
 ) -> tuple[float, float]:
-    """Paired bootstrap by seed of a difference of shares.
+    """Paired bootstrap by seed of a difference of shares, the rules chosen anew in each resample.
 
     Where every resample gives the same, Newcombe's limits, which are never of no width.
 
@@ -88,19 +86,45 @@ def difference_interval(
         one: Successes of each seed, `[seed]`.
         other: Those of what it is compared with, `[seed]`.
         sizes: Trials, `[seed]`.
-        weights: How often each seed is in each resample, `[draw, seed]`.
+        draws: Differences on the seeds that each resample lacks, NaN where it lacks none, `[draw]`.
         level: Coverage.
 
     Source:
         Newcombe (1998), Stat. Med. 17, 2635, with Korn and Graubard's limits and no correlation.
     """
-    low, high = ratio_interval(one - other, sizes, weights, level)
+    low, high = percentile_interval(draws[np.isfinite(draws)], level)
     if low < high:
         return low, high
     (a, b), (c, d) = (share_interval(hits, sizes, level) for hits in (one, other))
     n = float(sizes.sum())
     p, q = float(one.sum()) / n, float(other.sum()) / n
-    return p - q - np.hypot(p - a, d - q), p - q + np.hypot(b - p, q - c)
+    return p - q - float(np.hypot(p - a, d - q)), p - q + float(np.hypot(b - p, q - c))
+
+
+def difference_p(gaps: Array, draws: Array, n_flips: int, rng: np.random.Generator) -> float:
+    """Two-sided p-value of a difference of two signals: the larger one of two.
+
+    Sign flips of the seeds' differences take the chosen rules as they are: exact for the rules, and
+    bounded by the number of seeds. Resampled seeds choose the rules anew and are scored on the
+    seeds that they lack: what other training seeds would have chosen is then in the p-value.
+
+    Args:
+        gaps: Differences of held-out successes, `[seed]`.
+        draws: Of `difference_interval`.
+        n_flips: Of signs, see `sign_flip_p`.
+        rng: For the flips.
+    """
+    if not gaps.any():
+        return 1.0
+    known = draws[np.isfinite(draws)]
+    against = min(int((known <= 0).sum()), int((known >= 0).sum()))
+    return max(sign_flip_p(gaps, n_flips, rng), min(1.0, 2.0 * (against + 1) / (known.size + 1)))
+
+
+def wider(limits: tuple[float, float], draws: Array, level: float) -> tuple[float, float]:
+    """Limits that hold those of replicas and those of resampled seeds."""
+    low, high = percentile_interval(draws[np.isfinite(draws)], level)
+    return min(limits[0], low), max(limits[1], high)
 
 
 def concordance_pairs(

@@ -43,7 +43,8 @@ class LeadTimes:
 
 def theil_sen(x: Array, y: Array) -> float:
     """Median slope over all pairs of points of different x."""
-    return float(theilslopes(y, x)[0])
+    with np.errstate(invalid="ignore"):  # of its interval, which is not used
+        return float(theilslopes(y, x)[0])
 
 
 def slope_and_r2(x: Array, y: Array) -> tuple[Array, Array]:

@@ -1,0 +1,86 @@
+"""Many made-up studies audited, for what the verdicts of an audit promise.
+
+`python -m tests.statistical.audit_studies 400` prints the table of docs/forecast_audit.md.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import numpy as np
+import yaml
+
+from observatory.analysis.fits.audit import ForecastAudit
+from observatory.analysis.fits.estimate import Estimate
+from tests.made_audits import Made
+
+UNSKILLED = ("nothing", "nothing_else", "clock_copy", "decay_on")
+SKILLED = ("precursor", "nowcast")
+SETS = {
+    "negatives": Made(),
+    "events only": Made(
+        n_seeds=16, rate=1.0, twins=False, cells=(0.1, 0.3, 1.0), times=(400.0, 3900.0)
+    ),
+    "even": Made(even=2.0),
+}
+"""Matched negatives; none, so that the clock has skill; and a baseline as good as a signal."""
+
+
+def audit(**changes: object) -> ForecastAudit:
+    """The audit of conf/deep_fit, some numbers changed, with few draws."""
+    text = files("observatory.conf").joinpath("deep_fit", "audit.yaml").read_text(encoding="utf-8")
+    node = yaml.safe_load(text)["audit"]
+    node.pop("_target_")
+    return ForecastAudit(
+        **{**node, "n_bootstrap": 99, "n_permutations": 99, "n_flips": 1999, **changes}
+    )
+
+
+def verdict(found: Estimate, name: str) -> str:
+    return str(found.extras[f"verdict[{name}]"])
+
+
+def number(found: Estimate, name: str, column: str) -> float:
+    value = found.curves[f"table.{column}"][list(found.params).index(name)]
+    return float("nan") if value is None else float(value)
+
+
+def print_table(n: int) -> None:
+    """Verdicts and held-out false alarms over `n` studies of each kind."""
+    for label, made in SETS.items():
+        signals = ("even",) if made.even else (*UNSKILLED, *SKILLED)
+        told: Mapping[str, Counter[str]] = {name: Counter() for name in signals}
+        sums: dict[str, np.ndarray] = {name: np.zeros(5) for name in signals}
+        wrong = 0
+        for seed in range(n):
+            found = audit().estimate(made.records(seed, signals), seed)
+            wrong += wrongly_better(found, signals)
+            for name in signals:
+                told[name][verdict(found, name)] += 1
+                sums[name] += counts(found, name)
+        print(f"{label}: a signal that is no better called better in {wrong} of {n}")
+        for name in signals:
+            hits, events, false, negatives, times = sums[name][:5]
+            print(f"  {name}: forecast {hits / events:.3f}, false alarms {false / negatives:.4f}")
+            print(f"    {dict(told[name])}, events with a forecast time {times:.0f}")
+
+
+def wrongly_better(found: Estimate, signals: Sequence[str]) -> bool:
+    """Whether a signal without skill is better than the clock, or an even one than its equal."""
+    flat = [name for name in signals if name in UNSKILLED]
+    if any(verdict(found, name).startswith("better") for name in flat):
+        return True
+    return "even" in signals and verdict(found, "even").startswith("better than every")
+
+
+def counts(found: Estimate, name: str) -> np.ndarray:
+    """Hits, events, false alarms, negatives, and events whose time was forecast."""
+    kinds = str(found.extras["kinds"]).split(", ")
+    false = [sum(number(found, name, f"{x}_{kind}") for kind in kinds) for x in ("false", "n")]
+    hits = [number(found, name, "hits"), number(found, name, "events")]
+    return np.array([*hits, *false, np.nan_to_num(number(found, name, "time_n"))])
+
+
+if __name__ == "__main__":
+    print_table(int(sys.argv[1]))
