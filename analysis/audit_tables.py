@@ -460,7 +460,7 @@ def _one(
     step: Array,
     facts: Mapping[str, Array],
     seed: NDArray[np.int64],
-    kinds: NDArray[np.str_] | None,
+    kinds: NDArray[Any] | None,
     series: Mapping[str, Array],
 ) -> _Life:
     """One replica of a long table; raises where what it is told by differs from row to row."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from observatory.analysis.fits.audit_records import (
     EVENT,
@@ -11,7 +12,6 @@ from observatory.analysis.fits.audit_records import (
     AuditRecords,
     Signal,
     clock_signal,
-    on_looks,
 )
 
 BASELINES = ("clock", "train_loss", "val_loss", "weight_norm", "weight_norm_change", "logit_scale")
@@ -64,8 +64,7 @@ class Made:
         for name, values in made.items():
             if names is not None and name not in names and name not in BASELINES:
                 continue
-            looked = [on_looks(steps, row, steps) for row in values]
-            value, change = (np.array([pair[i] for pair in looked]) for i in (0, 1))
+            value, change = values, np.diff(values, axis=1, prepend=np.nan) / self.every
             readings = np.full(len(rows), steps.size, dtype=np.int64)
             signals[name] = Signal(value, change, readings)
             if name == "weight_norm":
@@ -125,3 +124,25 @@ class Made:
             "nowcast": noisy(8.0 * rise(250.0)),
             "decay_on": noisy(8.0 * ((cell[:, None] > 0) & (clock > 1.0))),
         }
+
+
+def long_table(records: AuditRecords, names: tuple[str, ...]) -> pd.DataFrame:
+    """The records as a table of anyone: a row per replica and step."""
+    n, looks = records.n, records.steps.size
+    frame = pd.DataFrame(
+        {
+            "replica": np.repeat(np.arange(n), looks),
+            "step": np.tile(records.steps, n),
+            "seed": np.repeat(records.seed, looks),
+            "weight_decay": np.repeat(records.cell, looks),
+            "kind": np.repeat(np.where(records.kind == TWIN, TWIN, ""), looks),
+            "t_mem": 200.0,
+            "t_hi": np.repeat(records.t_hi, looks),
+        }
+    )
+    for name in names:
+        frame[name] = records.signals[name].value.ravel()
+    if records.val_acc is not None:
+        frame["val_acc"] = records.val_acc.ravel()
+    kept = frame["step"].to_numpy() <= np.repeat(records.watched, looks)
+    return frame[kept].reset_index(drop=True)

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.fits.audit_forecast import EventTimes, event_times
+from observatory.analysis.fits.audit_forecast import EventTimes, event_times, splits
 from observatory.analysis.fits.audit_records import CLOCK, TRANSFORMS, AuditRecords
 from observatory.analysis.fits.audit_rules import (
     EARLY,
@@ -306,11 +306,12 @@ class ForecastAudit:
     def _times(
         self, records: AuditRecords, design: Design, found: list[Reach], fold: NDArray[np.int64]
     ) -> EventTimes | None:
-        def alarms_of(train: Mask) -> Array:
-            chosen = best_rules(found, design, train[None].astype(np.float64), self.alpha)
-            return alarms(found, chosen.rule(0), records.steps)
-
-        return event_times(alarms_of, records, design.event, fold, self.coverage)
+        """Forecasts of the event's time by rules that half of the other folds choose."""
+        parts = splits(fold)
+        training = np.stack([train for _, train, _ in parts]).astype(np.float64)
+        chosen = best_rules(found, design, training, self.alpha)
+        raised = [alarms(found, chosen.rule(i), records.steps) for i in range(len(parts))]
+        return event_times(np.stack(raised), parts, records, design.event, self.coverage)
 
     def _redrawn(self, found: list[Reach], design: Design, copies: Array) -> Array:
         """What rules forecast that resampled seeds chose, on the seeds that these lack."""
@@ -332,13 +333,8 @@ class ForecastAudit:
     ) -> Numbers:
         """All that is told of one signal, before it is adjusted."""
         mine = scored[name]
-        inside = np.isin(records.seed, seeds)
-
-        def per_seed(values: Array | Mask) -> Array:
-            return by_seed(values[inside].astype(np.float64), records.seed[inside], seeds)
-
-        sizes = per_seed(design.event)
-        own = {other: per_seed(score.hit) for other, score in scored.items()}
+        sizes = by_seed(design.event, records.seed, seeds)
+        own = {other: by_seed(score.hit, records.seed, seeds) for other, score in scored.items()}
         low, high = wider(share_interval(own[name], sizes, self.level), mine.redrawn, self.level)
         row: Numbers = {
             "events": float(sizes.sum()),
@@ -349,7 +345,7 @@ class ForecastAudit:
         }
         row |= self._false_alarms(records, design, mine)
         row |= self._leads(records, mine)
-        good, pairs = per_seed(mine.good), per_seed(mine.pairs)
+        good, pairs = (by_seed(x, records.seed, seeds) for x in (mine.good, mine.pairs))
         row |= dict.fromkeys(("within", "within_low", "within_high", "within_p"))
         row["pairs"] = float(pairs.sum())
         if row["pairs"]:
@@ -391,7 +387,7 @@ class ForecastAudit:
             seeds = np.unique(records.seed[mask])
             n, k = (
                 by_seed(np.ones(int(mask.sum())), records.seed[mask], seeds),
-                by_seed(false[mask].astype(np.float64), records.seed[mask], seeds),
+                by_seed(false[mask], records.seed[mask], seeds),
             )
             row[f"false_{kind}"], row[f"n_{kind}"] = float(k.sum()), float(n.sum())
             row[f"false_{kind}_low"], row[f"false_{kind}_high"] = share_interval(k, n, self.level)

@@ -1,6 +1,5 @@
 """Forecasts of the event's time from alarms, on seeds apart from training and calibration."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,37 +43,43 @@ class EventTimes:
     knob_width: float
 
 
+def splits(fold: NDArray[np.int64]) -> list[tuple[Mask, Mask, Mask]]:
+    """Test, training and calibration of each fold, `[replica]` each.
+
+    Every fold is the test once; of the others every second one trains, the rest calibrate.
+    """
+    parts = np.unique(fold)
+    made: list[tuple[Mask, Mask, Mask]] = []
+    for index, part in enumerate(parts):
+        rest = np.roll(parts, -index - 1)[:-1]
+        made.append((fold == part, np.isin(fold, rest[::2]), np.isin(fold, rest[1::2])))
+    return made
+
+
 def event_times(
-    alarms_of: Callable[[Mask], Array],
+    raised: Array,
+    parts: list[tuple[Mask, Mask, Mask]],
     records: AuditRecords,
     event: Mask,
-    fold: NDArray[np.int64],
     coverage: float,
 ) -> EventTimes | None:
     """Forecast each event from its alarm, and from the clock at the same moment.
 
-    Every fold is the test once; of the other folds every second one trains the rule and the line,
-    and the rest calibrate the width.
-
     Args:
-        alarms_of: Steps of the alarms of all replicas by a rule trained on some.
+        raised: Steps of all alarms by the rule of each split's training part, `[split, replica]`.
+        parts: Of `splits`.
         records: The replicas.
         event: Which of them enter, `[replica]`.
-        fold: Of each replica.
         coverage: Of the intervals.
 
     Returns:
-        None where no fold has alarms enough.
+        None where no split has alarms enough.
     """
-    parts = np.unique(fold)
     tested, made = list[NDArray[np.int64]](), list[list[Forecast]]()
     t, cell = records.t_hi, records.cell
-    for index, part in enumerate(parts):
-        rest = np.roll(parts, -index - 1)[:-1]
-        train, calibration = np.isin(fold, rest[::2]), np.isin(fold, rest[1::2])
-        alarm = alarms_of(train)
+    for alarm, (testing, train, calibration) in zip(raised, parts, strict=True):
         ahead = event & (alarm > 0) & (alarm <= records.t_lo)
-        test, own, width = ahead & (fold == part), ahead & train, ahead & calibration
+        test, own, width = ahead & testing, ahead & train, ahead & calibration
         if own.sum() < LEAST or not test.any():
             continue
         now = alarm[test]

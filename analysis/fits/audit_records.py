@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class AuditRecords:
     chance: float | None
     seed: NDArray[np.int64]
     cell: Array
-    kind: NDArray[np.str_]
+    kind: NDArray[Any]
     opened: Array
     t_lo: Array
     t_hi: Array

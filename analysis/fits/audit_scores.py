@@ -15,10 +15,11 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
-def by_seed(values: Array, seed: NDArray[np.int64], seeds: NDArray[np.int64]) -> Array:
-    """Sums over the replicas of each seed, `[seed]`."""
+def by_seed(values: Array | Mask, seed: NDArray[np.int64], seeds: NDArray[np.int64]) -> Array:
+    """Sums over the replicas of each seed, `[seed]`; replicas of other seeds are left out."""
+    inside = np.isin(seed, seeds)
     sums = np.zeros(seeds.size)
-    np.add.at(sums, np.searchsorted(seeds, seed), values)
+    np.add.at(sums, np.searchsorted(seeds, seed[inside]), values[inside].astype(np.float64))
     return sums
 
 
@@ -51,9 +52,9 @@ def share_interval(hits: Array, sizes: Array, level: float) -> tuple[float, floa
     if 0.0 < share < 1.0 and m > 1:
         rest = hits - share * sizes
         variance = m / (m - 1) * float((rest**2).sum()) / n**2
-        tail = 0.5 + level / 2.0
+        single, tail = share * (1.0 - share) / (n - 1.0), 0.5 + level / 2.0
         shrink = (float(t.ppf(tail, n - 1)) / float(t.ppf(tail, m - 1))) ** 2
-        worth = n * shrink * min(1.0, share * (1.0 - share) / n / variance if variance else 1.0)
+        worth = n * shrink * min(1.0, single / variance if variance else 1.0)
     k, half = share * worth, (1.0 - level) / 2.0
     low = 0.0 if k <= 0 else float(beta.ppf(half, k, worth - k + 1.0))
     high = 1.0 if k >= worth else float(beta.ppf(1.0 - half, k + 1.0, worth - k))

@@ -71,21 +71,25 @@ def from_clock(
         coverage: Of the intervals.
     """
     centre, radius = np.full(now[1].size, np.nan), np.full(now[1].size, np.inf)
-    for index, (group, step) in enumerate(zip(*now, strict=True)):
+    for index, step in enumerate(now[1]):
         later, rest = train[1] > step, calibration[1] > step
         if not later.any():
             continue
-        whole = float(np.median(np.log(train[1][later])))
-
-        def middle(g: float, later: NDArray[np.bool_] = later, whole: float = whole) -> float:
-            own = later & (train[0] == g)
-            return float(np.median(np.log(train[1][own]))) if own.any() else whole
-
-        centre[index] = middle(float(group))
-        middles = np.array([middle(float(g)) for g in calibration[0][rest]])
-        scores = np.abs(np.log(calibration[1][rest]) - middles)
-        radius[index] = conformal_radius(scores, coverage)
+        asked = np.append(calibration[0][rest], now[0][index])
+        middles = _middles(train[0][later], np.log(train[1][later]), asked)
+        centre[index] = middles[-1]
+        radius[index] = conformal_radius(
+            np.abs(np.log(calibration[1][rest]) - middles[:-1]), coverage
+        )
     return _around(centre, radius, now[1])
+
+
+def _middles(groups: Array, values: Array, asked: Array) -> Array:
+    """Median of the values of each group that is asked for; of all values where it has none."""
+    found = np.full(asked.size, np.median(values))
+    for group in np.intersect1d(groups, asked):
+        found[asked == group] = np.median(values[groups == group])
+    return found
 
 
 def _line(x: Array, y: Array) -> tuple[float, float]:

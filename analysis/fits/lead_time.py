@@ -59,7 +59,9 @@ def slope_and_r2(x: Array, y: Array) -> tuple[Array, Array]:
     """
     dx, dy = x - x.mean(), y - y.mean(axis=-1, keepdims=True)
     sxx, sxy, syy = dx @ dx, dy @ dx, (dy**2).sum(axis=-1)
-    return sxy / sxx, np.where(syy > 0, sxy**2 / (sxx * np.where(syy > 0, syy, 1.0)), 0.0)
+    return np.asarray(sxy / sxx), np.where(
+        syy > 0, sxy**2 / (sxx * np.where(syy > 0, syy, 1.0)), 0.0
+    )
 
 
 def lead_times(

@@ -33,7 +33,7 @@ def audit(**changes: object) -> ForecastAudit:
     node = yaml.safe_load(text)["audit"]
     node.pop("_target_")
     return ForecastAudit(
-        **{**node, "n_bootstrap": 99, "n_permutations": 99, "n_flips": 1999, **changes}
+        **{**node, "n_bootstrap": 399, "n_permutations": 99, "n_flips": 1999, **changes}
     )
 
 
