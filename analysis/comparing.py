@@ -1,7 +1,6 @@
 """Boundaries and rates of several groups beside each other: architectures, tasks, studies."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,4 +75,4 @@ def at_common_horizon(groups: Mapping[str, Observations]) -> dict[str, Observati
     try:
         return {label: group.at_horizon(min(known)) for label, group in groups.items()}
     except FitRefusedError:
-        return {label: replace(group) for label, group in groups.items()}
+        return dict(groups)

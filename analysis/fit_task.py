@@ -1,11 +1,12 @@
 """A fit and the table that it is for, read and checked: nothing is computed yet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack, final
 
 import numpy as np
 
+from observatory.analysis.fit_rules import require_numbers
 from observatory.analysis.fit_settings import build, changed, settings_of, shared_setting
 from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fits.observations import Observations
@@ -140,12 +141,14 @@ def prepare(kind: str, table: Table, estimator: str | None, **options: Unpack[Op
         ConfigError: If the table or a setting breaks a rule, or an option is unknown.
         StoreError: If a folder is no study.
     """
+    require_numbers(options)
     name, node = settings_of(kind, estimator)
     opened = open_table(table, options, timed=kind in TIMED)
     given = {key: options.get(key) for key in NUMBERS if options.get(key) is not None}
     if node.get("window_max") is not None:
         node["window_max"] = opened.window_max
     node = changed(name, node, {**given, **(options.get("settings") or {})})
+    _require_held(name, node, options.get("critical"))
     fit, seed = build(name, node), _seed(options)
     require_size(kind, opened.observations, node.get("n_bootstrap") or 0)
 
@@ -174,6 +177,7 @@ def prepare_ratio(
         StoreError: If a folder is no study.
     """
     _refuse_single(options)
+    require_numbers(options)
     both = [open_table(table, options, timed=False) for table in (above, below)]
     level, seed = _shared("level", options.get("level")), _seed(options)
     n_bootstrap = _shared("n_bootstrap", options.get("n_bootstrap"))
@@ -216,6 +220,8 @@ def prepare_seeds(
     settings = dict(options.get("settings") or {})
     n_simulations = settings.pop("n_simulations", shared_setting("n_simulations"))
     _refuse_single(options | {"settings": settings})
+    own = {"width_decades": width_decades, "assurance": assurance}
+    require_numbers({**options, **own, "n_simulations": n_simulations})
     opened = open_table(pilot, options, timed=False)
     level, seed = _shared("level", options.get("level")), _seed(options)
 
@@ -227,6 +233,19 @@ def prepare_seeds(
         return found, inside, notes
 
     return Task("seeds", "seeds", "simulation", level, seed, opened, opened.window_max, compute)
+
+
+def _require_held(name: str, node: Mapping[str, Any], critical: Any) -> None:
+    """Refuse a critical point that the fit would not hold, or that is none."""
+    if critical is None:
+        return
+    if node.get("critical") != "boundary":
+        raise ConfigError(
+            f"`critical` is a point to hold, and {name} holds none: leave it out, or take `fit "
+            "times` with the estimator boundary."
+        )
+    if isinstance(critical, bool) or not isinstance(critical, int | float) or not critical >= 0:
+        raise ConfigError(f"`critical` must be a number of at least 0, got {critical!r}.")
 
 
 def _shared(name: str, asked: Any) -> Any:

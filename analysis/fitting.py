@@ -13,8 +13,9 @@ def fit_boundary(table: Table, estimator: str | None = None, **options: Unpack[O
     Args:
         table: A DataFrame, a CSV or Parquet file, or a study or its folder: counts (columns n and
             n_grokked), or a row per run.
-        estimator: "mle" (where it is None), "lsq", "lsq_smoothed", "firth", "probit", "cloglog";
-            see `conf/fit/boundary_*.yaml`.
+        estimator: "mle" (where it is None), "firth", "lsq", "lsq_smoothed", "probit", "cloglog",
+            "beta_binomial", "seed_effect", "window" (both edges), "comparison" (of curves); see
+            `conf/fit/boundary_*.yaml`.
         options: Names of columns (`x`, `success`, `group`, `n`, ...), `horizon_steps`, `level`,
             `n_bootstrap`, `interval`, `window_max`, `seed`, ...: see `Options`.
 

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.fit_rules import require_numbers
 from observatory.analysis.fits.bins import bin_rates, require_boundary
 from observatory.analysis.fits.deviance_profile import critical_deviance, widths
 from observatory.analysis.fits.estimate import Estimate, Parameter
@@ -48,15 +49,16 @@ def plan_seeds(
         unbounded) and `plan.share_reached`.
 
     Raises:
-        ConfigError: If the width or the assurance are out of range.
+        ConfigError: If the width, the assurance or the number of simulations are out of range.
         FitRefusedError: If the pilot holds no boundary, or not even the largest number tried is
             enough: then the spacing of the weight decays limits the width, and where to add some is
             said.
     """
-    if not width_decades > 0:
-        raise ConfigError(f"`width_decades` must be positive, got {width_decades}.")
-    if not 0 < assurance < 1:
-        raise ConfigError(f"`assurance` must be in (0, 1), got {assurance}. Give a share.")
+    require_numbers({"width_decades": width_decades, "assurance": assurance})
+    if n_simulations < 20:
+        raise ConfigError(
+            f"`n_simulations` must be at least 20, got {n_simulations}: a plan needs them."
+        )
     data = pilot.within(None)
     bins = bin_rates(data)
     require_boundary(bins)

@@ -95,14 +95,16 @@ def open_source(table: pd.DataFrame | Study | Path | str) -> Source:
     """The table in whatever was given.
 
     Args:
-        table: A frame; a study or its folder; a CSV or Parquet file.
+        table: A frame, its caveats in `attrs["caveats"]`; a study or its folder; a CSV or Parquet
+            file.
 
     Raises:
         ConfigError: If a file is no table.
         StoreError: If a folder is no study.
     """
     if isinstance(table, pd.DataFrame):
-        return Source(table, _logged_horizon(table))
+        caveats = tuple(str(caveat) for caveat in table.attrs.get("caveats", ()))
+        return Source(table, _logged_horizon(table), caveats=caveats)
     if isinstance(table, Study):
         return study_source(table)
     path = Path(table)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from observatory.analysis.fit_rules import require_numbers
 from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.wilson import wilson_interval
@@ -65,14 +66,20 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[StudyPlan, dict[str, Fit
     """The plan and the fits of a configuration's `fit` node, given as plain values.
 
     Raises:
-        ConfigError: If a fit is not one of `analysis/fits`, or lacks a number.
+        ConfigError: If a fit is not one of `analysis/fits`, lacks a number, or has one that breaks
+            its rule.
     """
     plan = StudyPlan(**{f.name: settings["study"][f.name] for f in fields(StudyPlan)})
+    require_numbers({"seed": plan.seed})
     fits: dict[str, Fit] = {}
     for name, node in settings.items():
         if name == "study":
             continue
         numbers = dict(node)
+        try:
+            require_numbers(numbers)
+        except ConfigError as error:
+            raise ConfigError(f"`fit.{name}`: {error}") from error
         module, _, class_name = str(numbers.pop("_target_")).rpartition(".")
         if not module.startswith(f"{FITS}."):
             raise ConfigError(f"`fit.{name}._target_` must name a class in {FITS}, got {module}.")

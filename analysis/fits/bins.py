@@ -113,9 +113,16 @@ def require_boundary(bins: RateBins) -> None:
     """Refuse counts in which no boundary can lie.
 
     Raises:
-        FitRefusedError: If there are fewer than two weight decays, or all or no replicas grokked.
+        FitRefusedError: If there are fewer than two weight decays, less than one replica at one of
+            them, or all or no replicas grokked.
     """
     name = bins.control
+    if np.any(bins.n < 1.0 - 1e-9):
+        least = int(np.argmin(bins.n))
+        raise FitRefusedError(
+            f"The weights at {name} {bins.weight_decay[least]:g} add up to {bins.n[least]:.3g} "
+            "replicas: a rate needs one. Give the weights as numbers of replicas."
+        )
     if bins.x.size < 2:
         raise FitRefusedError(
             f"A boundary needs at least two {name}s, got {bins.x.size}. "

@@ -116,10 +116,20 @@ def boundary_warnings(
     misfit_p: Plain,
     *,
     assumes_like_seeds: bool = True,
+    only_rises: bool = True,
 ) -> list[str]:
-    """What a reader of a boundary could take wrongly."""
+    """What a reader of a boundary could take wrongly.
+
+    Args:
+        data: The table.
+        bins: Its counts.
+        params: What was fitted.
+        misfit_p: Of the goodness of fit; null where it was not tested.
+        assumes_like_seeds: Whether the fit takes replicas of a seed as independent.
+        only_rises: Whether the curve has no falling edge.
+    """
     name = data.control
-    warnings = [*data.horizon_warnings, *non_monotone(bins)]
+    warnings = [*data.horizon_warnings, *(non_monotone(bins) if only_rises else [])]
     if isinstance(misfit_p, float) and misfit_p < 0.01:
         warnings.append(
             f"The curve does not describe the counts (p = {misfit_p:.2g}): its intervals are too "

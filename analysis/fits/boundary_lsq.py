@@ -98,7 +98,8 @@ def refit_boundary(
 
     Args:
         bins: Counts per weight decay.
-        n: Replicas, `[draw, bin]`; the rate of an empty bin is that of its neighbour below.
+        n: Replicas, `[draw, bin]`; the rate of an empty bin is that of its neighbour below, of
+            the first ones that of the next above.
         k: Grokked replicas, likewise.
         smoothing: As in `fit_boundary`.
         start: Where each fit starts, `(x0, slope)`.
@@ -108,8 +109,11 @@ def refit_boundary(
         `(x0, slope)` of each set of counts, `[draw, 2]`.
     """
     drawn = smoothed(k, np.where(n > 0, n, 1.0), smoothing)
+    there = np.arange(bins.x.size) >= np.argmax(n > 0, axis=1)[:, None]
+    for j in range(bins.x.size - 2, -1, -1):
+        drawn[:, j] = np.where(there[:, j], drawn[:, j], drawn[:, j + 1])
     for j in range(1, bins.x.size):
-        drawn[:, j] = np.where(n[:, j] > 0, drawn[:, j], drawn[:, j - 1])
+        drawn[:, j] = np.where((n[:, j] > 0) | ~there[:, j], drawn[:, j], drawn[:, j - 1])
     first, back = distinct_rows(drawn)
     rates = drawn[first]
     theta, rss = fit_curves(bins.x, rates, np.tile(start, (len(rates), 1)))

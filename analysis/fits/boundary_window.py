@@ -128,11 +128,7 @@ class BoundaryWindow:
                 f"p = {p_one_edge:.2g}). Add replicas beyond the edges."
             )
         params = profiled(found, bins.x, self.level)
-        warnings = [
-            text
-            for text in boundary_warnings(data, bins, params, None)
-            if not text.startswith("The rate is not monotone")
-        ]
+        warnings = boundary_warnings(data, bins, params, None, only_rises=False)
         if params["critical_upper"].value <= params["critical"].value:
             warnings.append("The edges cross: there is no window at this horizon.")
         extras: dict[str, Plain] = {

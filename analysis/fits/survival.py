@@ -67,7 +67,8 @@ def curves_of(data: Observations, horizon: float, level: float) -> dict[str, lis
     for value in np.unique(control):
         at = control == value
         curve = kaplan_meier(time[at], seen[at], level)
-        end = horizon if seen[at].all() else float(time[at].max())
+        latest = float(time[at].max())
+        end = max(horizon, latest) if seen[at].all() else latest
         for column, entries in steps_of(float(value), curve, end, level).items():
             made[f"km.{column}"] += entries
         mean = restricted_mean(curve, horizon, level)
@@ -82,9 +83,13 @@ def curves_of(data: Observations, horizon: float, level: float) -> dict[str, lis
 
 
 def common_end(data: Observations) -> float:
-    """The step to which every weight decay was watched: where restricted means end."""
-    cells = np.unique(data.weight_decay)
-    return min(float(data.followed[data.weight_decay == cell].max()) for cell in cells)
+    """The step to which every curve is known: where restricted means end.
+
+    A curve is known to its last look, and for ever where all replicas grokked.
+    """
+    open_ended = np.unique(data.weight_decay[~data.grokked])
+    ends = [float(data.followed[data.weight_decay == cell].max()) for cell in open_ended]
+    return min(ends, default=float(data.followed.max()))
 
 
 @final

@@ -30,7 +30,8 @@ def experiment_table(name: str, uri: str) -> pd.DataFrame:
 
     Metrics are the last values; params that are numbers become numbers. An experiment that mirrors
     a study also has the columns `weight_decay`, `n` and `n_grokked`, a row per cell; its own run,
-    which holds the report, is left out.
+    which holds the report, is left out. What a reader of a fit should know is in
+    `attrs["caveats"]`.
 
     Args:
         name: Of the experiment.
@@ -59,7 +60,9 @@ def experiment_table(name: str, uri: str) -> pd.DataFrame:
         raise StoreError(f"{without_password(uri)} cannot be read: {error}") from error
     if frame.empty:
         raise ConfigError(f"Experiment {name!r} has no finished run. Wait, or name another.")
-    return _numbers(_mirrored(frame))
+    table = _numbers(_mirrored(frame))
+    table.attrs["caveats"] = frame.attrs["caveats"]
+    return table
 
 
 def _runs(client: "MlflowClient", experiment_id: str) -> pd.DataFrame:
@@ -80,9 +83,12 @@ def _runs(client: "MlflowClient", experiment_id: str) -> pd.DataFrame:
         token = page.token
         if not token:
             break
+    frame = pd.DataFrame(rows)
+    frame.attrs["caveats"] = []
     if skipped:
         log.warning("%d runs that have not finished are left out.", skipped)
-    return pd.DataFrame(rows)
+        frame.attrs["caveats"] = [f"Runs that have not finished are left out ({skipped})."]
+    return frame
 
 
 def _mirrored(frame: pd.DataFrame) -> pd.DataFrame:

@@ -72,7 +72,7 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(separated: Path, capsys
         (["boundary", EXAMPLE, "--set", "smoothness=1"], "has no setting ['smoothness'], only"),
         (["boundary", EXAMPLE, "--level", "0.95", "--plot", "a.bmp"], "`--plot` must end in"),
         (["boundary", EXAMPLE, "--tracking-uri", "x"], "`--tracking-uri` is for mlflow:"),
-        (["boundary", EXAMPLE, "--horizon", "-5"], "`horizon_steps` must be positive"),
+        (["boundary", EXAMPLE, "--horizon", "-5"], "`horizon_steps` must be a positive"),
         (["times", EXAMPLE], "a table of counts has no times"),
         (["slope", EXAMPLE], "`fit` must be followed by one of ['boundary'"),
         (["ratio", EXAMPLE], "takes two tables"),
@@ -114,7 +114,7 @@ def test_every_kind_of_fit_reads_a_table_of_runs(tmp_path: Path, capsys) -> None
         "boundary": ("--estimator", "firth"),
         "times": ("--n-bootstrap", 50),
         "survival": (),
-        "horizon": ("--n-bootstrap", 10),
+        "horizon": ("--n-bootstrap", 20),
     }.items():
         code, out, err = fit(kind, tmp_path / "runs.parquet", *names, *more, capsys=capsys)
         assert code == 0, err

@@ -191,3 +191,14 @@ def test_the_interval_moves_with_the_axis_too(factor: float) -> None:
     # 2 %: where a step between two bins is placed depends on where the solver started
     assert there.ci_low == pytest.approx(factor * here.ci_low, rel=0.02)
     assert there.ci_high == pytest.approx(factor * here.ci_high, rel=0.02)
+
+
+def test_an_empty_bin_of_a_resample_takes_the_rate_of_its_neighbour() -> None:
+    bins = bin_rates(from_counts([0.01, 0.1, 1.0], [8, 8, 8], [2, 4, 8], "e", 1))
+    theta, _, start = fit_boundary(bins, 0.5)
+    n = np.array([[0.0, 8.0, 8.0], [8.0, 8.0, 8.0], [8.0, 0.0, 8.0]])
+    k = np.array([[0.0, 4.0, 8.0], [4.0, 4.0, 8.0], [2.0, 0.0, 8.0]])
+    found = refit_boundary(bins, n, k, 0.5, start, theta)
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    filled = refit_boundary(bins, n[1:2], np.array([[2.0, 2.0, 8.0]]), 0.5, start, theta)
+    assert found[2] == pytest.approx(filled[0], rel=1e-6)

@@ -1,5 +1,7 @@
 """Observations, bins and Wilson intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -85,3 +87,10 @@ def test_wilson_equals_statsmodels(level: float) -> None:
 def test_wilson_needs_trials() -> None:
     with pytest.raises(ValueError, match="`n` must be positive"):
         wilson_interval([0], [0], 0.95)
+
+
+def test_less_than_a_replica_is_refused() -> None:
+    data = from_counts([0.1, 1.0, 2.0], [4, 4, 4], [0, 2, 4], "e", 1)
+    light = replace(data, weight=data.weights * np.where(data.weight_decay == 0.1, 0.1, 0.5))
+    with pytest.raises(FitRefusedError, match=r"at weight decay 0\.1 add up to 0\.4 replicas"):
+        require_boundary(bin_rates(light))

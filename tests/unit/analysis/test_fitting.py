@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import observatory
 from observatory.analysis.fit_plot import rates_table
-from observatory.analysis.fit_settings import changed, estimators, settings_of
+from observatory.analysis.fit_settings import changed, estimators, fit_files, settings_of
 from observatory.analysis.fit_task import prepare
 from observatory.analysis.fitting import (
     boundary_ratio,
@@ -21,6 +21,7 @@ from observatory.analysis.fitting import (
     fit_times,
     plan_seeds,
 )
+from observatory.analysis.study_fits import read_settings
 from observatory.core.errors import ConfigError, FitRefusedError
 
 COUNTS = pd.DataFrame(
@@ -130,6 +131,43 @@ def test_what_is_unknown_lists_what_is_known() -> None:
         prepare("slope", COUNTS, None)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"level": 95},
+            r"`level` must be in \(0, 1\), got 95. Give the share, not the percentage.",
+        ),
+        ({"n_bootstrap": 0}, "`n_bootstrap` must be a whole number of at least 20, got 0"),
+        ({"n_bootstrap": 99.5}, "`n_bootstrap` must be a whole number"),
+        ({"seed": -1}, "`seed` must be a whole number of at least 0, got -1"),
+        ({"steps_per_epoch": 0}, "`steps_per_epoch` must be a positive whole number"),
+        ({"horizon_steps": 0.5}, "`horizon_steps` must be a positive whole number"),
+        ({"window_max": -1.0}, "`window_max` must be a positive number"),
+        ({"settings": {"lapse": "none"}}, "`lapse` must be in .*or null, got 'none'"),
+        ({"settings": {"n_simulations": True}}, "`n_simulations` must be a whole number"),
+        ({"critical": 0.1}, "`critical` is a point to hold, and boundary_mle holds none"),
+    ],
+)
+def test_numbers_that_break_their_rule_are_refused_before_the_fit(options, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepare("boundary", COUNTS, None, **options)
+
+
+def test_numbers_of_a_comparison_and_of_a_plan_keep_their_rules_too() -> None:
+    with pytest.raises(ConfigError, match="`level` must be"):
+        boundary_ratio(COUNTS, COUNTS, level=95)
+    with pytest.raises(ConfigError, match="`width_decades` must be a positive number, got -1"):
+        plan_seeds(COUNTS, -1.0)
+    with pytest.raises(ConfigError, match=r"`assurance` must be in \(0, 1\)"):
+        plan_seeds(COUNTS, 0.2, 80)
+    with pytest.raises(ConfigError, match=r"`critical` must be a number of at least 0, got -0\.1"):
+        fit_times(runs(), "boundary", horizon_steps=3000, critical=-0.1)
+    node = {**settings_of("boundary", "firth")[1], "level": 95}
+    with pytest.raises(ConfigError, match=r"`fit\.boundary_firth`: `level` must be"):
+        read_settings({"study": fit_files()["study"], "boundary_firth": node})
+
+
 def test_the_critical_point_of_a_table_is_held_as_in_a_study() -> None:
     held = fit_times(runs(), "boundary", horizon_steps=3000, n_bootstrap=100)
     boundary = fit_boundary(runs(), "lsq", horizon_steps=3000)
@@ -227,8 +265,6 @@ def test_a_pilot_plans_its_seeds() -> None:
     assert narrow.params["n_seeds"] > wide.params["n_seeds"]
     with pytest.raises(ConfigError, match=r"\['settings'\] are of a single fit"):
         plan_seeds(COUNTS, 0.5, settings={"lapse": 0.1})
-    with pytest.raises(ConfigError, match="`width_decades` must be positive"):
-        plan_seeds(COUNTS, -1.0)
 
 
 def test_the_guide_names_every_estimator() -> None:

@@ -122,6 +122,28 @@ def test_a_restricted_mean_ends_at_the_horizon() -> None:
     assert restricted_mean(alone, 400.0, 0.95).se is None
 
 
+def test_without_a_horizon_curves_end_where_the_last_open_one_does() -> None:
+    """All of 1.0 grok early: its curve is known beyond its last event, to the end of 0.1's."""
+    data = Observations(
+        np.array([0.1, 0.1, 1.0, 1.0, 2.0]),
+        np.array([True, False, True, True, True]),
+        np.array([900.0, np.nan, 100.0, 200.0, 4000.0]),
+        "first99",
+        None,
+        None,
+        watched=np.array([900.0, 2500.0, 100.0, 200.0, 4000.0]),
+    )
+    found = Survival(window_max=2.0, level=0.95).fit(data, seed=0)
+    assert found.extras["rmst_steps"] == 2500.0
+    assert found.curves["rmst.value"] == pytest.approx([1700.0, 150.0, 2500.0])
+    decays, steps = (np.array(found.curves[f"km.{name}"]) for name in ("weight_decay", "step"))
+    for decay, last in ((0.1, 2500.0), (1.0, 2500.0), (2.0, 4000.0)):
+        assert (np.diff(steps[decays == decay]) >= 0).all()
+        assert steps[decays == decay][-1] == last
+    everyone = Survival(window_max=2.0, level=0.95).fit(data.take(data.grokked), seed=0)
+    assert everyone.extras["rmst_steps"] == 4000.0
+
+
 def test_nothing_to_show_is_refused() -> None:
     data = Made(cells=(0.001, 0.002)).one(0)
     with pytest.raises(FitRefusedError, match="No replica grokked"):

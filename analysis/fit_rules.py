@@ -1,0 +1,88 @@
+"""Rules that the numbers of every fit keep, checked before anything is computed."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from observatory.core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a number must be.
+
+    Attributes:
+        must: In words.
+        low: Smallest value.
+        high: Largest value.
+        inside: Whether the ends themselves are excluded.
+        whole: Whether it must be a whole number.
+        advice: What to do.
+    """
+
+    must: str
+    low: float
+    high: float = math.inf
+    inside: bool = False
+    whole: bool = False
+    advice: str = "Give such a number."
+
+    def kept(self, value: Any) -> bool:
+        """Whether a value keeps it."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if self.whole and not float(value).is_integer():
+            return False
+        if self.inside:
+            return self.low < value < self.high
+        return self.low <= value <= self.high
+
+
+SHARE = Rule("in (0, 1)", 0.0, 1.0, inside=True, advice="Give the share, not the percentage.")
+RATE = Rule("in [0, 0.5), or null", 0.0, 0.4999, advice="Give null to have it fitted.")
+DRAWS = Rule("a whole number of at least 20", 20, whole=True, advice="An interval needs them.")
+COUNT = Rule("a whole number of at least 0", 0, whole=True, advice="Give 0 for none.")
+SOME = Rule("a whole number of at least 2", 2, whole=True)
+STEPS = Rule("a positive whole number", 1, whole=True, advice="Give steps.")
+POSITIVE = Rule("a positive number", 0.0, inside=True)
+RULES = {
+    "level": SHARE,
+    "held_out": SHARE,
+    "assurance": SHARE,
+    "guess": RATE,
+    "lapse": RATE,
+    "n_bootstrap": DRAWS,
+    "n_law_draws": DRAWS,
+    "n_simulations": COUNT,
+    "n_studies": COUNT,
+    "n_parametric": COUNT,
+    "seed": COUNT,
+    "n_grid": SOME,
+    "n_horizons": SOME,
+    "n_folds": SOME,
+    "horizon_steps": STEPS,
+    "steps_per_epoch": STEPS,
+    "smoothing": Rule("at least 0", 0.0, advice="Give 0 for none."),
+    "width_decades": POSITIVE,
+    "window_max": Rule("a positive number, or null for no end", 0.0, advice="Give its largest x."),
+}
+"""By name; null, where a setting may be that, keeps every rule."""
+
+
+def require_numbers(values: Mapping[str, Any]) -> None:
+    """Refuse numbers that break their rule; names without a rule are passed over.
+
+    Raises:
+        ConfigError: If one does.
+
+    Example:
+        >>> require_numbers({"level": 0.9, "lapse": None, "link": "probit"})
+        >>> require_numbers({"level": 95})
+        Traceback (most recent call last):
+        observatory.core.errors.ConfigError: `level` must be in (0, 1), got 95. Give the share...
+    """
+    for name, value in values.items():
+        rule = RULES.get(name)
+        if rule is not None and value is not None and not rule.kept(value):
+            raise ConfigError(f"`{name}` must be {rule.must}, got {value!r}. {rule.advice}")
