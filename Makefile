@@ -19,10 +19,10 @@ map: .venv/runtime  ## train the laptop map and build its report (results=DIR pu
 	$(BIN)/observatory map experiment=laptop_map $(if $(results),results=$(results)) $(ARGS)
 
 test: .venv/dev  ## all tests, fast and slow (ARGS="-k name ...")
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 fast: .venv/dev  ## the tests of two minutes
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
 
 bench: .venv/dev  ## the measurements of cost; wants a quiet machine
 	$(BIN)/python -m pytest -o addopts="--strict-markers --import-mode=importlib" -m benchmark -s tests/benchmarks $(ARGS)
