@@ -135,10 +135,10 @@ def audit_text(record: Record) -> str:
         f"steps to {extras['max_lead_share']:.0%} of the event's time; * baselines",
         "",
         f"{'signal':{wide}} {'forecast':>17} {'lead':>6} {'share':>6} {'nowcast':>7} "
-        f"{'within knob':>17} {'- clock':>20} {'p':>6} {'- best':>6} {'p':>6}  verdict",
+        f"{'within a cell':>17} {'- clock':>20} {'p':>6} {'- best':>6} {'p':>6}  verdict",
     ]
     rows = [(str(name), {str(k): v for k, v in row.items()}) for name, row in frame.iterrows()]
-    lines += [_row(name, row, wide) for name, row in rows]
+    lines += [_row(name, row, wide).rstrip() for name, row in rows]
     lines += ["", f"{'false alarms':{wide}} " + " ".join(f"{kind:>19}" for kind in kinds)]
     lines += [
         f"{_label(name, row):{wide}} " + " ".join(f"{_alarms(row, kind):>19}" for kind in kinds)

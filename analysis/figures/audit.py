@@ -29,7 +29,7 @@ def audit_figure(record: Record) -> Figure:
     """
     order, names = ranked(record), list(record["params"])
     extras = record["extras"]
-    figure = Figure(figsize=(WIDTH, 1.5 + 0.19 * len(order)))
+    figure = Figure(figsize=(WIDTH, 1.5 + 0.23 * len(order)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1.0])
     _forest(left, record, order, "detects", ("detects_low", "detects_high"))
     _forest(right, record, order, "within", ("within_low", "within_high"))
@@ -44,15 +44,17 @@ def audit_figure(record: Record) -> Figure:
         axes.axhline(n_baselines - 0.5, color=INK, linewidth=0.6, gid="apart")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(visible=False, axis="y")
-    left.set_xlabel("share of events forecast on held-out seeds")
-    right.set_xlabel(f"order within a {plain(str(extras['knob']).replace('_', ' '))} (0.5: none)")
+    left.set_xlabel("share of events forecast")
+    right.set_xlabel("concordance within a cell")
     beside = right.twinx()
     beside.set_ylim(left.get_ylim())
     beside.set_yticks(range(len(order)), [_told(record, names, i) for i in order])
     beside.tick_params(axis="y", length=0)
     beside.grid(visible=False)
-    left.set_title("alarms at a controlled false-alarm rate")
-    right.set_title("first of its cell to reach the event")
+    steps = record["horizon_steps"]
+    until = "" if steps is None else f" by step {steps}"
+    left.set_title(plain(f"{record['event']}{until}: {extras['n_events']} events"))
+    right.set_title(f"{extras['n_seeds']} seeds, family of {extras['n_tests']}")
     marks = [
         Line2D([], [], marker="s", color=BASELINE, label="baseline"),
         Line2D([], [], marker="o", color=SIGNAL, mfc=SIGNAL, label="better than the clock, Holm"),
@@ -92,7 +94,10 @@ def _told(record: Record, names: Sequence[str], i: int) -> str:
     lead = record["curves"]["table.lead"][i]
     told = "no alarm" if lead is None else f"lead {lead:.0f}"
     verdict = record["extras"].get(f"verdict[{names[i]}]")
-    return told if verdict is None else f"{told}, {verdict}"
+    if verdict is None:
+        return told
+    head, *rest = f"{told}, {verdict}".split(", not shown")
+    return "\n".join([head, *(f"not shown{part}" for part in rest)])
 
 
 def audit_caption(record: Record) -> str:

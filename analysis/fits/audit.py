@@ -46,6 +46,7 @@ UNSURE = "cannot distinguish"
 FAMILIES = ("clock", "every", "within")
 """Tests that are adjusted, each over all signals."""
 FEW_SEEDS = 10
+FEW_NEGATIVES = 10
 
 
 @dataclass(frozen=True)
@@ -437,7 +438,7 @@ class ForecastAudit:
         if (row["nowcast"] or 0.0) >= 0.5:
             verdict += ", a nowcast"
         if not (sure["within"] and (row["within"] or 0.0) > 0.5):
-            verdict += ", not within the knob"
+            verdict += ", not shown within a cell"
         return verdict
 
     def _said(self, records: AuditRecords, design: Design, seeds: int, m: int) -> dict[str, Plain]:
@@ -478,6 +479,13 @@ class ForecastAudit:
                 "at which it happens. A signal can pass one kind by what it is made of: add "
                 "random-label twins, or seeds at values where only some replicas reach it."
             )
+        sizes = {kind: int(mask.sum()) for kind, mask in design.negatives.items()}
+        if few := {kind: n for kind, n in sizes.items() if n < FEW_NEGATIVES}:
+            notes.append(
+                f"Few negatives: {', '.join(f'{n} {kind}' for kind, n in few.items())}. Not one "
+                "may raise an alarm in training, so single replicas decide rules, and their "
+                "held-out rate means little. Add some."
+            )
         if 2.0 ** (1 - seeds) * m >= alpha:
             most = max(int(alpha * 2 ** (seeds - 1) - 1e-9), 0)
             need = math.ceil(1 + math.log2(m / alpha) + 1e-9)
@@ -488,7 +496,7 @@ class ForecastAudit:
         elif seeds < FEW_SEEDS:
             notes.append(
                 f"The bootstrap draws whole seeds, of which there are {seeds}: with fewer than "
-                f"{FEW_SEEDS} its intervals are too narrow. p-values do not come from it."
+                f"{FEW_SEEDS} its intervals are too narrow. Sign flips bound the p-values."
             )
         shut = (records.kind != "event") & ~design.window.any(axis=1)
         if shut.any():

@@ -1,6 +1,7 @@
 """Many made-up studies audited, for what the verdicts of an audit promise.
 
-`python -m tests.statistical.audit_studies 400` prints the table of docs/forecast_audit.md.
+`python -m tests.statistical.audit_studies 200` prints the numbers of docs/forecast_audit.md; names
+of sets after the number choose among them.
 """
 
 import sys
@@ -33,7 +34,14 @@ def audit(**changes: object) -> ForecastAudit:
     node = yaml.safe_load(text)["audit"]
     node.pop("_target_")
     return ForecastAudit(
-        **{**node, "n_bootstrap": 399, "n_permutations": 99, "n_flips": 1999, **changes}
+        **{
+            **node,
+            "n_bootstrap": 399,
+            "n_permutations": 99,
+            "n_flips": 1999,
+            "min_events": 10,
+            **changes,
+        }
     )
 
 
@@ -46,9 +54,10 @@ def number(found: Estimate, name: str, column: str) -> float:
     return float("nan") if value is None else float(value)
 
 
-def print_table(n: int) -> None:
-    """Verdicts and held-out false alarms over `n` studies of each kind."""
-    for label, made in SETS.items():
+def print_table(n: int, labels: Sequence[str]) -> None:
+    """Verdicts and held-out false alarms over `n` studies of each set."""
+    for label in labels or SETS:
+        made = SETS[label]
         signals = ("even",) if made.even else (*UNSKILLED, *SKILLED)
         told: Mapping[str, Counter[str]] = {name: Counter() for name in signals}
         sums: dict[str, np.ndarray] = {name: np.zeros(5) for name in signals}
@@ -83,4 +92,4 @@ def counts(found: Estimate, name: str) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    print_table(int(sys.argv[1]))
+    print_table(int(sys.argv[1]), sys.argv[2:])
