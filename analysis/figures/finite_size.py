@@ -78,7 +78,7 @@ def _means(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
         _band(axes, record, "critical")
     axes.set_xlim(ends)
     axes.set_ylabel(f"mean {plain(names['value'])}")
-    axes.set_title("mean over seeds; dashed: critical point of the collapse")
+    axes.set_title("mean over seeds\n(dashed: critical point of the collapse)")
 
 
 def _collapse(axes: Axes, record: Record) -> None:
@@ -88,7 +88,7 @@ def _collapse(axes: Axes, record: Record) -> None:
     axes.set_ylabel("mean (L / L0)^(−ζ/ν)")
     inverse = params["inverse_nu"]["value"]
     axes.set_title(
-        f"{extras['verdict_collapse']}: S = {extras['quality']:.2g} "
+        f"{extras['verdict_collapse']}: S = {extras['quality']:.2g}\n"
         f"({extras['quality_without_size']:.2g} without size), 1/ν = {inverse:.2g}"
     )
 
@@ -163,7 +163,7 @@ def _widths(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
     level = np.exp(np.log(width).mean())
     limits = f"[{found['ci_low']:.3g}, {found['ci_high']:.3g}]"
     law = level * (size / middle) ** -found["value"]
-    label = f"size^−{found['value']:.3g} {limits}"
+    label = f"size^(−a), a = {found['value']:.3g} {limits}"
     axes.plot(size, law, color=LINE_COLOURS[0], linewidth=1.0, label=label, gid="law-width")
     _log_axes(axes, names)
     axes.set_ylabel("width of the sigmoid")
@@ -198,14 +198,17 @@ def finite_size_figure(record: Record, names: Mapping[str, str]) -> Figure:
     """
     figure = Figure(figsize=(WIDTH, 9.6))
     grid = figure.subplots(4, 2)
+    log = bool(record["extras"]["log_control"])
+    along = (grid[0, 0], grid[1, 0], grid[1, 1], grid[2, 0])
+    for axes in along:
+        axes.set_xscale("log" if log else "linear")
     _means(grid[0, 0], record, names)
     _collapse(grid[0, 1], record)
     for axes, kind in zip((grid[1, 0], grid[1, 1], grid[2, 0]), KINDS, strict=True):
         _cumulant(axes, record, kind)
-    for axes in (grid[0, 0], grid[1, 0], grid[1, 1], grid[2, 0]):
+    for axes in along:
         axes.set_xlabel(plain(names["control"]))
-        if record["extras"]["log_control"]:
-            axes.set_xscale("log")
+        if log:
             plain_log_ticks(axes.xaxis)
     _crossings(grid[2, 1], record)
     _growth(grid[3, 0], record, names)

@@ -7,6 +7,8 @@ from observatory.analysis.figures.boundary import Record, limits
 from observatory.analysis.figures.forest import Row, forest_figure
 from observatory.analysis.figures.heatmap import heatmap_figure
 from observatory.analysis.figures.overlay import MAX_GROUPS, Boundary, overlay_figure
+from observatory.analysis.report.draw_arms import draw_arms
+from observatory.analysis.report.draw_sizes import draw_sizes
 from observatory.analysis.report.drawing import Drawing, Missing
 from observatory.analysis.report.members import Match, match_context
 
@@ -22,10 +24,14 @@ def _folded(label: str, letters: int = _LINE) -> str:
 
 
 def draw_groups(matched: Match, ratios: Sequence[Record]) -> Iterator[Drawing | Missing]:
-    """Boundaries overlaid, critical points in rows, rates as a map."""
+    """Boundaries overlaid, critical points in rows, rates as a map; differences and sizes."""
     yield _overlay(matched)
     yield _bars(matched, ratios)
     yield _heatmap(matched)
+    arms = draw_arms(matched)
+    if arms is not None:
+        yield arms
+    yield from draw_sizes(matched)
 
 
 def _overlay(matched: Match) -> Drawing | Missing:

@@ -1,14 +1,18 @@
 """Figures of what the probes and the evaluation saw over training."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from observatory.analysis.figures import attention, baselines, phases, representation
+from observatory.analysis.figures import (
+    attention,
+    baselines,
+    phases,
+    representation,
+    weight_spectrum,
+)
 from observatory.analysis.figures.aligned import aligned
 from observatory.analysis.figures.attention import attention_figure
 from observatory.analysis.figures.bands import bands
@@ -19,8 +23,10 @@ from observatory.analysis.figures.panels import MAX_BANDS
 from observatory.analysis.figures.phases import phases_figure
 from observatory.analysis.figures.representation import representation_figure
 from observatory.analysis.figures.trajectories import trajectories_figure
+from observatory.analysis.figures.weight_spectrum import weight_spectrum_figure
 from observatory.analysis.report.drawing import Drawing, Missing, banded, context, marks, rule
 from observatory.analysis.report.facts import Facts
+from observatory.analysis.report.layered import layered, middle
 
 _BASELINE_TABLES = {
     "l2": "weight_norm",
@@ -41,6 +47,7 @@ def draw_training(facts: Facts) -> Iterator[Drawing | Missing]:
     yield _phases(facts)
     yield _representation(facts)
     yield _attention(facts)
+    yield _spectra(facts)
     yield _massive_activations(facts)
     yield _baselines(facts)
 
@@ -173,7 +180,7 @@ def _massive_activations(facts: Facts) -> Drawing | Missing:
         return Missing(title, facts.group.absent("massive_activations") or "the probe was off")
     wide, names = select(frame, ["run_id", "replica", "step"]), []
     for name, title_of in _MASSIVE_TITLES.items():
-        layers = _layers(frame[name].tolist())
+        layers = layered(frame[name].tolist())
         kept = np.unique(np.linspace(0, layers.shape[1] - 1, _MAX_LAYERS).round().astype(int))
         for layer in kept:
             names.append(f"{title_of}, block {layer}")
@@ -188,11 +195,25 @@ def _massive_activations(facts: Facts) -> Drawing | Missing:
     return Drawing("massive-activations", title, _panel_caption(facts, what), figure)
 
 
-def _layers(lists: list[Any]) -> NDArray[np.float64]:
-    """A list column as `[row, layer]`; NaN where a row is null."""
-    width = max((len(row) for row in lists if row is not None), default=1)
-    empty = np.full(width, np.nan)
-    return np.stack([empty if row is None else np.asarray(row, dtype=np.float64) for row in lists])
+def _spectra(facts: Facts) -> Drawing | Missing:
+    title, table = "Spectra of the weights", "probes/weight_spectrum"
+    names = [name for name in weight_spectrum.TITLES if name in facts.group.columns(table)]
+    frame = facts.group.table(table, names) if names else None
+    if frame is None or frame.empty:
+        return Missing(title, facts.group.absent("weight_spectrum") or "the probe was off")
+    wide = select(frame, ["run_id", "replica", "step"])
+    for name in names:
+        wide[name] = middle(layered(frame[name].tolist()))
+    made = bands(wide, facts.group.replicas, names, facts.steps_drawn)
+    if made.empty:
+        return Missing(title, "its readings are not defined")
+    what = (
+        "Singular values of each weight matrix: the median over the matrices of how many "
+        "directions they use (dimensionless); alpha, where it is recorded, is the exponent of "
+        "their heavy tail. The table dictionary defines each."
+    )
+    figure = weight_spectrum_figure(made, marks(facts))
+    return Drawing("weight-spectrum", title, _panel_caption(facts, what), figure)
 
 
 def _baselines(facts: Facts) -> Drawing | Missing:

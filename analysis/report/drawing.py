@@ -11,17 +11,19 @@ from observatory.analysis.figures.bands import RULE, bands
 from observatory.analysis.figures.frames import column
 from observatory.analysis.figures.panels import MAX_LINES
 from observatory.analysis.report.facts import Facts
+from observatory.analysis.report.tables import Table
 from observatory.analysis.report.wording import event_words, horizon_words, sample_words
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its name, title and caption."""
+    """A figure with its name, title and caption, and the table that is told below it."""
 
     name: str
     title: str
     caption: str
     figure: Figure
+    table: Table | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 
 from observatory.analysis.report.draw_boundary import draw_boundary
+from observatory.analysis.report.draw_emergence import draw_emergence
+from observatory.analysis.report.draw_heads import draw_order_parameters, draw_tail
+from observatory.analysis.report.draw_relaxation import draw_relaxation
 from observatory.analysis.report.draw_times import draw_times
 from observatory.analysis.report.draw_training import draw_training
 from observatory.analysis.report.drawing import Drawing, Missing
@@ -14,3 +17,9 @@ def illustrate(facts: Facts) -> Iterator[Drawing | Missing]:
     yield from draw_boundary(facts)
     yield from draw_times(facts)
     yield from draw_training(facts)
+    yield draw_order_parameters(facts)
+    tail = draw_tail(facts)
+    if tail is not None:
+        yield tail
+    yield draw_emergence(facts)
+    yield draw_relaxation(facts)

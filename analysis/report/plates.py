@@ -8,6 +8,7 @@ from pathlib import Path
 
 from observatory.analysis.figures.style import save
 from observatory.analysis.report.drawing import Drawing, Missing
+from observatory.analysis.report.tables import Table
 
 _PREAMBLE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
@@ -28,6 +29,7 @@ class Plate:
         caption: What is drawn, with n, units, event and horizon.
         svg: The drawing, to be placed in the page as it is.
         files: Its files by format, relative to the page.
+        table: What is told below it; None: nothing.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Plate:
     caption: str
     svg: str
     files: dict[str, str]
+    table: Table | None
 
 
 def inline_svg(text: str, name: str, title: str) -> str:
@@ -89,4 +92,4 @@ class Gallery:
         files = save(drawing.figure, self.folder, name, self.dpi)
         links = {k: file.relative_to(self.page_folder).as_posix() for k, file in files.items()}
         svg = inline_svg(files["svg"].read_text(encoding="utf-8"), name, drawing.title)
-        return Plate(name, drawing.title, drawing.caption, svg, links)
+        return Plate(name, drawing.title, drawing.caption, svg, links, drawing.table)

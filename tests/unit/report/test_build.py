@@ -29,13 +29,13 @@ def laptop_page(laptop_map: Path) -> Page:
 def test_every_figure_has_a_caption_with_n_event_horizon_and_its_files(
     laptop_page: Page, laptop_map: Path
 ):
-    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 16
+    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 18
     for caption in laptop_page.captions:
         assert "n = 88 replicas (11 weight decays, 8 seeds each)" in caption
         assert "first99: val accuracy ≥ 0.99" in caption
         assert "Horizon 2500 steps (2500 epochs)" in caption
     files = [link for link in laptop_page.links if link.startswith("report/figures/")]
-    assert len(files) == 48
+    assert len(files) == 54
     assert all((laptop_map / file).is_file() for file in files)
 
 
@@ -153,8 +153,8 @@ def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_setti
     assert "told in 2 groups, each with fits of its own" in page.text
     own = [caption for caption in page.captions if "n = 6 replicas" in caption]
     both = [caption for caption in page.captions if "n = 12 replicas in 2 groups" in caption]
-    assert (len(own), len(both)) == (26, 3)
-    assert page.tags["figure"] == 29
+    assert (len(own), len(both)) == (30, 3)
+    assert page.tags["figure"] == 33
     assert len(set(page.ids)) == len(page.ids)
 
 
@@ -174,7 +174,7 @@ def test_runs_that_differ_in_seed_are_pooled_and_in_size_are_not(tmp_path: Path,
         )
     page = read_page(build_report(tmp_path / "runs", fit_settings))
     sizes = Counter(re.search(r"n = (\d+) replicas", c)[1] for c in page.captions)
-    assert sizes == {"8": 13, "4": 13, "12": 2}
+    assert sizes == {"8": 15, "4": 15, "12": 2}
     assert "model.d_model = 64" in page.text
 
 
