@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pandas as pd
 
-from observatory.analysis.audit_tables import AuditTable
+from observatory.analysis.audit_lives import AuditTable
 from observatory.analysis.fits.estimate import Estimate
 from observatory.analysis.fitted import flat_record
 from observatory.core.errors import ConfigError

@@ -11,7 +11,8 @@ import yaml
 
 from observatory.analysis.audit_fitted import AuditFit
 from observatory.analysis.audit_leads import LeadFit, LeadTask, read_leads
-from observatory.analysis.audit_tables import AuditColumns, AuditTable, read_audit
+from observatory.analysis.audit_lives import AuditColumns, AuditTable
+from observatory.analysis.audit_tables import read_audit
 from observatory.analysis.fit_settings import changed, shared_setting
 from observatory.analysis.fits.audit import ForecastAudit
 from observatory.analysis.fits.estimate import refusal_record

@@ -43,7 +43,7 @@ def audit_task(
         ConfigError: If a table or an option breaks a rule.
     """
     from observatory.analysis.audit_fitting import prepare_audit, prepare_leads
-    from observatory.analysis.audit_tables import AuditColumns
+    from observatory.analysis.audit_lives import AuditColumns
 
     given = {name: value for name, value in vars(options).items() if value not in (None, False)}
     leads = not {"onset", "lead"}.isdisjoint(given)

@@ -145,4 +145,4 @@ def long_table(records: AuditRecords, names: tuple[str, ...]) -> pd.DataFrame:
     if records.val_acc is not None:
         frame["val_acc"] = records.val_acc.ravel()
     kept = frame["step"].to_numpy() <= np.repeat(records.watched, looks)
-    return frame[kept].reset_index(drop=True)
+    return pd.DataFrame(frame[kept]).reset_index(drop=True)

@@ -1,6 +1,5 @@
 """Does a recorded signal forecast an event better than the clock, the losses and the norm?"""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -10,11 +9,20 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fits.audit_forecast import EventTimes, event_times, splits
 from observatory.analysis.fits.audit_records import CLOCK, TRANSFORMS, AuditRecords
+from observatory.analysis.fits.audit_remarks import doubts, require_enough
+from observatory.analysis.fits.audit_rows import (
+    Numbers,
+    Scored,
+    false_alarms,
+    hits,
+    leads,
+    onsets,
+    told_times,
+)
 from observatory.analysis.fits.audit_rules import (
     EARLY,
     Design,
     Reach,
-    Rule,
     alarms,
     best_rules,
     design_of,
@@ -31,46 +39,17 @@ from observatory.analysis.fits.audit_scores import (
     wider,
 )
 from observatory.analysis.fits.estimate import Estimate, Parameter, Plain
-from observatory.analysis.fits.lead_time import LeadTimes, lead_times
 from observatory.analysis.fits.multiplicity import holm
 from observatory.analysis.fits.paired_tests import sign_flip_p
 from observatory.analysis.fits.resample import replica_weights
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Numbers = dict[str, float | None]
 
 STARTS = ("memorised", "first_look")
 UNSURE = "cannot distinguish"
 FAMILIES = ("clock", "every", "within")
 """Tests that are adjusted, each over all signals."""
-FEW_SEEDS = 10
-FEW_NEGATIVES = 10
-
-
-@dataclass(frozen=True)
-class Scored:
-    """One signal on seeds that its rules have not seen.
-
-    Attributes:
-        rule: The rule of all seeds, to be used from now on.
-        alarm: Step of the held-out alarm, NaN where there is none, `[replica]`.
-        hit: Events that were forecast, `[replica]`.
-        good: Concordant pairs of each event, `[replica]`.
-        pairs: All pairs, likewise.
-        times: Forecasts of the event's time; None where there are too few.
-        redrawn: Share of the events of the seeds that each resample lacks, forecast by the rule
-            that the resample chose, NaN where it lacks none, `[draw]`.
-    """
-
-    rule: Rule
-    alarm: Array
-    hit: Mask
-    good: Array
-    pairs: Array
-    times: EventTimes | None
-    redrawn: Array
 
 
 @final
@@ -156,7 +135,15 @@ class ForecastAudit:
             FitRefusedError: If there are too few events, negatives or seeds.
         """
         design = design_of(records, self.min_lead, self.max_lead_share, matched=self.matched)
-        self._require(records, design)
+        require_enough(
+            records,
+            design,
+            alpha=self.alpha,
+            min_lead=self.min_lead,
+            min_events=self.min_events,
+            min_seeds=self.min_seeds,
+            n_folds=self.n_folds,
+        )
         rng = np.random.default_rng(seed)
         seeds = np.unique(records.seed[design.event])
         fold = self._folds(records, seeds, rng)
@@ -189,7 +176,16 @@ class ForecastAudit:
             )
             for name, row in zip(names, table, strict=True)
         }
-        notes += self._doubts(records, design, seeds.size, m)
+        notes += doubts(
+            records,
+            design,
+            names,
+            seeds.size,
+            m,
+            level=self.level,
+            min_lead=self.min_lead,
+            n_bootstrap=self.n_bootstrap,
+        )
         extras: dict[str, Plain] = {
             **self._said(records, design, seeds.size, m),
             **{f"role[{n}]": "baseline" if n in records.baselines else "signal" for n in names},
@@ -214,35 +210,6 @@ class ForecastAudit:
             extras=extras,
             curves=curves,
         )
-
-    def _require(self, records: AuditRecords, design: Design) -> None:
-        """Refuse what no choice of rules could decide."""
-        events, seeds = int(design.event.sum()), np.unique(records.seed[design.event]).size
-        if events < self.min_events:
-            raise FitRefusedError(
-                f"{events} events leave room for an alarm {self.min_lead:g} steps ahead (of "
-                f"{int((records.kind == 'event').sum())}), at least {self.min_events} are needed. "
-                f"Add {self.min_events - events} replicas that reach {records.event}, or lower "
-                "`min_lead`."
-            )
-        if seeds < self.min_seeds:
-            raise FitRefusedError(
-                f"The events have {seeds} seeds, at least {self.min_seeds} are needed, since rules "
-                f"are chosen on some and judged on others. Add {self.min_seeds - seeds} seeds."
-            )
-        held = sum(int(mask.sum()) for mask in design.negatives.values())
-        held += int(design.has_early.sum())
-        per_seed = math.ceil(held / min(self.n_folds, seeds)) if held else 0
-        need = math.ceil(1.0 / self.alpha - 1e-9) - 1
-        if held - per_seed < need:
-            apart = sum(int(mask.sum()) for mask in design.others.values())
-            more = f" ({apart} more are of other values of {records.knob})" if apart else ""
-            raise FitRefusedError(
-                f"{held} negatives{more}, of which a fold leaves {held - per_seed} for training: "
-                f"a false-alarm rate of {self.alpha:g} needs at least {need} there. Add replicas "
-                "that never reach the event at the same values: random-label twins "
-                "(task.random_labels=true) are the cheapest."
-            )
 
     def _folds(
         self, records: AuditRecords, seeds: NDArray[np.int64], rng: np.random.Generator
@@ -344,8 +311,8 @@ class ForecastAudit:
             "detects_low": low,
             "detects_high": high,
         }
-        row |= self._false_alarms(records, design, mine)
-        row |= self._leads(records, mine)
+        row |= false_alarms(records, design, mine.alarm, self.max_lead_share, self.level)
+        row |= leads(records, mine.alarm, mine.hit, self.nowcast_margin)
         good, pairs = (by_seed(x, records.seed, seeds) for x in (mine.good, mine.pairs))
         row |= dict.fromkeys(("within", "within_low", "within_high", "within_p"))
         row["pairs"] = float(pairs.sum())
@@ -360,7 +327,7 @@ class ForecastAudit:
         if rest := [b for b in plain if b != CLOCK]:
             rivals["best"] = max(rest, key=lambda b: own[b].sum())
         for label in (CLOCK, "best"):
-            row |= {f"{label}_{k}": None for k in ("difference", "low", "high", "p")}
+            row |= {f"{label}_{k}": None for k in ("difference", "low", "high", "p", "flips_p")}
             if label not in rivals:
                 continue
             gap = own[name] - own[rivals[label]]
@@ -368,61 +335,18 @@ class ForecastAudit:
             limits = difference_interval(own[name], own[rivals[label]], sizes, draws, self.level)
             row[f"{label}_difference"] = float(gap.sum() / sizes.sum())
             row[f"{label}_low"], row[f"{label}_high"] = limits
-            row[f"{label}_p"] = difference_p(gap, draws, self.n_flips, rng)
+            found = difference_p(gap, draws, self.n_flips, rng)
+            row[f"{label}_p"], row[f"{label}_flips_p"] = found
         tests = [
-            difference_p(gap, mine.redrawn - scored[b].redrawn, self.n_flips, rng)
+            difference_p(gap, mine.redrawn - scored[b].redrawn, self.n_flips, rng)[0]
             if (gap := own[name] - own[b]).sum() > 0
             else 1.0
             for b in plain
         ]
         row["every_p"] = max(tests, default=None)
-        return row | _told_times(mine.times) | self._onsets(records, mine, rng)
-
-    def _false_alarms(self, records: AuditRecords, design: Design, mine: Scored) -> Numbers:
-        """Held-out alarms on each kind of negatives, with their limits."""
-        row: Numbers = {}
-        fired = np.isfinite(mine.alarm)
-        too_soon = fired & (mine.alarm < records.t_lo * (1.0 - self.max_lead_share))
-        kinds = [(k, m, fired) for k, m in {**design.negatives, **design.others}.items()]
-        for kind, mask, false in [*kinds, (EARLY, design.has_early, too_soon)]:
-            seeds = np.unique(records.seed[mask])
-            n, k = (
-                by_seed(np.ones(int(mask.sum())), records.seed[mask], seeds),
-                by_seed(false[mask], records.seed[mask], seeds),
-            )
-            row[f"false_{kind}"], row[f"n_{kind}"] = float(k.sum()), float(n.sum())
-            row[f"false_{kind}_low"], row[f"false_{kind}_high"] = share_interval(k, n, self.level)
-        return row
-
-    def _leads(self, records: AuditRecords, mine: Scored) -> Numbers:
-        """Leads of the alarms that forecast, and how many of them came with the event under way."""
-        hit = mine.hit
-        lead = records.t_lo[hit] - mine.alarm[hit]
-        row: Numbers = {
-            "lead": float(np.median(lead)) if lead.size else None,
-            "lead_share": float(np.median(lead / records.t_lo[hit])) if lead.size else None,
-            "nowcast": None,
-        }
-        if records.val_acc is None or not lead.size:
-            return row
-        opened = np.searchsorted(records.steps, records.opened[hit], side="left")
-        at = np.searchsorted(records.steps, mine.alarm[hit], side="left")
-        acc = records.val_acc[hit]
-        rows = np.arange(lead.size)
-        base = np.nan_to_num(acc[rows, opened], nan=0.0)
-        if records.chance is not None:
-            base = np.maximum(base, records.chance)
-        row["nowcast"] = float(np.mean(acc[rows, at] > base + self.nowcast_margin))
-        return row
-
-    def _onsets(self, records: AuditRecords, mine: Scored, rng: np.random.Generator) -> Numbers:
-        """Alarms regressed on events, beside what leads regressed on events always show."""
-        names = [name for name in LeadTimes.__dataclass_fields__ if name != "n"]
-        onset, event = mine.alarm[mine.hit], records.t_hi[mine.hit]
-        if onset.size < 5 or np.ptp(event) == 0 or np.any(onset <= 0):
-            return {f"onset_{name}": None for name in names}
-        found = lead_times(onset, event, self.lead_floor, self.n_permutations, rng)
-        return {f"onset_{name}": getattr(found, name) for name in names}
+        row |= told_times(mine.times)
+        alarm, event = mine.alarm[mine.hit], records.t_hi[mine.hit]
+        return row | onsets(alarm, event, self.lead_floor, self.n_permutations, rng)
 
     def _verdict(self, row: Numbers, kinds: list[str]) -> str:
         alpha = 1.0 - self.level
@@ -462,73 +386,6 @@ class ForecastAudit:
             **{f"n_{kind}": int(v.sum()) for kind, v in design.others.items()},
             f"n_{EARLY}": int(design.has_early.sum()),
         }
-
-    def _doubts(
-        self,
-        records: AuditRecords,
-        design: Design,
-        seeds: int,
-        m: int,
-    ) -> list[str]:
-        """What a reader could take wrongly."""
-        alpha, notes = 1.0 - self.level, list[str]()
-        if len(design.negatives) < 2:
-            kind = f"of one kind ({next(iter(design.negatives))})" if design.negatives else "absent"
-            notes.append(
-                f"Negatives that never reach the event are {kind} at the values of {records.knob} "
-                "at which it happens. A signal can pass one kind by what it is made of: add "
-                "random-label twins, or seeds at values where only some replicas reach it."
-            )
-        sizes = {kind: int(mask.sum()) for kind, mask in design.negatives.items()}
-        if few := {kind: n for kind, n in sizes.items() if n < FEW_NEGATIVES}:
-            notes.append(
-                f"Few negatives: {', '.join(f'{n} {kind}' for kind, n in few.items())}. Not one "
-                "may raise an alarm in training, so single replicas decide rules, and their "
-                "held-out rate means little. Add some."
-            )
-        if 2.0 ** (1 - seeds) * m >= alpha:
-            most = max(int(alpha * 2 ** (seeds - 1) - 1e-9), 0)
-            need = math.ceil(1 + math.log2(m / alpha) + 1e-9)
-            notes.append(
-                f"With {seeds} seeds in a family of {m} no p-value can be below {alpha:.3g} once "
-                f"adjusted. Register at most {most} by `--signal`, or add seeds up to {need}."
-            )
-        elif seeds < FEW_SEEDS:
-            notes.append(
-                f"The bootstrap draws whole seeds, of which there are {seeds}: with fewer than "
-                f"{FEW_SEEDS} its intervals are too narrow. Sign flips bound the p-values."
-            )
-        shut = (records.kind != "event") & ~design.window.any(axis=1)
-        if shut.any():
-            notes.append(
-                f"{int(shut.sum())} negatives are left out: no window opened, since they never "
-                "memorised, so no alarm of theirs could count."
-            )
-        horizon = records.horizon_steps
-        times = records.t_hi[records.kind == "event"]
-        late = float(np.mean(times > 0.75 * horizon)) if horizon else 0.0
-        if late > 0.1:
-            notes.append(
-                f"{late:.0%} of the events come in the last quarter of the horizon: some negatives "
-                "may be replicas that would have reached it soon. Train longer."
-            )
-        if without := int((records.kind == "event").sum() - design.event.sum()):
-            notes.append(
-                f"{without} events are left out of every row: they come within {self.min_lead:g} "
-                "steps of the opening of their window, or before it, where no rule could."
-            )
-        return notes
-
-
-def hits(alarm: Array, records: AuditRecords, design: Design) -> Mask:
-    """Events that an alarm forecast: neither too early nor too late, `[replica]`."""
-    at = np.searchsorted(records.steps, np.where(np.isfinite(alarm), alarm, np.inf), side="left")
-    return design.event & np.isfinite(alarm) & (at > design.early) & (at <= design.last)
-
-
-def _told_times(times: EventTimes | None) -> Numbers:
-    names = list(EventTimes.__dataclass_fields__)
-    return {f"time_{name}": None if times is None else getattr(times, name) for name in names}
 
 
 def _adjust(rows: list[Numbers], m: int) -> None:

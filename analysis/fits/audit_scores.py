@@ -102,7 +102,9 @@ def difference_interval(
     return p - q - float(np.hypot(p - a, d - q)), p - q + float(np.hypot(b - p, q - c))
 
 
-def difference_p(gaps: Array, draws: Array, n_flips: int, rng: np.random.Generator) -> float:
+def difference_p(
+    gaps: Array, draws: Array, n_flips: int, rng: np.random.Generator
+) -> tuple[float, float]:
     """Two-sided p-value of a difference of two signals: the larger one of two.
 
     Sign flips of the seeds' differences take the chosen rules as they are: exact for the rules, and
@@ -114,12 +116,16 @@ def difference_p(gaps: Array, draws: Array, n_flips: int, rng: np.random.Generat
         draws: Of `difference_interval`.
         n_flips: Of signs, see `sign_flip_p`.
         rng: For the flips.
+
+    Returns:
+        The larger one, and that of the flips alone.
     """
     if not gaps.any():
-        return 1.0
+        return 1.0, 1.0
     known = draws[np.isfinite(draws)]
     against = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return max(sign_flip_p(gaps, n_flips, rng), min(1.0, 2.0 * (against + 1) / (known.size + 1)))
+    flips = sign_flip_p(gaps, n_flips, rng)
+    return max(flips, min(1.0, 2.0 * (against + 1) / (known.size + 1))), flips
 
 
 def wider(limits: tuple[float, float], draws: Array, level: float) -> tuple[float, float]:

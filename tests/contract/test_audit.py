@@ -11,7 +11,8 @@ import pytest
 from observatory import cli
 from observatory.analysis.audit_fitted import audit_frame, audit_text
 from observatory.analysis.audit_fitting import audit_forecasts, fit_lead_times
-from observatory.analysis.audit_tables import AuditColumns, read_audit
+from observatory.analysis.audit_lives import AuditColumns
+from observatory.analysis.audit_tables import read_audit
 from observatory.analysis.figures.audit import audit_caption
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_audits import Made, long_table

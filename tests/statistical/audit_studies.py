@@ -14,6 +14,7 @@ import yaml
 
 from observatory.analysis.fits.audit import ForecastAudit
 from observatory.analysis.fits.estimate import Estimate
+from observatory.core.errors import FitRefusedError
 from tests.made_audits import Made
 
 UNSKILLED = ("nothing", "nothing_else", "clock_copy", "decay_on")
@@ -60,19 +61,25 @@ def print_table(n: int, labels: Sequence[str]) -> None:
         made = SETS[label]
         signals = ("even",) if made.even else (*UNSKILLED, *SKILLED)
         told: Mapping[str, Counter[str]] = {name: Counter() for name in signals}
-        sums: dict[str, np.ndarray] = {name: np.zeros(5) for name in signals}
-        wrong = 0
+        sums: dict[str, np.ndarray] = {name: np.zeros(7) for name in signals}
+        wrong = refused = 0
         for seed in range(n):
-            found = audit().estimate(made.records(seed, signals), seed)
+            try:
+                found = audit().estimate(made.records(seed, signals), seed)
+            except FitRefusedError:
+                refused += 1
+                continue
             wrong += wrongly_better(found, signals)
             for name in signals:
                 told[name][verdict(found, name)] += 1
                 sums[name] += counts(found, name)
-        print(f"{label}: a signal that is no better called better in {wrong} of {n}")
+        print(f"{label}: wrongly better in {wrong} of {n - refused}")
         for name in signals:
-            hits, events, false, negatives, times = sums[name][:5]
+            hits, events, false, negatives, times, covered, flips = sums[name]
             print(f"  {name}: forecast {hits / events:.3f}, false alarms {false / negatives:.4f}")
-            print(f"    {dict(told[name])}, events with a forecast time {times:.0f}")
+            print(f"    {dict(told[name])}")
+            print(f"    event times covered {covered / max(times, 1):.3f} of {times:.0f}")
+            print(f"    flips alone tell it from the best baseline in {flips:.0f} studies")
 
 
 def wrongly_better(found: Estimate, signals: Sequence[str]) -> bool:
@@ -84,11 +91,13 @@ def wrongly_better(found: Estimate, signals: Sequence[str]) -> bool:
 
 
 def counts(found: Estimate, name: str) -> np.ndarray:
-    """Hits, events, false alarms, negatives, and events whose time was forecast."""
+    """Hits, events, false alarms, negatives, times told and covered, p of flips below 0.05."""
     kinds = str(found.extras["kinds"]).split(", ")
     false = [sum(number(found, name, f"{x}_{kind}") for kind in kinds) for x in ("false", "n")]
     hits = [number(found, name, "hits"), number(found, name, "events")]
-    return np.array([*hits, *false, np.nan_to_num(number(found, name, "time_n"))])
+    times = np.nan_to_num([number(found, name, f"time_{x}") for x in ("n", "covered")])
+    flips = number(found, name, "best_flips_p") < 0.05
+    return np.array([*hits, *false, times[0], times[0] * times[1], flips])
 
 
 if __name__ == "__main__":
