@@ -141,7 +141,7 @@ def perform(options: argparse.Namespace) -> int:
             raise ConfigError(f"`fit` must be followed by one of {list(FITS)}, got {kind!r}.")
         return _refit(Path(kind), options)
     if len(tables) != (2 if kind == "ratio" else 1) and (kind != "audit" or not tables):
-        need = "two tables" if kind == "ratio" else "one table"
+        need = {"ratio": "two tables", "audit": "studies or one table"}.get(kind, "one table")
         raise ConfigError(f"`fit {kind}` takes {need}, got {tables}.")
     if options.plot is not None and options.plot.suffix not in PICTURES:
         raise ConfigError(f"`--plot` must end in one of {list(PICTURES)}, got {options.plot}.")
