@@ -16,6 +16,7 @@ usage: observatory VERB ...
 
   plan      what runs would cost in steps, memory and time; writes nothing
   map       train, fit, report and mirror: from nothing to the report
+  sweep     choose replicas as it goes, until the boundary is known well enough
   train     train alone (`a=1,2` is two runs, `-m a=1,2` an ordinary Hydra multirun)
   fit       fit a study anew from its store, or any table
   report    build a study's report.html anew
@@ -54,6 +55,21 @@ examples:
   observatory map experiment=wd_canonical fleet.device=cuda
   observatory map experiment=e5 model=small                  one of the three runs of e5
   observatory map experiment=smoke --cfg job                 print the configuration, run nothing
+""",
+    "sweep": """Search for the critical weight decay, batch after batch, then fit and report.
+
+Each batch is one fleet: the replicas that tell most about the boundary, given all outcomes so far,
+per step that they cost. It stops where the interval is as narrow as asked, or at the budget. The
+same command again continues.
+
+usage: observatory sweep [OVERRIDE ...] [--quiet] [--config-dir DIR]
+
+The experiment's own sweep block is replaced; conf/search/boundary.yaml has what is asked for.
+
+examples:
+  observatory sweep experiment=laptop_map study=searched
+  observatory sweep experiment=laptop_map study=narrow search.width_decades=0.1 search.budget=200
+  observatory sweep experiment=smoke study=tiny search.low=0.01 search.high=3 search.batch=8
 """,
     "train": """Train the runs of an experiment into the store; no fit, no report.
 
@@ -127,11 +143,16 @@ def _runs(name: str, overrides: list[str], config_dir: Path | None) -> dict[str,
 
 
 def _perform(verb: str, runs: dict[str, dict[str, Any]], quiet: bool) -> int:
-    from observatory.pipeline import run_map, train_runs
+    from observatory.pipeline import run_map, run_sweep, train_runs
     from observatory.training.display import live
 
     watch = None if quiet else live
     tell = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
+    if verb == "sweep":
+        if len(runs) > 1:
+            raise ConfigError("`sweep` searches one run's boundary at a time: name one of them.")
+        print(run_sweep(next(iter(runs.values())), watch, tell))
+        return 0
     for path in (run_map if verb == "map" else train_runs)(runs, watch, tell):
         print(path)
     return 0

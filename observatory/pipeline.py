@@ -38,6 +38,43 @@ def run_map(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell)
     return reports
 
 
+def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
+    """Search for a boundary, batch after batch, then fit, report and mirror; returns the report.
+
+    The same call again continues an unfinished search.
+
+    Args:
+        config: Plain values of a "sweep" configuration.
+        watch: See `observatory.training.run.launch`.
+        tell: Receives lines for the user.
+
+    Raises:
+        ConfigError: If a setting breaks its rule; nothing was trained.
+        BusyError: If another live process drives this search.
+    """
+    from observatory.store.lock import own
+    from observatory.store.reader import Run
+    from observatory.sweeps.boundary import BoundarySearch, Rule, run_search
+    from observatory.training.build import build
+    from observatory.training.mlflow import mirror, mlflow_settings
+    from observatory.training.run import launch, resolved
+
+    rule = Rule(**config["search"])
+    study = Path(config["results"]) / config["study"]
+    one = {key: value for key, value in config.items() if key != "search"}
+    desk = mlflow_settings(config["mlflow"], study.parent)
+    build(resolved(one))
+    with own(study / "search.lock"):
+        search = BoundarySearch(study, rule)
+        run_search(search, one, lambda each: Run(launch(each, watch)).outcomes(), tell)
+    refit(study, config["fit"])
+    report = rebuild_report(study, config["fit"])
+    summary = mirror(study, desk)
+    if summary.error:
+        tell(f"MLflow was not updated: {summary.error}")
+    return report
+
+
 def train_runs(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell) -> list[Path]:
     """Train runs one after another, all of them checked before the first; returns their folders.
 

@@ -1,0 +1,99 @@
+"""Which replica to run next: the one that tells most about the critical value, per step it costs.
+
+What replicas that still run will show is not known, so worlds are drawn from the belief: in each
+they have outcomes, and the belief moves on. The next replica is the one whose outcome tells most on
+average over these worlds. Replicas chosen so one after the other are a batch whose joint
+information is maximised greedily.
+"""
+
+from collections.abc import Callable
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.sweeps.belief import Belief
+
+Array = NDArray[np.float64]
+Cost = Callable[[Array], Array]
+
+
+def entropy(p: Array) -> Array:
+    """Entropy of a yes or no, in nats; 0 where it is sure."""
+    q, r = np.clip(p, 1e-300, 1.0), np.clip(1.0 - p, 1e-300, 1.0)
+    return -(p * np.log(q) + (1.0 - p) * np.log(r))
+
+
+def information(belief: Belief, weight: Array) -> tuple[Array, Array]:
+    """What one replica at each control is expected to tell about the critical value.
+
+    Args:
+        belief: The grid.
+        weight: Posteriors over it, `[world, theta]`.
+
+    Returns:
+        Mutual information of the outcome and the critical value, in nats, and the chance to grok,
+        `[world, control]` each.
+    """
+    nuisance = belief.by_critical(weight)
+    mass = nuisance.sum(axis=-1)
+    chance = belief.chance.reshape(belief.controls.size, belief.x0.size, -1)
+    joint = np.einsum("wxn,cxn->wcx", nuisance, chance, optimize=True)
+    p = joint.sum(axis=-1)
+    given = joint / np.maximum(mass, 1e-300)[:, None, :]
+    return entropy(p) - np.einsum("wx,wcx->wc", mass, entropy(given)), p
+
+
+@final
+class Worlds:
+    """Draws of the truth from a belief, each with outcomes of the replicas that still run.
+
+    Args:
+        belief: What is known.
+        n: Worlds drawn.
+        rng: Where they come from.
+        search: Row of the belief.
+    """
+
+    def __init__(self, belief: Belief, n: int, rng: np.random.Generator, search: int = 0) -> None:
+        posterior = belief.weight[search]
+        self._belief, self._rng = belief, rng
+        self._truth = rng.choice(posterior.size, n, p=posterior)
+        self._weight = np.tile(posterior, (n, 1))
+
+    def run(self, control: float) -> None:
+        """Let a replica show what it shows, in each world its own."""
+        chance = self._belief.chance_at(np.array([control]))[0]
+        grokked = self._rng.random(self._truth.size) < chance[self._truth]
+        self._weight *= np.where(grokked[:, None], chance, 1.0 - chance)
+        self._weight /= self._weight.sum(axis=1, keepdims=True)
+
+    def next(self, cost: Cost | None = None, allowed: NDArray[np.bool_] | None = None) -> float:
+        """The control that tells most per step.
+
+        Args:
+            cost: Expected steps of a replica as a share of the horizon, from its chance to grok;
+                None: all alike.
+            allowed: Which controls may be asked for, `[control]`; None: all.
+        """
+        told, p = (values.mean(axis=0) for values in information(self._belief, self._weight))
+        worth = told if cost is None else told / cost(p)
+        if allowed is not None:
+            worth = np.where(allowed, worth, -np.inf)
+        return float(self._belief.controls[int(np.argmax(worth))])
+
+
+def choose_batch(
+    belief: Belief,
+    size: int,
+    rng: np.random.Generator,
+    n_worlds: int = 24,
+    search: int = 0,
+) -> Array:
+    """Values of the control to run together, rising; values may repeat, `[replica]`."""
+    worlds = Worlds(belief, n_worlds, rng, search)
+    chosen = np.empty(size)
+    for i in range(size):
+        chosen[i] = worlds.next()
+        worlds.run(chosen[i])
+    return np.sort(chosen)

@@ -1,0 +1,191 @@
+"""The search for a boundary: asked in batches, each a fleet; told when it is done; durable."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, final
+
+import optuna
+import pandas as pd
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from observatory.core.errors import ConfigError
+from observatory.sweeps.belief import Prior
+from observatory.sweeps.sampler import STEPS, BoundarySampler
+
+Config = dict[str, Any]
+Train = Callable[[Config], pd.DataFrame]
+
+JOURNAL = "search.journal"
+NAME = "boundary"
+BATCH = "batch"
+"""User attribute of a trial: the batch, and so the run, that it belongs to."""
+ENDED = ("diverged", "collapsed")
+CONTROL = "weight_decay"
+
+
+@final
+@dataclass(frozen=True)
+class Rule:
+    """What is searched for, and when it is found.
+
+    Attributes:
+        event: Event preset that makes a replica count as grokked.
+        low: Smallest critical weight decay that is thought possible.
+        high: Largest.
+        batch: Replicas asked for together.
+        n_seeds: Seeds that they may have, 0 to this.
+        width_decades: Stop where the credible interval is no wider.
+        budget: Stop where this many replicas were run.
+        level: Of that interval.
+        seed: Of the search's draws.
+    """
+
+    event: str
+    low: float
+    high: float
+    batch: int
+    n_seeds: int
+    width_decades: float
+    budget: int
+    level: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low < self.high:
+            raise ConfigError(
+                f"`search.low` must be positive and below `search.high`, got {self.low} and "
+                f"{self.high}. Give weight decays that surely lie on both sides of the boundary."
+            )
+        for name in ("batch", "n_seeds", "budget"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"`search.{name}` must be a positive integer, got {value!r}.")
+        if not self.width_decades > 0:
+            raise ConfigError(f"`search.width_decades` must be positive, got {self.width_decades}.")
+        if not 0 < self.level < 1:
+            raise ConfigError(f"`search.level` must be in (0, 1), got {self.level}. Give a share.")
+
+
+@final
+class BoundarySearch:
+    """An Optuna study of replicas in a journal; a second start of it continues.
+
+    Args:
+        folder: Of the study of runs; the journal lies in it.
+        rule: What is searched for.
+    """
+
+    def __init__(self, folder: Path, rule: Rule) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        prior = Prior(rule.low, rule.high)
+        self.rule = rule
+        self.sampler = BoundarySampler(prior, CONTROL, rule.n_seeds, rule.seed)
+        self.study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
+            study_name=NAME,
+            sampler=self.sampler,
+            load_if_exists=True,
+        )
+        self._numbered(self._trials(TrialState.RUNNING))
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=states)
+
+    def _numbered(self, running: list[FrozenTrial]) -> None:
+        """Put trials into a batch of their own that a killed process had asked for but not put."""
+        known = [int(t.user_attrs[BATCH]) for t in self.study.trials if BATCH in t.user_attrs]
+        for trial in running:
+            if BATCH not in trial.user_attrs:
+                self._trial(trial).set_user_attr(BATCH, max(known, default=-1) + 1)
+
+    def _trial(self, frozen: FrozenTrial) -> optuna.Trial:
+        """A trial that can be written to."""
+        return optuna.Trial(self.study, frozen._trial_id)
+
+    @property
+    def n_run(self) -> int:
+        """Replicas that were run to their end."""
+        return len(self._trials(TrialState.COMPLETE, TrialState.FAIL))
+
+    def interval(self) -> tuple[float, float, float]:
+        """Median and limits of the critical weight decay, as the replicas so far have it."""
+        belief = self.sampler.belief(self._trials(TrialState.COMPLETE))
+        tail = 0.5 - 0.5 * self.rule.level
+        low, middle, high = (10.0 ** float(belief.quantile(s)[0]) for s in (tail, 0.5, 1.0 - tail))
+        return middle, low, high
+
+    def found(self) -> bool:
+        """Whether the interval is as narrow as asked."""
+        belief = self.sampler.belief(self._trials(TrialState.COMPLETE))
+        return bool(belief.width(self.rule.level)[0] <= self.rule.width_decades)
+
+    def batch(self) -> list[FrozenTrial]:
+        """Replicas to run now: a batch that was not finished, else a new one; none at the end."""
+        open_trials = self._trials(TrialState.RUNNING)
+        if open_trials:
+            first = min(int(t.user_attrs[BATCH]) for t in open_trials)
+            return [t for t in open_trials if t.user_attrs[BATCH] == first]
+        left = self.rule.budget - self.n_run
+        if self.found() or left <= 0:
+            return []
+        for _ in range(min(self.rule.batch, left)):
+            self.study.ask(self.sampler.space)
+        self._numbered(self._trials(TrialState.RUNNING))
+        return self._trials(TrialState.RUNNING)
+
+    def tell(self, batch: list[FrozenTrial], outcomes: pd.DataFrame, horizon: int) -> None:
+        """Outcomes of a batch's replicas; one that collapsed or diverged is a failed trial.
+
+        Args:
+            batch: As of `batch`.
+            outcomes: As of `Run.outcomes()`.
+            horizon: Steps after which replicas were retired.
+        """
+        rows = {
+            (float(row[CONTROL]), int(row["seed"])): row
+            for row in cast(list[Mapping[str, Any]], outcomes.to_dict("records"))
+        }
+        for trial in batch:
+            row = rows[float(trial.params[CONTROL]), int(trial.params["seed"])]
+            if row["outcome"] in ENDED:
+                self.study.tell(trial.number, state=TrialState.FAIL)
+                continue
+            grokked = bool(row[f"{self.rule.event}_observed"])
+            self._trial(trial).set_user_attr(STEPS, float(row["step"]) / horizon)
+            self.study.tell(trial.number, float(grokked))
+
+
+def replicas_of(config: Config, batch: list[FrozenTrial]) -> Config:
+    """The configuration of a run whose replicas are a batch."""
+    rows = [{CONTROL: float(t.params[CONTROL]), "seed": int(t.params["seed"])} for t in batch]
+    first, *others = sorted(rows, key=lambda row: (row[CONTROL], row["seed"]))
+    sweep = {
+        "scientific": {CONTROL: [first[CONTROL]]},
+        "nuisance": {"seed": [first["seed"]]},
+        "fixed": {},
+        "extra": others,
+    }
+    return {**config, "sweep": sweep}
+
+
+def run_search(
+    search: BoundarySearch, config: Config, train: Train, tell: Callable[[str], None]
+) -> None:
+    """Ask, train and tell until the interval is narrow enough or the budget is spent.
+
+    Args:
+        search: See `BoundarySearch`.
+        config: Of a run; its sweep is replaced.
+        train: Trains a run to its end, continues it or finds it done; gives its outcomes, as of
+            `Run.outcomes()`.
+        tell: Receives lines for the user.
+    """
+    while batch := search.batch():
+        outcomes = train(replicas_of(config, batch))
+        search.tell(batch, outcomes, int(config["horizon_steps"]))
+        middle, low, high = search.interval()
+        tell(f"{search.n_run} replicas: critical weight decay {middle:.3g} [{low:.3g}, {high:.3g}]")

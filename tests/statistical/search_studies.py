@@ -1,0 +1,126 @@
+"""What a boundary search reaches with how many replicas, beside a dense grid and what is possible.
+
+python -m tests.statistical.search_studies 500            every row of the table
+python -m tests.statistical.search_studies 500 13.7 0.02  one slope and lapse
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+
+from observatory.analysis.fits.links import link_named
+from observatory.sweeps.acquisition import choose_batch
+from observatory.sweeps.belief import Belief, Prior
+
+TRUTH = np.log10(0.0158)
+PRIOR = Prior(10.0**-3.3, 10.0**-0.3)
+GRID = np.geomspace(PRIOR.low, PRIOR.high, 21)
+PER_VALUE, BATCH = 10, 10
+CASES = (
+    (13.7, 0.02, 60, "logistic"),
+    (13.7, 0.10, 60, "logistic"),
+    (40.0, 0.02, 60, "logistic"),
+    (40.0, 0.10, 60, "logistic"),
+    (3.0, 0.02, 60, "logistic"),
+    (3.0, 0.02, 210, "logistic"),
+    (13.7, 0.02, 60, "cloglog"),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A true rate: the link's F of slope (x - truth), its median there, with lapses."""
+
+    slope: float
+    lapse: float
+    link: str = "logistic"
+
+    def rate(self, control: np.ndarray) -> np.ndarray:
+        """P(grok)."""
+        z = self.slope * (np.log10(control) - TRUTH)
+        return (1.0 - self.lapse) * link_named(self.link).rise(z)
+
+
+def grid_error(curve: Curve, rng: np.random.Generator) -> tuple[float, bool]:
+    """Error of the dense grid, in decades, and whether its interval covers the truth."""
+    belief = Belief(PRIOR)
+    grokked = rng.binomial(PER_VALUE, curve.rate(GRID)).astype(float)
+    belief.told(GRID, np.full((1, GRID.size), float(PER_VALUE)), grokked[None])
+    return judged(belief)
+
+
+def search_error(curve: Curve, n: int, rng: np.random.Generator) -> tuple[float, bool]:
+    """The same of a search of n replicas in batches."""
+    belief = Belief(PRIOR)
+    for _ in range(n // BATCH):
+        batch = choose_batch(belief, BATCH, rng)
+        grokked = (rng.random(BATCH) < curve.rate(batch)).astype(float)
+        belief.told(batch, np.ones((1, BATCH)), grokked[None])
+    return judged(belief)
+
+
+def judged(belief: Belief) -> tuple[float, bool]:
+    """Error of the median, and whether the 95 % interval holds the truth."""
+    low, middle, high = (belief.quantile(share)[0] for share in (0.025, 0.5, 0.975))
+    return float(middle - TRUTH), bool(low <= TRUTH <= high)
+
+
+def best_possible(curve: Curve, n: int) -> float:
+    """Fisher's bound of the critical value's error with n replicas at the best design for it.
+
+    Slope and lapse are unknown too. Weights of the design by the multiplicative algorithm.
+    """
+    x = np.linspace(TRUTH - 1.5, TRUTH + 1.5, 601)
+    step = 1e-5
+    p = curve.rate(10.0**x)
+
+    def gradient(made: Curve, shift: float) -> np.ndarray:
+        return made.rate(10.0 ** (x - shift))
+
+    columns = [
+        (gradient(curve, step) - gradient(curve, -step)) / (2 * step),
+        (
+            Curve(curve.slope + step, curve.lapse).rate(10.0**x)
+            - Curve(curve.slope - step, curve.lapse).rate(10.0**x)
+        )
+        / (2 * step),
+        -p / (1.0 - curve.lapse),
+    ]
+    f = np.stack(columns, axis=1) / np.sqrt(np.maximum(p * (1.0 - p), 1e-12))[:, None]
+    weight = np.full(x.size, 1.0 / x.size)
+    for _ in range(20_000):
+        inverse = np.linalg.inv((f * weight[:, None]).T @ f)
+        gain = (f @ inverse[0]) ** 2
+        weight *= np.sqrt(gain / inverse[0, 0])
+        weight /= weight.sum()
+    return float(np.sqrt(np.linalg.inv((f * weight[:, None]).T @ f)[0, 0] / n))
+
+
+def rms(errors: list[float]) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+def main(repeats: int, only: tuple[float, float] | None) -> None:
+    """Print the table, a row per case."""
+    print("| slope | lapse | curve | grid RMSE, N = 210 | search RMSE | N | covers | bound |")
+    print("|---|---|---|---|---|---|---|---|")
+    for slope, lapse, n, link in CASES:
+        if only not in (None, (slope, lapse)):
+            continue
+        curve = Curve(slope, lapse, link)
+        grid = [grid_error(curve, np.random.default_rng([1, i]))[0] for i in range(repeats)]
+        found = [search_error(curve, n, np.random.default_rng([2, i])) for i in range(repeats)]
+        covers = np.mean([covered for _, covered in found])
+        bound = best_possible(Curve(slope, lapse), n)
+        errors = f"{rms(grid):.4f} | {rms([e for e, _ in found]):.4f}"
+        print(
+            f"| {slope:g} | {lapse:g} | {link} | {errors} | {n} | {covers:.3f} | {bound:.4f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    repeats, *rest = sys.argv[1:]
+    main(int(repeats), (float(rest[0]), float(rest[1])) if rest else None)
