@@ -144,6 +144,7 @@ def separation_reason(bins: RateBins) -> str:
     below, above = np.flatnonzero(bins.k == 0), np.flatnonzero(bins.k == bins.n)
     low = bins.weight_decay[below[-1]] if below.size else bins.weight_decay[0]
     high = bins.weight_decay[above[0]] if above.size else bins.weight_decay[-1]
+    low, high = min(low, high), max(low, high)
     return (
         f"Separation: {partial.size} of {bins.x.size} {bins.control}s have a rate "
         "strictly between 0 and 1, and the best curve has infinite slope: any steeper one fits at "
