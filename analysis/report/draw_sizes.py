@@ -102,6 +102,7 @@ def _last(member: Member) -> pd.DataFrame | None:
     own = member.facts.group.replicas
     own = select(where(own, own["outcome"].notna().to_numpy()), [*keys, "seed", "weight_decay"])
     made = pd.DataFrame(own.merge(last, on=keys))
+    made["seed"] = made["run_id"].astype(str) + "/" + made["seed"].astype(str)
     return select(made, ["seed", "weight_decay", "val_acc"])
 
 

@@ -17,7 +17,13 @@ from tests.unit.report.pages import Page, read_page
 
 pytestmark = pytest.mark.slow  # a page draws eleven figures in three formats
 
-SMALL = Plan(study="small", weight_decays=(0.0, 0.1, 1.0), n_seeds=2, horizon=600)
+SMALL = Plan(
+    study="small",
+    weight_decays=(0.0, 0.1, 1.0),
+    n_seeds=2,
+    horizon=600,
+    probes=("representation",),
+)
 FIT = {"study": {"events": ["first99"], "level": 0.95}}
 
 
@@ -104,7 +110,12 @@ def test_the_same_study_gives_the_same_page(laptop_map: Path, laptop_page: Page)
         Plan(study="zero-alone", weight_decays=(0.0,), n_seeds=1, horizon=300),
         Plan(study="one-seed", n_seeds=1),
         Plan(study="diverged", weight_decays=(0.1, 1.0), n_seeds=4, diverged=2),
-        Plan(study="many-decays", weight_decays=tuple(0.01 * i for i in range(30)), n_seeds=1),
+        Plan(
+            study="many-decays",
+            weight_decays=tuple(0.01 * i for i in range(30)),
+            n_seeds=1,
+            probes=("attention",),
+        ),
     ],
     ids=lambda plan: plan.study,
 )
@@ -147,14 +158,20 @@ def test_without_fits_and_settings_it_says_what_to_do(tmp_path: Path):
 
 
 def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_settings: Any):
-    plan = Plan(study="rates", weight_decays=(0.0, 0.1, 1.0), n_seeds=2, lrs=(0.003, 0.01))
+    plan = Plan(
+        study="rates",
+        weight_decays=(0.0, 0.1, 1.0),
+        n_seeds=2,
+        lrs=(0.003, 0.01),
+        probes=("attention",),
+    )
     page = read_page(build_report(fabricate_study(tmp_path, plan), fit_settings))
     assert "lr = 0.003" in page.text
     assert "told in 2 groups, each with fits of its own" in page.text
     own = [caption for caption in page.captions if "n = 6 replicas" in caption]
     both = [caption for caption in page.captions if "n = 12 replicas in 2 groups" in caption]
-    assert (len(own), len(both)) == (30, 3)
-    assert page.tags["figure"] == 33
+    assert (len(own), len(both)) == (22, 3)
+    assert page.tags["figure"] == 25
     assert len(set(page.ids)) == len(page.ids)
 
 
@@ -170,11 +187,12 @@ def test_runs_that_differ_in_seed_are_pooled_and_in_size_are_not(tmp_path: Path,
                 n_seeds=2,
                 config=config,
                 run_id=f"{index:012d}",
+                probes=("attention",),
             ),
         )
     page = read_page(build_report(tmp_path / "runs", fit_settings))
     sizes = Counter(re.search(r"n = (\d+) replicas", c)[1] for c in page.captions)
-    assert sizes == {"8": 15, "4": 15, "12": 2}
+    assert sizes == {"8": 11, "4": 11, "12": 2}
     assert "model.d_model = 64" in page.text
 
 
