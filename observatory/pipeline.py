@@ -21,25 +21,36 @@ def run_map(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell)
     Returns:
         The report of every study, one where the runs share a study.
     """
-    from observatory.training.mlflow import mirror, mlflow_settings
+    from observatory.training.mlflow import mlflow_settings
 
     studies = {Path(config["results"]) / config["study"]: config for config in runs.values()}
-    desks = {  # checked before any compute
-        study: mlflow_settings(config["mlflow"], study.parent) for study, config in studies.items()
-    }
+    for study, config in studies.items():  # checked before any compute
+        mlflow_settings(config["mlflow"], study.parent)
     train_runs(runs, watch, tell)
-    reports: list[Path] = []
-    for study, config in studies.items():
-        refit(study, config["fit"])
-        reports.append(rebuild_report(study, config["fit"]))
-        summary = mirror(study, desks[study])
-        if summary.error:
-            tell(f"MLflow was not updated: {summary.error}")
-    return reports
+    return [publish(study, config, tell) for study, config in studies.items()]
 
 
 def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
-    """Search for a boundary, batch after batch, then fit, report and mirror; returns the report.
+    """Search for a boundary, then fit, report and mirror; returns the report.
+
+    Args:
+        config: Plain values of a "sweep" configuration.
+        watch: See `observatory.training.run.launch`.
+        tell: Receives lines for the user.
+
+    Raises:
+        ConfigError: As `search_boundary`.
+    """
+    from observatory.training.mlflow import mlflow_settings
+
+    study = Path(config["results"]) / config["study"]
+    mlflow_settings(config["mlflow"], study.parent)
+    search_boundary(config, watch, tell)
+    return publish(study, config, tell)
+
+
+def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> None:
+    """Train the replicas that a search asks for, batch after batch, until it has found.
 
     The same call again continues an unfinished search.
 
@@ -56,20 +67,24 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
     from observatory.store.reader import Run
     from observatory.sweeps.boundary import BoundarySearch, Rule, run_search
     from observatory.training.build import build
-    from observatory.training.mlflow import mirror, mlflow_settings
     from observatory.training.run import launch, resolved
 
     rule = Rule(**config["search"])
     study = Path(config["results"]) / config["study"]
     one = {key: value for key, value in config.items() if key != "search"}
-    desk = mlflow_settings(config["mlflow"], study.parent)
     build(resolved(one))
     with own(study / "search.lock"):
         search = BoundarySearch(study, rule)
         run_search(search, one, lambda each: Run(launch(each, watch)).outcomes(), tell)
+
+
+def publish(study: Path, config: dict[str, Any], tell: Tell) -> Path:
+    """Fit a study, write its report and mirror it; returns the report."""
+    from observatory.training.mlflow import mirror, mlflow_settings
+
     refit(study, config["fit"])
     report = rebuild_report(study, config["fit"])
-    summary = mirror(study, desk)
+    summary = mirror(study, mlflow_settings(config["mlflow"], study.parent))
     if summary.error:
         tell(f"MLflow was not updated: {summary.error}")
     return report
