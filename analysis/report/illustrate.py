@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from observatory.analysis.report.draw_boundary import draw_boundary
 from observatory.analysis.report.draw_emergence import draw_emergence
+from observatory.analysis.report.draw_forecast import draw_forecast
 from observatory.analysis.report.draw_heads import draw_order_parameters, draw_tail
 from observatory.analysis.report.draw_relaxation import draw_relaxation
 from observatory.analysis.report.draw_times import draw_times
@@ -23,3 +24,4 @@ def illustrate(facts: Facts) -> Iterator[Drawing | Missing]:
         yield tail
     yield draw_emergence(facts)
     yield draw_relaxation(facts)
+    yield draw_forecast(facts)
