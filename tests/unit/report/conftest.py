@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from observatory.analysis.report import curve_laws, draw_emergence, draw_relaxation
+from observatory.analysis.report import curve_laws, draw_emergence, draw_forecast, draw_relaxation
 from tests.unit.report.fabricate import Plan, add_records, fitted_study, published
 from tests.unit.report.records import every_kind
 
@@ -19,6 +19,7 @@ def few_laws() -> Iterator[None]:
         patch.setattr(draw_emergence, "MAX_FITS", 1)
         patch.setattr(draw_emergence, "MAX_LAYERS", 1)
         patch.setattr(draw_relaxation, "MAX_DECAYS", 1)
+        patch.setattr(draw_forecast, "SETTINGS", {"n_bootstrap": 99, "n_permutations": 99})
         yield
 
 

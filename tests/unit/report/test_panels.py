@@ -1,17 +1,22 @@
 """Panels of laws, heads and sizes: they tell what the fits tell, and only where there are data."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from observatory.analysis.audit_fitted import audit_frame
+from observatory.analysis.audit_fitting import audit_forecasts
 from observatory.analysis.curve_fitting import fit_curves
+from observatory.analysis.figures.frames import column, where
 from observatory.analysis.report import (
     curve_laws,
     draw_arms,
     draw_emergence,
+    draw_forecast,
     draw_heads,
     draw_relaxation,
     draw_sizes,
@@ -203,3 +208,37 @@ def test_sizes_have_a_chain_amplitudes_and_differences(
 def test_groups_of_one_size_have_no_panel_of_sizes(facts: Facts) -> None:
     alike = match([Member("a", facts, ""), Member("b", facts, "")])
     assert list(draw_sizes.draw_sizes(alike)) == []
+
+
+def test_forecasts_are_what_the_command_tells(tmp_path: Path) -> None:
+    plan = Plan(
+        study="seen",
+        weight_decays=(0.1, 0.15, 0.2, 0.3, 1.0),
+        n_seeds=6,
+        probes=("attention", "weight_norm", "logit_scale"),
+    )
+    facts = facts_of(fabricate_study(tmp_path, plan))
+    made = drawn(draw_forecast.draw_forecast(facts))
+    signals = draw_forecast.FAMILY["probes/attention"]
+    settings = draw_forecast.SETTINGS
+    told = audit_forecasts(tmp_path / "seen", signals=signals, settings=settings).to_json()
+    assert made.table is not None
+    shown = {row[0].removesuffix(" (baseline)"): row for row in made.table.rows}
+    assert set(shown) == set(told["params"])
+    assert {"clock", "train_loss", "val_loss", "weight_norm", "logit_scale"} < set(shown)
+    scores = audit_frame(told)["detects"]
+    for name in signals:
+        assert shown[name][1].startswith(f"{scores[name]:.2f}")
+        assert shown[name][-1] == told["extras"][f"verdict[{name}]"]
+    assert list(made.table.notes) == told["warnings"]
+    assert f"({told['extras']['n_events']} events" in made.caption
+    few = where(facts.group.replicas, column(facts.group.replicas, "seed") < 3)
+    part = draw_forecast.draw_forecast(replace(facts, group=replace(facts.group, replicas=few)))
+    assert isinstance(part, Missing)
+    assert "an audit takes its runs whole" in part.reason
+
+
+def test_forecasts_are_missing_where_too_little_was_seen(facts: Facts) -> None:
+    found = draw_forecast.draw_forecast(facts)
+    assert isinstance(found, Missing)
+    assert "events" in found.reason
