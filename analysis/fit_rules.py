@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from observatory.core.errors import ConfigError
@@ -30,13 +31,14 @@ class Rule:
 
     def kept(self, value: Any) -> bool:
         """Whether a value keeps it."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, Real):
             return False
-        if self.whole and not float(value).is_integer():
+        number = float(value)
+        if self.whole and not number.is_integer():
             return False
         if self.inside:
-            return self.low < value < self.high
-        return self.low <= value <= self.high
+            return self.low < number < self.high
+        return self.low <= number <= self.high
 
 
 SHARE = Rule("in (0, 1)", 0.0, 1.0, inside=True, advice="Give the share, not the percentage.")
@@ -44,12 +46,16 @@ RATE = Rule("in [0, 0.5), or null", 0.0, 0.4999, advice="Give null to have it fi
 DRAWS = Rule("a whole number of at least 20", 20, whole=True, advice="An interval needs them.")
 COUNT = Rule("a whole number of at least 0", 0, whole=True, advice="Give 0 for none.")
 SOME = Rule("a whole number of at least 2", 2, whole=True)
+ONE = Rule("a whole number of at least 1", 1, whole=True)
+THREE = Rule("a whole number of at least 3", 3, whole=True)
 STEPS = Rule("a positive whole number", 1, whole=True, advice="Give steps.")
+FLIPS = Rule("a whole number of at least 99", 99, whole=True, advice="A p-value needs them.")
 POSITIVE = Rule("a positive number", 0.0, inside=True)
 RULES = {
     "level": SHARE,
     "held_out": SHARE,
     "assurance": SHARE,
+    "power": SHARE,
     "guess": RATE,
     "lapse": RATE,
     "n_bootstrap": DRAWS,
@@ -61,6 +67,24 @@ RULES = {
     "n_grid": SOME,
     "n_horizons": SOME,
     "n_folds": SOME,
+    "n_starts": ONE,
+    "n_steps": ONE,
+    "n_tests": Rule(
+        "a whole number of at least 1, or null",
+        1,
+        whole=True,
+        advice="Give null for the tests of the table.",
+    ),
+    "n_flips": FLIPS,
+    "n_permutations": FLIPS,
+    "min_pairs": THREE,
+    "min_levels": THREE,
+    "max_levels": THREE,
+    "margin": POSITIVE,
+    "target": POSITIVE,
+    "half_width": POSITIVE,
+    "lr": POSITIVE,
+    "weight_decay": Rule("at least 0", 0.0),
     "horizon_steps": STEPS,
     "steps_per_epoch": STEPS,
     "smoothing": Rule("at least 0", 0.0, advice="Give 0 for none."),
@@ -68,6 +92,24 @@ RULES = {
     "window_max": Rule("a positive number, or null for no end", 0.0, advice="Give its largest x."),
 }
 """By name; null, where a setting may be that, keeps every rule."""
+
+
+def checked_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, whole numbers as such, such as 1e6 for a number of tests.
+
+    Raises:
+        ConfigError: If one breaks its rule.
+
+    Example:
+        >>> checked_numbers({"n_tests": 1e6, "level": 0.9})
+        {'n_tests': 1000000, 'level': 0.9}
+    """
+    require_numbers(values)
+    whole = {name for name, rule in RULES.items() if rule.whole}
+    return {
+        name: int(value) if name in whole and value is not None else value
+        for name, value in values.items()
+    }
 
 
 def require_numbers(values: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import yaml
 
+from observatory.analysis.fit_rules import checked_numbers, require_numbers
 from observatory.analysis.study_fits import Fit, read_settings
 from observatory.core.errors import ConfigError
 
@@ -73,12 +74,12 @@ def changed(name: str, node: Mapping[str, Any], changes: Mapping[str, Any]) -> d
     """The settings of a fit with some of them changed.
 
     Raises:
-        ConfigError: If the fit has no such setting.
+        ConfigError: If the fit has no such setting, or a number breaks its rule.
     """
     known = sorted(set(node) - {"_target_"})
     if unknown := sorted(set(changes) - set(known)):
         raise ConfigError(f"`{name}` has no setting {unknown}, only {known}.")
-    return {**node, **changes}
+    return {**node, **checked_numbers(changes)}
 
 
 def build(name: str, node: Mapping[str, Any]) -> Fit:
@@ -94,3 +95,17 @@ def build(name: str, node: Mapping[str, Any]) -> Fit:
 def shared_setting(name: str) -> Any:
     """One of the numbers that all fits of a study share."""
     return cast(dict[str, Any], fit_files()[STUDY])[name]
+
+
+def draw_seed(asked: int | None) -> int:
+    """The seed of all draws: the one asked for, or that of all fits where there is none.
+
+    Raises:
+        ConfigError: If it is no whole number of at least 0.
+
+    Example:
+        >>> draw_seed(None), draw_seed(7)
+        (0, 7)
+    """
+    require_numbers({"seed": asked})
+    return int(shared_setting("seed") if asked is None else asked)

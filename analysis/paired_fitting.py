@@ -7,7 +7,7 @@ from typing import Any, cast, final
 
 import yaml
 
-from observatory.analysis.fit_settings import changed, shared_setting
+from observatory.analysis.fit_settings import changed, draw_seed
 from observatory.analysis.fits.estimate import refusal_record
 from observatory.analysis.fits.paired import PairedComparison
 from observatory.analysis.fitted import flat_record
@@ -86,7 +86,7 @@ def prepare_paired(
         StoreError: If a folder is no study.
     """
     comparison, read = build_comparison(settings), read_paired(table, columns)
-    return PairedTask(comparison, read, int(shared_setting("seed")) if seed is None else seed)
+    return PairedTask(comparison, read, draw_seed(seed))
 
 
 def fit_paired(

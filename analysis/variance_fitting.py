@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from observatory.analysis.fit_settings import changed, shared_setting
+from observatory.analysis.fit_settings import changed, draw_seed
 from observatory.analysis.fit_text import text_of
 from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fits.variance import VarianceComponents, VarianceRows
@@ -185,7 +185,7 @@ def prepare_variance(
     levels = dict(zip(group, codes, strict=False))
     arms = codes[-1] if arm is not None else np.zeros(len(frame), dtype=np.int64)
     rows = VarianceRows(outcome[~lost], levels, arms, columns[0])
-    return VarianceTask(fit, rows, notes, int(shared_setting("seed")))
+    return VarianceTask(fit, rows, notes, draw_seed(None))
 
 
 def fit_variance(

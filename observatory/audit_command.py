@@ -44,12 +44,14 @@ def audit_task(
     """
     from observatory.analysis.audit_fitting import prepare_audit, prepare_leads
     from observatory.analysis.audit_lives import AuditColumns
+    from observatory.analysis.fit_rules import require_numbers
 
-    given = {name: value for name, value in vars(options).items() if value not in (None, False)}
+    given = {name: value for name, value in vars(options).items() if value is not None}
     leads = not {"onset", "lead"}.isdisjoint(given)
     if foreign := sorted(set(given) - {*(LEADS if leads else TAKEN), *ASIDE}):
         kind = "of published leads" if leads else "of `fit audit`"
         raise ConfigError(f"{foreign} are not {kind}: leave them out.")
+    require_numbers(given)
     changes = {"level": options.level} if options.level is not None else {}
     changes |= settings
     if leads:

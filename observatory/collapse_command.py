@@ -39,12 +39,14 @@ def collapse_task(
     Raises:
         ConfigError: If the table or an option breaks a rule.
     """
+    from observatory.analysis.fit_rules import require_numbers
     from observatory.analysis.size_fitting import prepare_collapse
     from observatory.analysis.size_tables import SizeColumns
 
     given = {name: value for name, value in vars(options).items() if value is not None}
     if foreign := sorted(set(given) - {*TAKEN, *ASIDE}):
         raise ConfigError(f"{foreign} are not of `fit collapse`: leave them out.")
+    require_numbers(given)
     changes = {name: given[name] for name in NUMBERS if name in given}
     columns = SizeColumns(options.size, options.control, options.value, options.group)
     return prepare_collapse(table, columns, {**changes, **settings}, options.seed)

@@ -40,14 +40,16 @@ def fit_named_curves(
         ConfigError: If the table or an option breaks a rule.
     """
     from observatory.analysis.curve_fitting import fit_curves
+    from observatory.analysis.fit_rules import require_numbers
 
     known = {*TAKEN, *CURVES, "value", "group", "what", "json", "set", "plot", "tracking_uri"}
-    given = {name: value for name, value in vars(options).items() if value not in (None, False)}
+    given = {name: value for name, value in vars(options).items() if value is not None}
     if foreign := sorted(set(given) - known):
         raise ConfigError(f"{foreign} are not of `fit emergence`: leave them out.")
+    require_numbers(given)
     return fit_curves(
         table,
-        options.model or "emergence",
+        "emergence" if options.model is None else options.model,
         step=options.step,
         value=options.value,
         group=None if options.group is None else [g.strip() for g in options.group.split(",")],

@@ -73,8 +73,11 @@ def variance_task(
 
 
 def _given(options: argparse.Namespace, fit: str, known: set[str]) -> dict[str, Any]:
-    """The options that were given; raises `ConfigError` where one is of another fit."""
+    """The options that were given; `ConfigError` where one is of another fit, or breaks a rule."""
+    from observatory.analysis.fit_rules import require_numbers
+
     given = {name: value for name, value in vars(options).items() if value is not None}
     if foreign := sorted(set(given) - known):
         raise ConfigError(f"{foreign} are not of `fit {fit}`: leave them out.")
+    require_numbers(given)
     return given

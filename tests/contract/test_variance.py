@@ -84,8 +84,8 @@ def test_the_unit_and_the_order_of_rows_change_nothing_else() -> None:
         ({"group": ["nope"]}, "`group` must name columns of the table, got 'nope'"),
         ({"value": "seed"}, "one thing only"),
         ({"arm": "z"}, "`arm` must name columns"),
-        ({"settings": {"min_levels": 2}}, "`min_levels` must be at least 3"),
-        ({"level": 1.0}, "`level` must be between 0 and 1"),
+        ({"settings": {"min_levels": 2}}, "`min_levels` must be a whole number of at least 3"),
+        ({"level": 1.0}, r"`level` must be in \(0, 1\)"),
         ({"settings": {"nope": 1}}, "has no setting"),
     ],
 )

@@ -10,8 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 import observatory
+from observatory import cli
 from observatory.analysis.fit_plot import rates_table
-from observatory.analysis.fit_settings import changed, estimators, fit_files, settings_of
+from observatory.analysis.fit_settings import changed, draw_seed, estimators, fit_files, settings_of
 from observatory.analysis.fit_task import prepare
 from observatory.analysis.fitting import (
     boundary_ratio,
@@ -166,6 +167,34 @@ def test_numbers_of_a_comparison_and_of_a_plan_keep_their_rules_too() -> None:
     node = {**settings_of("boundary", "firth")[1], "level": 95}
     with pytest.raises(ConfigError, match=r"`fit\.boundary_firth`: `level` must be"):
         read_settings({"study": fit_files()["study"], "boundary_firth": node})
+
+
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "message"),
+    [
+        ("paired", "--seed", "-1", "`seed` must be a whole number of at least 0, got -1"),
+        ("emergence", "--seed", "-1", "`seed` must be a whole number"),
+        ("collapse", "--seed", "-1", "`seed` must be a whole number"),
+        ("audit", "--seed", "-1", "`seed` must be a whole number"),
+        ("audit", "--horizon", "0", "`horizon_steps` must be a positive whole number, got 0"),
+        ("audit", "--level", "0", "`level` must be in (0, 1), got 0"),
+        ("emergence", "--n-bootstrap", "0", "`n_bootstrap` must be a whole number of at least 20"),
+        ("emergence", "--steps-per-epoch", "0", "`steps_per_epoch` must be a positive whole"),
+        ("emergence", "--set", "n_starts=0", "`n_starts` must be a whole number of at least 1"),
+        ("paired", "--set", "n_tests=2.5", "`n_tests` must be a whole number of at least 1"),
+        ("audit", "--set", "n_tests=2.5", "`n_tests` must be a whole number of at least 1"),
+        ("variance", "--level", "95", "`level` must be in (0, 1), got 95"),
+    ],
+)
+def test_every_command_checks_its_numbers_first(kind, option, value, message, capsys) -> None:
+    assert cli.run(["fit", kind, "no_such_table.csv", option, value]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_whole_numbers_of_any_kind_are_taken() -> None:
+    assert type(changed("x", {"n_tests": None}, {"n_tests": 1e6})["n_tests"]) is int
+    assert changed("x", {"n_tests": None}, {"n_tests": np.int64(3)})["n_tests"] == 3
+    assert draw_seed(3) == 3
 
 
 def test_the_critical_point_of_a_table_is_held_as_in_a_study() -> None:
