@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,11 @@ OWN = ("plot", "estimator", "tracking_uri", "width_decades", "assurance")
 """Options that are not of the table."""
 ASSURANCE = 0.8
 """Share of simulated studies that reach the width, where none is named."""
+EXPONENT = r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"
+"""Of numbers in scientific notation."""
+YAML_FLOAT = "tag:yaml.org,2002:float"
+EXACT = 2.0**53
+"""Whole numbers below it are exact."""
 PICTURES = (".pdf", ".png", ".svg")
 
 ABOUT = """Fit a study anew from its store, or fit any table.
@@ -251,18 +257,43 @@ def settings(assignments: list[str]) -> dict[str, Any]:
     """`KEY=VALUE` as plain values.
 
     Example:
-        >>> settings(["lapse=0.1", "guess=null"])
-        {'lapse': 0.1, 'guess': None}
+        >>> settings(["lapse=0.1", "guess=null", "beta=[1e-4, 1e3]"])
+        {'lapse': 0.1, 'guess': None, 'beta': [0.0001, 1000]}
+
+    Raises:
+        ConfigError: If one is no such assignment.
     """
-    import yaml
+    from yaml import YAMLError
 
     found: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals:
             raise ConfigError(f"`--set` must be KEY=VALUE, got {assignment!r}.")
-        found[key] = yaml.safe_load(value)
+        try:
+            found[key] = _typed(value)
+        except YAMLError as error:
+            told = str(error).splitlines()[0]
+            raise ConfigError(
+                f"`--set` must be KEY=VALUE in YAML, got {assignment}: {told}."
+            ) from error
     return found
+
+
+def _typed(text: str) -> Any:
+    """YAML, with 1e-3 a number, which YAML takes for text, and 1e6 a whole one."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """With numbers as they are typed."""
+
+        def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+            value = float(super().construct_yaml_float(node))
+            return int(value) if value.is_integer() and abs(value) < EXACT else value
+
+    Loader.add_implicit_resolver(YAML_FLOAT, re.compile(EXPONENT), list("+-.0123456789"))
+    Loader.add_constructor(YAML_FLOAT, Loader.construct_yaml_float)
+    return yaml.load(text, Loader)
 
 
 def _open(name: str, tracking_uri: str | None) -> "pd.DataFrame | str":

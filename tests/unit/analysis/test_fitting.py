@@ -24,6 +24,7 @@ from observatory.analysis.fitting import (
 )
 from observatory.analysis.study_fits import read_settings
 from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.fit_command import settings
 
 COUNTS = pd.DataFrame(
     {"weight_decay": [0.0, 0.01, 0.03, 0.1, 0.3], "n": 20, "n_grokked": [0, 1, 6, 15, 20]}
@@ -189,6 +190,15 @@ def test_numbers_of_a_comparison_and_of_a_plan_keep_their_rules_too() -> None:
 def test_every_command_checks_its_numbers_first(kind, option, value, message, capsys) -> None:
     assert cli.run(["fit", kind, "no_such_table.csv", option, value]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_numbers_are_read_as_they_are_typed() -> None:
+    read = settings(["margin=1e-3", "n_tests=1e6", "beta=[1e-4, -.5E1]", "law=e5", "tag='1e5'"])
+    assert read == {"margin": 1e-3, "n_tests": 10**6, "beta": [1e-4, -5], "law": "e5", "tag": "1e5"}
+    assert type(read["n_tests"]) is int
+    assert settings(["top=1e400", "low=1.5", "on=true"]) == {"top": np.inf, "low": 1.5, "on": True}
+    with pytest.raises(ConfigError, match=r"`--set` must be KEY=VALUE in YAML, got a=\[1: while"):
+        settings(["a=[1"])
 
 
 def test_whole_numbers_of_any_kind_are_taken() -> None:
