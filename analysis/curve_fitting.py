@@ -8,7 +8,9 @@ from typing import Any, Protocol, cast, runtime_checkable
 import yaml
 
 from observatory.analysis.curve_fitted import CurveFit, CurveFits
-from observatory.analysis.fit_settings import changed, shared_setting
+from observatory.analysis.curve_rules import checked_settings
+from observatory.analysis.fit_rules import require_numbers
+from observatory.analysis.fit_settings import changed, draw_seed
 from observatory.analysis.fits.estimate import Estimate
 from observatory.analysis.fits.series import Series
 from observatory.analysis.series_tables import CurveColumns, read_curves
@@ -62,6 +64,7 @@ def build_model(model: str, settings: Mapping[str, Any]) -> CurveModel:
     module, _, name = str(node.pop("_target_")).rpartition(".")
     if not module.startswith(FITS):
         raise ConfigError(f"`{model}` must name a class in {FITS[:-1]}, got {module}.")
+    node = checked_settings(node)
     try:
         return getattr(import_module(module), name)(**node)
     except (TypeError, ValueError) as error:
@@ -118,6 +121,8 @@ def fit_curves(
         >>> found.params.round(1)[["t_peak", "height", "K"]].iloc[0].tolist()
         [11618.3, 752.2, 120.0]
     """
+    epochs = {"horizon_steps": horizon_steps, "steps_per_epoch": steps_per_epoch}
+    require_numbers({"lr": lr, "weight_decay": weight_decay, **epochs})
     given = {"level": level, "n_bootstrap": n_bootstrap}
     changes = {name: number for name, number in given.items() if number is not None}
     fit = build_model(model, {**changes, **(settings or {})})
@@ -133,13 +138,13 @@ def fit_curves(
         horizon_steps=horizon_steps,
         pooled=model == "saturation",
     )
-    draw_seed = int(shared_setting("seed")) if seed is None else seed
+    root = draw_seed(seed)
     found: list[CurveFit] = []
     for curve in read_curves(table, columns):
         try:
-            told: Estimate | str = fit.estimate(curve.series, draw_seed)
+            told: Estimate | str = fit.estimate(curve.series, root)
         except FitRefusedError as refusal:
             told = str(refusal)
         names = (fit.fit_name, fit.estimator)
-        found.append(CurveFit(curve, told, names, fit.level, draw_seed))
+        found.append(CurveFit(curve, told, names, fit.level, root))
     return CurveFits(model, found)

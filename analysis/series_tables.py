@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from observatory.analysis.curve_rules import require_size
 from observatory.analysis.fits.series import Series
 from observatory.analysis.sources import Table
 from observatory.analysis.tables.files import read_table, require_table
@@ -72,8 +73,8 @@ def read_curves(table: Table, columns: CurveColumns) -> list[Curve]:
         columns: See `CurveColumns`.
 
     Raises:
-        ConfigError: If a column is missing or holds what is no number, or there are too many
-            curves.
+        ConfigError: If a column is missing or holds what is no number, or one too large or small
+            to be squared, or there are too many curves.
         StoreError: If a folder is no study.
     """
     frame, group, horizon, epoch = _frame(table, columns)
@@ -99,6 +100,8 @@ def read_curves(table: Table, columns: CurveColumns) -> list[Curve]:
         rows = np.flatnonzero(which == index)
         step, value, notes = gathered(x[rows], y[rows], pooled=columns.pooled)
         part = pd.DataFrame(frame.iloc[rows])
+        require_size(columns.step, step)
+        require_size(columns.value, value)
         series = Series(
             step,
             value,
@@ -106,8 +109,8 @@ def read_curves(table: Table, columns: CurveColumns) -> list[Curve]:
             columns.value,
             _shared(part, "lr", columns.lr),
             _shared(part, "weight_decay", columns.weight_decay),
-            columns.steps_per_epoch or epoch,
-            columns.horizon_steps or horizon,
+            epoch if columns.steps_per_epoch is None else columns.steps_per_epoch,
+            horizon if columns.horizon_steps is None else columns.horizon_steps,
         )
         found.append(Curve(dict(zip(group, name, strict=True)), series, notes))
     return found
@@ -172,10 +175,12 @@ def _groups(
 
 def _shared(frame: pd.DataFrame, name: str, given: float | None) -> float | None:
     """A number that all rows of a curve share; None where there is none, or more than one."""
-    if given is not None or name not in frame.columns:
-        return given
-    values = np.unique(numbers(frame, name, "Fill or remove the row.", empty=True))
-    return float(values[0]) if values.size == 1 and np.isfinite(values[0]) else None
+    if given is None and name in frame.columns:
+        values = np.unique(numbers(frame, name, "Fill or remove the row.", empty=True))
+        given = float(values[0]) if values.size == 1 and np.isfinite(values[0]) else None
+    if given is not None:
+        require_size(name, np.array([given], dtype=np.float64))
+    return given
 
 
 def _frame(

@@ -108,7 +108,7 @@ class Synchronisation:
         self.laws = {
             "tanh": tanh_law(*width),
             "linear": line_law(),
-            "exponential": exponential_law(0.05, 1.0 / width[0]),
+            "exponential": exponential_law(min(0.05, 1.0 / width[1]), 1.0 / width[0]),
             "constant": constant_law(),
         }
         self.search = Search(n_grid, n_starts, n_steps, longest_block, n_bootstrap)

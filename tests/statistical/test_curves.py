@@ -136,7 +136,7 @@ def test_noise_about_a_constant_is_rarely_called_a_curve() -> None:
     n = 150 series of 37 normal values, alpha = 1e-3 one-sided, seed 33.
     """
     n, rng = 150, np.random.default_rng(33)
-    fit = build_model("emergence", {"n_bootstrap": 2, "n_grid": 31, "n_starts": 2})
+    fit = build_model("emergence", {"n_bootstrap": 20, "n_grid": 31, "n_starts": 2})
     fitted = 0
     for _ in range(n):
         try:

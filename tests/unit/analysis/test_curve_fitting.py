@@ -105,6 +105,48 @@ def test_tables_that_hold_no_curve_are_refused() -> None:
         fit_curves(table, settings={"no_such": 1})
 
 
+@pytest.mark.parametrize(
+    ("model", "changes", "reason"),
+    [
+        ("emergence", {"n_bootstrap": 1}, "`n_bootstrap` must be a whole number of at least 20"),
+        ("tanh", {"level": 95}, r"`level` must be in \(0, 1\), got 95"),
+        ("emergence", {"settings": {"n_grid": 0}}, "`n_grid` must be a whole number"),
+        ("emergence", {"settings": {"n_starts": 0}}, "`n_starts` must be a whole number"),
+        ("emergence", {"settings": {"n_grid": None}}, "`n_grid` must be a whole number"),
+        ("emergence", {"settings": {"beta": [1, 1]}}, r"`beta` must be \[low, high\]"),
+        ("emergence", {"settings": {"beta": [-1, 3]}}, r"`beta` must be \[low, high\]"),
+        ("saturation", {"settings": {"exponent": 0}}, "`exponent` must be a positive number"),
+        ("relaxation", {"settings": {"window": [9, 3]}}, "`window` must be .* rising steps"),
+        ("relaxation", {"settings": {"shares": [90]}}, r"`shares` must be numbers in \(0, 1\)"),
+        ("relaxation", {"horizon_steps": -5}, "`horizon_steps` must be a positive whole number"),
+        ("relaxation", {"steps_per_epoch": 0}, "`steps_per_epoch` must be a positive"),
+        ("relaxation", {"weight_decay": 1e-200}, "`weight_decay` must lie between"),
+        ("emergence", {"seed": -1}, "`seed` must be a whole number of at least 0"),
+    ],
+)
+def test_numbers_are_checked_before_anything_is_fitted(model, changes, reason) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        fit_curves(ratios(1), model, value="ratio", **changes)
+
+
+@pytest.mark.parametrize("scale", [1e155, 1e-155])
+def test_values_that_have_no_square_are_bad_input(scale: float) -> None:
+    table = ratios(1)
+    with pytest.raises(ConfigError, match=r"`ratio` must lie between 1e-100 .* another unit"):
+        fit_curves(table.assign(ratio=table["ratio"] * scale))
+
+
+def test_the_unit_of_values_changes_nothing_but_it() -> None:
+    table = ratios(1)
+    one, other = (
+        fit_curves(table.assign(ratio=table["ratio"] * k), n_bootstrap=20) for k in (1.0, 1e-90)
+    )
+    for name, unit in {"t_peak": 1.0, "height": 1e-90}.items():
+        ends = [getattr(one.fits[0].told.params[name], e) * unit for e in ("value", "ci_high")]
+        found = other.fits[0].told.params[name]
+        assert [found.value, found.ci_high] == pytest.approx(ends, rel=1e-5)
+
+
 def test_a_curve_without_values_is_a_refusal() -> None:
     found = fit_curves(ratios(1).assign(ratio=np.nan))
     assert found.refused is not None
