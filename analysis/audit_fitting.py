@@ -13,7 +13,8 @@ from observatory.analysis.audit_fitted import AuditFit
 from observatory.analysis.audit_leads import LeadFit, LeadTask, read_leads
 from observatory.analysis.audit_lives import AuditColumns, AuditTable
 from observatory.analysis.audit_tables import read_audit
-from observatory.analysis.fit_settings import changed, shared_setting
+from observatory.analysis.fit_rules import SHARE, Rule, require_numbers
+from observatory.analysis.fit_settings import changed, draw_seed
 from observatory.analysis.fits.audit import ForecastAudit
 from observatory.analysis.fits.estimate import refusal_record
 from observatory.analysis.fitted import flat_record
@@ -22,6 +23,15 @@ from observatory.analysis.tables.files import read_table
 from observatory.core.errors import ConfigError
 
 NAME = "audit"
+LEAST = {"n_folds": 2, "min_events": 5, "min_seeds": 3, "min_readings": 2}
+LEAST |= dict.fromkeys(("n_permutations", "n_bootstrap", "n_flips"), 99)
+MOST = 1_000_000
+OWN_RULES = {
+    **dict.fromkeys(("alpha", "max_lead_share", "coverage", "lead_floor", "level"), SHARE),
+    **dict.fromkeys(("min_lead", "nowcast_margin"), Rule("at least 0 and finite", 0.0, 1e100)),
+    **{n: Rule(f"a whole number of at least {k}", k, whole=True) for n, k in LEAST.items()},
+}
+TESTS = Rule(f"a whole number from 1 to {MOST}, or null", 1, MOST, whole=True)
 
 
 def build_audit(settings: Mapping[str, Any]) -> ForecastAudit:
@@ -32,12 +42,28 @@ def build_audit(settings: Mapping[str, Any]) -> ForecastAudit:
     """
     file = files("observatory.conf").joinpath("deep_fit", f"{NAME}.yaml")
     node = cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8"))[NAME])
-    node = changed(NAME, node, settings)
+    node = _checked(changed(NAME, node, settings))
     node.pop("_target_")
     try:
         return ForecastAudit(**node)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"`{NAME}` cannot be built: {error}") from error
+
+
+def _checked(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, whole numbers as such; raises `ConfigError` where one breaks its rule."""
+    rules = OWN_RULES if node["n_tests"] is None else {**OWN_RULES, "n_tests": TESTS}
+    for name, rule in rules.items():
+        if not rule.kept(node[name]):
+            raise ConfigError(f"`{name}` must be {rule.must}, got {node[name]!r}. {rule.advice}")
+    if not isinstance(node["matched"], bool):
+        raise ConfigError(f"`matched` must be true or false, got {node['matched']!r}.")
+    if node["signals"] is not None and not isinstance(node["signals"], list | tuple):
+        raise ConfigError(
+            f"`signals` must be a list of names, or null, got {node['signals']!r}. Write [a, b]."
+        )
+    whole = {name for name, rule in rules.items() if rule.whole}
+    return {name: int(value) if name in whole else value for name, value in node.items()}
 
 
 @final
@@ -93,12 +119,13 @@ def prepare_audit(
         StoreError: If a folder is no study.
     """
     audit = build_audit(settings)
+    require_numbers({"horizon_steps": columns.horizon})
     if columns.signals is None and audit.signals is not None:
         columns = AuditColumns(**{**vars(columns), "signals": list(audit.signals)})
     elif columns.signals is not None:
         audit = replace(audit, signals=list(columns.signals))
     read = read_audit(tables, columns, memorised=audit.start == "memorised")
-    return AuditTask(audit, read, int(shared_setting("seed")) if seed is None else seed)
+    return AuditTask(audit, read, draw_seed(seed))
 
 
 def audit_forecasts(
@@ -172,7 +199,7 @@ def prepare_leads(
         raise ConfigError("Leads are read from a table, got a study. Give a CSV or Parquet file.")
     frame = table if isinstance(table, pd.DataFrame) else read_table(Path(table))
     at, t, columns = read_leads(frame, onset, lead, event)
-    return LeadTask(audit, at, t, columns, int(shared_setting("seed")) if seed is None else seed)
+    return LeadTask(audit, at, t, columns, draw_seed(seed))
 
 
 def fit_lead_times(

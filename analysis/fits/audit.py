@@ -109,16 +109,6 @@ class ForecastAudit:
             )
         if self.start not in STARTS:
             raise ValueError(f"`start` must be one of {list(STARTS)}, got {self.start!r}.")
-        for name in ("alpha", "max_lead_share", "coverage", "lead_floor", "level"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"`{name}` must be between 0 and 1, got {getattr(self, name)}.")
-        least = {
-            **{"min_lead": 0, "nowcast_margin": 0, "n_folds": 2, "min_events": 5, "min_seeds": 3},
-            **{"min_readings": 2, "n_permutations": 99, "n_bootstrap": 99, "n_flips": 99},
-        }
-        for name, low in least.items():
-            if not getattr(self, name) >= low:
-                raise ValueError(f"`{name}` must be at least {low}, got {getattr(self, name)}.")
 
     def estimate(self, records: AuditRecords, seed: int) -> Estimate:
         """Audit every signal.
@@ -236,8 +226,9 @@ class ForecastAudit:
             )
         if not [name for name in kept if name not in records.baselines]:
             raise FitRefusedError(
-                "No signal but the baselines is read often enough to be judged"
-                f"{': ' + notes[0] if notes else '.'} Record probes more often."
+                f"No signal but the baselines is read often enough to be judged: {notes[0]}"
+                if rare
+                else "There is no signal but the baselines. Record a probe, or add a column."
             )
         return sorted(kept, key=lambda n: (n not in records.baselines, n != CLOCK)), notes
 
