@@ -115,14 +115,22 @@ def gather(
         epoch: Optimizer steps per epoch, likewise.
 
     Raises:
-        ConfigError: If there is no replica, or a signal is not recorded.
+        ConfigError: If there is no replica or no look, or a signal is not recorded, named twice
+            or a baseline.
     """
     if not lives:
         raise ConfigError("The table must hold a finished replica, got none. Wait, or add runs.")
     notes = list(warnings)
     recorded = set[str]().union(*(life.series for life in lives))
     names = sorted(recorded)
+    if not looks.size:
+        every = [steps[0] for life in lives for steps, _ in life.series.values() if steps.size]
+        first = min(every, default=0.0)
+        raise ConfigError(
+            f"`horizon_steps` must reach the first look, step {first:g}, got {horizon}."
+        )
     if signals is not None:
+        _require_family(signals)
         if unknown := sorted(set(signals) - recorded):
             raise ConfigError(
                 f"`signal` must be recorded, got {unknown}. {known_columns(names, unknown[0])}"
@@ -170,6 +178,20 @@ def gather(
         ),
         notes,
     )
+
+
+def _require_family(signals: Sequence[str]) -> None:
+    """Refuse a registered family whose size would be counted wrongly."""
+    if twice := sorted({name for name in signals if list(signals).count(name) > 1}):
+        raise ConfigError(
+            f"`signal` must name each once, got {twice} again: tests are adjusted for how many "
+            "there are. Leave the others out."
+        )
+    if plain := [n for n in signals if ALIASES.get(n, n) in (CLOCK, *PLAIN, NORM_CHANGE)]:
+        raise ConfigError(
+            f"`signal` names {plain}: a baseline, which every signal is set beside anyway, and no "
+            "part of the family. Leave it out, or name a signal."
+        )
 
 
 def signal_of(lives: Sequence[Life], name: str, looks: Array) -> Signal:
