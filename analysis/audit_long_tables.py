@@ -48,12 +48,18 @@ def from_frame(frame: pd.DataFrame, columns: AuditColumns, *, memorised: bool) -
         raise ConfigError(
             f"`{lacking[0]}` must name a column of the table. {known_columns(present, lacking[0])}"
         )
+    if not memorised and columns.opened is not None:
+        raise ConfigError(
+            "`opened` has no use where alarms count from the first look: leave it out, or set "
+            "`start` to memorised."
+        )
     advice, warnings = "Fill or remove the row.", list[str]()
     key = [str(plain(v)) for v in cells(frame, str(names["replica"]))]
     step = numbers(frame, str(names["step"]), advice)
     frame = frame.assign(**{"": key}).iloc[np.lexsort((step, np.array(key)))]
     frame = pd.DataFrame(frame).reset_index(drop=True)
     key, step = np.array(frame.pop("")), numbers(frame, str(names["step"]), advice)
+    refuse(step < 0, str(names["step"]), "must be at least 0", "Count steps from the start.")
     again = np.r_[False, (key[1:] == key[:-1]) & (step[1:] == step[:-1])]
     refuse(again, str(names["replica"]), "must be once at each step, is there again",
            "Name the column that tells replicas apart by `--replica`.")  # fmt: skip
@@ -69,6 +75,14 @@ def from_frame(frame: pd.DataFrame, columns: AuditColumns, *, memorised: bool) -
         for role, name in names.items()
         if name is not None and role in ("time", "t_lo", "opened", "cell")
     }
+    if not memorised:
+        facts.pop("opened", None)
+    elif "opened" in facts and np.isnan(facts["opened"]).all():
+        raise ConfigError(
+            f"`{names['opened']}` must hold the step at which a replica had memorised, all are "
+            "empty: no alarm could count. Fill it, name another column by `--opened`, or count "
+            "alarms from the first look by `--set start=first_look`."
+        )
     seed = labels(frame, str(names["seed"]))
     kinds = None
     if names["kind"] is not None:
@@ -119,6 +133,11 @@ def _one(
     before = at[at < t_hi]
     t_lo = float(own["t_lo"][0]) if "t_lo" in own else float(before[-1]) if before.size else 0.0
     kind = EVENT if np.isfinite(t_hi) else NATURAL
+    if kind == EVENT and not 0 <= t_lo < t_hi:
+        raise ConfigError(
+            f"`time` must be a positive step, and `t_lo` an earlier one from 0 on, got {t_hi:g} "
+            f"and {t_lo:g}. Leave `time` empty where the event never came."
+        )
     if kind != EVENT and kinds is not None and kinds[first] not in ("", EVENT):
         kind = str(kinds[first])
     return Life(

@@ -39,11 +39,14 @@ def require_enough(
     """
     events, seeds = int(design.event.sum()), np.unique(records.seed[design.event]).size
     if events < min_events:
+        came = records.kind == "event"
+        n, shut = int(came.sum()), int((came & np.isnan(records.opened)).sum())
+        why = f"; {shut} of them never memorised, so that no window opened" if shut else ""
+        near = ", or set `start` to first_look" if shut else ", or lower `min_lead`"
         raise FitRefusedError(
-            f"{events} events leave room for an alarm {min_lead:g} steps ahead (of "
-            f"{int((records.kind == 'event').sum())}), at least {min_events} are needed. "
-            f"Add {min_events - events} replicas that reach {records.event}, or lower "
-            "`min_lead`."
+            f"{events} events leave room for an alarm {min_lead:g} steps ahead (of {n}{why}), at "
+            f"least {min_events} are needed. Add {min_events - events} replicas that reach "
+            f"{records.event}{near if n > events else ''}."
         )
     if seeds < min_seeds:
         raise FitRefusedError(

@@ -132,7 +132,15 @@ def test_published_leads_print_their_null(tmp_path: Path, capsys) -> None:
         ({"columns": {"nope": "seed"}}, "has a role that there is not"),
         ({"columns": {"time": "step"}}, "`time` must be the same in all rows"),
         ({"columns": {"replica": "seed"}}, "must be once at each step"),
-        ({"settings": {"alpha": 0.0}}, "`alpha` must be between 0 and 1"),
+        ({"settings": {"alpha": 0.0}}, r"`alpha` must be in \(0, 1\)"),
+        ({"settings": {"n_tests": 2.5}}, "`n_tests` must be a whole number"),
+        ({"settings": {"n_folds": 2.5}}, "`n_folds` must be a whole number"),
+        ({"settings": {"min_lead": "soon"}}, "`min_lead` must be at least 0"),
+        ({"settings": {"signals": "precursor"}}, "`signals` must be a list of names"),
+        ({"horizon_steps": -5}, "`horizon_steps` must be a positive whole number"),
+        ({"signals": ["precursor", "precursor"]}, "`signal` must name each once"),
+        ({"signals": ["precursor", "val_loss"]}, "val_loss.*: a baseline"),
+        ({"columns": {"opened": "t_mem"}, "settings": {"start": "first_look"}}, "has no use"),
         ({"settings": {"transforms": ["x"]}}, "`transforms` must be of"),
         ({"settings": {"start": "x"}}, "`start` must be one of"),
         ({"settings": {"nope": 1}}, "has no setting"),
@@ -141,6 +149,28 @@ def test_published_leads_print_their_null(tmp_path: Path, capsys) -> None:
 def test_what_breaks_a_rule_is_refused(changes: dict, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         audit_forecasts(table().iloc[:3000], **changes)
+
+
+def test_times_that_cannot_be_are_named() -> None:
+    frame = table().iloc[:3000]
+    with pytest.raises(ConfigError, match="`time` must be a positive step"):
+        audit_forecasts(frame.assign(t_hi=-frame["t_hi"]))
+    with pytest.raises(ConfigError, match="`step` must be at least 0"):
+        audit_forecasts(frame.assign(step=frame["step"] - 50.0))
+    with pytest.raises(ConfigError, match=r"`t_mem` must hold .* all are empty: .*first_look"):
+        audit_forecasts(frame.assign(t_mem=np.nan))
+    with pytest.raises(ConfigError, match="`horizon_steps` must reach the first look, step 50"):
+        audit_forecasts(frame[frame["step"] > 0], horizon_steps=10)
+    with pytest.raises(FitRefusedError, match=r"Add 20 replicas that reach t_hi\.$"):
+        audit_forecasts(frame.assign(t_hi=np.nan))
+    late = frame["t_mem"].where(frame["t_hi"].isna())
+    with pytest.raises(FitRefusedError, match="never memorised, so that no window opened"):
+        audit_forecasts(frame.assign(t_mem=late))
+
+
+def test_windows_can_open_at_the_first_look_though_memorising_is_known() -> None:
+    read = read_audit([table().iloc[:3000]], AuditColumns(), memorised=False)
+    assert np.all(read.records.opened == 0.0)
 
 
 def test_options_of_other_fits_are_refused(tmp_path: Path, capsys) -> None:

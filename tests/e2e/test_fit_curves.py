@@ -50,6 +50,8 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(table: Path, capsys) ->
     assert (code, out) == (3, "")
     assert "`lr` must be positive" in err
     norms = ("--model", "relaxation", "--step", "tokens", "--value", "top")
+    code, _, err = fit(table, *norms, "--lr", 1e-3, "--weight-decay", 0, capsys=capsys)
+    assert (code, "`weight_decay` must be positive, got 0" in err) == (3, True)
     known = ("--lr", 1e-3, "--weight-decay", 1, "--set", "window=[0, 1]")
     code, _, err = fit(table, *norms, *known, capsys=capsys)
     assert code == 3
