@@ -66,6 +66,18 @@ def thresholds(rng: np.random.Generator, n_control: int = 15, n_seeds: int = 20)
     return rows_of(value, SIZES, control)
 
 
+def limited(
+    rng: np.random.Generator, noise: float, width: float, rest: float, n_seeds: int
+) -> SizedRows:
+    """A crossover whose width, width * (1 + rest / L), tends to a limit."""
+    control = np.linspace(0.2, 0.6, 15)
+    length = np.asarray(SIZES, dtype=float)[:, None, None]
+    u = np.clip((control[None, :, None] - CRITICAL) / (width * (1.0 + rest / length)), -500, 500)
+    z = rng.normal(size=(len(SIZES), control.size, n_seeds))
+    value = 1.0 / (1.0 + np.exp(-u)) + noise * (0.3 + np.exp(-(u**2) / 4.0)) * z
+    return rows_of(value, SIZES, control)
+
+
 def curie_weiss(rng: np.random.Generator, sizes: Sequence[int], n_seeds: int) -> SizedRows:
     """|m| of the Curie-Weiss model by temperature, drawn from its exact distribution.
 

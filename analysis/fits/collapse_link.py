@@ -97,7 +97,10 @@ def collapse_link(
     found.curves["cell.scaled_mean"] = (draws.own.mean[0] * stretch ** -numbers[2]).tolist()
     found.curves["cell.scaled_se"] = (problem.se[0] * stretch ** -numbers[2]).tolist()
     decades = float(np.log10(sample.sizes[-1] / sample.sizes[0]))
-    collapsed = Collapsed(quality, limits_of(found.params["inverse_nu"]), p, decades)
+    limited = problem.with_a_limit(numbers)
+    lost = (limited - quality) * sample.pivot.size / max(quality, 1e-12)
+    found.extras.update({"quality_with_limit": limited, "limit_lost": lost})
+    collapsed = Collapsed(quality, limits_of(found.params["inverse_nu"]), p, decades, lost)
     return judge_collapse(collapsed, quality_range, min_decades, level), found
 
 
@@ -135,9 +138,12 @@ def _add_profile(
 
 
 def _inverted(inverse: Parameter) -> Parameter:
-    """Nu from 1 / nu: its interval is unbounded where that of 1 / nu reaches 0."""
+    """Nu from 1 / nu: its interval is unbounded above where that of 1 / nu reaches 0.
+
+    Where 1 / nu is not positive there is no length that grows, and nu is infinite.
+    """
     low, high = limits_of(inverse)
-    value = 1.0 / inverse.value if inverse.value != 0 else np.inf
+    value = 1.0 / inverse.value if inverse.value > 0 else np.inf
     return Parameter(value, None, 1.0 / high if high > 0 else None, 1.0 / low if low > 0 else None)
 
 

@@ -3,7 +3,7 @@ r"""Data collapse $m = L^{b} F((x - x_c) L^{a})$, with the quality S of Houdayer
 a = 1 / nu, b = zeta / nu. Sizes are divided by their geometric mean: that changes F, not a or b.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,12 @@ Index = NDArray[np.int64]
 NUMBERS = ("critical", "inverse_nu", "zeta_over_nu")
 NO_STRETCH = np.linspace(-1.0, 1.0, 41)
 """Values of b tried where a = 0."""
+LEFT = np.array([0.5, 0.7, 0.9])
+"""Shares of the largest size's width that stay for ever, in the laws of a width with a limit."""
+DECAYS = np.geomspace(0.25, 4.0, 9)
+"""Exponents with which the rest of the width goes."""
+LIMIT_STEPS = 60
+"""Most steps of their searches, which start where S is least without a limit."""
 CHUNK = 3_000_000
 
 
@@ -33,6 +39,8 @@ class Collapse:
             S is infinite.
         zeta: b held at this times a; None: b is fitted.
         n_steps: Most steps of a search.
+        laws: ln of what stretches the control of each size in each draw, `[draw, size]`; None: a
+            times `log_size`.
     """
 
     sample: Sample
@@ -41,6 +49,7 @@ class Collapse:
     min_overlap: float
     zeta: float | None
     n_steps: int
+    laws: Array | None = None
 
     @cached_property
     def log_size(self) -> Array:
@@ -83,7 +92,8 @@ class Collapse:
         sample = self.sample
         critical, a, b = (numbers[:, k : k + 1] for k in range(3))
         a = np.clip(a, -20.0, 20.0)
-        stretch = np.exp(np.clip(a * self.log_size, -300.0, 300.0))  # [point, size]
+        log_stretch = a * self.log_size if self.laws is None else self.laws[draw]
+        stretch = np.exp(np.clip(log_stretch, -300.0, 300.0))  # [point, size]
         shrink = np.exp(np.clip(-b * self.log_size, -300.0, 300.0))[:, sample.of_size]
         y, dy = self.mean[draw] * shrink, self.se[draw] * shrink
         x = (sample.control - critical) * stretch[:, sample.of_size]
@@ -124,6 +134,28 @@ class Collapse:
         points = np.column_stack([np.full(ratios.size, middle), 0.0 * ratios, ratios])
         draw = np.repeat(np.arange(n), ratios.size)
         return self.quality(np.tile(points, (n, 1)), draw).reshape(n, -1).min(axis=1)
+
+    def with_a_limit(self, best: Array) -> float:
+        """Least S of the first draw where the width tends to a limit that is in sight.
+
+        The control is stretched by 1 / w with $w = f + (1 - f) (L / L_N)^{-a}$: of the width of the
+        largest size at least half stays, however much it shrinks over the sizes that were run.
+
+        Args:
+            best: Where S is least without a limit, the start of every search.
+        """
+        down = self.log_size[-1] - self.log_size
+        laws = np.array([-np.log(f + (1.0 - f) * np.exp(a * down)) for f in LEFT for a in DECAYS])
+        n = len(laws)
+        mean, se = (np.tile(each[:1], (n, 1)) for each in (self.mean, self.se))
+        limited = replace(
+            self,
+            mean=mean,
+            se=se,
+            laws=laws - laws.mean(axis=1, keepdims=True),
+            n_steps=LIMIT_STEPS,
+        )
+        return float(limited.search(np.tile(best, (n, 1)), np.arange(n))[1].min())
 
     def search(self, start: Array, draw: Index) -> tuple[Array, Array]:
         """Least S from each start, `[start, 3]` to numbers `[start, 3]` and S `[start]`."""

@@ -180,7 +180,7 @@ def require_signal(sample: Sample, f_limit: float) -> None:
             f"of variances {between / within if within > 0 else 0.0:.3g}, needs {f_limit:.3g}): "
             "there is nothing to scale. Add values of the control on both sides of the change."
         )
-    if within == 0.0:
+    if within <= 1e-24 * float((sample.value**2).mean()):
         raise FitRefusedError(
             "The order parameter is the same for all seeds of every cell: cumulants, "
             "susceptibility and intervals need seeds that differ. Add seeds."

@@ -16,6 +16,8 @@ FEW_SEEDS_FOR_GROUPS = 20
 """Seeds per cell below which two groups are hardly ever told from one."""
 FEWEST_SIZES = 6
 """Sizes below which the correction of AICc for laws of two numbers exceeds any evidence."""
+LIMIT_LOST = 8.0
+"""Residual variances that a width with a limit must lose before it counts as excluded."""
 UNDECIDED = 2.0
 """Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
 
@@ -50,7 +52,7 @@ def judge_sharpening(exponent: float, limits: Limits, p: float, least: float, le
         least: Exponent below which shrinking counts as none.
         level: Of the test.
     """
-    told = f"width ~ size^-{exponent:.3g}, {level:.0%} [{limits[0]:.3g}, {limits[1]:.3g}]"
+    told = f"width ~ size^(-a), a = {exponent:.3g}, {level:.0%} [{limits[0]:.3g}, {limits[1]:.3g}]"
     if p < 1.0 - level and limits[0] > 0.0:
         return Link("sharpens", f"{told}; a smooth crossover does so with p = {p:.2g}.", p)
     if limits[1] < least:
@@ -171,12 +173,15 @@ class Collapsed:
         inverse_nu: Interval of 1 / nu.
         p: Share of smooth crossovers with as large a 1 / nu.
         decades: log10 of the largest size over the smallest.
+        limit_lost: How much worse the best collapse is whose width tends to a limit, in residual
+            variances over all cells.
     """
 
     quality: float
     inverse_nu: Limits
     p: float
     decades: float
+    limit_lost: float
 
 
 def judge_collapse(
@@ -205,9 +210,17 @@ def judge_collapse(
             "no scaling.",
             found.p,
         )
+    if low > 0.0 and found.p < 1.0 - level and found.limit_lost <= LIMIT_LOST:
+        return Link(
+            UNDERDETERMINED,
+            f"{told}; but a width that tends to a limit, of which half of the largest size's or "
+            "more is left, collapses them as well. Add larger sizes, or seeds.",
+            found.p,
+        )
     if low > 0.0 and found.p < 1.0 - level:
-        return Link("collapses", f"{told}; a smooth crossover gives it with p = {found.p:.2g}.",
-                    found.p)  # fmt: skip
+        return Link(
+            "collapses", f"{told}; a smooth crossover gives it with p = {found.p:.2g}.", found.p
+        )
     if low <= 0.0 <= high:
         return Link(
             "collapses without size",
@@ -222,8 +235,9 @@ def judge_chain(
 ) -> Link:
     """The verdict of the whole chain.
 
-    A transition needs the width to shrink, the curves to collapse, and no crossing elsewhere. Since
-    the first alone is a test at the level, smooth crossovers pass no more often.
+    A transition needs the width to shrink, the curves to collapse, better than with a width that
+    tends to a limit, and no crossing elsewhere. Since the first alone is a test at the level,
+    crossovers of one width pass no more often.
 
     Args:
         links: "sharpening", "crossings", "collapse" and others.
@@ -239,14 +253,14 @@ def judge_chain(
         return Link("crossover", f"The width does not shrink with size: {sharpening.reason}", p)
     if sharpening.verdict == "sharpens" and collapse.verdict == "collapses" and not elsewhere:
         also = (
-            "The crossings of cumulants allow that critical point."
+            f"Crossings of cumulants ({links['crossings'].verdict}) allow that critical point."
             if seen
             else "Cumulants could not say: the critical point rests on the collapse."
         )
         return Link(
             "transition",
-            f"The width shrinks with size and the curves collapse. {also} Order and universality "
-            "are not claimed.",
+            "The width shrinks with size, and the curves collapse better than with a width that "
+            f"tends to a limit. {also} Order and universality are not claimed.",
             p,
         )
     lacking = [

@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 from observatory.analysis.fits.scaling_links import sharpening_link
 from observatory.analysis.fits.scaling_sample import SizedRows, in_cells
-from tests.made_sizes import QUICK, chain, scaled, thresholds
+from tests.made_sizes import QUICK, chain, limited, scaled, thresholds
 
 pytestmark = [pytest.mark.statistical, pytest.mark.slow]
 
@@ -50,6 +50,21 @@ def test_smooth_crossovers_are_not_called_transitions_above_the_nominal_rate() -
         for seed, kind in enumerate(kinds)
     ]
     assert verdicts.count("transition") <= binom.ppf(1.0 - ALPHA, 45, 1.0 - LEVEL)
+
+
+def test_a_width_that_tends_to_a_limit_is_not_called_a_transition() -> None:
+    """H0: the chain calls a width w0 (1 + c / L) a transition in at most 5 %.
+
+    Half to 80 % of the largest size's width stay. n = 9 simulated tables, few draws each, alpha =
+    1e-3 one-sided, seed 54.
+    """
+    rng = np.random.default_rng(54)
+    kinds = [(0.3, 0.02, 64.0, 20), (0.15, 0.01, 160.0, 10), (0.15, 0.01, 256.0, 20)] * 3
+    verdicts = [
+        chain(**QUICK).estimate(limited(rng, *kind), seed).extras["verdict"]
+        for seed, kind in enumerate(kinds)
+    ]
+    assert verdicts.count("transition") <= binom.ppf(1.0 - ALPHA, 9, 1.0 - LEVEL)
 
 
 def test_a_planted_transition_is_covered_and_mostly_called_one() -> None:

@@ -252,6 +252,24 @@ def test_the_quality_equals_the_plain_one() -> None:
     assert np.isinf(outside[0])
 
 
+def test_a_width_with_a_limit_is_told_from_one_without() -> None:
+    """w = w0 (1 + c / L) keeps 80 % of what it is at the largest size; w = w0 / L nothing."""
+    control = np.linspace(0.2, 0.6, 15)
+    length = np.array(SIZES, dtype=float)[:, None, None]
+    z = np.random.default_rng(0).normal(size=(len(SIZES), control.size, 20))
+    for width, best in ((0.02 * (1.0 + 64.0 / length), "limit"), (3.0 / length, "none")):
+        u = np.clip((control[None, :, None] - 0.4) / width, -500.0, 500.0)
+        value = 1.0 / (1.0 + np.exp(-u)) + 0.15 * (0.3 + np.exp(-(u**2) / 4.0)) * z
+        sample = in_cells(rows_of(value, SIZES, control), 5)[0]
+        own = once(sample)
+        se = standard_errors(sample, own.variance, 0.005)
+        problem = Collapse(sample, own.mean, se, 0.5, 0.0, 200)
+        start = np.array([[0.4, a, 0.0] for a in (0.2, 0.5, 1.0)])
+        numbers, quality = problem.search(start, np.zeros(3, dtype=np.int64))
+        limited = problem.with_a_limit(numbers[np.argmin(quality)])
+        assert (limited < quality.min()) == (best == "limit")
+
+
 def test_limits_where_a_profile_rises_by_one() -> None:
     value = np.linspace(-3.0, 3.0, 13)
     low, high = within_one(value, 1.0 + value**2, 1.0)

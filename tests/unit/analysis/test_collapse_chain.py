@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from observatory.analysis.fits.collapse_link import _inverted
+from observatory.analysis.fits.estimate import Parameter
 from observatory.analysis.fits.scaling_verdicts import (
     Collapsed,
     Crossed,
@@ -15,7 +17,7 @@ from observatory.analysis.fits.scaling_verdicts import (
     judge_susceptibility,
 )
 from observatory.core.errors import FitRefusedError
-from tests.made_sizes import QUICK, chain, rows_of, scaled, thresholds
+from tests.made_sizes import QUICK, SIZES, chain, rows_of, scaled, thresholds
 
 LEVEL = 0.95
 YES = Link("sharpens", "", 0.01)
@@ -49,12 +51,13 @@ def test_every_link_can_say_that_it_does_not_know() -> None:
 @pytest.mark.parametrize(
     ("found", "verdict"),
     [
-        (Collapsed(1.0, (0.5, 1.5), 0.01, 1.2), "collapses"),
-        (Collapsed(1.0, (0.5, 1.5), 0.01, 0.7), "underdetermined"),
-        (Collapsed(0.01, (0.5, 1.5), 0.01, 1.2), "underdetermined"),
-        (Collapsed(4.0, (0.5, 1.5), 0.01, 1.2), "does not collapse"),
-        (Collapsed(1.0, (-0.1, 0.1), 0.5, 1.2), "collapses without size"),
-        (Collapsed(1.0, (0.1, 0.2), 0.5, 1.2), "underdetermined"),
+        (Collapsed(1.0, (0.5, 1.5), 0.01, 1.2, 20.0), "collapses"),
+        (Collapsed(1.0, (0.5, 1.5), 0.01, 0.7, 20.0), "underdetermined"),
+        (Collapsed(0.01, (0.5, 1.5), 0.01, 1.2, 20.0), "underdetermined"),
+        (Collapsed(4.0, (0.5, 1.5), 0.01, 1.2, 20.0), "does not collapse"),
+        (Collapsed(1.0, (-0.1, 0.1), 0.5, 1.2, 20.0), "collapses without size"),
+        (Collapsed(1.0, (0.1, 0.2), 0.5, 1.2, 20.0), "underdetermined"),
+        (Collapsed(1.0, (0.5, 1.5), 0.01, 1.2, 3.0), "underdetermined"),
     ],
 )
 def test_a_collapse_is_judged_by_its_quality_its_range_and_the_crossovers(found, verdict) -> None:
@@ -63,9 +66,11 @@ def test_a_collapse_is_judged_by_its_quality_its_range_and_the_crossovers(found,
 
 def test_the_chain_needs_its_links() -> None:
     collapse = Link("collapses", "", 0.02)
-    chained = judge_chain({"sharpening": YES, "collapse": collapse}, CROSSED, (0.39, 0.41), LEVEL)
+    links = {"sharpening": YES, "collapse": collapse, "crossings": Link("depend", "")}
+    chained = judge_chain(links, CROSSED, (0.39, 0.41), LEVEL)
     assert (chained.verdict, chained.p) == ("transition", 0.02)
-    away = judge_chain({"sharpening": YES, "collapse": collapse}, CROSSED, (0.55, 0.6), LEVEL)
+    assert "Crossings of cumulants (depend) allow" in chained.reason
+    away = judge_chain(links, CROSSED, (0.55, 0.6), LEVEL)
     assert away.verdict == "underdetermined"
     assert "crossings" in away.reason
     flat = Link("does not sharpen", "", 0.7)
@@ -129,3 +134,22 @@ def test_warnings_tell_of_ends_of_few_seeds_and_of_two_values() -> None:
 def test_jumps_at_a_place_of_each_seed_are_no_transition() -> None:
     found = chain(**QUICK).estimate(thresholds(np.random.default_rng(3), 15, 30), 0)
     assert found.extras["verdict"] == "crossover"
+
+
+def test_seeds_that_are_alike_but_for_rounding_are_refused() -> None:
+    """Means of equal numbers are rounded: what is left of their scatter is no scatter."""
+    control = np.linspace(0.2, 0.6, 11)
+    value = 1.0 / (1.0 + np.exp(-(control - 0.4) * np.array(SIZES)[:, None] / 10.0))
+    alike = np.repeat(value[:, :, None], 7, axis=2)
+    with pytest.raises(FitRefusedError, match="the same for all seeds"):
+        chain(**QUICK).estimate(rows_of(alike, SIZES, control), 0)
+
+
+def test_nu_is_infinite_where_no_length_grows() -> None:
+    for inverse in (Parameter(-0.01, None, -0.03, 0.03), Parameter(0.0, None, -0.1, 0.1)):
+        nu = _inverted(inverse)
+        assert nu.value == np.inf
+        assert nu.ci_low is not None
+        assert nu.ci_high is None
+    nu = _inverted(Parameter(0.5, None, 0.4, 0.8))
+    assert (nu.value, nu.ci_low, nu.ci_high) == (2.0, 1.25, 2.5)
