@@ -50,6 +50,13 @@ ONE = Rule("a whole number of at least 1", 1, whole=True)
 THREE = Rule("a whole number of at least 3", 3, whole=True)
 STEPS = Rule("a positive whole number", 1, whole=True, advice="Give steps.")
 FLIPS = Rule("a whole number of at least 99", 99, whole=True, advice="A p-value needs them.")
+TESTS = Rule(
+    "a whole number of at least 1 and at most a million, or null",
+    1,
+    1e6,
+    whole=True,
+    advice="Give null for the tests of the table.",
+)
 POSITIVE = Rule("a positive number", 0.0, inside=True)
 RULES = {
     "level": SHARE,
@@ -69,12 +76,7 @@ RULES = {
     "n_folds": SOME,
     "n_starts": ONE,
     "n_steps": ONE,
-    "n_tests": Rule(
-        "a whole number of at least 1, or null",
-        1,
-        whole=True,
-        advice="Give null for the tests of the table.",
-    ),
+    "n_tests": TESTS,
     "n_flips": FLIPS,
     "n_permutations": FLIPS,
     "min_pairs": THREE,
