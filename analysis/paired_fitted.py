@@ -12,6 +12,7 @@ import pandas as pd
 
 from observatory.analysis.fit_text import limits_text, number
 from observatory.analysis.fits.estimate import Estimate
+from observatory.analysis.fits.paired_tests import p_text
 from observatory.analysis.fitted import flat_record
 from observatory.analysis.paired_tables import PairedTable
 from observatory.core.errors import ConfigError
@@ -116,8 +117,8 @@ class PairedFit:
             limits = limits_text(found, record["level"])
             verdict = extras[f"verdict[{name}]"]
             lines.append(f"  {name} = {number(found['value'])}{limits}  {verdict}")
-            lines.append(f"    {int(row['n'])} pairs, p: {_listed(row, TOLD, '.2g')}")
-            if "d_z" in row:
+            lines.append(f"    {int(row['n'])} pairs, p: {_chances(row)}")
+            if "p_mcnemar" not in row:
                 effects = [
                     f"{label} {row[key]:.3g} [{row[f'{key}_low']:.3g}, {row[f'{key}_high']:.3g}]"
                     for key, label in EFFECTS.items()
@@ -141,6 +142,10 @@ class PairedFit:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _chances(row: dict[Any, float]) -> str:
+    return ", ".join(f"{label} {p_text(row[key])}" for key, label in TOLD.items() if key in row)
 
 
 def _listed(row: dict[Any, float], names: dict[str, str], form: str) -> str:

@@ -21,6 +21,7 @@ from observatory.analysis.fits.paired_tests import (
     cohen_paired,
     cohen_unpaired,
     equivalence_p,
+    p_text,
     paired_t,
     rate_difference,
     sign_flip_p,
@@ -35,6 +36,13 @@ Numbers = dict[str, float | None]
 
 TESTS = ("t", "wilcoxon", "sign_flip")
 SHARES = ("level", "power")
+ROUNDING = 1e-12
+"""Range of differences, in units of the largest value, below which they count as equal."""
+
+
+def is_rate(found: Numbers) -> bool:
+    """Whether numbers are of a contrast of rates."""
+    return "p_mcnemar" in found
 
 
 @final
@@ -81,6 +89,11 @@ class PairedComparison:
                 "`min_pairs` must be at least 3 and `n_flips` at least 99, got "
                 f"{self.min_pairs} and {self.n_flips}."
             )
+        if self.power <= (alpha := 1.0 - self.level):
+            raise ValueError(
+                f"`power` must be above 1 - level ({alpha:.3g}), got {self.power}: so often a test "
+                "finds a difference where there is none. Raise `level` or `power`."
+            )
 
     @property
     def estimator(self) -> str:
@@ -103,7 +116,6 @@ class PairedComparison:
             FitRefusedError: If no contrast has pairs enough that vary, or the registered family
                 is smaller than the table's.
         """
-        rates = bool(np.isin(rows.value, (0.0, 1.0)).all())
         rng, contrasts = np.random.default_rng(seed), rows.contrasts()
         m = len(contrasts) if self.n_tests is None else self.n_tests
         if m < len(contrasts):
@@ -111,45 +123,68 @@ class PairedComparison:
                 f"The family is registered with {m} tests, the table holds {len(contrasts)}. "
                 "Add the missing ones to `n_tests`, or leave out what was not registered."
             )
+        if not contrasts:
+            raise FitRefusedError(
+                f"The table holds one arm, {rows.arms[0]}: there is nothing to compare it with. "
+                "Add runs of another arm, or name the column of arms by `--arm`."
+            )
         warnings, params = list[str](), dict[str, Parameter]()
         table: list[Numbers] = []
         n_values = 0
         for contrast in contrasts:
-            label, one, other = contrast.label, contrast.first, contrast.second
+            label = contrast.label
             if contrast.alone:
                 warnings.append(f"{label}: rows without a partner are left out ({contrast.alone}).")
-            if reason := self._unfit(one, other, rates):
+            if reason := self._unfit(contrast):
                 warnings.append(f"{label} is left out: {reason} It still counts in the family.")
                 continue
-            found = self._rates(one, other) if rates else self._means(contrast, m, rng)
+            found = self._rates(contrast) if contrast.rates else self._means(contrast, m, rng)
             table.append(found)
-            n_values += 2 * one.size
+            n_values += 2 * contrast.first.size
             limits = (found["low"], found["high"])
             params[label] = Parameter(float(found["difference"] or 0.0), found["se"], *limits)
         if not table:
-            told = "; ".join(warnings) or "there is one arm"
-            raise FitRefusedError(f"No contrast can be tested: {told} Add runs that share a pair.")
+            raise FitRefusedError(
+                f"No contrast can be tested. {' '.join(warnings)} Add runs that share a pair."
+            )
         self._adjust(table, m)
         alpha = 1.0 - self.level
         verdicts = [self._verdict(found, alpha) for found in table]
-        if rates and any(v is not None for v in (self.margin, self.target, self.half_width)):
-            warnings.append("Outcomes are 0 or 1: equivalence and plans are for means only.")
-        warnings += self._doubts(dict(zip(params, table, strict=True)), m, rates)
-        method = "McNemar exact, Newcombe and Wilson" if rates else f"paired {self.test}"
+        of_rates = [label for label, found in zip(params, table, strict=True) if is_rate(found)]
+        of_means = (self.margin, self.target, self.half_width)
+        if of_rates and any(number is not None for number in of_means):
+            warnings.append(
+                "Outcomes of 0 or 1 have no equivalence and no plans: these are of means."
+            )
+        if 0 < len(of_rates) < len(table):
+            warnings.append(
+                f"McNemar's test decides where every outcome is 0 or 1 ({', '.join(of_rates)}), "
+                f"{self.test} elsewhere."
+            )
+        warnings += self._doubts(dict(zip(params, table, strict=True)), m)
+        tests, methods = list[str](), list[str]()
+        if len(of_rates) < len(table):
+            tests, methods = [self.estimator], [f"paired {self.test}"]
+        if of_rates:
+            tests.append("mcnemar")
+            methods.append("McNemar exact, Newcombe and Wilson")
+        methods.append("Holm and Bonferroni over the family; intervals not adjusted")
         extras: dict[str, Plain] = {
-            "method": f"{method}; Holm and Bonferroni over the family; intervals not adjusted",
+            "method": "; ".join(methods),
             "n_tests": m,
             "n_contrasts": len(table),
             "margin": self.margin,
             "target": self.target,
             "half_width": self.half_width,
             "power": self.power,
-            "rates": rates,
+            "rates": len(of_rates) == len(table),
+            "n_rates": len(of_rates),
         }
         told = zip(params, verdicts, strict=True)
+        names = dict.fromkeys(name for found in table for name in found)
         return Estimate(
             fit=self.fit_name,
-            estimator="mcnemar" if rates else self.estimator,
+            estimator=" and ".join(tests),
             event=rows.outcome,
             horizon_steps=None,
             horizon_epochs=None,
@@ -159,21 +194,26 @@ class PairedComparison:
             seed=seed,
             warnings=warnings,
             extras=extras | {f"verdict[{label}]": verdict for label, verdict in told},
-            curves={f"test.{name}": [found[name] for found in table] for name in table[0]},
+            curves={f"test.{name}": [found.get(name) for found in table] for name in names},
         )
 
-    def _unfit(self, one: Array, other: Array, rates: bool) -> str | None:
+    def _unfit(self, contrast: Contrast) -> str | None:
         """Why a contrast cannot be tested; None where it can."""
-        if one.size < self.min_pairs:
-            return f"{one.size} pairs, at least {self.min_pairs} are needed."
-        differences = other - one
-        scale = float(np.abs(np.concatenate([one, other])).max())
-        if not rates and float(np.ptp(differences)) <= 1e-12 * scale:
-            return f"all {one.size} differences are {differences[0]:.4g}, which leaves no scatter."
+        n = contrast.first.size
+        if n < self.min_pairs:
+            return f"{n} pairs, at least {self.min_pairs} are needed."
+        scaled, unit = contrast.in_unit()
+        differences = scaled.second - scaled.first
+        if not contrast.rates and float(np.ptp(differences)) <= ROUNDING:
+            return (
+                f"all {n} differences are {differences[0] * unit:.4g} to within rounding, which "
+                "leaves no scatter."
+            )
         return None
 
     def _means(self, contrast: Contrast, m: int, rng: np.random.Generator) -> Numbers:
         """All that is told of one contrast of means, before it is adjusted."""
+        contrast, unit = contrast.in_unit()
         one, other = contrast.first, contrast.second
         differences, n, alpha = other - one, one.size, 1.0 - self.level
         mean, sd = float(differences.mean()), float(differences.std(ddof=1))
@@ -195,9 +235,12 @@ class PairedComparison:
             for name, found in effects.items()
             for end, number in zip(("", "_low", "_high"), found, strict=True)
         }
-        margin, target, wide = self.margin, self.target, self.half_width
+        margin, target, wide = (
+            None if number is None else number / unit
+            for number in (self.margin, self.target, self.half_width)
+        )
         careful = cautious_sd(sd, n, self.power)
-        plans: Numbers = {"detectable": detectable(sd, n, self.power, alpha / m)}
+        plans: Numbers = {"detectable": unit * detectable(sd, n, self.power, alpha / m)}
         for name, scatter in (("", sd), ("_cautious", careful)):
             if target is not None:
                 found = pairs_for_difference(target, scatter, self.power, alpha / m)
@@ -206,9 +249,10 @@ class PairedComparison:
                 plans[f"pairs_width{name}"] = pairs_for_width(wide, scatter, self.level)
         return {
             "n": n,
-            "mean_first": float(one.mean()),
-            "mean_second": float(other.mean()),
-            **{"difference": mean, "sd": sd, "se": se, "low": mean - reach, "high": mean + reach},
+            "mean_first": float(one.mean()) * unit,
+            "mean_second": float(other.mean()) * unit,
+            **{"difference": mean * unit, "sd": sd * unit, "se": se * unit},
+            **{"low": (mean - reach) * unit, "high": (mean + reach) * unit},
             "t": t,
             **{f"p_{name}": p for name, p in p_values.items()},
             "p": p_values[self.test],
@@ -217,9 +261,9 @@ class PairedComparison:
             **plans,
         }
 
-    def _rates(self, one: Array, other: Array) -> Numbers:
+    def _rates(self, contrast: Contrast) -> Numbers:
         """All that is told of one contrast of rates, before it is adjusted."""
-        n = one.size
+        one, other, n = contrast.first, contrast.second, contrast.first.size
         only_first, only_second = int(((one - other) > 0).sum()), int(((other - one) > 0).sum())
         low, high = wilson_interval([one.sum(), other.sum()], [n, n], self.level)
         difference = rate_difference(one, other, self.level)
@@ -251,11 +295,11 @@ class PairedComparison:
             return "differs by less than the margin" if differs else "equivalent"
         return "differs" if differs else "undecided"
 
-    def _doubts(self, table: dict[str, Numbers], m: int, rates: bool) -> list[str]:
+    def _doubts(self, table: dict[str, Numbers], m: int) -> list[str]:
         """What a reader could take wrongly."""
         alpha, notes = 1.0 - self.level, list[str]()
         for label, found in table.items():
-            n = int(found["n"] or 0)
+            n, rates = int(found["n"] or 0), is_rate(found)
             if (self.test != "t" or rates) and 2.0 ** (1 - n) * m >= alpha:
                 notes.append(
                     f"{label}: with {n} pairs in a family of {m} no p-value can be below "
@@ -265,6 +309,6 @@ class PairedComparison:
                 continue
             below = {name for name in TESTS if (found[f"p_{name}"] or 0.0) * m < alpha}
             if below and len(below) < len(TESTS):
-                told = ", ".join(f"{name} {found[f'p_{name}']:.2g}" for name in TESTS)
+                told = ", ".join(f"{name} {p_text(found[f'p_{name}'] or 0.0)}" for name in TESTS)
                 notes.append(f"{label}: the tests disagree at {alpha:.3g} / {m} ({told}).")
         return notes

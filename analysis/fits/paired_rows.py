@@ -1,7 +1,8 @@
 """Outcomes of arms that share pairs, such as seeds, and the contrasts between them."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -20,6 +21,7 @@ class Contrast:
         second: Values of the other, in the same order.
         all_first: Values of one arm, those without a partner as well, `[row]`.
         all_second: Likewise.
+        rates: Whether every value of the condition is 0 or 1.
     """
 
     label: str
@@ -27,6 +29,23 @@ class Contrast:
     second: Array
     all_first: Array
     all_second: Array
+    rates: bool
+
+    def in_unit(self) -> tuple["Contrast", float]:
+        """The same with values of about 1, whose squares are numbers, and their unit, exactly."""
+        values = np.concatenate([self.all_first, self.all_second])
+        largest = float(np.abs(values).max(initial=0.0))
+        unit = math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
+        return (
+            replace(
+                self,
+                first=self.first / unit,
+                second=self.second / unit,
+                all_first=self.all_first / unit,
+                all_second=self.all_second / unit,
+            ),
+            unit,
+        )
 
     @property
     def alone(self) -> int:
@@ -62,15 +81,15 @@ class PairedRows:
         """Every two arms in each condition, or each arm with the first."""
         found: list[Contrast] = []
         for index, condition in enumerate(self.conditions):
+            here = self.condition == index
+            rates = bool(np.isin(self.value[here], (0.0, 1.0)).all())
             for a, b in combinations(range(len(self.arms)), 2):
                 if self.against_first and a:
                     continue
-                one, other = (
-                    np.flatnonzero((self.condition == index) & (self.arm == arm)) for arm in (a, b)
-                )
+                one, other = (np.flatnonzero(here & (self.arm == arm)) for arm in (a, b))
                 _, i, j = np.intersect1d(self.pair[one], self.pair[other], return_indices=True)
                 label = f"{self.arms[b]} - {self.arms[a]}"
                 label = f"{condition}: {label}" if condition else label
                 every = (self.value[one], self.value[other])
-                found.append(Contrast(label, every[0][i], every[1][j], *every))
+                found.append(Contrast(label, every[0][i], every[1][j], *every, rates))
         return found

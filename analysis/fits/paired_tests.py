@@ -15,6 +15,19 @@ from observatory.analysis.fits.wilson import wilson_interval
 
 Array = NDArray[np.float64]
 
+SMALLEST = 1e-300
+"""Of a p-value that is told as a number."""
+
+
+def p_text(p: float) -> str:
+    """A p-value in two digits; one that no number is small enough for is not called 0.
+
+    Example:
+        >>> p_text(0.0123), p_text(0.0)
+        ('0.012', '< 1e-300')
+    """
+    return f"{p:.2g}" if p >= SMALLEST else f"< {SMALLEST:g}"
+
 
 def paired_t(differences: Array) -> tuple[float, float]:
     """Student's t of paired differences against 0, and its two-sided p-value.

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from observatory import cli
+from observatory.analysis.fits.paired_power import power_of
 from observatory.analysis.paired_fitting import fit_paired
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.unit.report.fabricate import Plan, fabricate_study
@@ -58,6 +59,65 @@ def test_options_of_other_fits_are_refused(tmp_path: Path, capsys) -> None:
     code, _, err = fit(tmp_path / "runs.csv", "--n-bootstrap", "9", capsys=capsys)
     assert code == 2
     assert "['n_bootstrap'] are not of `fit paired`" in err
+
+
+def test_rates_stay_rates_beside_means() -> None:
+    before, after = [0, 0, 1, 0, 0, 1, 0, 0], [1, 1, 1, 1, 1, 1, 1, 0]
+    rates = pd.DataFrame({"seed": [*range(8)] * 2, "arm": ["a"] * 8 + ["b"] * 8})
+    rates = rates.assign(value=[*map(float, before + after)], what="grokked")
+    alone = fit_paired(rates, family="what")
+    both = fit_paired(pd.concat([rates, runs(2.0).assign(what="norm")]), family="what")
+    name = "grokked: b - a"
+    assert alone.tests().loc[name, "p_mcnemar"] == pytest.approx(0.0625)
+    assert both.tests().loc[name, "p"] == alone.tests().loc[name, "p"]
+    assert both.conf_int().loc[name].tolist() == alone.conf_int().loc[name].tolist()
+    assert both.verdicts.tolist() == ["undecided", "differs"]
+    assert both.estimate.estimator == "t and mcnemar"
+    assert any(f"where every outcome is 0 or 1 ({name})" in note for note in both.warnings)
+    assert "rates: second 0.875" in str(both)
+    assert "d on differences" in str(both)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_values_whose_squares_are_no_numbers_are_compared(unit: float) -> None:
+    found, plain = (fit_paired(runs(1.0).assign(value=lambda f, u=u: f["value"] * u), settings={
+        "margin": 3.0 * u, "target": u}) for u in (unit, 1.0))  # fmt: skip
+    tests, usual = found.tests(), plain.tests()
+    for name in ("p_t", "p_wilcoxon", "p_equivalent", "d_z_low", "d_high", "pairs_target"):
+        assert tests[name].tolist() == pytest.approx(usual[name].tolist(), rel=1e-8)
+    for name in ("difference", "sd", "low", "detectable"):
+        assert (tests[name] / unit).tolist() == pytest.approx(usual[name].tolist(), rel=1e-8)
+    assert "d on differences" in str(found)
+
+
+def test_a_large_family_and_strong_effects_have_a_plan() -> None:
+    found = fit_paired(runs(9.0), settings={"n_tests": 10**6, "target": 4.0}).tests().iloc[0]
+    assert 4.0 < found["detectable"] / found["sd"] < 10.0
+    assert found["pairs_target"] < 10
+    assert power_of(1e20, 8, 0.05) == pytest.approx(power_of(4.0, 8, 0.05)) == 1.0
+    with pytest.raises(ConfigError, match=r"`power` must be above 1 - level \(0\.05\), got 0\.04"):
+        fit_paired(runs(1.0), settings={"power": 0.04})
+
+
+def test_no_chance_is_told_as_0() -> None:
+    n, rng = 60, np.random.default_rng(0)
+    frame = pd.DataFrame({"seed": [*range(n)] * 2, "arm": ["a"] * n + ["b"] * n})
+    base = np.arange(float(n))
+    frame["value"] = [*base, *(base + 1.0 + rng.normal(0.0, 1e-9, n))]
+    assert "p: t < 1e-300, Wilcoxon 1.6e-11" in str(fit_paired(frame))
+
+
+def test_refusals_are_sentences() -> None:
+    with pytest.raises(FitRefusedError, match=r"one arm, a: .* with\. Add runs of another arm"):
+        fit_paired(runs(1.0).query("arm == 'a'"))
+    frame = runs(1.0, n=4)
+    with pytest.raises(FitRefusedError) as told:
+        fit_paired(frame.iloc[:7])
+    assert str(told.value) == (
+        "No contrast can be tested. b - a: rows without a partner are left out (1). "
+        "b - a is left out: 3 pairs, at least 5 are needed. It still counts in the family. "
+        "Add runs that share a pair."
+    )
 
 
 def test_a_difference_is_never_absent_without_a_margin() -> None:
