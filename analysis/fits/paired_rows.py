@@ -1,12 +1,13 @@
 """Outcomes of arms that share pairs, such as seeds, and the contrasts between them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from observatory.analysis.fits.magnitude import magnitude
 
 Array = NDArray[np.float64]
 
@@ -33,9 +34,7 @@ class Contrast:
 
     def in_unit(self) -> tuple["Contrast", float]:
         """The same with values of about 1, whose squares are numbers, and their unit, exactly."""
-        values = np.concatenate([self.all_first, self.all_second])
-        largest = float(np.abs(values).max(initial=0.0))
-        unit = math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
+        unit = magnitude(np.concatenate([self.all_first, self.all_second]))
         return (
             replace(
                 self,

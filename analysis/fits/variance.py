@@ -15,6 +15,7 @@ from scipy.optimize import brentq
 from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
 
 from observatory.analysis.fits.estimate import Estimate, Parameter
+from observatory.analysis.fits.magnitude import magnitude
 from observatory.analysis.fits.solvers import chi2_quantile
 from observatory.analysis.fits.variance_likelihood import LARGEST, restricted
 from observatory.core.errors import FitRefusedError
@@ -29,6 +30,10 @@ ZERO, FLOOR = 1e-6, 1e-8
 """Share of the scatter below which a variance counts as 0, and below which none is looked for."""
 WHOLE = 1.0 - 1e-5
 """Share above which none is looked for."""
+ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
+"""Scatter, as a share of the largest value, that may be of rounding alone."""
+SMALL, LARGE = 1e-150, 1e150
+"""Between these a scatter can be squared."""
 
 
 @dataclass(frozen=True)
@@ -93,25 +98,28 @@ class VarianceComponents:
         value = self._values(rows)
         levels, notes = self._components(rows)
         fixed = np.eye(int(rows.arm.max()) + 1)[rows.arm]
-        scatter = value - fixed @ np.linalg.lstsq(fixed, value, rcond=None)[0]
+        scatter, unit = standard_scatter(value, fixed)
         free = value.size - fixed.shape[1]
-        unit = math.sqrt(float(scatter @ scatter) / max(free, 1))
-        if unit <= 1e-12 * float(np.abs(value).max()):
-            raise FitRefusedError("All values of an arm are equal: there is nothing to share out.")
         codes = list(levels.values())
         names = [*levels, NUMERIC]
         _told_apart(codes, fixed, names)
         _numeric_scatter(scatter, [*codes, rows.arm])
-        model = restricted(scatter / unit, fixed, codes)
+        model = restricted(scatter, fixed, codes)
         least, best = model.least(_starts(len(names)), np.eye(len(names)), np.zeros(len(names)))
         best = np.where(best < ZERO * best.sum(), 0.0, best)
+        if best[-1] == 0.0:
+            raise FitRefusedError(
+                f"The variance `{NUMERIC}`, of what the components leave, is below {ZERO:g} of the "
+                "whole: too little to be fitted beside them. Average rows that are alike, or name "
+                "fewer components by `--group`."
+            )
         alive = np.flatnonzero(best[:-1])
         variances = best
         if alive.size:  # those at their limit leave statsmodels without a second derivative
             kept = [codes[index] for index in alive]
             start = best[np.append(alive, -1)]
             variances = np.zeros_like(best)
-            variances[np.append(alive, -1)] = mixed_model(scatter / unit, fixed, kept, start)
+            variances[np.append(alive, -1)] = mixed_model(scatter, fixed, kept, start)
         if model.deviance(variances)[0] > least + 1e-3:
             raise FitRefusedError(
                 "The mixed model does not converge: two searches end at different variances. "
@@ -193,6 +201,37 @@ class VarianceComponents:
                 "fitted. Name fewer by `--group`, or raise `max_levels`."
             )
         return levels, notes
+
+
+def standard_scatter(value: Array, fixed: Array) -> tuple[Array, float]:
+    """Values less the mean of their arm, in units of their standard deviation, and this unit.
+
+    Args:
+        value: `[row]`.
+        fixed: A column per arm, 1 in its rows, `[row, arm]`.
+
+    Raises:
+        FitRefusedError: If there is no scatter but of rounding, or its square is no number.
+    """
+    size = magnitude(value)
+    centred = value / size - np.median(value / size)  # first, so that a large mean costs no digits
+    scatter = centred - fixed @ np.linalg.lstsq(fixed, centred, rcond=None)[0]
+    free = max(value.size - fixed.shape[1], 1)
+    unit = math.sqrt(float(scatter @ scatter) / free)
+    if all(np.ptp(centred[arm > 0]) == 0.0 for arm in fixed.T):
+        raise FitRefusedError("All values of an arm are equal: there is nothing to share out.")
+    if unit <= ROUNDING:
+        raise FitRefusedError(
+            f"Values of an arm scatter by {unit * size:.2g} beside values of "
+            f"{float(np.abs(value).max()):.2g}, which may be rounding alone. Subtract what all "
+            "values have in common before they are written."
+        )
+    if not SMALL < unit * size < LARGE:
+        raise FitRefusedError(
+            f"Values scatter by {unit * size:.2g}, whose square is no number of a computer. Give "
+            "them in a unit of that size."
+        )
+    return scatter / unit, unit * size
 
 
 def mixed_model(value: Array, fixed: Array, codes: Sequence[Codes], start: Array) -> Array:

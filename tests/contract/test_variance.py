@@ -78,6 +78,35 @@ def test_the_unit_and_the_order_of_rows_change_nothing_else() -> None:
     assert np.allclose(other.params().loc[shares], found.params().loc[shares], atol=1e-4)
 
 
+def test_values_of_any_size_and_mean_have_the_same_shares() -> None:
+    frame = runs()
+    usual = fit_variance(frame, group=["seed"]).params()
+    shares = [name for name in usual.index if not name.startswith("variance")]
+    for other in (frame["value"] * 1e-120, frame["value"] + 1e9):
+        found = fit_variance(frame.assign(value=other), group=["seed"]).params()
+        assert np.allclose(found.loc[shares], usual.loc[shares], atol=1e-4)
+
+
+def test_scatter_that_no_computer_can_square_or_tell_is_refused_for_what_it_is() -> None:
+    frame = runs()
+    with pytest.raises(FitRefusedError, match=r"scatter by 7\.9e\+199, whose square is no number"):
+        fit_variance(frame.assign(value=frame["value"] * 1e200))
+    with pytest.raises(FitRefusedError, match="whose square is no number"):
+        fit_variance(frame.assign(value=frame["value"] * 1e-200))
+    times = frame.assign(value=10.0 ** frame["value"] * 1e200)
+    found = fit_variance(times, group=["seed"], settings={"log": True}).params()
+    assert found.loc["variance[numeric]", "value"] > 0
+    with pytest.raises(FitRefusedError, match=r"beside values of 1e\+15, which may"):
+        fit_variance(frame.assign(value=frame["value"] + 1e15))
+
+
+def test_numerics_too_small_to_be_fitted_are_refused_without_a_warning() -> None:
+    frame = runs()
+    noise = frame["value"] - frame.groupby(["seed", "split"])["value"].transform("mean")
+    with pytest.raises(FitRefusedError, match="`numeric`, of what the components leave, is below"):
+        fit_variance(frame.assign(value=frame["seed"] + 1e-9 * noise))
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
