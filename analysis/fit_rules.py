@@ -70,7 +70,7 @@ RULES = {
     "n_simulations": COUNT,
     "n_studies": COUNT,
     "n_parametric": COUNT,
-    "seed": COUNT,
+    "seed": Rule("a whole number of at least 0", 0, whole=True),
     "n_grid": SOME,
     "n_horizons": SOME,
     "n_folds": SOME,
