@@ -144,9 +144,8 @@ class PairedComparison:
             limits = (found["low"], found["high"])
             params[label] = Parameter(float(found["difference"] or 0.0), found["se"], *limits)
         if not table:
-            raise FitRefusedError(
-                f"No contrast can be tested. {' '.join(warnings)} Add runs that share a pair."
-            )
+            told = "; ".join(warning.rstrip(".") for warning in warnings)
+            raise FitRefusedError(f"No contrast can be tested: {told}. Add runs that share a pair.")
         self._adjust(table, m)
         alpha = 1.0 - self.level
         verdicts = [self._verdict(found, alpha) for found in table]

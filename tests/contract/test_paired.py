@@ -114,7 +114,7 @@ def test_refusals_are_sentences() -> None:
     with pytest.raises(FitRefusedError) as told:
         fit_paired(frame.iloc[:7])
     assert str(told.value) == (
-        "No contrast can be tested. b - a: rows without a partner are left out (1). "
+        "No contrast can be tested: b - a: rows without a partner are left out (1); "
         "b - a is left out: 3 pairs, at least 5 are needed. It still counts in the family. "
         "Add runs that share a pair."
     )
