@@ -82,9 +82,9 @@ def test_values_of_any_size_and_mean_have_the_same_shares() -> None:
     frame = runs()
     usual = fit_variance(frame, group=["seed"]).params()
     shares = [name for name in usual.index if not name.startswith("variance")]
-    for other in (frame["value"] * 1e-120, frame["value"] + 1e9):
+    for other in (frame["value"] * 1e-120, frame["value"] + 1e12):
         found = fit_variance(frame.assign(value=other), group=["seed"]).params()
-        assert np.allclose(found.loc[shares], usual.loc[shares], atol=1e-4)
+        assert np.allclose(found.loc[shares], usual.loc[shares], atol=1e-3)
 
 
 def test_scatter_that_no_computer_can_square_or_tell_is_refused_for_what_it_is() -> None:
