@@ -16,7 +16,7 @@ FEW_SEEDS_FOR_GROUPS = 20
 """Seeds per cell below which two groups are hardly ever told from one."""
 FEWEST_SIZES = 6
 """Sizes below which the correction of AICc for laws of two numbers exceeds any evidence."""
-LIMIT_LOST = 8.0
+LIMIT_LOST = 25.0
 """Residual variances that a width with a limit must lose before it counts as excluded."""
 UNDECIDED = 2.0
 """Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
