@@ -51,12 +51,12 @@ def test_every_link_can_say_that_it_does_not_know() -> None:
 @pytest.mark.parametrize(
     ("found", "verdict"),
     [
-        (Collapsed(1.0, (0.5, 1.5), 0.01, 1.2, 20.0), "collapses"),
-        (Collapsed(1.0, (0.5, 1.5), 0.01, 0.7, 20.0), "underdetermined"),
-        (Collapsed(0.01, (0.5, 1.5), 0.01, 1.2, 20.0), "underdetermined"),
-        (Collapsed(4.0, (0.5, 1.5), 0.01, 1.2, 20.0), "does not collapse"),
-        (Collapsed(1.0, (-0.1, 0.1), 0.5, 1.2, 20.0), "collapses without size"),
-        (Collapsed(1.0, (0.1, 0.2), 0.5, 1.2, 20.0), "underdetermined"),
+        (Collapsed(1.0, (0.5, 1.5), 0.01, 1.2, 40.0), "collapses"),
+        (Collapsed(1.0, (0.5, 1.5), 0.01, 0.7, 40.0), "underdetermined"),
+        (Collapsed(0.01, (0.5, 1.5), 0.01, 1.2, 40.0), "underdetermined"),
+        (Collapsed(4.0, (0.5, 1.5), 0.01, 1.2, 40.0), "does not collapse"),
+        (Collapsed(1.0, (-0.1, 0.1), 0.5, 1.2, 40.0), "collapses without size"),
+        (Collapsed(1.0, (0.1, 0.2), 0.5, 1.2, 40.0), "underdetermined"),
         (Collapsed(1.0, (0.5, 1.5), 0.01, 1.2, 3.0), "underdetermined"),
     ],
 )
@@ -83,7 +83,7 @@ def test_the_chain_needs_its_links() -> None:
 
 def test_flat_and_short_tables_are_refused() -> None:
     rng = np.random.default_rng(0)
-    flat = rows_of(rng.normal(size=(3, 6, 10)), (1.0, 10.0, 20.0), np.arange(6.0))
+    flat = rows_of(rng.normal(size=(3, 6, 10)), (1.0, 10.0, 40.0), np.arange(6.0))
     with pytest.raises(FitRefusedError, match="does not change with the control"):
         chain(**QUICK).estimate(flat, 0)
     equal = rows_of(np.tile(np.arange(6.0)[None, :, None], (3, 1, 10)), (1, 2, 4), np.arange(6.0))

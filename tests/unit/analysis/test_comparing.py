@@ -133,7 +133,7 @@ def test_a_grid_too_coarse_for_the_width_is_told_where_to_add() -> None:
     steep = from_counts([0.01, 0.1, 1.0], [20] * 3, [0, 0, 20], "first99", 2500)
     with pytest.raises(FitRefusedError, match=r"Add values of weight decay between 0\.1 and 1"):
         plan_seeds(steep, 0.05, 0.8, 50, 0.95, 0)
-    with pytest.raises(ConfigError, match="`width_decades` must be positive"):
+    with pytest.raises(ConfigError, match="`width_decades` must be a positive"):
         plan_seeds(steep, 0.0, 0.8, 50, 0.95, 0)
     with pytest.raises(ConfigError, match="`assurance`"):
         plan_seeds(steep, 0.1, 80.0, 50, 0.95, 0)

@@ -359,8 +359,10 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     initdb, pg_ctl = map(str, programs)
     user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
     folder = Path(tmp_path_factory.mktemp("postgres"))
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_uid == os.geteuid() and parent.name.startswith(("pytest-", "popen-")):
+            parent.chmod(0o755)
+    folder.chmod(0o755)
     if user:
         shutil.chown(folder, user)
     with socket.socket() as probe:
