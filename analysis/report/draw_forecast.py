@@ -8,7 +8,7 @@ import pandas as pd
 from observatory.analysis.audit_fitted import audit_frame
 from observatory.analysis.audit_fitting import audit_forecasts
 from observatory.analysis.figures.audit import audit_caption, audit_figure
-from observatory.analysis.report.drawing import Drawing, Missing
+from observatory.analysis.report.drawing import Drawing, Missing, context
 from observatory.analysis.report.facts import Facts
 from observatory.analysis.report.tables import Table
 from observatory.analysis.report.wording import DASH
@@ -40,14 +40,14 @@ def draw_forecast(facts: Facts) -> Drawing | Missing:
         record = audit_forecasts(study, signals=signals, event=facts.event, settings=SETTINGS)
     except (ConfigError, FitRefusedError) as refusal:
         return Missing(TITLE, str(refusal).rstrip("."))
-    return _drawing(record.to_json())
+    return _drawing(facts, record.to_json())
 
 
-def _drawing(record: dict[str, Any]) -> Drawing:
+def _drawing(facts: Facts, record: dict[str, Any]) -> Drawing:
     return Drawing(
         name="forecast",
         title=TITLE,
-        caption=audit_caption(record),
+        caption=f"{audit_caption(record)} {context(facts)}",
         figure=audit_figure(record),
         table=_table(audit_frame(record), record["warnings"]),
     )

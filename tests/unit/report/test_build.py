@@ -35,13 +35,13 @@ def laptop_page(laptop_map: Path) -> Page:
 def test_every_figure_has_a_caption_with_n_event_horizon_and_its_files(
     laptop_page: Page, laptop_map: Path
 ):
-    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 18
+    assert laptop_page.tags["figure"] == laptop_page.tags["figcaption"] == 19
     for caption in laptop_page.captions:
         assert "n = 88 replicas (11 weight decays, 8 seeds each)" in caption
         assert "first99: val accuracy ≥ 0.99" in caption
         assert "Horizon 2500 steps (2500 epochs)" in caption
     files = [link for link in laptop_page.links if link.startswith("report/figures/")]
-    assert len(files) == 54
+    assert len(files) == 57
     assert all((laptop_map / file).is_file() for file in files)
 
 
