@@ -77,6 +77,8 @@ def seeds_recur(
         seed: `[row]`.
         weight: How many replicas each row stands for, `[row]`.
     """
+    if not seed.size:
+        return False
     which = np.unique(seed, return_inverse=True)[1]
     shared = _counted(which, weight, int(which.max()) + 1) > 1.0
     return bool(shared.any()) and several_seeds(cell, seed)
