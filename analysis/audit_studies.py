@@ -59,6 +59,8 @@ def from_studies(studies: Sequence[Study], columns: AuditColumns, *, memorised: 
         found, notes = _lives(run, event, cell, columns.signals, twin=twin, memorised=memorised)
         lives += found
         warnings += notes
+    if not lives:
+        raise ConfigError("No replica has finished: there is nothing to audit yet. Wait.")
     looks = np.unique(np.concatenate([s for life in lives for s, _ in [life.series["val_acc"]]]))
     classes = {int(run.manifest["task"]["n_classes"]) for run in runs}
     epochs = {float(run.manifest["steps_per_epoch"]) for run in runs}
