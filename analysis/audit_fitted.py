@@ -13,7 +13,7 @@ import pandas as pd
 from observatory.analysis.audit_lives import AuditTable
 from observatory.analysis.fits.estimate import Estimate
 from observatory.analysis.fitted import flat_record
-from observatory.core.errors import ConfigError
+from observatory.analysis.picture import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,11 +73,7 @@ class AuditFit:
         Raises:
             ConfigError: If the file cannot be written.
         """
-        dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-        try:
-            self.plot().savefig(path, dpi=200, metadata=dates[path.suffix])
-        except OSError as error:
-            raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error
+        save_picture(self.plot(), path)
 
     def __str__(self) -> str:
         return audit_text(self.to_json())

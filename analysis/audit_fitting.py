@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast, final
 
 import pandas as pd
-import yaml
 
 from observatory.analysis.audit_fitted import AuditFit
 from observatory.analysis.audit_leads import LeadFit, LeadTask, read_leads
 from observatory.analysis.audit_lives import AuditColumns, AuditTable
 from observatory.analysis.audit_tables import read_audit
 from observatory.analysis.fit_rules import SHARE, Rule, require_numbers
-from observatory.analysis.fit_settings import changed, draw_seed
+from observatory.analysis.fit_settings import deep_settings, draw_seed
 from observatory.analysis.fits.audit import ForecastAudit
 from observatory.analysis.fits.estimate import refusal_record
 from observatory.analysis.fitted import flat_record
@@ -40,9 +38,7 @@ def build_audit(settings: Mapping[str, Any]) -> ForecastAudit:
     Raises:
         ConfigError: If there is no such setting, or one breaks its rule.
     """
-    file = files("observatory.conf").joinpath("deep_fit", f"{NAME}.yaml")
-    node = cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8"))[NAME])
-    node = _checked(changed(NAME, node, settings))
+    node = _checked(deep_settings(NAME, settings))
     node.pop("_target_")
     try:
         return ForecastAudit(**node)

@@ -13,8 +13,8 @@ import pandas as pd
 from observatory.analysis.fit_text import limits_text, number
 from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fitted import flat_record
+from observatory.analysis.picture import save_picture
 from observatory.analysis.series_tables import Curve
-from observatory.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -200,11 +200,7 @@ class CurveFits:
         Raises:
             ConfigError: If the file cannot be written.
         """
-        dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-        try:
-            self.plot().savefig(path, dpi=200, metadata=dates[path.suffix])
-        except OSError as error:
-            raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error
+        save_picture(self.plot(), path)
 
     def _index(self) -> pd.Index:
         return pd.Index([group_words(fit.curve.group) for fit in self.fits], name="curve")

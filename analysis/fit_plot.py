@@ -31,6 +31,7 @@ from observatory.analysis.figures.style import (
 from observatory.analysis.fit_text import number
 from observatory.analysis.fits.observations import Observations
 from observatory.analysis.fits.wilson import wilson_interval
+from observatory.analysis.picture import save_picture
 from observatory.core.errors import ConfigError
 
 Array = NDArray[np.float64]
@@ -220,8 +221,4 @@ def save_plot(kind: str, record: Record, data: Observations, path: Path) -> None
     """
     figure = Figure(figsize=(6.4, 4.0))
     draw(figure.add_subplot(), kind, record, data)
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-    try:
-        figure.savefig(path, dpi=200, metadata=dates[path.suffix])
-    except OSError as error:
-        raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error
+    save_picture(figure, path)

@@ -82,6 +82,12 @@ def changed(name: str, node: Mapping[str, Any], changes: Mapping[str, Any]) -> d
     return {**node, **checked_numbers(changes)}
 
 
+def deep_settings(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `conf/deep_fit/<name>.yaml`, some of them changed; raises as `changed`."""
+    file = files("observatory.conf").joinpath("deep_fit", f"{name}.yaml")
+    return changed(name, yaml.safe_load(file.read_text(encoding="utf-8"))[name], changes)
+
+
 def build(name: str, node: Mapping[str, Any]) -> Fit:
     """The fit of these settings; raises `ConfigError` where one breaks its rule."""
     try:

@@ -15,7 +15,7 @@ from observatory.analysis.fits.estimate import Estimate
 from observatory.analysis.fits.paired_tests import p_text
 from observatory.analysis.fitted import flat_record
 from observatory.analysis.paired_tables import PairedTable
-from observatory.core.errors import ConfigError
+from observatory.analysis.picture import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -150,16 +150,3 @@ def _chances(row: dict[Any, float]) -> str:
 
 def _listed(row: dict[Any, float], names: dict[str, str], form: str) -> str:
     return ", ".join(f"{label} {row[key]:{form}}" for key, label in names.items() if key in row)
-
-
-def save_picture(figure: "Figure", path: Path) -> None:
-    """Write a figure; the ending of `path` names the format.
-
-    Raises:
-        ConfigError: If the file cannot be written.
-    """
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-    try:
-        figure.savefig(path, dpi=200, metadata=dates[path.suffix])
-    except OSError as error:
-        raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error

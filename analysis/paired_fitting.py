@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, cast, final
+from typing import Any, final
 
-import yaml
-
-from observatory.analysis.fit_settings import changed, draw_seed
+from observatory.analysis.fit_settings import deep_settings, draw_seed
 from observatory.analysis.fits.estimate import refusal_record
 from observatory.analysis.fits.paired import PairedComparison
 from observatory.analysis.fitted import flat_record
@@ -25,9 +22,7 @@ def build_comparison(settings: Mapping[str, Any]) -> PairedComparison:
     Raises:
         ConfigError: If there is no such setting, or one breaks its rule.
     """
-    file = files("observatory.conf").joinpath("deep_fit", f"{NAME}.yaml")
-    node = cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8"))[NAME])
-    node = changed(NAME, node, settings)
+    node = deep_settings(NAME, settings)
     node.pop("_target_")
     try:
         return PairedComparison(**node)

@@ -13,8 +13,8 @@ import pandas as pd
 from observatory.analysis.fit_text import limits_text, number
 from observatory.analysis.fits.estimate import Estimate
 from observatory.analysis.fitted import flat_record
+from observatory.analysis.picture import save_picture
 from observatory.analysis.size_tables import SizedTable
-from observatory.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,11 +124,7 @@ class SizeFit:
         Raises:
             ConfigError: If the file cannot be written.
         """
-        dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-        try:
-            self.plot().savefig(path, dpi=200, metadata=dates[path.suffix])
-        except OSError as error:
-            raise ConfigError(f"`{path}` cannot be written ({error.strerror}).") from error
+        save_picture(self.plot(), path)
 
     def __str__(self) -> str:
         return chain_text(self.to_json(), self.table.columns)

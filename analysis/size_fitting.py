@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.resources import files
-from typing import Any, Protocol, cast, final, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
-import yaml
-
-from observatory.analysis.fit_settings import changed, shared_setting
+from observatory.analysis.fit_settings import deep_settings, shared_setting
 from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fits.scaling_sample import SizedRows
 from observatory.analysis.fitted import flat_record
@@ -36,19 +33,13 @@ class Chain(Protocol):
         ...
 
 
-def chain_settings() -> dict[str, Any]:
-    """The settings of `conf/deep_fit/collapse.yaml`."""
-    file = files("observatory.conf").joinpath("deep_fit", f"{NAME}.yaml")
-    return cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8"))[NAME])
-
-
 def build_chain(settings: Mapping[str, Any]) -> Chain:
     """The chain, with some of its settings changed.
 
     Raises:
         ConfigError: If there is no such setting, or one breaks its rule.
     """
-    node = changed(NAME, chain_settings(), settings)
+    node = deep_settings(NAME, settings)
     module, _, name = str(node.pop("_target_")).rpartition(".")
     if not module.startswith(FITS):
         raise ConfigError(f"`{NAME}` must name a class in {FITS[:-1]}, got {module}.")
@@ -110,7 +101,7 @@ def prepare_collapse(
     """
     chain = build_chain(settings)
     read = read_sized(table, columns)
-    node = {**chain_settings(), **settings}
+    node = deep_settings(NAME, settings)
     n_draws, n_rows = max(node["n_bootstrap"], node["n_null"]), read.rows.value.size
     if n_rows * n_draws > MAX_DRAWN:
         raise ConfigError(

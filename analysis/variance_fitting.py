@@ -4,21 +4,19 @@ import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from observatory.analysis.fit_settings import changed, draw_seed
+from observatory.analysis.fit_settings import deep_settings, draw_seed
 from observatory.analysis.fit_text import text_of
 from observatory.analysis.fits.estimate import Estimate, refusal_record
 from observatory.analysis.fits.variance import VarianceComponents, VarianceRows
 from observatory.analysis.fitted import flat_record
-from observatory.analysis.paired_fitted import save_picture
 from observatory.analysis.paired_tables import codes_of, table_frame
+from observatory.analysis.picture import save_picture
 from observatory.analysis.sources import Table
 from observatory.analysis.tables.columns import column_of, known_columns
 from observatory.analysis.tables.values import numbers
@@ -38,9 +36,7 @@ def build_components(settings: Mapping[str, Any]) -> VarianceComponents:
     Raises:
         ConfigError: If there is no such setting, or one breaks its rule.
     """
-    file = files("observatory.conf").joinpath("deep_fit", f"{NAME}.yaml")
-    node = cast(dict[str, Any], yaml.safe_load(file.read_text(encoding="utf-8"))[NAME])
-    node = changed(NAME, node, settings)
+    node = deep_settings(NAME, settings)
     node.pop("_target_")
     try:
         return VarianceComponents(**node)

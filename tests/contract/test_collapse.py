@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from observatory.analysis.size_fitting import build_chain, chain_settings
+from observatory.analysis.fit_settings import deep_settings
+from observatory.analysis.size_fitting import build_chain
 from observatory.core.errors import ConfigError
 from tests.made_sizes import QUICK, scaled
 
@@ -37,7 +38,7 @@ def test_the_same_seed_gives_the_same_record() -> None:
 
 
 def test_settings_are_those_of_the_file_and_no_others() -> None:
-    assert "_target_" in chain_settings()
+    assert "_target_" in deep_settings("collapse", {})
     with pytest.raises(ConfigError, match="no setting"):
         build_chain({"colour": 1})
     with pytest.raises(ConfigError, match=r"cannot be built.*`n_null` must be at least"):
