@@ -1,7 +1,7 @@
 """Rules that the numbers of every fit keep, checked before anything is computed."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -58,6 +58,8 @@ TESTS = Rule(
     advice="Give null for the tests of the table.",
 )
 POSITIVE = Rule("a positive number", 0.0, inside=True)
+ASIDE = ("what", "json", "set", "plot", "tracking_uri")
+"""Options of every fit: they say where, not what."""
 RULES = {
     "level": SHARE,
     "held_out": SHARE,
@@ -112,6 +114,28 @@ def checked_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
         name: int(value) if name in whole and value is not None else value
         for name, value in values.items()
     }
+
+
+def given_options(options: Mapping[str, Any], known: Iterable[str], owner: str) -> dict[str, Any]:
+    """The options of a command that were given, checked.
+
+    Args:
+        options: All, null where one was not given.
+        known: Those that the fit takes, beside the ones of every fit.
+        owner: Whose they are, in words, such as "of `fit paired`".
+
+    Raises:
+        ConfigError: If one is of another fit, or a number breaks its rule.
+
+    Example:
+        >>> given_options({"arm": "a", "size": None, "json": True}, ["arm"], "of `fit paired`")
+        {'arm': 'a', 'json': True}
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if foreign := sorted(set(given) - {*known, *ASIDE}):
+        raise ConfigError(f"{foreign} are not {owner}: leave them out.")
+    require_numbers(given)
+    return given
 
 
 def require_numbers(values: Mapping[str, Any]) -> None:

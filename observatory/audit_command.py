@@ -3,8 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from observatory.core.errors import ConfigError
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -15,7 +13,6 @@ ROLES = {"replica": "replica", "seed": "group", "cell": "x", "step": "step", "ti
 ROLES |= {"t_lo": "t_lo", "opened": "opened", "kind": "kind"}
 TAKEN = {*ROLES.values(), "signal", "event", "horizon_steps", "level", "seed"}
 LEADS = {"onset", "lead", "time", "level", "seed"}
-ASIDE = {"what", "json", "set", "plot", "tracking_uri"}
 
 
 def add_audit_options(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +41,11 @@ def audit_task(
     """
     from observatory.analysis.audit_fitting import prepare_audit, prepare_leads
     from observatory.analysis.audit_lives import AuditColumns
-    from observatory.analysis.fit_rules import require_numbers
+    from observatory.analysis.fit_rules import given_options
 
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    leads = not {"onset", "lead"}.isdisjoint(given)
-    if foreign := sorted(set(given) - {*(LEADS if leads else TAKEN), *ASIDE}):
-        kind = "of published leads" if leads else "of `fit audit`"
-        raise ConfigError(f"{foreign} are not {kind}: leave them out.")
-    require_numbers(given)
+    leads = options.onset is not None or options.lead is not None
+    known, owner = (LEADS, "of published leads") if leads else (TAKEN, "of `fit audit`")
+    given = given_options(vars(options), known, owner)
     changes = {"level": options.level} if options.level is not None else {}
     changes |= settings
     if leads:

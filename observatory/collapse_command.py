@@ -3,8 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from observatory.core.errors import ConfigError
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -12,7 +10,6 @@ if TYPE_CHECKING:
 
 NUMBERS = ("level", "n_bootstrap")
 TAKEN = ("size", "control", "value", "group", *NUMBERS, "seed")
-ASIDE = ("what", "json", "set", "plot", "tracking_uri")
 
 
 def add_collapse_options(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +36,11 @@ def collapse_task(
     Raises:
         ConfigError: If the table or an option breaks a rule.
     """
-    from observatory.analysis.fit_rules import require_numbers
+    from observatory.analysis.fit_rules import given_options
     from observatory.analysis.size_fitting import prepare_collapse
     from observatory.analysis.size_tables import SizeColumns
 
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    if foreign := sorted(set(given) - {*TAKEN, *ASIDE}):
-        raise ConfigError(f"{foreign} are not of `fit collapse`: leave them out.")
-    require_numbers(given)
+    given = given_options(vars(options), TAKEN, "of `fit collapse`")
     changes = {name: given[name] for name in NUMBERS if name in given}
     columns = SizeColumns(options.size, options.control, options.value, options.group)
     return prepare_collapse(table, columns, {**changes, **settings}, options.seed)

@@ -3,8 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from observatory.core.errors import ConfigError
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -40,13 +38,10 @@ def fit_named_curves(
         ConfigError: If the table or an option breaks a rule.
     """
     from observatory.analysis.curve_fitting import fit_curves
-    from observatory.analysis.fit_rules import require_numbers
+    from observatory.analysis.fit_rules import given_options
 
-    known = {*TAKEN, *CURVES, "value", "group", "what", "json", "set", "plot", "tracking_uri"}
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    if foreign := sorted(set(given) - known):
-        raise ConfigError(f"{foreign} are not of `fit emergence`: leave them out.")
-    require_numbers(given)
+    known = (*TAKEN, *CURVES, "value", "group")
+    given = given_options(vars(options), known, "of `fit emergence`")
     return fit_curves(
         table,
         "emergence" if options.model is None else options.model,

@@ -3,8 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from observatory.core.errors import ConfigError
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
 ROLES = ("value", "arm", "pair", "family", "reference")
 TAKEN = (*ROLES, "level", "seed")
 OF_VARIANCE = ("value", "arm", "group", "level")
-ASIDE = ("what", "json", "set", "plot", "tracking_uri")
 
 
 def add_paired_options(parser: argparse.ArgumentParser) -> None:
@@ -39,10 +36,11 @@ def paired_task(
     Raises:
         ConfigError: If the table or an option breaks a rule.
     """
+    from observatory.analysis.fit_rules import given_options
     from observatory.analysis.paired_fitting import prepare_paired
     from observatory.analysis.paired_tables import PairedColumns
 
-    given = _given(options, "paired", {*TAKEN, *ASIDE})
+    given = given_options(vars(options), TAKEN, "of `fit paired`")
     changes = {"level": options.level} if options.level is not None else {}
     columns = PairedColumns(**{role: given.get(role) for role in ROLES})
     return prepare_paired(table, columns, {**changes, **settings}, options.seed)
@@ -61,23 +59,13 @@ def variance_task(
     Raises:
         ConfigError: If the table or an option breaks a rule.
     """
+    from observatory.analysis.fit_rules import given_options
     from observatory.analysis.variance_fitting import prepare_variance
 
-    given = _given(options, "variance", {*OF_VARIANCE, *ASIDE})
+    given = given_options(vars(options), OF_VARIANCE, "of `fit variance`")
     changes = {"level": options.level} if options.level is not None else {}
     names = given.get("group")
     group = None if names is None else [name.strip() for name in names.split(",")]
     return prepare_variance(
         table, given.get("value"), given.get("arm"), group, {**changes, **settings}
     )
-
-
-def _given(options: argparse.Namespace, fit: str, known: set[str]) -> dict[str, Any]:
-    """The options that were given; `ConfigError` where one is of another fit, or breaks a rule."""
-    from observatory.analysis.fit_rules import require_numbers
-
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    if foreign := sorted(set(given) - known):
-        raise ConfigError(f"{foreign} are not of `fit {fit}`: leave them out.")
-    require_numbers(given)
-    return given

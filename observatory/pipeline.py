@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from observatory.training.mlflow_settings import MlflowSettings
 
 Watch = Callable[[Path], Any]
 Tell = Callable[[str], None]
@@ -24,10 +27,11 @@ def run_map(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell)
     from observatory.training.mlflow import mlflow_settings
 
     studies = {Path(config["results"]) / config["study"]: config for config in runs.values()}
-    for study, config in studies.items():  # checked before any compute
-        mlflow_settings(config["mlflow"], study.parent)
+    desks = {  # checked before any compute
+        study: mlflow_settings(config["mlflow"], study.parent) for study, config in studies.items()
+    }
     train_runs(runs, watch, tell)
-    return [publish(study, config, tell) for study, config in studies.items()]
+    return [publish(study, config["fit"], desks[study], tell) for study, config in studies.items()]
 
 
 def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
@@ -44,9 +48,9 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
     from observatory.training.mlflow import mlflow_settings
 
     study = Path(config["results"]) / config["study"]
-    mlflow_settings(config["mlflow"], study.parent)
+    desk = mlflow_settings(config["mlflow"], study.parent)
     search_boundary(config, watch, tell)
-    return publish(study, config, tell)
+    return publish(study, config["fit"], desk, tell)
 
 
 def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> None:
@@ -78,13 +82,13 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
         run_search(search, one, lambda each: Run(launch(each, watch)).outcomes(), tell)
 
 
-def publish(study: Path, config: dict[str, Any], tell: Tell) -> Path:
+def publish(study: Path, settings: dict[str, Any], desk: "MlflowSettings", tell: Tell) -> Path:
     """Fit a study, write its report and mirror it; returns the report."""
-    from observatory.training.mlflow import mirror, mlflow_settings
+    from observatory.training.mlflow import mirror
 
-    refit(study, config["fit"])
-    report = rebuild_report(study, config["fit"])
-    summary = mirror(study, mlflow_settings(config["mlflow"], study.parent))
+    refit(study, settings)
+    report = rebuild_report(study, settings)
+    summary = mirror(study, desk)
     if summary.error:
         tell(f"MLflow was not updated: {summary.error}")
     return report

@@ -77,11 +77,13 @@ def seeds_recur(
         seed: `[row]`.
         weight: How many replicas each row stands for, `[row]`.
     """
-    if not seed.size:
-        return False
-    which = np.unique(seed, return_inverse=True)[1]
-    shared = _counted(which, weight, int(which.max()) + 1) > 1.0
-    return bool(shared.any()) and several_seeds(cell, seed)
+    return seeds_shared(seed, weight) and several_seeds(cell, seed)
+
+
+def seeds_shared(seed: NDArray[np.int64], weight: NDArray[np.float64]) -> bool:
+    """Whether some seed has more than one replica."""
+    seeds, which = np.unique(seed, return_inverse=True)
+    return bool(np.any(_counted(which, weight, seeds.size) > 1.0))
 
 
 def several_seeds(cell: NDArray[np.intp], seed: NDArray[np.int64]) -> bool:

@@ -5,7 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.fits.bins import RateBins, distinct_rows, non_monotone, several_seeds
+from observatory.analysis.fits.bins import (
+    RateBins,
+    distinct_rows,
+    non_monotone,
+    seeds_shared,
+    several_seeds,
+)
 from observatory.analysis.fits.estimate import Parameter, Plain
 from observatory.analysis.fits.likelihood import (
     binomial_log_likelihood,
@@ -166,8 +172,7 @@ def one_seed_each(data: Observations) -> bool:
         np.unique(data.weight_decay, return_inverse=True)[1], data.seed
     ):
         return False
-    which = np.unique(data.seed, return_inverse=True)[1]
-    return bool(np.any(np.bincount(which, weights=data.weights) > 1.0))
+    return seeds_shared(data.seed, data.weights)
 
 
 def seed_excess(bins: RateBins, n_permutations: int = 999) -> float | None:
