@@ -52,11 +52,10 @@ class Worlds:
         belief: What is known.
         n: Worlds drawn.
         rng: Where they come from.
-        search: Row of the belief.
     """
 
-    def __init__(self, belief: Belief, n: int, rng: np.random.Generator, search: int = 0) -> None:
-        posterior = belief.weight[search]
+    def __init__(self, belief: Belief, n: int, rng: np.random.Generator) -> None:
+        posterior = belief.weight
         self._belief, self._rng = belief, rng
         self._truth = rng.choice(posterior.size, n, p=posterior)
         self._weight = np.tile(posterior, (n, 1))
@@ -81,19 +80,3 @@ class Worlds:
         if allowed is not None:
             worth = np.where(allowed, worth, -np.inf)
         return float(self._belief.controls[int(np.argmax(worth))])
-
-
-def choose_batch(
-    belief: Belief,
-    size: int,
-    rng: np.random.Generator,
-    n_worlds: int = 24,
-    search: int = 0,
-) -> Array:
-    """Values of the control to run together, rising; values may repeat, `[replica]`."""
-    worlds = Worlds(belief, n_worlds, rng, search)
-    chosen = np.empty(size)
-    for i in range(size):
-        chosen[i] = worlds.next()
-        worlds.run(chosen[i])
-    return np.sort(chosen)

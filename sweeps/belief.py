@@ -1,4 +1,4 @@
-"""What is believed of a boundary: a posterior on a grid, for many searches at once.
+"""What is believed of a boundary: a posterior on a grid.
 
 Letters: x = log10 of the control, x0 = log10 of its critical value, k = slope per decade, p =
 chance to grok, theta = one point of the grid (x0, k, lapse).
@@ -45,21 +45,21 @@ class Belief:
     """The posterior of a logistic boundary with lapses, on the grid of a prior.
 
     P(grok) = guess + (1 - guess - lapse) / (1 + exp(-k (x - x0))), with `GUESS` held. Replicas are
-    independent. Several searches are believed in at once, one per row.
+    independent.
 
     Attributes:
         prior: The grid.
         x0: log10 of the critical values, `[critical]`.
         controls: What may be asked for, `[control]`.
         chance: P(grok) of every control at every point of the grid, `[control, theta]`.
-        log_weight: Log posterior, up to a constant, `[search, theta]`.
+        log_weight: Log posterior, up to a constant, `[theta]`.
 
     Source:
         Watson (2017), J. Vis. 17(3), 10 (QUEST+). Deviation: batches, and information about the
         critical value alone.
     """
 
-    def __init__(self, prior: Prior, n_searches: int = 1) -> None:
+    def __init__(self, prior: Prior) -> None:
         self.prior = prior
         self.x0 = np.linspace(np.log10(prior.low), np.log10(prior.high), prior.n_critical)
         k = np.geomspace(*prior.slopes, prior.n_slopes)
@@ -68,7 +68,7 @@ class Belief:
         self._theta = np.stack([axis.ravel() for axis in grid])
         self.controls = np.geomspace(prior.low, prior.high, prior.n_controls)
         self.chance = self.chance_at(self.controls)
-        self.log_weight = np.zeros((n_searches, self._theta.shape[1]))
+        self.log_weight = np.zeros(self._theta.shape[1])
 
     def chance_at(self, control: Array) -> Array:
         """P(grok) at every point of the grid, `[control, theta]`."""
@@ -81,42 +81,37 @@ class Belief:
 
         Args:
             control: `[control]`.
-            n: Replicas of each search, `[search, control]`.
-            grokked: Of these, the grokked ones, likewise.
+            n: Replicas at each, `[control]`.
+            grokked: Of these, the grokked ones, `[control]`.
         """
         chance = self.chance_at(control)
         self.log_weight += grokked @ np.log(chance) + (n - grokked) @ np.log1p(-chance)
 
     @property
     def weight(self) -> Array:
-        """The posterior, `[search, theta]`."""
-        weight = np.exp(self.log_weight - self.log_weight.max(axis=1, keepdims=True))
-        return weight / weight.sum(axis=1, keepdims=True)
+        """The posterior, `[theta]`."""
+        weight = np.exp(self.log_weight - self.log_weight.max())
+        return weight / weight.sum()
 
     def by_critical(self, weight: Array) -> Array:
-        """The posterior with the critical value as an axis, `[search, critical, nuisance]`."""
+        """Posteriors with the critical value as an axis, `[..., critical, nuisance]`."""
         return weight.reshape(*weight.shape[:-1], self.x0.size, -1)
 
     @property
     def critical(self) -> Array:
-        """Posterior of the critical value, `[search, critical]`."""
+        """Posterior of the critical value, `[critical]`."""
         return self.by_critical(self.weight).sum(axis=-1)
 
-    def quantile(self, share: float) -> Array:
-        """log10 of the critical value below which lies this share of the posterior, `[search]`."""
-        mass = np.cumsum(self.critical, axis=1)
-        after = np.argmax(mass >= share, axis=1)
-        rows = np.arange(len(mass))
-        before = np.where(after > 0, mass[rows, np.maximum(after - 1, 0)], 0.0)
-        step = self.x0[1] - self.x0[0]
-        part = (share - before) / np.maximum(mass[rows, after] - before, 1e-300)
-        return np.clip(self.x0[after] + step * (part - 0.5), self.x0[0], self.x0[-1])
+    def quantile(self, share: float) -> float:
+        """log10 of the critical value below which lies this share of the posterior."""
+        mass = np.cumsum(self.critical)
+        after = int(np.argmax(mass >= share))
+        before = float(mass[after - 1]) if after > 0 else 0.0
+        step = float(self.x0[1] - self.x0[0])
+        part = (share - before) / max(float(mass[after]) - before, 1e-300)
+        return float(np.clip(self.x0[after] + step * (part - 0.5), self.x0[0], self.x0[-1]))
 
-    def median(self) -> Array:
-        """log10 of the median critical value, `[search]`."""
-        return self.quantile(0.5)
-
-    def width(self, level: float) -> Array:
-        """Decades that the central credible interval spans, `[search]`."""
+    def interval(self, level: float) -> tuple[float, float, float]:
+        """log10 of the median critical value, and of the limits of its central interval."""
         tail = 0.5 - 0.5 * level
-        return self.quantile(1.0 - tail) - self.quantile(tail)
+        return self.quantile(0.5), self.quantile(tail), self.quantile(1.0 - tail)

@@ -1,5 +1,6 @@
 """The search for a boundary: asked in batches, each a fleet; told when it is done; durable."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,14 +115,13 @@ class BoundarySearch:
     def interval(self) -> tuple[float, float, float]:
         """Median and limits of the critical weight decay, as the replicas so far have it."""
         belief = self.sampler.belief(self._trials(TrialState.COMPLETE))
-        tail = 0.5 - 0.5 * self.rule.level
-        low, middle, high = (10.0 ** float(belief.quantile(s)[0]) for s in (tail, 0.5, 1.0 - tail))
-        return middle, low, high
+        middle, low, high = belief.interval(self.rule.level)
+        return 10.0**middle, 10.0**low, 10.0**high
 
     def found(self) -> bool:
         """Whether the interval is as narrow as asked."""
-        belief = self.sampler.belief(self._trials(TrialState.COMPLETE))
-        return bool(belief.width(self.rule.level)[0] <= self.rule.width_decades)
+        _, low, high = self.interval()
+        return math.log10(high / low) <= self.rule.width_decades
 
     def batch(self) -> list[FrozenTrial]:
         """Replicas to run now: a batch that was not finished, else a new one; none at the end."""

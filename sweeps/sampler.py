@@ -59,7 +59,7 @@ class BoundarySampler(BaseSampler):
         told = [t for t in trials if t.state == TrialState.COMPLETE]
         if told:
             control = np.array([t.params[self.control] for t in told])
-            grokked = np.array([[float(t.value or 0.0) for t in told]])
+            grokked = np.array([float(t.value or 0.0) for t in told])
             belief.told(control, np.ones_like(grokked), grokked)
         return belief
 

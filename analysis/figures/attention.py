@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from observatory.analysis.figures.panels import panels_figure
+from observatory.analysis.figures.panels import panels_figure, recorded
 from observatory.analysis.figures.style import styled
 
 TITLES = {
@@ -29,5 +29,4 @@ def attention_figure(bands: pd.DataFrame, marks: Mapping[float, float]) -> Figur
         bands: The table that `bands` makes, of columns named in `TITLES`.
         marks: Median time to grok per weight decay, in steps.
     """
-    found = set(bands["quantity"])
-    return panels_figure(bands, {name: t for name, t in TITLES.items() if name in found}, marks)
+    return panels_figure(bands, recorded(bands, TITLES), marks)

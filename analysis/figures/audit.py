@@ -7,7 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from observatory.analysis.figures.style import INK, LINE_COLOURS, MUTED, WIDTH, plain, styled
+from observatory.analysis.figures.style import (
+    INK,
+    LINE_COLOURS,
+    MUTED,
+    WIDTH,
+    plain,
+    styled,
+    tell_beside,
+)
 
 BASELINE, SIGNAL = MUTED, LINE_COLOURS[0]
 Record = Mapping[str, Any]
@@ -46,11 +54,7 @@ def audit_figure(record: Record) -> Figure:
         axes.grid(visible=False, axis="y")
     left.set_xlabel("share of events forecast")
     right.set_xlabel("concordance within a cell")
-    beside = right.twinx()
-    beside.set_ylim(left.get_ylim())
-    beside.set_yticks(range(len(order)), [_told(record, names, i) for i in order])
-    beside.tick_params(axis="y", length=0)
-    beside.grid(visible=False)
+    tell_beside(right, [_told(record, names, i) for i in order])
     steps = record["horizon_steps"]
     until = "" if steps is None else f" by step {steps}"
     left.set_title(plain(f"{record['event']}{until}: {extras['n_events']} events"))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from observatory.analysis.figures.panels import panels_figure
+from observatory.analysis.figures.panels import panels_figure, recorded
 from observatory.analysis.figures.style import styled
 
 TITLES = {
@@ -23,6 +23,5 @@ def baselines_figure(bands: pd.DataFrame, marks: Mapping[float, float]) -> Figur
         bands: The table that `bands` makes, of columns named in `TITLES`.
         marks: Median time to grok per weight decay, in steps.
     """
-    found = set(bands["quantity"])
-    titles = {name: title for name, title in TITLES.items() if name in found}
-    return panels_figure(bands, titles, marks, log=frozenset({"l2", "logit_scale"}))
+    log = frozenset({"l2", "logit_scale"})
+    return panels_figure(bands, recorded(bands, TITLES), marks, log=log)

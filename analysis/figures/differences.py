@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from observatory.analysis.figures.style import INK, LINE_COLOURS, MUTED, WIDTH, plain, styled
+from observatory.analysis.figures.style import (
+    INK,
+    LINE_COLOURS,
+    MUTED,
+    WIDTH,
+    plain,
+    styled,
+    tell_beside,
+)
 
 
 @styled
@@ -38,11 +46,7 @@ def differences_figure(record: Mapping[str, Any]) -> Figure:
     axes.set_yticks(places, [plain(name) for name in params])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
-    beside = axes.twinx()
-    beside.set_ylim(axes.get_ylim())
-    beside.set_yticks(places, told)
-    beside.tick_params(axis="y", length=0)
-    beside.grid(visible=False)
+    tell_beside(axes, told)
     axes.set_xlabel(f"difference of {plain(record['event'])}, intervals {record['level']:.0%}")
     axes.set_title(f"p by Holm in a family of {extras['n_tests']}; filled: differs")
     return figure

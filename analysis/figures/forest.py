@@ -15,6 +15,7 @@ from observatory.analysis.figures.style import (
     plain,
     plain_log_ticks,
     styled,
+    tell_beside,
 )
 
 Limits = tuple[float, float | None, float | None]
@@ -55,11 +56,7 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
     plain_log_ticks(axes.xaxis)
-    beside = axes.twinx()
-    beside.set_ylim(axes.get_ylim())
-    beside.set_yticks(np.arange(len(rows)), [_numbers(row) for row in rows])
-    beside.tick_params(axis="y", length=0)
-    beside.grid(visible=False)
+    tell_beside(axes, [_numbers(row) for row in rows])
 
 
 def _numbers(row: Row) -> str:

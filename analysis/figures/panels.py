@@ -85,6 +85,12 @@ def draw_lines(
         note(axes, "no finite reading")
 
 
+def recorded(bands: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, str]:
+    """The titles of the quantities that a table of `bands` holds."""
+    found = set(bands["quantity"])
+    return {name: title for name, title in titles.items() if name in found}
+
+
 def panels_figure(
     bands: pd.DataFrame,
     titles: Mapping[str, str],

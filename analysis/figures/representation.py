@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from observatory.analysis.figures.panels import panels_figure
+from observatory.analysis.figures.panels import panels_figure, recorded
 from observatory.analysis.figures.style import styled
 
 TITLES = {
@@ -27,6 +27,4 @@ def representation_figure(bands: pd.DataFrame, marks: Mapping[float, float]) -> 
         bands: The table that `bands` makes, of columns named in `TITLES`.
         marks: Median time to grok per weight decay, in steps.
     """
-    found = set(bands["quantity"])
-    titles = {name: title for name, title in TITLES.items() if name in found}
-    return panels_figure(bands, titles, marks, log=_LOG.intersection(titles))
+    return panels_figure(bands, recorded(bands, TITLES), marks, log=_LOG)

@@ -153,6 +153,15 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def tell_beside(axes: Axes, told: Sequence[str]) -> None:
+    """Write a text at the right end of every row of a forest; row i is at height i."""
+    beside = axes.twinx()
+    beside.set_ylim(axes.get_ylim())
+    beside.set_yticks(range(len(told)), told)
+    beside.tick_params(axis="y", length=0)
+    beside.grid(visible=False)
+
+
 def note(axes: Axes, text: str) -> None:
     """Say in an empty panel why it is empty."""
     axes.set_xticks([])

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from observatory.analysis.fits.links import link_named
-from observatory.sweeps.acquisition import choose_batch
 from observatory.sweeps.belief import Belief, Prior
+from tests.made_searches import choose_batch
 
 TRUTH = np.log10(0.0158)
 PRIOR = Prior(10.0**-3.3, 10.0**-0.3)
@@ -46,7 +46,7 @@ def grid_error(curve: Curve, rng: np.random.Generator) -> tuple[float, bool]:
     """Error of the dense grid, in decades, and whether its interval covers the truth."""
     belief = Belief(PRIOR)
     grokked = rng.binomial(PER_VALUE, curve.rate(GRID)).astype(float)
-    belief.told(GRID, np.full((1, GRID.size), float(PER_VALUE)), grokked[None])
+    belief.told(GRID, np.full(GRID.size, float(PER_VALUE)), grokked)
     return judged(belief)
 
 
@@ -56,13 +56,13 @@ def search_error(curve: Curve, n: int, rng: np.random.Generator) -> tuple[float,
     for _ in range(n // BATCH):
         batch = choose_batch(belief, BATCH, rng)
         grokked = (rng.random(BATCH) < curve.rate(batch)).astype(float)
-        belief.told(batch, np.ones((1, BATCH)), grokked[None])
+        belief.told(batch, np.ones(BATCH), grokked)
     return judged(belief)
 
 
 def judged(belief: Belief) -> tuple[float, bool]:
     """Error of the median, and whether the 95 % interval holds the truth."""
-    low, middle, high = (belief.quantile(share)[0] for share in (0.025, 0.5, 0.975))
+    middle, low, high = belief.interval(0.95)
     return float(middle - TRUTH), bool(low <= TRUTH <= high)
 
 

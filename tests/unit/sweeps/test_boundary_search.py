@@ -9,9 +9,10 @@ import pytest
 from optuna.trial import TrialState
 
 from observatory.core.errors import ConfigError
-from observatory.sweeps.acquisition import Worlds, choose_batch, information
+from observatory.sweeps.acquisition import Worlds, information
 from observatory.sweeps.belief import GUESS, Belief, Prior
 from observatory.sweeps.boundary import BoundarySearch, Rule, replicas_of, run_search
+from tests.made_searches import choose_batch
 
 PRIOR = Prior(0.001, 1.0, n_critical=61, n_slopes=5, n_controls=31)
 RULE = Rule("first99", 0.001, 1.0, 8, 16, 0.2, 60, 0.95, 0)
@@ -20,15 +21,16 @@ TRUTH, SLOPE = 0.05, 14.0
 
 
 def test_the_posterior_is_the_product_of_likelihoods() -> None:
-    belief = Belief(PRIOR, n_searches=2)
+    belief, empty = Belief(PRIOR), Belief(PRIOR)
     control = np.array([0.02, 0.1])
-    belief.told(control, np.array([[3.0, 2.0], [0.0, 0.0]]), np.array([[1.0, 2.0], [0.0, 0.0]]))
+    belief.told(control, np.array([3.0, 2.0]), np.array([1.0, 2.0]))
     p = belief.chance_at(control)
     likelihood = p[0] * (1 - p[0]) ** 2 * p[1] ** 2
-    assert belief.weight[0] == pytest.approx(likelihood / likelihood.sum())
-    assert belief.weight[1] == pytest.approx(np.full(likelihood.size, 1 / likelihood.size))
-    assert belief.median()[1] == pytest.approx(-1.5, abs=1e-9)
-    assert belief.width(0.95)[1] == pytest.approx(0.95 * 3.05, rel=0.01)  # half a cell at each end
+    assert belief.weight == pytest.approx(likelihood / likelihood.sum())
+    assert empty.weight == pytest.approx(np.full(likelihood.size, 1 / likelihood.size))
+    middle, low, high = empty.interval(0.95)
+    assert middle == pytest.approx(-1.5, abs=1e-9)
+    assert high - low == pytest.approx(0.95 * 3.05, rel=0.01)  # half a cell at each end
     assert p.min() >= GUESS
     assert p.max() <= 1 - GUESS
 
@@ -36,8 +38,8 @@ def test_the_posterior_is_the_product_of_likelihoods() -> None:
 def test_information_is_what_an_outcome_is_expected_to_tell() -> None:
     """Entropy of the critical value, less its mean entropy once the outcome is known."""
     belief = Belief(PRIOR)
-    belief.told(np.array([0.01, 0.2]), np.ones((1, 2)), np.array([[0.0, 1.0]]))
-    told, chance = information(belief, belief.weight)
+    belief.told(np.array([0.01, 0.2]), np.ones(2), np.array([0.0, 1.0]))
+    told, chance = information(belief, belief.weight[None])
 
     def entropy(weight: np.ndarray) -> float:
         mass = belief.by_critical(weight / weight.sum()).sum(axis=-1)
@@ -45,11 +47,11 @@ def test_information_is_what_an_outcome_is_expected_to_tell() -> None:
 
     for place in (5, 15, 22):
         p = belief.chance[place]
-        yes = float((belief.weight[0] * p).sum())
-        after = yes * entropy(belief.weight[0] * p)
-        after += (1 - yes) * entropy(belief.weight[0] * (1 - p))
+        yes = float((belief.weight * p).sum())
+        after = yes * entropy(belief.weight * p)
+        after += (1 - yes) * entropy(belief.weight * (1 - p))
         assert chance[0, place] == pytest.approx(yes)
-        assert told[0, place] == pytest.approx(entropy(belief.weight[0]) - after, abs=1e-9)
+        assert told[0, place] == pytest.approx(entropy(belief.weight) - after, abs=1e-9)
     # Nothing is told where all would be as they are.
     assert told[0].argmax() not in (0, 30)
     assert told[0, 0] < 0.2 * told[0].max()
@@ -61,7 +63,7 @@ def test_a_batch_spreads_where_one_replica_more_would_tell_little() -> None:
     known = Belief(PRIOR)
     grid = np.geomspace(0.001, 1.0, 31)
     p = 1.0 / (1.0 + np.exp(-SLOPE * (np.log10(grid) - np.log10(TRUTH))))
-    known.told(grid, np.full((1, 31), 8.0), np.rint(8.0 * p)[None])
+    known.told(grid, np.full(31, 8.0), np.rint(8.0 * p))
     near = choose_batch(known, 8, np.random.default_rng(0))
     assert np.abs(np.log10(near / TRUTH)).max() < 0.6
 
