@@ -260,5 +260,5 @@ def _seed(options: Options) -> int:
 def _refuse_single(options: Options) -> None:
     """Refuse options that the comparison of boundaries has no use for."""
     names = ("interval", "smoothing", "settings", "critical")
-    if given := [name for name in names if options.get(name)]:
+    if given := [name for name in names if options.get(name) not in (None, {})]:
         raise ConfigError(f"{given} are of a single fit: leave them out.")

@@ -76,7 +76,7 @@ def test_it_says_nothing_on_the_console_and_asks_for_nothing_but_itself(page: An
 
 def test_every_figure_is_drawn_and_has_a_caption_with_n_and_units(page: Any):
     figures = page.locator("figure")
-    assert figures.count() == 16
+    assert figures.count() == 19
     units = ("steps", "dimensionless", "nats")
     for index in range(figures.count()):
         figure = figures.nth(index)
@@ -123,7 +123,7 @@ def test_text_contrasts_with_its_ground(page: Any):
 
 def test_links_of_figures_lead_to_files(page: Any, report: Path):
     links = page.locator(".files a")
-    assert links.count() == 48
+    assert links.count() == 57
     for index in range(links.count()):
         assert (report.parent / links.nth(index).get_attribute("href")).is_file()
 
@@ -141,7 +141,7 @@ def test_a_comparison_stands_alone_with_its_captions(browser: Any, comparison: P
     assert page.said == []
     assert [url for url in page.asked if url != comparison.as_uri() and url != "data:,"] == []
     figures = page.locator("figure")
-    assert figures.count() == 3
+    assert figures.count() == 4
     for index in range(figures.count()):
         caption = figures.nth(index).locator("figcaption").inner_text()
         assert "n = 176 replicas in 2 groups" in caption

@@ -159,6 +159,8 @@ def test_numbers_that_break_their_rule_are_refused_before_the_fit(options, messa
 def test_numbers_of_a_comparison_and_of_a_plan_keep_their_rules_too() -> None:
     with pytest.raises(ConfigError, match="`level` must be"):
         boundary_ratio(COUNTS, COUNTS, level=95)
+    with pytest.raises(ConfigError, match=r"\['smoothing'\] are of a single fit"):
+        boundary_ratio(COUNTS, COUNTS, smoothing=0.0)
     with pytest.raises(ConfigError, match="`width_decades` must be a positive number, got -1"):
         plan_seeds(COUNTS, -1.0)
     with pytest.raises(ConfigError, match=r"`assurance` must be in \(0, 1\)"):
