@@ -12,36 +12,35 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.sweeps.belief import Belief
+from observatory.sweeps.belief import Belief, Floats
 
 Array = NDArray[np.float64]
 Cost = Callable[[Array], Array]
 
 
-def entropy(p: Array) -> Array:
+def entropy(p: Floats) -> Floats:
     """Entropy of a yes or no, in nats; 0 where it is sure."""
-    q, r = np.clip(p, 1e-300, 1.0), np.clip(1.0 - p, 1e-300, 1.0)
-    return -(p * np.log(q) + (1.0 - p) * np.log(r))
+    least = np.finfo(p.dtype).tiny
+    q = 1.0 - p
+    return -(p * np.log(np.maximum(p, least)) + q * np.log(np.maximum(q, least)))
 
 
-def information(belief: Belief, weight: Array) -> tuple[Array, Array]:
+def information(chance: Floats, weight: Floats) -> tuple[Floats, Floats]:
     """What one replica at each control is expected to tell about the critical value.
 
     Args:
-        belief: The grid.
-        weight: Posteriors over it, `[world, theta]`.
+        chance: P(grok), `[critical, nuisance, control]`.
+        weight: Posteriors, `[world, critical, nuisance]`, of the same precision.
 
     Returns:
         Mutual information of the outcome and the critical value, in nats, and the chance to grok,
         `[world, control]` each.
     """
-    nuisance = belief.by_critical(weight)
-    mass = nuisance.sum(axis=-1)
-    chance = belief.chance.reshape(belief.controls.size, belief.x0.size, -1)
-    joint = np.einsum("wxn,cxn->wcx", nuisance, chance, optimize=True)
-    p = joint.sum(axis=-1)
-    given = joint / np.maximum(mass, 1e-300)[:, None, :]
-    return entropy(p) - np.einsum("wx,wcx->wc", mass, entropy(given)), p
+    mass = weight.sum(axis=-1).T[:, :, None]
+    joint = np.matmul(weight.transpose(1, 0, 2), chance)
+    p = joint.sum(axis=0)
+    given = joint / np.maximum(mass, np.finfo(mass.dtype).tiny)
+    return entropy(p) - (mass * entropy(given)).sum(axis=0), p
 
 
 @final
@@ -58,13 +57,15 @@ class Worlds:
         posterior = belief.weight
         self._belief, self._rng = belief, rng
         self._truth = rng.choice(posterior.size, n, p=posterior)
-        self._weight = np.tile(posterior, (n, 1))
+        self._weight = np.tile(posterior.astype(np.float32), (n, 1))
+        self._chance = belief.chance_by_critical.astype(np.float32)
 
     def run(self, control: float) -> None:
         """Let a replica show what it shows, in each world its own."""
         chance = self._belief.chance_at(np.array([control]))[0]
         grokked = self._rng.random(self._truth.size) < chance[self._truth]
-        self._weight *= np.where(grokked[:, None], chance, 1.0 - chance)
+        shown = np.where(grokked[:, None], chance, 1.0 - chance).astype(np.float32)
+        self._weight *= shown
         self._weight /= self._weight.sum(axis=1, keepdims=True)
 
     def next(self, cost: Cost | None = None, allowed: NDArray[np.bool_] | None = None) -> float:
@@ -75,7 +76,8 @@ class Worlds:
                 None: all alike.
             allowed: Which controls may be asked for, `[control]`; None: all.
         """
-        told, p = (values.mean(axis=0) for values in information(self._belief, self._weight))
+        both = information(self._chance, self._belief.by_critical(self._weight))
+        told, p = (values.mean(axis=0, dtype=np.float64) for values in both)
         worth = told if cost is None else told / cost(p)
         if allowed is not None:
             worth = np.where(allowed, worth, -np.inf)
