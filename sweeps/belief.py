@@ -57,7 +57,7 @@ class Prior:
     edge: Edge = "lower"
     slopes: tuple[float, float] = (1.5, 80.0)
     lapses: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2)
-    n_critical: int = 81
+    n_critical: int = 61
     n_slopes: int = 10
     n_controls: int = 37
 
@@ -146,7 +146,8 @@ class Belief:
     @property
     def chance_by_critical(self) -> Array:
         """P(grok), `[critical, nuisance, control]`."""
-        return np.ascontiguousarray(self.by_critical(self.chance).transpose(1, 2, 0))
+        chance = self.chance.reshape(self.controls.size, self.x0.size, -1)
+        return np.ascontiguousarray(chance.transpose(1, 2, 0))
 
     @property
     def critical(self) -> Array:

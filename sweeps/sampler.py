@@ -40,7 +40,7 @@ class BoundarySampler(BaseSampler):
     """
 
     def __init__(
-        self, prior: Prior, control: str, n_seeds: int, seed: int, n_worlds: int = 24
+        self, prior: Prior, control: str, n_seeds: int, seed: int, n_worlds: int = 16
     ) -> None:
         self.prior, self.control, self.n_seeds = prior, control, n_seeds
         self._seed, self._n_worlds = seed, n_worlds

@@ -8,7 +8,7 @@ from observatory.sweeps.belief import Belief
 
 def choose_batch(belief: Belief, size: int, rng: np.random.Generator) -> np.ndarray:
     """Values of the control to run together, rising; values may repeat, `[replica]`."""
-    worlds = Worlds(belief, 24, rng)
+    worlds = Worlds(belief, 16, rng)
     chosen = np.empty(size)
     for i in range(size):
         chosen[i] = worlds.next()

@@ -1,13 +1,14 @@
 """What a boundary search reaches with how many replicas, beside a dense grid and what is possible.
 
-python -m tests.statistical.search_studies 500            every row of the table
-python -m tests.statistical.search_studies 500 13.7 0.02  one slope and lapse
+python -m tests.statistical.search_studies 500        every row of the table
+python -m tests.statistical.search_studies 500 3 4    these rows
 """
 
 import sys
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binom
 
 from observatory.analysis.fits.links import link_named
 from observatory.sweeps.belief import Belief, Prior
@@ -23,9 +24,11 @@ CASES = (
     (40.0, 0.02, 60, "logistic"),
     (40.0, 0.10, 60, "logistic"),
     (3.0, 0.02, 60, "logistic"),
+    (3.0, 0.10, 60, "logistic"),
     (3.0, 0.02, 210, "logistic"),
     (13.7, 0.02, 60, "cloglog"),
 )
+"""Slope, lapse, replicas of the search, true curve; one row more draws each from the prior."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,11 @@ class Curve:
     slope: float
     lapse: float
     link: str = "logistic"
+    truth: float = TRUTH
 
     def rate(self, control: np.ndarray) -> np.ndarray:
         """P(grok)."""
-        z = self.slope * (np.log10(control) - TRUTH)
+        z = self.slope * (np.log10(control) - self.truth)
         return (1.0 - self.lapse) * link_named(self.link).rise(z)
 
 
@@ -47,7 +51,7 @@ def grid_error(curve: Curve, rng: np.random.Generator) -> tuple[float, bool]:
     belief = Belief(PRIOR)
     grokked = rng.binomial(PER_VALUE, curve.rate(GRID)).astype(float)
     belief.told(GRID, np.full(GRID.size, float(PER_VALUE)), grokked)
-    return judged(belief)
+    return judged(belief, curve.truth)
 
 
 def search_error(curve: Curve, n: int, rng: np.random.Generator) -> tuple[float, bool]:
@@ -57,13 +61,13 @@ def search_error(curve: Curve, n: int, rng: np.random.Generator) -> tuple[float,
         batch = choose_batch(belief, BATCH, rng)
         grokked = (rng.random(BATCH) < curve.rate(batch)).astype(float)
         belief.told(batch, np.ones(BATCH), grokked)
-    return judged(belief)
+    return judged(belief, curve.truth)
 
 
-def judged(belief: Belief) -> tuple[float, bool]:
+def judged(belief: Belief, truth: float) -> tuple[float, bool]:
     """Error of the median, and whether the 95 % interval holds the truth."""
     middle, low, high = belief.interval(0.95)
-    return float(middle - TRUTH), bool(low <= TRUTH <= high)
+    return float(middle - truth), bool(low <= truth <= high)
 
 
 def best_possible(curve: Curve, n: int) -> float:
@@ -102,25 +106,41 @@ def rms(errors: list[float]) -> float:
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
-def main(repeats: int, only: tuple[float, float] | None) -> None:
+def drawn(rng: np.random.Generator) -> Curve:
+    """A curve from the prior of the belief."""
+    slope = np.exp(rng.uniform(*np.log(PRIOR.slopes)))
+    truth = rng.uniform(np.log10(PRIOR.low), np.log10(PRIOR.high))
+    return Curve(float(slope), float(rng.choice(PRIOR.lapses)), truth=float(truth))
+
+
+def row(repeats: int, curve: Curve | None, n: int) -> str:
+    """A row of the table; curve None: one per repeat, from the prior."""
+    curves = [curve or drawn(np.random.default_rng([0, i])) for i in range(repeats)]
+    grid = [grid_error(c, np.random.default_rng([1, i])) for i, c in enumerate(curves)]
+    found = [search_error(c, n, np.random.default_rng([2, i])) for i, c in enumerate(curves)]
+    named = (
+        f"{curve.slope:g} | {curve.lapse:g} | {curve.link}" if curve else "drawn | drawn | drawn"
+    )
+    bound = f"{best_possible(Curve(curve.slope, curve.lapse), n):.4f}" if curve else ""
+    covers = [np.mean([covered for _, covered in each]) for each in (grid, found)]
+    return (
+        f"| {named} | {rms([e for e, _ in grid]):.4f} | {covers[0]:.3f} "
+        f"| {n} | {rms([e for e, _ in found]):.4f} | {covers[1]:.3f} | {bound} |"
+    )
+
+
+def main(repeats: int, rows: list[int]) -> None:
     """Print the table, a row per case."""
-    print("| slope | lapse | curve | grid RMSE, N = 210 | search RMSE | N | covers | bound |")
-    print("|---|---|---|---|---|---|---|---|")
-    for slope, lapse, n, link in CASES:
-        if only not in (None, (slope, lapse)):
-            continue
-        curve = Curve(slope, lapse, link)
-        grid = [grid_error(curve, np.random.default_rng([1, i]))[0] for i in range(repeats)]
-        found = [search_error(curve, n, np.random.default_rng([2, i])) for i in range(repeats)]
-        covers = np.mean([covered for _, covered in found])
-        bound = best_possible(Curve(slope, lapse), n)
-        errors = f"{rms(grid):.4f} | {rms([e for e, _ in found]):.4f}"
-        print(
-            f"| {slope:g} | {lapse:g} | {link} | {errors} | {n} | {covers:.3f} | {bound:.4f} |",
-            flush=True,
-        )
+    low, high = binom.ppf([0.0005, 0.9995], repeats, 0.95) / repeats
+    print(f"95 % intervals: 99.9 % of tables have a coverage from {low:.3f} to {high:.3f}")
+    print("| slope | lapse | curve | grid RMSE | covers | N | search RMSE | covers | bound |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    cases = [(Curve(slope, lapse, link), n) for slope, lapse, n, link in CASES]
+    for number, (curve, n) in enumerate([*cases, (None, 60)]):
+        if not rows or number in rows:
+            print(row(repeats, curve, n), flush=True)
 
 
 if __name__ == "__main__":
-    repeats, *rest = sys.argv[1:]
-    main(int(repeats), (float(rest[0]), float(rest[1])) if rest else None)
+    repeats, *rows = (int(word) for word in sys.argv[1:])
+    main(repeats, rows)
