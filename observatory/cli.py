@@ -22,6 +22,8 @@ usage: observatory VERB ...
   report    build a study's report.html anew
   browse    open MLflow's pages on all studies
   status    what is done, running, queued or failed
+  export    a study as one bundle that explains and checks itself, for others
+  import    a bundle as a study among your own
   doctor    check this machine and installation
 
 examples:
@@ -297,6 +299,83 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "export",
+        "Write a study as one bundle for others: tables, settings, report, figures, environment,\n"
+        "citation, checksums, and a README that explains every file and column. Nothing in it\n"
+        "names this machine or its paths. The same study gives the same bytes.",
+        "  observatory export results/laptop_map --author 'Ada Lovelace'\n"
+        "  observatory export results/laptop_map --out laptop_map.tar.gz\n"
+        "  observatory export results/laptop_map --out published/laptop_map    a folder\n"
+        "  observatory export results/running --partial --weights\n",
+    )
+    parser.add_argument("study", type=Path, help="folder of the study")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR_OR_TAR",
+        help="a .tar, .tar.gz or .tgz, or a folder (NAME.tar in the present folder)",
+    )
+    parser.add_argument(
+        "--weights",
+        action="store_true",
+        help="parameters of the networks that a checkpoint still holds, as safetensors",
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="also a study whose runs are not all done"
+    )
+    parser.add_argument(
+        "--author",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="whom CITATION.cff names; may be given again",
+    )
+    return parser
+
+
+def _export(options: argparse.Namespace) -> int:
+    from observatory.training.bundle import export_study
+
+    print(
+        export_study(
+            options.study,
+            options.out,
+            weights=options.weights,
+            partial=options.partial,
+            authors=options.author,
+        )
+    )
+    return 0
+
+
+def _import_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "import",
+        "Make a study of a bundle, once its checksums agree; then `report`, `fit`, `status` and\n"
+        "`browse` work on it. A study that exists is never overwritten.",
+        "  observatory import laptop_map.tar\n"
+        "  observatory import published/laptop_map --results elsewhere\n",
+    )
+    parser.add_argument("bundle", type=Path, help="what `export` wrote, a tar or a folder")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder of the studies (results)",
+    )
+    return parser
+
+
+def _import(options: argparse.Namespace) -> int:
+    from observatory.training.bundle_import import import_bundle
+
+    print(import_bundle(options.bundle, options.results))
+    return 0
+
+
 def _doctor_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "doctor",
@@ -327,6 +406,8 @@ VERBS: dict[
     "status": (_status_parser, _status),
     "doctor": (_doctor_parser, _doctor),
     "plan": (_plan_parser, _plan),
+    "export": (_export_parser, _export),
+    "import": (_import_parser, _import),
 }
 
 

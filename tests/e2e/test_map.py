@@ -63,6 +63,24 @@ def test_a_second_map_trains_nothing_and_status_fit_and_report_read_the_store(
 
 
 @pytest.mark.slow
+def test_a_study_travels_as_a_bundle(results: Path, tmp_path: Path) -> None:
+    bundle, there = tmp_path / "tiny.tar.gz", str(tmp_path / "there")
+    printed = observatory("export", str(results / "tiny"), "--out", str(bundle))
+    assert printed.strip() == str(bundle)
+    study = Path(observatory("import", str(bundle), "--results", there).strip())
+    assert study == tmp_path / "there" / "tiny"
+    for file in study.rglob("*"):
+        if file.suffix in (".html", ".json", ".yaml", ".md", ".csv", ".svg"):
+            assert str(results) not in file.read_text(), file
+    (record,) = json.loads(observatory("status", str(study), "--json"))
+    assert (record["status"], record["finished"], record["alive"]) == ("done", 4, 0)
+    (study / "report.html").unlink()
+    observatory("report", str(study))
+    assert "host redacted;" in (study / "report.html").read_text()
+    assert "not overwritten" in observatory("import", str(bundle), "--results", there, code=2)
+
+
+@pytest.mark.slow
 def test_multirun_is_hydras_own(tmp_path: Path) -> None:
     observatory("train", "-m", *TINY, f"results={tmp_path}", "optimizer.lr=0.003,0.01")
     assert len(list((tmp_path / "tiny" / "runs").iterdir())) == 2
@@ -81,7 +99,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
         assert str(tmp_path) in observatory(verb, str(tmp_path), code=2)
 
 
-VERBS = ("map", "train", "plan", "fit", "report", "browse", "status", "doctor")
+VERBS = ("map", "train", "plan", "fit", "report", "browse", "status", "doctor", "export", "import")
 
 
 @pytest.mark.parametrize("verb", VERBS)
