@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observatory.core.errors import ObservatoryError
+
 if TYPE_CHECKING:
     from observatory.training.mlflow_settings import MlflowSettings
 
@@ -71,15 +73,17 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
     from observatory.store.reader import Run
     from observatory.sweeps.boundary import BoundarySearch, Rule, run_search
     from observatory.training.build import build
-    from observatory.training.run import launch, resolved
+    from observatory.training.crew import crew_of
+    from observatory.training.run import resolved
 
     rule = Rule(**config["search"])
     study = Path(config["results"]) / config["study"]
     one = {key: value for key, value in config.items() if key != "search"}
     build(resolved(one))
+    crew = crew_of(one, watch, tell)
     with own(study / "search.lock"):
         search = BoundarySearch(study, rule)
-        run_search(search, one, lambda each: Run(launch(each, watch)).outcomes(), tell)
+        run_search(search, one, crew, lambda folder: Run(folder).outcomes(), tell)
 
 
 def publish(study: Path, settings: dict[str, Any], desk: "MlflowSettings", tell: Tell) -> Path:
@@ -95,25 +99,41 @@ def publish(study: Path, settings: dict[str, Any], desk: "MlflowSettings", tell:
 
 
 def train_runs(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell) -> list[Path]:
-    """Train runs one after another, all of them checked before the first; returns their folders.
+    """Train runs, all of them checked before the first; returns their folders.
+
+    As jobs, some are in flight at once, and one that fails does not end the others.
 
     Raises:
         ConfigError: If a setting of any run breaks its rule; nothing was written.
     """
     from observatory.training.build import build
+    from observatory.training.crew import crew_of
     from observatory.training.display import cost_text
-    from observatory.training.run import launch, resolved
+    from observatory.training.run import resolved
 
     absent = [build(resolved(config)).absent for config in runs.values()]
     blind = {f"{name} ({why})": None for each in absent for name, why in each.items()}
     if blind:
         tell(f"probes that cannot look: {', '.join(blind)}")
+    crew = crew_of(next(iter(runs.values())), watch, tell)
+    queue = list(runs.items())
     folders: list[Path] = []
-    for i, (run, config) in enumerate(runs.items(), start=1):
-        if len(runs) > 1:
-            tell(f"run {i} of {len(runs)}: {run}")
-        folders.append(launch(config, watch))
-        tell(cost_text(folders[-1]))
+    waiting: set[Path] = set()
+    failure: ObservatoryError | None = None
+    while queue or waiting:
+        while queue and len(waiting) < crew.parallel:
+            run, config = queue.pop(0)
+            if len(runs) > 1:
+                tell(f"run {len(folders) + 1} of {len(runs)}: {run}")
+            folders.append(crew.start(config))
+            waiting.add(folders[-1])
+        for folder, error in crew.ended().items():
+            waiting.remove(folder)
+            failure = failure or error
+            if error is None:
+                tell(cost_text(folder))
+    if failure is not None:
+        raise failure
     return folders
 
 

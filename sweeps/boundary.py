@@ -12,12 +12,12 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.sweeps.belief import Prior
 from observatory.sweeps.sampler import STEPS, BoundarySampler
+from observatory.training.crew import Crew
 
 Config = dict[str, Any]
-Train = Callable[[Config], pd.DataFrame]
 
 JOURNAL = "search.journal"
 NAME = "boundary"
@@ -94,7 +94,7 @@ class BoundarySearch:
         self._numbered(self._trials(TrialState.RUNNING))
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False, states=states)
+        return self.study.get_trials(deepcopy=False, states=states or None)
 
     def _numbered(self, running: list[FrozenTrial]) -> None:
         """Put trials into a batch of their own that a killed process had asked for but not put."""
@@ -123,19 +123,28 @@ class BoundarySearch:
         _, low, high = self.interval()
         return math.log10(high / low) <= self.rule.width_decades
 
-    def batch(self) -> list[FrozenTrial]:
-        """Replicas to run now: a batch that was not finished, else a new one; none at the end."""
-        open_trials = self._trials(TrialState.RUNNING)
-        if open_trials:
-            first = min(int(t.user_attrs[BATCH]) for t in open_trials)
-            return [t for t in open_trials if t.user_attrs[BATCH] == first]
-        left = self.rule.budget - self.n_run
+    def open_batches(self) -> list[list[FrozenTrial]]:
+        """Batches that are not told to their end, whole, the first asked for first."""
+        batches: dict[int, list[FrozenTrial]] = {}
+        for trial in self._trials():
+            if BATCH in trial.user_attrs:
+                batches.setdefault(int(trial.user_attrs[BATCH]), []).append(trial)
+        return [
+            batches[number]
+            for number in sorted(batches)
+            if any(trial.state == TrialState.RUNNING for trial in batches[number])
+        ]
+
+    def ask(self) -> list[FrozenTrial]:
+        """A new batch, given what was told and what still runs; none at the end."""
+        known = len(self._trials(TrialState.RUNNING))
+        left = self.rule.budget - self.n_run - known
         if self.found() or left <= 0:
             return []
         for _ in range(min(self.rule.batch, left)):
             self.study.ask(self.sampler.space)
         self._numbered(self._trials(TrialState.RUNNING))
-        return self._trials(TrialState.RUNNING)
+        return self.open_batches()[-1]
 
     def tell(self, batch: list[FrozenTrial], outcomes: pd.DataFrame, horizon: int) -> None:
         """Outcomes of a batch's replicas; one that collapsed or diverged is a failed trial.
@@ -150,6 +159,8 @@ class BoundarySearch:
             for row in cast(list[Mapping[str, Any]], outcomes.to_dict("records"))
         }
         for trial in batch:
+            if trial.state != TrialState.RUNNING:
+                continue  # told before this process was started
             row = rows[float(trial.params[CONTROL]), int(trial.params["seed"])]
             if row["outcome"] in ENDED:
                 self.study.tell(trial.number, state=TrialState.FAIL)
@@ -173,19 +184,46 @@ def replicas_of(config: Config, batch: list[FrozenTrial]) -> Config:
 
 
 def run_search(
-    search: BoundarySearch, config: Config, train: Train, tell: Callable[[str], None]
+    search: BoundarySearch,
+    config: Config,
+    crew: Crew,
+    outcomes: Callable[[Path], pd.DataFrame],
+    tell: Callable[[str], None],
 ) -> None:
     """Ask, train and tell until the interval is narrow enough or the budget is spent.
+
+    A run that fails ends the asking; those in flight are still told.
 
     Args:
         search: See `BoundarySearch`.
         config: Of a run; its sweep is replaced.
-        train: Trains a run to its end, continues it or finds it done; gives its outcomes, as of
-            `Run.outcomes()`.
+        crew: Trains.
+        outcomes: Of a run's folder, as of `Run.outcomes()`.
         tell: Receives lines for the user.
+
+    Raises:
+        ObservatoryError: Why the first of the failed runs failed.
     """
-    while batch := search.batch():
-        outcomes = train(replicas_of(config, batch))
-        search.tell(batch, outcomes, int(config["horizon_steps"]))
-        middle, low, high = search.interval()
-        tell(f"{search.n_run} replicas: critical weight decay {middle:.3g} [{low:.3g}, {high:.3g}]")
+    waiting: dict[Path, list[FrozenTrial]] = {}
+    failure: ObservatoryError | None = None
+    batches = search.open_batches()
+    while True:
+        while failure is None and len(waiting) < crew.parallel:
+            batch = batches.pop(0) if batches else search.ask()
+            if not batch:
+                break
+            waiting[crew.start(replicas_of(config, batch))] = batch
+        if not waiting:
+            break
+        for folder, error in crew.ended().items():
+            batch = waiting.pop(folder)
+            failure = failure or error
+            if error is None:
+                search.tell(batch, outcomes(folder), int(config["horizon_steps"]))
+                middle, low, high = search.interval()
+                tell(
+                    f"{search.n_run} replicas: critical weight decay "
+                    f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+                )
+    if failure is not None:
+        raise failure

@@ -71,8 +71,14 @@ def machine(device: str) -> dict[str, object]:
         "platform": platform.platform(),
         "cpu": _processor(),
         "cores": usable_cores(),
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "device": torch.cuda.get_device_name() if _is_here(device) else device,
     }
+
+
+def _is_here(device: str) -> bool:
+    import torch
+
+    return device.startswith("cuda") and torch.cuda.is_available()
 
 
 def usable_cores() -> int:

@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,21 @@ from observatory.fleet.stack import layout_of
 from observatory.maths.norms import parameter_groups
 from observatory.store.files import read_json
 from observatory.store.lock import own
-from observatory.store.reader import Run
+from observatory.store.reader import LOCK, Run
 from observatory.store.schema import SCHEMA_VERSION
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Config, Parts, build, replica_table, torch_device
+from observatory.training.job_settings import job_settings
 from observatory.training.provenance import code_state, machine, usable_cores, versions
 from observatory.training.shard import tables
 from observatory.training.signals import on_stop
 from observatory.training.worker import last_words
 
 SILENT_KEYS = frozenset(
-    {"study", "results", "experiment", "store", "mlflow", "fit", "display", "allow_other_version"}
+    {
+        *("study", "results", "experiment", "store", "mlflow", "fit", "display", "launcher"),
+        "allow_other_version",
+    }
 )
 """Settings that cannot change a recorded number; everything else is part of a run's identity."""
 
@@ -47,26 +52,44 @@ class StoppedError(ObservatoryError):
 
 
 def resolved(config: Config) -> Config:
-    """The configuration with every `auto` replaced by what it means on this machine.
+    """The configuration with every `auto` replaced by what it means where the run is trained.
 
-    The stack is never larger than a shard's share of the replicas.
+    The stack is never larger than a shard's share of the replicas. Where every shard is a job of
+    its own, there are as many as it takes that all replicas are seated at once.
+
+    Raises:
+        ConfigError: If a setting breaks its rule, or jobs shall train on a device that is not said.
     """
     fleet = dict(config["fleet"])
-    fleet["device"] = torch_device(fleet["device"])
+    as_jobs = job_settings(config) is not None
+    if as_jobs and fleet["device"] not in ("cpu", "cuda"):
+        raise ConfigError(
+            f"`fleet.device` must be cpu or cuda where jobs train, got {fleet['device']!r}: this "
+            "machine cannot tell what theirs have."
+        )
+    if not as_jobs:
+        fleet["device"] = torch_device(fleet["device"])
     n_replicas = len(replica_table(config))
+    _check_counts(fleet, "size", "threads")
     if fleet["shards"] == "auto":
-        if fleet["device"] == "cuda":
+        if as_jobs:
+            fleet["shards"] = math.ceil(n_replicas / fleet["size"])
+        elif fleet["device"] == "cuda":
             fleet["shards"] = torch.cuda.device_count()
         else:
             fleet["shards"] = usable_cores()
-    for name in ("shards", "size", "threads"):
+    _check_counts(fleet, "shards")
+    fleet["shards"] = min(fleet["shards"], n_replicas)
+    fleet["size"] = min(fleet["size"], math.ceil(n_replicas / fleet["shards"]))
+    return {**config, "fleet": fleet}
+
+
+def _check_counts(fleet: Config, *names: str) -> None:
+    for name in names:
         if not isinstance(fleet[name], int) or fleet[name] < 1:
             raise ConfigError(
                 f"`fleet.{name}` must be an integer of at least 1, got {fleet[name]!r}."
             )
-    fleet["shards"] = min(fleet["shards"], n_replicas)
-    fleet["size"] = min(fleet["size"], math.ceil(n_replicas / fleet["shards"]))
-    return {**config, "fleet": fleet}
 
 
 def identity(config: Config) -> str:
@@ -81,11 +104,67 @@ def identity(config: Config) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path:
-    """Train a run to its end, or continue it, or return what exists.
+@dataclass(frozen=True)
+class OwnedRun:
+    """A run that this process owns.
+
+    Attributes:
+        folder: Of the run.
+        config: Resolved.
+        done: Whether it had ended before.
+    """
+
+    folder: Path
+    config: Config
+    done: bool
+
+
+@contextmanager
+def own_run(config: Config) -> Iterator[OwnedRun]:
+    """Own a run while it is trained; its folder is made where it is missing.
+
+    What the block raises goes into the manifest, as do the end and the cost.
 
     Args:
         config: Plain values, as composed from the YAML groups; `auto` is allowed.
+
+    Raises:
+        ConfigError: If a setting breaks its rule; nothing was written.
+        BusyError: If another live process owns this run.
+    """
+    config = resolved(config)
+    parts = build(config)
+    code = identity(config)
+    folder = Path(config["results"]) / config["study"] / "runs" / code[:12]
+    git, diff = code_state()
+    manifest = {**_manifest(config, parts, code), "git": git}
+    replicas = replica_columns(folder.name, parts.table, config)
+    create_run(folder, manifest, replicas, yaml.safe_dump(config), diff or None)
+    with own(folder / LOCK):
+        manifest = _same_version(folder, config)
+        _same_examples(folder, manifest, parts)
+        if manifest["status"] == "done":
+            yield OwnedRun(folder, config, done=True)
+            return
+        began = time.monotonic()
+        earlier = (manifest["cost"] or {}).get("wall_s", 0.0)
+        update_manifest(folder, status="running")
+        try:
+            yield OwnedRun(folder, config, done=False)
+        except ObservatoryError as error:
+            status = "running" if isinstance(error, StoppedError) else "failed"
+            cost = summed_cost(folder, earlier + time.monotonic() - began)
+            update_manifest(folder, status=status, cost=cost)
+            raise
+        cost = summed_cost(folder, earlier + time.monotonic() - began)
+        update_manifest(folder, status="done", finished=_now(), cost=cost)
+
+
+def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path:
+    """Train a run to its end on this machine, or continue it, or return what exists.
+
+    Args:
+        config: As of `own_run`.
         watch: Given the run's folder, a context manager that shows the progress while it is open.
 
     Returns:
@@ -97,20 +176,14 @@ def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path
         StoppedError: If a signal ended the run before its end.
         StoreError: If a worker failed; the same command continues where it was.
     """
-    config = resolved(config)
-    parts = build(config)
-    code = identity(config)
-    folder = Path(config["results"]) / config["study"] / "runs" / code[:12]
-    git, diff = code_state()
-    manifest = {**_manifest(config, parts, code), "git": git}
-    replicas = replica_columns(folder.name, parts.table, config)
-    create_run(folder, manifest, replicas, yaml.safe_dump(config), diff or None)
-    with own(folder / "owner.lock"):
-        manifest = _same_version(folder, config)
-        _same_examples(folder, manifest, parts)
-        if manifest["status"] != "done":
-            _train(folder, config, manifest, watch)
-    return folder
+    with own_run(config) as run:
+        if not run.done:
+            with watch(run.folder) if watch else nullcontext():
+                if run.config["fleet"]["shards"] == 1:
+                    _train_here(run.folder)
+                else:
+                    _train_in_workers(run.folder, run.config)
+    return run.folder
 
 
 def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[str, Any]:
@@ -203,41 +276,16 @@ def _same_examples(folder: Path, manifest: dict[str, Any], parts: Parts) -> None
         )
 
 
-def _train(
-    folder: Path, config: Config, manifest: dict[str, Any], watch: "Callable[[Path], Any] | None"
-) -> None:
-    """Train every shard that is not done, then write the run's end into its manifest."""
-    began = time.monotonic()
-    update_manifest(folder, status="running")
-    failure: ObservatoryError | None = None
-    try:
-        with watch(folder) if watch else nullcontext():
-            if config["fleet"]["shards"] == 1:
-                _train_here(folder)
-            else:
-                _train_in_workers(folder, config)
-    except ObservatoryError as error:
-        failure = error
-    earlier = (manifest["cost"] or {}).get("wall_s", 0.0)
-    cost = summed_cost(folder, earlier + time.monotonic() - began)
-    if failure is None:
-        update_manifest(folder, status="done", finished=_now(), cost=cost)
-        return
-    status = "running" if isinstance(failure, StoppedError) else "failed"
-    update_manifest(folder, status=status, cost=cost)
-    raise failure
-
-
 def _train_here(folder: Path) -> None:
     from observatory.training.shard import train_shard
 
     if not train_shard(folder, 0):
-        raise _stopped(folder)
+        raise stopped(folder)
 
 
 def _train_in_workers(folder: Path, config: Config) -> None:
     """One process per shard; a signal is passed on and waited for."""
-    cuda = config["fleet"]["device"] == "cuda"
+    n = torch.cuda.device_count() if config["fleet"]["device"] == "cuda" else 0
     threads = str(config["fleet"]["threads"])
     environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     workers: list[subprocess.Popen[bytes]] = []
@@ -252,7 +300,7 @@ def _train_in_workers(folder: Path, config: Config) -> None:
         try:
             for shard in range(config["fleet"]["shards"]):
                 command = [sys.executable, "-m", "observatory.training.worker"]
-                command += [str(folder), str(shard), *([f"cuda:{shard}"] if cuda else [])]
+                command += [str(folder), str(shard), *([f"cuda:{shard % n}"] if n else [])]
                 log_path = folder / "shards" / str(shard) / "worker.log"
                 log_path.parent.mkdir(parents=True, exist_ok=True)
                 with log_path.open("ab") as log:
@@ -271,15 +319,16 @@ def _train_in_workers(folder: Path, config: Config) -> None:
                 if worker.poll() is None:
                     worker.terminate()
     if told:
-        raise _stopped(folder)
+        raise stopped(folder)
     for shard, code in enumerate(codes):
         if code:
             raise StoreError(_failure(folder, shard, code))
     if any(progress["status"] != "done" for progress in Run(folder).progress()):
-        raise _stopped(folder)
+        raise stopped(folder)
 
 
-def _stopped(folder: Path) -> StoppedError:
+def stopped(folder: Path) -> StoppedError:
+    """The error of a run that was told to stop."""
     return StoppedError(f"{folder} was stopped before its end. The same command continues it.")
 
 

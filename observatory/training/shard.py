@@ -119,10 +119,10 @@ class _Shard:
             StopCallback(told),
             CheckpointCallback(probes, self._keep, self._progress, self.progress_every),
         ]
-        if not self.fleet.finished:
-            with on_stop(told.append):
+        with on_stop(told.append):
+            if not self.fleet.finished:
                 trainer(callbacks, self.parts.fleet.device).fit(module)
-        self._progress()
+            self._progress()
         return self.fleet.finished
 
     def _keep(self) -> None:
@@ -183,6 +183,7 @@ def trainer(callbacks: list[pl.Callback], device: str) -> pl.Trainer:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own use of torch
     warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+    warnings.filterwarnings("ignore", message=".*`srun` command is available.*")  # one process
     index = torch.device(device).index
     return pl.Trainer(
         accelerator="gpu" if device.startswith("cuda") else "cpu",

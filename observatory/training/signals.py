@@ -1,22 +1,36 @@
-"""SIGTERM and SIGINT as a wish to stop, instead of an end."""
+"""Signals as a wish to stop, instead of an end."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+WARNING = signal.SIGUSR2
+"""What a scheduler sends before it takes the machine away."""
+
 
 @contextmanager
 def on_stop(told: Callable[[int], None]) -> Iterator[None]:
-    """While open, SIGTERM and SIGINT call `told` with their number and end nothing.
+    """While open, SIGTERM, SIGINT and SIGUSR2 call `told` with their number and end nothing.
 
-    Outside the main thread, where Python sets no handlers, they stay the caller's.
+    A scheduler's warning (SIGUSR2) is handed on at the end, when everything is saved, to whoever
+    handled it before: that one alone puts the job back into its queue. Outside the main thread,
+    where Python sets no handlers, all stay the caller's.
     """
     before = {}
+    warned = False
+
+    def receive(number: int, _: object) -> None:
+        nonlocal warned
+        warned = warned or number == WARNING
+        told(number)
+
     with suppress(ValueError):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, lambda received, _: told(received))
+        for number in (signal.SIGTERM, signal.SIGINT, WARNING):
+            before[number] = signal.signal(number, receive)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if warned and callable(handler := before.get(WARNING)):
+        handler(WARNING, None)

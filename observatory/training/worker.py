@@ -29,26 +29,33 @@ def last_words(log: Path) -> str | None:
     return lines[-1] if lines else None
 
 
-def main(arguments: list[str]) -> int:
-    """Train the shard; 0 where it is done or was told to stop, an error's exit code otherwise."""
-    follow_parent()
+def train_patiently(folder: Path, shard: int, *device: str) -> bool:
+    """As `train_shard`, after some time in which another process may still own the shard.
+
+    The worker of a launcher that was just killed may still be saving its last state.
+    """
     from observatory.training.shard import train_shard
 
-    folder, shard, *device = arguments
     waited_until = time.monotonic() + LOCK_PATIENCE_S
     while True:
         try:
-            train_shard(Path(folder), int(shard), *device)
+            return train_shard(folder, shard, *device)
         except BusyError:
-            # The worker of a launcher that was just killed may still be saving its last state.
-            if time.monotonic() < waited_until:
-                time.sleep(0.2)
-                continue
-            raise
-        except ObservatoryError as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
-            return error.exit_code
-        return 0
+            if time.monotonic() > waited_until:
+                raise
+            time.sleep(0.2)
+
+
+def main(arguments: list[str]) -> int:
+    """Train the shard; 0 where it is done or was told to stop, an error's exit code otherwise."""
+    follow_parent()
+    folder, shard, *device = arguments
+    try:
+        train_patiently(Path(folder), int(shard), *device)
+    except ObservatoryError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":

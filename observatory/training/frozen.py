@@ -1,0 +1,40 @@
+"""The package as it is now, copied beside a study: jobs that wait in a queue run this code."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import observatory
+from observatory.store.files import refused_as_store_error, temporary_beside
+
+
+def freeze(study: Path) -> Path:
+    """Copy the package to `code/<digest>/` of a study, once per state of the code.
+
+    Modules of the user's own, such as a task's, are not copied.
+
+    Args:
+        study: Folder of the study.
+
+    Returns:
+        The folder that belongs on PYTHONPATH, absolute.
+    """
+    package = Path(observatory.__file__).parent
+    shelf = study.resolve() / "code"
+    with refused_as_store_error(shelf):
+        shelf.mkdir(parents=True, exist_ok=True)
+        copy = temporary_beside(shelf / package.name)
+        shutil.copytree(package, copy / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+        folder = shelf / _digest(copy)
+        if folder.exists():
+            shutil.rmtree(copy)
+        else:
+            copy.rename(folder)
+    return folder
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
