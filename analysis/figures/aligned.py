@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.figures.bands import quartiles
 from observatory.analysis.figures.frames import column, select
 
 
@@ -57,7 +58,7 @@ def aligned(
             n = np.isfinite(of_value).sum(axis=0)
             enough = (n > 0) & (2 * n >= at_decay.sum())
             if enough.any():
-                q = np.nanquantile(of_value[:, enough], [0.25, 0.5, 0.75], axis=0)
+                q = quartiles(of_value[:, enough])
                 piece = {"quantity": value, "weight_decay": decay, "step": grid[enough]}
                 piece |= {"median": q[1], "q25": q[0], "q75": q[2], "n": n[enough]}
                 pieces.append(pd.DataFrame(piece | {"n_cell": int(at_decay.sum())}))

@@ -38,6 +38,7 @@ def audit_figure(record: Record) -> Figure:
     order, names = ranked(record), list(record["params"])
     extras = record["extras"]
     figure = Figure(figsize=(WIDTH, 1.5 + 0.23 * len(order)))
+    figure.set_layout_engine("constrained", wspace=0.06)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1.0])
     _forest(left, record, order, "detects", ("detects_low", "detects_high"))
     _forest(right, record, order, "within", ("within_low", "within_high"))
@@ -52,6 +53,7 @@ def audit_figure(record: Record) -> Figure:
         axes.axhline(n_baselines - 0.5, color=INK, linewidth=0.6, gid="apart")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(visible=False, axis="y")
+        axes.set_xticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
     left.set_xlabel("share of events forecast")
     right.set_xlabel("concordance within a cell")
     tell_beside(right, [_told(record, names, i) for i in order])

@@ -49,6 +49,21 @@ def on_grid(
     return out, keys.take(starts), steps[ends - 1].astype(np.int64)
 
 
+def quartiles(readings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Quartiles over the rows of each column, of what is finite in it, `[quartile, column]`.
+
+    Args:
+        readings: `[row, column]`, a finite number in every column.
+    """
+    rising = np.sort(np.where(np.isfinite(readings), readings, np.nan), axis=0)  # NaN last
+    counts = np.isfinite(rising).sum(axis=0)
+    found = np.empty((3, rising.shape[1]))
+    for count in np.unique(counts):
+        alike = counts == count
+        found[:, alike] = np.quantile(rising[:count, alike], [0.25, 0.5, 0.75], axis=0)
+    return found
+
+
 def bands(
     frame: pd.DataFrame, replicas: pd.DataFrame, values: Sequence[str], size: int
 ) -> pd.DataFrame:
@@ -84,7 +99,7 @@ def bands(
             enough = (n > 0) & (2 * n >= n_cell) & (grid <= ends[decays == decay].max())
             if not enough.any():
                 continue
-            q25, median, q75 = np.nanquantile(rows[:, enough], [0.25, 0.5, 0.75], axis=0)
+            q25, median, q75 = quartiles(rows[:, enough])
             pieces.append(
                 pd.DataFrame(
                     {

@@ -15,6 +15,7 @@ from observatory.analysis.figures.style import (
     styled,
     tell_beside,
 )
+from observatory.analysis.fits.paired_tests import p_text
 
 
 @styled
@@ -41,7 +42,8 @@ def differences_figure(record: Mapping[str, Any]) -> Figure:
         axes.plot(found["value"], place, "o", color=inside, mec=LINE_COLOURS[0], ms=6,
                   gid="estimate")  # fmt: skip
         p = record["curves"]["test.p_holm"][place]
-        told.append(f"{found['value']:.3g} [{low:.3g}, {high:.3g}], p {p:.2g}, {verdict}")
+        numbers = f"{found['value']:.3g} [{low:.3g}, {high:.3g}]".replace("-", "−")
+        told.append(f"{numbers}, p {p_text(p)}, {verdict}")
     axes.set_ylim(len(params) - 0.4, -0.6)
     axes.set_yticks(places, [plain(name) for name in params])
     axes.tick_params(axis="y", length=0, labelcolor=INK)

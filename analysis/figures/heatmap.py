@@ -71,5 +71,5 @@ def heatmap_figure(groups: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     bar.set_label("share grokked", fontsize=7.5)
     bar.outline.set_visible(False)
     if bar.solids is not None:  # vectors in a vector file
-        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.2)
+        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.6)
     return figure

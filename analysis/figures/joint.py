@@ -56,12 +56,13 @@ def on_lattice(region: Region) -> tuple[NDArray[np.float64], ...]:
 
 def _draw(
     axes: Axes, region: Region, colour: str, survivors: Sequence[tuple[float, float]]
-) -> None:
+) -> list[float]:
+    """One panel; the exponents that it has to show."""
     criticals, nus, delta = on_lattice(region)
     axes.set_title(region.title)
     if min(delta.shape) < 2:
         note(axes, "no profile region")
-        return
+        return []
     drawn = np.ma.masked_invalid(delta)
     for (level, drop), alpha in zip(LEVELS.items(), (0.18, 0.35), strict=True):
         axes.contourf(criticals, nus, drawn, [-1.0, drop], colors=[colour], alpha=alpha)
@@ -80,13 +81,15 @@ def _draw(
     axes.plot(*region.best, "P", color=colour, markersize=7, mec="white", mew=0.7, gid="best")
     inside = delta < 2 * LEVELS[0.95]
     columns, rows = inside.any(axis=0), inside.any(axis=1)
+    shown = [*(region.zero or ()), region.best[1]]
     if columns.any():
         right = _REACH * float(criticals[columns].max())
         near = [point for point in survivors if point[0] <= right]
         right = max([float(criticals[columns].max()), *(critical for critical, _ in near)])
         axes.set_xlim(-0.06 * right, 1.06 * right)
-        axes.set_ylim(*_span(nus[rows], [nu for _, nu in near]))
+        shown += [float(nus[rows].min()), float(nus[rows].max()), *(nu for _, nu in near)]
         _draw_survivors(axes, near, [point for point in survivors if point not in near])
+    return shown
 
 
 def _draw_survivors(
@@ -102,12 +105,6 @@ def _draw_survivors(
     axes.text(0.99, 0.97, told, color=LINE_COLOURS[1], gid="survivors-beyond", **place)
 
 
-def _span(nus: NDArray[np.float64], others: Sequence[float]) -> tuple[float, float]:
-    low, high = min([float(nus.min()), *others]), max([float(nus.max()), *others])
-    margin = 0.06 * (high - low)
-    return low - margin, high + margin
-
-
 @styled
 def joint_figure(regions: Sequence[Region], survivors: Sequence[tuple[float, float]]) -> Figure:
     """A panel per law: its 50 % and 95 % regions, the bootstrap, the estimate and the zero line.
@@ -118,10 +115,14 @@ def joint_figure(regions: Sequence[Region], survivors: Sequence[tuple[float, flo
     """
     figure = Figure(figsize=(WIDTH, 3.3))
     panels = figure.subplots(1, len(regions), squeeze=False, sharey=True)[0]
+    shown: list[float] = []
     for axes, region in zip(panels, regions, strict=True):
-        _draw(axes, region, LINE_COLOURS[0], survivors)
+        shown += _draw(axes, region, LINE_COLOURS[0], survivors)
         axes.set_xlabel("λc (weight decay)")
         axes.locator_params(axis="x", nbins=5)
+    if shown:
+        margin = 0.06 * (max(shown) - min(shown))
+        panels[0].set_ylim(min(shown) - margin, max(shown) + margin)
     panels[0].set_ylabel("exponent ν")
     none: dict[str, Any] = {"linestyle": "none"}
     handles = [

@@ -94,7 +94,7 @@ def layers_figure(maps: Sequence[LayerMap], label: str, row_label: str) -> Figur
     bar.outline.set_visible(False)
     plain_log_ticks(bar.ax.yaxis)
     if bar.solids is not None:  # vectors in a vector file
-        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.2)
+        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.6)
     return figure
 
 
@@ -117,7 +117,7 @@ def _draw(axes: Axes, one: LayerMap, norm: LogNorm) -> QuadMesh:
         cmap=mpl.colormaps["viridis"],
         norm=norm,
         edgecolors="face",
-        linewidth=0.15,
+        linewidth=0.5,
         gid="map",
     )
     for peak in one.peaks:

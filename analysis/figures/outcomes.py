@@ -8,7 +8,13 @@ from observatory.analysis.figures.decay_axis import decay_label
 from observatory.analysis.figures.frames import column
 from observatory.analysis.figures.style import INK, OUTCOME_COLOURS, WIDTH, styled
 
-_HATCHES = {"lost": "///", "collapsed": "", "diverged": "xxx", "unfinished": "...", "none": ""}
+_HATCHES = {
+    "lost": "///",
+    "collapsed": "\\\\\\",
+    "diverged": "xxx",
+    "unfinished": "...",
+    "none": "",
+}
 
 
 @styled
@@ -51,6 +57,7 @@ def outcomes_figure(cells: pd.DataFrame) -> Figure:
                         va="center",
                         fontsize=7,
                         color="white" if dark else INK,
+                        bbox={"facecolor": colour, "linewidth": 0, "pad": 1.0},
                     )
         bottom = bottom + counts / n
     step = max(1, round(len(cells) / 20))

@@ -44,7 +44,8 @@ def overlay_figure(boundaries: Sequence[Boundary], window_max: float) -> Figure:
     axes = figure.add_subplot()
     everywhere = np.unique(np.concatenate([column(b.cells, "weight_decay") for b in boundaries]))
     draw_decay_axis(axes, everywhere.tolist())
-    spread = 0.012 * (np.arange(len(boundaries)) - (len(boundaries) - 1) / 2)
+    apart = min(0.028, 0.12 / len(boundaries))  # decades: markers at one rate stay visible
+    spread = apart * (np.arange(len(boundaries)) - (len(boundaries) - 1) / 2)
     for index, (boundary, shift) in enumerate(zip(boundaries, spread, strict=True)):
         colour, style = LINE_COLOURS[index % 5], LINE_STYLES[index // 5]
         decays, rate = column(boundary.cells, "weight_decay"), column(boundary.cells, "rate")

@@ -139,7 +139,7 @@ def finish_steps(grid: NDArray[Any], n_panels: int) -> None:
             axes.tick_params(axis="x", labelbottom=True)
             below_is_free = index // n_columns < grid.shape[0] - 1
             axes.xaxis.set_in_layout(not below_is_free)
-    plain_log_ticks(grid[0, 0].xaxis)
+    plain_log_ticks(grid[0, 0].xaxis, narrow=n_columns > 2)
 
 
 def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2D]:

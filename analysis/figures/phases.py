@@ -9,7 +9,7 @@ from observatory.analysis.figures.panels import LEGEND, decay_handles, draw_line
 from observatory.analysis.figures.style import MUTED, WIDTH, note, plain_log_ticks, styled
 
 TITLES = {
-    "val_acc": "val accuracy (0-1)",
+    "val_acc": "val accuracy (0–1)",
     "s_bar": "s_bar",
     "sigma_h": "sigma_h (nats)",
 }

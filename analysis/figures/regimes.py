@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ REGIMES = {
     "grokked": OUTCOME_COLOURS["grokked"],
     "collapsed or diverged": OUTCOME_COLOURS["collapsed"],
 }
+_HATCH: dict[str, Any] = {"hatch": "\\\\\\", "linewidth": 0}
+"""Over boxes of which most replicas collapsed or diverged: told from blue without colours too."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +93,19 @@ def _boxes(
     decays: Sequence[float],
     borders: NDArray[np.float64],
     span: tuple[float, float],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Boxes between the steps at which the shares of a weight decay change, and their colours.
 
     Returns:
-        Corners, `[box, corner, 2]`, and mixtures of the colours of `REGIMES`, `[box, rgb]`.
+        Corners, `[box, corner, 2]`, mixtures of the colours of `REGIMES`, `[box, rgb]`, and the
+        share that has collapsed or diverged, `[box]`.
     """
     palette = np.array([to_rgb(colour) for colour in REGIMES.values()])
     changes = np.stack([column(times, name) for name in ("t_mem", "t_hi", "watched")])
     everyone = column(times, "weight_decay")
     corners: list[NDArray[np.float64]] = []
     colours: list[NDArray[np.float64]] = []
+    gone: list[float] = []
     for decay, left, right in zip(decays, borders[:-1], borders[1:], strict=True):
         at = changes[:, everyone == decay]
         cuts = np.unique(np.concatenate([span, at[(at > span[0]) & (at < span[1])]]))
@@ -110,7 +115,8 @@ def _boxes(
             heights = np.where(box[:, 1] > 0, high, low)
             corners.append(np.stack([box[:, 0], heights], axis=1))
         colours += list(shares.T @ palette)
-    return np.stack(corners), np.clip(np.stack(colours), 0, 1)
+        gone += shares[-1].tolist()
+    return np.stack(corners), np.clip(np.stack(colours), 0, 1), np.array(gone)
 
 
 @styled
@@ -130,18 +136,21 @@ def regimes_figure(
     decays = np.unique(column(times, "weight_decay"))
     draw_decay_axis(axes, decays.tolist())
     borders = _edges(positions(decays, decays))
-    boxes, colours = _boxes(times, decays.tolist(), borders, (first, horizon))
+    boxes, colours, gone = _boxes(times, decays.tolist(), borders, (first, horizon))
     axes.add_collection(
         PolyCollection(
             list(boxes), facecolors=colours, edgecolors=colours, linewidths=0.6, gid="regimes"
         )
     )
+    most = list(boxes[gone >= 0.5])
+    axes.add_collection(PolyCollection(most, facecolors="none", edgecolors=INK, **_HATCH))
     if decays[0] == 0 and decays.size > 1:
         axes.axvline(borders[1], color="white", linewidth=3.5, zorder=1)
     handles: list[Patch | Line2D] = [
         Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.6, label=name)
         for name, colour in REGIMES.items()
     ]
+    handles[-1].set(edgecolor=INK, **_HATCH)
     if edge is not None:
         low = np.where(np.isnan(edge.low), borders[0], edge.low)
         high = np.where(np.isnan(edge.high), borders[-1], edge.high)

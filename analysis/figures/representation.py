@@ -9,7 +9,7 @@ from observatory.analysis.figures.panels import panels_figure, recorded
 from observatory.analysis.figures.style import styled
 
 TITLES = {
-    "spectral_entropy": "spectral entropy (0-1)",
+    "spectral_entropy": "spectral entropy (0–1)",
     "effective_rank": "effective rank",
     "participation_ratio": "participation ratio",
     "head_tail_5": "head-tail contrast, k = 5",

@@ -6,8 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from unittest.mock import patch
 
 import matplotlib as mpl
+import numpy as np
+from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,7 +18,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator
 from matplotlib.typing import RcKeyType
 
 P = ParamSpec("P")
@@ -90,6 +93,28 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
+class _Embedded(subset.Options):
+    """How a PDF's fonts are cut down: without tables that only setting type needs, slow to read."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.drop_tables += ["GDEF", "GPOS", "GSUB", "kern"]
+
+
+def _lay_out(figure: Figure) -> None:
+    """Place axes, titles and labels once, not once per format: each format draws them there."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.get_tightbbox()  # titles and labels follow the axes to where they are now
+        axes._autotitlepos = False  # type: ignore[attr-defined]
+        for label, axis in ((axes.xaxis.label, axes.xaxis), (axes.yaxis.label, axes.yaxis)):
+            place = label.get_transform().transform(label.get_position())
+            axis.set_label_coords(*axes.transAxes.inverted().transform(place))
+
+
 @styled
 def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     """Write a figure as SVG, PNG and PDF: the same bytes for the same figure.
@@ -105,14 +130,14 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(dpi)  # letters are as wide as at high resolution, not as hinting makes them
-    figure.draw_without_rendering()  # lay out once, not once per format
-    figure.set_layout_engine("none")
+    _lay_out(figure)
     files = {kind: folder / f"{name}.{kind}" for kind in ("svg", "pdf", "png")}
     # Not `savefig`, which draws everything twice; a file has no date, so that it is reproducible.
     drawing = io.StringIO()
     FigureCanvasSVG(figure).print_svg(drawing, metadata={"Date": None})
     files["svg"].write_text(without_idle_ids(drawing.getvalue()), encoding="utf-8")
-    FigureCanvasPdf(figure).print_pdf(files["pdf"], metadata={"CreationDate": None})
+    with patch.object(subset, "Options", _Embedded):
+        FigureCanvasPdf(figure).print_pdf(files["pdf"], metadata={"CreationDate": None})
     figure.set_dpi(dpi)  # which the other formats have changed
     FigureCanvasAgg(figure).print_png(files["png"], metadata={"Software": None})
     return files
@@ -129,22 +154,31 @@ def without_idle_ids(svg: str) -> str:
     return re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in referred else "", svg)
 
 
-def plain_log_ticks(axis: Axis) -> None:
-    """Plain numbers on a log axis: the fewer per decade, the more decades it spans."""
+def plain_log_ticks(axis: Axis, *, narrow: bool = False) -> None:
+    """Plain numbers on a log axis, powers of ten where they are long; fewer over more decades.
+
+    Args:
+        axis: Its limits are set.
+        narrow: Whether there is room for a number per decade only.
+    """
     low, high = sorted(axis.get_view_interval())
     span = high / low if low > 0 else float("inf")
-    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if span < 8 else (1.0, 2.0, 5.0) if span < 200 else (1.0,)
+    some = (1.0, 2.0, 5.0) if span < (20 if narrow else 200) else (1.0,)
+    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if span < 8 and not narrow else some
     axis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter("{x:g}")
+    if low < 1e-4 or high >= 1e6:
+        axis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
+    else:
+        axis.set_major_formatter("{x:g}")
 
 
 def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:
-    """A colour per weight decay: grey for 0, else dark to light in rising order."""
+    """A colour per weight decay: grey for 0, else dark to light, short of what fades on white."""
     positive = sorted(value for value in set(weight_decays) if value > 0)
     ramp = mpl.colormaps["viridis"]
     last = max(len(positive) - 1, 1)
-    colours = {value: to_hex(ramp(0.92 * i / last)) for i, value in enumerate(positive)}
+    colours = {value: to_hex(ramp(0.82 * i / last)) for i, value in enumerate(positive)}
     return {0.0: MUTED, **colours} if 0.0 in weight_decays else colours
 
 

@@ -12,7 +12,6 @@ from observatory.analysis.figures.frames import column, where, words
 from observatory.analysis.figures.panels import chosen_decays, finish_steps
 from observatory.analysis.figures.style import (
     LINE_COLOURS,
-    MUTED,
     WIDTH,
     plain_log_ticks,
     styled,
@@ -64,17 +63,8 @@ def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"], unit:
     for axes, decay in zip(grid.flat, decays, strict=False):
         cell = where(bands, column(bands, "weight_decay") == decay)
         _draw_cell(axes, cell, kind)
-        axes.set_title(f"weight decay {decay_label(decay)}", fontsize=7.5, pad=2.5)
-        axes.text(
-            0.985,
-            0.045,
-            f"n = {column(cell, 'n_cell')[0]:.0f}",
-            transform=axes.transAxes,
-            ha="right",
-            va="bottom",
-            fontsize=6.5,
-            color=MUTED,
-        )
+        n = f"n = {column(cell, 'n_cell')[0]:.0f}"
+        axes.set_title(f"weight decay {decay_label(decay)}, {n}", fontsize=7.5, pad=2.5)
     first = grid[0, 0]
     first.set_xscale("log")
     if kind == "loss":

@@ -13,7 +13,7 @@ TITLES = {
     "stable_rank": "stable rank",
     "effective_rank": "effective rank",
     "participation_ratio": "participation ratio",
-    "spectral_entropy": "spectral entropy (0-1)",
+    "spectral_entropy": "spectral entropy (0–1)",
 }
 """Columns of the probe in the order of the panels; those that are not recorded are not drawn."""
 _LOG = frozenset({"stable_rank", "effective_rank", "participation_ratio"})

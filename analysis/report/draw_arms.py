@@ -28,7 +28,7 @@ def draw_arms(matched: Match) -> Drawing | Missing | None:
     outcome = "peak sigma_h (nats)"
     if any(table is None for table in tables):
         tables = [_events(member) for member in matched.members]
-        outcome = f"share with {matched.members[0].facts.event}"
+        outcome = f"share with {matched.members[0].facts.event} (dimensionless)"
     rows = pd.concat(
         [t.assign(arm=i) for i, t in enumerate(tables) if t is not None], ignore_index=True
     )

@@ -14,7 +14,7 @@ TABLE = "probes/attention"
 LAST = {"pr_norm": "PR_norm, last", "s_bar": "s_bar, last"}
 PEAK = {"sigma_h": "sigma_h, peak (nats)"}
 _TAIL = {
-    "val_acc": "val accuracy (0-1)",
+    "val_acc": "val accuracy (0–1)",
     "s_bar": "s_bar",
     "sigma_h": "sigma_h (nats)",
     "pr_norm": "PR_norm",

@@ -59,14 +59,13 @@ def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
         if made is None:
             yield Missing(title, "the evaluation table is empty")
             continue
-        unit = "accuracy (0–1)" if kind == "acc" else _loss_words(facts)
+        unit, axes = ("accuracy (0–1)", "axis") if kind == "acc" else (_loss_words(facts), "axes")
         yield Drawing(
             name=f"trajectories-{kind}",
             title=title,
             caption=(
-                f"Train and val {unit} against optimizer steps (log axes but for accuracy; step 0 "
-                f"is not shown), a panel per weight decay. {rule(facts, bands_drawn=True)} "
-                f"{context(facts)}"
+                f"Train and val {unit} against optimizer steps (log {axes}; step 0 is not shown), "
+                f"a panel per weight decay. {rule(facts, bands_drawn=True)} {context(facts)}"
             ),
             figure=trajectories_figure(made, kind, unit),
         )
