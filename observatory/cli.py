@@ -22,6 +22,7 @@ usage: observatory VERB ...
   report    build a study's report.html anew
   browse    open MLflow's pages on all studies
   status    what is done, running, queued or failed
+  retry     train the runs of a study that failed or were interrupted
   export    a study as one bundle that explains and checks itself, for others
   import    a bundle as a study among your own
   doctor    check this machine and installation
@@ -131,7 +132,8 @@ def _composed(verb: str, rest: list[str]) -> int:
     options, overrides = parser.parse_known_args(rest)
     if any(argument.startswith("-") for argument in overrides):
         return _hydra_application(verb, [argument for argument in rest if argument != "--quiet"])
-    return _perform(verb, _runs(verb, overrides, options.config_dir), options.quiet)
+    _perform(verb, _runs(verb, overrides, options.config_dir), options.quiet)
+    return 0
 
 
 def _runs(name: str, overrides: list[str], config_dir: Path | None) -> dict[str, dict[str, Any]]:
@@ -144,7 +146,8 @@ def _runs(name: str, overrides: list[str], config_dir: Path | None) -> dict[str,
     return compose_runs(name, [*path, *overrides])
 
 
-def _perform(verb: str, runs: dict[str, dict[str, Any]], quiet: bool) -> int:
+def _perform(verb: str, runs: dict[str, dict[str, Any]], quiet: bool) -> list[Path]:
+    """Do what a verb does with configurations; prints and returns what it made."""
     from observatory.pipeline import run_map, run_sweep, train_runs
     from observatory.training.display import live
 
@@ -153,27 +156,33 @@ def _perform(verb: str, runs: dict[str, dict[str, Any]], quiet: bool) -> int:
     if verb == "sweep":
         if len(runs) > 1:
             raise ConfigError("`sweep` searches one run's boundary at a time: name one of them.")
-        print(run_sweep(next(iter(runs.values())), watch, tell))
-        return 0
-    for path in (run_map if verb == "map" else train_runs)(runs, watch, tell):
+        made = [run_sweep(next(iter(runs.values())), watch, tell)]
+    else:
+        made = (run_map if verb == "map" else train_runs)(runs, watch, tell)
+    for path in made:
         print(path)
-    return 0
+    return made
 
 
 def _hydra_application(verb: str, rest: list[str]) -> int:
     """Hydra's command line (multirun, --cfg, --info, ...) around the same function."""
     import hydra
-    from omegaconf import DictConfig, OmegaConf
+    from hydra.core.plugins import Plugins
+    from omegaconf import DictConfig
+
+    from hydra_plugins.observatory_sweeper.sweeper import BoundarySweeper
+
+    # Hydra finds it by itself in site-packages, but not where the package is installed as editable.
+    Plugins.instance().register(BoundarySweeper)
 
     @hydra.main(version_base="1.3", config_path="pkg://observatory.conf", config_name=verb)
-    def application(composed: DictConfig) -> None:
+    def application(composed: DictConfig) -> str:
         from hydra.core.hydra_config import HydraConfig
 
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        assert isinstance(values, dict)
-        experiment = HydraConfig.get().runtime.choices.get("experiment")
-        config = {**{str(k): v for k, v in values.items()}, "experiment": experiment}
-        _perform(verb, {"": config}, quiet=True)
+        from observatory.training.compose import ready
+
+        config = ready(composed, HydraConfig.get().runtime.choices.get("experiment"))
+        return str(_perform(verb, {"": config}, quiet=True)[0])
 
     sys.argv = [f"observatory {verb}", *rest]
     application()
@@ -376,6 +385,35 @@ def _import(options: argparse.Namespace) -> int:
     return 0
 
 
+def _retry_parser() -> argparse.ArgumentParser:
+    parser = _parser(
+        "retry",
+        "Train the runs of a study that failed or were interrupted, each from its last\n"
+        "checkpoint and with its own configuration. Runs that are done, or that another process\n"
+        "owns, are left alone. A search is continued by its own command.",
+        "  observatory retry results/laptop_map\n  observatory retry results/laptop_map --here\n",
+    )
+    parser.add_argument("study", type=Path, help="folder of the study")
+    parser.add_argument(
+        "--here", action="store_true", help="train on this machine what was queued as jobs"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    return parser
+
+
+def _retry(options: argparse.Namespace) -> int:
+    from observatory.pipeline import retry
+    from observatory.training.display import live
+
+    def tell(text: str) -> None:
+        if not options.quiet:
+            print(text, file=sys.stderr)
+
+    for folder in retry(options.study, options.here, None if options.quiet else live, tell):
+        print(folder)
+    return 0
+
+
 def _doctor_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "doctor",
@@ -404,6 +442,7 @@ VERBS: dict[
     "report": (_report_parser, _report),
     "browse": (_browse_parser, _browse),
     "status": (_status_parser, _status),
+    "retry": (_retry_parser, _retry),
     "doctor": (_doctor_parser, _doctor),
     "plan": (_plan_parser, _plan),
     "export": (_export_parser, _export),

@@ -72,17 +72,16 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
     from observatory.store.lock import own
     from observatory.store.reader import Run
     from observatory.sweeps.boundary import BoundarySearch, Rule, run_search
-    from observatory.training.build import build
     from observatory.training.crew import crew_of
-    from observatory.training.run import resolved
+    from observatory.training.run import described
 
     rule = Rule(**config["search"])
     study = Path(config["results"]) / config["study"]
     one = {key: value for key, value in config.items() if key != "search"}
-    build(resolved(one))
+    about = described(one, rule.event)
     crew = crew_of(one, watch, tell)
     with own(study / "search.lock"):
-        search = BoundarySearch(study, rule)
+        search = BoundarySearch(study, rule, about)
         run_search(search, one, crew, lambda folder: Run(folder).outcomes(), tell)
 
 
@@ -135,6 +134,32 @@ def train_runs(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Te
     if failure is not None:
         raise failure
     return folders
+
+
+def retry(study: Path, here: bool, watch: Watch | None, tell: Tell) -> list[Path]:
+    """Train the runs of a study that failed or were interrupted; returns their folders.
+
+    Args:
+        study: Its folder.
+        here: Train on this machine, whatever trained them before.
+        watch: See `observatory.training.run.launch`.
+        tell: Receives lines for the user.
+
+    Raises:
+        StoreError: If it is no study, or a run fails again.
+    """
+    from observatory.store.reader import Study
+
+    place = {"results": str(study.resolve().parent), "study": study.resolve().name}
+    runs = {
+        run.run_id: {**run.manifest["config"], **place, **({"launcher": None} if here else {})}
+        for run in Study(study).runs
+        if run.status in ("failed", "interrupted")
+    }
+    if not runs:
+        tell("nothing to retry: every run is done, or another process trains it")
+        return []
+    return train_runs(runs, watch, tell)
 
 
 def refit(study: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:

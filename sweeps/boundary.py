@@ -1,5 +1,6 @@
 """The search for a boundary: asked in batches, each a fleet; told when it is done; durable."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.sweeps.belief import Prior
 from observatory.sweeps.sampler import STEPS, BoundarySampler
+from observatory.training.compose import with_replicas
 from observatory.training.crew import Crew
 
 Config = dict[str, Any]
@@ -25,6 +27,10 @@ BATCH = "batch"
 """User attribute of a trial: the batch, and so the run, that it belongs to."""
 ENDED = ("diverged", "collapsed")
 CONTROL = "weight_decay"
+ABOUT = "about"
+"""User attribute of the study: the settings that hold for all of its replicas."""
+LASTING = ("event", "low", "high", "seed")
+"""What of a rule holds for all replicas; the rest may change when a search is continued."""
 
 
 @final
@@ -77,9 +83,13 @@ class BoundarySearch:
     Args:
         folder: Of the study of runs; the journal lies in it.
         rule: What is searched for.
+        about: Settings that all runs of the search share.
+
+    Raises:
+        ConfigError: If the search in the folder is of other settings.
     """
 
-    def __init__(self, folder: Path, rule: Rule) -> None:
+    def __init__(self, folder: Path, rule: Rule, about: Config) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         prior = Prior(rule.low, rule.high)
@@ -91,7 +101,23 @@ class BoundarySearch:
             sampler=self.sampler,
             load_if_exists=True,
         )
+        self._same(folder, {**about, "search": {name: getattr(rule, name) for name in LASTING}})
         self._numbered(self._trials(TrialState.RUNNING))
+
+    def _same(self, folder: Path, about: Config) -> None:
+        """Refuse settings that are not those of the replicas in the journal."""
+        ours = flat(json.loads(json.dumps(about)))
+        if ABOUT not in self.study.user_attrs:
+            self.study.set_user_attr(ABOUT, ours)
+        theirs = self.study.user_attrs[ABOUT]
+        if other := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
+            key = other[0]
+            raise ConfigError(
+                f"`{folder}` holds a search of another configuration: `{key}` is "
+                f"{theirs.get(key)!r} there and {ours.get(key)!r} now"
+                f"{f', and {len(other) - 1} more differ' if len(other) > 1 else ''}. Choose "
+                "another `study`, or give what it was begun with."
+            )
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
@@ -170,17 +196,25 @@ class BoundarySearch:
             self.study.tell(trial.number, float(grokked))
 
 
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names.
+
+    Example:
+        >>> flat({"task": {"p": 97}, "seed": 0})
+        {'task.p': 97, 'seed': 0}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        leaves |= (
+            flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+        )
+    return leaves
+
+
 def replicas_of(config: Config, batch: list[FrozenTrial]) -> Config:
     """The configuration of a run whose replicas are a batch."""
     rows = [{CONTROL: float(t.params[CONTROL]), "seed": int(t.params["seed"])} for t in batch]
-    first, *others = sorted(rows, key=lambda row: (row[CONTROL], row["seed"]))
-    sweep = {
-        "scientific": {CONTROL: [first[CONTROL]]},
-        "nuisance": {"seed": [first["seed"]]},
-        "fixed": {},
-        "extra": others,
-    }
-    return {**config, "sweep": sweep}
+    return with_replicas(config, sorted(rows, key=lambda row: (row[CONTROL], row["seed"])))
 
 
 def run_search(

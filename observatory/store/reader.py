@@ -95,11 +95,15 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """What the manifest says; "interrupted" where it says "running" and has no live owner."""
+        """What the manifest says; "interrupted" where it says "running" and has no live owner.
+
+        Jobs own their shards, and may outlive who submitted them.
+        """
         status: Status = read_json(self.folder / MANIFEST)["status"]
         if status != "running":
             return status
-        return "running" if owner_of(self.folder / LOCK) else "interrupted"
+        locks = [self.folder / LOCK, *self.folder.glob(f"shards/*/{LOCK}")]
+        return "running" if any(map(owner_of, locks)) else "interrupted"
 
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that the run writes, with or without rows so far."""

@@ -84,6 +84,7 @@ class Cluster:
             ) from error
         self.parallel = settings.parallel
         self._settings, self._tell = settings, tell
+        self._code: dict[Path, Path] = {}
         self._runs: dict[Path, _Queued] = {}
         self._ended: dict[Path, ObservatoryError | None] = {}
 
@@ -119,7 +120,7 @@ class Cluster:
         ended, self._ended = self._ended, {}
         return ended
 
-    def _look(self, queued: _Queued, active: set[str]) -> None:
+    def _look(self, queued: _Queued, active: dict[str, str]) -> None:
         dead = [s for s in _unfinished(queued) if not _lives(queued, s, active)]
         spent = [s for s in dead if queued.attempts.get(s, 0) >= self._settings.attempts]
         failure: ObservatoryError | None = None
@@ -201,14 +202,14 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
     return [job.job_id for job in jobs]
 
 
-def active_jobs() -> set[str] | None:
-    """Ids of the user's jobs that wait or run; None where the queue does not answer now."""
-    command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+def active_jobs() -> dict[str, str] | None:
+    """States of the user's jobs that wait or run, by id; None where the queue does not answer."""
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (subprocess.SubprocessError, OSError):
         return None
-    return set(answer.stdout.split())
+    return dict(line.split() for line in answer.stdout.splitlines())
 
 
 def _unfinished(queued: _Queued) -> list[int]:
@@ -216,7 +217,7 @@ def _unfinished(queued: _Queued) -> list[int]:
     return [shard for shard in range(queued.shards) if shard not in done]
 
 
-def _lives(queued: _Queued, shard: int, active: set[str]) -> bool:
+def _lives(queued: _Queued, shard: int, active: dict[str, str]) -> bool:
     if any(job in active for job in queued.jobs.get(shard, [])):
         return True
     return owner_of(queued.folder / "shards" / str(shard) / LOCK) is not None

@@ -83,10 +83,35 @@ def _values(override: Override) -> list[str]:
 def plain(composed: DictConfig) -> dict[str, Any]:
     """Plain values of a composed configuration, with the experiment's name, without Hydra's."""
     experiment = composed.hydra.runtime.choices.get("experiment")
-    with_hydra = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-    values = OmegaConf.to_container(with_hydra, resolve=True, throw_on_missing=True)
+    names = [str(key) for key in composed if key != "hydra"]
+    return ready(OmegaConf.masked_copy(composed, names), experiment)
+
+
+def ready(composed: DictConfig, experiment: str | None) -> dict[str, Any]:
+    """Plain values of a configuration without Hydra's part.
+
+    `+replicas=[{weight_decay:0.1,seed:3},...]` names the replicas one by one, in place of a sweep.
+    """
+    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
-    return {**{str(key): value for key, value in values.items()}, "experiment": experiment}
+    config = {**{str(key): value for key, value in values.items()}, "experiment": experiment}
+    named = config.pop("replicas", None)
+    return config if named is None else with_replicas(config, named)
+
+
+def with_replicas(config: dict[str, Any], named: list[dict[str, Any]]) -> dict[str, Any]:
+    """A run's configuration with these replicas in place of its sweep.
+
+    Args:
+        config: Plain values.
+        named: Axes of every replica, such as weight_decay and seed.
+    """
+    first, *others = named
+    alone = {name: [value] for name, value in first.items()}
+    return {
+        **config,
+        "sweep": {"scientific": alone, "nuisance": {}, "fixed": {}, "extra": others},
+    }
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The package as it is now, copied beside a study: jobs that wait in a queue run this code."""
 
+import functools
 import hashlib
 import shutil
 from pathlib import Path
@@ -8,10 +9,12 @@ import observatory
 from observatory.store.files import refused_as_store_error, temporary_beside
 
 
+@functools.cache
 def freeze(study: Path) -> Path:
     """Copy the package to `code/<digest>/` of a study, once per state of the code.
 
-    Modules of the user's own, such as a task's, are not copied.
+    Later calls of a process give what the first one froze, whatever was edited since. Modules of
+    the user's own, such as a task's, are not copied.
 
     Args:
         study: Folder of the study.

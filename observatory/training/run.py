@@ -104,6 +104,23 @@ def identity(config: Config) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def described(config: Config, event: str) -> Config:
+    """What all runs of a search have in common, once it was checked that they can be trained.
+
+    Args:
+        config: Of a run; its sweep does not count.
+        event: Preset that the search asks about.
+
+    Raises:
+        ConfigError: If a setting breaks its rule, or the runs do not look for the event.
+    """
+    parts = build(resolved(config))
+    if event not in parts.events:
+        raise ConfigError(f"`search.event` must be one of {sorted(parts.events)}, got {event!r}.")
+    silent = {*SILENT_KEYS, "sweep", "fleet"}
+    return {key: value for key, value in config.items() if key not in silent}
+
+
 @dataclass(frozen=True)
 class OwnedRun:
     """A run that this process owns.

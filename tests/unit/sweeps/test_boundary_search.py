@@ -14,14 +14,14 @@ from observatory.sweeps.boundary import BoundarySearch, Rule, replicas_of, run_s
 
 RULE = Rule("first99", 0.001, 1.0, 8, 16, 0.2, 60, 0.95, 0)
 CONFIG = {"horizon_steps": 1000, "sweep": {"scientific": {"weight_decay": [1.0]}}}
+ABOUT = {"task": {"p": 97}, "horizon_steps": 1000}
 TRUTH, SLOPE = 0.05, 14.0
 
 
 def train(config: dict, collapse: float = np.inf, lapse: float = 0.0) -> pd.DataFrame:
     """Outcomes of replicas of the true boundary, the same for the same replica."""
     sweep = config["sweep"]
-    first = {"weight_decay": sweep["scientific"]["weight_decay"][0]}
-    rows = [{**first, "seed": sweep["nuisance"]["seed"][0]}, *sweep["extra"]]
+    rows = [{name: values[0] for name, values in sweep["scientific"].items()}, *sweep["extra"]]
     frame = pd.DataFrame(rows)
     place = np.log10(frame["weight_decay"].to_numpy() / TRUTH)
     chance = (1.0 - lapse) / (1.0 + np.exp(-SLOPE * place))
@@ -65,7 +65,7 @@ def run(search: BoundarySearch, said: list[str] | None = None, **how: Any) -> Tr
 
 def test_a_planted_boundary_is_found_within_the_budget(tmp_path: Path) -> None:
     said: list[str] = []
-    search = BoundarySearch(tmp_path, RULE)
+    search = BoundarySearch(tmp_path, RULE, ABOUT)
     run(search, said)
     middle, low, high = search.interval()
     assert low < TRUTH < high
@@ -81,19 +81,19 @@ def test_a_planted_boundary_is_found_within_the_budget(tmp_path: Path) -> None:
 
 
 def test_a_search_that_was_killed_goes_on_as_it_would_have(tmp_path: Path) -> None:
-    whole = BoundarySearch(tmp_path / "whole", RULE)
+    whole = BoundarySearch(tmp_path / "whole", RULE, ABOUT)
     run(whole)
-    search = BoundarySearch(tmp_path / "cut", RULE)
+    search = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     batch = search.ask()
     outcomes = train(replicas_of(CONFIG, batch))
     search.tell(batch[:5], outcomes, 1000)  # killed in the middle of telling
-    again = BoundarySearch(tmp_path / "cut", RULE)
+    again = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     (unfinished,) = again.open_batches()
     assert [t.number for t in unfinished] == [t.number for t in batch]
     assert replicas_of(CONFIG, unfinished) == replicas_of(CONFIG, batch)
     again.tell(unfinished, outcomes, 1000)
     waiting = again.ask()  # asked for, and never trained
-    again = BoundarySearch(tmp_path / "cut", RULE)
+    again = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     assert [[t.number for t in each] for each in again.open_batches()] == [
         [t.number for t in waiting]
     ]
@@ -102,13 +102,13 @@ def test_a_search_that_was_killed_goes_on_as_it_would_have(tmp_path: Path) -> No
     assert half[0] in [t.number for t in again.study.trials if t.state == TrialState.COMPLETE]
     mine, theirs = ([(t.params, t.value) for t in each.study.trials] for each in (again, whole))
     assert mine == theirs
-    done = BoundarySearch(tmp_path / "cut", RULE)
+    done = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     assert done.open_batches() == []
     assert done.ask() == []
 
 
 def test_batches_in_flight_together_may_end_in_any_order(tmp_path: Path) -> None:
-    search = BoundarySearch(tmp_path, RULE)
+    search = BoundarySearch(tmp_path, RULE, ABOUT)
     crew = run(search, parallel=3)
     _, low, high = search.interval()
     assert low < TRUTH < high
@@ -119,7 +119,7 @@ def test_batches_in_flight_together_may_end_in_any_order(tmp_path: Path) -> None
 
 
 def test_a_run_that_fails_ends_the_asking_and_the_others_are_told(tmp_path: Path) -> None:
-    search = BoundarySearch(tmp_path, RULE)
+    search = BoundarySearch(tmp_path, RULE, ABOUT)
     with pytest.raises(StoreError, match="the disk is full"):
         run(search, parallel=2, failing=1)
     assert search.n_run == RULE.batch
@@ -129,7 +129,7 @@ def test_a_run_that_fails_ends_the_asking_and_the_others_are_told(tmp_path: Path
 
 
 def test_nothing_is_asked_for_where_replicas_collapse(tmp_path: Path) -> None:
-    search = BoundarySearch(tmp_path, replace(RULE, high=10.0))
+    search = BoundarySearch(tmp_path, replace(RULE, high=10.0), ABOUT)
     run(search, collapse=2.0)
     failed = [t for t in search.study.trials if t.state == TrialState.FAIL]
     assert failed
@@ -141,8 +141,17 @@ def test_nothing_is_asked_for_where_replicas_collapse(tmp_path: Path) -> None:
     assert low < TRUTH < high
 
 
+def test_a_search_of_another_configuration_is_not_continued(tmp_path: Path) -> None:
+    BoundarySearch(tmp_path, RULE, ABOUT)
+    BoundarySearch(tmp_path, replace(RULE, budget=90, width_decades=0.1, batch=4), ABOUT)
+    with pytest.raises(ConfigError, match=r"`task\.p` is 97 there and 31 now\. Choose another"):
+        BoundarySearch(tmp_path, RULE, {"task": {"p": 31}, "horizon_steps": 1000})
+    with pytest.raises(ConfigError, match=r"'first99' there and 'mem' now, and 1 more"):
+        BoundarySearch(tmp_path, replace(RULE, event="mem", low=0.01), ABOUT)
+
+
 def test_a_budget_ends_the_search(tmp_path: Path) -> None:
-    search = BoundarySearch(tmp_path, replace(RULE, budget=12, width_decades=0.01))
+    search = BoundarySearch(tmp_path, replace(RULE, budget=12, width_decades=0.01), ABOUT)
     run(search)
     assert search.n_run == 12
     assert not search.found()
