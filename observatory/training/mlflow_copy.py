@@ -26,7 +26,14 @@ from observatory.training.mlflow_desk import NOTE, RUN_NAME, Desk, Point, clock,
 from observatory.training.mlflow_lines import SKIPPED, Lines, fresh_points, measured
 from observatory.training.mlflow_settings import MlflowSettings
 from observatory.training.mlflow_study import copy_own_run, report_tab
-from observatory.training.mlflow_view import COLOUR_TAG, VIEW_TAG, colour, run_link, view_tag
+from observatory.training.mlflow_view import (
+    COLOUR_TAG,
+    CROWD,
+    VIEW_TAG,
+    colour,
+    run_link,
+    view_tag,
+)
 from observatory.training.mlflow_words import cell_words, curve_rule, study_words
 
 if TYPE_CHECKING:
@@ -82,9 +89,10 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
     ]
     together = [cell for found in known for cell in found]
     shades = {key: colour(place) for key, place in places(together).items()}
-    rule = curve_rule(settings.points, settings.granularity)
+    quartiles = settings.granularity == "cell" and len(together) <= CROWD
+    rule = curve_rule(settings.points, settings.granularity, quartiles)
     done = [
-        copy_run(desk, run, found, twins, settings, shades, rule)
+        copy_run(desk, run, found, twins, settings, shades, rule, quartiles)
         for run, found in zip(study.runs, known, strict=True)
     ]
     own, fresh_own = copy_own_run(desk, study, together, twins)
@@ -99,7 +107,7 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
                 str(study.folder),
                 run_link(desk.experiment_id, own, report_tab(study)),
             ),
-            VIEW_TAG: view_tag(keys, clock(manifests[0]["created"])),
+            VIEW_TAG: view_tag(keys, len(together), clock(manifests[0]["created"])),
         }
     )
     return Copied(
@@ -125,6 +133,7 @@ def copy_run(
     settings: MlflowSettings,
     shades: Mapping[str, str],
     rule: str,
+    quartiles: bool,
 ) -> Copied:
     """Bring the cells of one run up to date.
 
@@ -136,6 +145,7 @@ def copy_run(
         settings: How curves are drawn.
         shades: Colour of each cell by key.
         rule: What the curves are, in words.
+        quartiles: Whether they have quartiles beside the median.
     """
     start = clock(run.manifest["created"])
     fresh = {
@@ -153,7 +163,7 @@ def copy_run(
             summary = summary_points(cell)
             desk.log_points(twin.info.run_id, summary, start)
             keys |= {key for key, _, _ in summary}
-    points, written = copy_curves(desk, run, open_pairs, settings)
+    points, written = copy_curves(desk, run, open_pairs, settings, quartiles)
     keys |= {key for key, _, _ in points}
     status = run.status
     end = clock(run.manifest["finished"] or run.manifest["created"])
@@ -182,6 +192,7 @@ def copy_curves(
     run: Run,
     pairs: Sequence[tuple[Cell, "Twin"]],
     settings: MlflowSettings,
+    quartiles: bool,
 ) -> tuple[list[Point], dict[str, dict[str, int]]]:
     """Write what is new and final of every curve of the cells.
 
@@ -197,24 +208,24 @@ def copy_curves(
         per_layer=settings.per_layer,
         horizon=run.manifest["horizon_steps"],
         groups=tuple(run.manifest["groups"]),
-        quartiles=settings.granularity == "cell",
+        quartiles=quartiles,
     )
-    start = clock(run.manifest["created"])
-    added: list[Point] = []
+    added: dict[str, list[Point]] = {cell.key: [] for cell, _ in pairs}
     for table in run.tables() if pairs else ():
         columns = [] if table in SKIPPED else measured(run.columns(table), lines)
         if not columns:
             continue
         frame = run.table(table, [column.name for column in columns])
         rows = frame.groupby("replica").indices
-        for cell, twin in pairs:
+        for cell, _ in pairs:
             mine = np.concatenate([rows.get(replica, NO_ROWS) for replica in cell.left])
             after = written[cell.key].get(table, -1)
             points, last = fresh_points(cell, frame.take(mine), table, columns, lines, after)
-            desk.log_points(twin.info.run_id, points, start)
+            added[cell.key] += points
             written[cell.key][table] = last
-            added += points
-    return added, written
+    for cell, twin in pairs:  # all tables together: MLflow's cost is that of calls and points
+        desk.log_points(twin.info.run_id, added[cell.key], clock(run.manifest["created"]))
+    return [point for points in added.values() for point in points], written
 
 
 def summary_points(cell: Cell) -> list[Point]:

@@ -66,20 +66,13 @@ def spread(
             keys, headline = [*keys, key], [*headline, True]
             values.append(frame[column.name].to_numpy(dtype=float, na_value=np.nan)[:, None])
             continue
-        rows = [entry for entry in frame[column.name] if isinstance(entry, list | np.ndarray)]
-        size = max(map(len, rows), default=0)
-        blank = np.full(size, np.nan)
+        entries = frame[column.name].to_numpy()
+        present = frame[column.name].notna().to_numpy()
+        size = len(entries[present][0]) if present.any() else 0
         if size:
-            values.append(
-                np.stack(
-                    [
-                        np.asarray(entry, dtype=float)
-                        if isinstance(entry, list | np.ndarray)
-                        else blank
-                        for entry in frame[column.name]
-                    ]
-                )
-            )
+            spread_out = np.full((len(frame), size), np.nan)
+            spread_out[present] = np.concatenate(entries[present]).reshape(-1, size)
+            values.append(spread_out)
         names = lines.groups if column.dims == ("group",) else [f"layer{i}" for i in range(size)]
         keys += [key] if size == 1 else [legal(f"{key}.{name}") for name in names[:size]]
         headline += [size == 1] * size

@@ -26,7 +26,8 @@ COLOURS = (
 )
 
 PHASE = "phase map: outcomes of each cell"
-ACC = "accuracy: median, quartiles dashed"
+ACC = "accuracy: median"
+DASHED = "accuracy: median, quartiles dashed"
 LOSS = "loss: median"  # nats for a cross entropy, dimensionless for the others
 HEADS = "attention heads: likeness and spread"
 SCALE = "activations, weights, logits: median"
@@ -45,10 +46,12 @@ CURVES = (
     (SCALE, "logit/scale", "log"),
     (SCALE, "logit/collapsed_share", "linear"),
 )
-"""Section, metric, scale of the y axis; the quartiles are drawn in the first section."""
+"""Section, metric, scale of the y axis; the first section has quartiles where there are any."""
 LOG_DECAY = "cell/log10_weight_decay"
 BARS = ("rate/grokked", "rate/memorised", "rate/collapsed")
 DOTS = ("rate/grokked", "t_grok/first99")
+CROWD = 25
+"""Cells up to which quartiles and a labelled bar per cell can be told apart in a chart."""
 COLUMNS = {
     "tags.`outcomes`": 210,
     "metrics.`rate/grokked`": 105,
@@ -130,24 +133,30 @@ def _card(kind: str, section: str, metric: str) -> Chart:
     }
 
 
-def view_state(keys: Collection[str]) -> dict[str, Any]:
+def view_state(keys: Collection[str], n_cells: int) -> dict[str, Any]:
     """What the page shows first.
 
     Args:
         keys: Metrics that the study has; charts of others are left out.
+        n_cells: Cells of the study; of more than `CROWD` the shares are dots, not bars.
     """
     wings = {key for key in keys if key.endswith(("_q25", "_q75"))}
     single = {key for key in keys if key.partition("/")[0] in ("rate", "t_mem", "t_grok", "cell")}
     drawn: set[str] = set()
-    charts = [bar_chart(PHASE, key) for key in BARS if key in keys]
+    dotted = n_cells > CROWD and LOG_DECAY in keys
+    bars, dots = ((), dict.fromkeys([*BARS, *DOTS])) if dotted else (BARS, DOTS)
+    charts = [bar_chart(PHASE, key) for key in bars if key in keys]
     charts += [
-        scatter_chart(PHASE, LOG_DECAY, key) for key in DOTS if {key, LOG_DECAY} <= set(keys)
+        scatter_chart(PHASE, LOG_DECAY, key) for key in dots if {key, LOG_DECAY} <= set(keys)
     ]
     for section, metric, scale in CURVES:
         layers = sorted(key for key in keys if key.startswith(f"{metric}.layer"))
-        beside = sorted({f"{metric}_q25", f"{metric}_q75"} & wings) if section == ACC else layers
+        beside = layers
+        if section == ACC:  # an earlier mirror of fewer cells may have left quartiles in a crowd
+            beside = sorted({f"{metric}_q25", f"{metric}_q75"} & wings) if n_cells <= CROWD else []
         leading = [metric] if metric in keys else layers[:1]
-        charts += [line_chart(section, key, scale, beside) for key in leading]
+        title = DASHED if section == ACC and beside else section
+        charts += [line_chart(title, key, scale, beside) for key in leading]
         drawn |= {*leading, *layers}
     rest = sorted(set(keys) - wings - single - drawn)
     charts += [_plain_line(REST, key) for key in rest]
@@ -176,9 +185,9 @@ def view_state(keys: Collection[str]) -> dict[str, Any]:
     }
 
 
-def view_tag(keys: Collection[str], written_ms: int) -> str:
+def view_tag(keys: Collection[str], n_cells: int, written_ms: int) -> str:
     """The view as the value of its tag."""
-    packed = zlib.compress(json.dumps(view_state(keys)).encode())
+    packed = zlib.compress(json.dumps(view_state(keys, n_cells)).encode())
     state = "deflate;" + base64.b64encode(packed).decode()
     return json.dumps(
         {"name": "Study", "createdAt": written_ms, "updatedAt": written_ms, "state": state}

@@ -16,15 +16,20 @@ READING = (
 )
 
 
-def curve_rule(points: int, granularity: Granularity) -> str:
+def curve_rule(points: int, granularity: Granularity, quartiles: bool) -> str:
     """What the curves are."""
     if granularity == "replica":
         return f"**Curves** are those of single replicas, at {points} log-spaced steps at most."
+    wings = (
+        "`_q25` and `_q75` its quartiles"
+        if quartiles
+        else "without its quartiles: the study has too many cells to draw them, the store has them"
+    )
     return (
-        "**Curves** are the median over the seeds of a cell, `_q25` and `_q75` its quartiles, at "
-        f"{points} log-spaced steps at most. A replica that has left the fleet keeps its last "
-        "values, so that early grokkers do not vanish from the median; values that are not finite "
-        "are left out. A step appears once no replica can change it any more."
+        f"**Curves** are the median over the seeds of a cell, {wings}, at {points} log-spaced "
+        "steps at most. A replica that has left the fleet keeps its last values, so that early "
+        "grokkers do not vanish from the median; values that are not finite are left out. A step "
+        "appears once no replica can change it any more."
     )
 
 

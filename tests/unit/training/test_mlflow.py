@@ -2,11 +2,9 @@
 
 import json
 import multiprocessing
-import os
 import shutil
 import socket
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +26,8 @@ from observatory.training.mlflow import (
     mlflow_settings,
 )
 from observatory.training.mlflow_cells import flattened, legal
-from observatory.training.mlflow_view import VIEW_TAG, view_state
+from observatory.training.mlflow_view import CROWD, VIEW_TAG, view_state
+from tests.postgres import serving
 from tests.unit.report.fabricate import Plan, fabricate_study
 
 pytestmark = [  # MLflow 3.17 under SQLAlchemy 2.1
@@ -340,7 +339,7 @@ def test_params_fit_into_mlflow() -> None:
 
 def test_the_view_draws_what_there_is_and_no_more() -> None:
     keys = {"val/acc", "val/acc_q25", "val/acc_q75", "rate/grokked", "act/ratio.layer0", "new/x"}
-    state = view_state({*keys, "act/ratio.layer1"})
+    state = view_state({*keys, "act/ratio.layer1"}, 11)
     shown = {c["metricKey"]: c for c in state["compareRunCharts"] if not c["deleted"]}
     assert set(shown) == {"val/acc", "rate/grokked", "act/ratio.layer0", "new/x"}
     assert shown["val/acc"]["selectedMetricKeys"] == ["val/acc", "val/acc_q25", "val/acc_q75"]
@@ -349,36 +348,28 @@ def test_the_view_draws_what_there_is_and_no_more() -> None:
     assert {chart["metricSectionId"] for chart in shown.values()} <= sections
 
 
+def test_many_cells_have_dots_for_bars_and_medians_alone(tmp_path: Path, study: Path) -> None:
+    decays = (0.0, *np.geomspace(0.01, 10, CROWD).round(3).tolist())
+    plan = replace(PLAN, study="crowd", weight_decays=decays, n_seeds=1, probes=(), horizon=100)
+    bring(fabricate_study(tmp_path, plan))
+    keys = set(rows(tmp_path)["key"])
+    assert {"val/acc", "cell/log10_weight_decay"} <= keys
+    assert not [key for key in keys if key.startswith("val/") and key.endswith("_q25")]
+    note = runs(tmp_path / "crowd", "crowd")["wd=10"].data.tags["mlflow.note.content"]
+    assert "without its quartiles" in note
+    kinds = {
+        n: [c["type"] for c in view_state(keys, n)["compareRunCharts"] if not c["deleted"]]
+        for n in (CROWD, CROWD + 1)
+    }
+    assert [kinds[n].count("BAR") for n in kinds] == [3, 0]
+    assert [kinds[n].count("SCATTER") for n in kinds] == [2, 4]
+
+
 @pytest.fixture
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of its own on a free port, where the programs for one are installed."""
-    programs = [shutil.which(name) for name in ("initdb", "pg_ctl")]
-    if None in programs:
-        pytest.skip("needs a PostgreSQL server: initdb and pg_ctl are not on the PATH")
-    pytest.importorskip("psycopg")
-    initdb, pg_ctl = map(str, programs)
-    user = "nobody" if os.geteuid() == 0 else None  # the server refuses to run as root
-    folder = Path(tmp_path_factory.mktemp("postgres"))
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.geteuid() and parent.name.startswith(("pytest-", "popen-")):
-            parent.chmod(0o755)
-    folder.chmod(0o755)
-    if user:
-        shutil.chown(folder, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = str(folder / "data")
-
-    def call(*command: str) -> None:
-        subprocess.run(command, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-
-    call(initdb, "-D", data, "-U", "me", "-A", "trust", "--no-sync")
-    call(pg_ctl, "-D", data, "-w", "-l", f"{data}/log", "-o", f"-p {port} -k {folder}", "start")
-    try:
-        yield f"postgresql://me@127.0.0.1:{port}/postgres"
-    finally:
-        call(pg_ctl, "-D", data, "-m", "immediate", "stop")
+    """The URI of a PostgreSQL of its own, where the programs for one are installed."""
+    with serving(tmp_path_factory.mktemp("postgres")) as uri:
+        yield uri
 
 
 def test_postgresql_takes_the_same_study(study: Path, postgres: str) -> None:
