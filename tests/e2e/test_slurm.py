@@ -1,0 +1,187 @@
+"""A boundary search as jobs of a real SLURM outlives what happens to jobs and to who submits them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from observatory.store.files import read_json
+from observatory.store.lock import owner_of
+from observatory.store.reader import Run, Study
+from observatory.training.cluster import RECORD, active_jobs
+
+NEEDED = ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged", "sbatch")
+lacking = [
+    name for name in NEEDED if shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") is None
+]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(lacking) or os.getuid() != 0, reason="needs SLURM's programs and root"),
+]
+SEARCH = [
+    *("experiment=smoke", "fleet.device=cpu", "fleet.shards=2", "fleet.size=4"),
+    *("horizon_steps=3000", "store.checkpoint_every=50", "store.progress_every=0.2"),
+]
+JOBS = [
+    *("launcher=slurm", "launcher.poll_s=0.5", "launcher.parallel=1", "launcher.mem_gb=1"),
+    *("launcher.timeout_min=10", "launcher.signal_delay_s=60", "launcher.attempts=4"),
+]
+ASKED = [
+    "search.low=0.03",
+    "search.high=3",
+    "search.batch=8",
+    "search.budget=16",
+    "fit=none",
+    "--quiet",
+]
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("slurm")
+    script = Path(__file__).parents[1] / "slurm_one_node.sh"
+    subprocess.run(["bash", str(script), str(folder)], check=True)
+    yield
+    subprocess.run(["scancel", "--me"], check=True)
+    subprocess.run(["bash", str(script), str(folder), "stop"], check=True)
+
+
+def start(results: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "observatory.cli", "sweep", *SEARCH, *ASKED, *more]
+    return subprocess.Popen(
+        [*command, "study=searched", f"results={results}"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err
+    return out
+
+
+def wait_for(condition: Callable[[], object], timeout_s: float = 120.0) -> None:
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+def slurm_says(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def checkpoint(run: Path, shard: int) -> bool:
+    return (run / "shards" / str(shard) / "checkpoint.pt").exists()
+
+
+def tables(study: Path) -> dict[tuple[str, str], pd.DataFrame]:
+    return {(r.run_id, name): r.table(name) for r in Study(study).runs for name in r.tables()}
+
+
+def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
+    slurm: None, tmp_path: Path
+) -> None:
+    quiet = tmp_path / "quiet"
+    undisturbed = start(quiet)
+    results = tmp_path / "jobs"
+    driver = start(results, *JOBS)
+    runs = results / "searched" / "runs"
+    wait_for(lambda: list(runs.glob(f"*/{RECORD}")))
+    (run,) = runs.iterdir()
+
+    # a worker is killed, and the job of the other shard is cancelled
+    wait_for(lambda: checkpoint(run, 0) and checkpoint(run, 1))
+    owner = owner_of(run / "shards" / "0" / "owner.lock")
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGKILL)
+    cancelled = read_json(run / RECORD)["1"][-1]
+    slurm_says("scancel", cancelled)
+    wait_for(lambda: [len(ids) for ids in read_json(run / RECORD).values()] == [2, 2])
+
+    # the driver is killed; one more that is started beside the next is refused
+    driver.kill()
+    driver.communicate()
+    driver = start(results, *JOBS)
+    wait_for(lambda: owner_of(results / "searched" / "search.lock"))
+    second = start(results, *JOBS)
+    _, said = second.communicate(timeout=120)
+    assert second.returncode == 4
+    assert f"process {driver.pid} on" in said
+
+    # the node is drained; what waits starts when it is back
+    slurm_says("scontrol", "update", "nodename=node1", "state=drain", "reason=test")
+    wait_for(lambda: len(list(runs.iterdir())) == 2)
+    later = next(path for path in runs.iterdir() if path != run)
+    wait_for(lambda: (later / RECORD).exists())
+    job = read_json(later / RECORD)["0"][-1]
+    time.sleep(2.0)
+    assert (active_jobs() or {})[job] == "PENDING"
+    assert not checkpoint(later, 0)
+    told = slurm_says(sys.executable, "-m", "observatory.cli", "status", str(results / "searched"))
+    assert "jobs: 2 pending" in told
+    slurm_says("scontrol", "update", "nodename=node1", "state=resume")
+
+    # time is out: the job saves its state and is put back into the queue, by submitit alone
+    wait_for(lambda: checkpoint(later, 0))
+    slurm_says("scancel", "--signal=USR2", job)
+    log = later / "jobs" / f"{job}_0_log.out"
+    wait_for(lambda: "Requeued job" in log.read_text() if log.exists() else False)
+    wait_for(lambda: (active_jobs() or {}).get(job) == "PENDING")
+    slurm_says("scontrol", "update", f"jobid={job}", "starttime=now")
+    finish(driver)
+    assert read_json(later / RECORD)["0"] == [job]
+
+    finish(undisturbed)
+    ours, theirs = tables(results / "searched"), tables(quiet / "searched")
+    assert ours.keys() == theirs.keys()
+    for name, table in ours.items():
+        pd.testing.assert_frame_equal(table, theirs[name], check_exact=True)
+    assert slurm_says("sacct", "-X", "-n", "-j", job, "--format=state").split() == ["COMPLETED"]
+
+
+def test_hydras_launcher_trains_two_fleets_on_one_gpu(slurm: None, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "observatory.cli", "train", "-m", *SEARCH, "fleet.shards=1"]
+    sweeper = ["hydra/sweeper=boundary", "optimizer.weight_decay=interval(0.03,3)"]
+    sweeper += ["hydra.sweeper.fleets=2"]
+    sweeper += [f"hydra.sweeper.search.{rule}" for rule in ("batch=2", "budget=4")]
+    launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.gres=shard:2"]
+    launcher += ["hydra.launcher.mem_gb=1", "hydra.launcher.timeout_min=10"]
+    launcher += ["+hydra.launcher.setup=['echo device $CUDA_VISIBLE_DEVICES']"]
+    place = ["horizon_steps=300", "study=shared", f"results={tmp_path}"]
+    told = subprocess.run(
+        [*command, *sweeper, *launcher, *place], capture_output=True, text=True, check=True
+    )
+    assert "4 replicas: critical weight decay" in told.stdout + told.stderr
+    study = tmp_path / "shared"
+    assert [len(run.outcomes()) for run in Study(study).runs] == [2, 2]
+    logs = sorted((study / "hydra" / ".submitit").glob("*/*_0_log.out"))
+    devices = {line for log in logs for line in log.read_text().splitlines() if "device" in line}
+    assert len(logs) == 2
+    assert devices == {"device 0"}
+    job = logs[0].parent.name.split("_")[0]
+    used = slurm_says("sacct", "-X", "-n", "-P", "-j", job, "--format=state,alloctres")
+    assert used.count("COMPLETED") == 2
+    assert used.count("gres/shard=2") == 2
+
+
+def test_jobs_that_the_queue_refuses_are_told_before_anything_is_trained(
+    slurm: None, tmp_path: Path
+) -> None:
+    process = start(tmp_path, *JOBS, "launcher.partition=nowhere")
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "the queue refused the jobs" in said
+    assert "invalid partition" in said
+    run = Run(next((tmp_path / "searched" / "runs").iterdir()))
+    assert run.progress() == []
