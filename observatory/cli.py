@@ -272,7 +272,8 @@ def _browse_parser() -> argparse.ArgumentParser:
     parser = _parser(
         "browse",
         "Mirror the studies below a folder to MLflow and open its pages; Ctrl-C ends it.",
-        "  observatory browse\n  observatory browse results --study laptop_map --port 5055\n",
+        "  observatory browse\n  observatory browse results --study laptop_map --port 5055\n"
+        "  observatory browse results --tracking-uri postgresql://me@host/mlflow --once\n",
     )
     parser.add_argument(
         "results", type=Path, nargs="?", default=Path("results"), help="folder of the studies"
@@ -280,13 +281,23 @@ def _browse_parser() -> argparse.ArgumentParser:
     parser.add_argument("--study", help="name of one study; all without it")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind")
     parser.add_argument("--port", type=int, default=5000, help="port to bind")
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="a database or server (mlflow.db in the folder)"
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="bring MLflow up to date and end, without a page"
+    )
     return parser
 
 
 def _browse(options: argparse.Namespace) -> int:
     from observatory.training.browse import browse
+    from observatory.training.mlflow_settings import default_settings
 
-    return browse(options.results, options.host, options.port, options.study)
+    settings = default_settings(options.results, options.tracking_uri)
+    return browse(
+        options.results, options.host, options.port, options.study, settings, once=options.once
+    )
 
 
 def _status_parser() -> argparse.ArgumentParser:

@@ -39,6 +39,8 @@ def browse(
     settings: MlflowSettings | None = None,
     refresh_s: float = 20.0,
     say: Callable[[str], None] = print_line,
+    *,
+    once: bool = False,
 ) -> int:
     """Show studies in MLflow's page until Ctrl-C or SIGTERM; live studies keep growing on it.
 
@@ -50,9 +52,10 @@ def browse(
         settings: Where and how they are shown; null: conf/mlflow/default.yaml.
         refresh_s: Seconds between two looks at studies that still train.
         say: Receives the lines for the user.
+        once: Bring MLflow up to date and return, without a page.
 
     Returns:
-        0, once it was told to stop.
+        0, once it was told to stop; without a page of its own 2 where MLflow was not updated.
 
     Raises:
         StoreError: If there is no study, or the server does not start.
@@ -68,22 +71,25 @@ def browse(
             for line in news(folder.name, before, now, address):
                 say(line)
 
-    if is_server(settings.tracking_uri):
-        refresh(study_folders(results, study), settings.tracking_uri)
-        return 0
+    server = is_server(settings.tracking_uri)
+    if server or once:
+        refresh(study_folders(results, study), settings.tracking_uri if server else None)
+        return StoreError.exit_code if any(told.error for told in shown.values()) else 0
     by_age = sorted(study_folders(results, study), key=lambda folder: -folder.stat().st_mtime)
     port = free_port(host, port)
     with stopped_by_signals():
         try:
             refresh(by_age[:1], None)  # makes the schema: the server and a mirror would race for it
-            with serving(settings, host, port) as server:
+            with serving(settings, host, port) as process:
                 say(f"MLflow's page is open on {host}:{port}; Ctrl-C ends it.")
                 shown.clear()  # every study is told once more, with its link
                 refresh(by_age, f"http://{reached_at(host)}:{port}")
-                while server.poll() is None:
-                    wait(server, refresh_s)
+                while process.poll() is None:
+                    wait(process, refresh_s)
                     refresh(study_folders(results, study), f"http://{reached_at(host)}:{port}")
-                raise StoreError(f"MLflow's server ended by itself, with code {server.returncode}.")
+                raise StoreError(
+                    f"MLflow's server ended by itself, with code {process.returncode}."
+                )
         except KeyboardInterrupt:
             say("Stopped.")
     return 0

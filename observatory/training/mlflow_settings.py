@@ -67,7 +67,12 @@ def mlflow_settings(values: Mapping[str, Any], results: Path) -> MlflowSettings:
     return MlflowSettings(**{**values, "tracking_uri": uri, "artifacts": artifacts})
 
 
-def default_settings(results: Path) -> MlflowSettings:
-    """The settings of conf/mlflow/default.yaml."""
+def default_settings(results: Path, tracking_uri: str | None = None) -> MlflowSettings:
+    """The settings of conf/mlflow/default.yaml.
+
+    Args:
+        results: Folder of the studies.
+        tracking_uri: A database or server; null: the one of the results folder.
+    """
     text = files("observatory.conf").joinpath("mlflow", "default.yaml").read_text(encoding="utf-8")
-    return mlflow_settings(yaml.safe_load(text), results)
+    return mlflow_settings({**yaml.safe_load(text), "tracking_uri": tracking_uri}, results)

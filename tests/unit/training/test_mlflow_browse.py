@@ -7,9 +7,14 @@ import pytest
 
 from observatory.core.errors import BusyError, ConfigError, StoreError
 from observatory.training.browse import browse, free_port, study_folders
+from observatory.training.mlflow import default_settings
 from observatory.training.mlflow_gate import is_server, without_password
 from observatory.training.mlflow_view import page
 from tests.unit.report.fabricate import Plan, fabricate_study
+
+pytestmark = [  # MLflow 3.17 under SQLAlchemy 2.1
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +62,19 @@ def test_links_lead_to_the_saved_view() -> None:
     assert is_server("https://host")
     assert not is_server("sqlite:///x.db")
     assert without_password("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
+
+
+def test_once_brings_mlflow_up_to_date_and_says_where_it_could_not(
+    results: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    uri = f"sqlite:///{tmp_path / 'central.db'}"
+    for _ in range(2):  # a second call finds everything there
+        settings = default_settings(results, uri)
+        assert browse(results, "", 0, "two", settings, say=told.append, once=True) == 0
+    assert [line.partition(",")[0] for line in told] == ["two: 2 runs"]
+    assert not (results / "mlflow.db").exists()
+    closed = default_settings(results, "postgresql://me:secret@127.0.0.1:1/db")
+    assert browse(results, "", 0, None, closed, say=told.append, once=True) == 2
+    assert "does not answer" in told[-1]
+    assert "secret" not in "".join(told)
