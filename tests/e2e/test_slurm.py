@@ -1,10 +1,11 @@
-"""A boundary search as jobs of a real SLURM outlives what happens to jobs and to who submits them."""
+"""A boundary search as jobs of a real SLURM: it outlives what happens to jobs and to its driver."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,13 +45,13 @@ ASKED = [
 
 
 @pytest.fixture(scope="module")
-def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("slurm")
+def slurm() -> Iterator[None]:
+    folder = tempfile.mkdtemp(prefix="slurm")  # that daemons of other users may enter
     script = Path(__file__).parents[1] / "slurm_one_node.sh"
-    subprocess.run(["bash", str(script), str(folder)], check=True)
+    subprocess.run(["bash", str(script), folder], check=True)
     yield
     subprocess.run(["scancel", "--me"], check=True)
-    subprocess.run(["bash", str(script), str(folder), "stop"], check=True)
+    subprocess.run(["bash", str(script), folder, "stop"], check=True)
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
