@@ -47,11 +47,16 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
     Raises:
         ConfigError: As `search_boundary`.
     """
-    from observatory.training.mlflow import mlflow_settings
+    from observatory.training.mlflow import mirror, mlflow_settings
 
     study = Path(config["results"]) / config["study"]
     desk = mlflow_settings(config["mlflow"], study.parent)
-    search_boundary(config, watch, tell)
+
+    def tell_and_mirror(text: str) -> None:
+        tell(text)
+        mirror(study, desk)  # what fails here is told at the end
+
+    search_boundary(config, watch, tell_and_mirror)
     return publish(study, config["fit"], desk, tell)
 
 

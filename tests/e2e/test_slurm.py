@@ -71,7 +71,7 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 120.0) -> None:
+def wait_for(condition: Callable[[], object], timeout_s: float = 300.0) -> None:
     until = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < until, "waited in vain"
@@ -116,7 +116,7 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     driver = start(results, *JOBS)
     wait_for(lambda: owner_of(results / "searched" / "search.lock"))
     second = start(results, *JOBS)
-    _, said = second.communicate(timeout=120)
+    _, said = second.communicate(timeout=300)
     assert second.returncode == 4
     assert f"process {driver.pid} on" in said
 
@@ -180,7 +180,7 @@ def test_jobs_that_the_queue_refuses_are_told_before_anything_is_trained(
     slurm: None, tmp_path: Path
 ) -> None:
     process = start(tmp_path, *JOBS, "launcher.partition=nowhere")
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 2
     assert "the queue refused the jobs" in said
     assert "invalid partition" in said
