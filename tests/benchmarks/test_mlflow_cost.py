@@ -40,7 +40,7 @@ def settings(
         MlflowClient(plain.tracking_uri).search_experiments()
         yield plain
         return
-    with serving(folder) as uri:
+    with serving() as uri:
         MlflowClient(uri).search_experiments()
         yield replace(plain, tracking_uri=uri)
 

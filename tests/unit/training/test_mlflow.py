@@ -366,9 +366,9 @@ def test_many_cells_have_dots_for_bars_and_medians_alone(tmp_path: Path, study: 
 
 
 @pytest.fixture
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URI of a PostgreSQL of its own, where the programs for one are installed."""
-    with serving(tmp_path_factory.mktemp("postgres")) as uri:
+    with serving() as uri:
         yield uri
 
 
