@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.figures.bands import bands, log_grid, on_grid
+from observatory.analysis.figures.bands import bands, log_grid, on_grid, quartiles
 
 
 def _records(lengths: dict[int, int], value=lambda replica, step: float(replica)) -> pd.DataFrame:
@@ -66,3 +66,11 @@ def test_replicas_of_other_weight_decays_do_not_mix():
     replicas["weight_decay"] = [0.0, 1.0]
     made = bands(_records({0: 20, 1: 20}), replicas, ["x"], size=10)
     assert made.groupby("weight_decay")["median"].unique().map(list).to_dict() == {0: [0], 1: [1]}
+
+
+def test_quartiles_are_those_of_the_finite_readings_of_each_column():
+    readings = np.random.default_rng(0).normal(size=(7, 40))
+    readings[np.random.default_rng(1).random(readings.shape) < 0.4] = np.nan
+    readings[0], readings[3, 5] = 1.0, np.inf
+    slow = [np.quantile(column[np.isfinite(column)], [0.25, 0.5, 0.75]) for column in readings.T]
+    np.testing.assert_array_equal(quartiles(readings), np.transpose(slow))

@@ -15,7 +15,7 @@ from observatory.store.writer import update_manifest
 from tests.unit.report.fabricate import Plan, fabricate_study, fitted_study, published
 from tests.unit.report.pages import Page, read_page
 
-pytestmark = pytest.mark.slow  # every page draws its figures in three formats
+pytestmark = pytest.mark.slow  # every page draws its figures
 
 DECAYS = (0.0, 0.06, 0.1, 0.2, 0.5, 1.0)
 FAST = Plan(study="fast", weight_decays=DECAYS, n_seeds=4, probes=())

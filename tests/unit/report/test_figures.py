@@ -1,5 +1,6 @@
 """Each figure draws what its table holds: as many points, the censored ones marked, the break."""
 
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -24,11 +25,12 @@ from observatory.analysis.figures.overlay import Boundary, overlay_figure
 from observatory.analysis.figures.phases import phases_figure
 from observatory.analysis.figures.rate import rate_figure
 from observatory.analysis.figures.regimes import EdgeAt, regime_shares, regimes_figure
-from observatory.analysis.figures.style import OUTCOME_COLOURS, save
+from observatory.analysis.figures.style import OUTCOME_COLOURS, plain_log_ticks, save
 from observatory.analysis.figures.survival import survival_figure
 from observatory.analysis.figures.times import times_figure
 from observatory.analysis.figures.trajectories import trajectories_figure
 from observatory.analysis.figures.window import window_figure
+from tests.unit.report.laptop import EVERY_FORMAT, cheap_pages
 from tests.unit.report.records import boundary, law, survival, window
 
 
@@ -269,6 +271,11 @@ def test_the_region_holds_its_estimate_and_is_open_where_the_grid_has_no_point()
     far = joint_figure([region], [(0.0, 0.8), (0.5, 0.4)])
     assert len(_found(far, "survivors")) == 1
     assert [t.get_text() for t in _found(far, "survivors-beyond")] == ["(0.5, 0.4) →"]
+    lower = replace(region, nu=region.nu - 1.0, best=(0.02, -0.07), zero=None)
+    both = joint_figure([region, lower], [])
+    bottom, top = both.axes[0].get_ylim()
+    assert top > 1.1  # the interval at 0 of the first panel, whatever the last one needs
+    assert bottom < 0
 
 
 def test_a_window_has_both_edges_and_falls_again():
@@ -408,9 +415,27 @@ def test_drawing_leaves_matplotlibs_settings_alone_and_ignores_the_callers():
     assert _found(figure, "fit")[0].get_linewidth() < 2
 
 
+@pytest.mark.parametrize(
+    ("limits", "narrow", "told"),
+    [
+        ((20, 3000), False, ["20", "50", "100", "200", "500", "1000", "2000"]),
+        ((20, 3000), True, ["100", "1000"]),
+        ((2e-6, 3.0), False, [10**-5, 10**-3, 10**-1]),
+    ],
+)
+def test_numbers_of_a_log_axis_have_room(limits, narrow, told):
+    axes = Figure().add_subplot(xscale="log", xlim=limits)
+    plain_log_ticks(axes.xaxis, narrow=narrow)
+    inside = [tick for tick in axes.get_xticks() if limits[0] <= tick <= limits[1]]
+    labels = [axes.xaxis.get_major_formatter()(tick) for tick in inside]
+    powers = [f"$\\mathdefault{{10^{{{np.log10(value):.0f}}}}}$" for value in inside]
+    assert labels == (told if isinstance(told[0], str) else powers)
+
+
 def test_the_same_figure_is_saved_as_the_same_bytes(tmp_path):
     draws = [rate_figure(_cells(), [_record()], window_max=1.0) for _ in range(2)]
-    first, second = (save(d, tmp_path / str(i), "rate", dpi=60) for i, d in enumerate(draws))
+    with cheap_pages(*EVERY_FORMAT):
+        first, second = (save(d, tmp_path / str(i), "rate", dpi=60) for i, d in enumerate(draws))
     assert set(first) == {"svg", "pdf", "png"}
     for kind in first:
         assert first[kind].read_bytes() == second[kind].read_bytes()
