@@ -39,7 +39,6 @@ ASKED = [
     "search.high=3",
     "search.batch=8",
     "search.budget=16",
-    "fit=none",
     "--quiet",
 ]
 
@@ -71,9 +70,10 @@ def finish(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 300.0) -> None:
-    until = time.monotonic() + timeout_s
+def wait_for(driver: subprocess.Popen[str], condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 300.0
     while not condition():
+        assert driver.poll() is None, driver.communicate()
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.05)
 
@@ -98,23 +98,23 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     results = tmp_path / "jobs"
     driver = start(results, *JOBS)
     runs = results / "searched" / "runs"
-    wait_for(lambda: list(runs.glob(f"*/{RECORD}")))
+    wait_for(driver, lambda: list(runs.glob(f"*/{RECORD}")))
     (run,) = runs.iterdir()
 
     # a worker is killed, and the job of the other shard is cancelled
-    wait_for(lambda: checkpoint(run, 0) and checkpoint(run, 1))
+    wait_for(driver, lambda: checkpoint(run, 0) and checkpoint(run, 1))
     owner = owner_of(run / "shards" / "0" / "owner.lock")
     assert owner is not None
     os.kill(owner.pid, signal.SIGKILL)
     cancelled = read_json(run / RECORD)["1"][-1]
     slurm_says("scancel", cancelled)
-    wait_for(lambda: [len(ids) for ids in read_json(run / RECORD).values()] == [2, 2])
+    wait_for(driver, lambda: [len(ids) for ids in read_json(run / RECORD).values()] == [2, 2])
 
     # the driver is killed; one more that is started beside the next is refused
     driver.kill()
     driver.communicate()
     driver = start(results, *JOBS)
-    wait_for(lambda: owner_of(results / "searched" / "search.lock"))
+    wait_for(driver, lambda: owner_of(results / "searched" / "search.lock"))
     second = start(results, *JOBS)
     _, said = second.communicate(timeout=300)
     assert second.returncode == 4
@@ -122,9 +122,9 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
 
     # the node is drained; what waits starts when it is back
     slurm_says("scontrol", "update", "nodename=node1", "state=drain", "reason=test")
-    wait_for(lambda: len(list(runs.iterdir())) == 2)
+    wait_for(driver, lambda: len(list(runs.iterdir())) == 2)
     later = next(path for path in runs.iterdir() if path != run)
-    wait_for(lambda: (later / RECORD).exists())
+    wait_for(driver, lambda: (later / RECORD).exists())
     job = read_json(later / RECORD)["0"][-1]
     time.sleep(2.0)
     assert (active_jobs() or {})[job] == "PENDING"
@@ -134,11 +134,11 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     slurm_says("scontrol", "update", "nodename=node1", "state=resume")
 
     # time is out: the job saves its state and is put back into the queue, by submitit alone
-    wait_for(lambda: checkpoint(later, 0))
+    wait_for(driver, lambda: checkpoint(later, 0))
     slurm_says("scancel", "--signal=USR2", job)
     log = later / "jobs" / f"{job}_0_log.out"
-    wait_for(lambda: "Requeued job" in log.read_text() if log.exists() else False)
-    wait_for(lambda: (active_jobs() or {}).get(job) == "PENDING")
+    wait_for(driver, lambda: "Requeued job" in log.read_text() if log.exists() else False)
+    wait_for(driver, lambda: (active_jobs() or {}).get(job) == "PENDING")
     slurm_says("scontrol", "update", f"jobid={job}", "starttime=now")
     finish(driver)
     assert read_json(later / RECORD)["0"] == [job]
