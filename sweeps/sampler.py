@@ -2,99 +2,303 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from observatory.core.errors import ConfigError
-from observatory.sweeps.acquisition import Cost, Worlds
-from observatory.sweeps.belief import Belief, Prior
+from observatory.sweeps.acquisition import Cost
+from observatory.sweeps.belief import Prior
+from observatory.sweeps.ways import Ahead, Boundary, Curve, Known, Point, Threshold, Told, Way
 
 Array = NDArray[np.float64]
 
+SEED = "seed"
+BATCH = "batch"
+"""User attribute of a trial: the batch, and so the run, that it belongs to; none while its batch is
+being asked for."""
 STEPS = "steps"
 """User attribute of a told trial: steps that it was trained for, as a share of the horizon."""
+TIME = "time"
+"""User attribute of a trial whose replica grokked: when, as a share of the horizon."""
+ENDED_AS = "ended_as"
+"""User attribute of a failed trial: what it ended as, "collapsed", "diverged" or "failed"."""
+RETRY_OF = "retry_of"
+"""System attribute of a trial that repeats a failed one: the number of that trial."""
+
+
+@final
+@dataclass(frozen=True)
+class Second:
+    """A second control whose values the boundary is followed over.
+
+    Attributes:
+        name: Of the setting.
+        values: Its values, rising, positive.
+        shared: Whether the replicas of a batch have the same: a fleet shares all but its replicas'
+            weight decay, learning rate and seed.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    shared: bool
+
+    def __post_init__(self) -> None:
+        rising = all(a < b for a, b in zip(self.values, self.values[1:], strict=False))
+        if len(self.values) < 2 or self.values[0] <= 0 or not rising:
+            raise ConfigError(
+                f"`search.second.values` must be positive and rise, at least two, got "
+                f"{list(self.values)}. List the values that the boundary is followed over."
+            )
+
+
+@final
+@dataclass(frozen=True)
+class Aims:
+    """What a boundary search is after, beside the prior.
+
+    Attributes:
+        batch: Replicas asked for together.
+        target: "critical": the critical value; "threshold": whether it is 0 or above.
+        second: None: one boundary; else a curve of boundaries.
+        retries: How often a replica that diverged or failed is asked for again.
+        n_worlds: See `acquisition.Worlds`.
+    """
+
+    batch: int = 16
+    target: str = "critical"
+    second: Second | None = None
+    retries: int = 0
+    n_worlds: int = 16
+
+    def __post_init__(self) -> None:
+        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
+            raise ConfigError(
+                f"`search.retries` must be an integer, 0 or more, got {self.retries!r}."
+            )
+        if self.target not in ("critical", "threshold"):
+            raise ConfigError(
+                f"`search.target` must be critical or threshold, got {self.target!r}."
+            )
+        if self.target == "threshold" and self.second is not None:
+            raise ConfigError(
+                "`search.target=threshold` asks about one boundary: leave out `search.second`."
+            )
+
+    def way(self, prior: Prior) -> Way:
+        """What is searched."""
+        if self.target == "threshold":
+            if prior.edge == "upper":
+                raise ConfigError(
+                    "`search.target=threshold` asks about the lower edge: times to grok say "
+                    "nothing of an upper one. Set `search.edge=lower`."
+                )
+            return Threshold(prior)
+        if self.second is not None:
+            return Curve(prior, self.second.values, self.second.shared)
+        return Boundary(prior)
+
+
+def told_as(outcome: str, grokked: bool, upper: bool) -> float | None:
+    """Value of a trial whose replica has an outcome; None: the trial failed.
+
+    A replica that diverged says nothing at first. One that collapsed is beyond the window: it says
+    nothing of the lower edge, and that it did not grok of the upper one. So does, there, one that
+    lost what it had learnt.
+
+    Args:
+        outcome: As of `Run.outcomes()`.
+        grokked: Whether the event was observed.
+        upper: Whether the upper edge is searched.
+    """
+    if outcome == "diverged" or (outcome == "collapsed" and not upper):
+        return None
+    return float(grokked and not (upper and outcome in ("collapsed", "lost")))
+
+
+def seeds(n: int) -> BaseDistribution:
+    """Seeds that a replica may have."""
+    return IntDistribution(0, n - 1)
+
+
+def free_seed(
+    trials: Sequence[FrozenTrial], alike: Sequence[FrozenTrial], n: int, control: str
+) -> int:
+    """The seed used least of those that a replica may still have.
+
+    Args:
+        trials: All others.
+        alike: Those that differ from it in their seed alone.
+        n: Seeds that there are.
+        control: What is searched, for the message.
+    """
+    left = set(range(n)) - {t.params[SEED] for t in alike}
+    if not left:
+        raise ConfigError(
+            f"No seed is left at a value of {control} that is asked for again: raise "
+            "`search.n_seeds`."
+        )
+    often = Counter(t.params[SEED] for t in trials)
+    return min(left, key=lambda seed: (often[seed], seed))
 
 
 @final
 class BoundarySampler(BaseSampler):
-    """Asks for the replica that tells most about the critical value, given what still runs.
+    """Asks for the replica that tells most about its target, given what still runs.
 
-    Complete trials are outcomes (1 grokked, 0 not), running ones are expected. Failed ones say
-    nothing of the boundary, and neither their control nor any above it is asked for again: a
-    replica fails where it collapses or diverges, beyond the window. The choice depends on `seed`,
-    the trial's number and the other trials alone, so a search that is continued goes on as it
-    would have.
+    Complete trials are outcomes (1 grokked, 0 not), running ones are expected. A failed trial whose
+    replica diverged, or never came back, is asked for again with another seed, so many times as
+    `Aims.retries` says. If it fails each time, it did not grok where the upper edge is searched;
+    where the lower one is, it lies beyond the window, as one that collapsed does: it says nothing
+    of the boundary, and neither its control nor any above it is asked for again. The choice depends
+    on `seed`, the trial's number and the other trials alone, so a search that is continued goes on
+    as it would have.
 
     Args:
         prior: Boundaries that are thought possible.
         control: Name of the parameter that is searched.
         n_seeds: Seeds, 0 to this, of the parameter "seed"; those used least come first.
         seed: Of the draws.
-        n_worlds: See `Worlds`.
+        aims: See `Aims`.
     """
 
     def __init__(
-        self, prior: Prior, control: str, n_seeds: int, seed: int, n_worlds: int = 16
+        self, prior: Prior, control: str, n_seeds: int, seed: int, aims: Aims | None = None
     ) -> None:
         self.prior, self.control, self.n_seeds = prior, control, n_seeds
-        self._seed, self._n_worlds = seed, n_worlds
+        self.aims = aims or Aims()
+        if self.aims.second is not None and self.aims.second.name in (control, SEED):
+            raise ConfigError(
+                f"`search.second.name` must be another setting than {control} and seed, got "
+                f"{self.aims.second.name}."
+            )
+        self._seed = seed
+        self._way = self.aims.way(prior)
+        self._known: tuple[list[tuple[float, ...]], Known] | None = None
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
         """What a trial is asked for."""
+        second = self.aims.second
         return {
             self.control: FloatDistribution(self.prior.low, self.prior.high, log=True),
-            "seed": IntDistribution(0, self.n_seeds - 1),
+            **({second.name: CategoricalDistribution(second.values)} if second else {}),
+            SEED: seeds(self.n_seeds),
         }
 
-    def belief(self, trials: Sequence[FrozenTrial]) -> Belief:
-        """What complete trials say."""
-        belief = Belief(self.prior)
-        told = [t for t in trials if t.state == TrialState.COMPLETE]
-        if told:
-            control = np.array([t.params[self.control] for t in told])
-            grokked = np.array([float(t.value or 0.0) for t in told])
-            belief.told(control, np.ones_like(grokked), grokked)
-        return belief
+    def point(self, trial: FrozenTrial) -> Point:
+        """What a trial asked for."""
+        second = self.aims.second
+        place = second.values.index(trial.params[second.name]) if second else 0
+        return float(trial.params[self.control]), place
+
+    def belief(self, trials: Sequence[FrozenTrial]) -> Known:
+        """What trials say."""
+        rows = [
+            (*self.point(t), float(t.value or 0.0), float(t.user_attrs.get(TIME, 1.0)))
+            for t in trials
+            if t.params and (t.state == TrialState.COMPLETE or self._counts(t, trials))
+        ]
+        if self._known is None or self._known[0] != rows:
+            control, place, grokked, time = np.array(rows).reshape(-1, 4).T
+            told = Told(control, place.astype(np.intp), grokked, time)
+            self._known = rows, self._way.learn(told, np.random.default_rng(self._seed))
+        return self._known[1]
+
+    def _tries(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
+        """How often a replica had been asked for when this trial repeated it."""
+        before = {t.number: t for t in trials}
+        tries = 0
+        while (number := trial.system_attrs.get(RETRY_OF)) is not None:
+            tries, trial = tries + 1, before[number]
+        return tries
+
+    def _ended(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether a trial has failed for the last time."""
+        if trial.state != TrialState.FAIL or not trial.params:
+            return False
+        if trial.user_attrs.get(ENDED_AS) == "collapsed":
+            return True
+        return self._tries(trial, trials) >= self.aims.retries
+
+    def _counts(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether a failed trial counts as one that did not grok."""
+        return self.prior.edge == "upper" and self._ended(trial, trials)
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """Both parameters, always."""
+        """All parameters, always."""
         return self.space
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The next replica."""
-        trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        running = [t for t in trials if t.state == TrialState.RUNNING and self.control in t.params]
-        belief = self.belief(trials)
-        rng = np.random.default_rng([self._seed, trial.number])
-        worlds = Worlds(belief, self._n_worlds, rng)
-        for other in running:
-            worlds.run(other.params[self.control])
-        used = [(t.params[self.control], t.params["seed"]) for t in trials if t.params]
-        at = Counter(control for control, _ in used)
-        failed = [t.params[self.control] for t in trials if t.state == TrialState.FAIL and t.params]
-        free = np.array([at[c] < self.n_seeds for c in belief.controls.tolist()])
-        free &= belief.controls < min(failed, default=np.inf)
-        if not free.any():
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        trials = [t for t in others if self.control in t.params]
+        running = [t for t in trials if t.state == TrialState.RUNNING]
+        mates = [t for t in running if BATCH not in t.user_attrs]
+        second = self.aims.second
+        shared = second is not None and second.shared and bool(mates)
+        place = self.point(mates[0])[1] if shared else None
+        failed = self._again(trials, place)
+        if failed is not None:
+            study._storage.set_trial_system_attr(trial._trial_id, RETRY_OF, failed.number)
+            point = self.point(failed)
+        else:
+            ahead = Ahead(
+                running=[self.point(t) for t in running],
+                place=place,
+                left=max(self.aims.batch - len(mates), 1),
+                cost=cost_of(trials),
+                allowed=lambda control, at: self._allowed(trials, control, at),
+                rng=np.random.default_rng([self._seed, trial.number]),
+                n_worlds=self.aims.n_worlds,
+            )
+            point = self.belief(trials).ask(ahead)
+        if point is None:
             raise ConfigError(
                 f"Every value of {self.control} that may be asked for collapsed, diverged or has "
                 "no seed left. Lower `search.low`, or raise `search.n_seeds`."
             )
-        control = worlds.next(cost_of(trials), free)
-        taken = {seed for other, seed in used if other == control}
-        often = Counter(seed for _, seed in used)
-        seed = min(set(range(self.n_seeds)) - taken, key=lambda s: (often[s], s))
-        return {self.control: control, "seed": seed}
+        named = {second.name: second.values[point[1]]} if second else {}
+        alike = [t for t in trials if self.point(t) == point]
+        seed = free_seed(trials, alike, self.n_seeds, self.control)
+        return {self.control: point[0], **named, SEED: seed}
+
+    def _again(self, trials: list[FrozenTrial], place: int | None) -> FrozenTrial | None:
+        """The first failed trial that is to be repeated, at this place if one is given."""
+        repeated = {t.system_attrs.get(RETRY_OF) for t in trials}
+        for trial in trials:
+            if trial.state != TrialState.FAIL or trial.number in repeated:
+                continue
+            control, at = self.point(trial)
+            free = self._allowed(trials, np.array([control]), at)[0]
+            if free and place in (None, at) and not self._ended(trial, trials):
+                return trial
+        return None
+
+    def _allowed(self, trials: list[FrozenTrial], control: Array, place: int) -> NDArray[np.bool_]:
+        """Which controls have a seed left and do not lie beyond the window."""
+        here = [t for t in trials if self.point(t)[1] == place]
+        at = Counter(self.point(t)[0] for t in here)
+        free = np.array([at[c] < self.n_seeds for c in control.tolist()])
+        if self.prior.edge == "upper":
+            return free
+        ended = [self.point(t)[0] for t in here if self._ended(t, trials)]
+        return free & (control < min(ended, default=np.inf))
 
     def sample_independent(
         self,
@@ -103,8 +307,8 @@ class BoundarySampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """Refuses: only the control and the seed are searched."""
-        raise ValueError(f"`{param_name}` is not searched: only {self.control} and seed are.")
+        """Refuses: only the parameters of `space` are searched."""
+        raise ValueError(f"`{param_name}` is not searched: only {', '.join(self.space)} are.")
 
 
 def cost_of(trials: Sequence[FrozenTrial]) -> Cost:
