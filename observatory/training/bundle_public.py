@@ -10,16 +10,22 @@ import yaml
 from markupsafe import escape
 
 REDACTED = "redacted"
-PRIVATE_SETTINGS = {"results": "results", "mlflow.tracking_uri": None, "mlflow.artifacts": None}
-"""Settings that name places of one machine and cannot change a number; and what stands for them."""
+PRIVATE_SETTINGS: dict[str, Any] = {
+    "results": "results",
+    "mlflow.tracking_uri": None,
+    "mlflow.artifacts": None,
+    "launcher": {},
+}
+"""Settings that name places and accounts, cannot change a number, and what stands for them."""
 LEFT_OUT = (
-    "`owner.lock`, `checkpoint.pt`, `worker.log`, Hydra's folder and the journal of a search are "
-    "left out.",
+    "`owner.lock`, `checkpoint.pt`, `worker.log`, Hydra's folder, the journal of a search and what "
+    "a cluster's jobs left are left out.",
     "`machine.host` of every manifest, and the host in `report.html`, read `redacted`.",
-    "In the command line of every run each word that could be a path or an address reads "
-    "`redacted`.",
-    "The settings `results`, `mlflow.tracking_uri` and `mlflow.artifacts` are as a fresh "
-    "configuration has them: they cannot change a number, and are no part of a run's identity.",
+    "In the command line of every run each word that could be a path or an address, and the value "
+    "of each setting below, reads `redacted`.",
+    "The settings `results`, `mlflow.tracking_uri`, `mlflow.artifacts` and `launcher` (a cluster's "
+    "accounts and queues) stand at plain values: they cannot change a number, and are no part of a "
+    "run's identity.",
     "Every other setting is the user's own and is kept, names of files included. So is "
     "`code.diff`, what the checkout had changed: read it before you publish.",
 )
@@ -36,6 +42,8 @@ def public_command(command: str) -> str:
         'observatory map task=mul results=redacted -m'
         >>> public_command("observatory map --config-dir /home/me/my conf/own x/y=z")
         'observatory map --config-dir redacted redacted x/y=z'
+        >>> public_command("observatory map task=mul +launcher.account=ada -m")
+        'observatory map task=mul +launcher.account=redacted -m'
     """
     program, *words = command.split(" ")
     public = [program.replace("\\", "/").rpartition("/")[2]]
@@ -44,7 +52,8 @@ def public_command(command: str) -> str:
     after_folder = False
     for word in words:
         key, sign, _ = word.partition("=")
-        if _OVERRIDE.fullmatch(word) and not after_folder:
+        private = f"{key.lstrip('+~')}.".startswith(tuple(f"{n}." for n in PRIVATE_SETTINGS))
+        if _OVERRIDE.fullmatch(word) and not after_folder and not private:
             public.append(word)
         else:
             public.append(f"{key}={REDACTED}" if sign and not key.startswith("/") else REDACTED)
@@ -53,7 +62,7 @@ def public_command(command: str) -> str:
 
 
 def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration whose private settings are as a fresh one has them.
+    """A configuration whose private settings stand at plain values.
 
     Example:
         >>> public_config({"seed": 0, "results": "/home/me", "mlflow": {"tracking_uri": "x://y"}})
@@ -66,7 +75,7 @@ def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
         for group in groups:
             node = node.get(group) or {}
         if last in node:
-            node[last] = plain
+            node[last] = deepcopy(plain)
     return public
 
 

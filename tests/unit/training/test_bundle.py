@@ -41,6 +41,7 @@ PLAN = Plan(
     config={
         "results": PRIVATE,
         "mlflow": {"tracking_uri": "postgresql://grete:pass@host/db", "artifacts": None},
+        "launcher": {"cluster": "slurm", "account": "grete"},
     },
 )
 
@@ -54,7 +55,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (run,) = (folder / "runs").iterdir()
     (run / "owner.lock").write_text("laptop")
     (run / "shards" / "0" / "worker.log").write_text(PRIVATE)
-    command = f"/home/grete/bin/observatory map results={PRIVATE} task=mul --config-dir {PRIVATE}"
+    command = f"/home/grete/bin/observatory map results={PRIVATE} launcher.account=grete"
+    command += f" task=mul --config-dir {PRIVATE}"
     update_manifest(run, command=command)
     manifest = read_json(run / "manifest.json")
     (run / "config.yaml").write_text(yaml.safe_dump(manifest["config"]))
@@ -108,7 +110,8 @@ def test_nothing_names_the_machine_its_user_or_its_folders(bundle: Path) -> None
     manifest = read_json(next(bundle.glob("runs/*/manifest.json")))
     assert manifest["machine"]["host"] == "redacted"
     assert manifest["command"] == (
-        "observatory map results=redacted redacted task=mul --config-dir redacted redacted"
+        "observatory map results=redacted redacted launcher.account=redacted "
+        "task=mul --config-dir redacted redacted"
     )
     assert "host redacted; cpu x" in (bundle / "report.html").read_text()
 
