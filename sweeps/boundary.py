@@ -1,7 +1,6 @@
 """The search for a boundary: asked in batches, each a fleet; told when it is done; durable."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,20 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from observatory.core.errors import ConfigError, ObservatoryError
-from observatory.sweeps.belief import Prior
-from observatory.sweeps.sampler import STEPS, BoundarySampler
+from observatory.sweeps.belief import Edge, Prior
+from observatory.sweeps.ordinary import Best, Field, OrdinarySampler, log_steps
+from observatory.sweeps.sampler import (
+    BATCH,
+    ENDED_AS,
+    SEED,
+    STEPS,
+    TIME,
+    Aims,
+    BoundarySampler,
+    Second,
+    told_as,
+)
+from observatory.sweeps.ways import Known
 from observatory.training.compose import with_replicas
 from observatory.training.crew import Crew
 
@@ -23,13 +34,12 @@ Config = dict[str, Any]
 
 JOURNAL = "search.journal"
 NAME = "boundary"
-BATCH = "batch"
-"""User attribute of a trial: the batch, and so the run, that it belongs to."""
-ENDED = ("diverged", "collapsed")
 CONTROL = "weight_decay"
+LR = "lr"
+"""The one further setting in which replicas of a fleet may differ, but for their seed."""
 ABOUT = "about"
 """User attribute of the study: the settings that hold for all of its replicas."""
-LASTING = ("event", "low", "high", "seed")
+LASTING = ("event", "low", "high", "edge", "target", "second", "sampler", "points", "seed")
 """What of a rule holds for all replicas; the rest may change when a search is continued."""
 
 
@@ -48,6 +58,12 @@ class Rule:
         budget: Stop where this many replicas were run.
         level: Of that interval.
         seed: Of the search's draws.
+        edge: "lower": replicas grok above the critical value; "upper": below it.
+        target: See `Aims`.
+        second: None, or the `name` and `values` of a second control.
+        retries: See `Aims`.
+        sampler: "boundary", or one of Optuna's: see `OrdinarySampler`.
+        points: Weight decays of `sampler` "grid".
     """
 
     event: str
@@ -59,6 +75,12 @@ class Rule:
     budget: int
     level: float
     seed: int
+    edge: str
+    target: str
+    second: dict[str, Any] | None
+    retries: int
+    sampler: str
+    points: int
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high:
@@ -66,7 +88,7 @@ class Rule:
                 f"`search.low` must be positive and below `search.high`, got {self.low} and "
                 f"{self.high}. Give weight decays that surely lie on both sides of the boundary."
             )
-        for name in ("batch", "n_seeds", "budget"):
+        for name in ("batch", "n_seeds", "budget", "points"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"`search.{name}` must be a positive integer, got {value!r}.")
@@ -74,6 +96,36 @@ class Rule:
             raise ConfigError(f"`search.width_decades` must be positive, got {self.width_decades}.")
         if not 0 < self.level < 1:
             raise ConfigError(f"`search.level` must be in (0, 1), got {self.level}. Give a share.")
+        if self.edge not in ("lower", "upper"):
+            raise ConfigError(f"`search.edge` must be lower or upper, got {self.edge!r}.")
+        self.made()
+
+    def _second(self) -> Second | None:
+        if self.second is None:
+            return None
+        if set(self.second) != {"name", "values"}:
+            raise ConfigError(
+                f"`search.second` must be null or have a name and values, got {self.second}."
+            )
+        name, values = self.second["name"], self.second["values"]
+        return Second(str(name), tuple(values), shared=name != LR)
+
+    def made(self) -> BoundarySampler | OrdinarySampler:
+        """Its sampler."""
+        second = self._second()
+        if self.sampler == "boundary":
+            aims = Aims(self.batch, self.target, second, self.retries)
+            prior = Prior(self.low, self.high, cast(Edge, self.edge))
+            return BoundarySampler(prior, CONTROL, self.n_seeds, self.seed, aims)
+        if second is not None and second.shared:
+            raise ConfigError(
+                f"`search.sampler={self.sampler}` mixes the values of a second control in a batch, "
+                f"and replicas of a run share `{second.name}`. Leave out `search.second`, name "
+                "`lr`, or set `search.sampler=boundary`."
+            )
+        others = {second.name: second.values} if second else {}
+        field = Field(CONTROL, self.low, self.high, self.points, others)
+        return OrdinarySampler(self.sampler, field, self.n_seeds, self.seed)
 
 
 @final
@@ -92,9 +144,8 @@ class BoundarySearch:
     def __init__(self, folder: Path, rule: Rule, about: Config) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        prior = Prior(rule.low, rule.high)
         self.rule = rule
-        self.sampler = BoundarySampler(prior, CONTROL, rule.n_seeds, rule.seed)
+        self.sampler = rule.made()
         self.study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
             study_name=NAME,
@@ -138,16 +189,14 @@ class BoundarySearch:
         """Replicas that were run to their end."""
         return len(self._trials(TrialState.COMPLETE, TrialState.FAIL))
 
-    def interval(self) -> tuple[float, float, float]:
-        """Median and limits of the critical weight decay, as the replicas so far have it."""
-        belief = self.sampler.belief(self._trials(TrialState.COMPLETE))
-        middle, low, high = belief.interval(self.rule.level)
-        return 10.0**middle, 10.0**low, 10.0**high
+    @property
+    def known(self) -> Known | Best:
+        """What the replicas so far say."""
+        return self.sampler.belief(self._trials(TrialState.COMPLETE, TrialState.FAIL))
 
     def found(self) -> bool:
-        """Whether the interval is as narrow as asked."""
-        _, low, high = self.interval()
-        return math.log10(high / low) <= self.rule.width_decades
+        """Whether it is known as well as asked."""
+        return self.known.found(self.rule.level, self.rule.width_decades)
 
     def open_batches(self) -> list[list[FrozenTrial]]:
         """Batches that are not told to their end, whole, the first asked for first."""
@@ -173,7 +222,7 @@ class BoundarySearch:
         return self.open_batches()[-1]
 
     def tell(self, batch: list[FrozenTrial], outcomes: pd.DataFrame, horizon: int) -> None:
-        """Outcomes of a batch's replicas; one that collapsed or diverged is a failed trial.
+        """Outcomes of a batch's replicas; see `told_as` for those that failed.
 
         Args:
             batch: As of `batch`.
@@ -181,19 +230,31 @@ class BoundarySearch:
             horizon: Steps after which replicas were retired.
         """
         rows = {
-            (float(row[CONTROL]), int(row["seed"])): row
+            tuple(float(row[name]) for name in self._own): row
             for row in cast(list[Mapping[str, Any]], outcomes.to_dict("records"))
         }
         for trial in batch:
             if trial.state != TrialState.RUNNING:
                 continue  # told before this process was started
-            row = rows[float(trial.params[CONTROL]), int(trial.params["seed"])]
-            if row["outcome"] in ENDED:
+            row = rows[tuple(float(trial.params[name]) for name in self._own)]
+            grokked, open_trial = bool(row[f"{self.rule.event}_observed"]), self._trial(trial)
+            time = float(row[f"{self.rule.event}_hi"]) if grokked else float(horizon)
+            if self.rule.sampler == "boundary":
+                value = told_as(row["outcome"], grokked, self.rule.edge == "upper")
+            else:
+                value = log_steps(grokked, time, horizon)
+            if value is None:
+                open_trial.set_user_attr(ENDED_AS, row["outcome"])
                 self.study.tell(trial.number, state=TrialState.FAIL)
                 continue
-            grokked = bool(row[f"{self.rule.event}_observed"])
-            self._trial(trial).set_user_attr(STEPS, float(row["step"]) / horizon)
-            self.study.tell(trial.number, float(grokked))
+            open_trial.set_user_attr(STEPS, float(row["step"]) / horizon)
+            open_trial.set_user_attr(TIME, time / horizon)
+            self.study.tell(trial.number, value)
+
+    @property
+    def _own(self) -> list[str]:
+        """Settings in which the replicas of a batch differ."""
+        return [name for name in (CONTROL, LR, SEED) if name in self.sampler.space]
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -211,10 +272,29 @@ def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return leaves
 
 
+def with_setting(config: Config, name: str, value: object) -> Config:
+    """A configuration with another value of a setting.
+
+    Example:
+        >>> with_setting({"model": {"d_model": 32}, "seed": 0}, "model.d_model", 64)
+        {'model': {'d_model': 64}, 'seed': 0}
+    """
+    head, _, rest = name.partition(".")
+    if head not in config:
+        raise ConfigError(
+            f"`search.second.name` names no setting: there is no `{head}` among {sorted(config)}."
+        )
+    return {**config, head: with_setting(config[head], rest, value) if rest else value}
+
+
 def replicas_of(config: Config, batch: list[FrozenTrial]) -> Config:
     """The configuration of a run whose replicas are a batch."""
-    rows = [{CONTROL: float(t.params[CONTROL]), "seed": int(t.params["seed"])} for t in batch]
-    return with_replicas(config, sorted(rows, key=lambda row: (row[CONTROL], row["seed"])))
+    rows = [
+        {name: t.params[name] for name in (CONTROL, LR, SEED) if name in t.params} for t in batch
+    ]
+    for name in set(batch[0].params) - {CONTROL, LR, SEED}:
+        config = with_setting(config, name, batch[0].params[name])
+    return with_replicas(config, sorted(rows, key=lambda row: tuple(row.values())))
 
 
 def run_search(
@@ -254,10 +334,6 @@ def run_search(
             failure = failure or error
             if error is None:
                 search.tell(batch, outcomes(folder), int(config["horizon_steps"]))
-                middle, low, high = search.interval()
-                tell(
-                    f"{search.n_run} replicas: critical weight decay "
-                    f"{middle:.3g} [{low:.3g}, {high:.3g}]"
-                )
+                tell(f"{search.n_run} replicas: {search.known.text(search.rule.level)}")
     if failure is not None:
         raise failure

@@ -12,8 +12,14 @@ from optuna.trial import TrialState
 from observatory.core.errors import ConfigError, StoreError
 from observatory.sweeps.boundary import BoundarySearch, Rule, replicas_of, run_search
 
-RULE = Rule("first99", 0.001, 1.0, 8, 16, 0.2, 60, 0.95, 0)
-CONFIG = {"horizon_steps": 1000, "sweep": {"scientific": {"weight_decay": [1.0]}}}
+RULE = Rule(
+    "first99", 0.001, 1.0, 8, 16, 0.2, 60, 0.95, 0, "lower", "critical", None, 1, "boundary", 21
+)
+CONFIG = {
+    "horizon_steps": 1000,
+    "model": {"d_model": 32},
+    "sweep": {"scientific": {"weight_decay": [1.0]}},
+}
 ABOUT = {"task": {"p": 97}, "horizon_steps": 1000}
 TRUTH, SLOPE = 0.05, 14.0
 
@@ -31,6 +37,7 @@ def train(config: dict, collapse: float = np.inf, lapse: float = 0.0) -> pd.Data
     frame["first99_observed"] = np.array(draws) < chance
     frame["outcome"] = np.where(frame["first99_observed"], "grokked", "memorised")
     frame.loc[frame["weight_decay"] >= collapse, "outcome"] = "collapsed"
+    frame["first99_hi"] = np.where(frame["first99_observed"], 250, np.nan)
     frame["step"] = np.where(frame["first99_observed"], 300, 1000)
     return frame
 
@@ -41,11 +48,13 @@ class Trainers:
     def __init__(self, parallel: int = 1, failing: int | None = None, **how: float) -> None:
         self.parallel, self.failing, self.how = parallel, failing, how
         self.tables: dict[Path, pd.DataFrame] = {}
+        self.configs: list[dict] = []
         self.running: list[Path] = []
 
     def start(self, config: dict) -> Path:
         folder = Path(str(len(self.tables)))
         self.tables[folder] = train(config, **self.how)
+        self.configs.append(config)
         self.running.append(folder)
         assert len(self.running) <= self.parallel
         return folder
@@ -63,11 +72,17 @@ def run(search: BoundarySearch, said: list[str] | None = None, **how: Any) -> Tr
     return crew
 
 
+def interval(search: BoundarySearch) -> tuple[float, float, float]:
+    """Median and limits of the critical weight decay."""
+    middle, low, high = search.known.interval(search.rule.level)
+    return 10.0**middle, 10.0**low, 10.0**high
+
+
 def test_a_planted_boundary_is_found_within_the_budget(tmp_path: Path) -> None:
     said: list[str] = []
     search = BoundarySearch(tmp_path, RULE, ABOUT)
     run(search, said)
-    middle, low, high = search.interval()
+    middle, low, high = interval(search)
     assert low < TRUTH < high
     assert search.found()
     assert np.log10(high / low) <= RULE.width_decades
@@ -110,7 +125,7 @@ def test_a_search_that_was_killed_goes_on_as_it_would_have(tmp_path: Path) -> No
 def test_batches_in_flight_together_may_end_in_any_order(tmp_path: Path) -> None:
     search = BoundarySearch(tmp_path, RULE, ABOUT)
     crew = run(search, parallel=3)
-    _, low, high = search.interval()
+    _, low, high = interval(search)
     assert low < TRUTH < high
     assert search.n_run <= RULE.budget
     assert sum(map(len, crew.tables.values())) == search.n_run
@@ -137,7 +152,7 @@ def test_nothing_is_asked_for_where_replicas_collapse(tmp_path: Path) -> None:
     last = max(t.number for t in failed)
     later = [t for t in search.study.trials if t.number > last + RULE.batch]
     assert all(t.params["weight_decay"] < smallest for t in later)
-    low, high = search.interval()[1:]
+    _, low, high = interval(search)
     assert low < TRUTH < high
 
 
@@ -157,6 +172,51 @@ def test_a_budget_ends_the_search(tmp_path: Path) -> None:
     assert not search.found()
 
 
+def test_runs_of_a_curve_have_one_value_of_the_second_control_each(tmp_path: Path) -> None:
+    second = {"name": "model.d_model", "values": [16, 32, 64]}
+    search = BoundarySearch(tmp_path, replace(RULE, second=second, budget=32), ABOUT)
+    said: list[str] = []
+    crew = run(search, said)
+    sizes = [config["model"]["d_model"] for config in crew.configs]
+    assert set(sizes) == {16, 32, 64}
+    asked = [t.params["model.d_model"] for t in search.study.trials]
+    assert asked == np.repeat(sizes, RULE.batch).tolist()
+    assert said[-1].count("] at ") == 3
+    lost = BoundarySearch(
+        tmp_path / "lost", replace(RULE, second={**second, "name": "width"}), ABOUT
+    )
+    with pytest.raises(ConfigError, match="names no setting: there is no `width`"):
+        run(lost)
+
+
+def test_replicas_of_a_run_may_differ_in_their_learning_rate(tmp_path: Path) -> None:
+    second = {"name": "lr", "values": [0.001, 0.01]}
+    search = BoundarySearch(tmp_path, replace(RULE, second=second, budget=16), ABOUT)
+    crew = run(search)
+    assert all(set(table["lr"]) == {0.001, 0.01} for table in crew.tables.values())
+
+
+@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+def test_an_ordinary_search_ends_with_its_budget(tmp_path: Path, sampler: str) -> None:
+    rule = replace(RULE, sampler=sampler, points=4, budget=16)
+    search = BoundarySearch(tmp_path, rule, ABOUT)
+    said: list[str] = []
+    run(search, said, collapse=0.5)
+    assert search.n_run == 16
+    values = {t.value for t in search.study.trials}
+    assert values == {np.log10(250), 3.0}  # the collapsed ones cost their horizon
+    assert said[-1].startswith("16 replicas: shortest 250 steps, at weight_decay ")
+
+
+def test_above_an_upper_edge_one_that_collapsed_did_not_grok(tmp_path: Path) -> None:
+    rule = replace(RULE, edge="upper", low=0.3, high=30.0)
+    search = BoundarySearch(tmp_path, rule, ABOUT)
+    run(search, collapse=2.0)
+    assert search.found()
+    _, low, high = interval(search)
+    assert low < 2.0 < high
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -165,6 +225,12 @@ def test_a_budget_ends_the_search(tmp_path: Path) -> None:
         ({"batch": 0}, "`search.batch` must be a positive integer, got 0"),
         ({"width_decades": 0.0}, "`search.width_decades` must be positive"),
         ({"level": 95.0}, "`search.level` must be in"),
+        ({"edge": "left"}, "`search.edge` must be lower or upper"),
+        ({"second": {"name": "lr"}}, "`search.second` must be null or have a name and values"),
+        (
+            {"second": {"name": "p", "values": [5, 7]}, "sampler": "tpe"},
+            "replicas of a run share `p`",
+        ),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(change: dict, message: str) -> None:
