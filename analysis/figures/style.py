@@ -1,18 +1,14 @@
 """One look for all figures: ink, palette, type, and the files that a figure is written to."""
 
 import functools
-import gc
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
-from unittest.mock import patch
 
 import matplotlib as mpl
 import numpy as np
-from fontTools import subset
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -95,29 +91,6 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
-class _Embedded(subset.Options):
-    """How a PDF's fonts are cut down: without tables that only setting type needs, slow to read."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.drop_tables += ["GDEF", "GPOS", "GSUB", "kern"]
-
-
-def _lay_out(figure: Figure) -> None:
-    """Place axes, titles and labels once, not once per format: each format draws them there."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        axes.get_tightbbox(renderer, bbox_extra_artists=[])  # titles and labels follow the axes
-        axes._autotitlepos = False  # type: ignore[attr-defined]
-        for label, axis in ((axes.xaxis.label, axes.xaxis), (axes.yaxis.label, axes.yaxis)):
-            place = label.get_transform().transform(label.get_position())
-            axis.set_label_coords(*axes.transAxes.inverted().transform(place))
-
-
 def _write_svg(figure: Figure, file: Path) -> None:
     drawing = io.StringIO()
     FigureCanvasSVG(figure).print_svg(drawing, metadata={"Date": None})
@@ -125,8 +98,7 @@ def _write_svg(figure: Figure, file: Path) -> None:
 
 
 def _write_pdf(figure: Figure, file: Path) -> None:
-    with patch.object(subset, "Options", _Embedded):
-        FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None})
+    FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None})
 
 
 def _write_png(figure: Figure, file: Path) -> None:
@@ -137,20 +109,7 @@ FORMATS = {"svg": _write_svg, "pdf": _write_pdf, "png": _write_png}
 """What a figure is written as: without a date, not by `savefig`, which draws everything twice."""
 
 
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Look for no garbage meanwhile: a figure makes little, and the search takes a fifth of it."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 @styled
-@_without_collector()
 def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     """Write a figure as SVG, PDF and PNG: the same bytes for the same figure.
 
@@ -165,7 +124,8 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(dpi)  # letters are as wide as at high resolution, not as hinting makes them
-    _lay_out(figure)
+    figure.draw_without_rendering()  # lay out once, not once per format
+    figure.set_layout_engine("none")
     files = {kind: folder / f"{name}.{kind}" for kind in FORMATS}
     for kind, write in FORMATS.items():
         figure.set_dpi(dpi)  # which the other formats change
