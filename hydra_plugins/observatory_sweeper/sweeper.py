@@ -71,7 +71,7 @@ class BoundarySweeper(Sweeper):
         config = plain(self.loader.load_sweep_config(self.master, fixed))
         about = described(config, rule.event)
         study = Path(config["results"]) / config["study"]
-        rounds = _Rounds(self.launcher, fixed, self.fleets)
+        rounds = _Rounds(self.launcher, fixed, config, self.fleets)
         with own(study / "search.lock"):
             run_search(
                 BoundarySearch(study, rule, about),
@@ -85,10 +85,12 @@ class BoundarySweeper(Sweeper):
 class _Rounds:
     """A crew that trains a round of runs by one call of a launcher."""
 
-    def __init__(self, launcher: Any, fixed: list[str], fleets: int) -> None:
+    def __init__(
+        self, launcher: Any, fixed: list[str], config: dict[str, Any], fleets: int
+    ) -> None:
         self.parallel = fleets
         self.folders: dict[Path, Path] = {}
-        self._launcher, self._fixed = launcher, fixed
+        self._launcher, self._fixed, self._config = launcher, fixed, config
         self._round: dict[Path, list[str]] = {}
         self._next = 0
 
@@ -101,8 +103,16 @@ class _Rounds:
             f"{{{','.join(f'{name}:{value!r}' for name, value in row.items())}}}"
             for row in (first, *sweep["extra"])
         )
-        self._round[name] = [*self._fixed, f"+replicas=[{rows}]"]
+        self._round[name] = [*self._fixed, *self._second(config), f"+replicas=[{rows}]"]
         return name
+
+    def _second(self, config: dict[str, Any]) -> list[str]:
+        """Overrides for what this run has another value of than the others."""
+        from observatory.sweeps.boundary import flat
+
+        theirs = flat({**self._config, "sweep": None})
+        ours = flat({**config, "sweep": None})
+        return [f"{key}={value!r}" for key, value in ours.items() if value != theirs[key]]
 
     def ended(self) -> "dict[Path, ObservatoryError | None]":
         """Launch the round and wait for all of it."""
