@@ -328,7 +328,8 @@ def _export_parser() -> argparse.ArgumentParser:
         "  observatory export results/laptop_map --author 'Ada Lovelace'\n"
         "  observatory export results/laptop_map --out laptop_map.tar.gz\n"
         "  observatory export results/laptop_map --out published/laptop_map    a folder\n"
-        "  observatory export results/running --partial --weights\n",
+        "  observatory export results/laptop_map --weights\n"
+        "  observatory export results/running --partial\n",
     )
     parser.add_argument("study", type=Path, help="folder of the study")
     parser.add_argument(
@@ -340,7 +341,8 @@ def _export_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights",
         action="store_true",
-        help="parameters of the networks that a checkpoint still holds, as safetensors",
+        help="parameters of every network that has some, as safetensors: when it left, or at the "
+        "last checkpoint",
     )
     parser.add_argument(
         "--partial", action="store_true", help="also a study whose runs are not all done"

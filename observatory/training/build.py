@@ -41,7 +41,8 @@ class Scheduled:
 class Parts:
     """Everything that a run is made of, checked.
 
-    `absent` says of every probe that was asked for and is not in `probes` why it cannot look.
+    `absent` says of every probe that was asked for and is not in `probes` why it cannot look;
+    `final_weights`, whether a replica that leaves writes its parameters.
     """
 
     dataset: Dataset
@@ -55,6 +56,7 @@ class Parts:
     evaluation: EvaluationSettings
     fleet: FleetSettings
     table: ReplicaTable
+    final_weights: bool
 
     @property
     def batch_examples(self) -> int:
@@ -185,9 +187,18 @@ def build(config: Config) -> Parts:
             study_seed=_integer(config["seed"]),
         ),
         table=replica_table(config),
+        final_weights=_final_weights(config),
     )
     _check_together(parts)
     return parts
+
+
+def _final_weights(config: Config) -> bool:
+    """The setting; false in the configuration of a run that was begun before there was one."""
+    wanted = config.get("store", {}).get("final_weights", False)
+    if not isinstance(wanted, bool):
+        raise ConfigError(f"`store.final_weights` must be true or false, got {wanted!r}.")
+    return wanted
 
 
 def _check_together(parts: Parts) -> None:

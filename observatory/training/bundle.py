@@ -11,17 +11,17 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import observatory
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_atomically
 from observatory.store.reader import MANIFEST, PARTS, REPLICAS, Run, Study
 from observatory.store.schema import SCHEMA_VERSION
-from observatory.training.bundle_cards import Told, citation, environment, weights_csv
+from observatory.training.bundle_cards import WEIGHTS, Told, citation, environment, weights_csv
 from observatory.training.bundle_public import (
     LEFT_OUT,
     manifest_text,
@@ -84,8 +84,9 @@ def export_study(
             "`--partial` for a bundle of what there is."
         )
     kept = _kept(study) if weights else None
-    manifests = tuple(public_manifest(run.manifest) for run in study.runs)
-    told = Told(study.name, manifests, None if kept is None else len(kept), tuple(authors))
+    whose = None if kept is None else frozenset((each.run_id, each.replica) for each in kept)
+    manifests = tuple(_without_weights(public_manifest(run.manifest)) for run in study.runs)
+    told = Told(study.name, manifests, whose, tuple(authors))
     sums: dict[str, str] = {}
     with _sink(out, study.name) as sink:
 
@@ -107,11 +108,18 @@ def _kept(study: Study) -> "list[Kept]":
     kept = list(kept_weights(study))
     if not kept:
         raise ConfigError(
-            f"`--weights` finds none in `{study.folder}`: a replica's parameters are in its "
-            "shard's checkpoint while it trains, and are dropped when it leaves the fleet. Export "
-            "without `--weights`; config, seeds and versions train them again."
+            f"`--weights` finds none in `{study.folder}`: no replica trains, and those that left "
+            "dropped their parameters, as the runs were made with `store.final_weights=false` or "
+            "before there was that setting. Export without `--weights`; config, seeds and versions "
+            "train them again."
         )
     return kept
+
+
+def _without_weights(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a run without the table that the bundle leaves out."""
+    tables = {name: told for name, told in manifest["tables"].items() if name != WEIGHTS}
+    return {**manifest, "tables": tables}
 
 
 def _contents(
@@ -143,8 +151,9 @@ def _contents(
 
 
 def _run_contents(run: Run) -> Iterator[tuple[str, bytes]]:
-    """The files of a run as they are; its configuration for everyone."""
-    parts = sorted(run.folder.glob(f"shards/*/**/{PARTS}"))
+    """The files of a run as they are, but the weights; its configuration for everyone."""
+    weights = set(run.folder.glob(f"shards/*/{WEIGHTS}/{PARTS}"))
+    parts = sorted(set(run.folder.glob(f"shards/*/**/{PARTS}")) - weights)
     told = sorted(run.folder.glob("shards/*/progress.json"))
     diff = run.folder / "code.diff"
     for path in (run.folder / REPLICAS, *parts, *told, *([diff] if diff.exists() else [])):

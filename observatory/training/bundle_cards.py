@@ -12,6 +12,9 @@ from observatory.store.reader import Study
 if TYPE_CHECKING:
     from observatory.training.bundle_weights import Kept
 
+WEIGHTS = "weights"
+"""The table of final weights, which a bundle leaves out: each network has a file of its own."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -20,13 +23,14 @@ class Told:
     Attributes:
         study: Name of the study.
         manifests: Of its runs, as the public sees them.
-        n_weights: Networks whose parameters go along; null where they were not asked for.
+        kept: Networks whose parameters go along, by run and replica; null where they were not
+            asked for.
         authors: Whom to cite.
     """
 
     study: str
     manifests: tuple[Mapping[str, Any], ...]
-    n_weights: int | None
+    kept: frozenset[tuple[str, int]] | None
     authors: tuple[str, ...]
 
     @property

@@ -19,7 +19,8 @@ PRIVATE_SETTINGS: dict[str, Any] = {
 """Settings that name places and accounts, cannot change a number, and what stands for them."""
 LEFT_OUT = (
     "`owner.lock`, `checkpoint.pt`, `worker.log`, Hydra's folder, the journal of a search and what "
-    "a cluster's jobs left are left out.",
+    "a cluster's jobs left are left out, and so is the table `weights` of every run: parameters "
+    "that go along are files of their own.",
     "`machine.host` of every manifest, and the host in `report.html`, read `redacted`.",
     "In the command line of every run each word that could be a path or an address, and the value "
     "of each setting below, reads `redacted`.",

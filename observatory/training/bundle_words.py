@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from observatory.core.columns import Column
 from observatory.store.reader import REPLICAS, Study
 from observatory.store.schema import KEYS, REPLICA_COLUMNS
-from observatory.training.bundle_cards import Told
+from observatory.training.bundle_cards import WEIGHTS, Told
 from observatory.training.bundle_public import LEFT_OUT
 from observatory.training.mlflow_words import provenance_words, table, task_words
 
@@ -47,6 +47,8 @@ FIT_FIELDS = {
 }
 RENAMED = {"t_mem_lo": "mem_lo", "t_mem_hi": "mem_hi"}
 """Columns of `replicas.csv` and the ones of the table `outcomes` that they are."""
+NAMED = 10
+"""Networks without parameters that the README names; `weights.csv` has all."""
 WATCHED = Column(
     name="steps_watched", unit="steps", dtype="int64", meaning="updates until the replica left"
 )
@@ -81,7 +83,7 @@ def readme(told: Told, study: Study, names: Collection[str]) -> str:
         *_columns(study),
         *_fits("fits.json" in names),
         "## Weights",
-        _weights(told.n_weights, n),
+        _weights(told, study),
         "## Where it comes from",
         "\n".join(f"- {provenance_words(manifest)}" for manifest in told.manifests),
         "## Left out",
@@ -139,7 +141,7 @@ def _columns(study: Study) -> Iterator[str]:
         yield _table(
             [(n, all_known[RENAMED.get(n, n)]) for n in names if RENAMED.get(n, n) in all_known]
         )
-    for name in sorted({name for run in study.runs for name in run.tables()}):
+    for name in sorted({name for run in study.runs for name in run.tables()} - {WEIGHTS}):
         runs = [run for run in study.runs if name in run.tables()]
         yield f"## {name}"
         if len(runs) < len(study.runs):
@@ -162,16 +164,27 @@ def _axes(column: Column) -> str:
     return f"[{', '.join(column.dims)}]" if column.dims else ""
 
 
-def _weights(n_weights: int | None, n: int) -> str:
+def _weights(told: Told, study: Study) -> str:
+    """Which networks' parameters go along, and where the others' are."""
     rule = (
-        "A network's parameters are kept while it trains, in the last checkpoint of its worker, "
-        "and dropped when it leaves its fleet: of a finished network there are none. Its "
-        "settings, seed and versions train it again, bit for bit on a CPU of the same kind."
+        "A run keeps a network's parameters while it trains, and those it left with unless "
+        "`store.final_weights` was false. Settings, seed and versions train any network again, bit "
+        "for bit on a CPU of the same kind."
     )
-    if n_weights is None:
+    if told.kept is None:
         return f"None: they were not asked for. {rule}"
+    everyone = [
+        (run.run_id, replica) for run in study.runs for replica in run.replicas()["replica"]
+    ]
+    lacking = [
+        f"{replica} of `{run_id}`"
+        for run_id, replica in everyone
+        if (run_id, replica) not in told.kept
+    ]
+    more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
+    none = f" There are none of replica {', '.join(lacking[:NAMED])}{more}." if lacking else ""
     return (
-        f"Of {n_weights} of {n} networks, see `weights.csv`; `step` says after how many updates. "
-        f"{rule} `safetensors.torch.load_file` gives names and tensors of one network, in the "
-        "shapes of the model that `config.yaml` names."
+        f"Of {len(told.kept)} of {len(everyone)} networks, see `weights.csv`; `step` says after "
+        f"how many updates.{none} {rule} `safetensors.torch.load_file` gives names and tensors of "
+        "one network, in the shapes of the model that `config.yaml` names."
     )

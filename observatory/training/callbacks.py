@@ -39,6 +39,24 @@ EVENT_COLUMNS = (
 )
 
 
+def weight_columns(dtype: str) -> tuple[Column, ...]:
+    """Columns of the table of final weights: a row per replica that has left.
+
+    Args:
+        dtype: In which the fleet trains; the numbers are those of its last step, bit for bit.
+    """
+    return (
+        Column(
+            name="parameters",
+            unit="1",
+            dtype="float64" if dtype == "float64" else "float32",
+            dims=("param",),
+            meaning="all parameters, flat: the weights in the order of `model.layout` of the "
+            "manifest, each row by row",
+        ),
+    )
+
+
 class BetweenChunks(pl.Callback, ABC):
     """A callback that acts once before the first chunk and after every one."""
 
@@ -165,6 +183,9 @@ class RetirementCallback(BetweenChunks):
                 self._event(
                     replicas, steps, "retired", reason=reason, outcome=row["outcome"], slot=slot
                 )
+                if parts.final_weights:
+                    parameters = {"parameters": fleet.flat[slot : slot + 1]}
+                    self.writer.append("weights", replicas, steps, parameters)
                 fleet.vacate(slot)
             filled = fleet.fill()
             module.agenda.seated(filled)

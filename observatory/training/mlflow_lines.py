@@ -11,7 +11,7 @@ from observatory.training.mlflow_cells import QUARTILES, Cell, legal, metric_key
 from observatory.training.mlflow_curves import NEVER, Looks, final_step, held, quantiles, thinned
 from observatory.training.mlflow_desk import Point
 
-SKIPPED = ("outcomes", "events")
+SKIPPED = ("outcomes", "events", "weights")
 """Tables that hold no curves."""
 
 

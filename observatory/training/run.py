@@ -251,6 +251,10 @@ def _manifest(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "model": {
             "name": type(network).__name__,
             "n_params": sum(layout.sizes),
+            "layout": [
+                {"name": name, "shape": list(shape)}
+                for name, shape in zip(layout.names, layout.shapes, strict=True)
+            ],
             "hooks": list(network.hooks()),
         },
         "loss": {"name": type(parts.loss).__name__, "unit": parts.loss.unit},

@@ -33,6 +33,7 @@ from observatory.training.callbacks import (
     ProbeCallback,
     RetirementCallback,
     StopCallback,
+    weight_columns,
 )
 from observatory.training.clock import CostClock
 from observatory.training.module import FleetModule
@@ -49,6 +50,7 @@ def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
         "outcomes": outcome_columns(parts.events),
         "events": EVENT_COLUMNS,
         "membership": MEMBERSHIP_COLUMNS,
+        **({"weights": weight_columns(parts.fleet.dtype)} if parts.final_weights else {}),
         **{f"probes/{name}": scheduled.probe.columns for name, scheduled in parts.probes.items()},
     }
 
@@ -74,13 +76,15 @@ def train_shard(run_folder: Path, shard: int, device: str | None = None) -> bool
     Returns:
         Whether the shard is done; False where it was told to stop before.
     """
-    config: Config = read_json(run_folder / "manifest.json")["config"]
+    manifest = read_json(run_folder / "manifest.json")
+    config: Config = manifest["config"]
     torch.set_num_threads(config["fleet"]["threads"])
     keep_memory()
     folder = run_folder / "shards" / str(shard)
     folder.mkdir(parents=True, exist_ok=True)
     with own(folder / "owner.lock"):
-        parts = build(config)
+        # The manifest decides: a run that was begun without the table goes on without it.
+        parts = replace(build(config), final_weights="weights" in manifest["tables"])
         if device is not None:
             parts = replace(parts, fleet=replace(parts.fleet, device=device))
         return _Shard(run_folder, shard, config, parts).train()

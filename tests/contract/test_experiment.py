@@ -65,6 +65,7 @@ def test_identity_sees_what_changes_a_number_and_nothing_else() -> None:
         "results=elsewhere",
         "study=other",
         "store.checkpoint_every=7",
+        "store.final_weights=false",
         "mlflow.points=10",
     ):
         assert code(silent) == base, silent

@@ -1,6 +1,7 @@
 """A run outlives kill -9, a second start, a full disk and a stop signal; nothing is doubled."""
 
 import json
+import math
 import os
 import random
 import signal
@@ -81,6 +82,7 @@ def test_kill_9_at_random_moments_changes_no_table(undisturbed: Run, tmp_path: P
     assert run.status == "done"
     ours, theirs = tables(run), tables(undisturbed)
     assert ours.keys() == theirs.keys()
+    assert ours["weights"]["replica"].tolist() == list(range(12))
     for name, table in theirs.items():
         pd.testing.assert_frame_equal(ours[name], table, check_exact=True, obj=name)
 
@@ -159,4 +161,8 @@ def test_the_manifest_explains_the_run(undisturbed: Run) -> None:
     assert manifest["config"]["fleet"]["shards"] == 2
     assert manifest["cost"]["replica_steps"] == int(undisturbed.outcomes()["step"].sum())
     assert abs(sum(manifest["cost"]["shares"].values()) - 1) < 1e-9
-    assert {"evaluation", "outcomes", "probes/attention"} <= manifest["tables"].keys()
+    assert {"evaluation", "outcomes", "weights", "probes/attention"} <= manifest["tables"].keys()
+    assert (
+        sum(math.prod(weight["shape"]) for weight in manifest["model"]["layout"])
+        == (manifest["model"]["n_params"])
+    )
