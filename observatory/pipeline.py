@@ -76,14 +76,13 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
     """
     from observatory.store.lock import own
     from observatory.store.reader import Run
-    from observatory.sweeps.boundary import BoundarySearch, Rule, run_search
+    from observatory.sweeps.boundary import BoundarySearch, Rule, run_search, shared_settings
     from observatory.training.crew import crew_of
-    from observatory.training.run import described
 
     rule = Rule(**config["search"])
     study = Path(config["results"]) / config["study"]
     one = {key: value for key, value in config.items() if key != "search"}
-    about = described(one, rule.event)
+    about = shared_settings(one, rule)
     crew = crew_of(one, watch, tell)
     with own(study / "search.lock"):
         search = BoundarySearch(study, rule, about)

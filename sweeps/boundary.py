@@ -29,6 +29,7 @@ from observatory.sweeps.sampler import (
 from observatory.sweeps.ways import Known
 from observatory.training.compose import with_replicas
 from observatory.training.crew import Crew
+from observatory.training.run import described
 
 Config = dict[str, Any]
 
@@ -285,6 +286,18 @@ def with_setting(config: Config, name: str, value: object) -> Config:
             f"`search.second.name` names no setting: there is no `{head}` among {sorted(config)}."
         )
     return {**config, head: with_setting(config[head], rest, value) if rest else value}
+
+
+def shared_settings(config: Config, rule: Rule) -> Config:
+    """What all runs of a search share, once it was checked that every one can be trained.
+
+    Raises:
+        ConfigError: If a setting breaks its rule, also one that the second control gives.
+    """
+    if rule.second is not None and rule.second["name"] != LR:
+        for value in rule.second["values"]:
+            described(with_setting(config, rule.second["name"], value), rule.event)
+    return described(config, rule.event)
 
 
 def replicas_of(config: Config, batch: list[FrozenTrial]) -> Config:

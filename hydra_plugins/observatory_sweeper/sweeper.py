@@ -58,9 +58,8 @@ class BoundarySweeper(Sweeper):
         from observatory.core.errors import ConfigError
         from observatory.store.lock import own
         from observatory.store.reader import Run
-        from observatory.sweeps.boundary import BoundarySearch, Rule, run_search
+        from observatory.sweeps.boundary import BoundarySearch, Rule, run_search, shared_settings
         from observatory.training.compose import plain
-        from observatory.training.run import described
 
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         settings = {**_plain(self.search), **_limits(overrides)}
@@ -69,7 +68,7 @@ class BoundarySweeper(Sweeper):
         rule = Rule(**settings)
         fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
         config = plain(self.loader.load_sweep_config(self.master, fixed))
-        about = described(config, rule.event)
+        about = shared_settings(config, rule)
         study = Path(config["results"]) / config["study"]
         rounds = _Rounds(self.launcher, fixed, config, self.fleets)
         with own(study / "search.lock"):

@@ -36,6 +36,8 @@ def test_a_search_that_makes_no_sense_is_refused_before_it_trains(tmp_path: Path
     wrong = ["sweep", *SMALL, f"results={tmp_path}"]
     assert cli.run([*wrong, "search.low=5"]) == 2
     assert "`search.low` must be positive and below `search.high`" in capsys.readouterr().err
+    assert cli.run([*wrong, "search.second={name:train_fraction,values:[0.5,1.5]}"]) == 2
+    assert "`train_fraction` must be" in capsys.readouterr().err
     assert cli.run([*wrong, "model=mlp,lstm"]) == 2
     assert "name one of them" in capsys.readouterr().err
     assert not (tmp_path / "searched").exists()
