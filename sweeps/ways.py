@@ -169,7 +169,7 @@ class Curve:
         prior = CurvePrior(replace(self.prior, n_controls=CONTROLS_OF_CURVE), self.values)
         belief = CurveBelief(prior, rng)
         if told.control.size:
-            second = np.array(self.values)[told.place]
+            second = np.array(self.values, dtype=np.float64)[told.place]
             belief.told(told.control, second, np.ones_like(told.grokked), told.grokked)
         return KnownCurve(belief, self.shared)
 
