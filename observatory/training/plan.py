@@ -11,7 +11,9 @@ from observatory.core.schedule import Schedule
 from observatory.fleet.stack import layout_of
 from observatory.fleet.step import DTYPES
 from observatory.training.build import Config, Parts, build
+from observatory.training.job_settings import job_settings
 from observatory.training.plan_measure import (
+    SHARE_OF_FREE,
     Costs,
     available_bytes,
     flops_per_step,
@@ -55,7 +57,9 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
         - `memory_of_a_shard`: `parameters_bytes`, `gradient_bytes`, `optimizer_state_bytes`,
           `saved_activations_bytes` (null where not measured), `evaluation_logits_bytes`,
           `probe_looks_bytes`, `checkpoint_bytes`, `peak_bytes`. `memory_peak_bytes`: all shards on
-          a CPU with their processes, or one GPU.
+          a CPU with their processes, or one GPU. `slots_that_fit`: the largest `fleet.size` of a
+          shard in its share of the memory that is available here, or in the memory of its job
+          (null where not measured).
         - `looks`: per replica to the horizon, by "evaluate", "evaluate_full", "probe:NAME" and
           "probe:forward" (looks at which probes share a forward).
         - `step_s` (of all slots), `look_s`, by the same names;
@@ -125,6 +129,7 @@ def _plan_run(name: str, config: Config, limit_s: float) -> dict[str, Any]:
         if on_cpu
         else memory["peak_bytes"],
         "memory_available_bytes": free,
+        "slots_that_fit": costs and _slots_that_fit(config, memory["peak_bytes"], free),
         "looks": looks,
         **_time(parts, costs, looks, rounds),
         "measured": costs
@@ -137,6 +142,15 @@ def _plan_run(name: str, config: Config, limit_s: float) -> dict[str, Any]:
         "absent_probes": parts.absent,
     }
     return {**told, "warnings": list(_warnings(told, on_cpu, free))}
+
+
+def _slots_that_fit(config: Config, peak_bytes: int, free_bytes: int) -> int:
+    fleet, jobs = config["fleet"], job_settings(config)
+    room = float(free_bytes)
+    if fleet["device"] == "cpu":
+        room = jobs.mem_gb * 1e9 if jobs else room / fleet["shards"]
+        room -= PROCESS_BYTES
+    return max(0, int(SHARE_OF_FREE * room * fleet["size"] / peak_bytes))
 
 
 def _memory(parts: Parts, n_params: int) -> dict[str, Any]:

@@ -68,6 +68,8 @@ def _memory(plan: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
     whose = f"{run['shards']} shards" if run["shards"] > 1 else "with the process"
     available = scaled(plan["memory_available_bytes"], "B")
     yield f"{'':<13}{whose:<25}{scaled(run['memory_peak_bytes'], 'B'):>10} of {available} available"
+    if run["slots_that_fit"] is not None:
+        yield f"{'':<13}fits                     fleet.size up to {run['slots_that_fit']}"
 
 
 def _time(run: Mapping[str, Any]) -> Iterator[str]:

@@ -49,6 +49,11 @@ def test_what_follows_from_the_settings_is_exact() -> None:
     # AdamW: two moments, and one step count.
     assert memory["optimizer_state_bytes"] == 2 * (2 * N_PARAMS * 4 + 8)
     assert memory["evaluation_logits_bytes"] == 2 * 121 * 11 * (4 + 4)
+    job = planned("batch_size=50", "launcher=slurm", "launcher.mem_gb=2", "fleet.device=cpu")
+    (job_run,) = job["runs"]
+    per_slot = job_run["memory_of_a_shard"]["peak_bytes"] / 2
+    assert job_run["slots_that_fit"] == pytest.approx(0.7 * 1.4e9 / per_slot, abs=1)
+    assert run["slots_that_fit"] > 2
     assert run["looks"] == {"evaluate": 6, "probe:attention": 11, "probe:forward": 11}
     assert list(run["absent_probes"]) == ["massive_state"]
     assert run["measured"]["slots"] == 2
