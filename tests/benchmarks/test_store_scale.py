@@ -32,7 +32,7 @@ def test_growth_with_the_number_of_runs(tmp_path: Path) -> None:
         table["grokked"] = table["first99_observed"].astype(bool)
         kept = table[(table["weight_decay"] > 0) & (table["weight_decay"] <= 1)]
         fitting = time.process_time()
-        fit_boundary(kept, x="weight_decay", success="grokked", horizon=2500)
+        fit_boundary(kept, x="weight_decay", success="grokked", horizon_steps=2500)
         ended = time.process_time()
         n = len(table)
         size = sum(path.stat().st_size for path in files)
