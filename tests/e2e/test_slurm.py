@@ -28,7 +28,7 @@ pytestmark = [
 ]
 SEARCH = [
     *("experiment=smoke", "fleet.device=cpu", "fleet.shards=2", "fleet.size=4"),
-    *("horizon_steps=3000", "store.checkpoint_every=50", "store.progress_every=0.2"),
+    *("horizon_steps=1500", "store.checkpoint_every=50", "store.progress_every=0.2"),
 ]
 JOBS = [
     *("launcher=slurm", "launcher.poll_s=0.5", "launcher.parallel=1", "launcher.mem_gb=1"),
