@@ -213,8 +213,7 @@ class BoundarySearch:
 
     def ask(self) -> list[FrozenTrial]:
         """A new batch, given what was told and what still runs; none at the end."""
-        known = len(self._trials(TrialState.RUNNING))
-        left = self.rule.budget - self.n_run - known
+        left = self.rule.budget - self.n_run - len(self._trials(TrialState.RUNNING))
         if self.found() or left <= 0:
             return []
         for _ in range(min(self.rule.batch, left)):
@@ -226,7 +225,7 @@ class BoundarySearch:
         """Outcomes of a batch's replicas; see `told_as` for those that failed.
 
         Args:
-            batch: As of `batch`.
+            batch: As of `ask` or `open_batches`.
             outcomes: As of `Run.outcomes()`.
             horizon: Steps after which replicas were retired.
         """

@@ -14,7 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from observatory.core.errors import ConfigError
-from observatory.sweeps.sampler import SEED, free_seed, seeds
+from observatory.sweeps.sampler import SEED, JointSampler, free_seed, seeds
 
 KINDS = ("grid", "qmc", "tpe", "random")
 
@@ -103,7 +103,7 @@ class Best:
 
 
 @final
-class OrdinarySampler(BaseSampler):
+class OrdinarySampler(JointSampler):
     """One of Optuna's samplers for the controls, and a seed of its own for each replica.
 
     A search that is continued goes on as it would have: each trial's draws depend on `seed`, its
@@ -136,12 +136,6 @@ class OrdinarySampler(BaseSampler):
         best = min(told, key=lambda t: float(t.value or 0.0), default=None)
         return Best(best.params, float(best.value or 0.0)) if best else Best(None, 0.0)
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """All parameters, always."""
-        return self.space
-
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
@@ -163,13 +157,3 @@ class OrdinarySampler(BaseSampler):
             if name not in params:
                 params[name] = sampler.sample_independent(study, trial, name, space[name])
         return params
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Refuses: only the parameters of `space` are searched."""
-        raise ValueError(f"`{param_name}` is not searched: only {', '.join(self.space)} are.")

@@ -1,5 +1,6 @@
 """The boundary search as an Optuna sampler: trials are replicas, worth 1 where they grokked."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -153,8 +154,33 @@ def free_seed(
     return min(left, key=lambda seed: (often[seed], seed))
 
 
+class JointSampler(BaseSampler, ABC):
+    """Chooses all parameters of a trial together, and no others."""
+
+    @property
+    @abstractmethod
+    def space(self) -> dict[str, BaseDistribution]:
+        """What a trial is asked for."""
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """All parameters, always."""
+        return self.space
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """Refuses: only the parameters of `space` are searched."""
+        raise ValueError(f"`{param_name}` is not searched: only {', '.join(self.space)} are.")
+
+
 @final
-class BoundarySampler(BaseSampler):
+class BoundarySampler(JointSampler):
     """Asks for the replica that tells most about its target, given what still runs.
 
     Complete trials are outcomes (1 grokked, 0 not), running ones are expected. A failed trial whose
@@ -236,12 +262,6 @@ class BoundarySampler(BaseSampler):
         """Whether a failed trial counts as one that did not grok."""
         return self.prior.edge == "upper" and self._ended(trial, trials)
 
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """All parameters, always."""
-        return self.space
-
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
@@ -299,16 +319,6 @@ class BoundarySampler(BaseSampler):
             return free
         ended = [self.point(t)[0] for t in here if self._ended(t, trials)]
         return free & (control < min(ended, default=np.inf))
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Refuses: only the parameters of `space` are searched."""
-        raise ValueError(f"`{param_name}` is not searched: only {', '.join(self.space)} are.")
 
 
 def cost_of(trials: Sequence[FrozenTrial]) -> Cost:

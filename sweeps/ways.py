@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, final, runtime_checkable
 
 import numpy as np
@@ -104,6 +105,27 @@ def span(interval: tuple[float, float, float]) -> str:
     return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
 
+def asked(
+    controls: Array,
+    worlds_of: Callable[[int, np.random.Generator], Worlds | ThresholdWorlds],
+    ahead: Ahead,
+) -> Point | None:
+    """The next replica where there is no second control.
+
+    Args:
+        controls: What may be asked for.
+        worlds_of: Draws worlds of what is believed.
+        ahead: See `Ahead`.
+    """
+    free = ahead.allowed(controls, 0)
+    if not free.any():
+        return None
+    worlds = worlds_of(ahead.n_worlds, ahead.rng)
+    for control, _ in ahead.running:
+        worlds.run(control)
+    return worlds.next(ahead.cost, free), 0
+
+
 @final
 @dataclass(frozen=True)
 class Boundary:
@@ -140,13 +162,7 @@ class KnownBoundary:
 
     def ask(self, ahead: Ahead) -> Point | None:
         """See `Known`."""
-        free = ahead.allowed(self.belief.controls, 0)
-        if not free.any():
-            return None
-        worlds = Worlds(self.belief, ahead.n_worlds, ahead.rng)
-        for control, _ in ahead.running:
-            worlds.run(control)
-        return worlds.next(ahead.cost, free), 0
+        return asked(self.belief.controls, partial(Worlds, self.belief), ahead)
 
 
 @final
@@ -250,10 +266,4 @@ class KnownThreshold:
 
     def ask(self, ahead: Ahead) -> Point | None:
         """See `Known`."""
-        free = ahead.allowed(self.belief.controls, 0)
-        if not free.any():
-            return None
-        worlds = ThresholdWorlds(self.belief, ahead.n_worlds, ahead.rng)
-        for control, _ in ahead.running:
-            worlds.run(control)
-        return worlds.next(ahead.cost, free), 0
+        return asked(self.belief.controls, partial(ThresholdWorlds, self.belief), ahead)

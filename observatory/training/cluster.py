@@ -121,7 +121,8 @@ class Cluster:
         return ended
 
     def _look(self, queued: _Queued, active: dict[str, str]) -> None:
-        dead = [s for s in _unfinished(queued) if not _lives(queued, s, active)]
+        left = _unfinished(queued)
+        dead = [s for s in left if not _lives(queued, s, active)]
         spent = [s for s in dead if queued.attempts.get(s, 0) >= self._settings.attempts]
         failure: ObservatoryError | None = None
         try:
@@ -130,11 +131,10 @@ class Cluster:
             if dead:
                 self._tell(f"{queued.folder.name}: submitting the shards {dead} again")
                 self._submit(queued, dead)
-            if _unfinished(queued):
-                return
         except ObservatoryError as error:
             failure = error
-        self._close(queued, failure)
+        if failure or not left:
+            self._close(queued, failure)
 
     def _close(self, queued: _Queued, failure: ObservatoryError | None) -> None:
         """Write the run's end into its manifest."""
