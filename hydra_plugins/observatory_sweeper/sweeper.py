@@ -68,7 +68,8 @@ class BoundarySweeper(Sweeper):
         rule = Rule(**settings)
         fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
         config = plain(self.loader.load_sweep_config(self.master, fixed))
-        about = shared_settings(config, rule)
+        # The jobs have a device of their own: here, where they are submitted, there may be none.
+        about = shared_settings({**config, "fleet": {**config["fleet"], "device": "cpu"}}, rule)
         study = Path(config["results"]) / config["study"]
         rounds = _Rounds(self.launcher, fixed, config, self.fleets)
         with own(study / "search.lock"):

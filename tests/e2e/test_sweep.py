@@ -59,7 +59,7 @@ def test_hydras_sweeper_searches_and_the_other_door_continues(tmp_path: Path) ->
     wrong = start("task.p=11,13")
     assert wrong.returncode == 2
     assert "searches one boundary: give one value in place of 'task.p=11,13'" in wrong.stderr
-    wrong = start("hydra.sweeper.search.event=never")
+    wrong = start("hydra.sweeper.search.event=never", "fleet.device=cuda")
     assert wrong.returncode == 2
     assert "`search.event` must be one of" in wrong.stderr
     assert not (tmp_path / "searched").exists() or not list((tmp_path / "searched").glob("runs/*"))
