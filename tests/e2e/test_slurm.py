@@ -17,6 +17,8 @@ from observatory.store.files import read_json
 from observatory.store.lock import owner_of
 from observatory.store.reader import Run, Study
 from observatory.training.cluster import RECORD, active_jobs
+from tests import commands
+from tests.commands import finish
 
 NEEDED = ("slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged", "sbatch")
 lacking = [
@@ -54,20 +56,8 @@ def slurm() -> Iterator[None]:
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "observatory.cli", "sweep", *SEARCH, *ASKED, *more]
-    return subprocess.Popen(
-        [*command, "study=searched", f"results={results}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=500)
-    assert process.returncode == 0, err
-    return out
+    place = ["study=searched", f"results={results}"]
+    return commands.start("sweep", *SEARCH, *ASKED, *more, *place)
 
 
 def wait_for(driver: subprocess.Popen[str], condition: Callable[[], object]) -> None:

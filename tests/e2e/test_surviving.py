@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 from observatory.store.reader import Run, Study
+from tests import commands
+from tests.commands import finish
 
 SMOKE = [
     "experiment=smoke",
@@ -26,19 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "observatory.cli", "train", *SMOKE, f"results={results}", *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out
+    return commands.start("train", *SMOKE, f"results={results}", *more)
 
 
 def only_run(results: Path) -> Run:
