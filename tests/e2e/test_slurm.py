@@ -122,13 +122,18 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     assert "jobs: 2 pending" in told
     slurm_says("scontrol", "update", "nodename=node1", "state=resume")
 
-    # time is out: the job saves its state and is put back into the queue, by submitit alone
+    # time is nearly out: SLURM, which looks every half minute, continues and warns the job, which
+    # saves its state; submitit alone puts it back into the queue
     wait_for(driver, lambda: checkpoint(later, 0))
-    slurm_says("scancel", "--signal=USR2", job)
+    owner = owner_of(later / "shards" / "0" / "owner.lock")
+    assert owner is not None
+    os.kill(owner.pid, signal.SIGSTOP)  # lest it be done by then
+    slurm_says("scontrol", "update", f"jobid={job}", "timelimit=1")
     log = later / "jobs" / f"{job}_0_log.out"
     wait_for(driver, lambda: "Requeued job" in log.read_text() if log.exists() else False)
     wait_for(driver, lambda: (active_jobs() or {}).get(job) == "PENDING")
-    slurm_says("scontrol", "update", f"jobid={job}", "starttime=now")
+    time.sleep(5.0)  # SLURM waits two minutes, lest the end of this start be taken for the next's
+    slurm_says("scontrol", "update", f"jobid={job}", "starttime=now", "timelimit=10")
     finish(driver)
     assert read_json(later / RECORD)["0"] == [job]
 
