@@ -26,12 +26,8 @@ def run_map(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell)
     Returns:
         The report of every study, one where the runs share a study.
     """
-    from observatory.training.mlflow import mlflow_settings
-
     studies = {Path(config["results"]) / config["study"]: config for config in runs.values()}
-    desks = {  # checked before any compute
-        study: mlflow_settings(config["mlflow"], study.parent) for study, config in studies.items()
-    }
+    desks = {study: _checked_end(config, study) for study, config in studies.items()}
     train_runs(runs, watch, tell)
     return [publish(study, config["fit"], desks[study], tell) for study, config in studies.items()]
 
@@ -47,10 +43,10 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
     Raises:
         ConfigError: As `search_boundary`.
     """
-    from observatory.training.mlflow import mirror, mlflow_settings
+    from observatory.training.mlflow import mirror
 
     study = Path(config["results"]) / config["study"]
-    desk = mlflow_settings(config["mlflow"], study.parent)
+    desk = _checked_end(config, study)
 
     def tell_and_mirror(text: str) -> None:
         tell(text)
@@ -58,6 +54,15 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
 
     search_boundary(config, watch, tell_and_mirror)
     return publish(study, config["fit"], desk, tell)
+
+
+def _checked_end(config: dict[str, Any], study: Path) -> "MlflowSettings":
+    """Check what a study ends with, fits and MLflow, before any compute; returns the latter."""
+    from observatory.analysis.study_fits import read_settings
+    from observatory.training.mlflow import mlflow_settings
+
+    read_settings(config["fit"])
+    return mlflow_settings(config["mlflow"], study.parent)
 
 
 def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> None:
@@ -76,10 +81,15 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
     """
     from observatory.store.lock import own
     from observatory.store.reader import Run
-    from observatory.sweeps.boundary import BoundarySearch, Rule, run_search, shared_settings
+    from observatory.sweeps.boundary import (
+        BoundarySearch,
+        read_rule,
+        run_search,
+        shared_settings,
+    )
     from observatory.training.crew import crew_of
 
-    rule = Rule(**config["search"])
+    rule = read_rule(config["search"])
     study = Path(config["results"]) / config["study"]
     one = {key: value for key, value in config.items() if key != "search"}
     about = shared_settings(one, rule)

@@ -13,6 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from observatory.core.errors import ConfigError, ObservatoryError
+from observatory.core.setting_types import check_types, declared
 from observatory.sweeps.belief import Edge, Prior
 from observatory.sweeps.ordinary import Best, Field, OrdinarySampler, log_steps
 from observatory.sweeps.sampler import (
@@ -40,6 +41,12 @@ LR = "lr"
 """The one further setting in which replicas of a fleet may differ, but for their seed."""
 ABOUT = "about"
 """User attribute of the study: the settings that hold for all of its replicas."""
+NOT_SECOND = {
+    "modulus": "other settings took their values from it: name `task.p`",
+    "horizon_steps": "a long run contains the short ones",
+    f"optimizer.{CONTROL}": "it is what is searched",
+}
+"""Settings that cannot be a second control, and why."""
 LASTING = ("event", "low", "high", "edge", "target", "second", "sampler", "points", "seed")
 """What of a rule holds for all replicas; the rest may change when a search is continued."""
 
@@ -84,15 +91,16 @@ class Rule:
     points: int
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"`search.seed` must not be negative, got {self.seed}.")
         if not 0 < self.low < self.high:
             raise ConfigError(
                 f"`search.low` must be positive and below `search.high`, got {self.low} and "
                 f"{self.high}. Give weight decays that surely lie on both sides of the boundary."
             )
         for name in ("batch", "n_seeds", "budget", "points"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"`search.{name}` must be a positive integer, got {value!r}.")
+            if (value := getattr(self, name)) < 1:
+                raise ConfigError(f"`search.{name}` must be at least 1, got {value}.")
         if not self.width_decades > 0:
             raise ConfigError(f"`search.width_decades` must be positive, got {self.width_decades}.")
         if not 0 < self.level < 1:
@@ -108,8 +116,11 @@ class Rule:
             raise ConfigError(
                 f"`search.second` must be null or have a name and values, got {self.second}."
             )
+        check_types({"name": str, "values": list[float]}, self.second, "search.second.")
         name, values = self.second["name"], self.second["values"]
-        return Second(str(name), tuple(values), shared=name != LR)
+        if name in NOT_SECOND:
+            raise ConfigError(f"`search.second.name` cannot be `{name}`: {NOT_SECOND[name]}.")
+        return Second(name, tuple(values), shared=name != LR)
 
     def made(self) -> BoundarySampler | OrdinarySampler:
         """Its sampler."""
@@ -127,6 +138,16 @@ class Rule:
         others = {second.name: second.values} if second else {}
         field = Field(CONTROL, self.low, self.high, self.points, others)
         return OrdinarySampler(self.sampler, field, self.n_seeds, self.seed)
+
+
+def read_rule(settings: Config) -> Rule:
+    """The rule that the group `search` of a configuration states.
+
+    Raises:
+        ConfigError: If a setting breaks its own.
+    """
+    check_types(declared(Rule), settings, "search.")
+    return Rule(**settings)
 
 
 @final
@@ -280,9 +301,9 @@ def with_setting(config: Config, name: str, value: object) -> Config:
         {'model': {'d_model': 64}, 'seed': 0}
     """
     head, _, rest = name.partition(".")
-    if head not in config:
+    if head not in config or isinstance(config[head], dict) != bool(rest):
         raise ConfigError(
-            f"`search.second.name` names no setting: there is no `{head}` among {sorted(config)}."
+            f"`search.second.name` names no setting: there is no `{name}` among {sorted(config)}."
         )
     return {**config, head: with_setting(config[head], rest, value) if rest else value}
 
@@ -293,9 +314,16 @@ def shared_settings(config: Config, rule: Rule) -> Config:
     Raises:
         ConfigError: If a setting breaks its rule, also one that the second control gives.
     """
-    if rule.second is not None and rule.second["name"] != LR:
-        for value in rule.second["values"]:
-            described(with_setting(config, rule.second["name"], value), rule.event)
+    if rule.second is not None and (name := rule.second["name"]) != LR:
+        runs = [
+            described(with_setting(config, name, value), rule.event)
+            for value in rule.second["values"]
+        ]
+        if runs[0] == runs[1]:
+            raise ConfigError(
+                f"`search.second.name` is `{name}`, which changes nothing that is recorded. Name a "
+                "setting of the model, the task or the optimizer."
+            )
     return described(config, rule.event)
 
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -56,8 +57,8 @@ class Second:
     shared: bool
 
     def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip(self.values, self.values[1:], strict=False))
-        if len(self.values) < 2 or self.values[0] <= 0 or not rising:
+        rise = all(a < b for a, b in pairwise(self.values))
+        if len(self.values) < 2 or not rise or self.values[0] <= 0:
             raise ConfigError(
                 f"`search.second.values` must be positive and rise, at least two, got "
                 f"{list(self.values)}. List the values that the boundary is followed over."
@@ -84,10 +85,8 @@ class Aims:
     n_worlds: int = 16
 
     def __post_init__(self) -> None:
-        if isinstance(self.retries, bool) or not isinstance(self.retries, int) or self.retries < 0:
-            raise ConfigError(
-                f"`search.retries` must be an integer, 0 or more, got {self.retries!r}."
-            )
+        if self.retries < 0:
+            raise ConfigError(f"`search.retries` must not be negative, got {self.retries}.")
         if self.target not in ("critical", "threshold"):
             raise ConfigError(
                 f"`search.target` must be critical or threshold, got {self.target!r}."

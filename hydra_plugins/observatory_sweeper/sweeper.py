@@ -58,14 +58,19 @@ class BoundarySweeper(Sweeper):
         from observatory.core.errors import ConfigError
         from observatory.store.lock import own
         from observatory.store.reader import Run
-        from observatory.sweeps.boundary import BoundarySearch, Rule, run_search, shared_settings
+        from observatory.sweeps.boundary import (
+            BoundarySearch,
+            read_rule,
+            run_search,
+            shared_settings,
+        )
         from observatory.training.compose import plain
 
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         settings = {**_plain(self.search), **_limits(overrides)}
         if isinstance(self.fleets, bool) or self.fleets < 1:
             raise ConfigError(f"`hydra.sweeper.fleets` must be at least 1, got {self.fleets}.")
-        rule = Rule(**settings)
+        rule = read_rule(settings)
         fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
         config = plain(self.loader.load_sweep_config(self.master, fixed))
         # The jobs have a device of their own: here, where they are submitted, there may be none.

@@ -14,6 +14,7 @@ from observatory.events.collapse import collapsed
 from observatory.events.interval import Interval
 from observatory.events.outcome import LostRule, label
 from observatory.events.settled import settled
+from observatory.maths.settings import check_sizes
 
 RetireReason = Literal["diverged", "collapsed", "settled", "horizon"]
 
@@ -54,12 +55,10 @@ class RetirementRules:
     lost_looks: int
 
     def __post_init__(self) -> None:
-        if self.horizon_steps < 1:
-            raise ConfigError(f"`horizon_steps` must be at least 1, got {self.horizon_steps}.")
+        check_sizes(horizon_steps=self.horizon_steps)
         if self.tail_steps < 0:
             raise ConfigError(f"`tail_steps` must not be negative, got {self.tail_steps}.")
-        if self.collapse_looks < 1:
-            raise ConfigError(f"`collapse_looks` must be at least 1, got {self.collapse_looks}.")
+        check_sizes(collapse_looks=self.collapse_looks, lost_looks=self.lost_looks)
 
 
 class Looks:

@@ -16,6 +16,17 @@ def check_sizes(**sizes: int) -> None:
             raise ConfigError(f"`{name}` must be at least 1, got {size}.")
 
 
+def check_scales(**scales: float | None) -> None:
+    """Refuse a negative standard deviation or the like; None means that it is not used.
+
+    Raises:
+        ConfigError: If one is.
+    """
+    for name, scale in scales.items():
+        if scale is not None and scale < 0:
+            raise ConfigError(f"`{name}` must not be negative, got {scale}.")
+
+
 def check_name(setting: str, name: str, known: Collection[str]) -> None:
     """Refuse a name that is none of the known ones.
 

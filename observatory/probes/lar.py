@@ -17,6 +17,7 @@ from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
 from observatory.maths.activations import activation
 from observatory.maths.matrices import matrix_names, per_matrix
+from observatory.maths.settings import check_sizes
 
 
 def square_norm(rows: Float[Tensor, "replica sample _"]) -> Float[Tensor, " replica"]:
@@ -89,6 +90,7 @@ class Lar(Probe):
     )
 
     def __init__(self, *, most_examples: int) -> None:
+        check_sizes(most_examples=most_examples)
         self.most_examples = most_examples
 
     def measure(self, view: FleetView) -> Measurement:

@@ -15,6 +15,7 @@ from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
 from observatory.maths.activations import activation
 from observatory.maths.class_ratio import class_scatter
+from observatory.maths.settings import check_sizes
 from observatory.maths.spectrum import (
     eigenvalues,
     entropy,
@@ -129,6 +130,7 @@ class Representation(Probe):
     )
 
     def __init__(self, *, most_examples: int) -> None:
+        check_sizes(most_examples=most_examples)
         self.most_examples = most_examples
 
     def measure(self, view: FleetView) -> Measurement:

@@ -16,16 +16,29 @@ from observatory.core.contracts import Loss, Model, Optimizer, Probe, Task
 from observatory.core.errors import ConfigError
 from observatory.core.rng import named_generator
 from observatory.core.schedule import Schedule
+from observatory.core.setting_types import check_types, declared
 from observatory.fleet.batches import batch_examples
 from observatory.fleet.evaluate import EvaluationSettings
 from observatory.fleet.fleet import Fleet, FleetSettings, probe_examples
 from observatory.fleet.replicas import Dataset, ReplicaTable
-from observatory.fleet.rules import Event, RetirementRules
+from observatory.fleet.rules import Event, Looks, RetirementRules
 from observatory.fleet.stack import layout_of
+from observatory.maths.settings import check_name, check_sizes
 
 Config = dict[str, Any]
-AXES = ("weight_decay", "lr", "seed")
+_AXES = {"weight_decay": float, "lr": float, "seed": int}
+AXES = tuple(_AXES)
 _UNKNOWN = re.compile(r"got an unexpected keyword argument '(\w+)'")
+_SHARED = {
+    "train_fraction": float,
+    "batch_size": int | None,
+    "horizon_steps": int,
+    "modulus": int,
+    "allow_other_version": bool,
+    "seed": int,
+}
+_STORE = {"checkpoint_every": int, "progress_every": float, "final_weights": bool}
+"""Types of settings that no class declares."""
 NEEDED_EVENTS = ("mem", "first99", "held99")
 
 
@@ -98,6 +111,7 @@ def replica_table(config: Config) -> ReplicaTable:
         "lr": config["optimizer"]["lr"],
         "seed": config["seed"],
     }
+    check_types({name: kind | list[kind] for name, kind in _AXES.items()}, single)
     rows: list[tuple[float, float, int]] = []
     for block in [base, *sweep["extra"]]:
         if unknown := set(block) - set(AXES):
@@ -106,7 +120,10 @@ def replica_table(config: Config) -> ReplicaTable:
         lists = [axis if isinstance(axis, list) else [axis] for axis in axes]
         if empty := [name for name, values in zip(AXES, lists, strict=True) if not values]:
             raise ConfigError(f"`sweep` axis `{empty[0]}` must hold at least one value, got none.")
-        rows += [(float(w), float(lr), _integer(seed)) for w, lr, seed in itertools.product(*lists)]
+        for name, values in zip(AXES, lists, strict=True):
+            for value in values:
+                check_types(_AXES, {name: value})
+        rows += [(float(w), float(lr), seed) for w, lr, seed in itertools.product(*lists)]
     if len(set(rows)) < len(rows):
         twice = next(row for row in rows if rows.count(row) > 1)
         raise ConfigError(
@@ -120,18 +137,13 @@ def replica_table(config: Config) -> ReplicaTable:
     )
 
 
-def _integer(seed: object) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ConfigError(f"`seed` must be an integer, got {seed!r}.")
-    return seed
-
-
 def build(config: Config) -> Parts:
     """Check a resolved configuration and make its objects, before any compute is spent.
 
     Raises:
         ConfigError: If a setting breaks its rule; the message says which, why and what to do.
     """
+    check_types(_SHARED, config)
     task = _make(config["task"])
     dataset = Dataset.of(task, config["train_fraction"])
     network = _make(
@@ -150,6 +162,15 @@ def build(config: Config) -> Parts:
     layout_of(network)  # every parameter is declared
     check_order(network, task)
     settings = config["fleet"]
+    for group, types in (
+        ("evaluation", declared(EvaluationSettings)),
+        ("retirement", declared(RetirementRules)),
+        ("fleet", declared(FleetSettings)),
+        ("optimizer", {"decay": str}),
+        ("store", _STORE),
+    ):
+        check_types(types, config.get(group, {}), f"{group}.")
+    check_sizes(checkpoint_every=config.get("store", {}).get("checkpoint_every", 1))
     evaluation = EvaluationSettings(
         every=config["evaluation"]["every"],
         subset=config["evaluation"]["subset"],
@@ -184,21 +205,14 @@ def build(config: Config) -> Parts:
             device=settings["device"],
             probe_examples=settings["probe_examples"],
             probe_buffer=settings["probe_buffer"],
-            study_seed=_integer(config["seed"]),
+            study_seed=config["seed"],
         ),
         table=replica_table(config),
-        final_weights=_final_weights(config),
+        # none in the configuration of a run that was begun before there was one
+        final_weights=config.get("store", {}).get("final_weights", False),
     )
     _check_together(parts)
     return parts
-
-
-def _final_weights(config: Config) -> bool:
-    """The setting; false in the configuration of a run that was begun before there was one."""
-    wanted = config.get("store", {}).get("final_weights", False)
-    if not isinstance(wanted, bool):
-        raise ConfigError(f"`store.final_weights` must be true or false, got {wanted!r}.")
-    return wanted
 
 
 def _check_together(parts: Parts) -> None:
@@ -216,6 +230,8 @@ def _check_together(parts: Parts) -> None:
                 f"`horizon_steps` must not be shorter than one probe interval, got {horizon} and "
                 f"probe `{name}` first due at step {first}. Lengthen it or look more often."
             )
+    for name, event in parts.events.items():
+        check_name(f"event.{name}.series", event.series, Looks().series)
     if missing := [name for name in NEEDED_EVENTS if name not in parts.events]:
         raise ConfigError(f"`event` must include {list(NEEDED_EVENTS)}, missing {missing}.")
 
@@ -272,8 +288,9 @@ def check_order(network: Model, task: Task) -> None:
         )
 
 
-def _make(entry: Mapping[str, Any], **more: Any) -> Any:
+def _make(entry: Any, **more: Any) -> Any:
     """Instantiate a `_target_`, giving our own errors in place of Hydra's wrapping of them."""
+    _check_entry(entry)
     try:
         return hydra.utils.instantiate(dict(entry), **more, _convert_="all")
     except hydra.errors.InstantiationException as error:
@@ -287,6 +304,21 @@ def _make(entry: Mapping[str, Any], **more: Any) -> Any:
                 f"it, remove it by `~GROUP.{setting}`, GROUP being task, model, ..."
             ) from error
         raise ConfigError(f"`{entry.get('_target_')}` cannot be made: {error}") from error
+
+
+def _check_entry(entry: Any) -> None:
+    """Check the types of a `_target_`'s settings, and of what is made for it."""
+    if not isinstance(entry, Mapping) or "_target_" not in entry:
+        raise ConfigError(f"{entry!r} is no component. Give it a `_target_`, or name a preset.")
+    for value in entry.values():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, Mapping) and "_target_" in inner:
+                _check_entry(inner)
+    try:
+        owner = hydra.utils.get_object(str(entry["_target_"]))
+    except (ImportError, ValueError, AttributeError):
+        return  # told when it is made
+    check_types(declared(owner), entry)
 
 
 def torch_device(setting: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any, final
 
 from observatory.core.errors import ConfigError
+from observatory.core.setting_types import check_types, declared
 
 CLUSTERS = ("slurm",)
 
@@ -42,15 +43,11 @@ class JobSettings:
         )
         least |= {"timeout_min": 1, "requeues": 0, "signal_delay_s": 1}
         for name, smallest in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-                raise ConfigError(
-                    f"`launcher.{name}` must be an integer of at least {smallest}, got {value!r}."
-                )
+            if (value := getattr(self, name)) < smallest:
+                raise ConfigError(f"`launcher.{name}` must be at least {smallest}, got {value}.")
         for name in ("poll_s", "mem_gb"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise ConfigError(f"`launcher.{name}` must be a positive number, got {value!r}.")
+            if not (value := getattr(self, name)) > 0:
+                raise ConfigError(f"`launcher.{name}` must be positive, got {value}.")
         if self.signal_delay_s >= 60 * self.timeout_min:
             raise ConfigError(
                 f"`launcher.signal_delay_s` must be shorter than `launcher.timeout_min`, got "
@@ -70,4 +67,5 @@ def job_settings(config: dict[str, Any]) -> JobSettings | None:
     known = [each.name for each in fields(JobSettings)]
     if odd := sorted(set(given) ^ set(known)):
         raise ConfigError(f"`launcher` must have the settings {known}; {odd} are too few or many.")
+    check_types(declared(JobSettings), given, "launcher.")
     return JobSettings(**given)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 
 from observatory.core.errors import ConfigError
+from observatory.core.setting_types import check_types, declared
 from observatory.training.mlflow_cells import Granularity
 from observatory.training.mlflow_gate import default_tracking_uri, is_server
 
@@ -52,10 +53,7 @@ def mlflow_settings(values: Mapping[str, Any], results: Path) -> MlflowSettings:
     Raises:
         ConfigError: If a value is outside its rule.
     """
-    if values["granularity"] not in get_args(Granularity):
-        raise ConfigError(
-            f'`mlflow.granularity` must be "cell" or "replica", got "{values["granularity"]}".'
-        )
+    check_types(declared(MlflowSettings) | {"tracking_uri": str | None}, values, "mlflow.")
     if values["points"] < 2:
         raise ConfigError(
             f"`mlflow.points` must be at least 2, got {values['points']}. Give the steps per curve."

@@ -21,6 +21,7 @@ import observatory
 from observatory.core.contracts import Model
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
 from observatory.core.layout import matrices
+from observatory.core.setting_types import fits
 from observatory.fleet.replicas import ReplicaTable
 from observatory.fleet.stack import layout_of
 from observatory.maths.norms import parameter_groups
@@ -86,7 +87,7 @@ def resolved(config: Config) -> Config:
 
 def _check_counts(fleet: Config, *names: str) -> None:
     for name in names:
-        if not isinstance(fleet[name], int) or fleet[name] < 1:
+        if not fits(fleet[name], int) or fleet[name] < 1:
             raise ConfigError(
                 f"`fleet.{name}` must be an integer of at least 1, got {fleet[name]!r}."
             )

@@ -89,7 +89,7 @@ def text(records: list[dict[str, Any]]) -> str:
         if record["stale_shards"]:
             lines.append(
                 f"    stale: the shards {record['stale_shards']} have said nothing for "
-                f"{STALE_S / 60:g} minutes"
+                f"{STALE_S / 60:g} minutes by this machine's clock"
             )
         if record["jobs"]:
             states = Counter(record["jobs"].values())

@@ -38,6 +38,8 @@ def test_a_search_that_makes_no_sense_is_refused_before_it_trains(tmp_path: Path
     assert "`search.low` must be positive and below `search.high`" in capsys.readouterr().err
     assert cli.run([*wrong, "search.second={name:train_fraction,values:[0.5,1.5]}"]) == 2
     assert "`train_fraction` must be" in capsys.readouterr().err
+    assert cli.run([*wrong, "search.second={name:store.progress_every,values:[1,2]}"]) == 2
+    assert "changes nothing that is recorded" in capsys.readouterr().err
     assert cli.run([*wrong, "model=mlp,lstm"]) == 2
     assert "name one of them" in capsys.readouterr().err
     assert not (tmp_path / "searched").exists()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from observatory.core.contracts import FastPath
 from observatory.core.layout import Weight
 from observatory.maths.hooks import HookPoint
-from observatory.maths.settings import check_sizes
+from observatory.maths.settings import check_scales, check_sizes
 from observatory.models.lstm.recurrent_forward import RecurrentForward
 
 
@@ -81,6 +81,7 @@ class Lstm(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(n_layers=n_layers, d_model=d_model, d_hidden=d_hidden)
+        check_scales(embed_std=embed_std)
         self.n_layers, self.n_operands, self.embed_std = n_layers, n_operands, embed_std
         self.W_E = nn.Parameter(torch.empty(d_vocab, d_model))
         self.blocks = nn.ModuleList(

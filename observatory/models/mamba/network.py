@@ -32,7 +32,7 @@ from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
 from observatory.maths.hooks import HookPoint, block_hooks
-from observatory.maths.settings import check_sizes
+from observatory.maths.settings import check_scales, check_sizes
 from observatory.models.mamba.pair_forward import PairForward
 
 BLOCK_HOOKS = {
@@ -144,6 +144,7 @@ class Mamba(nn.Module):
         n_operands: int,
     ) -> None:
         super().__init__()
+        check_scales(embed_std=embed_std)
         check_sizes(
             n_layers=n_layers, d_model=d_model, expand=expand, d_state=d_state, d_conv=d_conv
         )

@@ -16,7 +16,7 @@ from observatory.core.contracts import FastPath
 from observatory.core.layout import Weight
 from observatory.maths.hooks import HookPoint
 from observatory.maths.nonlinearities import ACTIVATIONS
-from observatory.maths.settings import check_name, check_sizes
+from observatory.maths.settings import check_name, check_scales, check_sizes
 from observatory.models.mlp.table_forward import TableForward
 
 
@@ -73,6 +73,7 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(n_layers=n_layers, d_model=1 if d_model is None else d_model, d_mlp=d_mlp)
+        check_scales(embed_std=embed_std)
         check_name("activation", activation, ACTIVATIONS)
         self.n_layers, self.activation, self.bias = n_layers, activation, bias
         self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands

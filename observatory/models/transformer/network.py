@@ -18,7 +18,7 @@ from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
 from observatory.maths.hooks import HookPoint, block_hooks
 from observatory.maths.nonlinearities import ACTIVATIONS
-from observatory.maths.settings import check_name, check_sizes
+from observatory.maths.settings import check_name, check_scales, check_sizes
 from observatory.models.transformer.pair_forward import PairForward
 from observatory.models.transformer.rotary import rotated
 
@@ -214,6 +214,7 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp)
+        check_scales(embed_std=embed_std, matrix_std=matrix_std)
         if d_model % n_heads:
             raise ConfigError(
                 f"`d_model` must be a multiple of `n_heads`, got {d_model} and {n_heads}. "

@@ -1,6 +1,6 @@
 """The search for a boundary: batches, told in any order, that go on where they were."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from observatory.core.errors import ConfigError, StoreError
-from observatory.sweeps.boundary import BoundarySearch, Rule, replicas_of, run_search
+from observatory.sweeps.boundary import BoundarySearch, Rule, read_rule, replicas_of, run_search
 
 RULE = Rule(
     "first99", 0.001, 1.0, 8, 16, 0.2, 60, 0.95, 0, "lower", "critical", None, 1, "boundary", 21
@@ -222,11 +222,16 @@ def test_above_an_upper_edge_one_that_collapsed_did_not_grok(tmp_path: Path) -> 
     [
         ({"low": 0.0}, "`search.low` must be positive and below"),
         ({"high": 0.0001}, "`search.low` must be positive and below"),
-        ({"batch": 0}, "`search.batch` must be a positive integer, got 0"),
+        ({"batch": 0}, "`search.batch` must be at least 1, got 0"),
         ({"width_decades": 0.0}, "`search.width_decades` must be positive"),
         ({"level": 95.0}, "`search.level` must be in"),
         ({"edge": "left"}, "`search.edge` must be lower or upper"),
         ({"second": {"name": "lr"}}, "`search.second` must be null or have a name and values"),
+        ({"second": {"name": "lr", "values": [0.1, "b"]}}, "each a finite number, got"),
+        ({"high": "x"}, "`search.high` must be a finite number, got 'x'"),
+        ({"seed": 0.5}, "`search.seed` must be an integer, got 0.5"),
+        ({"second": {"name": "modulus", "values": [31, 47]}}, "name `task.p`"),
+        ({"second": {"name": "horizon_steps", "values": [9, 99]}}, "contains the short ones"),
         (
             {"second": {"name": "p", "values": [5, 7]}, "sampler": "tpe"},
             "replicas of a run share `p`",
@@ -235,4 +240,4 @@ def test_above_an_upper_edge_one_that_collapsed_did_not_grok(tmp_path: Path) -> 
 )
 def test_rules_that_make_no_sense_are_refused(change: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        replace(RULE, **change)
+        read_rule({**asdict(RULE), **change})

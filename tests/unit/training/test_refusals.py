@@ -7,8 +7,10 @@ import pytest
 from observatory import cli
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.writer import update_manifest
-from observatory.training.build import build
+from observatory.sweeps.boundary import flat, with_setting
+from observatory.training.build import Config, build
 from observatory.training.compose import compose
+from observatory.training.mlflow_settings import mlflow_settings
 from observatory.training.run import launch, resolved
 from observatory.training.shard import tables
 
@@ -49,6 +51,37 @@ def test_a_setting_outside_its_rule_is_refused(overrides: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         build(resolved(compose("train", overrides.split())))
     assert REFUSED[overrides] in str(refusal.value)
+
+
+SPEAKING = flat(
+    {
+        key: value
+        for key, value in compose("train", ["launcher=slurm", "fleet.device=cpu"]).items()
+        if key not in ("study", "results", "experiment", "fit", "sweep")
+    }
+)
+TEXTS = {"launcher": {"partition", "account", "qos", "constraint", "gres"}}
+TEXTS["mlflow"] = {"tracking_uri", "experiment", "artifacts", "prefixes"}
+"""Settings that may be any text, or hold such."""
+
+
+def end_to_end(config: Config) -> None:
+    build(resolved(config))
+    mlflow_settings(config["mlflow"], Path("results"))
+
+
+@pytest.mark.parametrize("name", SPEAKING)
+def test_no_setting_takes_what_is_of_another_type(name: str) -> None:
+    config = compose("train", ["launcher=slurm", "fleet.device=cpu"])
+    group, _, rest = name.partition(".")
+    wrongs: list[object] = [[[1]], {"a": [1]}]
+    if rest.partition(".")[0] not in TEXTS.get(group, ()):
+        wrongs.append("no such")
+    for wrong in wrongs:
+        if isinstance(wrong, dict) and isinstance(SPEAKING[name], dict):
+            continue
+        with pytest.raises(ConfigError):
+            end_to_end(with_setting(config, name, wrong))
 
 
 @pytest.mark.parametrize(
