@@ -53,10 +53,11 @@ def test_a_setting_outside_its_rule_is_refused(overrides: str) -> None:
     assert REFUSED[overrides] in str(refusal.value)
 
 
+COMPOSED = compose("train", ["launcher=slurm", "fleet.device=cpu"])
 SPEAKING = flat(
     {
         key: value
-        for key, value in compose("train", ["launcher=slurm", "fleet.device=cpu"]).items()
+        for key, value in COMPOSED.items()
         if key not in ("study", "results", "experiment", "fit", "sweep")
     }
 )
@@ -72,7 +73,6 @@ def end_to_end(config: Config) -> None:
 
 @pytest.mark.parametrize("name", SPEAKING)
 def test_no_setting_takes_what_is_of_another_type(name: str) -> None:
-    config = compose("train", ["launcher=slurm", "fleet.device=cpu"])
     group, _, rest = name.partition(".")
     wrongs: list[object] = [[[1]], {"a": [1]}]
     if rest.partition(".")[0] not in TEXTS.get(group, ()):
@@ -81,7 +81,7 @@ def test_no_setting_takes_what_is_of_another_type(name: str) -> None:
         if isinstance(wrong, dict) and isinstance(SPEAKING[name], dict):
             continue
         with pytest.raises(ConfigError):
-            end_to_end(with_setting(config, name, wrong))
+            end_to_end(with_setting(COMPOSED, name, wrong))
 
 
 @pytest.mark.parametrize(
