@@ -35,7 +35,7 @@ STEPS = "steps"
 TIME = "time"
 """User attribute of a told trial: when its replica grokked as a share of the horizon; else 1."""
 ENDED_AS = "ended_as"
-"""User attribute of a failed trial: what it ended as, "collapsed", "diverged" or "failed"."""
+"""User attribute of a failed trial: what its replica ended as, "collapsed" or "diverged"."""
 RETRY_OF = "retry_of"
 """System attribute of a trial that repeats a failed one: the number of that trial."""
 
@@ -74,7 +74,7 @@ class Aims:
         batch: Replicas asked for together.
         target: "critical": the critical value; "threshold": whether it is 0 or above.
         second: None: one boundary; else a curve of boundaries.
-        retries: How often a replica that diverged or failed is asked for again.
+        retries: How often a replica that diverged is asked for again.
         n_worlds: See `acquisition.Worlds`.
     """
 
@@ -183,7 +183,7 @@ class BoundarySampler(JointSampler):
     """Asks for the replica that tells most about its target, given what still runs.
 
     Complete trials are outcomes (1 grokked, 0 not), running ones are expected. A failed trial whose
-    replica diverged, or never came back, is asked for again with another seed, so many times as
+    replica diverged is asked for again with another seed, so many times as
     `Aims.retries` says. If it fails each time, it did not grok where the upper edge is searched;
     where the lower one is, it lies beyond the window, as one that collapsed does: it says nothing
     of the boundary, and neither its control nor any above it is asked for again. The choice depends
