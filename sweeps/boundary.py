@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -39,6 +40,8 @@ NAME = "boundary"
 CONTROL = "weight_decay"
 LR = "lr"
 """The one further setting in which replicas of a fleet may differ, but for their seed."""
+LAYOUT = "fleet"
+"""User attribute of a batch's first trial: how its run is laid out."""
 ABOUT = "about"
 """User attribute of the study: the settings that hold for all of its replicas."""
 NOT_SECOND = {
@@ -168,6 +171,7 @@ class BoundarySearch:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.rule = rule
         self.sampler = rule.made()
+        mend(folder / JOURNAL)
         self.study = optuna.create_study(
             storage=JournalStorage(JournalFileBackend(str(folder / JOURNAL))),
             study_name=NAME,
@@ -175,7 +179,6 @@ class BoundarySearch:
             load_if_exists=True,
         )
         self._same(folder, {**about, "search": {name: getattr(rule, name) for name in LASTING}})
-        self._numbered(self._trials(TrialState.RUNNING))
 
     def _same(self, folder: Path, about: Config) -> None:
         """Refuse settings that are not those of the replicas in the journal."""
@@ -195,12 +198,9 @@ class BoundarySearch:
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
 
-    def _numbered(self, running: list[FrozenTrial]) -> None:
-        """Put trials into a batch of their own that a killed process had asked for but not put."""
-        known = [int(t.user_attrs[BATCH]) for t in self.study.trials if BATCH in t.user_attrs]
-        for trial in running:
-            if BATCH not in trial.user_attrs:
-                self._trial(trial).set_user_attr(BATCH, max(known, default=-1) + 1)
+    def _asked(self) -> list[FrozenTrial]:
+        """Trials that belong to no batch yet."""
+        return [t for t in self._trials(TrialState.RUNNING) if BATCH not in t.user_attrs]
 
     def _trial(self, frozen: FrozenTrial) -> optuna.Trial:
         """A trial that can be written to."""
@@ -233,14 +233,36 @@ class BoundarySearch:
         ]
 
     def ask(self) -> list[FrozenTrial]:
-        """A new batch, given what was told and what still runs; none at the end."""
+        """A new batch, given what was told and what still runs; none at the end.
+
+        What a process that died had asked for is asked for to its end, as it would have been.
+        """
+        begun = self._asked()
         left = self.rule.budget - self.n_run - len(self._trials(TrialState.RUNNING))
-        if self.found() or left <= 0:
+        if not begun and (self.found() or left <= 0):
             return []
-        for _ in range(min(self.rule.batch, left)):
+        for trial in map(self._trial, begun):
+            for name, values in self.sampler.space.items():
+                trial._suggest(name, values)  # what is there already stays
+        for _ in range(min(self.rule.batch - len(begun), left)):
             self.study.ask(self.sampler.space)
-        self._numbered(self._trials(TrialState.RUNNING))
+        known = [int(t.user_attrs[BATCH]) for t in self._trials() if BATCH in t.user_attrs]
+        for trial in self._asked():
+            self._trial(trial).set_user_attr(BATCH, max(known, default=-1) + 1)
         return self.open_batches()[-1]
+
+    def layout(self, batch: list[FrozenTrial], anew: Callable[[], Config]) -> Config:
+        """The group `fleet` of a batch's run: that of its first start, which is part of the run.
+
+        Args:
+            batch: As of `ask` or `open_batches`.
+            anew: Gives it for a batch that was never started.
+        """
+        if LAYOUT not in batch[0].user_attrs:
+            layout = anew()
+            self._trial(batch[0]).set_user_attr(LAYOUT, layout)
+            return layout
+        return batch[0].user_attrs[LAYOUT]
 
     def tell(self, batch: list[FrozenTrial], outcomes: pd.DataFrame, horizon: int) -> None:
         """Outcomes of a batch's replicas; see `told_as` for those that failed.
@@ -276,6 +298,15 @@ class BoundarySearch:
     def _own(self) -> list[str]:
         """Settings in which the replicas of a batch differ."""
         return [name for name in (CONTROL, LR, SEED) if name in self.sampler.space]
+
+
+def mend(journal: Path) -> None:
+    """Cut off a last line that a full disk or a lost node left unfinished; for its owner alone."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        text = file.read()
+        file.truncate(text.rfind(b"\n") + 1)
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -366,12 +397,21 @@ def run_search(
             batch = batches.pop(0) if batches else search.ask()
             if not batch:
                 break
-            waiting[crew.start(replicas_of(config, batch))] = batch
+            run = replicas_of(config, batch)
+            run["fleet"] = search.layout(batch, partial(crew.layout, run))
+            try:
+                waiting[crew.start(run)] = batch
+            except ObservatoryError as error:
+                if not waiting:
+                    raise
+                failure = error
         if not waiting:
             break
         for folder, error in crew.ended().items():
             batch = waiting.pop(folder)
             failure = failure or error
+            if error is not None and waiting:
+                tell(f"nothing more is asked for, and what runs is awaited: {error}")
             if error is None:
                 search.tell(batch, outcomes(folder), int(config["horizon_steps"]))
                 tell(f"{search.n_run} replicas: {search.known.text(search.rule.level)}")

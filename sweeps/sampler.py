@@ -290,7 +290,8 @@ class BoundarySampler(JointSampler):
         if point is None:
             raise ConfigError(
                 f"Every value of {self.control} that may be asked for collapsed, diverged or has "
-                "no seed left. Lower `search.low`, or raise `search.n_seeds`."
+                "no seed left. Raise `search.n_seeds`, or begin another `study` with a lower "
+                "`search.low`."
             )
         named = {second.name: second.values[point[1]]} if second else {}
         alike = [t for t in trials if self.point(t) == point]

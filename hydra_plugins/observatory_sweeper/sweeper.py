@@ -56,6 +56,7 @@ class BoundarySweeper(Sweeper):
 
     def _sweep(self, arguments: list[str]) -> None:
         from observatory.core.errors import ConfigError
+        from observatory.core.setting_types import check_types
         from observatory.store.lock import own
         from observatory.store.reader import Run
         from observatory.sweeps.boundary import (
@@ -68,7 +69,8 @@ class BoundarySweeper(Sweeper):
 
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         settings = {**_plain(self.search), **_limits(overrides)}
-        if isinstance(self.fleets, bool) or self.fleets < 1:
+        check_types({"fleets": int}, {"fleets": self.fleets}, "hydra.sweeper.")
+        if self.fleets < 1:
             raise ConfigError(f"`hydra.sweeper.fleets` must be at least 1, got {self.fleets}.")
         rule = read_rule(settings)
         fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
@@ -98,6 +100,10 @@ class _Rounds:
         self._launcher, self._fixed, self._config = launcher, fixed, config
         self._round: dict[Path, list[str]] = {}
         self._next = 0
+
+    def layout(self, config: dict[str, Any]) -> dict[str, Any]:
+        """As given: jobs may run on machines of another kind than this one."""
+        return config["fleet"]
 
     def start(self, config: dict[str, Any]) -> Path:
         """Put a run into the next round; returns a name, since its folder is known in the end."""

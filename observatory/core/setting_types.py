@@ -14,6 +14,7 @@ _WORDS = {
     str: "a text",
     type(None): "null",
 }
+_MAPPINGS = (dict, Mapping)
 _LISTS = (tuple, list, Sequence, Collection, Iterable)
 
 
@@ -21,7 +22,7 @@ def declared(owner: Any) -> dict[str, Any]:
     """Types that a class, or whatever is called with settings, declares of them."""
     try:
         return get_type_hints(owner.__init__ if isinstance(owner, type) else owner)
-    except (NameError, TypeError):
+    except (NameError, TypeError, SyntaxError, AttributeError):
         return {}  # a component of the user's own may declare what cannot be read here
 
 
@@ -55,21 +56,25 @@ def fits(value: Any, hint: Any) -> bool:
         return any(fits(value, each) for each in args)
     if origin is Literal:
         return value in args
+    if hint is float and isinstance(value, float):
+        return isfinite(value)
     if hint is float or hint is int:
-        kinds = (int, float) if hint is float else int
-        return isinstance(value, kinds) and not isinstance(value, bool) and isfinite(value)
+        return isinstance(value, int) and not isinstance(value, bool)
     if hint in _WORDS:
         return isinstance(value, hint)
     if origin in _LISTS or hint in _LISTS:
         if not isinstance(value, list | tuple):
             return False
         entries = cast(Sequence[Any], value)
+        if origin is tuple and args[-1] is not Ellipsis:
+            return len(entries) == len(args) and all(map(fits, entries, args))
         return not args or all(fits(entry, args[0]) for entry in entries)
-    if origin in (dict, Mapping):
-        return isinstance(value, Mapping) and all(
-            fits(entry, args[1]) for entry in cast(Mapping[str, Any], value).values()
-        )
-    return not isinstance(hint, type) or not isinstance(value, str | int | float | None)
+    if origin in _MAPPINGS or hint in _MAPPINGS:
+        if not isinstance(value, Mapping):
+            return False
+        return not args or all(fits(e, args[1]) for e in cast(Mapping[str, Any], value).values())
+    ours = isinstance(hint, type) and hint.__module__.startswith("observatory.")
+    return not ours or not isinstance(value, str | int | float | None)
 
 
 def _words(hint: Any) -> str:
@@ -81,6 +86,6 @@ def _words(hint: Any) -> str:
         return f"one of {list(args)}"
     if get_origin(hint) in _LISTS or hint in _LISTS:
         return f"a list, each {_words(args[0])}" if args else "a list"
-    if get_origin(hint) in (dict, Mapping):
+    if get_origin(hint) in _MAPPINGS or hint in _MAPPINGS:
         return "settings by name"
     return _WORDS.get(hint, f"a {getattr(hint, '__name__', hint)}")

@@ -21,11 +21,13 @@ from observatory.store.reader import LOCK, Run
 from observatory.training.build import Config
 from observatory.training.frozen import freeze
 from observatory.training.job_settings import JobSettings
-from observatory.training.run import own_run, stopped
+from observatory.training.run import own_run, resolved, stopped
 from observatory.training.worker import last_words, train_patiently
 
 JOBS = "jobs"
 """Folder of a run with what submitit and its jobs wrote."""
+QUEUE_TRIES = 5
+"""How often more a queue that does not answer is asked before a run is given up."""
 RECORD = "jobs.json"
 """File of a run: ids of all jobs of every shard, the last one last."""
 
@@ -88,6 +90,10 @@ class Cluster:
         self._runs: dict[Path, _Queued] = {}
         self._ended: dict[Path, ObservatoryError | None] = {}
 
+    def layout(self, config: Config) -> Config:
+        """Every `auto` replaced by what it means where every shard is a job."""
+        return resolved(config)["fleet"]
+
     def start(self, config: Config) -> Path:
         """Submit the shards of a run that are not done and not queued; returns its folder."""
         with ExitStack() as stack:
@@ -100,6 +106,10 @@ class Cluster:
             if record.exists():
                 queued.jobs = {int(shard): ids for shard, ids in read_json(record).items()}
             active = active_jobs()
+            for _ in range(QUEUE_TRIES):
+                if active is None:
+                    time.sleep(self._settings.poll_s)
+                    active = active_jobs()
             if active is None:
                 raise StoreError(
                     "The queue does not answer (squeue). Start the same command later."

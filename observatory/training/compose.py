@@ -95,6 +95,10 @@ def ready(composed: DictConfig, experiment: str | None) -> dict[str, Any]:
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
     config = {**{str(key): value for key, value in values.items()}, "experiment": experiment}
+    for name in ("study", "results"):
+        if isinstance(value := config[name], bool) or not isinstance(value, str | int):
+            raise ConfigError(f"`{name}` must name a folder, got {value!r}. Quote it if need be.")
+        config[name] = str(value)
     named = config.pop("replicas", None)
     return config if named is None else with_replicas(config, named)
 

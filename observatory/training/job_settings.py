@@ -25,10 +25,10 @@ class JobSettings:
     timeout_min: int
     requeues: int
     signal_delay_s: int
-    partition: str | None
-    account: str | None
-    qos: str | None
-    constraint: str | None
+    partition: str | int | None
+    account: str | int | None
+    qos: str | int | None
+    constraint: str | int | None
     gres: str | None
     setup: list[str]
     additional: dict[str, Any]

@@ -119,7 +119,9 @@ def described(config: Config, event: str) -> Config:
     if event not in parts.events:
         raise ConfigError(f"`search.event` must be one of {sorted(parts.events)}, got {event!r}.")
     silent = {*SILENT_KEYS, "sweep", "fleet"}
-    return {key: value for key, value in config.items() if key not in silent}
+    common = {key: value for key, value in config.items() if key not in silent}
+    precision = {name: config["fleet"][name] for name in ("dtype", "loss_dtype")}
+    return {**common, "fleet": precision}
 
 
 @dataclass(frozen=True)

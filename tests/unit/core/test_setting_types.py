@@ -1,11 +1,13 @@
 """Which plain values are of a declared type."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from observatory.core.errors import ConfigError
+from observatory.core.schedule import Every, Schedule
 from observatory.core.setting_types import check_types, declared, fits
 
 NAN, INF = float("nan"), float("inf")
@@ -24,7 +26,12 @@ NAN, INF = float("nan"), float("inf")
         (Sequence[str], [["a"]], ["a", {"a": 1}, [1]]),
         (Mapping[str, int], [{}, {"a": 1}], [{"a": "b"}, [1], "a"]),
         (dict[str, Any], [{"a": "b"}], [[1]]),
-        (slice, [{"_target_": "x.Y"}, slice(1)], [1, "a", None]),
+        (tuple[str, int], [["a", 1]], [["a"], ["a", "b"], ["a", 1, 2]]),
+        (dict, [{}, {"a": 1}], [[1]]),
+        (Schedule, [{"_target_": "x.Y"}, Every(1)], [1, "a", None]),
+        (Path, ["a", Path("a")], []),
+        (object, ["a", 1, None], []),
+        (int, [10**400], []),
     ],
 )
 def test_a_value_fits_its_type(hint: Any, fitting: list[Any], others: list[Any]) -> None:
@@ -45,4 +52,6 @@ def test_a_setting_is_refused_by_its_name() -> None:
 def test_what_declares_nothing_readable_is_not_judged() -> None:
     def made(width: "NoSuchName") -> None: ...  # noqa: F821 # pyright: ignore
 
-    assert declared(made) == {}
+    def noted(width: "how wide it is") -> None: ...  # pyright: ignore
+
+    assert declared(made) == declared(noted) == {}

@@ -45,11 +45,16 @@ def train(config: dict, collapse: float = np.inf, lapse: float = 0.0) -> pd.Data
 class Trainers:
     """Trains at most `parallel` runs at once, of which the last that was started ends first."""
 
-    def __init__(self, parallel: int = 1, failing: int | None = None, **how: float) -> None:
-        self.parallel, self.failing, self.how = parallel, failing, how
+    def __init__(
+        self, parallel: int = 1, failing: int | None = None, shards: int = 1, **how: float
+    ) -> None:
+        self.parallel, self.failing, self.shards, self.how = parallel, failing, shards, how
         self.tables: dict[Path, pd.DataFrame] = {}
         self.configs: list[dict] = []
         self.running: list[Path] = []
+
+    def layout(self, config: dict) -> dict:
+        return {"shards": self.shards}
 
     def start(self, config: dict) -> Path:
         folder = Path(str(len(self.tables)))
@@ -120,6 +125,50 @@ def test_a_search_that_was_killed_goes_on_as_it_would_have(tmp_path: Path) -> No
     done = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     assert done.open_batches() == []
     assert done.ask() == []
+
+
+@pytest.mark.parametrize("writes", range(0, 18, 2))
+def test_a_search_that_died_while_it_asked_asks_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    rule = replace(RULE, budget=16)
+    whole = BoundarySearch(tmp_path / "whole", rule, ABOUT)
+    run(whole)
+    search = BoundarySearch(tmp_path / "cut", rule, ABOUT)
+    left, write = [writes], search.study._storage.set_trial_param
+
+    def dying(*given: Any) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        write(*given)
+
+    monkeypatch.setattr(search.study._storage, "set_trial_param", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(search)
+    again = BoundarySearch(tmp_path / "cut", rule, ABOUT)
+    run(again)
+    mine, theirs = ([(t.params, t.value) for t in each.study.trials] for each in (again, whole))
+    assert mine == theirs
+
+
+def test_a_journal_that_ends_in_half_a_line_is_continued(tmp_path: Path) -> None:
+    rule = replace(RULE, budget=16)
+    search = BoundarySearch(tmp_path, rule, ABOUT)
+    search.ask()
+    with (tmp_path / "search.journal").open("a") as journal:
+        journal.write('{"op_code": 5, "wor')
+    again = BoundarySearch(tmp_path, rule, ABOUT)
+    run(again)
+    assert BoundarySearch(tmp_path, rule, ABOUT).n_run == 16
+
+
+def test_a_batch_keeps_the_layout_that_it_was_begun_with(tmp_path: Path) -> None:
+    rule = replace(RULE, budget=16)
+    with pytest.raises(StoreError):
+        run(BoundarySearch(tmp_path, rule, ABOUT), shards=2, failing=0)
+    crew = run(BoundarySearch(tmp_path, rule, ABOUT), shards=3)
+    assert [config["fleet"]["shards"] for config in crew.configs] == [2, 3]
 
 
 def test_batches_in_flight_together_may_end_in_any_order(tmp_path: Path) -> None:

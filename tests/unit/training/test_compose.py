@@ -51,3 +51,9 @@ def test_what_cannot_be_counted_out_is_refused() -> None:
         compose_runs("map", ["seed=interval(0,1)"])
     with pytest.raises(ConfigError, match="no_such"):
         compose_runs("map", ["experiment=e5", "optimizer.no_such=1"])
+
+
+def test_a_folder_may_be_named_by_a_number_but_not_by_none() -> None:
+    assert compose("train", ["study=2024"])["study"] == "2024"
+    with pytest.raises(ConfigError, match=r"`study` must name a folder, got None"):
+        compose("train", ["study=null"])
