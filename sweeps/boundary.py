@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -40,8 +39,6 @@ NAME = "boundary"
 CONTROL = "weight_decay"
 LR = "lr"
 """The one further setting in which replicas of a fleet may differ, but for their seed."""
-LAYOUT = "fleet"
-"""User attribute of a batch's first trial: how its run is laid out."""
 ABOUT = "about"
 """User attribute of the study: the settings that hold for all of its replicas."""
 NOT_SECOND = {
@@ -251,19 +248,6 @@ class BoundarySearch:
             self._trial(trial).set_user_attr(BATCH, max(known, default=-1) + 1)
         return self.open_batches()[-1]
 
-    def layout(self, batch: list[FrozenTrial], anew: Callable[[], Config]) -> Config:
-        """The group `fleet` of a batch's run: that of its first start, which is part of the run.
-
-        Args:
-            batch: As of `ask` or `open_batches`.
-            anew: Gives it for a batch that was never started.
-        """
-        if LAYOUT not in batch[0].user_attrs:
-            layout = anew()
-            self._trial(batch[0]).set_user_attr(LAYOUT, layout)
-            return layout
-        return batch[0].user_attrs[LAYOUT]
-
     def tell(self, batch: list[FrozenTrial], outcomes: pd.DataFrame, horizon: int) -> None:
         """Outcomes of a batch's replicas; see `told_as` for those that failed.
 
@@ -397,10 +381,8 @@ def run_search(
             batch = batches.pop(0) if batches else search.ask()
             if not batch:
                 break
-            run = replicas_of(config, batch)
-            run["fleet"] = search.layout(batch, partial(crew.layout, run))
             try:
-                waiting[crew.start(run)] = batch
+                waiting[crew.start(replicas_of(config, batch))] = batch
             except ObservatoryError as error:
                 if not waiting:
                     raise

@@ -101,10 +101,6 @@ class _Rounds:
         self._round: dict[Path, list[str]] = {}
         self._next = 0
 
-    def layout(self, config: dict[str, Any]) -> dict[str, Any]:
-        """As given: jobs may run on machines of another kind than this one."""
-        return config["fleet"]
-
     def start(self, config: dict[str, Any]) -> Path:
         """Put a run into the next round; returns a name, since its folder is known in the end."""
         name = Path(f"job {self._next + len(self._round)}")

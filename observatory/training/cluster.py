@@ -21,7 +21,7 @@ from observatory.store.reader import LOCK, Run
 from observatory.training.build import Config
 from observatory.training.frozen import freeze
 from observatory.training.job_settings import JobSettings
-from observatory.training.run import own_run, resolved, stopped
+from observatory.training.run import own_run, stopped
 from observatory.training.worker import last_words, train_patiently
 
 JOBS = "jobs"
@@ -89,10 +89,6 @@ class Cluster:
         self._code: dict[Path, Path] = {}
         self._runs: dict[Path, _Queued] = {}
         self._ended: dict[Path, ObservatoryError | None] = {}
-
-    def layout(self, config: Config) -> Config:
-        """Every `auto` replaced by what it means where every shard is a job."""
-        return resolved(config)["fleet"]
 
     def start(self, config: Config) -> Path:
         """Submit the shards of a run that are not done and not queued; returns its folder."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol, final, runtime_checkable
 from observatory.core.errors import ObservatoryError
 from observatory.training.build import Config
 from observatory.training.job_settings import job_settings
-from observatory.training.run import launch, resolved
+from observatory.training.run import launch
 
 
 @runtime_checkable
@@ -15,10 +15,6 @@ class Crew(Protocol):
     """Trains runs somewhere, `parallel` of them at once."""
 
     parallel: int
-
-    def layout(self, config: Config) -> Config:
-        """The group `fleet` of a run as it would be laid out here."""
-        ...
 
     def start(self, config: Config) -> Path:
         """Begin a run or continue it; may return before it has ended. Returns its folder."""
@@ -42,10 +38,6 @@ class Here:
     def __init__(self, watch: Callable[[Path], Any] | None = None) -> None:
         self._watch = watch
         self._ended: dict[Path, ObservatoryError | None] = {}
-
-    def layout(self, config: Config) -> Config:
-        """Every `auto` replaced by what it means on this machine."""
-        return resolved(config)["fleet"]
 
     def start(self, config: Config) -> Path:
         """Train a run to its end; raises as `launch` does."""

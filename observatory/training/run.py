@@ -27,7 +27,7 @@ from observatory.fleet.stack import layout_of
 from observatory.maths.norms import parameter_groups
 from observatory.store.files import read_json
 from observatory.store.lock import own
-from observatory.store.reader import LOCK, Run
+from observatory.store.reader import LOCK, MANIFEST, Run
 from observatory.store.schema import SCHEMA_VERSION
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Config, Parts, build, replica_table, torch_device
@@ -152,7 +152,7 @@ def own_run(config: Config) -> Iterator[OwnedRun]:
         ConfigError: If a setting breaks its rule; nothing was written.
         BusyError: If another live process owns this run.
     """
-    config = resolved(config)
+    config = _as_begun(config)
     parts = build(config)
     code = identity(config)
     folder = Path(config["results"]) / config["study"] / "runs" / code[:12]
@@ -178,6 +178,29 @@ def own_run(config: Config) -> Iterator[OwnedRun]:
             raise
         cost = summed_cost(folder, earlier + time.monotonic() - began)
         update_manifest(folder, status="done", finished=_now(), cost=cost)
+
+
+def _as_begun(config: Config) -> Config:
+    """As `resolved`; what is `auto` is as it was where this run was begun, if it was.
+
+    Another machine has another number of cores, and jobs are laid out otherwise: the run goes on
+    there, and no replica is trained twice.
+    """
+    here = resolved(config)
+    given, runs = config["fleet"], Path(config["results"]) / config["study"] / "runs"
+    if "auto" not in (given["shards"], given["device"]) or (runs / identity(here)[:12]).exists():
+        return here
+    for path in sorted(runs.glob(f"[!.]*/{MANIFEST}")):
+        manifest = read_json(path)
+        begun = manifest["config"]["fleet"]
+        fleet = {k: begun[k] if given[k] == "auto" else given[k] for k in ("shards", "device")}
+        try:
+            there = resolved({**config, "fleet": {**given, **fleet}})
+        except ConfigError:
+            continue  # its device is not at hand
+        if identity(there) == manifest["identity"]:
+            return there
+    return here
 
 
 def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path:

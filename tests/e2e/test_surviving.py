@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 
 from observatory.store.reader import Run, Study
+from observatory.training.compose import compose
+from observatory.training.run import launch
 from tests import commands
 from tests.commands import finish
 
@@ -130,6 +132,19 @@ def test_a_done_run_is_returned_as_it_is(undisturbed: Run) -> None:
     assert {
         path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")
     } == before
+
+
+def test_another_machine_finds_the_run_although_it_has_other_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = ["task.p=5", "horizon_steps=25", "model.d_model=8", "model.d_mlp=8"]
+    decays = "+sweep.scientific.weight_decay=[0.1,1.0]"
+    config = compose("train", [*tiny, decays, f"results={tmp_path}"])
+    monkeypatch.setattr("observatory.training.run.usable_cores", lambda: 1)
+    folder = launch(config)
+    monkeypatch.setattr("observatory.training.run.usable_cores", lambda: 2)
+    assert launch(config) == folder
+    assert len(Study(tmp_path / "default").runs) == 1
 
 
 def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_path: Path) -> None:

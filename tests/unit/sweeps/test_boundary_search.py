@@ -45,16 +45,11 @@ def train(config: dict, collapse: float = np.inf, lapse: float = 0.0) -> pd.Data
 class Trainers:
     """Trains at most `parallel` runs at once, of which the last that was started ends first."""
 
-    def __init__(
-        self, parallel: int = 1, failing: int | None = None, shards: int = 1, **how: float
-    ) -> None:
-        self.parallel, self.failing, self.shards, self.how = parallel, failing, shards, how
+    def __init__(self, parallel: int = 1, failing: int | None = None, **how: float) -> None:
+        self.parallel, self.failing, self.how = parallel, failing, how
         self.tables: dict[Path, pd.DataFrame] = {}
         self.configs: list[dict] = []
         self.running: list[Path] = []
-
-    def layout(self, config: dict) -> dict:
-        return {"shards": self.shards}
 
     def start(self, config: dict) -> Path:
         folder = Path(str(len(self.tables)))
@@ -161,14 +156,6 @@ def test_a_journal_that_ends_in_half_a_line_is_continued(tmp_path: Path) -> None
     again = BoundarySearch(tmp_path, rule, ABOUT)
     run(again)
     assert BoundarySearch(tmp_path, rule, ABOUT).n_run == 16
-
-
-def test_a_batch_keeps_the_layout_that_it_was_begun_with(tmp_path: Path) -> None:
-    rule = replace(RULE, budget=16)
-    with pytest.raises(StoreError):
-        run(BoundarySearch(tmp_path, rule, ABOUT), shards=2, failing=0)
-    crew = run(BoundarySearch(tmp_path, rule, ABOUT), shards=3)
-    assert [config["fleet"]["shards"] for config in crew.configs] == [2, 3]
 
 
 def test_batches_in_flight_together_may_end_in_any_order(tmp_path: Path) -> None:
