@@ -153,7 +153,7 @@ def test_a_censored_replica_costs_its_horizon() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"retries": -1}, "`search.retries` must be an integer, 0 or more"),
+        ({"retries": -1}, "`search.retries` must not be negative"),
         ({"target": "best"}, "`search.target` must be critical or threshold"),
         ({"target": "threshold", "second": FRACTIONS}, "leave out `search.second`"),
     ],
