@@ -317,8 +317,9 @@ def with_setting(config: Config, name: str, value: object) -> Config:
     """
     head, _, rest = name.partition(".")
     if head not in config or isinstance(config[head], dict) != bool(rest):
+        known = sorted(f"{key}." if isinstance(config[key], dict) else key for key in config)
         raise ConfigError(
-            f"`search.second.name` names no setting: there is no `{name}` among {sorted(config)}."
+            f"`search.second.name` names no setting: there is no `{name}` among {known}."
         )
     return {**config, head: with_setting(config[head], rest, value) if rest else value}
 

@@ -51,7 +51,7 @@ def fits(value: Any, hint: Any) -> bool:
     """
     if hint is Any or (isinstance(value, Mapping) and "_target_" in value):
         return True
-    origin, args = get_origin(hint), get_args(hint)
+    origin, args = get_origin(hint) or hint, get_args(hint)
     if origin in (Union, UnionType):
         return any(fits(value, each) for each in args)
     if origin is Literal:
@@ -62,14 +62,14 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if hint in _WORDS:
         return isinstance(value, hint)
-    if origin in _LISTS or hint in _LISTS:
+    if origin in _LISTS:
         if not isinstance(value, list | tuple):
             return False
         entries = cast(Sequence[Any], value)
-        if origin is tuple and args[-1] is not Ellipsis:
+        if origin is tuple and args and args[-1] is not Ellipsis:
             return len(entries) == len(args) and all(map(fits, entries, args))
         return not args or all(fits(entry, args[0]) for entry in entries)
-    if origin in _MAPPINGS or hint in _MAPPINGS:
+    if origin in _MAPPINGS:
         if not isinstance(value, Mapping):
             return False
         return not args or all(fits(e, args[1]) for e in cast(Mapping[str, Any], value).values())
@@ -79,13 +79,13 @@ def fits(value: Any, hint: Any) -> bool:
 
 def _words(hint: Any) -> str:
     """A declared type as users call it."""
-    args = get_args(hint)
-    if get_origin(hint) in (Union, UnionType):
+    origin, args = get_origin(hint) or hint, get_args(hint)
+    if origin in (Union, UnionType):
         return " or ".join(_words(each) for each in args)
-    if get_origin(hint) is Literal:
+    if origin is Literal:
         return f"one of {list(args)}"
-    if get_origin(hint) in _LISTS or hint in _LISTS:
+    if origin in _LISTS:
         return f"a list, each {_words(args[0])}" if args else "a list"
-    if get_origin(hint) in _MAPPINGS or hint in _MAPPINGS:
+    if origin in _MAPPINGS:
         return "settings by name"
     return _WORDS.get(hint, f"a {getattr(hint, '__name__', hint)}")

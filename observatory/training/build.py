@@ -37,6 +37,7 @@ _SHARED = {
     "allow_other_version": bool,
     "seed": int,
 }
+_OPTIMIZER = {"decay": str, "weight_decay": float | list[float], "lr": float | list[float]}
 _STORE = {"checkpoint_every": int, "progress_every": float, "final_weights": bool}
 """Types of settings that no class declares."""
 NEEDED_EVENTS = ("mem", "first99", "held99")
@@ -111,7 +112,6 @@ def replica_table(config: Config) -> ReplicaTable:
         "lr": config["optimizer"]["lr"],
         "seed": config["seed"],
     }
-    check_types({name: kind | list[kind] for name, kind in _AXES.items()}, single)
     rows: list[tuple[float, float, int]] = []
     for block in [base, *sweep["extra"]]:
         if unknown := set(block) - set(AXES):
@@ -166,7 +166,7 @@ def build(config: Config) -> Parts:
         ("evaluation", declared(EvaluationSettings)),
         ("retirement", declared(RetirementRules)),
         ("fleet", declared(FleetSettings)),
-        ("optimizer", {"decay": str}),
+        ("optimizer", _OPTIMIZER),
         ("store", _STORE),
     ):
         check_types(types, config.get(group, {}), f"{group}.")

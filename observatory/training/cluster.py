@@ -26,8 +26,8 @@ from observatory.training.worker import last_words, train_patiently
 
 JOBS = "jobs"
 """Folder of a run with what submitit and its jobs wrote."""
-QUEUE_TRIES = 5
-"""How often more a queue that does not answer is asked before a run is given up."""
+QUEUE_TRIES = 6
+"""How often a queue that does not answer is asked before a run is given up."""
 RECORD = "jobs.json"
 """File of a run: ids of all jobs of every shard, the last one last."""
 
@@ -101,19 +101,19 @@ class Cluster:
             queued = _Queued(run.folder, fleet["shards"], fleet["threads"], ExitStack())
             if record.exists():
                 queued.jobs = {int(shard): ids for shard, ids in read_json(record).items()}
-            active = active_jobs()
-            for _ in range(QUEUE_TRIES):
-                if active is None:
-                    time.sleep(self._settings.poll_s)
-                    active = active_jobs()
-            if active is None:
-                raise StoreError(
-                    "The queue does not answer (squeue). Start the same command later."
-                )
+            active = self._queue()
             self._submit(queued, [s for s in _unfinished(queued) if not _lives(queued, s, active)])
             queued.owned = stack.pop_all()
             self._runs[run.folder] = queued
             return run.folder
+
+    def _queue(self) -> dict[str, str]:
+        """As `active_jobs`, asked again where the queue does not answer."""
+        for _ in range(QUEUE_TRIES):
+            if (active := active_jobs()) is not None:
+                return active
+            time.sleep(self._settings.poll_s)
+        raise StoreError("The queue does not answer (squeue). Start the same command later.")
 
     def ended(self) -> dict[Path, ObservatoryError | None]:
         """Wait until a run has ended; jobs that died are submitted again in the meantime."""

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from observatory.core.errors import ConfigError
+from observatory.core.setting_types import fits
 
 
 def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def ready(composed: DictConfig, experiment: str | None) -> dict[str, Any]:
     assert isinstance(values, dict)
     config = {**{str(key): value for key, value in values.items()}, "experiment": experiment}
     for name in ("study", "results"):
-        if isinstance(value := config[name], bool) or not isinstance(value, str | int):
+        if not fits(value := config[name], str | int):
             raise ConfigError(f"`{name}` must name a folder, got {value!r}. Quote it if need be.")
         config[name] = str(value)
     named = config.pop("replicas", None)

@@ -28,6 +28,7 @@ NAN, INF = float("nan"), float("inf")
         (dict[str, Any], [{"a": "b"}], [[1]]),
         (tuple[str, int], [["a", 1]], [["a"], ["a", "b"], ["a", 1, 2]]),
         (dict, [{}, {"a": 1}], [[1]]),
+        (tuple, [[], [1, "a"]], ["a", 1]),
         (Schedule, [{"_target_": "x.Y"}, Every(1)], [1, "a", None]),
         (Path, ["a", Path("a")], []),
         (object, ["a", 1, None], []),
