@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from observatory.analysis.fitting import (
+    from observatory.analysis.fit.api import (
         boundary_ratio,
         fit_boundary,
         fit_horizon,
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
         plan_seeds,
     )
     from observatory.core.errors import FitRefusedError, ObservatoryError
+    from observatory.launch.run import launch
     from observatory.store.reader import Study
-    from observatory.training.run import launch
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,13 +37,13 @@ _HOMES = {
     "FitRefusedError": "observatory.core.errors",
     "ObservatoryError": "observatory.core.errors",
     "Study": "observatory.store.reader",
-    "boundary_ratio": "observatory.analysis.fitting",
-    "fit_boundary": "observatory.analysis.fitting",
-    "fit_horizon": "observatory.analysis.fitting",
-    "fit_survival": "observatory.analysis.fitting",
-    "fit_times": "observatory.analysis.fitting",
-    "launch": "observatory.training.run",
-    "plan_seeds": "observatory.analysis.fitting",
+    "boundary_ratio": "observatory.analysis.fit.api",
+    "fit_boundary": "observatory.analysis.fit.api",
+    "fit_horizon": "observatory.analysis.fit.api",
+    "fit_survival": "observatory.analysis.fit.api",
+    "fit_times": "observatory.analysis.fit.api",
+    "launch": "observatory.launch.run",
+    "plan_seeds": "observatory.analysis.fit.api",
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from observatory.core.errors import ObservatoryError
 
 if TYPE_CHECKING:
-    from observatory.training.mlflow_settings import MlflowSettings
+    from observatory.mirror.settings import MlflowSettings
 
 Watch = Callable[[Path], Any]
 Tell = Callable[[str], None]
@@ -20,7 +20,7 @@ def run_map(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell)
 
     Args:
         runs: Plain values of "map" configurations, as of `compose_runs`.
-        watch: See `observatory.training.run.launch`.
+        watch: See `observatory.launch.run.launch`.
         tell: Receives lines for the user.
 
     Returns:
@@ -37,13 +37,13 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
 
     Args:
         config: Plain values of a "sweep" configuration.
-        watch: See `observatory.training.run.launch`.
+        watch: See `observatory.launch.run.launch`.
         tell: Receives lines for the user.
 
     Raises:
         ConfigError: As `search_boundary`.
     """
-    from observatory.training.mlflow import mirror
+    from observatory.mirror.mirror import mirror
 
     study = Path(config["results"]) / config["study"]
     desk = _checked_end(config, study)
@@ -58,8 +58,8 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
 
 def _checked_end(config: dict[str, Any], study: Path) -> "MlflowSettings":
     """Check what a study ends with, fits and MLflow, before any compute; returns the latter."""
-    from observatory.analysis.study_fits import read_settings
-    from observatory.training.mlflow import mlflow_settings
+    from observatory.analysis.fit.study import read_settings
+    from observatory.mirror.mirror import mlflow_settings
 
     read_settings(config["fit"])
     return mlflow_settings(config["mlflow"], study.parent)
@@ -72,13 +72,14 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
 
     Args:
         config: Plain values of a "sweep" configuration.
-        watch: See `observatory.training.run.launch`.
+        watch: See `observatory.launch.run.launch`.
         tell: Receives lines for the user.
 
     Raises:
         ConfigError: If a setting breaks its rule; nothing was trained.
         BusyError: If another live process drives this search.
     """
+    from observatory.launch.launcher import crew_of
     from observatory.store.lock import own
     from observatory.store.reader import Run
     from observatory.sweeps.boundary import (
@@ -87,7 +88,6 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
         run_search,
         shared_settings,
     )
-    from observatory.training.crew import crew_of
 
     rule = read_rule(config["search"])
     study = Path(config["results"]) / config["study"]
@@ -101,7 +101,7 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
 
 def publish(study: Path, settings: dict[str, Any], desk: "MlflowSettings", tell: Tell) -> Path:
     """Fit a study, write its report and mirror it; returns the report."""
-    from observatory.training.mlflow import mirror
+    from observatory.mirror.mirror import mirror
 
     refit(study, settings)
     report = rebuild_report(study, settings)
@@ -119,10 +119,10 @@ def train_runs(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Te
     Raises:
         ConfigError: If a setting of any run breaks its rule; nothing was written.
     """
+    from observatory.launch.display import cost_text
+    from observatory.launch.launcher import crew_of
+    from observatory.launch.run import resolved
     from observatory.training.build import build
-    from observatory.training.crew import crew_of
-    from observatory.training.display import cost_text
-    from observatory.training.run import resolved
 
     absent = [build(resolved(config)).absent for config in runs.values()]
     blind = {f"{name} ({why})": None for each in absent for name, why in each.items()}
@@ -156,7 +156,7 @@ def retry(study: Path, here: bool, watch: Watch | None, tell: Tell) -> list[Path
     Args:
         study: Its folder.
         here: Train on this machine, whatever trained them before.
-        watch: See `observatory.training.run.launch`.
+        watch: See `observatory.launch.run.launch`.
         tell: Receives lines for the user.
 
     Raises:
@@ -178,7 +178,7 @@ def retry(study: Path, here: bool, watch: Watch | None, tell: Tell) -> list[Path
 
 def refit(study: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Fit a study anew: writes `fits.json` and `replicas.csv`, returns the records."""
-    from observatory.analysis.study_fits import fit_study, write_fits, write_replicas_csv
+    from observatory.analysis.fit.study import fit_study, write_fits, write_replicas_csv
     from observatory.store.reader import Study
 
     opened = Study(study)

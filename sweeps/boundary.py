@@ -14,8 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.core.setting_types import check_types, declared
+from observatory.launch.compose import with_replicas
+from observatory.launch.launcher import Crew
+from observatory.launch.run import described
 from observatory.sweeps.belief import Edge, Prior
-from observatory.sweeps.ordinary import Best, Field, OrdinarySampler, log_steps
+from observatory.sweeps.optuna_samplers import Best, Field, OrdinarySampler, log_steps
 from observatory.sweeps.sampler import (
     BATCH,
     ENDED_AS,
@@ -27,10 +30,7 @@ from observatory.sweeps.sampler import (
     Second,
     told_as,
 )
-from observatory.sweeps.ways import Known
-from observatory.training.compose import with_replicas
-from observatory.training.crew import Crew
-from observatory.training.run import described
+from observatory.sweeps.targets import Known
 
 Config = dict[str, Any]
 

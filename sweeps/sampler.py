@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from observatory.core.errors import ConfigError
 from observatory.sweeps.acquisition import Cost
 from observatory.sweeps.belief import Prior
-from observatory.sweeps.ways import Ahead, Boundary, Curve, Known, Point, Threshold, Told, Way
+from observatory.sweeps.targets import Ahead, Boundary, Curve, Known, Point, Threshold, Told, Way
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fits.audit_records import (
+from observatory.analysis.forecast.estimators.records import (
     EVENT,
     NATURAL,
     TWIN,

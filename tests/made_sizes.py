@@ -8,8 +8,8 @@ import yaml
 from scipy.special import gammaln
 
 import observatory
-from observatory.analysis.fits.collapse import FiniteSizeChain
-from observatory.analysis.fits.scaling_sample import SizedRows
+from observatory.analysis.scaling.estimators.chain import FiniteSizeChain
+from observatory.analysis.scaling.estimators.sample import SizedRows
 
 SIZES = (16, 32, 64, 128, 256)
 CRITICAL = 0.4

@@ -10,7 +10,7 @@ from torch import nn
 
 import observatory
 from observatory.core.contracts import Model
-from observatory.training.compose import compose
+from observatory.launch.compose import compose
 
 FOLDER = Path(observatory.__file__).parents[1] / "conf" / "model"
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from observatory.analysis.figures.boundary import Record, limits
-from observatory.analysis.figures.decay_axis import decay_label
-from observatory.analysis.figures.frames import records
-from observatory.analysis.report.facts import Facts
-from observatory.analysis.report.power_laws import best_law, censored_laws
-from observatory.analysis.report.wording import (
+from observatory.analysis.page.decay_axis import decay_label
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import records
+from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.wording import (
     estimate,
     estimator_words,
     event_words,
@@ -16,6 +15,7 @@ from observatory.analysis.report.wording import (
     number,
     verdict_words,
 )
+from observatory.analysis.times.section_laws import best_law, censored_laws
 
 
 def answer(facts: Facts) -> list[str]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
+from observatory.analysis.page.members import Member
+from observatory.analysis.page.plates import Gallery
+from observatory.analysis.page.wording import plural
 from observatory.analysis.report import provenance
 from observatory.analysis.report.gathering import gather_study, settings_of
-from observatory.analysis.report.members import Member
 from observatory.analysis.report.pages import write_page
-from observatory.analysis.report.plates import Gallery
 from observatory.analysis.report.sections import Across, Part, across, part
-from observatory.analysis.report.wording import plural
 from observatory.store.reader import Study
 
 PNG_DPI = 200

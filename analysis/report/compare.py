@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.groups import differences
+from observatory.analysis.page.members import Member
+from observatory.analysis.page.plates import Gallery
+from observatory.analysis.page.wording import plural
 from observatory.analysis.report.build import PNG_DPI
-from observatory.analysis.report.facts import Facts
 from observatory.analysis.report.gathering import gather_study, settings_of
-from observatory.analysis.report.groups import differences
-from observatory.analysis.report.members import Member
 from observatory.analysis.report.methods import methods
 from observatory.analysis.report.pages import write_page
-from observatory.analysis.report.plates import Gallery
 from observatory.analysis.report.sections import across
-from observatory.analysis.report.wording import plural
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 
-from observatory.analysis.figures.boundary import Record, limits
-from observatory.analysis.figures.forest import Row, forest_figure
-from observatory.analysis.figures.heatmap import heatmap_figure
-from observatory.analysis.figures.overlay import MAX_GROUPS, Boundary, overlay_figure
-from observatory.analysis.report.draw_arms import draw_arms
-from observatory.analysis.report.draw_sizes import draw_sizes
-from observatory.analysis.report.drawing import Drawing, Missing
-from observatory.analysis.report.members import Match, match_context
+from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.forest import Row, forest_figure
+from observatory.analysis.page.members import Match, match_context
+from observatory.analysis.page.records import Record, limits
+from observatory.analysis.paired.section import draw_arms
+from observatory.analysis.report.figure_heatmap import heatmap_figure
+from observatory.analysis.report.figure_overlay import MAX_GROUPS, Boundary, overlay_figure
+from observatory.analysis.scaling.section import draw_sizes
 
 _LINE = 34
 """Letters in a line of a label."""

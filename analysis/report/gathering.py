@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from observatory.analysis.figures.boundary import Record
-from observatory.analysis.report.facts import Facts, gather
-from observatory.analysis.report.groups import Group, groups
-from observatory.analysis.study_fits import fit_outcomes
+from observatory.analysis.fit.study import fit_outcomes
+from observatory.analysis.page.facts import Facts, gather
+from observatory.analysis.page.groups import Group, groups
+from observatory.analysis.page.records import Record
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.files import read_json
 from observatory.store.reader import Study

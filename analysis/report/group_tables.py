@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 
-from observatory.analysis.figures.boundary import Record
-from observatory.analysis.figures.decay_axis import decay_label
-from observatory.analysis.report.draw_groups import ratio_words
-from observatory.analysis.report.facts import WINDOW
-from observatory.analysis.report.fit_tables import head, levels, refused_or
-from observatory.analysis.report.members import Member
-from observatory.analysis.report.remarks import Footnotes
-from observatory.analysis.report.tables import Table
-from observatory.analysis.report.wording import (
+from observatory.analysis.boundary.section_tables import head, levels, refused_or
+from observatory.analysis.page.decay_axis import decay_label
+from observatory.analysis.page.facts import WINDOW
+from observatory.analysis.page.members import Member
+from observatory.analysis.page.records import Record
+from observatory.analysis.page.remarks import Footnotes
+from observatory.analysis.page.table import Table
+from observatory.analysis.page.wording import (
     DASH,
     estimate,
     estimator_words,
@@ -19,6 +18,7 @@ from observatory.analysis.report.wording import (
     number,
     sample_words,
 )
+from observatory.analysis.report.draw_groups import ratio_words
 
 
 def group_tables(members: Sequence[Member], tests: Sequence[Record]) -> list[Table]:

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from observatory.analysis.report.draw_boundary import draw_boundary
-from observatory.analysis.report.draw_emergence import draw_emergence
-from observatory.analysis.report.draw_forecast import draw_forecast
-from observatory.analysis.report.draw_heads import draw_order_parameters, draw_tail
-from observatory.analysis.report.draw_relaxation import draw_relaxation
-from observatory.analysis.report.draw_times import draw_times
-from observatory.analysis.report.draw_training import draw_training
-from observatory.analysis.report.drawing import Drawing, Missing
-from observatory.analysis.report.facts import Facts
+from observatory.analysis.boundary.section import draw_boundary
+from observatory.analysis.curves.section_emergence import draw_emergence
+from observatory.analysis.curves.section_relaxation import draw_relaxation
+from observatory.analysis.forecast.section import draw_forecast
+from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.times.section import draw_times
+from observatory.analysis.training.section_heads import draw_order_parameters, draw_tail
+from observatory.analysis.training.section_training import draw_training
 
 
 def illustrate(facts: Facts) -> Iterator[Drawing | Missing]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from observatory.analysis.figures.boundary import Record
-from observatory.analysis.report.facts import WINDOW, Facts
-from observatory.analysis.report.wording import (
+from observatory.analysis.page.facts import WINDOW, Facts
+from observatory.analysis.page.records import Record
+from observatory.analysis.page.wording import (
     estimator_words,
     event_words,
     horizon_words,

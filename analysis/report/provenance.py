@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from observatory.analysis.figures.frames import words
-from observatory.analysis.report.tables import Table
-from observatory.analysis.report.wording import DASH, number
+from observatory.analysis.page.frames import words
+from observatory.analysis.page.table import Table
+from observatory.analysis.page.wording import DASH, number
 from observatory.store.reader import Run
 
 _COST = ("wall_s", "cpu_s", "replica_steps")

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from observatory.analysis.comparing import compare_groups
-from observatory.analysis.figures.boundary import Record
-from observatory.analysis.fits.observations import Observations
-from observatory.analysis.report.members import Match
-from observatory.analysis.study_fits import observations
+from observatory.analysis.boundary.groups import compare_groups
+from observatory.analysis.fit.study import observations
+from observatory.analysis.page.members import Match
+from observatory.analysis.page.records import Record
+from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import FitRefusedError
 
 

@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from observatory.analysis.figures.boundary import Record, limits
+from observatory.analysis.boundary.section_tables import boundary_tables
+from observatory.analysis.page.drawing import Missing
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.members import Match, Member, match, match_context
+from observatory.analysis.page.plates import Gallery, Plate
+from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.table import Table
+from observatory.analysis.page.wording import estimate, estimator_words, horizon_words, number
 from observatory.analysis.report import tables
 from observatory.analysis.report.answer import answer
 from observatory.analysis.report.draw_groups import draw_groups, ratio_words
-from observatory.analysis.report.drawing import Missing
-from observatory.analysis.report.facts import Facts
-from observatory.analysis.report.fit_tables import boundary_tables
 from observatory.analysis.report.group_tables import group_tables
 from observatory.analysis.report.illustrate import illustrate
-from observatory.analysis.report.members import Match, Member, match, match_context
 from observatory.analysis.report.methods import methods
-from observatory.analysis.report.plates import Gallery, Plate
 from observatory.analysis.report.ratios import compared
-from observatory.analysis.report.tables import Table
-from observatory.analysis.report.time_tables import time_tables
-from observatory.analysis.report.wording import estimate, estimator_words, horizon_words, number
+from observatory.analysis.times.section_tables import time_tables
 
 
 @dataclass(frozen=True)

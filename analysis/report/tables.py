@@ -1,17 +1,16 @@
 """The tables of the page as text: what was counted and what was fitted."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from observatory.analysis.figures.boundary import limits
-from observatory.analysis.figures.decay_axis import decay_label
-from observatory.analysis.figures.frames import column, records, words
-from observatory.analysis.report.facts import Facts, tails_watched
-from observatory.analysis.report.power_laws import best_law, censored_laws
-from observatory.analysis.report.wording import (
+from observatory.analysis.page.decay_axis import decay_label
+from observatory.analysis.page.facts import Facts, tails_watched
+from observatory.analysis.page.frames import column, records, words
+from observatory.analysis.page.records import limits
+from observatory.analysis.page.table import Table
+from observatory.analysis.page.wording import (
     DASH,
     estimate,
     estimator_words,
@@ -22,31 +21,9 @@ from observatory.analysis.report.wording import (
     sample_words,
     settings_words,
 )
+from observatory.analysis.times.section_laws import best_law, censored_laws
 
 _COUNTED = ("grokked", "lost", "memorised", "none", "collapsed", "diverged", "unfinished")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text.
-
-    Attributes:
-        title: A short noun phrase.
-        heads: One per column.
-        kinds: Per column: "num" for numbers, "text" for sentences, "" for words.
-        rows: The cells.
-        caption: What has to be known to read it.
-        rows_have_heads: Whether the first cell of a row names the row.
-        notes: What is printed below.
-    """
-
-    title: str
-    heads: Sequence[str]
-    kinds: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-    rows_have_heads: bool = False
-    notes: Sequence[str] = ()
 
 
 def glance(facts: Facts) -> Table:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fits.observations import Observations
+from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.reading import Reading, control_words, in_order, twins
 from observatory.analysis.tables.values import Array, cells, labels, numbers, refuse, weights_of

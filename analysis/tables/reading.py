@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.fits.observations import Observations
+from observatory.analysis.stats.observations import Observations
 
 Mask = NDArray[np.bool_]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fits.observations import Observations
+from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.reading import ENDED, Reading, control_words, in_order
 from observatory.analysis.tables.runs import require_distinct_runs

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fits.observations import Observations
+from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.columns import Columns, known_columns
 from observatory.analysis.tables.reading import (
     ENDED,

@@ -57,6 +57,7 @@ class BoundarySweeper(Sweeper):
     def _sweep(self, arguments: list[str]) -> None:
         from observatory.core.errors import ConfigError
         from observatory.core.setting_types import check_types
+        from observatory.launch.compose import plain
         from observatory.store.lock import own
         from observatory.store.reader import Run
         from observatory.sweeps.boundary import (
@@ -65,7 +66,6 @@ class BoundarySweeper(Sweeper):
             run_search,
             shared_settings,
         )
-        from observatory.training.compose import plain
 
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         settings = {**_plain(self.search), **_limits(overrides)}

@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from observatory.fleet.fleet import Fleet
-from observatory.training.agenda import Agenda
 from observatory.training.clock import CostClock
+from observatory.training.due import Agenda
 
 
 class Chunks(IterableDataset[int]):

@@ -23,7 +23,6 @@ from observatory.fleet.rules import outcome_columns
 from observatory.store.files import read_json, write_atomically
 from observatory.store.lock import own
 from observatory.store.writer import ShardWriter
-from observatory.training.agenda import Agenda
 from observatory.training.build import Config, Parts, build
 from observatory.training.callbacks import (
     EVENT_COLUMNS,
@@ -36,6 +35,7 @@ from observatory.training.callbacks import (
     weight_columns,
 )
 from observatory.training.clock import CostClock
+from observatory.training.due import Agenda
 from observatory.training.module import FleetModule
 from observatory.training.progress import Tally, write_progress
 from observatory.training.signals import on_stop

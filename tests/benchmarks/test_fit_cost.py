@@ -8,10 +8,10 @@ import pytest
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
 
-from observatory.analysis.fits.bins import bin_rates
-from observatory.analysis.fits.boundary_lsq import PUBLISHED_START, refit_boundary
-from observatory.analysis.fits.observations import from_counts
-from observatory.analysis.fits.resample import resampled_counts
+from observatory.analysis.boundary.estimators.least_squares import PUBLISHED_START, refit_boundary
+from observatory.analysis.stats.bins import bin_rates
+from observatory.analysis.stats.observations import from_counts
+from observatory.analysis.stats.resample import resampled_counts
 from tests.benchmarks.timing import cpu_ms
 
 pytestmark = pytest.mark.benchmark

@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
 from observatory.store.writer import ShardWriter
-from observatory.training.agenda import Agenda
 from observatory.training.build import Parts
 from observatory.training.callbacks import ProbeCallback
 from observatory.training.clock import CostClock
+from observatory.training.due import Agenda
 from observatory.training.module import FleetModule
 from observatory.training.shard import keep_memory, schedules
 from tests.benchmarks.timing import cpu_ms, laptop, seated

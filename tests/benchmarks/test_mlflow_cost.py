@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from lightning.pytorch.loggers import MLFlowLogger
 
+from observatory.mirror.cells import cells
+from observatory.mirror.experiment import Point, open_desk
+from observatory.mirror.mirror import MlflowSettings, default_settings, mirror
+from observatory.mirror.points import SKIPPED, Lines, fresh_points, measured
 from observatory.store.reader import Study
-from observatory.training.mlflow import MlflowSettings, default_settings, mirror
-from observatory.training.mlflow_cells import cells
-from observatory.training.mlflow_desk import Point, open_desk
-from observatory.training.mlflow_lines import SKIPPED, Lines, fresh_points, measured
 from tests.postgres import serving
-from tests.unit.report.fabricate import LAPTOP_DECAYS, Plan, fabricate_study
+from tests.unit.analysis.report.fabricate import LAPTOP_DECAYS, Plan, fabricate_study
 
 pytestmark = [
     pytest.mark.benchmark,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from observatory.analysis.report.build import build_report
+from observatory.launch.compose import compose
 from observatory.pipeline import refit
-from observatory.training.compose import compose
-from tests.unit.report.fabricate import Plan, fabricate_study
+from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 pytestmark = pytest.mark.benchmark
 

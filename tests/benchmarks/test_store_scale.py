@@ -9,7 +9,7 @@ import pytest
 
 from observatory import fit_boundary
 from observatory.store.reader import Study
-from tests.unit.report.fabricate import LAPTOP_DECAYS, Plan, fabricate_study
+from tests.unit.analysis.report.fabricate import LAPTOP_DECAYS, Plan, fabricate_study
 
 pytestmark = pytest.mark.benchmark
 SEEDS = 46  # with 11 weight decays 506 replicas: a job of a few dozen slots, refilled

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 from observatory.fleet.fleet import Fleet
+from observatory.launch.compose import compose
+from observatory.launch.run import resolved
 from observatory.training.build import Parts, build
-from observatory.training.compose import compose
-from observatory.training.run import resolved
 
 
 def laptop(*overrides: str) -> Parts:

@@ -13,12 +13,12 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.unit.report.fabricate import Plan, fabricate_study
+from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PLAN = Plan(study="small", weight_decays=(0.0, 0.03, 1.0, 10.0), n_seeds=3)
 START = (
-    "import sys; from pathlib import Path; from observatory.training.browse import browse;"
+    "import sys; from pathlib import Path; from observatory.mirror.browse import browse;"
     "sys.exit(browse(Path(sys.argv[1]), '127.0.0.1', 0))"
 )
 SETTLED = """

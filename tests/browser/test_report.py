@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from observatory.analysis.report.compare import build_comparison
-from tests.unit.report.fabricate import Plan, fitted_study, published
-from tests.unit.report.laptop import cheap_pages, mapped
+from tests.unit.analysis.report.fabricate import Plan, fitted_study, published
+from tests.unit.analysis.report.laptop import cheap_pages, mapped
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory import cli
-from observatory.analysis.audit_fitted import audit_frame, audit_text
-from observatory.analysis.audit_fitting import audit_forecasts, fit_lead_times
-from observatory.analysis.audit_lives import AuditColumns
-from observatory.analysis.audit_tables import read_audit
-from observatory.analysis.figures.audit import audit_caption
+from observatory.analysis.forecast.api import audit_forecasts, fit_lead_times
+from observatory.analysis.forecast.figure import audit_caption
+from observatory.analysis.forecast.replicas import AuditColumns
+from observatory.analysis.forecast.result import audit_frame, audit_text
+from observatory.analysis.forecast.table import read_audit
+from observatory.cli.main import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_audits import Made, long_table
-from tests.unit.report.fabricate import Plan, fabricate_study
+from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 FEW = {"n_bootstrap": 99, "n_permutations": 99, "n_flips": 999}
 SET = [a for name, n in FEW.items() for a in ("--set", f"{name}={n}")]

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from observatory.analysis.fit_settings import deep_settings
-from observatory.analysis.size_fitting import build_chain
+from observatory.analysis.fit.settings import deep_settings
+from observatory.analysis.scaling.api import build_chain
 from observatory.core.errors import ConfigError
 from tests.made_sizes import QUICK, scaled
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from observatory.analysis.curve_fitting import MODELS, CurveModel, build_model
-from observatory.analysis.fits.emergence_law import emergence_curve
-from observatory.analysis.fits.series import Series
-from observatory.analysis.fits.sparsity import silu_sparsity
+from observatory.analysis.curves.api import MODELS, CurveModel, build_model
+from observatory.analysis.curves.estimators.emergence_law import emergence_curve
+from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.curves.estimators.sparsity import silu_sparsity
 from observatory.core.errors import ConfigError, FitRefusedError
 
 KEYS = {

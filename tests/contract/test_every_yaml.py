@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import observatory
+from observatory.launch.compose import compose
+from observatory.launch.run import resolved
 from observatory.training.build import build
-from observatory.training.compose import compose
-from observatory.training.run import resolved
 
 CONF = Path(observatory.__file__).parents[1] / "conf"
 LISTS = {"event": ["mem", "first99", "held99"], "probe": []}

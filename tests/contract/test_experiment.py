@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import observatory
+from observatory.launch.compose import compose, compose_runs
+from observatory.launch.run import identity, resolved
 from observatory.training.build import build, replica_table
-from observatory.training.compose import compose, compose_runs
-from observatory.training.run import identity, resolved
 
 NAMES = sorted(
     path.stem

@@ -9,9 +9,9 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 import observatory
-from observatory.analysis.fits.logistic import curve
-from observatory.analysis.fits.observations import Observations
-from observatory.analysis.study_fits import Fit, read_settings
+from observatory.analysis.boundary.estimators.logistic import curve
+from observatory.analysis.fit.study import Fit, read_settings
+from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import ConfigError, FitRefusedError
 
 FILES = sorted((Path(observatory.__file__).parent / "conf" / "fit").glob("*.yaml"))
@@ -70,7 +70,10 @@ def test_a_fit_of_elsewhere_or_with_other_numbers_is_refused() -> None:
     changed["times"] = {**changed["times"], "_target_": "os.system"}
     with pytest.raises(ConfigError, match="must name a class in"):
         read_settings(changed)
-    changed["times"] = {"_target_": "observatory.analysis.fits.times.TimePowerLaw", "level": 0.9}
+    changed["times"] = {
+        "_target_": "observatory.analysis.times.estimators.survivors.TimePowerLaw",
+        "level": 0.9,
+    }
     with pytest.raises(ConfigError, match="cannot be built"):
         read_settings(changed)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 import observatory
 from observatory.core.contracts import Loss
 from observatory.fleet.step import replica_losses
-from observatory.training.compose import compose
+from observatory.launch.compose import compose
 
 NAMES = sorted(
     path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "loss").glob("*.yaml")

@@ -8,9 +8,9 @@ import torch
 
 import observatory
 from observatory.core.errors import ConfigError
+from observatory.launch.compose import compose
+from observatory.launch.run import resolved
 from observatory.training.build import build
-from observatory.training.compose import compose
-from observatory.training.run import resolved
 
 CONF = Path(observatory.__file__).parents[1] / "conf"
 MODELS = {  # one of every class, and the transformer's variants

@@ -14,7 +14,7 @@ from torch import Tensor
 import observatory
 from observatory.core.contracts import Hyper, Optimizer
 from observatory.core.layout import Layout, Params
-from observatory.training.compose import compose
+from observatory.launch.compose import compose
 
 NAMES = sorted(
     path.stem

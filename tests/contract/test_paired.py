@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory import cli
-from observatory.analysis.fits.paired_power import power_of
-from observatory.analysis.paired_fitting import fit_paired
+from observatory.analysis.paired.api import fit_paired
+from observatory.analysis.paired.estimators.power import power_of
+from observatory.cli.main import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
-from tests.unit.report.fabricate import Plan, fabricate_study
+from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 
 def runs(difference: float, n: int = 10, seed: int = 0) -> pd.DataFrame:

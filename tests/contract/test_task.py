@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 import observatory
 from observatory.core.contracts import Task
 from observatory.core.rng import named_generator
-from observatory.training.compose import compose
+from observatory.launch.compose import compose
 
 NAMES = sorted(
     path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "task").glob("*.yaml")

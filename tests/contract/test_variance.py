@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory import cli
-from observatory.analysis.variance_fitting import fit_variance
+from observatory.analysis.variance.api import fit_variance
+from observatory.cli.main import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import observatory
-from observatory import cli
-from tests.unit.report.fabricate import Plan, fabricate_study
+from observatory.cli.main import main as cli
+from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 EXAMPLE = Path(observatory.__file__).parents[1] / "docs" / "examples" / "curie_weiss.csv"
 NAMES = ("--size", "n_spins", "--control", "temperature", "--value", "m", "--group", "seed")

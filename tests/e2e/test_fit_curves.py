@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory import cli
-from observatory.analysis.fits.emergence_law import emergence_curve
+from observatory.analysis.curves.estimators.emergence_law import emergence_curve
+from observatory.cli.main import main as cli
 
 
 def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -13,11 +13,11 @@ import yaml
 from hydra.utils import instantiate
 
 import observatory
-from observatory import cli
+from observatory.cli.main import main as cli
 from observatory.core.schedule import LogSpaced
+from observatory.launch.compose import compose
+from observatory.launch.run import resolved
 from observatory.training.build import build
-from observatory.training.compose import compose
-from observatory.training.run import resolved
 
 ROOT = Path(observatory.__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -62,7 +62,7 @@ def test_the_quick_commands_run_word_for_word(folder: Path) -> None:
         if arguments[0] in ("status", "export"):
             arguments[1] = "results/smoke"
         done = subprocess.run(
-            [sys.executable, "-m", "observatory.cli", *arguments],
+            [sys.executable, "-m", "observatory.cli.main", *arguments],
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (text, done.stderr)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from observatory.launch.slurm import RECORD, active_jobs
 from observatory.store.files import read_json
 from observatory.store.lock import owner_of
 from observatory.store.reader import Run, Study
-from observatory.training.cluster import RECORD, active_jobs
 from tests import commands
 from tests.commands import finish
 
@@ -118,7 +118,9 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     time.sleep(2.0)
     assert (active_jobs() or {})[job] == "PENDING"
     assert not checkpoint(later, 0)
-    told = slurm_says(sys.executable, "-m", "observatory.cli", "status", str(results / "searched"))
+    told = slurm_says(
+        sys.executable, "-m", "observatory.cli.main", "status", str(results / "searched")
+    )
     assert "jobs: 2 pending" in told
     slurm_says("scontrol", "update", "nodename=node1", "state=resume")
 
@@ -146,7 +148,15 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
 
 
 def test_hydras_launcher_trains_two_fleets_on_one_gpu(slurm: None, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "observatory.cli", "train", "-m", *SEARCH, "fleet.shards=1"]
+    command = [
+        sys.executable,
+        "-m",
+        "observatory.cli.main",
+        "train",
+        "-m",
+        *SEARCH,
+        "fleet.shards=1",
+    ]
     sweeper = ["hydra/sweeper=boundary", "optimizer.weight_decay=interval(0.03,3)"]
     sweeper += ["hydra.sweeper.fleets=2"]
     sweeper += [f"hydra.sweeper.search.{rule}" for rule in ("batch=2", "budget=4")]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from observatory.launch.compose import compose
+from observatory.launch.run import launch
 from observatory.store.reader import Run, Study
-from observatory.training.compose import compose
-from observatory.training.run import launch
 from tests import commands
 from tests.commands import finish
 
@@ -140,9 +140,9 @@ def test_another_machine_finds_the_run_although_it_has_other_cores(
     tiny = ["task.p=5", "horizon_steps=25", "model.d_model=8", "model.d_mlp=8"]
     decays = "+sweep.scientific.weight_decay=[0.1,1.0]"
     config = compose("train", [*tiny, decays, f"results={tmp_path}"])
-    monkeypatch.setattr("observatory.training.run.usable_cores", lambda: 1)
+    monkeypatch.setattr("observatory.launch.run.usable_cores", lambda: 1)
     folder = launch(config)
-    monkeypatch.setattr("observatory.training.run.usable_cores", lambda: 2)
+    monkeypatch.setattr("observatory.launch.run.usable_cores", lambda: 2)
     assert launch(config) == folder
     assert len(Study(tmp_path / "default").runs) == 1
 
@@ -151,7 +151,7 @@ def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_pa
     limited = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
         f"sys.argv = ['observatory', 'train', *{SMOKE!r}, 'results={tmp_path}']; "
-        "runpy.run_module('observatory.cli', run_name='__main__')"
+        "runpy.run_module('observatory.cli.main', run_name='__main__')"
     )
     full = subprocess.run(
         [sys.executable, "-c", limited], capture_output=True, text=True, check=False

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from observatory import cli
+from observatory.cli.main import main as cli
 from observatory.core.errors import ConfigError
+from observatory.launch.compose import compose
 from observatory.pipeline import search_boundary
 from observatory.store.reader import Study
-from observatory.training.compose import compose
 
 SMALL = [
     "experiment=smoke", "study=searched", "horizon_steps=300", "fleet.size=4",
@@ -47,7 +47,14 @@ def test_a_search_that_makes_no_sense_is_refused_before_it_trains(tmp_path: Path
 
 @pytest.mark.slow
 def test_hydras_sweeper_searches_and_the_other_door_continues(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "observatory.cli", "train", "-m", "hydra/sweeper=boundary"]
+    command = [
+        sys.executable,
+        "-m",
+        "observatory.cli.main",
+        "train",
+        "-m",
+        "hydra/sweeper=boundary",
+    ]
     rules = [rule for rule in SMALL if rule.startswith("search.")]
     own = [f"hydra.sweeper.{rule}" for rule in rules if "budget" not in rule]
     rest = [rule for rule in SMALL if rule not in rules]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.audit_fitting import fit_lead_times
+from observatory.analysis.forecast.api import fit_lead_times
 
 SCAN = (
     *((3000, 115000), (1000, 14500), (2000, 27000), (2000, 14000), (700, 6500), (1700, 7000)),

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 
-from observatory.analysis.fits.boundary_firth import BoundaryFirth
-from observatory.analysis.fits.boundary_lsq import BoundaryLsq
-from observatory.analysis.fits.boundary_mle import BoundaryMle
-from observatory.analysis.fits.observations import Observations, from_counts
+from observatory.analysis.boundary.estimators.firth import BoundaryFirth
+from observatory.analysis.boundary.estimators.least_squares import BoundaryLsq
+from observatory.analysis.boundary.estimators.maximum_likelihood import BoundaryMle
+from observatory.analysis.stats.observations import Observations, from_counts
 from observatory.core.errors import FitRefusedError
 
 SEVEN = [0.003, 0.006, 0.015, 0.02, 0.03, 0.05, 0.07]

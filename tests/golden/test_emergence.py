@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 from scipy.special import lambertw
 
-from observatory.analysis.curve_fitting import build_model
-from observatory.analysis.fits.emergence_law import (
+from observatory.analysis.curves.api import build_model
+from observatory.analysis.curves.estimators.emergence_law import (
     PARAMETERS,
     emergence_curve,
     peak_of,
     published_start,
 )
-from observatory.analysis.fits.relaxation import relaxation_bound
-from observatory.analysis.fits.series import Series
-from observatory.analysis.fits.solvers import student_quantile
-from observatory.analysis.fits.sparsity import relu_sparsity, silu_sparsity
+from observatory.analysis.curves.estimators.relaxation import relaxation_bound
+from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.curves.estimators.sparsity import relu_sparsity, silu_sparsity
+from observatory.analysis.stats.solvers import student_quantile
 
 SETS = {
     "E": (3000.0, 0.6, 1e-4, 1.0, 120.0),

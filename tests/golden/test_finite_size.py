@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from scipy.special import gammaln
 
-from observatory.analysis.fits.binder import cumulant
-from observatory.analysis.fits.scaling_sample import Moments
+from observatory.analysis.scaling.estimators.binder import cumulant
+from observatory.analysis.scaling.estimators.sample import Moments
 from tests.made_sizes import QUICK, chain, curie_weiss, scaled
 
 

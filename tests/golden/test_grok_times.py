@@ -8,10 +8,10 @@ epochs).
 import numpy as np
 import pytest
 
-from observatory.analysis.fits.observations import Observations
-from observatory.analysis.fits.time_comparison import TimeComparison
-from observatory.analysis.fits.times import TimePowerLaw
-from observatory.analysis.fits.times_aft import TimesAft
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.times.estimators.censored import TimesAft
+from observatory.analysis.times.estimators.comparison import TimeComparison
+from observatory.analysis.times.estimators.survivors import TimePowerLaw
 
 TIMES = {
     0.1: [890, 1120, 1130, 1100, 1090, 860, 1010, 1100, 1060],

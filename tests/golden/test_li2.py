@@ -10,9 +10,9 @@ peak depends on the scale of the loss, its time does not.
 import pandas as pd
 import pytest
 
+from observatory.launch.compose import compose
+from observatory.launch.run import launch
 from observatory.store.reader import Run
-from observatory.training.compose import compose
-from observatory.training.run import launch
 
 DECAYS = (0.0, 2e-4)
 

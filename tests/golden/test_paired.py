@@ -10,14 +10,14 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
-from observatory.analysis.fits.paired_power import (
+from observatory.analysis.paired.api import fit_paired
+from observatory.analysis.paired.estimators.power import (
     detectable,
     pairs_for_difference,
     pairs_for_width,
 )
-from observatory.analysis.fits.paired_tests import noncentrality_interval, sign_flip_p
-from observatory.analysis.paired_fitted import PairedFit
-from observatory.analysis.paired_fitting import fit_paired
+from observatory.analysis.paired.result import PairedFit
+from observatory.analysis.stats.paired_tests import noncentrality_interval, sign_flip_p
 
 EXACT = {"rel": 1e-10, "abs": 1e-12}
 

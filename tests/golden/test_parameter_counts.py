@@ -4,7 +4,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from observatory.training.compose import compose
+from observatory.launch.compose import compose
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import chi2, f
 from statsmodels.regression.mixed_linear_model import MixedLM
 
-from observatory.analysis.variance_fitting import fit_variance
+from observatory.analysis.variance.api import fit_variance
 
 
 def crossed(seed: int, sd: tuple[float, float, float, float], arms: int = 1) -> pd.DataFrame:

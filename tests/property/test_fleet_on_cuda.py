@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from observatory.fleet.fleet import Fleet
+from observatory.launch.compose import compose
+from observatory.launch.run import resolved
 from observatory.training.build import build
-from observatory.training.compose import compose
-from observatory.training.run import resolved
 
 pytestmark = pytest.mark.gpu
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from observatory.analysis.fitted import Fitted
-from observatory.analysis.fitting import fit_boundary, fit_times
+from observatory.analysis.fit.api import fit_boundary, fit_times
+from observatory.analysis.fit.result import Fitted
 from observatory.core.errors import FitRefusedError
 
 CELLS = (0.01, 0.03, 0.1, 0.3, 1.0)

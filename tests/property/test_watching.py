@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from observatory.launch.compose import compose
+from observatory.launch.run import launch
 from observatory.store.reader import Run
-from observatory.training.compose import compose
-from observatory.training.run import launch
 
 TINY = [
     "task.p=11", "model.d_model=16", "model.d_mlp=16", "horizon_steps=120", "evaluation.every=20",
@@ -35,8 +35,8 @@ def test_probes_evaluation_and_checkpoints_change_no_bit(tmp_path: Path, batch_s
 def test_stopping_and_continuing_changes_no_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from observatory.launch.run import StoppedError
     from observatory.training import callbacks
-    from observatory.training.run import StoppedError
 
     whole = launch(compose("train", [*TINY, f"results={tmp_path / 'whole'}"]))
     act, ticks = callbacks.StopCallback.act, iter([30, 70, 130])

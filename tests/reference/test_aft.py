@@ -6,7 +6,8 @@ from scipy.optimize import minimize
 from scipy.special import log_ndtr, logsumexp
 from scipy.stats import CensoredData, fisk, lognorm, norm, weibull_min
 
-from observatory.analysis.fits.aft import (
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.times.estimators.aft import (
     EXACT,
     INTERVAL,
     LEFT,
@@ -17,9 +18,8 @@ from observatory.analysis.fits.aft import (
     maximise,
     records_of,
 )
-from observatory.analysis.fits.aft_errors import ERRORS
-from observatory.analysis.fits.aft_offset import offset_law
-from observatory.analysis.fits.observations import Observations
+from observatory.analysis.times.estimators.aft_errors import ERRORS
+from observatory.analysis.times.estimators.aft_offset import offset_law
 
 NAMES = sorted(ERRORS)
 FROZEN = {"weibull": weibull_min, "lognormal": lognorm, "loglogistic": fisk}

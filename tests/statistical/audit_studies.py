@@ -12,8 +12,8 @@ from importlib.resources import files
 import numpy as np
 import yaml
 
-from observatory.analysis.fits.audit import ForecastAudit
-from observatory.analysis.fits.estimate import Estimate
+from observatory.analysis.forecast.estimators.audit import ForecastAudit
+from observatory.analysis.stats.estimate import Estimate
 from observatory.core.errors import FitRefusedError
 from tests.made_audits import Made
 

@@ -11,15 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom, chi2, f
 
-from observatory.analysis.fits.ascent import best_of, climb
-from observatory.analysis.fits.bins import RateBins
-from observatory.analysis.fits.boundary_lsq import PUBLISHED_START, refit_boundary
-from observatory.analysis.fits.coverage import percentile_coverage
-from observatory.analysis.fits.firth import FREE, firth_box
-from observatory.analysis.fits.likelihood import SEPARATED, binomial, box, fit_many, penalised
-from observatory.analysis.fits.links import LINKS, Link
-from observatory.analysis.fits.rate_curve import rates
-from observatory.analysis.fits.seed_effect import SMALLEST, seed_likelihood
+from observatory.analysis.boundary.estimators.coverage import percentile_coverage
+from observatory.analysis.boundary.estimators.firth_points import FREE, firth_box
+from observatory.analysis.boundary.estimators.least_squares import PUBLISHED_START, refit_boundary
+from observatory.analysis.boundary.estimators.likelihood import (
+    SEPARATED,
+    binomial,
+    box,
+    fit_many,
+    penalised,
+)
+from observatory.analysis.boundary.estimators.rate_curve import rates
+from observatory.analysis.boundary.estimators.seed_likelihood import SMALLEST, seed_likelihood
+from observatory.analysis.stats.ascent import best_of, climb
+from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.links import LINKS, Link
 
 X = np.log10(np.geomspace(0.02, 1.0, 12))
 X0 = np.log10(0.12)

@@ -10,7 +10,7 @@ import numpy as np
 
 from observatory.sweeps.belief import Prior
 from observatory.sweeps.curve import CurveBelief, CurvePrior, CurveWorlds
-from observatory.sweeps.ways import CONTROLS_OF_CURVE
+from observatory.sweeps.targets import CONTROLS_OF_CURVE
 
 VALUES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 TRUTH = -1.5 + 0.5 * ((0.5 / np.array(VALUES)) ** 2 - 1.0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
-from observatory.analysis.fits.links import link_named
+from observatory.analysis.stats.links import link_named
 from observatory.sweeps.belief import Belief, Prior
 from tests.made_searches import choose_batch
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from observatory.analysis.fits.conformal import from_alarms
+from observatory.analysis.forecast.estimators.conformal import from_alarms
 from tests.made_audits import Made
 from tests.statistical.audit_studies import SETS, audit, number, verdict, wrongly_better
 

@@ -8,12 +8,12 @@ alpha = 1e-3.
 import numpy as np
 import pytest
 
-from observatory.analysis.fits.bins import RateBins
-from observatory.analysis.fits.boundary_checks import seed_excess
-from observatory.analysis.fits.links import LINKS
-from observatory.analysis.fits.ratio import penalised_profile
-from observatory.analysis.fits.solvers import chi2_quantile
-from observatory.analysis.fits.window import second_edge_p
+from observatory.analysis.boundary.estimators.checks import seed_excess
+from observatory.analysis.boundary.estimators.ratio import penalised_profile
+from observatory.analysis.boundary.estimators.window_likelihood import second_edge_p
+from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.links import LINKS
+from observatory.analysis.stats.solvers import chi2_quantile
 from tests.statistical.calibration import (
     PUBLISHED,
     X0,

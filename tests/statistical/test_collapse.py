@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from observatory.analysis.fits.scaling_links import sharpening_link
-from observatory.analysis.fits.scaling_sample import SizedRows, in_cells
+from observatory.analysis.scaling.estimators.links import sharpening_link
+from observatory.analysis.scaling.estimators.sample import SizedRows, in_cells
 from tests.made_sizes import QUICK, chain, limited, scaled, thresholds
 
 pytestmark = [pytest.mark.statistical, pytest.mark.slow]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from observatory.analysis.curve_fitting import build_model, model_settings
-from observatory.analysis.fits.emergence_law import (
+from observatory.analysis.curves.api import build_model, model_settings
+from observatory.analysis.curves.estimators.emergence_law import (
     CLASSES,
     classes_of,
     emergence_curve,
@@ -16,10 +16,10 @@ from observatory.analysis.fits.emergence_law import (
     in_steps,
     peak_of,
 )
-from observatory.analysis.fits.law_choice import Search, resample
-from observatory.analysis.fits.resample import percentile_interval
-from observatory.analysis.fits.separable import fit_separable
-from observatory.analysis.fits.series import Series
+from observatory.analysis.curves.estimators.law_choice import Search, resample
+from observatory.analysis.curves.estimators.separable import fit_separable
+from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.stats.resample import percentile_interval
 from observatory.core.errors import FitRefusedError
 
 pytestmark = pytest.mark.statistical

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from observatory.analysis.fits.bins import bin_rates
-from observatory.analysis.fits.boundary_lsq import BoundaryLsq
-from observatory.analysis.fits.boundary_mle import fit_likelihood
-from observatory.analysis.fits.links import LINKS
-from observatory.analysis.fits.logistic import curve
-from observatory.analysis.fits.observations import Observations
-from observatory.analysis.fits.times import TimePowerLaw
+from observatory.analysis.boundary.estimators.least_squares import BoundaryLsq
+from observatory.analysis.boundary.estimators.logistic import curve
+from observatory.analysis.boundary.estimators.maximum_likelihood import fit_likelihood
+from observatory.analysis.stats.bins import bin_rates
+from observatory.analysis.stats.links import LINKS
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.times.estimators.survivors import TimePowerLaw
 from observatory.core.errors import FitRefusedError
 
 pytestmark = pytest.mark.statistical

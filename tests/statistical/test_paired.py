@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from observatory.analysis.fits.paired_tests import (
+from observatory.analysis.stats.paired_tests import (
     cohen_between,
     cohen_paired,
     paired_t,

@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from observatory.analysis.fits.aft_errors import ERRORS
-from observatory.analysis.fits.aft_table import parametric_p, sample_of, table_of, zero_ratio
+from observatory.analysis.times.estimators.aft_errors import ERRORS
+from observatory.analysis.times.estimators.aft_table import (
+    parametric_p,
+    sample_of,
+    table_of,
+    zero_ratio,
+)
 from tests.made_times import Made
 from tests.statistical.time_studies import (
     SEEDS_APART,

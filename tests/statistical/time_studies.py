@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from observatory.analysis.fits.aft import Records
-from observatory.analysis.fits.aft_errors import ERRORS
-from observatory.analysis.fits.aft_interval import PROFILE_GRID
-from observatory.analysis.fits.aft_law import (
+from observatory.analysis.boundary.estimators.firth_points import firth_points
+from observatory.analysis.horizon.estimators.verdict import ARTEFACT_BELOW
+from observatory.analysis.stats.solvers import chi2_quantile
+from observatory.analysis.times.estimators.aft import Records
+from observatory.analysis.times.estimators.aft_errors import ERRORS
+from observatory.analysis.times.estimators.aft_interval import PROFILE_GRID
+from observatory.analysis.times.estimators.aft_law import (
     Laws,
     at_critical,
     free_laws,
@@ -20,12 +23,9 @@ from observatory.analysis.fits.aft_law import (
     profile_critical,
     profile_exponent,
 )
-from observatory.analysis.fits.aft_offset import offset_law
-from observatory.analysis.fits.aft_table import DRAW_GRID, sample_of, table_of
-from observatory.analysis.fits.firth import firth_points
-from observatory.analysis.fits.horizon_verdict import ARTEFACT_BELOW
-from observatory.analysis.fits.power_law import UNDECIDED, fit_line
-from observatory.analysis.fits.solvers import chi2_quantile
+from observatory.analysis.times.estimators.aft_offset import offset_law
+from observatory.analysis.times.estimators.aft_table import DRAW_GRID, sample_of, table_of
+from observatory.analysis.times.estimators.power_law import UNDECIDED, fit_line
 from tests.made_times import Made
 
 ROUNDS = 4

@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from observatory.core.errors import ConfigError
 from observatory.sweeps.belief import Prior
-from observatory.sweeps.ordinary import Field, OrdinarySampler, log_steps
+from observatory.sweeps.optuna_samplers import Field, OrdinarySampler, log_steps
 from observatory.sweeps.sampler import (
     BATCH,
     ENDED_AS,

@@ -11,16 +11,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from observatory.bundle.export import export_study
+from observatory.bundle.unpack import import_bundle
 from observatory.core.errors import ConfigError, StoreError
+from observatory.launch.compose import compose
+from observatory.launch.run import StoppedError, launch, resolved
 from observatory.store.files import read_json
 from observatory.store.reader import Run, Study
 from observatory.store.writer import update_manifest
 from observatory.training import callbacks
 from observatory.training.build import Config, build
-from observatory.training.bundle import export_study
-from observatory.training.bundle_import import import_bundle
-from observatory.training.compose import compose
-from observatory.training.run import StoppedError, launch, resolved
 
 HORIZON = 60
 TINY = [

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.fits.bins import bin_rates
+from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.files import read_table
 from observatory.analysis.tables.observe import observe

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.size_fitting import fit_collapse
-from observatory.analysis.size_tables import SizeColumns, configured, read_sized
+from observatory.analysis.scaling.api import fit_collapse
+from observatory.analysis.scaling.table import SizeColumns, configured, read_sized
 from observatory.core.errors import ConfigError
 from tests.made_sizes import QUICK, scaled
 

@@ -1,0 +1,200 @@
+"""What is checked of every likelihood fit of a boundary, and what its reader is told."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.boundary.estimators.likelihood import (
+    binomial_log_likelihood,
+    fit_many,
+    step_likelihood,
+)
+from observatory.analysis.boundary.estimators.rate_curve import rates
+from observatory.analysis.stats.bins import (
+    RateBins,
+    distinct_rows,
+    non_monotone,
+    seeds_shared,
+    several_seeds,
+)
+from observatory.analysis.stats.estimate import Parameter, Plain
+from observatory.analysis.stats.links import LINKS, Link
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.solvers import chi2_tail
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+
+
+def require_rise(found_value: float, counts: tuple[Array, Array], level: float) -> None:
+    """Refuse a rise that a constant rate would show as well.
+
+    Args:
+        found_value: Log-likelihood of the curve, without binomial coefficients.
+        counts: k and n, `[bin]` each.
+        level: The likelihood ratio must exceed what a constant rate exceeds in 1 - level.
+
+    Raises:
+        FitRefusedError: If it does not.
+    """
+    k, n = counts
+    overall = np.full(k.size, k.sum() / n.sum())
+    constant = float(binomial_log_likelihood(k, n, overall).sum())
+    p_value = chi2_tail(2.0 * max(found_value - constant, 0.0), 1)
+    if p_value > 1.0 - level:
+        raise FitRefusedError(
+            "The rate does not rise more than a constant rate would show (likelihood ratio, "
+            f"p = {p_value:.2g}). Add replicas or widen the window."
+        )
+
+
+def require_logistic_rise(bins: RateBins, x0: float, log_slope: float, level: float) -> float:
+    """Refuse a logistic rise without lapses that a constant rate would show as well.
+
+    Args:
+        bins: The counts.
+        x0: log10 of the critical control.
+        log_slope: ln of the slope per decade.
+        level: As in `require_rise`.
+
+    Returns:
+        Log-likelihood of the curve, without binomial coefficients.
+
+    Raises:
+        FitRefusedError: As `require_rise`.
+    """
+    theta = np.array([[x0, log_slope, 0.0, 0.0]])
+    p = rates(bins.x, theta, LINKS["logistic"])[0][0]
+    value = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
+    require_rise(value, (bins.k, bins.n), level)
+    return value
+
+
+def misfit(
+    bins: RateBins,
+    theta: Array,
+    box: tuple[Array, Array],
+    link: Link,
+    n_simulations: int,
+    rng: np.random.Generator,
+) -> dict[str, Plain]:
+    """The deviance of one edge, and how often counts of the fitted curve show a larger one.
+
+    The reference is a parametric bootstrap, refitted by maximum likelihood as the data are: with
+    few replicas per bin the deviance is far from chi-square.
+
+    Args:
+        bins: The counts.
+        theta: The fitted curve, `[4]`.
+        box: Ends of the box of its parameters.
+        link: The shape of the rise.
+        n_simulations: Sets of counts drawn; 0 for no test.
+        rng: Where they come from.
+
+    Returns:
+        `deviance`, `degrees_of_freedom`, and `deviance_p`, null where nothing is left to test.
+    """
+    low, high = box
+    n = np.rint(bins.n)
+    degrees = bins.x.size - int((low < high).sum())
+    p = rates(bins.x, theta[None], link)[0][0]
+    drawn = rng.binomial(n.astype(np.int64), p, size=(n_simulations, n.size)) * (bins.n / n)
+    every = np.concatenate([bins.k[None], drawn])
+    first, back = distinct_rows(every)
+    k = every[first]
+    repeated = np.tile(bins.n, (len(k), 1))
+    _, value, _ = fit_many(bins.x, repeated, k, link, low, high, theta)
+    value = np.maximum(value, step_likelihood(k, repeated, low, high)[0])
+    saturated = binomial_log_likelihood(k, bins.n, k / bins.n).sum(axis=1)
+    deviances = (2.0 * (saturated - value))[back]
+    share = None
+    if degrees > 0 and n_simulations:
+        larger = float((deviances[1:] >= deviances[0] - 1e-9).sum())
+        share = (1.0 + larger) / (1.0 + n_simulations)
+    return {"deviance": float(deviances[0]), "degrees_of_freedom": degrees, "deviance_p": share}
+
+
+def boundary_warnings(
+    data: Observations,
+    bins: RateBins,
+    params: Mapping[str, Parameter],
+    misfit_p: Plain,
+    *,
+    assumes_like_seeds: bool = True,
+    only_rises: bool = True,
+) -> list[str]:
+    """What a reader of a boundary could take wrongly.
+
+    Args:
+        data: The table.
+        bins: Its counts.
+        params: What was fitted.
+        misfit_p: Of the goodness of fit; null where it was not tested.
+        assumes_like_seeds: Whether the fit takes replicas of a seed as independent.
+        only_rises: Whether the curve has no falling edge.
+    """
+    name = data.control
+    warnings = [*data.horizon_warnings, *(non_monotone(bins) if only_rises else [])]
+    if isinstance(misfit_p, float) and misfit_p < 0.01:
+        warnings.append(
+            f"The curve does not describe the counts (p = {misfit_p:.2g}): its intervals are too "
+            "narrow."
+        )
+    for which, parameter in params.items():
+        if which.startswith("critical"):
+            word = "upper critical" if which.endswith("upper") else "critical"
+            if None in (parameter.ci_low, parameter.ci_high):
+                warnings.append(
+                    f"The {word} {name} is unbounded on one side, up to a decade beyond the values "
+                    "tried."
+                )
+            if not bins.weight_decay[0] <= parameter.value <= bins.weight_decay[-1]:
+                warnings.append(f"The {word} {name} lies outside the {name}s tried.")
+    if bins.n_by is None and one_seed_each(data):
+        warnings.append(
+            f"Every {name} has replicas of one seed only: the interval does not say what another "
+            "seed would do. Add seeds."
+        )
+    extra = seed_excess(bins) if assumes_like_seeds else None
+    if extra is not None and extra < 0.01:
+        warnings.append(
+            f"Seeds differ more than chance would have it (permutation, p = {extra:.2g}): an "
+            "interval that takes replicas as independent is too narrow. See the fit with a seed "
+            "effect."
+        )
+    return warnings
+
+
+def one_seed_each(data: Observations) -> bool:
+    """Whether replicas share seeds, and no weight decay has more than one."""
+    if data.seed is None or several_seeds(
+        np.unique(data.weight_decay, return_inverse=True)[1], data.seed
+    ):
+        return False
+    return seeds_shared(data.seed, data.weights)
+
+
+def seed_excess(bins: RateBins, n_permutations: int = 999) -> float | None:
+    """Whether some seeds grok more often than others at the same weight decays.
+
+    The statistic is the variance over seeds of grokked minus expected counts; under the null the
+    outcomes of each cell are shuffled among its seeds.
+
+    Returns:
+        The permutation p-value; None where seeds have several replicas in a
+        cell or there are fewer than three seeds.
+    """
+    if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 3 or np.any(bins.n_by > 1):
+        return None
+    there = bins.n_by > 0
+    rng = np.random.default_rng(0)
+    centred = np.where(there, bins.k_by - bins.rate, 0.0)
+    observed = float(np.square(centred.sum(axis=1)).sum())
+    total = np.zeros((n_permutations, len(there)))
+    for j in range(bins.x.size):
+        members = np.flatnonzero(there[:, j])
+        drawn = rng.permuted(np.tile(centred[members, j], (n_permutations, 1)), axis=1)
+        total[:, members] += drawn
+    larger = np.square(total).sum(axis=1) >= observed - 1e-9
+    return (1.0 + float(larger.sum())) / (1.0 + n_permutations)

@@ -1,0 +1,190 @@
+"""The binomial likelihood of a rate curve, for many counts at once, and its box and starts.
+
+Letters as in `rate_curve`; n replicas and k grokked ones per bin.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.boundary.estimators.rate_curve import LOG_SLOPE, LOG_SLOPE_1, rates
+from observatory.analysis.stats.ascent import Evaluate, best_of, climb
+from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.links import Link
+
+Array = NDArray[np.float64]
+
+SEPARATED = 1e-6
+"""Log-likelihood by which a finite slope must beat an infinite one."""
+HALF = 0.499
+"""Largest rate of guessing or lapsing: with one half or more the curve would not tell the sides."""
+
+
+def binomial_log_likelihood(k: Array, n: Array, p: Array) -> Array:
+    """Log-likelihood of each bin without its binomial coefficient; 0 ln 0 = 0."""
+    p = np.clip(p, 1e-300, 1.0)
+    q = np.clip(1.0 - p, 1e-300, 1.0)
+    return k * np.log(p) + (n - k) * np.log(q)
+
+
+def binomial(x: Array, n: Array, k: Array, link: Link) -> Evaluate:
+    """The likelihood that `climb` takes, with the expected information as its metric.
+
+    Args:
+        x: `[bin]`.
+        n: Replicas, `[row, bin]`, or `[1, bin]` where every row has the same counts.
+        k: Grokked replicas, likewise.
+        link: The shape of the edges.
+    """
+
+    def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        at = rows if len(n) > 1 else np.zeros(1, dtype=np.int64)
+        trials, successes = n[at], k[at]
+        p, q, slopes = rates(x, theta, link)
+        value = (successes * np.log(p) + (trials - successes) * np.log(q)).sum(axis=1)
+        pull = (successes - trials * p) / (p * q)
+        weight = trials / (p * q)
+        return value, (slopes @ pull[:, :, None])[..., 0], _squared(slopes, weight)
+
+    return evaluate
+
+
+def _squared(slopes: Array, weight: Array) -> Array:
+    """Sum over bins of weight times the outer product of the slopes, `[row, param, param]`."""
+    scaled = slopes * np.sqrt(weight)[:, None, :]
+    return scaled @ scaled.swapaxes(1, 2)
+
+
+def penalised(evaluate: Evaluate, free: NDArray[np.bool_]) -> Evaluate:
+    """A likelihood with Jeffreys' prior on its free parameters, the edges being straight lines.
+
+    The prior is that of intercept and slope, so it does not depend on where 0 lies on the axis. For
+    the logistic with one edge and no lapses this is Firth's bias reduction.
+
+    Args:
+        evaluate: A likelihood whose metric is the expected information.
+        free: Which parameters are fitted, `[param]`.
+    """
+    lines = [i for i in (LOG_SLOPE, LOG_SLOPE_1) if i < free.size and free[i]]
+    steps = 1e-5 * np.eye(free.size)[free]
+
+    def prior(theta: Array, metric: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            sign, size = np.linalg.slogdet(metric[:, free][:, :, free])
+        # d(intercept, slope) / d(x0, log slope) has the determinant slope^2
+        return np.where(
+            (sign > 0) & np.isfinite(size), 0.5 * size - 2.0 * theta[:, lines].sum(axis=1), -1e6
+        )
+
+    def with_prior(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        value, score, metric = evaluate(theta, rows)
+        around = np.concatenate([theta + step for step in (*steps, *-steps)])
+        nearby = prior(around, evaluate(around, np.tile(rows, 2 * len(steps)))[2])
+        up, down = nearby.reshape(2, len(steps), len(theta))
+        score = score.copy()
+        score[:, free] += ((up - down) / 2e-5).T
+        return value + prior(theta, metric), score, metric
+
+    return with_prior
+
+
+def box(
+    bins: RateBins, guess: float | None, lapse: float | None, *, two_edges: bool = False
+) -> tuple[Array, Array]:
+    """Ends of the parameters' box: a rate that is given is held, one that is None is free.
+
+    Slopes reach from one whose 10-90 % width is a hundred windows to one that steps within a
+    thousandth of the closest two weight decays.
+    """
+    width, closest = float(np.ptp(bins.x)), float(np.diff(bins.x).min())
+    place = (float(bins.x[0]) - 10.0, float(bins.x[-1]) + 10.0)
+    slope = (math.log(0.04 / width), math.log(4000.0 / closest))
+    shares = [(0.0, HALF) if rate is None else (rate, rate) for rate in (guess, lapse)]
+    ends = [place, slope, *shares, *([place, slope] if two_edges else [])]
+    low, high = np.array(ends, dtype=np.float64).T
+    return low, high
+
+
+def step_likelihood(k: Array, n: Array, low: Array, high: Array) -> tuple[Array, NDArray[np.int64]]:
+    """The best log-likelihood of an infinitely steep rise, and the bin where its step lies.
+
+    Below one bin the rate is the guessing rate, above it one minus the lapsing rate, and the bin
+    itself is free in between.
+
+    Args:
+        k: Grokked replicas, `[row, bin]`.
+        n: Replicas, `[row, bin]`.
+        low: Lower ends of the box of (x0, log slope, guess, lapse).
+        high: Upper ends.
+
+    Returns:
+        The log-likelihood and the bin of each row, `[row]`.
+    """
+    lost = n - k
+    heights: list[Array] = []
+    for j in range(n.shape[1]):
+        k_below, n_below = k[:, :j].sum(axis=1), n[:, :j].sum(axis=1)
+        lost_above, n_above = lost[:, j + 1 :].sum(axis=1), n[:, j + 1 :].sum(axis=1)
+        guess = np.clip(k_below / np.maximum(n_below, 1.0), low[2], high[2])
+        lapse = np.clip(lost_above / np.maximum(n_above, 1.0), low[3], high[3])
+        here = np.clip(k[:, j] / np.maximum(n[:, j], 1.0), guess, 1.0 - lapse)
+        heights.append(
+            binomial_log_likelihood(k_below, n_below, guess)
+            + binomial_log_likelihood(n_above - lost_above, n_above, 1.0 - lapse)
+            + binomial_log_likelihood(k[:, j], n[:, j], here)
+        )
+    table = np.stack(heights, axis=1)
+    return table.max(axis=1), np.argmax(table, axis=1)
+
+
+def starts(x: Array, k: Array, n: Array, low: Array, high: Array) -> Array:
+    """Three places to climb from, for each row of counts.
+
+    The step lies where a step fits best; slopes are gentle, middling and steep for the window.
+
+    Returns:
+        `[row * 3, 4]`, row by row.
+    """
+    place = x[step_likelihood(k, n, np.array([0, 0, 0, 0.0]), np.array([0, 0, HALF, HALF]))[1]]
+    middle = np.array([0.0, 0.0, 0.01, 0.02])
+    slopes = np.log(np.array([4.0, 12.0, 40.0]) / np.ptp(x))
+    made = np.tile(middle, (len(place), 3, 1))
+    made[:, :, 0], made[:, :, 1] = place[:, None], slopes
+    return np.clip(made.reshape(-1, 4), low, high)
+
+
+def fit_many(
+    x: Array,
+    n: Array,
+    k: Array,
+    link: Link,
+    low: Array,
+    high: Array,
+    more: Array | None = None,
+    tolerance: float = 1e-10,
+) -> tuple[Array, Array, Array]:
+    """Maximum likelihood with one edge, for many counts at once.
+
+    Args:
+        x: `[bin]`.
+        n: Replicas, `[row, bin]`; bins may be empty.
+        k: Grokked replicas, likewise.
+        link: The shape of the rise.
+        low: Lower ends of the box, `[4]`.
+        high: Upper ends.
+        more: A start of the caller's for every row, `[4]`.
+        tolerance: See `climb`.
+
+    Returns:
+        theta, `[row, 4]`; the log-likelihood, `[row]`; and by how much it exceeds that of an
+        infinitely steep curve, `[row]`: 0 where the counts are separated.
+    """
+    begin = starts(x, k, n, low, high).reshape(len(n), 3, 4)
+    if more is not None:
+        begin = np.concatenate([begin, np.tile(more, (len(n), 1, 1))], axis=1)
+    n_starts = begin.shape[1]
+    evaluate = binomial(x, np.repeat(n, n_starts, axis=0), np.repeat(k, n_starts, axis=0), link)
+    theta, value = best_of(*climb(evaluate, begin.reshape(-1, 4), low, high, tolerance), n_starts)
+    steep, _ = step_likelihood(k, n, low, high)
+    return theta, value, np.maximum(value - steep, 0.0)

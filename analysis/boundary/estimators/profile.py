@@ -1,0 +1,162 @@
+"""What every likelihood fit of a boundary does with its maximum: intervals, checks, the record."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.ascent import Evaluate, profile_limits
+from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.solvers import chi2_quantile, f_quantile
+
+Array = NDArray[np.float64]
+
+NAMES = ("critical", "slope", "guess", "lapse")
+WINDOW_NAMES = (*NAMES, "critical_upper", "slope_upper")
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """A maximised likelihood.
+
+    Attributes:
+        evaluate: The likelihood.
+        names: Of the parameters; `critical*` are held as log10, `slope*` as natural logs.
+        theta: Where it is greatest, `[param]`.
+        value: The log-likelihood there.
+        low: Lower ends of the box, `[param]`.
+        high: Upper ends.
+    """
+
+    evaluate: Evaluate
+    names: tuple[str, ...]
+    theta: Array
+    value: float
+    low: Array
+    high: Array
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which parameters were fitted, `[param]`."""
+        return self.low < self.high
+
+
+def natural(name: str, value: float) -> float:
+    """A parameter as it is reported.
+
+    Example:
+        >>> natural("critical", -1.0), natural("lapse", 0.1)
+        (0.1, 0.1)
+    """
+    if name.startswith("critical"):
+        return 10.0**value
+    return math.exp(value) if name.startswith("slope") else value
+
+
+def _errors(found: Maximum) -> dict[str, float]:
+    """Standard errors on the reported scale, of what does not lie on the edge of its box."""
+    room = 1e-6 * (1.0 + np.abs(found.theta))
+    inside = found.free & (found.theta > found.low + room) & (found.theta < found.high - room)
+    at = np.flatnonzero(inside)
+    metric = found.evaluate(found.theta[None], np.zeros(1, dtype=np.int64))[2][0][np.ix_(at, at)]
+    if not at.size or np.linalg.cond(metric) > 1e12:
+        return {}
+    spread = np.sqrt(np.diag(np.asarray(np.linalg.inv(metric), dtype=np.float64)))
+    errors: dict[str, float] = {}
+    for i, se in zip(at.tolist(), spread, strict=True):
+        name = found.names[i]
+        value = natural(name, float(found.theta[i]))
+        scale = math.log(10.0) * value if name.startswith("critical") else 1.0
+        errors[name] = float(se) * (value if name.startswith("slope") else scale)
+    return errors
+
+
+def profiled(
+    found: Maximum, x: Array, level: float, degrees: int | None = None
+) -> dict[str, Parameter]:
+    """Every fitted parameter with its standard error and its profile-likelihood limits.
+
+    A critical point is looked at up to a decade beyond the weight decays tried; a share that is
+    bounded by its box has the end of the box as its limit.
+
+    Args:
+        found: The maximum.
+        x: log10 of the control, `[bin]`.
+        level: Coverage, such as 0.95.
+        degrees: Degrees of freedom of an estimated variance: F(1, degrees) takes the place of
+            chi-square.
+    """
+    coarse = 1.0 if found.theta.size == 4 else 3.0  # likelihoods that take long
+    drop = 0.5 * (chi2_quantile(level, 1) if degrees is None else f_quantile(level, 1, degrees))
+    errors = _errors(found)
+    around = np.tile(found.theta, (2 if coarse == 1.0 else 0, 1))
+    if len(around):
+        around[:, 1] = np.clip(found.theta[1] + np.array([-1.2, 1.2]), found.low[1], found.high[1])
+    params: dict[str, Parameter] = {}
+    for i in np.flatnonzero(found.free).tolist():
+        name, low, high = found.names[i], float(found.low[i]), float(found.high[i])
+        if name.startswith("critical"):
+            axis = (i, float(x[0]) - 1.0, float(x[-1]) + 1.0, 0.05 * coarse)
+        else:
+            step = 0.25 * coarse if name.startswith("slope") else (high - low) / 25.0
+            axis = (i, low, high, step)
+        limits = profile_limits(
+            found.evaluate, found.low, found.high, found.theta, around, axis, drop
+        )
+        if not name.startswith(("critical", "slope")):
+            limits = tuple(e if v is None else v for v, e in zip(limits, (low, high), strict=True))
+        ends = [None if end is None else natural(name, end) for end in limits]
+        value = natural(name, float(found.theta[i]))
+        params[name] = Parameter(value, errors.get(name), *ends)
+    return params
+
+
+def boundary_record(
+    data: Observations,
+    bins: RateBins,
+    params: Mapping[str, Parameter],
+    estimator: str,
+    level: float,
+    seed: int,
+    warnings: Sequence[str],
+    extras: Mapping[str, Plain],
+) -> Estimate:
+    """The estimate of a boundary as every estimator reports it."""
+    return Estimate(
+        fit="boundary",
+        estimator=estimator,
+        event=data.event,
+        horizon_steps=data.horizon_steps,
+        horizon_epochs=data.horizon_epochs,
+        params=params,
+        level=level,
+        n=data.n,
+        seed=seed,
+        warnings=warnings,
+        extras={
+            "n_bins": bins.x.size,
+            "control": data.control,
+            **extras,
+            "slope_unit": slope_unit(extras.get("link")),
+            "width_10_90_decades": width_10_90(str(extras.get("link")), params["slope"].value),
+        },
+    )
+
+
+def slope_unit(link: Plain) -> str:
+    """What a slope counts, per decade of the control."""
+    return {"probit": "probits", "cloglog": "log hazards"}.get(str(link), "logits") + " per decade"
+
+
+def width_10_90(link: str, slope: float) -> float:
+    """Decades over which the underlying curve rises from 0.1 to 0.9."""
+    spans = {
+        "logistic": 2.0 * math.log(9.0),
+        "probit": 2.5631031310892007,
+        "cloglog": math.log(math.log(0.1) / math.log(0.9)),
+    }
+    return spans[link] / slope

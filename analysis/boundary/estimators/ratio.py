@@ -1,0 +1,179 @@
+"""The ratio of two boundaries."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_logistic_rise
+from observatory.analysis.boundary.estimators.firth_points import (
+    firth_box,
+    firth_likelihood,
+    firth_points,
+)
+from observatory.analysis.stats.ascent import climb
+from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.resample import (
+    percentile_interval,
+    replica_weights,
+    resampled_counts,
+    standard_error,
+)
+from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+
+SPACING = 0.005
+"""Decades between the values at which the two profiles are added."""
+REACH = 1.5
+"""Decades beyond the estimate and beyond a ratio of 1 up to which the profiles are added."""
+
+
+def penalised_profile(bins: RateBins, grid: Array) -> Array:
+    """Twice the penalised log-likelihood lost by holding x0 at each value, `[value]`."""
+    n, k = bins.n[None], bins.k[None]
+    x0, log_slope = firth_points(bins.x, n, k)[0]
+    best = np.array([[x0, log_slope, 0.0, 0.0]])
+    evaluate = firth_likelihood(bins.x, n, k)
+    top = float(evaluate(best, np.zeros(1, dtype=np.int64))[0][0])
+    rows = np.tile(best, (grid.size, 1))
+    rows[:, 0] = grid
+    low, high = (np.tile(end, (grid.size, 1)) for end in firth_box(bins.x))
+    low[:, 0] = high[:, 0] = grid
+    gentle = rows - np.array([0.0, 1.5, 0.0, 0.0])
+    held = np.maximum(
+        climb(evaluate, rows, low, high, 1e-8)[1], climb(evaluate, gentle, low, high, 1e-8)[1]
+    )
+    return np.maximum(2.0 * (max(top, float(held.max())) - held), 0.0)
+
+
+def joint_draws(
+    a: Observations, b: Observations, n_bootstrap: int, rng: np.random.Generator
+) -> tuple[Array, bool]:
+    """log10 of the ratio in each resample; where both tables have the same seeds, these are drawn.
+
+    Returns:
+        One number per resample that holds both boundaries, `[draw]`, and whether seeds were drawn
+        for both tables at once.
+    """
+    first, second = bin_rates(a), bin_rates(b)
+    by = (first.n_by, first.k_by, second.n_by, second.k_by)
+    counts = [resampled_counts(table, n_bootstrap, rng) for table in (first, second)]
+    seeds = [set[int]() if t.seed is None else set(t.seed.tolist()) for t in (a, b)]
+    joint = all(part is not None for part in by) and seeds[0] == seeds[1]
+    if joint:
+        weights = replica_weights(np.zeros(len(seeds[0]), dtype=np.int64), n_bootstrap, rng)
+        drawn = [weights @ part for part in by if part is not None]
+        counts = [(drawn[0], drawn[1]), (drawn[2], drawn[3])]
+    points = [
+        firth_points(table.x, n, k)[:, 0]
+        for table, (n, k) in zip((first, second), counts, strict=True)
+    ]
+    made = points[0] - points[1]
+    return made[np.isfinite(made)], joint
+
+
+def boundary_ratio(
+    a: Observations,
+    b: Observations,
+    names: tuple[str, str],
+    level: float,
+    n_bootstrap: int,
+    seed: int,
+) -> Estimate:
+    """How many times larger the critical point of one group is than that of another.
+
+    Both boundaries by Firth's estimator, which separated counts have too. The interval and the test
+    of a ratio of 1 add the two profiles, as of independent groups; the bootstrap beside it draws
+    the seeds that the groups share for both at once.
+
+    Args:
+        a: The group above the fraction bar, within the window to be fitted.
+        b: The group below.
+        names: What they are called.
+        level: Coverage of the intervals.
+        n_bootstrap: Resamples.
+        seed: Of the resampling.
+
+    Returns:
+        An estimate with `ratio`; extras `p`, of a ratio of 1, and `bootstrap_low`,
+        `bootstrap_high`.
+
+    Raises:
+        FitRefusedError: If a group holds no boundary, no rise of it can be told from a constant
+            rate, or more resamples than the interval leaves out hold none.
+    """
+    tables = bin_rates(a), bin_rates(b)
+    centres: list[float] = []
+    warnings = [*a.horizon_warnings]
+    for group, table, name in zip((a, b), tables, names, strict=True):
+        try:
+            require_boundary(table)
+            x0, log_slope = firth_points(table.x, table.n[None], table.k[None])[0]
+            require_logistic_rise(table, x0, log_slope, level)
+        except FitRefusedError as refusal:
+            raise FitRefusedError(f"{name}: {refusal}") from refusal
+        centres.append(float(x0))
+        place = {"critical": Parameter(10.0 ** float(x0), None, 0.0, np.inf)}
+        told = boundary_warnings(group, table, place, None)
+        warnings += [f"{name}: {w}" for w in told if w not in group.horizon_warnings]
+    log_ratio = centres[0] - centres[1]
+    reach = int(np.ceil((abs(log_ratio) + REACH) / SPACING))
+    shifts = np.arange(-reach, reach + 1)
+    steps = np.asarray(shifts * SPACING, dtype=np.float64)
+    profiles = [penalised_profile(t, c + steps) for t, c in zip(tables, centres, strict=True)]
+    lost = np.full(shifts.size, np.inf)
+    for i, shift in enumerate(shifts):
+        above = profiles[0][max(shift, 0) : steps.size + min(shift, 0)]
+        below = profiles[1][max(-shift, 0) : steps.size - max(shift, 0)]
+        lost[i] = float((above + below[: above.size]).min())
+    inside = np.flatnonzero(lost <= chi2_quantile(level, 1))
+    ends = [
+        10.0 ** (log_ratio + shifts[i] * SPACING) if 0 < i < shifts.size - 1 else None
+        for i in (int(inside[0]), int(inside[-1]))
+    ]
+    if None in ends:
+        warnings.append(
+            f"The ratio is unbounded on one side, up to a factor of {10.0**REACH:.3g} beyond."
+        )
+    p_value = chi2_tail(float(np.interp(-log_ratio / SPACING, shifts, lost)), 1)
+    draws, joint = joint_draws(a, b, n_bootstrap, np.random.default_rng(seed))
+    if n_bootstrap - draws.size > (1.0 - level) * n_bootstrap:
+        raise FitRefusedError(
+            f"{n_bootstrap - draws.size} of {n_bootstrap} resamples hold no boundary in one of the "
+            "groups. Add replicas."
+        )
+    low, high = (10.0**e for e in percentile_interval(draws, level))
+    if a.horizon_steps != b.horizon_steps:
+        warnings.append(
+            f"The horizons differ ({a.horizon_steps} and {b.horizon_steps} steps), and so would "
+            "the boundaries of one and the same group."
+        )
+    extras: dict[str, Plain] = {
+        "method": "ratio of critical points by Firth's estimator; sum of the profiles",
+        "numerator": names[0],
+        "denominator": names[1],
+        "critical_numerator": 10.0 ** centres[0],
+        "critical_denominator": 10.0 ** centres[1],
+        "p": p_value,
+        "bootstrap_low": low,
+        "bootstrap_high": high,
+        "seeds_drawn_jointly": joint,
+        "n_bootstrap": int(draws.size),
+        "control": a.control,
+    }
+    same = a.horizon_steps == b.horizon_steps
+    return Estimate(
+        fit="boundary_ratio",
+        estimator="firth",
+        event=a.event,
+        horizon_steps=a.horizon_steps if same else None,
+        horizon_epochs=a.horizon_epochs if same else None,
+        params={"ratio": Parameter(10.0**log_ratio, standard_error(10.0**draws), *ends)},
+        level=level,
+        n=a.n + b.n,
+        seed=seed,
+        warnings=warnings,
+        extras=extras,
+    )

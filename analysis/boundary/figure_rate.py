@@ -1,0 +1,115 @@
+"""Rate of grokking against weight decay, with the fitted boundary."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from observatory.analysis.page.decay_axis import draw_decay_axis, positions
+from observatory.analysis.page.records import (
+    Record,
+    boundary_curve,
+    estimator_name,
+    limits,
+    mark_critical,
+)
+from observatory.analysis.page.style import (
+    INK,
+    LINE_COLOURS,
+    LINE_STYLES,
+    MUTED,
+    OUTCOME_COLOURS,
+    WIDTH,
+    plain,
+    styled,
+)
+
+_MARKERS = {"collapsed": "x", "diverged": "+", "lost": "D"}
+
+
+def draw_rates(axes: Axes, cells: pd.DataFrame, *, counts: bool) -> None:
+    """Points with Wilson intervals; where `counts`, the number of replicas above each."""
+    x = positions(cells["weight_decay"], cells["weight_decay"])
+    rate = cells["rate"].to_numpy()
+    spread = np.stack([rate - cells["wilson_low"], cells["wilson_high"] - rate]).clip(min=0)
+    axes.errorbar(
+        x,
+        rate,
+        yerr=spread,
+        fmt="o",
+        color=INK,
+        markersize=4.5,
+        elinewidth=1.0,
+        capsize=2,
+        zorder=4,
+        gid="rates",
+        label="grokked, with Wilson interval",
+    )
+    for place, n in zip(x, cells["n"], strict=True) if counts else ():
+        axes.text(place, 1.045, f"{n}", ha="center", va="bottom", fontsize=6.5, color=MUTED)
+    axes.set_ylim(-0.05, 1.12)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+
+
+def _draw_curve(axes: Axes, record: Record, window: tuple[float, float], index: int) -> None:
+    found = limits(record, "critical")
+    if found is None:
+        return
+    x = np.geomspace(*window, 200)
+    colour, style = LINE_COLOURS[index % 5], LINE_STYLES[index % 5]
+    interval = (
+        f" [{found[1]:.3g}, {found[2]:.3g}]"
+        if found[1] is not None and found[2] is not None
+        else " (interval unbounded)"
+    )
+    name = plain(estimator_name(record))
+    label = f"{name}: λc = {found[0]:.3g}{interval}"
+    y = boundary_curve(record, x)
+    axes.plot(x, y, color=colour, linestyle=style, zorder=3, gid="fit", label=label)
+    if index == 0:
+        mark_critical(axes, record, colour, style)
+
+
+@styled
+def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float) -> Figure:
+    """Share of grokked replicas per weight decay, the fitted curves, the first critical point.
+
+    Args:
+        cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN
+            where n is 0), and the counts collapsed, diverged, lost.
+        boundaries: Records of fitted boundaries at the same horizon; refused ones are not drawn.
+        window_max: Largest weight decay that entered the fits.
+    """
+    figure = Figure(figsize=(WIDTH, 3.9))
+    axes = figure.add_subplot()
+    draw_decay_axis(axes, cells["weight_decay"].tolist())
+    draw_rates(axes, cells, counts=True)
+    x = positions(cells["weight_decay"], cells["weight_decay"])
+    for kind, marker in _MARKERS.items():
+        share = (cells[kind] / cells["n"].clip(lower=1)).to_numpy()
+        if share.any():
+            axes.plot(
+                x[share > 0],
+                share[share > 0],
+                marker,
+                color=OUTCOME_COLOURS[kind],
+                markersize=6,
+                markerfacecolor="none",
+                markeredgewidth=1.4,
+                zorder=5,
+                gid=f"share-{kind}",
+                label=f"{kind}, share",
+            )
+    inside = cells.loc[cells["weight_decay"].between(0, window_max, inclusive="right")]
+    inside = inside.loc[inside["weight_decay"] > 0, "weight_decay"]
+    if len(inside) > 1:
+        drawn = [record for record in boundaries if limits(record, "critical")]
+        for index, record in enumerate(drawn):
+            _draw_curve(axes, record, (float(inside.min()), float(inside.max())), index)
+    axes.set_ylabel("share of replicas")
+    handles, labels = axes.get_legend_handles_labels()
+    handles, labels = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]  # points first
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure

@@ -1,0 +1,265 @@
+"""A curve to fit: values against steps, or against any other abscissa; and what laws share."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.curves.estimators.separable import Law, Solution, evaluate
+from observatory.analysis.stats.estimate import Parameter
+from observatory.analysis.stats.resample import percentile_interval
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+
+N_DRAWN = 200
+"""Places at which a record holds the curve."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one curve, sorted by `step`.
+
+    Attributes:
+        step: Abscissa: optimizer steps, unless `step_name` says otherwise, `[point]`.
+        value: `[point]`, finite.
+        step_name: What the abscissa is called.
+        value_name: What the value is called.
+        lr: Learning rate; None where nobody knows, as below.
+        weight_decay: Weight decay.
+        steps_per_epoch: Optimizer steps per epoch.
+        horizon_steps: Steps that were run.
+    """
+
+    step: Array
+    value: Array
+    step_name: str = "step"
+    value_name: str = "value"
+    lr: float | None = None
+    weight_decay: float | None = None
+    steps_per_epoch: float | None = None
+    horizon_steps: int | None = None
+
+    @property
+    def n(self) -> int:
+        """How many points."""
+        return self.step.size
+
+
+def require_points(series: Series, least: int, what: str) -> None:
+    """Refuse a curve that is too short, or that does not move.
+
+    Raises:
+        FitRefusedError: If it has fewer than `least` distinct steps, or all values are equal.
+    """
+    n_steps = np.unique(series.step).size
+    if n_steps < least:
+        raise FitRefusedError(
+            f"{what} needs values at {least} values of `{series.step_name}` at least, got "
+            f"{n_steps}. Add some, spread evenly over what the curve should show."
+        )
+    if float(np.ptp(series.value)) == 0.0:
+        raise FitRefusedError(
+            f"`{series.value_name}` is {series.value[0]:g} everywhere: a curve that does not move "
+            "has no law. Add runs, or steps, in which it does."
+        )
+
+
+def criteria(rss: float, n: int, n_params: int) -> tuple[float, float]:
+    """Akaike's criterion of normal noise and the one corrected for few points.
+
+    Args:
+        rss: Residual sum of squares.
+        n: Points.
+        n_params: Fitted numbers, the spread included; fewer than n - 1.
+
+    Returns:
+        `n ln(rss / n) + 2 k`, and that plus `2 k (k + 1) / (n - k - 1)`.
+
+    Source:
+        Burnham and Anderson (2002), section 2.4. Deviation: none.
+
+    Example:
+        >>> criteria(4.0, 4, 2)
+        (4.0, 16.0)
+    """
+    aic = n * math.log(max(rss, 1e-300) / n) + 2.0 * n_params
+    return aic, aic + 2.0 * n_params * (n_params + 1.0) / (n - n_params - 1.0)
+
+
+def akaike_weights(aicc: Mapping[str, float]) -> dict[str, float]:
+    """What share of the evidence each law has, from its criterion.
+
+    Example:
+        >>> {k: round(v, 3) for k, v in akaike_weights({"a": 1.0, "b": 3.0}).items()}
+        {'a': 0.731, 'b': 0.269}
+    """
+    best = min(aicc.values())
+    raw = {name: math.exp(-0.5 * (value - best)) for name, value in aicc.items()}
+    return {name: value / sum(raw.values()) for name, value in raw.items()}
+
+
+def wild_draws(
+    fitted: Array,
+    value: Array,
+    leverage: Array,
+    block: int,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Values anew: the fit plus its residuals, whose sign turns at random, block by block.
+
+    Spread that changes along the curve, and residuals that are alike within a block, stay. Each
+    residual is divided by 1 - h, h its leverage, since a point that the curve follows closely shows
+    less of its noise.
+
+    Args:
+        fitted: The curve, `[point]`.
+        value: The data, `[point]`.
+        leverage: h, `[point]`.
+        block: Points that turn together.
+        n_draws: How many.
+        rng: Where signs and the first block's length come from.
+
+    Returns:
+        `[draw, point]`.
+
+    Source:
+        Davidson and Flachaire (2008), J. Econometrics 146, 162: Rademacher signs and residuals of
+        HC3; blocks as in Shao (2011), J. Comput. Graph. Stat. 20. Deviation: h is at most 0.9.
+    """
+    n = value.size
+    residual = (value - fitted) / (1.0 - np.minimum(leverage, 0.9))
+    offsets = rng.integers(0, block, size=(n_draws, 1))
+    which = (np.arange(n)[None, :] + offsets) // block
+    signs = rng.choice([-1.0, 1.0], size=(n_draws, n // block + 2))
+    return fitted + residual * np.take_along_axis(signs, which, axis=1)
+
+
+def lag_one(residual: Array) -> float:
+    """Correlation of each residual with the next; 0 where there is no residual."""
+    total = float(residual @ residual)
+    return float(residual[1:] @ residual[:-1]) / total if total > 0 else 0.0
+
+
+def r_squared(value: Array, fitted: Array) -> float:
+    """The share of the variance of the values that a curve accounts for."""
+    return 1.0 - float(((value - fitted) ** 2).sum() / ((value - value.mean()) ** 2).sum())
+
+
+def parameter(value: float, draws: Array, level: float) -> Parameter:
+    """A number with the percentile interval of its draws; unbounded where these are."""
+    known = draws[~np.isnan(draws)]
+    low, high = percentile_interval(known, level)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told as null
+        spread = float(known.std(ddof=1))
+    return Parameter(value, spread, low, high)
+
+
+def identified(
+    found: Mapping[str, Array],
+    draws: Mapping[str, Array],
+    level: float,
+    widths: Mapping[str, float],
+    ratio: float,
+) -> dict[str, Parameter]:
+    """The parameters that the data determine, with their intervals.
+
+    Args:
+        found: Of the fit, by name, one draw.
+        draws: Of the resampled values, likewise.
+        level: Coverage of the intervals.
+        widths: Widest interval that counts, for parameters that may have any sign or be 0.
+        ratio: Largest ratio of the limits that counts, for all others.
+    """
+    kept: dict[str, Parameter] = {}
+    for name, one in found.items():
+        value, drawn = float(one[0]), draws[name]
+        if not (math.isfinite(value) and np.isfinite(drawn).all()):
+            continue
+        made = parameter(value, drawn, level)
+        low, high = made.ci_low or 0.0, made.ci_high or 0.0
+        if name in widths:
+            narrow = high - low <= widths[name]
+        else:
+            narrow = low * high > 0 and max(low / high, high / low) <= ratio
+        if narrow:
+            kept[name] = made
+    return kept
+
+
+def block_of(residual: Array, longest: int) -> tuple[int, bool]:
+    """How many neighbouring residuals turn together, and whether more should.
+
+    One where they are not alike beyond chance; else twice the length over which an AR(1) of their
+    correlation forgets, at most `longest` and a sixth of the points.
+
+    Args:
+        residual: Values less the curve, `[point]`.
+        longest: Longest block.
+
+    Example:
+        >>> block_of(np.array([1.0, -1.0] * 20), 12), block_of(np.repeat([1.0, -1.0], 50), 12)
+        ((1, False), (12, True))
+    """
+    alike = lag_one(residual)
+    if alike <= 2.0 / math.sqrt(residual.size):
+        return 1, False
+    wanted = math.ceil(2.0 / max(1.0 - alike, 1e-9))
+    allowed = max(1, min(longest, residual.size // 6))
+    return min(wanted, allowed), wanted > allowed
+
+
+def residual_warnings(residual: Array, longest: int) -> list[str]:
+    """A warning where residuals follow each other for longer than resampled blocks can be."""
+    if not block_of(residual, longest)[1]:
+        return []
+    return [
+        f"Residuals of neighbouring points are alike (correlation {lag_one(residual):.2f}): the "
+        "law misses part of the curve, and its intervals are too narrow."
+    ]
+
+
+def columns_to_draw(
+    series: Series, law: Law, found: Solution, draws: Solution, scale: tuple[float, float], p: float
+) -> dict[str, Array]:
+    """The data, and the curve with its band at `N_DRAWN` places, as a record's curves.
+
+    Args:
+        series: The data.
+        law: Of the curve.
+        found: The fit.
+        draws: The fits of resampled values.
+        scale: What of a step is subtracted, and what that is divided by, to get the law's x.
+        p: Level of the band.
+    """
+    at = np.linspace(float(series.step.min()), float(series.step.max()), N_DRAWN)
+    x = (at - scale[0]) / scale[1]
+    tail = (1.0 - p) / 2.0
+    low, high = np.quantile(evaluate(law, x, draws), [tail, 1.0 - tail], axis=0)
+    return {
+        "data.step": series.step,
+        "data.value": series.value,
+        "fit.step": at,
+        "fit.value": evaluate(law, x, found)[0],
+        "fit.low": low,
+        "fit.high": high,
+    }
+
+
+def at_limits(law: Law, found: Solution) -> list[tuple[float, float]]:
+    """In what share of the draws each inner number ended at its lower and at its upper limit."""
+    return [
+        (
+            float((found.theta[:, inner] < low + 1e-6).mean()),
+            float((found.theta[:, inner] > high - 1e-6).mean()),
+        )
+        for inner, (low, high) in enumerate(zip(law.low, law.high, strict=True))
+    ]
+
+
+def stuck(law: Law, found: Solution) -> bool:
+    """Whether the search itself ended at a limit."""
+    return any(max(shares) > 0 for shares in at_limits(law, found))

@@ -1,0 +1,157 @@
+"""What an audit refuses, and what a reader of it could take wrongly."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from observatory.analysis.forecast.estimators.alarm_rules import Design
+from observatory.analysis.forecast.estimators.records import AuditRecords
+from observatory.core.errors import FitRefusedError
+
+FEW_SEEDS = 10
+FEW_NEGATIVES = 10
+
+
+def require_enough(
+    records: AuditRecords,
+    design: Design,
+    *,
+    alpha: float,
+    min_lead: float,
+    min_events: int,
+    min_seeds: int,
+    n_folds: int,
+) -> None:
+    """Refuse what no choice of rules could decide.
+
+    Args:
+        records: The replicas.
+        design: Which of them are events, which negatives.
+        alpha: Largest false-alarm rate in training.
+        min_lead: Steps from an alarm to the last look before the event.
+        min_events: Events that leave room for an alarm.
+        min_seeds: Seeds with events.
+        n_folds: Of whole seeds, at most.
+
+    Raises:
+        FitRefusedError: If there are too few events, seeds or negatives, and how many are missing.
+    """
+    events, seeds = int(design.event.sum()), np.unique(records.seed[design.event]).size
+    if events < min_events:
+        came = records.kind == "event"
+        n, shut = int(came.sum()), int((came & np.isnan(records.opened)).sum())
+        why = f"; {shut} of them never memorised, so that no window opened" if shut else ""
+        near = ", or set `start` to first_look" if shut else ", or lower `min_lead`"
+        raise FitRefusedError(
+            f"{events} events leave room for an alarm {min_lead:g} steps ahead (of {n}{why}), at "
+            f"least {min_events} are needed. Add {min_events - events} replicas that reach "
+            f"{records.event}{near if n > events else ''}."
+        )
+    if seeds < min_seeds:
+        raise FitRefusedError(
+            f"The events have {seeds} seeds, at least {min_seeds} are needed, since rules "
+            f"are chosen on some and judged on others. Add {min_seeds - seeds} seeds."
+        )
+    held = sum(int(mask.sum()) for mask in design.negatives.values())
+    held += int(design.has_early.sum())
+    per_seed = math.ceil(held / min(n_folds, seeds)) if held else 0
+    need = math.ceil(1.0 / alpha - 1e-9) - 1
+    if held - per_seed < need:
+        apart = sum(int(mask.sum()) for mask in design.others.values())
+        more = f" ({apart} more are of other values of {records.knob})" if apart else ""
+        raise FitRefusedError(
+            f"{held} negatives{more}, of which a fold leaves {held - per_seed} for training: "
+            f"a false-alarm rate of {alpha:g} needs at least {need} there. Add replicas "
+            "that never reach the event at the same values: random-label twins "
+            "(task.random_labels=true) are the cheapest."
+        )
+
+
+def doubts(
+    records: AuditRecords,
+    design: Design,
+    names: Sequence[str],
+    seeds: int,
+    m: int,
+    *,
+    level: float,
+    min_lead: float,
+    n_bootstrap: int,
+) -> list[str]:
+    """What a reader could take wrongly.
+
+    Args:
+        records: The replicas.
+        design: Which of them are events, which negatives.
+        names: Signals that are judged.
+        seeds: Seeds with events.
+        m: Size of the family of tests.
+        level: Tests are at 1 - level.
+        min_lead: Steps from an alarm to the last look before the event.
+        n_bootstrap: Resamples of seeds.
+    """
+    alpha, notes = 1.0 - level, list[str]()
+    if len(design.negatives) < 2:
+        kind = f"of one kind ({next(iter(design.negatives))})" if design.negatives else "absent"
+        notes.append(
+            f"Negatives that never reach the event are {kind} at the values of {records.knob} "
+            "at which it happens. A signal can pass one kind by what it is made of: add "
+            "random-label twins, or seeds at values where only some replicas reach it."
+        )
+    sizes = {kind: int(mask.sum()) for kind, mask in design.negatives.items()}
+    if few := {kind: n for kind, n in sizes.items() if n < FEW_NEGATIVES}:
+        notes.append(
+            f"Few negatives: {', '.join(f'{n} {kind}' for kind, n in few.items())}. Not one "
+            "may raise an alarm in training, so single replicas decide rules, and their "
+            "held-out rate means little. Add some."
+        )
+    if 2.0 ** (1 - seeds) * m >= alpha:
+        most = max(int(alpha * 2 ** (seeds - 1) - 1e-9), 0)
+        need = math.ceil(1 + math.log2(m / alpha) + 1e-9)
+        notes.append(
+            f"With {seeds} seeds in a family of {m} no p-value can be below {alpha:.3g} once "
+            f"adjusted. Register at most {most} by `--signal`, or add seeds up to {need}."
+        )
+    elif 2.0 / (n_bootstrap + 1) * m >= alpha:
+        notes.append(
+            f"With {n_bootstrap} resamples in a family of {m} no p-value can be below {alpha:.3g} "
+            f"once adjusted. Set `n_bootstrap` to {math.ceil(4 * m / alpha)}."
+        )
+    elif seeds < FEW_SEEDS:
+        notes.append(
+            f"The bootstrap draws whole seeds, of which there are {seeds}: with fewer than "
+            f"{FEW_SEEDS} its intervals are too narrow. Sign flips bound the p-values."
+        )
+    silent = {
+        name: int(((signal.readings == 0) & held).sum())
+        for held in [np.any(list(design.negatives.values()), axis=0)]
+        for name, signal in records.signals.items()
+        if name in names
+    }
+    if mute := {name: n for name, n in silent.items() if n}:
+        notes.append(
+            "Negatives without a reading in their window cannot raise an alarm: "
+            f"{', '.join(f'{name} {n}' for name, n in mute.items())}. False-alarm rates of these "
+            "signals are too low."
+        )
+    shut = (records.kind != "event") & ~design.window.any(axis=1)
+    if shut.any():
+        notes.append(
+            f"{int(shut.sum())} negatives are left out: no window opened, since they never "
+            "memorised, so no alarm of theirs could count."
+        )
+    horizon = records.horizon_steps
+    times = records.t_hi[records.kind == "event"]
+    late = float(np.mean(times > 0.75 * horizon)) if horizon else 0.0
+    if late > 0.1:
+        notes.append(
+            f"{late:.0%} of the events come in the last quarter of the horizon: some negatives "
+            "may be replicas that would have reached it soon. Train longer."
+        )
+    if without := int((records.kind == "event").sum() - design.event.sum()):
+        notes.append(
+            f"{without} events are left out of every row: they come within {min_lead:g} "
+            "steps of the opening of their window, or before it, where no rule could."
+        )
+    return notes

@@ -1,0 +1,277 @@
+"""Whether a boundary is a threshold or the place where the times cross the horizon."""
+
+from collections.abc import Mapping
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.boundary.estimators.checks import require_logistic_rise
+from observatory.analysis.boundary.estimators.firth_points import firth_points
+from observatory.analysis.horizon.estimators.boundary import boundaries, shorter_horizons
+from observatory.analysis.horizon.estimators.verdict import (
+    Evidence,
+    Foresight,
+    evidence_of,
+    foresee,
+    longest,
+    rival_warnings,
+    verdict_of,
+)
+from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.resample import percentile_interval, standard_error
+from observatory.analysis.times.estimators.aft_errors import ERRORS
+from observatory.analysis.times.estimators.aft_interval import critical_limits
+from observatory.analysis.times.estimators.aft_law import Laws
+from observatory.analysis.times.estimators.aft_table import (
+    Sample,
+    competing_warnings,
+    drawn_replicas,
+    require_times,
+    sample_of,
+)
+from observatory.analysis.times.estimators.power_law import N_PARAMS, require_law
+from observatory.core.errors import ConfigError, FitRefusedError
+
+Array = NDArray[np.float64]
+Columns = dict[str, list[float | None]]
+
+BEYOND = 4.0
+"""Multiple of the longest horizon to which the laws are drawn."""
+
+
+def rising_bins(data: Observations, level: float) -> RateBins:
+    """The counts of a table that can be judged; refuses all others, as `Horizon.fit` says."""
+    require_times(data)
+    n_grokked = data.count(data.grokked)
+    require_law(data.weight_decay[data.grokked], N_PARAMS["free"], n_grokked)
+    bins = bin_rates(data)
+    require_boundary(bins)
+    x0, log_slope = firth_points(bins.x, bins.n[None], bins.k[None])[0]
+    require_logistic_rise(bins, x0, log_slope, level)
+    return bins
+
+
+def early_sample(data: Observations, horizon: float) -> Sample | None:
+    """The table at a shorter horizon; None where too few replicas had grokked to fix the laws."""
+    early = data.at_horizon(horizon)
+    try:
+        n_grokked = early.count(early.grokked)
+        require_law(early.weight_decay[early.grokked], N_PARAMS["free"], n_grokked)
+    except FitRefusedError:
+        return None
+    return sample_of(early)
+
+
+def column(values: Array) -> list[float | None]:
+    """Numbers as the record holds them, null where infinite."""
+    return [float(x) if np.isfinite(x) else None for x in values]
+
+
+def boundary_limits(values: Array, draws: Array, cells: Array, level: float) -> Array:
+    """Percentile limits at each horizon, `[horizon, 2]`.
+
+    Where all resamples agree, since the counts separate, the limits are the weight decays on both
+    sides: nothing between them was run.
+    """
+    limits = np.array([percentile_interval(at, level) for at in draws.T])
+    after = np.clip(np.searchsorted(cells, values), 1, cells.size - 1)
+    beside = np.stack([cells[after - 1], cells[after]], axis=1)
+    alike = limits[:, 1] <= limits[:, 0] * (1.0 + 1e-6)
+    return np.where(alike[:, None], beside, limits)
+
+
+def boundary_curve(horizons: Array, values: Array, limits: Array) -> Columns:
+    """The boundary at each horizon with its limits."""
+    return {
+        "boundary.horizon": column(horizons),
+        "boundary.critical": column(values),
+        "boundary.low": column(limits[:, 0]),
+        "boundary.high": column(limits[:, 1]),
+    }
+
+
+def law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> Columns:
+    """The boundary that each law has at each horizon, those not yet run included."""
+    steps = np.geomspace(first, last, 60)
+    curves: Columns = {}
+    for name, found in evidence.items():
+        for kind, table in (("zero", found.zero), ("free", found.free)):
+            curves[f"law_{kind}_{name}.horizon"] = column(steps)
+            curves[f"law_{kind}_{name}.critical"] = column(
+                np.array([table.law.boundary(at)[0] for at in steps])
+            )
+    return curves
+
+
+def scores(law: Laws, n_params: int) -> float:
+    """Akaike's criterion of a law."""
+    return 2.0 * n_params - 2.0 * float(law.loglik[0])
+
+
+def of_distribution(name: str, found: Evidence, observed: Array, level: float) -> dict[str, Plain]:
+    """What the record says of one error distribution.
+
+    Args:
+        name: Of the distribution.
+        found: Its laws.
+        observed: The boundary at the longest horizon, then in resamples, `[1 + draw]`.
+        level: Of the limits.
+    """
+    told: dict[str, Plain] = {
+        "lr": found.ratio,
+        "p": found.p,
+        "critical_free": float(found.free.law.critical[0]),
+        "critical_upper": found.upper,
+        "aic_rival_gain": found.rival,
+        "nu_zero": float(found.zero.law.nu[0]),
+        "nu_free": float(found.free.law.nu[0]),
+        "aic_zero": scores(found.zero.law, N_PARAMS["zero"]),
+        "aic_free": scores(found.free.law, N_PARAMS["free"]),
+    }
+    if found.foretold_zero is not None:
+        ratios = observed[1:] / found.foretold_draws
+        low, high = percentile_interval(ratios[~np.isnan(ratios)], level)
+        told |= {
+            "foretold_zero": found.foretold_zero,
+            "foretold_free": found.foretold_free,
+            "held_out_ratio": float(observed[0]) / found.foretold_zero,
+            "held_out_ratio_low": low,
+            "held_out_ratio_high": high,
+            "flattens": found.flattens(float(observed[0])),
+        }
+    return {f"{key}_{name}": value for key, value in told.items()}
+
+
+def advice(foresight: Foresight, steps: float) -> str:
+    """Which runs would decide, in words."""
+    if foresight.horizon is None:
+        return (
+            f"No horizon up to {64 * steps:g} steps would decide with this many seeds: add seeds."
+        )
+    lowest, seeds = foresight.lowest or 0.0, foresight.seeds_factor
+    more = "" if seeds is None else f", and {seeds:.1f} times as many seeds to rule one out"
+    return (
+        f"What would decide: {foresight.horizon} steps with weight decays down to {lowest:.2g}, to "
+        f"find a threshold of half of the boundary with a power of 0.8{more}."
+    )
+
+
+@final
+class Horizon:
+    """The boundary at many horizons of one data set, the laws of the times, and a verdict.
+
+    "threshold": the likelihood-ratio test rejects a critical weight decay of 0 under Weibull,
+    log-normal and log-logistic times, and under all three the boundary at the longest horizon is
+    nearer to what the law with a threshold foretells from the held-out shorter horizon than to what
+    the law without does. "horizon artefact": under all three the one-sided upper limit of the
+    critical weight decay is below a quarter of the boundary. Else "cannot tell", with the horizon
+    that would decide. A threshold much below half of the boundary cannot be seen.
+
+    Attributes:
+        fit_name: What is fitted.
+        estimator: How.
+    """
+
+    fit_name = "horizon"
+    estimator = "horizon_verdict"
+
+    def __init__(
+        self,
+        window_max: float,
+        held_out: float,
+        n_horizons: int,
+        n_grid: int,
+        n_bootstrap: int,
+        level: float,
+    ) -> None:
+        if not 0 < held_out < 1:
+            raise ConfigError(
+                f"`held_out` must be in (0, 1), got {held_out}. Give the shorter horizon as a "
+                "share of the longest."
+            )
+        self.window_max = window_max
+        self.held_out = held_out
+        self.n_horizons = n_horizons
+        self.n_grid = n_grid
+        self.n_bootstrap = n_bootstrap
+        self.level = level
+
+    def fit(self, observations: Observations, seed: int) -> Estimate:
+        """Judge one table.
+
+        Raises:
+            FitRefusedError: If an event has no time, if all or no replicas grokked, if too few did
+                to fix the laws, if their rate does not rise, or if the boundary lies outside the
+                weight decays tried.
+        """
+        data = observations.within(self.window_max)
+        bins = rising_bins(data, self.level)
+        whole = sample_of(data)
+        steps = longest(whole)
+        drawn = drawn_replicas(data, self.n_bootstrap, seed)
+        horizons = shorter_horizons(data, steps, self.n_horizons)
+        found = boundaries(data, horizons, np.concatenate([data.weights[None], drawn]))
+        observed = float(found[0, -1])
+        early = early_sample(data, self.held_out * steps)
+        evidence = {
+            name: evidence_of(name, whole, early, drawn, self.n_grid, self.level) for name in ERRORS
+        }
+        verdict, reason = verdict_of(evidence, observed, self.level)
+        extras: dict[str, Plain] = {
+            "method": "Firth's logistic, re-censored, seeds drawn jointly; censored laws of times",
+            "window_max": self.window_max,
+            "verdict": verdict,
+            "reason": reason,
+            "held_out_steps": round(self.held_out * steps),
+            "smallest_visible": 0.5 * observed,
+        }
+        if verdict == "cannot tell":
+            foresight = foresee(evidence, whole, observed, self.level)
+            extras |= {
+                "deciding_horizon": foresight.horizon,
+                "deciding_seeds_factor": foresight.seeds_factor,
+                "deciding_lowest": foresight.lowest,
+                "reason": f"{reason} {advice(foresight, steps)}",
+            }
+        for name, of in evidence.items():
+            extras |= of_distribution(name, of, found[:, -1], self.level)
+        best = min(evidence, key=lambda name: scores(evidence[name].free.law, N_PARAMS["free"]))
+        extras["best_distribution"] = best
+        limits = boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
+        curves = boundary_curve(horizons, found[0], limits)
+        curves |= law_curves(evidence, float(horizons[0]), BEYOND * steps)
+        free = evidence[best].free
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            event=data.event,
+            horizon_steps=data.horizon_steps,
+            horizon_epochs=data.horizon_epochs,
+            params={
+                "critical": Parameter(
+                    observed,
+                    standard_error(found[1:, -1]),
+                    float(limits[-1, 0]),
+                    float(limits[-1, 1]),
+                ),
+                "critical_free": Parameter(
+                    float(free.law.critical[0]), None, *critical_limits(free, self.level)
+                ),
+            },
+            level=self.level,
+            n=data.n,
+            seed=seed,
+            warnings=[
+                *data.horizon_warnings,
+                *competing_warnings(data),
+                *non_monotone(bins),
+                f"A threshold much below {0.5 * observed:.3g}, half of the boundary at the longest "
+                "horizon, cannot be seen.",
+                *rival_warnings(evidence, verdict),
+            ],
+            extras=extras,
+            curves=curves,
+        )

@@ -1,0 +1,260 @@
+"""Threshold, horizon artefact, or neither: what the laws of the times say about a boundary.
+
+Two laws are compared under each error distribution: one with critical point 0, whose boundary goes
+to 0 as the horizon grows, and one with a critical point of its own, whose boundary stops there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.horizon.estimators.foresight import (
+    LONGER,
+    Design,
+    expected_ratio,
+    needed_ratio,
+)
+from observatory.analysis.times.estimators.aft_errors import ERRORS
+from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square, upper_limit
+from observatory.analysis.times.estimators.aft_law import Laws, highest_critical
+from observatory.analysis.times.estimators.aft_offset import offset_law
+from observatory.analysis.times.estimators.aft_table import (
+    Sample,
+    resampled_laws,
+    table_of,
+    zero_ratio,
+)
+from observatory.analysis.times.estimators.power_law import UNDECIDED
+
+Array = NDArray[np.float64]
+
+ARTEFACT_BELOW, VISIBLE_ABOVE = 0.25, 0.5
+"""Shares of the boundary at the longest horizon: an artefact is one whose threshold lies below the
+first; a threshold much below the second cannot be seen."""
+POWER = 0.8
+FARTHEST = 1000.0
+"""How far below the smallest weight decay a design may go: laws that hardly fall go on for ever."""
+NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
+"""Error distributions as they are told."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one error distribution says.
+
+    Attributes:
+        zero: The law with critical point 0, at the longest horizon.
+        free: The law with its own, likewise.
+        ratio: Likelihood ratio of the two.
+        p: Its p-value (chi-bar-square).
+        upper: One-sided upper limit of the critical point.
+        rival: How much lower the rival's criterion is, a law with a constant part of the time and
+            no threshold: a difference of AIC, negative where the law with a threshold fits better.
+        foretold_zero: The boundary at the longest horizon, as the law with critical point 0
+            foretells it from the held-out horizon; null where that cannot fix the laws, or none is
+            foretold.
+        foretold_free: As the law with its own foretells it.
+        foretold_draws: `foretold_zero` in resamples, `[draw]`.
+    """
+
+    zero: Table
+    free: Table
+    ratio: float
+    p: float
+    upper: float
+    rival: float
+    foretold_zero: float | None
+    foretold_free: float | None
+    foretold_draws: Array
+
+    def flattens(self, observed: float) -> bool | None:
+        """Whether the boundary is nearer, in ln, to what the law with a threshold foretold.
+
+        Null where nothing was foretold.
+        """
+        if self.foretold_zero is None or self.foretold_free is None:
+            return None
+        return observed**2 > self.foretold_zero * self.foretold_free
+
+
+def evidence_of(
+    name: str,
+    whole: Sample,
+    early: Sample | None,
+    drawn: Array,
+    n_grid: int,
+    level: float,
+) -> Evidence:
+    """Fit both laws under one error distribution.
+
+    Args:
+        name: Of the distribution.
+        whole: The table at the longest horizon.
+        early: The same at the held-out horizon; None where it cannot fix the laws.
+        drawn: Replicas of each row in resamples, `[draw, row]`.
+        n_grid: Points of the search for the critical point.
+        level: Of the upper limit.
+
+    Raises:
+        FitRefusedError: If the likelihood has no maximum.
+    """
+    errors = ERRORS[name]
+    zero, free = (table_of(whole, errors, critical, n_grid) for critical in (0.0, None))
+    ratio = zero_ratio(zero, free)
+    rival = offset_law(errors, whole.records, whole.weights, free.begin)
+    found = Evidence(
+        zero,
+        free,
+        ratio,
+        chi_bar_square(ratio),
+        upper_limit(free, level),
+        2.0 * (rival.loglik - float(free.law.loglik[0])),
+        None,
+        None,
+        np.zeros(0),
+    )
+    if early is None:
+        return found
+    horizon = longest(whole)
+    before, own = (table_of(early, errors, critical, n_grid) for critical in (0.0, None))
+    again = resampled_laws(before, early.resampled(drawn), free=False)
+    return replace(
+        found,
+        foretold_zero=foretold(before.law, horizon),
+        foretold_free=foretold(own.law, horizon),
+        foretold_draws=again.boundary(horizon),
+    )
+
+
+def foretold(law: Laws, horizon: float) -> float | None:
+    """The boundary that a law has at a horizon; None where its times do not fall to one."""
+    place = float(law.boundary(horizon)[0])
+    return place if law.nu[0] > 0 and 0.0 < place < np.inf else None
+
+
+def longest(sample: Sample) -> float:
+    """The horizon of a table, in steps."""
+    data = sample.data
+    return float(data.followed.max()) if data.horizon_steps is None else float(data.horizon_steps)
+
+
+def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) -> tuple[str, str]:
+    """The verdict and its reason.
+
+    Args:
+        evidence: By error distribution.
+        observed: The boundary at the longest horizon.
+        level: Of the tests.
+    """
+    each = list(evidence.values())
+    p_values = ", ".join(f"{e.p:.2g} ({NAMES[name]})" for name, e in evidence.items())
+    uppers = ", ".join(f"{e.upper:.3g} ({NAMES[name]})" for name, e in evidence.items())
+    rejected = all(e.p < 1.0 - level for e in each)
+    flat = [e.flattens(observed) for e in each]
+    if rejected and all(flat):
+        return "threshold", (
+            f"A critical weight decay of 0 is rejected under every error distribution (p = "
+            f"{p_values}), and the boundary at the longest horizon, {observed:.3g}, is nearer to "
+            "what the law with a threshold foretells from the shorter one than to what the law "
+            "without does."
+        )
+    if all(e.upper < ARTEFACT_BELOW * observed for e in each):
+        return "horizon artefact", (
+            f"Under every error distribution the upper limit of the critical weight decay "
+            f"({uppers}) is below a quarter of the boundary, {observed:.3g}: it is where the times "
+            "cross the horizon."
+        )
+    if rejected:
+        failed = (
+            "cannot be foretold from the shorter horizon" if None in flat else "does not flatten"
+        )
+        return "cannot tell", (
+            f"A critical weight decay of 0 is rejected (p = {p_values}), but the boundary {failed} "
+            "on the held-out longer horizon: the times may bend for another reason, such as a part "
+            "that does not depend on the weight decay."
+        )
+    return "cannot tell", (
+        f"A critical weight decay of 0 is not rejected under every error distribution (p = "
+        f"{p_values}), and its upper limit ({uppers}) is not below a quarter of the boundary, "
+        f"{observed:.3g}, under every one."
+    )
+
+
+def rival_warnings(evidence: Mapping[str, Evidence], verdict: str) -> list[str]:
+    """A warning where something else than a threshold explains the times as well."""
+    close = [name for name, e in evidence.items() if e.rival > -UNDECIDED]
+    if verdict != "threshold" or not close:
+        return []
+    under = ", ".join(NAMES[name] for name in close)
+    return [
+        "A law without a threshold but with a part of the time that does not depend on the weight "
+        f"decay fits as well (AIC within 2 under {under}): weight decays nearer to the boundary, "
+        "or a longer horizon, would tell them apart."
+    ]
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """Runs that would decide.
+
+    Attributes:
+        horizon: Steps at which a threshold of half of the present boundary would be found under
+            every error distribution; null beyond the largest that was looked at.
+        seeds_factor: How many times as many seeds would then, without a threshold, put its upper
+            limit below a quarter of the boundary.
+        lowest: Smallest weight decay of that design.
+    """
+
+    horizon: int | None
+    seeds_factor: float | None
+    lowest: float | None
+
+
+def foresee(
+    evidence: Mapping[str, Evidence], sample: Sample, observed: float, level: float
+) -> Foresight:
+    """The horizon that would decide, by expected likelihood ratios at a power of 0.8.
+
+    Args:
+        evidence: By error distribution.
+        sample: The table at the longest horizon.
+        observed: Its boundary.
+        level: Of the tests.
+    """
+    cells, index = np.unique(sample.data.weight_decay, return_inverse=True)
+    n = np.bincount(index, weights=sample.data.weights).astype(np.float64)
+    design = Design(cells, n)
+    highest = float(highest_critical(sample.records, sample.weights)[0])
+    half = min(VISIBLE_ABOVE * observed, 0.99 * highest)
+    needed = needed_ratio(level, POWER)
+    laws = {
+        name: (e.zero.law, table_of(sample, ERRORS[name], half, e.zero.n_grid).law)
+        for name, e in evidence.items()
+    }
+    for factor in (1.0, *LONGER):
+        horizon = factor * longest(sample)
+        lowest = min(float(zero.boundary(horizon)[0]) for zero, _ in laws.values())
+        if not lowest > cells[0] / FARTHEST:
+            break
+        larger = design.down_to(VISIBLE_ABOVE * lowest)
+        found = min(
+            expected_ratio(ERRORS[name], with_half, 0.0, larger, horizon)
+            for name, (_, with_half) in laws.items()
+        )
+        if found < needed:
+            continue
+        absent = min(
+            expected_ratio(
+                ERRORS[name],
+                zero,
+                ARTEFACT_BELOW * float(zero.boundary(horizon)[0]),
+                larger,
+                horizon,
+            )
+            for name, (zero, _) in laws.items()
+        )
+        seeds = max(needed / absent, 1.0) if absent > 0 else None
+        return Foresight(round(horizon), seeds, float(larger.control[0]))
+    return Foresight(None, None, None)

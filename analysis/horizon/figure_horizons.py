@@ -1,0 +1,180 @@
+"""The same records, censored at several horizons: the boundary moves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from observatory.analysis.boundary.figure_rate import draw_rates
+from observatory.analysis.page.decay_axis import draw_decay_axis
+from observatory.analysis.page.records import Record, boundary_curve, limits, mark_critical
+from observatory.analysis.page.style import (
+    INK,
+    LINE_COLOURS,
+    LINE_STYLES,
+    MUTED,
+    WIDTH,
+    note,
+    plain_log_ticks,
+    styled,
+)
+
+MAX_PANELS = 3
+"""Horizons with a panel of rates; of more, as many are chosen evenly, the ends included."""
+FORESIGHT = 4.0
+"""Laws are drawn up to this multiple of the longest horizon: beyond the data they part."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """The critical weight decay against the horizon, as observed or as a law has it.
+
+    Attributes:
+        label: What the legend says.
+        horizon: In steps, `[horizon]`.
+        critical: NaN where there is none, `[horizon]`.
+        low: Lower limit, NaN where there is none, `[horizon]`.
+        high: Likewise.
+        family: Index of the law's distribution, which sets the colour.
+        free: Whether the law has a critical weight decay of its own: dashed, else solid.
+    """
+
+    label: str
+    horizon: NDArray[np.float64]
+    critical: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    family: int = 0
+    free: bool = False
+
+
+def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: float | None) -> None:
+    """lambda_c against the horizon, and what laws, or a time of C / weight_decay, give."""
+    axes.set_title("λc against the horizon")
+    found = ~np.isnan(observed.critical)
+    if not found.any():
+        note(axes, "no boundary was found")
+        return
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    x, y = observed.horizon[found], observed.critical[found]
+    low = np.where(np.isnan(observed.low), observed.critical, observed.low)[found]
+    high = np.where(np.isnan(observed.high), observed.critical, observed.high)[found]
+    for horizon, start, end in zip(x, low, high, strict=True):
+        axes.plot([horizon, horizon], [start, end], "_-", color=INK, lw=1.0, gid="interval")
+    axes.plot(x, y, "s", color=INK, markersize=4.5, gid="critical-at-horizon", zorder=5)
+    bottom, top = float(low[low > 0].min(initial=y.min())), float(high.max())
+    first, last = float(x.min()), float(x.max())
+    if laws:
+        last = min(FORESIGHT * last, max(float(law.horizon.max()) for law in laws))
+        told = [law.critical[(law.horizon >= first) & (law.horizon <= last)] for law in laws]
+        told = np.concatenate(told)
+        bottom = max(min(bottom, float(told[told > 0].min(initial=bottom))), bottom / 30)
+    margin = max(top / bottom, 2.0) ** 0.08
+    limits_y = (bottom / margin, top * margin)
+    for law in laws:
+        inside = (law.critical >= limits_y[0] / 2) & (law.critical <= limits_y[1] * 2)
+        axes.plot(
+            law.horizon,
+            np.where(inside, law.critical, np.nan),
+            color=LINE_COLOURS[law.family % 5],
+            linestyle=(0, (4, 2)) if law.free else "-",
+            linewidth=1.1,
+            gid="law-free" if law.free else "law-zero",
+        )
+    if not laws and x.size > 1:
+        line, anchor = np.sort(x), int(np.argmax(x))
+        inverse = y[anchor] * x[anchor] / line
+        axes.plot(line, inverse, color=MUTED, lw=1.0, ls=LINE_STYLES[1], gid="inverse")
+    if deciding is not None and x.max() < deciding <= last:
+        axes.axvline(deciding, color=MUTED, lw=1.0, ls=LINE_STYLES[2], gid="deciding")
+    axes.set_ylim(*limits_y)
+    axes.set_xlim(first / 1.15, last * 1.15)
+    plain_log_ticks(axes.yaxis)
+    plain_log_ticks(axes.xaxis)
+    axes.set_xlabel("horizon (steps)")
+
+
+def _draw_rates(
+    axes: Axes, horizon: int, table: pd.DataFrame, record: Record | None, window_max: float
+) -> None:
+    draw_decay_axis(axes, table["weight_decay"].tolist(), spacing=0.075)
+    draw_rates(axes, table, counts=False)
+    inside = table.loc[table["weight_decay"] > 0, "weight_decay"]
+    inside = inside[inside <= window_max]
+    title = f"{horizon} steps"
+    if record is not None and (found := limits(record, "critical")) and len(inside) > 1:
+        x = np.geomspace(inside.min(), inside.max(), 200)
+        axes.plot(x, boundary_curve(record, x), color=LINE_COLOURS[0], zorder=3, gid="fit")
+        mark_critical(axes, record, LINE_COLOURS[0], "-")
+        title += f"\nλc = {found[0]:.3g}"
+    else:
+        title += "\nfit refused"
+    axes.set_title(title)
+    axes.tick_params(axis="x", labelrotation=90, labelsize=6.5, labelcolor=INK)
+
+
+@styled
+def horizons_figure(
+    cells: Mapping[int, pd.DataFrame],
+    records: Sequence[Record],
+    window_max: float,
+    observed: Track,
+    laws: Sequence[Track],
+    deciding: float | None,
+) -> Figure:
+    """Rates at some horizons, and the critical weight decay against the horizon with its laws.
+
+    Args:
+        cells: The table of `cell_table` at each horizon, in steps.
+        records: Boundaries of one estimator at these horizons.
+        window_max: Largest weight decay that entered the fits.
+        observed: The boundary at every horizon.
+        laws: What fitted laws of the time predict; without any, the slope that a time of
+            C / weight decay would give is drawn.
+        deciding: A horizon in steps that would decide between the laws, or None.
+    """
+    chosen = sorted(cells)
+    if len(chosen) > MAX_PANELS:
+        places = np.linspace(0, len(chosen) - 1, MAX_PANELS).round().astype(int)
+        chosen = [chosen[place] for place in places]
+    figure = Figure(figsize=(WIDTH, 3.1))
+    widths = [*[1.0] * len(chosen), 1.75]
+    panels = figure.subplots(1, len(chosen) + 1, squeeze=False, width_ratios=widths)[0]
+    by_horizon = {record["horizon_steps"]: record for record in records}
+    for axes, horizon in zip(panels, chosen, strict=False):
+        _draw_rates(axes, horizon, cells[horizon], by_horizon.get(horizon), window_max)
+    panels[0].set_ylabel("share grokked")
+    for axes in panels[1:-1]:
+        axes.tick_params(axis="y", labelleft=False)
+    _draw_track(panels[-1], observed, laws, deciding)
+    handles = _handles(observed, laws)
+    if deciding is not None and deciding > float(observed.horizon.max(initial=0.0)):
+        dotted = {"color": MUTED, "linestyle": LINE_STYLES[2]}
+        handles.append(Line2D([], [], label="horizon that would decide", **dotted))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _handles(observed: Track, laws: Sequence[Track]) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=INK, marker="s", markersize=4.5, linewidth=1, label=observed.label)
+    ]
+    if not laws:
+        dashed = {"color": MUTED, "linestyle": LINE_STYLES[1]}
+        return [*handles, Line2D([], [], label="∝ 1 / horizon", **dashed)]
+    families = {law.family: law.label for law in laws}
+    handles += [
+        Line2D([], [], color=LINE_COLOURS[family % 5], label=label)
+        for family, label in families.items()
+    ]
+    if any(law.free for law in laws):
+        handles.append(Line2D([], [], color=MUTED, linestyle=(0, (4, 2)), label="dashed: λc free"))
+    if any(not law.free for law in laws):
+        handles.append(Line2D([], [], color=MUTED, label="solid: λc = 0"))
+    return handles

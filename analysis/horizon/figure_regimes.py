@@ -1,0 +1,181 @@
+"""Regime diagram: what has become of the replicas, over weight decay and horizon."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from observatory.analysis.page.decay_axis import draw_decay_axis, positions
+from observatory.analysis.page.frames import column, words
+from observatory.analysis.page.style import (
+    INK,
+    MUTED,
+    OUTCOME_COLOURS,
+    WIDTH,
+    plain_log_ticks,
+    styled,
+)
+
+REGIMES = {
+    "not yet memorised": "#ffffff",
+    "memorised": "#b9bfc6",
+    "grokked": OUTCOME_COLOURS["grokked"],
+    "collapsed or diverged": OUTCOME_COLOURS["collapsed"],
+}
+_HATCH: dict[str, Any] = {"hatch": "\\\\\\", "linewidth": 0}
+"""Over boxes of which most replicas collapsed or diverged: told from blue without colours too."""
+
+
+@dataclass(frozen=True)
+class EdgeAt:
+    """The critical weight decay at some horizons, with its interval; NaN where unbounded."""
+
+    horizon: NDArray[np.float64]
+    critical: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def regime_shares(
+    times: pd.DataFrame, decays: Sequence[float], horizons: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Shares of the regimes, in the order of `REGIMES`, had the records ended at each horizon.
+
+    Args:
+        times: One row per replica: weight_decay, t_hi, t_mem (steps, NaN where not observed),
+            watched (steps) and end.
+        decays: Weight decays.
+        horizons: Steps.
+
+    Returns:
+        `[regime, horizon, weight decay]`; sums to 1 over regimes, NaN without a replica.
+
+    Example:
+        >>> row = {"weight_decay": 1.0, "t_hi": 50.0, "t_mem": 20.0, "watched": 90}
+        >>> one = pd.DataFrame([row | {"end": "grokked"}])
+        >>> regime_shares(one, [1.0], np.array([10.0, 30.0, 60.0]))[2, :, 0].tolist()
+        [0.0, 0.0, 1.0]
+    """
+    failed = np.isin(words(times, "end"), ["collapsed", "diverged"])
+    until = horizons[:, None]
+    gone = failed & (column(times, "watched") <= until)
+    grokked = (column(times, "t_hi") <= until) & ~gone
+    memorised = (column(times, "t_mem") <= until) & ~gone & ~grokked
+    states = np.stack([~(gone | grokked | memorised), memorised, grokked, gone]).astype(np.float64)
+    everyone = column(times, "weight_decay")
+    none = np.full(states.shape[:2], np.nan)
+    by_decay = [
+        states[:, :, everyone == decay].mean(axis=2) if (everyone == decay).any() else none
+        for decay in decays
+    ]
+    return np.stack(by_decay, axis=2)
+
+
+def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Borders half way between neighbours on a log axis."""
+    logs = np.log(centres)
+    middle = (logs[1:] + logs[:-1]) / 2
+    pad = 0.15 if middle.size == 0 else min(float(np.diff(logs).min()) / 2, 0.25)
+    return np.exp(np.concatenate([[logs[0] - pad], middle, [logs[-1] + pad]]))
+
+
+def _boxes(
+    times: pd.DataFrame,
+    decays: Sequence[float],
+    borders: NDArray[np.float64],
+    span: tuple[float, float],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Boxes between the steps at which the shares of a weight decay change, and their colours.
+
+    Returns:
+        Corners, `[box, corner, 2]`, mixtures of the colours of `REGIMES`, `[box, rgb]`, and the
+        share that has collapsed or diverged, `[box]`.
+    """
+    palette = np.array([to_rgb(colour) for colour in REGIMES.values()])
+    changes = np.stack([column(times, name) for name in ("t_mem", "t_hi", "watched")])
+    everyone = column(times, "weight_decay")
+    corners: list[NDArray[np.float64]] = []
+    colours: list[NDArray[np.float64]] = []
+    gone: list[float] = []
+    for decay, left, right in zip(decays, borders[:-1], borders[1:], strict=True):
+        at = changes[:, everyone == decay]
+        cuts = np.unique(np.concatenate([span, at[(at > span[0]) & (at < span[1])]]))
+        shares = regime_shares(times, [decay], cuts[:-1])[:, :, 0]
+        box = np.array([[left, 0.0], [left, 1.0], [right, 1.0], [right, 0.0]])
+        for low, high in pairwise(cuts.tolist()):
+            heights = np.where(box[:, 1] > 0, high, low)
+            corners.append(np.stack([box[:, 0], heights], axis=1))
+        colours += list(shares.T @ palette)
+        gone += shares[-1].tolist()
+    return np.stack(corners), np.clip(np.stack(colours), 0, 1), np.array(gone)
+
+
+@styled
+def regimes_figure(
+    times: pd.DataFrame, horizon: float, edge: EdgeAt | None, first: float
+) -> Figure:
+    """A map whose colour mixes those of the regimes by their shares, the boundary on top.
+
+    Args:
+        times: See `regime_shares`.
+        horizon: The longest horizon, in steps.
+        edge: The boundary at some horizons, or None.
+        first: The shortest horizon that is drawn, in steps.
+    """
+    figure = Figure(figsize=(WIDTH, 3.7))
+    axes = figure.add_subplot()
+    decays = np.unique(column(times, "weight_decay"))
+    draw_decay_axis(axes, decays.tolist())
+    borders = _edges(positions(decays, decays))
+    boxes, colours, gone = _boxes(times, decays.tolist(), borders, (first, horizon))
+    axes.add_collection(
+        PolyCollection(
+            list(boxes), facecolors=colours, edgecolors=colours, linewidths=0.6, gid="regimes"
+        )
+    )
+    most = list(boxes[gone >= 0.5])
+    axes.add_collection(PolyCollection(most, facecolors="none", edgecolors=INK, **_HATCH))
+    if decays[0] == 0 and decays.size > 1:
+        axes.axvline(borders[1], color="white", linewidth=3.5, zorder=1)
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.6, label=name)
+        for name, colour in REGIMES.items()
+    ]
+    handles[-1].set(edgecolor=INK, **_HATCH)
+    if edge is not None:
+        low = np.where(np.isnan(edge.low), borders[0], edge.low)
+        high = np.where(np.isnan(edge.high), borders[-1], edge.high)
+        for colour, width in (("white", 3.4), (INK, 1.3)):
+            axes.hlines(edge.horizon, low, high, color=colour, linewidth=width - 0.4, zorder=3)
+            axes.plot(edge.critical, edge.horizon, color=colour, linewidth=width, zorder=3)
+        axes.plot(
+            edge.critical,
+            edge.horizon,
+            "o",
+            color=INK,
+            mec="white",
+            ms=5,
+            zorder=4,
+            gid="edge",
+            clip_on=False,
+        )
+        handles.append(
+            Line2D([], [], color=INK, marker="o", mec="white", label="λc at this horizon")
+        )
+    axes.set_xlim(borders[0], borders[-1])
+    axes.set_yscale("log")
+    axes.set_ylim(first, horizon)
+    plain_log_ticks(axes.yaxis)
+    axes.grid(visible=False)
+    axes.set_ylabel("horizon (steps)")
+    figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    return figure

@@ -1,0 +1,77 @@
+"""What every figure of the page is handed on as, and the words that captions share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from observatory.analysis.page.bands import RULE, bands
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import column
+from observatory.analysis.page.panels import MAX_LINES
+from observatory.analysis.page.table import Table
+from observatory.analysis.page.wording import event_words, horizon_words, sample_words
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its name, title and caption, and the table that is told below it."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    table: Table | None = None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What could not be drawn, and why."""
+
+    what: str
+    reason: str
+
+
+def context(facts: Facts) -> str:
+    """What every caption ends with: n, the event and the horizon."""
+    event = event_words(facts.event, facts.config)
+    horizon = horizon_words(facts.horizon, facts.group.steps_per_epoch)
+    n = sample_words(facts.group.replicas)
+    return f"n = {n}. Event {event}. Horizon {horizon}."
+
+
+def banded(facts: Facts, table: str, columns: Sequence[str]) -> pd.DataFrame | None:
+    """Medians and quartiles of some columns, or None where the table or every reading lacks."""
+    frame = facts.group.table(table, list(columns))
+    if frame is None or frame.empty:
+        return None
+    made = bands(frame, facts.group.replicas, columns, facts.steps_drawn)
+    return None if made.empty else made
+
+
+def rule(facts: Facts, *, bands_drawn: bool) -> str:
+    """How the lines of a caption's figure sum up the replicas."""
+    cells = len(facts.cells)
+    what = "Line and band: median and quartiles" if bands_drawn else "Line: median"
+    some = f" {MAX_LINES} of {cells} weight decays are shown." if cells > MAX_LINES else ""
+    return f"{what} {RULE}{some}"
+
+
+def marks(facts: Facts) -> dict[float, float]:
+    """Median time to grok of the replicas that grokked, in steps, per weight decay."""
+    decays, t_hi = column(facts.times, "weight_decay"), column(facts.times, "t_hi")
+    known = ~np.isnan(t_hi)
+    return {
+        float(decay): float(np.median(t_hi[known & (decays == decay)]))
+        for decay in np.unique(decays[known])
+    }
+
+
+def why_not(facts: Facts, fit: str) -> str:
+    """Why a kind of fit has nothing to draw: it refused, or nobody asked for it."""
+    reasons = dict.fromkeys(str(r["refused"]) for r in facts.of(fit) if r["refused"] is not None)
+    if reasons:
+        return f"the fit refused: {' '.join(reasons).rstrip('.')}"
+    return "fits.json has no such fit for this event and horizon"

@@ -1,0 +1,168 @@
+"""Everything that figures and tables of one group of replicas are drawn from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from observatory.analysis.fit.study import cell_table
+from observatory.analysis.page.frames import column, select, where, words
+from observatory.analysis.page.groups import Group
+from observatory.analysis.page.records import Record, estimator_name, limits
+
+WINDOW = "window"
+"""The estimator of a boundary with two edges: its upper one is the collapse."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One group of replicas, with what was counted in it and fitted to it.
+
+    Attributes:
+        group: The replicas.
+        event: Name of the event preset that figures and the answer speak of.
+        level: Coverage of the Wilson intervals.
+        cells: The cell table at the full horizon.
+        cells_at: The cell tables at every horizon of the fits, the full one included.
+        times: One row per replica, see `replica_times`.
+        records: Records of `fits.json`, all events and horizons; empty where nothing was fitted.
+        steps_drawn: Largest number of steps per curve.
+    """
+
+    group: Group
+    event: str
+    level: float
+    cells: pd.DataFrame
+    cells_at: Mapping[int, pd.DataFrame]
+    times: pd.DataFrame
+    records: Sequence[Record]
+    steps_drawn: int
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved config of the group's first run."""
+        return self.group.runs[0].manifest["config"]
+
+    @property
+    def horizon(self) -> int:
+        """Steps at which the replicas were censored."""
+        return self.group.horizon
+
+    @property
+    def window_max(self) -> float:
+        """Largest weight decay that entered the boundary fits, or any where nothing was fitted."""
+        windows = [record["extras"].get("window_max") for record in self.boundaries]
+        largest = float(column(self.group.replicas, "weight_decay").max())
+        return min([window for window in windows if window is not None], default=largest)
+
+    @property
+    def boundaries(self) -> list[Record]:
+        """Boundaries of one edge at the full horizon, refused ones included."""
+        return [r for r in self.of("boundary") if r["estimator"] != WINDOW]
+
+    @property
+    def boundaries_at(self) -> list[Record]:
+        """Boundaries at all horizons, of the first estimator that found one at the full horizon."""
+        found = [estimator_name(r) for r in self.boundaries if limits(r, "critical")]
+        return [r for r in self._of_event("boundary") if estimator_name(r) in found[:1]]
+
+    @property
+    def window(self) -> Record | None:
+        """The window of two edges at the full horizon, refused or not; None where not fitted."""
+        return next((r for r in self.of("boundary") if r["estimator"] == WINDOW), None)
+
+    def single(self, fit: str) -> Record | None:
+        """The first record of a kind of fit at the full horizon that is not refused, or None."""
+        return next((r for r in self.of(fit) if r["refused"] is None), None)
+
+    def boundaries_by(self, horizon: int) -> list[Record]:
+        """Boundaries of one edge at a horizon in steps, refused ones included."""
+        found = self._of_event("boundary")
+        return [r for r in found if r["horizon_steps"] == horizon and r["estimator"] != WINDOW]
+
+    def of(self, fit: str) -> list[Record]:
+        """Records of one kind of fit at the full horizon, for the event."""
+        return [r for r in self._of_event(fit) if r["horizon_steps"] in (None, self.horizon)]
+
+    def _of_event(self, fit: str) -> list[Record]:
+        return [r for r in self.records if r["fit"] == fit and r["event"] == self.event]
+
+
+def gather(
+    group: Group, records: Sequence[Record], event: str, level: float, steps_drawn: int
+) -> Facts:
+    """Count the cells of a group at every horizon that its records speak of.
+
+    Raises:
+        ConfigError: If the outcomes hold no such event.
+    """
+    fitted = {r["horizon_steps"] for r in records if r["event"] == event} - {None}
+    horizons = sorted({h for h in fitted if h <= group.horizon} | {group.horizon})
+    tables = {h: cell_table(group.replicas, event, h, level) for h in horizons}
+    return Facts(
+        group=group,
+        event=event,
+        level=level,
+        cells=tables[group.horizon],
+        cells_at=tables,
+        times=replica_times(group, event),
+        records=records,
+        steps_drawn=steps_drawn,
+    )
+
+
+def replica_times(group: Group, event: str) -> pd.DataFrame:
+    """When each replica grokked, or how its record ended.
+
+    Returns:
+        run_id, replica, weight_decay; t_lo, t_hi (steps, NaN where the event was not seen); t_mem
+        (steps until memorised, NaN where it was not or nobody looked); watched (steps); end:
+        "diverged" or "collapsed" where that is the outcome, "grokked" where the event was seen,
+        else "censored". Replicas without a record are left out.
+    """
+    rows = group.replicas
+    steps = column(rows, "step")
+    watched = np.where(np.isnan(steps), _last_looks(group), steps)
+    outcome = words(rows, "outcome")
+    failed = np.isin(outcome, ["diverged", "collapsed"])
+    t_hi = column(rows, f"{event}_hi")
+    seen = ~np.isnan(t_hi) & ~failed
+    times = pd.DataFrame(
+        {
+            "run_id": words(rows, "run_id"),
+            "replica": rows["replica"].to_numpy(),
+            "weight_decay": column(rows, "weight_decay"),
+            "t_lo": np.where(seen, column(rows, f"{event}_lo"), np.nan),
+            "t_hi": np.where(seen, t_hi, np.nan),
+            "t_mem": column(rows, "mem_hi") if "mem_hi" in rows else np.nan,
+            "watched": watched,
+            "end": np.where(failed, outcome, np.where(seen, "grokked", "censored")),
+        }
+    )
+    return where(times, watched > 0).reset_index(drop=True)
+
+
+def _last_looks(group: Group) -> NDArray[np.float64]:
+    """The last step at which each replica was evaluated; NaN where it never was, `[replica]`."""
+    wanted = pd.MultiIndex.from_frame(select(group.replicas, ["run_id", "replica"]))
+    looks = group.table("evaluation", [])
+    if looks is None:
+        return np.full(len(wanted), np.nan)
+    seen = pd.MultiIndex.from_frame(select(looks, ["run_id", "replica"]))
+    last = pd.Series(column(looks, "step"), seen)[~seen.duplicated(keep="last")]
+    return pd.Series(last).reindex(wanted).to_numpy(dtype=np.float64)
+
+
+def tails_watched(group: Group, event: str) -> dict[float, float]:
+    """Median steps watched after the event, per weight decay, of the replicas that had it."""
+    rows = group.replicas
+    tail = column(rows, "step") - column(rows, f"{event}_hi")
+    decays = column(rows, "weight_decay")
+    known = ~np.isnan(tail)
+    return {
+        float(decay): float(np.median(tail[known & (decays == decay)]))
+        for decay in np.unique(decays[known])
+    }

@@ -1,0 +1,93 @@
+"""Critical weight decays beside each other: a row each, with its interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from observatory.analysis.page.style import (
+    INK,
+    LINE_COLOURS,
+    MUTED,
+    WIDTH,
+    plain,
+    plain_log_ticks,
+    styled,
+    tell_beside,
+)
+
+Limits = tuple[float, float | None, float | None]
+"""Value and interval; None where a limit is unbounded."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: what is said at its left, its limits or why there are none, its colour's index."""
+
+    label: str
+    limits: Limits | None
+    absent: str = "refused"
+    colour: int = 0
+
+
+def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
+    ends = [end for row in rows if row.limits for end in row.limits if end is not None and end > 0]
+    ends += shown
+    low, high = (min(ends), max(ends)) if ends else (0.1, 1.0)
+    span = max(high / low, 1.5)
+    left, right = low / span**0.08, high * span**0.08
+    axes.set_xscale("log")
+    axes.set_xlim(left, right)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    for place, row in enumerate(rows):
+        if row.limits is None:
+            continue
+        value, *limits = row.limits
+        colour = LINE_COLOURS[row.colour % len(LINE_COLOURS)]
+        start, end = (limits[0] or left), (right if limits[1] is None else limits[1])
+        axes.plot([start, end], [place, place], color=colour, linewidth=1.8, gid="interval")
+        for limit, edge, arrow in ((limits[0], left, "<"), (limits[1], right, ">")):
+            if limit is None:
+                axes.plot(edge, place, arrow, color=colour, ms=4, clip_on=False, gid="unbounded")
+        axes.plot(value, place, "o", color=colour, mec="white", mew=0.8, ms=6, gid="estimate")
+    axes.set_yticks(np.arange(len(rows)), [plain(row.label) for row in rows])
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.grid(visible=False, axis="y")
+    plain_log_ticks(axes.xaxis)
+    tell_beside(axes, [_numbers(row) for row in rows])
+
+
+def _numbers(row: Row) -> str:
+    """The limits as text; an unbounded one is an ellipsis."""
+    if row.limits is None:
+        return row.absent
+    value, *limits = row.limits
+    low, high = ("…" if end is None else f"{end:.3g}" for end in limits)
+    return f"{value:.3g} [{low}, {high}]"
+
+
+@styled
+def forest_figure(
+    rows: Sequence[Row], ratios: Sequence[Row] = (), label: str = "λc (weight decay)"
+) -> Figure:
+    """Intervals of the critical weight decay; in a second panel ratios, with a line at 1.
+
+    Args:
+        rows: One per estimator or group, from above.
+        ratios: One per ratio; empty: no second panel.
+        label: What the first horizontal axis says.
+    """
+    heights = [len(rows), len(ratios)] if ratios else [len(rows)]
+    lines = max(row.label.count("\n") + 1 for row in [*rows, *ratios])
+    inches = 0.75 * len(heights) + (0.09 + 0.15 * lines) * sum(heights)
+    figure = Figure(figsize=(WIDTH, inches))
+    panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    _draw(panels[0], rows)
+    panels[0].set_xlabel(label)
+    if ratios:
+        _draw(panels[1], ratios, shown=[1.0])
+        panels[1].axvline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")
+        panels[1].set_xlabel("ratio of λc")
+    return figure

@@ -1,0 +1,179 @@
+"""Which replicas may be pooled: those that differ in weight decay and seed alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from observatory.analysis.page.frames import where
+from observatory.core.errors import StoreError
+from observatory.store.reader import Run, Study
+
+_OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay"})
+"""Columns of replicas.parquet that do not split a group."""
+_NOT_SCIENCE = (
+    *("seed", "study", "results", "store", "mlflow", "fit", "display", "hydra", "experiment"),
+    *("allow_other_version", "sweep", "probe", "event"),
+    *("fleet.shards", "fleet.size", "fleet.threads", "optimizer.weight_decay", "optimizer.lr"),
+)
+"""Settings that do not split runs: they change no replica, or replicas.parquet has them."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Replicas of one setting, from one run or several.
+
+    Attributes:
+        label: What sets the group apart, such as "lr = 0.01"; empty where there is one group.
+        runs: The runs that hold them.
+        replicas: One row each, with outcomes; null outcomes where unfinished.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+    replicas: pd.DataFrame
+
+    @property
+    def horizon(self) -> int:
+        """The shortest horizon of the runs, in steps; runs that may be pooled share one."""
+        return min(int(run.manifest["horizon_steps"]) for run in self.runs)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps per epoch."""
+        return int(self.runs[0].manifest["steps_per_epoch"])
+
+    def table(self, name: str, columns: list[str]) -> pd.DataFrame | None:
+        """Rows of the group's replicas; None where no run has the table or one of the columns."""
+        frames = [
+            run.table(name, ["run_id", "replica", "step", *columns])
+            for run in self.runs
+            if name in run.tables() and set(columns) <= {c.name for c in run.columns(name)}
+        ]
+        if not frames:
+            return None
+        frame = pd.concat(frames, ignore_index=True)
+        own = self.replicas[["run_id", "replica"]]
+        return frame.merge(own, on=["run_id", "replica"]).sort_values(["run_id", "replica", "step"])
+
+    def columns(self, name: str) -> set[str]:
+        """Names of the columns that a table has in any of the runs."""
+        return {
+            column.name for run in self.runs if name in run.tables() for column in run.columns(name)
+        }
+
+    def unit(self, name: str, column: str) -> str:
+        """Unit of a column, of the first run that has it.
+
+        Raises:
+            StoreError: If no run has it.
+        """
+        for run in self.runs:
+            for found in run.columns(name) if name in run.tables() else ():
+                if found.name == column:
+                    return found.unit
+        raise StoreError(f"No run of the group has the column `{column}` in its table `{name}`.")
+
+    def absent(self, probe: str) -> str | None:
+        """Why a probe that was asked for could not look, or None where it could or was off."""
+        return self.runs[0].manifest.get("absent_probes", {}).get(probe)
+
+
+def groups(study: Study) -> list[Group]:
+    """Split a study into what may be pooled.
+
+    Runs are pooled where their configs agree but for seeds, sweeps and where things are kept; their
+    replicas are split where a swept setting other than weight decay and seed differs.
+
+    Raises:
+        StoreError: If the study holds no replica.
+    """
+    apart = differences([run.manifest["config"] for run in study.runs])
+    parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}
+    for run, between in zip(study.runs, apart, strict=True):
+        for within, rows in _split(run.outcomes(), _swept_columns(study)):
+            parts.setdefault(", ".join([*between, *within]), []).append((run, rows))
+    made = [
+        Group(
+            label=label if len(parts) > 1 else "",
+            runs=tuple(run for run, _ in members),
+            replicas=pd.concat([rows for _, rows in members], ignore_index=True),
+        )
+        for label, members in sorted(parts.items())
+    ]
+    if not any(len(group.replicas) for group in made):
+        raise StoreError(f"The study {study.name} holds no replica. Run `observatory train` first.")
+    return made
+
+
+def differences(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What sets each config apart: of a component the class, then what differs within it.
+
+    A setting that only another class has says nothing here. Configs that differ get other words.
+
+    Example:
+        >>> lstm = {"model": {"_target_": "a.Lstm", "d_hidden": 128}}
+        >>> mlps = [{"model": {"_target_": "b.Mlp", "d_mlp": width}} for width in (64, 128)]
+        >>> differences([lstm, *mlps])[:2]
+        [['model = Lstm'], ['model = Mlp', 'model.d_mlp = 64']]
+    """
+    flat = [dict(_leaves(config)) for config in configs]
+    varying = sorted(
+        key
+        for key in {key for config in flat for key in config}
+        if not any(key == name or key.startswith(f"{name}.") for name in _NOT_SCIENCE)
+        and len({repr(config.get(key)) for config in flat}) > 1
+    )
+    return [_told_apart(own, flat, varying) for own in flat]
+
+
+def _told_apart(
+    own: Mapping[str, Any], configs: Sequence[Mapping[str, Any]], varying: Sequence[str]
+) -> list[str]:
+    told: list[str] = []
+    for key in varying:
+        part, _, last = key.rpartition(".")
+        target = f"{part}._target_"
+        alike = [config for config in configs if config.get(target) == own.get(target)]
+        if last == "_target_":
+            told.append(f"{part} = {_class_name(own.get(key), [c.get(key) for c in configs])}")
+        elif len({repr(config.get(key)) for config in alike}) > 1:
+            told.append(f"{key} = {own.get(key)}")
+    return told
+
+
+def _class_name(target: Any, others: Sequence[Any]) -> str:
+    """The class alone where no other module has one of that name, else with its module."""
+    name = str(target).rpartition(".")[2]
+    alike = {str(other) for other in others if str(other).rpartition(".")[2] == name}
+    return name if len(alike) == 1 else str(target)
+
+
+def _swept_columns(study: Study) -> list[str]:
+    """Settings besides weight decay and seed that take several values over all the replicas."""
+    tables = pd.concat([run.replicas() for run in study.runs], ignore_index=True)
+    return [c for c in tables.columns if c not in _OWN and len(set(map(_plain, tables[c]))) > 1]
+
+
+def _split(rows: pd.DataFrame, by: list[str]) -> Iterator[tuple[list[str], pd.DataFrame]]:
+    settings = [tuple(map(_plain, values)) for values in zip(*(rows[c] for c in by), strict=True)]
+    if not by:
+        yield [], rows
+    for setting in sorted(set(settings)):
+        words = [f"{name} = {value}" for name, value in zip(by, setting, strict=True)]
+        yield words, where(rows, np.array([own == setting for own in settings], dtype=np.bool_))
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of a nested mapping."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,159 @@
+"""Curves over training: a panel per quantity, a line per weight decay."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+from numpy.typing import NDArray
+
+from observatory.analysis.page.decay_axis import decay_label
+from observatory.analysis.page.frames import column, where, words
+from observatory.analysis.page.style import (
+    GROUND,
+    WIDTH,
+    decay_colours,
+    note,
+    plain_log_ticks,
+)
+
+LEGEND: dict[str, Any] = {"title": "weight decay", "title_fontsize": 7.5, "alignment": "left"}
+MAX_BANDS = 4
+"""Weight decays up to which quartiles are drawn; more bands only hide each other."""
+MAX_LINES = 12
+"""Weight decays in one figure; of more, as many are chosen evenly, the ends included."""
+
+
+def chosen_decays(weight_decays: Sequence[float]) -> list[float]:
+    """At most `MAX_LINES` of the distinct weight decays, evenly by rank, the ends included.
+
+    Example:
+        >>> len(chosen_decays(list(range(100)))), chosen_decays([1.0, 0.0, 1.0])
+        (12, [0.0, 1.0])
+    """
+    values: NDArray[np.float64] = np.unique(np.asarray(weight_decays, dtype=np.float64))
+    if values.size > MAX_LINES:
+        values = values[np.linspace(0, values.size - 1, MAX_LINES).round().astype(int)]
+    return values.tolist()
+
+
+def draw_lines(
+    axes: Axes,
+    bands: pd.DataFrame,
+    quantity: str,
+    marks: Mapping[float, float],
+    *,
+    spread: bool,
+    decays: Sequence[float],
+) -> None:
+    """The medians of one quantity, a line per weight decay; quartiles as a band where `spread`.
+
+    Args:
+        axes: Where to draw.
+        bands: The table that `bands` makes.
+        quantity: Which of its quantities.
+        marks: A step per weight decay at which its line gets a dot: its median time to grok.
+        spread: Whether to draw the quartiles.
+        decays: The weight decays of the figure, which set the colours.
+    """
+    rows = where(bands, words(bands, "quantity") == quantity)
+    colours = decay_colours(decays)
+    for decay in decays:
+        line = where(rows, column(rows, "weight_decay") == decay)
+        if line.empty:
+            continue
+        steps, median = column(line, "step"), column(line, "median")
+        colour = colours[decay]
+        axes.plot(
+            steps, median, color=colour, linestyle=decay_style(decay), linewidth=1.2, gid="median"
+        )
+        if spread:
+            low, high = column(line, "q25"), column(line, "q75")
+            axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+        step = marks.get(decay)
+        if step is not None and steps[0] <= step <= steps[-1]:
+            height = float(np.interp(np.log(step), np.log(steps), median))
+            dot = {"markeredgecolor": GROUND, "markeredgewidth": 0.6, "markersize": 5}
+            axes.plot(step, height, "o", color=colour, zorder=4, gid="mark", **dot)
+    axes.set_xscale("log")
+    if rows.empty:
+        note(axes, "no finite reading")
+
+
+def recorded(bands: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, str]:
+    """The titles of the quantities that a table of `bands` holds."""
+    found = set(bands["quantity"])
+    return {name: title for name, title in titles.items() if name in found}
+
+
+def panels_figure(
+    bands: pd.DataFrame,
+    titles: Mapping[str, str],
+    marks: Mapping[float, float],
+    log: frozenset[str] = frozenset(),
+) -> Figure:
+    """A panel per quantity, lines coloured by weight decay.
+
+    Args:
+        bands: The table that `bands` makes.
+        titles: Quantities in the order of the panels, with what is written above each.
+        marks: A step per weight decay that is marked by a dot.
+        log: Quantities whose axis is logarithmic.
+    """
+    columns = min(3, len(titles))
+    rows = ceil(len(titles) / columns)
+    figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    decays = chosen_decays(bands["weight_decay"].tolist())
+    kept = where(bands, np.isin(column(bands, "weight_decay"), decays))
+    few = len(decays) <= MAX_BANDS
+    for axes, (quantity, title) in zip(grid.flat, titles.items(), strict=False):
+        draw_lines(axes, kept, quantity, marks, spread=few, decays=decays)
+        axes.set_title(title)
+        if quantity in log:
+            axes.set_yscale("log")
+            plain_log_ticks(axes.yaxis)
+    finish_steps(grid, len(titles))
+    handles = decay_handles(decays, marked=bool(marks))
+    if grid.size > len(titles):
+        free = grid.flat[len(titles)]
+        free.legend(handles=handles, loc="lower left", ncols=2, **LEGEND)
+    else:
+        figure.legend(handles=handles, loc="outside right upper", **LEGEND)
+    return figure
+
+
+def finish_steps(grid: NDArray[Any], n_panels: int) -> None:
+    """Turn off the panels that are not used and label the steps below the lowest of each column."""
+    n_columns = grid.shape[1]
+    for index, axes in enumerate(grid.flat):
+        if index >= n_panels:
+            axes.set_axis_off()
+        elif index + n_columns >= n_panels:
+            axes.set_xlabel("steps")
+            axes.tick_params(axis="x", labelbottom=True)
+            below_is_free = index // n_columns < grid.shape[0] - 1
+            axes.xaxis.set_in_layout(not below_is_free)
+    plain_log_ticks(grid[0, 0].xaxis, narrow=n_columns > 2)
+
+
+def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2D]:
+    """Entries of a legend: the colour of each weight decay, and what a dot means."""
+    handles = [
+        Line2D([], [], color=colour, linestyle=decay_style(decay), label=decay_label(decay))
+        for decay, colour in sorted(decay_colours(sorted(set(weight_decays))).items())
+    ]
+    if marked:
+        dot = {"marker": "o", "linestyle": "none", "color": "#8c959f", "markersize": 5}
+        handles.append(Line2D([], [], label="median\ntime to grok", **dot))
+    return handles
+
+
+def decay_style(weight_decay: float) -> LineStyleType:
+    """Solid, or dashed for 0, whose grey is close to other colours."""
+    return "-" if weight_decay > 0 else (0, (4, 1.5))

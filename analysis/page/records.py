@@ -1,0 +1,79 @@
+"""A fitted boundary record as a curve and as a mark on the weight-decay axis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.links import LINKS
+
+Record = Mapping[str, Any]
+"""One entry of `fits.json`."""
+
+
+def limits(record: Record, name: str) -> tuple[float, float | None, float | None] | None:
+    """Value and interval of a parameter, or None where the fit refused or has no such parameter."""
+    parameter = record["params"].get(name)
+    if record["refused"] is not None or parameter is None or parameter["value"] is None:
+        return None
+    return parameter["value"], parameter["ci_low"], parameter["ci_high"]
+
+
+def estimator_name(record: Record) -> str:
+    """The name of a record's estimator, readable, with its link where that is not the logistic.
+
+    Example:
+        >>> estimator_name({"estimator": "maximum_likelihood", "extras": {"link": "probit"}})
+        'maximum likelihood (probit)'
+    """
+    name = str(record["estimator"]).replace("_", " ").replace("firth", "Firth")
+    link = record.get("extras", {}).get("link") or "logistic"
+    return name if link == "logistic" or link in name else f"{name} ({link})"
+
+
+def boundary_curve(record: Record, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The fitted rate of grokking, lapses included, at positive weight decays.
+
+    P = guess (1 - s) + (1 - lapse) s, with s = F(slope (x - x0)) and x = log10(weight_decay); a
+    window has a second, falling edge: s = F(slope (x - x0)) (1 - F(slope_upper (x - x1))). Rates
+    that were held fixed are among the extras, as is the link F, logistic where none is named.
+
+    Example:
+        >>> one = {"value": 1.0}
+        >>> record = {"params": {"critical": one, "slope": one, "lapse": {"value": 0.2}}}
+        >>> boundary_curve(record, np.array([1.0])).round(12).tolist()
+        [0.4]
+    """
+    extras = record.get("extras", {})
+    params = {name: parameter["value"] for name, parameter in record["params"].items()}
+    params = {**extras, **params}
+    guess, lapse = params.get("guess") or 0.0, params.get("lapse") or 0.0
+    link = LINKS[extras.get("link") or "logistic"]
+    x = np.log10(weight_decay)
+    share = link.rise(params["slope"] * (x - np.log10(params["critical"])))
+    if "critical_upper" in params:
+        share = share * link.fall(params["slope_upper"] * (x - np.log10(params["critical_upper"])))
+    return guess * (1.0 - share) + (1.0 - lapse) * share
+
+
+def mark_critical(
+    axes: Axes, record: Record, colour: str, style: Any, name: str = "critical"
+) -> None:
+    """A vertical line at the critical weight decay, and a band over its interval."""
+    found = limits(record, name)
+    if found is None:
+        return
+    value, low, high = found
+    left, right = axes.get_xlim()
+    axes.axvline(value, color=colour, linestyle=style, linewidth=1.0, gid="critical")
+    axes.axvspan(
+        left if low is None else max(low, left),
+        right if high is None else min(high, right),
+        color=colour,
+        alpha=0.13,
+        linewidth=0,
+        zorder=0.5,
+        gid="critical-interval",
+    )

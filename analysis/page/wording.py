@@ -1,0 +1,134 @@
+"""Numbers, intervals and definitions in words: one way for the whole page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from observatory.analysis.page.decay_axis import decay_label
+from observatory.analysis.page.frames import column
+from observatory.analysis.page.records import Record, estimator_name, limits
+
+DASH = "–"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits; a dash where there is none.
+
+    Example:
+        >>> number(0.12345), number(2175.0), number(None), number(0.00001234)
+        ('0.123', '2175', '–', '1.23e-05')
+    """
+    if value is None or pd.isna(value):
+        return DASH
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:.0f}"
+    return f"{value:.{digits}g}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval in brackets; a limit that does not exist is written as unbounded."""
+    low_text, high_text = ("unbounded" if end is None else number(end) for end in (low, high))
+    return f"[{low_text}, {high_text}]"
+
+
+def estimate(record: Record, name: str) -> str:
+    """A parameter of a record with its interval, or a dash."""
+    found = limits(record, name)
+    if found is None:
+        return DASH
+    value, low, high = found
+    return (
+        number(value) if low is None and high is None else f"{number(value)} {interval(low, high)}"
+    )
+
+
+def estimator_words(record: Record) -> str:
+    """See `estimator_name`."""
+    return estimator_name(record)
+
+
+def horizon_words(steps: int | None, steps_per_epoch: int) -> str:
+    """A horizon in steps, and in epochs beside.
+
+    Example:
+        >>> horizon_words(2500, 10)
+        '2500 steps (250 epochs)'
+    """
+    if steps is None:
+        return "an unknown horizon"
+    return f"{steps} steps ({number(steps / steps_per_epoch)} epochs)"
+
+
+def event_words(event: str, config: Mapping[str, Any]) -> str:
+    """What an event preset means, from the settings that its runs were given."""
+    settings = config.get("event", {}).get(event)
+    if not isinstance(settings, Mapping) or not {"series", "level"} <= set(settings):
+        return event
+    series = str(settings["series"]).replace("_acc", " accuracy").replace("_", " ")
+    words = f"{event}: {series} ≥ {settings['level']:g}"
+    looks = int(settings.get("persistence", 1))
+    if looks > 1:
+        words += (
+            f" at {looks} consecutive looks, later ones down to {settings['tolerance']:g} below"
+        )
+    if "final_level" in settings:
+        words += f", or above {settings['final_level']:g} at the last look"
+    return words
+
+
+def sample_words(replicas: pd.DataFrame) -> str:
+    """How many replicas there are, and how they spread over weight decays."""
+    decays, sizes = np.unique(column(replicas, "weight_decay"), return_counts=True)
+    n, cells = len(replicas), len(decays)
+    if cells == 1:
+        return f"{n} {plural(n, 'replica')} at weight decay {decay_label(decays[0])}"
+    low, high = int(sizes.min()), int(sizes.max())
+    each = f"{low} {plural(low, 'seed')}" if low == high else f"{low}–{high} seeds"
+    return f"{n} replicas ({cells} weight decays, {each} each)"
+
+
+def settings_words(settings: Mapping[str, Any]) -> str:
+    """The settings of a component without the name of its class; of a part of it with that name.
+
+    Example:
+        >>> settings_words({"_target_": "package.Task", "p": 31, "operation": "add"})
+        'p 31, operation add'
+        >>> settings_words({"group": {"_target_": "groups.symmetric", "n": 5}})
+        'group symmetric (n 5)'
+    """
+    told = (f"{key} {_value_words(value)}" for key, value in settings.items() if key != "_target_")
+    return ", ".join(told)
+
+
+def _value_words(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    name = str(value.get("_target_", "")).rpartition(".")[2]
+    return f"{name} ({settings_words(value)})"
+
+
+def plural(count: int, word: str) -> str:
+    """The word, with an s unless the count is one."""
+    return word if count == 1 else f"{word}s"
+
+
+def verdict_words(record: Record) -> str:
+    """The verdict of a horizon analysis in plain words, with its reason and what would decide."""
+    extras = record["extras"]
+    verdict = str(extras.get("verdict"))
+    words = {
+        "threshold": "Verdict: threshold. A critical weight decay above 0 remains when the horizon "
+        "grows.",
+        "horizon artefact": "Verdict: horizon artefact. The boundary is where the horizon cuts "
+        "slow replicas off, not a critical weight decay.",
+        "cannot tell": "Verdict: cannot tell. These records do not decide between a critical "
+        "weight decay above 0 and a boundary that only the horizon makes.",
+    }.get(verdict, f"Verdict: {verdict}.")
+    if reason := str(extras.get("reason") or "").strip():
+        words += f" {reason[0].upper()}{reason[1:].rstrip('.')}."
+    deciding = extras.get("deciding_horizon")
+    if verdict == "cannot tell" and deciding is not None and f"{deciding:.0f} steps" not in words:
+        words += f" A horizon of about {deciding:.0f} steps would decide."
+    return words

@@ -1,0 +1,94 @@
+"""Outcomes of arms that share pairs, such as seeds, and the contrasts between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.magnitude import magnitude
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms in one condition.
+
+    Attributes:
+        label: Both arms, and the condition.
+        first: Values of one arm, `[pair]`.
+        second: Values of the other, in the same order.
+        all_first: Values of one arm, those without a partner as well, `[row]`.
+        all_second: Likewise.
+        rates: Whether every value of the condition is 0 or 1.
+    """
+
+    label: str
+    first: Array
+    second: Array
+    all_first: Array
+    all_second: Array
+    rates: bool
+
+    def in_unit(self) -> tuple["Contrast", float]:
+        """The same with values of about 1, whose squares are numbers, and their unit, exactly."""
+        unit = magnitude(np.concatenate([self.all_first, self.all_second]))
+        return (
+            replace(
+                self,
+                first=self.first / unit,
+                second=self.second / unit,
+                all_first=self.all_first / unit,
+                all_second=self.all_second / unit,
+            ),
+            unit,
+        )
+
+    @property
+    def alone(self) -> int:
+        """Rows without a partner."""
+        return self.all_first.size + self.all_second.size - 2 * self.first.size
+
+
+@dataclass(frozen=True)
+class PairedRows:
+    """Values by arm and pair.
+
+    Attributes:
+        value: Outcomes, `[row]`.
+        arm: Index in `arms`, `[row]`.
+        pair: What the arms share, such as a seed, `[row]`; once per arm and condition.
+        condition: Index in `conditions`, `[row]`.
+        arms: Their names; each is compared with the ones before it.
+        conditions: Their names, such as weight decays or outcomes; one of no name: all as one.
+        outcome: Name of the value.
+        against_first: Whether arms are compared with the first one only.
+    """
+
+    value: Array
+    arm: NDArray[np.int64]
+    pair: NDArray[np.int64]
+    condition: NDArray[np.int64]
+    arms: Sequence[str]
+    conditions: Sequence[str]
+    outcome: str
+    against_first: bool
+
+    def contrasts(self) -> list[Contrast]:
+        """Every two arms in each condition, or each arm with the first."""
+        found: list[Contrast] = []
+        for index, condition in enumerate(self.conditions):
+            here = self.condition == index
+            rates = bool(np.isin(self.value[here], (0.0, 1.0)).all())
+            for a, b in combinations(range(len(self.arms)), 2):
+                if self.against_first and a:
+                    continue
+                one, other = (np.flatnonzero(here & (self.arm == arm)) for arm in (a, b))
+                _, i, j = np.intersect1d(self.pair[one], self.pair[other], return_indices=True)
+                label = f"{self.arms[b]} - {self.arms[a]}"
+                label = f"{condition}: {label}" if condition else label
+                every = (self.value[one], self.value[other])
+                found.append(Contrast(label, every[0][i], every[1][j], *every, rates))
+        return found

@@ -1,0 +1,190 @@
+r"""Binder-like cumulants over seeds, where those of two sizes cross, and how crossings drift.
+
+$U_4 = 1 - \langle m^4\rangle / (3 \langle m^2\rangle^2)$ depends on where m is zero.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.scaling.estimators.sample import Moments, Sample
+
+Array = NDArray[np.float64]
+
+KINDS = ("raw", "centred", "shifted")
+"""Zero of m as the table has it; at the mean of each cell; at the lowest mean of all cells."""
+
+LEAST_NOISE = 1e-3
+
+
+def cumulant(moments: Moments, origin: Array | float) -> Array:
+    r"""Binder-like cumulant of each cell, $1 - \langle m^4\rangle / (3\langle m^2\rangle^2)$.
+
+    Not unbiased in few seeds: with n seeds it is off by a term of order 1 / n.
+
+    Args:
+        moments: Of m, `[draw, cell]`.
+        origin: Where m is taken to be zero.
+
+    Returns:
+        `[draw, cell]`, dimensionless: 2/3 where all seeds are equal and not zero, 0 for normal
+        scatter about the origin; NaN where every seed lies on it.
+
+    Source:
+        Binder (1981), Z. Phys. B 43, 119. Deviation: averages over seeds, and any origin.
+
+    Example:
+        >>> one = np.ones((1, 1))
+        >>> two_peaks = Moments(one, 0 * one, one, 0 * one, one)
+        >>> cumulant(two_peaks, 0.0).round(3).tolist(), cumulant(two_peaks, -1.0).round(3).tolist()
+        ([[0.667]], [[0.333]])
+    """
+    shift = moments.mean - origin
+    second = moments.second + shift**2
+    fourth = moments.fourth + shift * (
+        4.0 * moments.third + shift * (6.0 * moments.second + shift**2)
+    )
+    return 1.0 - fourth / (3.0 * np.where(second > 0, second, np.nan) ** 2)
+
+
+def cumulants(moments: Moments) -> dict[str, Array]:
+    """The cumulant for every kind of origin, each `[draw, cell]`."""
+    lowest = moments.mean.min(axis=-1, keepdims=True)
+    origins = {"raw": 0.0, "centred": moments.mean, "shifted": lowest}
+    return {kind: cumulant(moments, origins[kind]) for kind in KINDS}
+
+
+def dominant_crossing(x: Array, difference: Array, noise: Array) -> Array:
+    """Where a difference changes sign with the largest area, over its noise, on its smaller side.
+
+    Curves that lie on each other cross at random: such crossings have little area beside them.
+
+    Args:
+        x: Rising, `[point]`.
+        difference: `[draw, point]`; NaN counts as no difference.
+        noise: Spread of the difference at each point, positive, `[point]`.
+
+    Returns:
+        `[draw]`; NaN where the sign never changes.
+
+    Example:
+        >>> difference = np.array([[-1.0, 1.0, 3.0, -0.1]])
+        >>> dominant_crossing(np.arange(4.0), difference, np.ones(4)).tolist()
+        [0.5]
+    """
+    difference = np.nan_to_num(difference)
+    step = np.gradient(x) / noise
+    n = len(difference)
+    sign, last, at = np.zeros(n), np.zeros(n), np.full(n, x[0])
+    area, left = np.zeros(n), np.zeros(n)
+    pending, best, found = np.full(n, np.nan), np.zeros(n), np.full(n, np.nan)
+    for k, place in enumerate(x):
+        here = difference[:, k]
+        crossed = (sign * here) < 0
+        better = crossed & (np.minimum(left, area) > best)
+        found, best = (
+            np.where(better, pending, found),
+            np.where(better, np.minimum(left, area), best),
+        )
+        weight = np.abs(last) + np.abs(here)
+        between = at + (place - at) * np.abs(last) / np.where(weight > 0, weight, 1.0)
+        pending, left = np.where(crossed, between, pending), np.where(crossed, area, left)
+        area = np.where(crossed, 0.0, area) + np.abs(here) * step[k]
+        known = here != 0
+        sign = np.where(known, np.sign(here), sign)
+        last, at = np.where(known, here, last), np.where(known, place, at)
+    better = np.minimum(left, area) > best
+    return np.where(better, pending, found)
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """Where the cumulants of two sizes cross, for all pairs of sizes.
+
+    Attributes:
+        inverse_size: Mean of 1 / size of each pair, `[pair]`.
+        place: Value of the control, NaN where they do not cross, `[draw, pair]`.
+    """
+
+    inverse_size: Array
+    place: Array
+
+    def drift(self, weight: Array) -> tuple[Array, Array, Array]:
+        """Weighted line through the crossings against 1 / size, in each draw.
+
+        Args:
+            weight: Of each pair, `[pair]`; 0 leaves a pair out.
+
+        Returns:
+            The crossing at infinite size, the slope, and the standard deviation of the crossings
+            about their mean, each `[draw]`; NaN where fewer than three pairs cross.
+        """
+        there = np.isfinite(self.place) & (weight > 0)
+        w = np.where(there, weight, 0.0)
+        total = np.where(there.sum(axis=-1) >= 3, w.sum(axis=-1), np.nan)
+        y, x = np.where(there, self.place, 0.0), self.inverse_size
+        mean_x, mean_y = (w * x).sum(axis=-1) / total, (w * y).sum(axis=-1) / total
+        dx, dy = x - mean_x[:, None], y - mean_y[:, None]
+        spread = (w * dx**2).sum(axis=-1)
+        slope = (w * dx * dy).sum(axis=-1) / np.where(spread > 0, spread, np.nan)
+        return mean_y - slope * mean_x, slope, np.sqrt((w * dy**2).sum(axis=-1) / total)
+
+
+def cumulant_noise(draws: Array) -> Array:
+    """Spread of the cumulant of each cell over resamples, from their quartiles, `[cell]`."""
+    low, high = np.nanquantile(np.where(np.isnan(draws).all(axis=0), 0.0, draws), [0.25, 0.75], 0)
+    return np.maximum((high - low) / 1.349, LEAST_NOISE)
+
+
+def crossings(sample: Sample, cumulant: Array, noise: Array) -> Crossings:
+    """The dominant crossing of every pair of sizes, by linear interpolation.
+
+    Args:
+        sample: The cells.
+        cumulant: `[draw, cell]`.
+        noise: Of `cumulant_noise`: where it is large, a crossing weighs little, `[cell]`.
+    """
+    inverse, places = list[float](), list[Array]()
+    for i in range(sample.sizes.size):
+        for j in range(i + 1, sample.sizes.size):
+            a, b = sample.cells_of(i), sample.cells_of(j)
+            xa, xb = sample.control[a], sample.control[b]
+            grid = np.unique(np.concatenate([xa, xb]))
+            grid = grid[(grid >= max(xa[0], xb[0])) & (grid <= min(xa[-1], xb[-1]))]
+            inverse.append(0.5 * (1.0 / sample.sizes[i] + 1.0 / sample.sizes[j]))
+            if grid.size < 2:
+                places.append(np.full(len(cumulant), np.nan))
+                continue
+            difference = between(cumulant[:, b], xb, grid) - between(cumulant[:, a], xa, grid)
+            spread = between(noise[None, a] ** 2, xa, grid) + between(noise[None, b] ** 2, xb, grid)
+            places.append(dominant_crossing(grid, difference, np.sqrt(spread[0])))
+    return Crossings(np.array(inverse), np.stack(places, axis=-1))
+
+
+def between(values: Array, x: Array, grid: Array) -> Array:
+    """Linear interpolation of many curves, `[draw, point]` to `[draw, grid]`."""
+    right = np.clip(np.searchsorted(x, grid), 1, x.size - 1)
+    share = (grid - x[right - 1]) / (x[right] - x[right - 1])
+    on_left, on_right = share == 0.0, share == 1.0  # a missing neighbour is not looked at
+    mixed = values[:, right - 1] * (1.0 - share) + values[:, right] * share
+    return np.where(on_left, values[:, right - 1], np.where(on_right, values[:, right], mixed))
+
+
+def pair_weights(draws: Crossings, min_share: float) -> Array:
+    """Inverse variance of each pair's crossing, 0 where it is missing from too many draws.
+
+    Args:
+        draws: The crossings of resampled seeds.
+        min_share: Share of the draws in which a pair must cross.
+
+    Returns:
+        `[pair]`; the spread is the distance of the quartiles, since crossings have outliers.
+    """
+    weight = np.zeros(draws.inverse_size.size)
+    for pair, places in enumerate(draws.place.T):
+        seen = places[np.isfinite(places)]
+        if seen.size >= max(min_share * places.size, 2):
+            low, high = np.quantile(seen, [0.25, 0.75])
+            weight[pair] = 1.0 / max((high - low) / 1.349, 1e-12) ** 2
+    return weight

@@ -1,0 +1,241 @@
+"""Finite-size scaling of any order parameter: every link of the chain, and what they come to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import numpy as np
+
+from observatory.analysis.scaling.estimators.collapse_link import Search, collapse_link, grid_bias
+from observatory.analysis.scaling.estimators.found import Found, limits_of
+from observatory.analysis.scaling.estimators.links import (
+    crossing_link,
+    groups_link,
+    sharpening_link,
+    susceptibility_link,
+)
+from observatory.analysis.scaling.estimators.remarks import remarks
+from observatory.analysis.scaling.estimators.sample import SizedRows, in_cells, require_signal
+from observatory.analysis.scaling.estimators.verdicts import Link, judge_chain
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.solvers import f_quantile
+from observatory.core.errors import FitRefusedError
+
+PLACES = ("critical", "crossing_raw", "crossing_centred", "crossing_shifted")
+"""Parameters that are values of the control."""
+
+
+def on_log_axis(rows: SizedRows) -> SizedRows:
+    """The rows with log10 of the control.
+
+    Raises:
+        FitRefusedError: If a control is not positive.
+    """
+    if np.any(rows.control <= 0):
+        raise FitRefusedError(
+            "On a log axis the control must be positive, and some rows have 0. Leave them out, or "
+            "set log_control=false."
+        )
+    return replace(rows, control=np.log10(rows.control))
+
+
+def from_log_axis(found: Found) -> Found:
+    """Places back from log10: intervals are transformed, standard errors stay in decades."""
+    params = {
+        name: _raised(parameter) if name in PLACES else parameter
+        for name, parameter in found.params.items()
+    }
+    curves = {
+        name: [None if v is None else 10.0**v for v in values] if _is_place(name) else values
+        for name, values in found.curves.items()
+    }
+    extras = {
+        name: 10.0**value if name.startswith("critical_s1") and isinstance(value, float) else value
+        for name, value in found.extras.items()
+    }
+    return Found(params, curves, extras)
+
+
+def _is_place(name: str) -> bool:
+    curve, _, column = name.partition(".")
+    return name in ("cell.control", "profile_critical.value") or (
+        curve == "pair" and column != "inverse_size"
+    )
+
+
+def _raised(found: Parameter) -> Parameter:
+    low, high = (None if end is None else 10.0**end for end in (found.ci_low, found.ci_high))
+    return Parameter(10.0**found.value, found.se, low, high)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FiniteSizeChain:
+    """Sharpening, crossings, susceptibility, groups of seeds, collapse; a verdict for each and all.
+
+    Attributes:
+        log_control: Whether the control is scaled as its logarithm to base 10.
+        zeta: Exponent of the order parameter held at this; None to fit it.
+        min_seeds: Fewest seeds of a cell.
+        flat_level: Level of the test that the control changes anything.
+        se_floor: Least standard error of a mean, as a share of the range of means.
+        n_centres: Centres of sigmoids tried.
+        n_widths: Widths tried.
+        least_exponent: Exponent of the width below which shrinking counts as none.
+        min_share: Share of resamples in which a pair of sizes must cross.
+        min_overlap: Share of cells that must overlap with another size in a collapse.
+        min_decades: Decades of size below which exponents are underdetermined.
+        quality_low: S below this means errors so large that anything collapses.
+        quality_high: S above this means no collapse.
+        n_starts: Random starts of the search for the collapse.
+        n_steps: Most steps of a search.
+        n_profile: Points of each profile of S.
+        n_uniform: Uniform samples that the dip is compared with.
+        n_bootstrap: Resamples of seeds.
+        n_null: Smooth crossovers simulated.
+        level: Coverage of intervals; tests are at 1 - level.
+    """
+
+    fit_name = "collapse"
+    estimator = "finite_size_chain"
+    log_control: bool
+    zeta: float | None
+    min_seeds: int
+    flat_level: float
+    se_floor: float
+    n_centres: int
+    n_widths: int
+    least_exponent: float
+    min_share: float
+    min_overlap: float
+    min_decades: float
+    quality_low: float
+    quality_high: float
+    n_starts: int
+    n_steps: int
+    n_profile: int
+    n_uniform: int
+    n_bootstrap: int
+    n_null: int
+    level: float
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` where a number is out of range."""
+        least = {"min_seeds": 3, "n_centres": 11, "n_widths": 11, "n_starts": 1, "n_steps": 10}
+        least |= {"n_profile": 5, "n_uniform": 99, "n_bootstrap": 20, "n_null": 19}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise ValueError(f"`{name}` must be at least {number}, got {getattr(self, name)}.")
+        for name in ("level", "flat_level", "se_floor", "min_share", "min_overlap"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}.")
+        if not 0.0 <= self.quality_low < self.quality_high:
+            raise ValueError(
+                f"`quality_low` must be below `quality_high`, got {self.quality_low} and "
+                f"{self.quality_high}."
+            )
+
+    def estimate(self, rows: SizedRows, seed: int) -> Estimate:
+        """Go through the chain.
+
+        Args:
+            rows: Order parameter by size, control and seed.
+            seed: Of all draws.
+
+        Returns:
+            `critical`, `nu`, `inverse_nu`, `zeta`, `zeta_over_nu` of the collapse; `sharpening`,
+            the exponent of the width; `crossing_*` at infinite size with `drift_*` per 1 / size and
+            `u4_lowest_*`, for the raw, centred and shifted order parameter; `gamma_over_nu`. The
+            verdicts and their reasons are extras: `verdict`, `verdict_sharpening` and so on.
+
+        Raises:
+            FitRefusedError: If there are too few sizes, values or seeds, or nothing changes.
+        """
+        rng = np.random.default_rng(seed)
+        sample, warnings = in_cells(on_log_axis(rows) if self.log_control else rows, self.min_seeds)
+        degrees = sample.pivot.size - sample.sizes.size, sample.value.size - sample.pivot.size
+        require_signal(sample, f_quantile(1.0 - self.flat_level, *degrees))
+        level = self.level
+        search = Search(
+            self.se_floor, self.min_overlap, self.zeta, self.n_starts, self.n_steps, self.n_profile
+        )
+        links, parts = dict[str, Link](), list[Found]()
+        links["sharpening"], found, draws = sharpening_link(
+            sample,
+            self.se_floor,
+            (self.n_centres, self.n_widths),
+            (self.n_bootstrap, self.n_null),
+            self.least_exponent,
+            level,
+            rng,
+        )
+        parts.append(found)
+        links["crossings"], crossed, found = crossing_link(draws, self.min_share, level)
+        parts.append(found)
+        links["susceptibility"], found = susceptibility_link(draws, level)
+        parts.append(found)
+        links["groups"], found = groups_link(sample, self.n_uniform, level, rng)
+        parts.append(found)
+        quality = self.quality_low, self.quality_high
+        links["collapse"], collapse = collapse_link(
+            draws, search, quality, self.min_decades, level, rng
+        )
+        parts.insert(0, collapse)
+        chain = judge_chain(links, crossed, limits_of(collapse.params["critical"]), level)
+        numbers = [collapse.params[k].value for k in ("critical", "inverse_nu")]
+        ratio = collapse.params.get("zeta_over_nu")
+        numbers.append((self.zeta or 0.0) * numbers[1] if ratio is None else ratio.value)
+        bias = grid_bias(draws, search, np.array(numbers))
+        misfit = float(parts[1].extras["reduced_chi2"] or 0.0)
+        warnings += remarks(sample, draws.own, misfit, collapse.params, bias)
+        if not self.log_control and spans_decades(sample.control):
+            warnings.append(
+                "The control spans more than 1.5 decades on a linear axis: set log_control=true to "
+                "scale its logarithm."
+            )
+        whole = joined(parts)
+        whole = from_log_axis(whole) if self.log_control else whole
+        extras = {**verdicts(chain, links), **whole.extras}
+        extras |= {"n_sizes": sample.sizes.size, "n_cells": sample.pivot.size}
+        extras |= {"log_control": self.log_control, "n_bootstrap": self.n_bootstrap}
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            event=rows.order_parameter,
+            horizon_steps=None,
+            horizon_epochs=None,
+            params=whole.params,
+            level=level,
+            n=sample.value.size,
+            seed=seed,
+            warnings=warnings,
+            extras=extras,
+            curves=whole.curves,
+        )
+
+
+def spans_decades(control: Sequence[float] | np.ndarray) -> bool:
+    """Whether positive values of the control span more than 1.5 decades."""
+    values = np.asarray(control, dtype=np.float64)
+    return bool(values.min() > 0 and np.log10(values.max() / values.min()) > 1.5)
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    """What all links found, as one."""
+    whole = Found({}, {}, {})
+    for part in parts:
+        whole.params.update(part.params)
+        whole.curves.update(part.curves)
+        whole.extras.update(part.extras)
+    return whole
+
+
+def verdicts(chain: Link, links: Mapping[str, Link]) -> dict[str, Plain]:
+    """The verdicts and reasons as extras."""
+    found: dict[str, Plain] = {"verdict": chain.verdict, "reason": chain.reason}
+    found["p_crossover"] = chain.p
+    for name, link in links.items():
+        found[f"verdict_{name}"], found[f"reason_{name}"] = link.verdict, link.reason
+        if link.p is not None:
+            found[f"p_{name}"] = link.p
+    return found

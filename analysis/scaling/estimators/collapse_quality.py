@@ -1,0 +1,223 @@
+r"""Data collapse $m = L^{b} F((x - x_c) L^{a})$, with the quality S of Houdayer and Hartmann.
+
+a = 1 / nu, b = zeta / nu. Sizes are divided by their geometric mean: that changes F, not a or b.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.scaling.estimators.nelder_mead import minimise_each
+from observatory.analysis.scaling.estimators.sample import Sample
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+NUMBERS = ("critical", "inverse_nu", "zeta_over_nu")
+NO_STRETCH = np.linspace(-1.0, 1.0, 41)
+"""Values of b tried where a = 0."""
+LEFT = np.array([0.5, 0.7, 0.9])
+"""Shares of the largest size's width that stay for ever, in the laws of a width with a limit."""
+DECAYS = np.geomspace(0.25, 4.0, 9)
+"""Exponents with which the rest of the width goes."""
+LIMIT_STEPS = 60
+"""Most steps of their searches, which start where S is least without a limit."""
+CHUNK = 3_000_000
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """Mean curves of several sizes, in one or more draws, to be put onto one.
+
+    Attributes:
+        sample: The cells.
+        mean: Mean order parameter, `[draw, cell]`.
+        se: Its standard error, positive, `[draw, cell]`.
+        min_overlap: Share of the cells that must lie within another size's range; where fewer do,
+            S is infinite.
+        zeta: b held at this times a; None: b is fitted.
+        n_steps: Most steps of a search.
+        laws: ln of what stretches the control of each size in each draw, `[draw, size]`; None: a
+            times `log_size`.
+    """
+
+    sample: Sample
+    mean: Array
+    se: Array
+    min_overlap: float
+    zeta: float | None
+    n_steps: int
+    laws: Array | None = None
+
+    @cached_property
+    def log_size(self) -> Array:
+        """Ln of size over the geometric mean of sizes, `[size]`."""
+        found = np.log(self.sample.sizes)
+        return found - found.mean()
+
+    @property
+    def n_free(self) -> int:
+        """How many numbers are fitted."""
+        return 3 if self.zeta is None else 2
+
+    def whole(self, free: Array) -> Array:
+        """All three numbers, from those that are fitted, `[point, 3]`."""
+        return free if self.zeta is None else np.column_stack([free, self.zeta * free[:, 1]])
+
+    def quality(self, numbers: Array, draw: Index) -> Array:
+        """S at each point.
+
+        Args:
+            numbers: `(critical, inverse_nu, zeta_over_nu)`, `[point, 3]`.
+            draw: The draw that each point is for, `[point]`.
+
+        Returns:
+            Mean square distance of cells from the curve of the other sizes, in its variance,
+            `[point]`: about 1 for a collapse within the errors.
+
+        Source:
+            Houdayer & Hartmann (2004), Phys. Rev. B 70, 014418, appendix. Deviation: infinite
+            where too few cells overlap, or the critical point is outside the control.
+        """
+        step = max(1, CHUNK // (self.sample.control.size * self.sample.sizes.size))
+        parts = [
+            self._quality(numbers[at : at + step], draw[at : at + step])
+            for at in range(0, max(len(numbers), 1), step)
+        ]
+        return np.concatenate(parts)
+
+    def _quality(self, numbers: Array, draw: Index) -> Array:
+        sample = self.sample
+        critical, a, b = (numbers[:, k : k + 1] for k in range(3))
+        a = np.clip(a, -20.0, 20.0)
+        log_stretch = a * self.log_size if self.laws is None else self.laws[draw]
+        stretch = np.exp(np.clip(log_stretch, -300.0, 300.0))  # [point, size]
+        shrink = np.exp(np.clip(-b * self.log_size, -300.0, 300.0))[:, sample.of_size]
+        y, dy = self.mean[draw] * shrink, self.se[draw] * shrink
+        x = (sample.control - critical) * stretch[:, sample.of_size]
+        k0, kx, kxx, ky, kxy = (np.zeros(x.shape) for _ in range(5))
+        for size in range(sample.sizes.size):
+            cells = sample.cells_of(size)
+            others = np.flatnonzero(sample.of_size != size)
+            # x of the others as a control of this size: its cells are sorted in that
+            query = critical + x[:, others] / stretch[:, size : size + 1]
+            right = np.searchsorted(sample.control[cells], query.ravel()).reshape(query.shape)
+            inside = (right > 0) & (right < cells.size)
+            right = cells[np.clip(right, 1, cells.size - 1)]
+            for neighbour in (right - 1, right):
+                weight = inside / np.take_along_axis(dy, neighbour, axis=1) ** 2
+                away = np.take_along_axis(x, neighbour, axis=1) - x[:, others]
+                height = np.take_along_axis(y, neighbour, axis=1)
+                k0[:, others] += weight
+                kx[:, others] += weight * away
+                kxx[:, others] += weight * away**2
+                ky[:, others] += weight * height
+                kxy[:, others] += weight * away * height
+        spread = k0 * kxx - kx**2
+        used = spread > 1e-12 * k0 * kxx
+        spread = np.where(used, spread, 1.0)
+        line = (kxx * ky - kx * kxy) / spread  # at the cell itself, since x is measured from it
+        variance = kxx / spread
+        square = np.where(used, (y - line) ** 2 / (dy**2 + variance), 0.0)
+        count = used.sum(axis=1)
+        low, high = sample.control.min(), sample.control.max()
+        enough = (count >= self.min_overlap * x.shape[1]) & (critical >= low)[:, 0]
+        enough &= (critical <= high)[:, 0]
+        return np.where(enough, square.sum(axis=1) / np.maximum(count, 1), np.inf)
+
+    def without_size(self) -> Array:
+        """Least S of each draw where size does not stretch the control, 1 / nu = 0, `[draw]`."""
+        n, ratios = len(self.mean), NO_STRETCH if self.zeta is None else np.zeros(1)
+        middle = float(np.median(self.sample.control))
+        points = np.column_stack([np.full(ratios.size, middle), 0.0 * ratios, ratios])
+        draw = np.repeat(np.arange(n), ratios.size)
+        return self.quality(np.tile(points, (n, 1)), draw).reshape(n, -1).min(axis=1)
+
+    def with_a_limit(self, best: Array) -> float:
+        """Least S of the first draw where the width tends to a limit that is in sight.
+
+        The control is stretched by 1 / w with $w = f + (1 - f) (L / L_N)^{-a}$: of the width of the
+        largest size at least half stays, however much it shrinks over the sizes that were run.
+
+        Args:
+            best: Where S is least without a limit, the start of every search.
+        """
+        down = self.log_size[-1] - self.log_size
+        laws = np.array([-np.log(f + (1.0 - f) * np.exp(a * down)) for f in LEFT for a in DECAYS])
+        n = len(laws)
+        mean, se = (np.tile(each[:1], (n, 1)) for each in (self.mean, self.se))
+        limited = replace(
+            self,
+            mean=mean,
+            se=se,
+            laws=laws - laws.mean(axis=1, keepdims=True),
+            n_steps=LIMIT_STEPS,
+        )
+        return float(limited.search(np.tile(best, (n, 1)), np.arange(n))[1].min())
+
+    def search(self, start: Array, draw: Index) -> tuple[Array, Array]:
+        """Least S from each start, `[start, 3]` to numbers `[start, 3]` and S `[start]`."""
+        span = float(np.ptp(self.sample.control))
+        step = np.array([0.05 * span, 0.3, 0.2])[: self.n_free]
+        found, quality = minimise_each(
+            lambda point, which: self.quality(self.whole(point), draw[which]),
+            start[:, : self.n_free],
+            step,
+            self.n_steps,
+            1e-4,
+        )
+        return self.whole(found), quality
+
+    def profile(self, number: int, value: Array, best: Array) -> Array:
+        """Least S with one number held, the others searched from their best, `[value]`."""
+        others = [k for k in range(self.n_free) if k != number]
+        step = np.array([0.03 * float(np.ptp(self.sample.control)), 0.2, 0.1])[others]
+        none = np.zeros(value.size, dtype=np.int64)
+
+        def held(point: Array, which: Index) -> Array:
+            free = np.tile(best[: self.n_free], (len(point), 1))
+            free[:, others] = point
+            free[:, number] = value[which]
+            return self.quality(self.whole(free), none[which])
+
+        start = np.tile(best[others], (value.size, 1))
+        return minimise_each(held, start, step, self.n_steps, 1e-4)[1]
+
+
+def standard_errors(sample: Sample, variance: Array, floor: float) -> Array:
+    """Standard error of each cell's mean, no less than a share of the range of means.
+
+    Seeds that all end at the same plateau would else outweigh all others.
+
+    Args:
+        sample: The cells.
+        variance: Over seeds, `[draw, cell]`.
+        floor: That share.
+    """
+    least = floor * float(np.ptp(sample.pivot))
+    return np.sqrt(np.maximum(variance / sample.n, least**2))
+
+
+def starts(sample: Sample, n: int, rng: np.random.Generator) -> Array:
+    """Random starts of the search, `[start, 3]`: the middle of the control, 1 / nu in (-0.5, 3)."""
+    low, high = np.quantile(sample.control, [0.1, 0.9])
+    points = rng.random((n, 3))
+    return np.array([low, -0.5, -1.0]) + points * np.array([high - low, 3.5, 2.0])
+
+
+def within_one(value: Array, quality: Array, least: float) -> tuple[float | None, float | None]:
+    """Where a profile of S rises to its least plus 1; None where it does not within the values."""
+    over = quality > least + 1.0
+    centre = int(np.argmin(quality))
+    left, right = np.flatnonzero(over[:centre]), np.flatnonzero(over[centre:])
+
+    def cross(outer: int, inner: int) -> float:
+        a, b = quality[outer], quality[inner]
+        share = 0.0 if not np.isfinite(a) else float((least + 1.0 - b) / (a - b))
+        return float(value[inner] + share * (value[outer] - value[inner]))
+
+    low = cross(int(left[-1]), int(left[-1]) + 1) if left.size else None
+    high = cross(centre + int(right[0]), centre + int(right[0]) - 1) if right.size else None
+    return low, high

@@ -1,0 +1,59 @@
+"""What the links of the finite-size chain share: draws, and parameters with their intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.scaling.estimators.sample import Moments, Sample
+from observatory.analysis.stats.estimate import Parameter, Plain
+from observatory.analysis.stats.resample import percentile_interval
+
+Array = NDArray[np.float64]
+Limits = tuple[float, float]
+Curves = dict[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The same cells three times: as they are, with seeds resampled, and as smooth crossovers."""
+
+    sample: Sample
+    own: Moments
+    again: Moments
+    smooth: Moments
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one link adds to the estimate."""
+
+    params: dict[str, Parameter]
+    curves: Curves
+    extras: dict[str, Plain]
+
+
+def parameter(value: float, draws: Array, level: float) -> Parameter:
+    """A value with the percentile interval and the spread of its draws, NaN ones left out."""
+    seen = draws[np.isfinite(draws)]
+    if seen.size < 2:
+        return Parameter(value)
+    low, high = percentile_interval(seen, level)
+    return Parameter(value, float(np.std(seen, ddof=1)), low, high)
+
+
+def limits_of(found: Parameter) -> Limits:
+    """The interval of a parameter, unbounded where it has none."""
+    low = -np.inf if found.ci_low is None else found.ci_low
+    return low, np.inf if found.ci_high is None else found.ci_high
+
+
+def spread_columns(name: str, own: Array, draws: Array, level: float) -> Curves:
+    """A column with the limits of its draws, `[place]` and `[draw, place]`; NaN is null."""
+    limits = [parameter(float(v), d, level) for v, d in zip(own, draws.T, strict=True)]
+    return {
+        name: [None if np.isnan(v) else float(v) for v in own],
+        f"{name}_low": [p.ci_low for p in limits],
+        f"{name}_high": [p.ci_high for p in limits],
+    }

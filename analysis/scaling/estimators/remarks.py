@@ -1,0 +1,103 @@
+"""What a reader of a finite-size chain could take wrongly."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.scaling.estimators.sample import Moments, Sample
+from observatory.analysis.scaling.estimators.susceptibility import peak_cells
+from observatory.analysis.stats.estimate import Parameter
+
+Array = NDArray[np.float64]
+
+MISFIT = 3.0
+"""Squares per degree of freedom above which a sigmoid does not describe the means."""
+ALIKE = 0.2
+"""Correlation of one seed at neighbouring values of the control that is told."""
+FEW_SEEDS = 10
+COARSE = 0.5
+"""Error of the coarse control, in standard errors, that is told."""
+
+
+def remarks(
+    sample: Sample,
+    own: Moments,
+    reduced_chi2: float,
+    params: Mapping[str, Parameter],
+    bias: Array | None,
+) -> list[str]:
+    """Warnings about the table and its fit.
+
+    Args:
+        sample: The cells.
+        own: Their moments, one draw.
+        reduced_chi2: Of the sigmoids.
+        params: Of the collapse.
+        bias: Error of the numbers of the collapse from a coarse control, `[3]`; None where unknown.
+    """
+    found = [
+        "U4 depends on the zero of the order parameter: raw, centred and shifted are shown, and a "
+        "crossing of one alone is none."
+    ]
+    if sample.n.min() < FEW_SEEDS:
+        found.append(
+            f"Some cells have {sample.n.min():g} seeds: with fewer than {FEW_SEEDS}, resampled "
+            "intervals are too narrow and cumulants biased."
+        )
+    if np.ptp(sample.n) > 0:
+        found.append("Cells differ in seeds; chi uses the median number for all.")
+    ends = peak_cells(sample, own)[1]
+    if ends:
+        told = ", ".join(f"{size:g}" for size in ends)
+        found.append(
+            f"The variance is largest at an end of the control at size {told}: the peak may lie "
+            "beyond. Add values there."
+        )
+    if reduced_chi2 > MISFIT:
+        found.append(
+            f"Sigmoids describe the means badly (chi-square {reduced_chi2:.3g} per degree of "
+            "freedom): the width is that of the nearest sigmoid."
+        )
+    if np.unique(sample.value).size <= 2:
+        found.append(
+            "The order parameter has two values only: U4, chi and the groups are functions of its "
+            "rate and say nothing more."
+        )
+    likeness = neighbour_correlation(sample)
+    if likeness is not None and abs(likeness) > ALIKE:
+        found.append(
+            f"A seed stays alike along the control (correlation {likeness:.2f}): smooth crossovers "
+            "are drawn without that, so their p-values are too small or too large."
+        )
+    inverse = params["inverse_nu"]
+    if inverse.ci_low is None or inverse.ci_low <= 0.0:
+        found.append(
+            "1 / nu may be 0: then no critical point is fixed by the collapse, and neither are nu "
+            "and zeta."
+        )
+    for k, name in enumerate(("critical", "inverse_nu", "zeta_over_nu")):
+        se = params[name].se if name in params else None
+        if bias is not None and se is not None and abs(bias[k]) > COARSE * se:
+            found.append(
+                f"The control is coarse: that moves {name} by about {bias[k]:.2g}, beside a "
+                f"standard error of {se:.2g}, and raises S. Add values between."
+            )
+    return found
+
+
+def neighbour_correlation(sample: Sample) -> float | None:
+    """Correlation of the same seed in neighbouring cells of one size; None where seeds are once."""
+    if sample.seed is None:
+        return None
+    spread = np.sqrt(np.bincount(sample.of_cell, sample.deviation**2) / sample.n)
+    scaled = sample.deviation / np.where(spread > 0, spread, np.inf)[sample.of_cell]
+    products = list[float]()
+    ends = sample.starts + sample.n.astype(np.int64)
+    for cell in range(sample.pivot.size - 1):
+        if sample.of_size[cell] != sample.of_size[cell + 1]:
+            continue
+        here, there = (slice(sample.starts[c], ends[c]) for c in (cell, cell + 1))
+        _, a, b = np.intersect1d(sample.seed[here], sample.seed[there], return_indices=True)
+        products += (scaled[here][a] * scaled[there][b]).tolist()
+    return float(np.mean(products)) if len(products) > 1 else None

@@ -1,0 +1,107 @@
+r"""How the largest variance over seeds grows with size: a power, or a law that levels off.
+
+$\chi = n_s \mathrm{Var}(m)$; every law is fitted to ln chi by least squares.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.scaling.estimators.sample import Moments, Sample
+
+Array = NDArray[np.float64]
+
+LAWS = ("constant", "power", "logarithm", "saturating", "hill")
+N_NUMBERS = {"constant": 1, "power": 2, "logarithm": 2, "saturating": 2, "hill": 3}
+"""Numbers of each law; the spread about it is one more."""
+HILL_EXPONENTS = np.geomspace(0.25, 8.0, 26)
+
+
+@dataclass(frozen=True)
+class Laws:
+    """Laws fitted to the largest susceptibility of each size, in each draw.
+
+    Attributes:
+        exponent: gamma / nu of the power law, `[draw]`.
+        aicc: By law; infinite where there are too few sizes for it, each `[draw]`.
+        fitted: ln chi of each law, `[draw, size]`.
+    """
+
+    exponent: Array
+    aicc: dict[str, Array]
+    fitted: dict[str, Array]
+
+
+def peaks(sample: Sample, moments: Moments) -> Array:
+    """Largest n_s Var(m) of each size, `[draw, size]`.
+
+    n_s is the median number of seeds of all cells: with its own for each, a size with more seeds
+    would seem to fluctuate more.
+    """
+    variance = moments.variance
+    each = [variance[:, sample.cells_of(s)].max(axis=-1) for s in range(sample.sizes.size)]
+    return float(np.median(sample.n)) * np.stack(each, axis=-1)
+
+
+def peak_cells(sample: Sample, moments: Moments) -> tuple[Array, list[float]]:
+    """Where each size's variance is largest, and the sizes at which that is the range's end."""
+    places, ends = list[float](), list[float]()
+    for size in range(sample.sizes.size):
+        cells = sample.cells_of(size)
+        k = int(np.argmax(moments.variance[0, cells]))
+        places.append(float(sample.control[cells[k]]))
+        if k in (0, cells.size - 1):
+            ends.append(float(sample.sizes[size]))
+    return np.array(places), ends
+
+
+def shapes(size: Array) -> dict[str, Array]:
+    """Ln of each law with amplitude 1, for each of its other numbers, `[candidate, size]`.
+
+    The power law is not among them: it is a line in ln size.
+    """
+    low = float(size.min())
+    over = np.concatenate([np.geomspace(1e-2, 1e3, 200)])[:, None]
+    rate = np.geomspace(1e-3, 30.0, 200)[:, None] / low
+    middle = np.geomspace(0.03 * low, 30.0 * float(size.max()), 80)[:, None, None]
+    power = HILL_EXPONENTS[:, None]
+    hill = -np.logaddexp(0.0, power * (np.log(middle) - np.log(size)))
+    return {
+        "constant": np.zeros((1, size.size)),
+        "logarithm": np.log(np.log(size / low) + over),
+        "saturating": np.log(-np.expm1(-rate * size)),
+        "hill": hill.reshape(-1, size.size),
+    }
+
+
+def fit_laws(size: Array, chi: Array) -> Laws:
+    """Fit every law by least squares of ln chi.
+
+    Args:
+        size: Rising, `[size]`.
+        chi: Positive, `[draw, size]`.
+
+    Returns:
+        Exponent of the power law, and Akaike's criterion corrected for few sizes, n ln(RSS / n) +
+        2 k + 2 k (k + 1) / (n - k - 1), of each law; k counts the spread.
+    """
+    y = np.log(np.maximum(chi, 1e-300))
+    mean = y.mean(axis=-1, keepdims=True)
+    x = np.log(size) - np.log(size).mean()
+    exponent = (y @ x) / (x @ x)
+    fitted = {"power": mean + exponent[:, None] * x}
+    for law, shape in shapes(size).items():
+        centred = shape - shape.mean(axis=-1, keepdims=True)
+        left = (centred**2).sum(axis=-1) - 2.0 * (y - mean) @ centred.T
+        fitted[law] = mean + centred[np.argmin(left, axis=-1)]
+    aicc = {law: criterion(((y - fitted[law]) ** 2).sum(axis=-1), size.size, law) for law in LAWS}
+    return Laws(exponent, aicc, fitted)
+
+
+def criterion(rss: Array, n: int, law: str) -> Array:
+    """Akaike's corrected criterion of a law with `rss` left at n sizes."""
+    k = N_NUMBERS[law] + 1
+    if n - k - 1 <= 0:
+        return np.full(rss.shape, np.inf)
+    return n * np.log(np.maximum(rss, 1e-12) / n) + 2.0 * k + 2.0 * k * (k + 1) / (n - k - 1)

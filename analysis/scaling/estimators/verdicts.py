@@ -1,0 +1,273 @@
+"""What each link of the finite-size chain says, in words that include "underdetermined"."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.scaling.estimators.binder import KINDS
+
+Array = NDArray[np.float64]
+Limits = tuple[float, float]
+
+UNDERDETERMINED = "underdetermined"
+FEW_SEEDS_FOR_GROUPS = 20
+"""Seeds per cell below which two groups are hardly ever told from one."""
+FEWEST_SIZES = 6
+"""Sizes below which the correction of AICc for laws of two numbers exceeds any evidence."""
+LIMIT_LOST = 25.0
+"""Residual variances that a width with a limit must lose before it counts as excluded."""
+UNDECIDED = 2.0
+"""Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """One link: its verdict, why, and the chance of it under a smooth crossover where there is one.
+
+    Attributes:
+        verdict: A few words.
+        reason: A sentence.
+        p: Share of smooth crossovers that show as much; None where that was not asked.
+    """
+
+    verdict: str
+    reason: str
+    p: float | None = None
+
+
+def overlap(a: Limits, b: Limits) -> bool:
+    """Whether two intervals share a point."""
+    return a[0] <= b[1] and b[0] <= a[1]
+
+
+def judge_sharpening(exponent: float, limits: Limits, p: float, least: float, level: float) -> Link:
+    """Whether the width shrinks with size.
+
+    Args:
+        exponent: Of the width in size, a of w = w0 L^-a.
+        limits: Its interval.
+        p: Its share among smooth crossovers.
+        least: Exponent below which shrinking counts as none.
+        level: Of the test.
+    """
+    told = f"width ~ size^(-a), a = {exponent:.3g}, {level:.0%} [{limits[0]:.3g}, {limits[1]:.3g}]"
+    if p < 1.0 - level and limits[0] > 0.0:
+        return Link("sharpens", f"{told}; a smooth crossover does so with p = {p:.2g}.", p)
+    if limits[1] < least:
+        return Link("does not sharpen", f"{told}: below {least:g}, which counts as none.", p)
+    return Link(
+        UNDERDETERMINED,
+        f"{told}, p = {p:.2g}: neither shrinking nor its absence is shown. Add seeds, sizes "
+        "further apart, or values of the control within the change.",
+        p,
+    )
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """The crossings of one kind of cumulant.
+
+    Attributes:
+        limits: Interval of the crossing at infinite size; None where fewer than three pairs cross.
+        drift: Interval of its slope against 1 / size.
+        p: Share of smooth crossovers whose crossings lie as close together.
+    """
+
+    limits: Limits | None
+    drift: Limits | None
+    p: float
+
+
+def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
+    """Whether the cumulants cross at one place, whatever the zero of the order parameter."""
+    crossing = {
+        kind: found.limits
+        for kind, found in by_kind.items()
+        if found.limits is not None and found.p < 1.0 - level
+    }
+    p = min(found.p for found in by_kind.values())
+    told = ", ".join(f"{kind} p = {found.p:.2g}" for kind, found in by_kind.items())
+    if not crossing:
+        return Link(
+            UNDERDETERMINED,
+            f"Crossings lie no closer together than those of a smooth crossover ({told}), or fewer "
+            "than three pairs of sizes cross. Add seeds: cumulants need many.",
+            p,
+        )
+    places = list(crossing.values())
+    drifts = [kind for kind in crossing if not _holds_zero(by_kind[kind].drift)]
+    moved = f" They drift with 1 / size ({', '.join(drifts)})." if drifts else ""
+    agree = all(overlap(a, b) for a in places for b in places)
+    if len(crossing) == len(KINDS) and agree:
+        return Link("cross at one place", f"For every zero of m ({told}).{moved}", p)
+    which = f"only for {', '.join(crossing)}" if len(crossing) < len(KINDS) else "at other places"
+    return Link(
+        "depend on the zero of m",
+        f"They cross {which} ({told}): a crossing that comes with the choice of the zero is no "
+        f"property of the system.{moved}",
+        p,
+    )
+
+
+def _holds_zero(limits: Limits | None) -> bool:
+    return limits is None or limits[0] <= 0.0 <= limits[1]
+
+
+def judge_susceptibility(
+    aicc: Mapping[str, float], exponent: Limits, n_sizes: int, p: float, level: float
+) -> Link:
+    """Which law of growth the data single out, if any."""
+    best = min(aicc, key=lambda law: aicc[law])
+    rivals = [law for law in aicc if law != best and aicc[law] < aicc[best] + UNDECIDED]
+    told = f"gamma / nu in [{exponent[0]:.3g}, {exponent[1]:.3g}] ({level:.0%})"
+    if n_sizes < FEWEST_SIZES:
+        return Link(
+            UNDERDETERMINED,
+            f"{n_sizes} sizes cannot tell laws of two numbers apart, {told}. Add sizes: six in all "
+            "or more.",
+            p,
+        )
+    if rivals:
+        return Link(
+            UNDERDETERMINED,
+            f"AICc of {best} and {', '.join(rivals)} within {UNDECIDED:g}, {told}. Add sizes.",
+            p,
+        )
+    if best == "power" and exponent[0] <= 0.0:
+        return Link("does not grow", f"A power law fits best, and {told}.", p)
+    words = {
+        "power": "grows as a power",
+        "logarithm": "grows as a logarithm",
+        "saturating": "saturates",
+        "hill": "saturates",
+        "constant": "does not grow",
+    }
+    return Link(words[best], f"AICc of the {best} law is lowest by more than 2, {told}.", p)
+
+
+def judge_groups(p_by_size: Sequence[float], n_by_size: Sequence[float], level: float) -> Link:
+    """Whether seeds of one cell fall into two groups at the two largest sizes."""
+    last = [float(p) for p in p_by_size[-2:]]
+    told = f"p = {last[0]:.2g} and {last[1]:.2g} at the two largest sizes (dip, Bonferroni)"
+    if max(last) < 1.0 - level:
+        return Link(
+            "two groups",
+            f"{told}: a jump, or a threshold that differs among seeds; the dip tells not which.",
+        )
+    if min(n_by_size[-2:]) < FEW_SEEDS_FOR_GROUPS:
+        return Link(
+            UNDERDETERMINED,
+            f"{told}, with fewer than {FEW_SEEDS_FOR_GROUPS} seeds per cell. Add seeds.",
+        )
+    return Link("no second group seen", f"{told}.")
+
+
+@dataclass(frozen=True)
+class Collapsed:
+    """A data collapse, to be judged.
+
+    Attributes:
+        quality: Least S.
+        inverse_nu: Interval of 1 / nu.
+        p: Share of smooth crossovers with as large a 1 / nu.
+        decades: log10 of the largest size over the smallest.
+        limit_lost: How much worse the best collapse is whose width tends to a limit, in residual
+            variances over all cells.
+    """
+
+    quality: float
+    inverse_nu: Limits
+    p: float
+    decades: float
+    limit_lost: float
+
+
+def judge_collapse(
+    found: Collapsed, quality_range: Limits, min_decades: float, level: float
+) -> Link:
+    """Whether the curves of all sizes lie on one, stretched by a power of the size."""
+    low, high = found.inverse_nu
+    told = f"S = {found.quality:.3g}, 1 / nu in [{low:.3g}, {high:.3g}] ({level:.0%})"
+    if found.decades < min_decades:
+        return Link(
+            UNDERDETERMINED,
+            f"Sizes span {found.decades:.2g} decades, less than {min_decades:g}: {told}. Add sizes "
+            "further apart.",
+            found.p,
+        )
+    if found.quality < quality_range[0]:
+        return Link(
+            UNDERDETERMINED,
+            f"{told}: far below 1, the errors are so large that any curves collapse. Add seeds.",
+            found.p,
+        )
+    if found.quality > quality_range[1]:
+        return Link(
+            "does not collapse",
+            f"{told}: above {quality_range[1]:g}. Corrections to scaling, too coarse a control, or "
+            "no scaling.",
+            found.p,
+        )
+    if low > 0.0 and found.p < 1.0 - level and found.limit_lost <= LIMIT_LOST:
+        return Link(
+            UNDERDETERMINED,
+            f"{told}; but a width that tends to a limit, of which half of the largest size's or "
+            "more is left, collapses them as well. Add larger sizes, or seeds.",
+            found.p,
+        )
+    if low > 0.0 and found.p < 1.0 - level:
+        return Link(
+            "collapses", f"{told}; a smooth crossover gives it with p = {found.p:.2g}.", found.p
+        )
+    if low <= 0.0 <= high:
+        return Link(
+            "collapses without size",
+            f"{told}: the curves lie on one as they are.",
+            found.p,
+        )
+    return Link(UNDERDETERMINED, f"{told}, p = {found.p:.2g} under a smooth crossover.", found.p)
+
+
+def judge_chain(
+    links: Mapping[str, Link], crossed: Mapping[str, Crossed], critical: Limits, level: float
+) -> Link:
+    """The verdict of the whole chain.
+
+    A transition needs the width to shrink, the curves to collapse, better than with a width that
+    tends to a limit, and no crossing elsewhere. Since the first alone is a test at the level,
+    crossovers of one width pass no more often.
+
+    Args:
+        links: "sharpening", "crossings", "collapse" and others.
+        crossed: The crossings of each kind.
+        critical: Interval of the critical point of the collapse.
+        level: Of the tests.
+    """
+    sharpening, collapse = links["sharpening"], links["collapse"]
+    p = max(link.p for link in (sharpening, collapse) if link.p is not None)
+    seen = [c.limits for c in crossed.values() if c.limits is not None and c.p < 1.0 - level]
+    elsewhere = bool(seen) and not any(overlap(limits, critical) for limits in seen)
+    if sharpening.verdict == "does not sharpen":
+        return Link("crossover", f"The width does not shrink with size: {sharpening.reason}", p)
+    if sharpening.verdict == "sharpens" and collapse.verdict == "collapses" and not elsewhere:
+        also = (
+            f"Crossings of cumulants ({links['crossings'].verdict}) allow that critical point."
+            if seen
+            else "Cumulants could not say: the critical point rests on the collapse."
+        )
+        return Link(
+            "transition",
+            "The width shrinks with size, and the curves collapse better than with a width that "
+            f"tends to a limit. {also} Order and universality are not claimed.",
+            p,
+        )
+    lacking = [
+        f"{name}: {link.verdict}"
+        for name, link in (("sharpening", sharpening), ("collapse", collapse))
+        if link.verdict not in ("sharpens", "collapses")
+    ]
+    if elsewhere:
+        lacking.append("crossings: away from the critical point of the collapse")
+    return Link(UNDERDETERMINED, f"{'; '.join(lacking)}.", p)

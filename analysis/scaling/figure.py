@@ -1,0 +1,223 @@
+"""Every link of a finite-size chain, a panel each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from observatory.analysis.page.style import (
+    INK,
+    LINE_COLOURS,
+    LINE_STYLES,
+    MUTED,
+    WIDTH,
+    decay_colours,
+    note,
+    plain,
+    plain_log_ticks,
+    styled,
+)
+
+Array = NDArray[np.float64]
+Record = Mapping[str, Any]
+
+KINDS = {
+    "raw": "raw",
+    "centred": "about each cell's mean",
+    "shifted": "above the lowest mean",
+}
+LAWS = ("power", "logarithm", "saturating", "hill", "constant")
+LOWEST = -1.0
+"""Cumulants below are not drawn: with few seeds they have no lower bound to speak of."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+def column(record: Record, name: str) -> Array:
+    """A column of the record's curves, null as NaN."""
+    return np.array([np.nan if v is None else v for v in record["curves"][name]], dtype=np.float64)
+
+
+def _by_size(axes: Axes, record: Record, x: str, y: str, error: str | None) -> None:
+    """A line per size, dark to light in rising size."""
+    of, xs, ys = (column(record, f"cell.{name}") for name in ("size", x, y))
+    bars = None if error is None else column(record, f"cell.{error}")
+    colours = decay_colours(sorted(set(of.tolist())))
+    for index, (size, colour) in enumerate(colours.items()):
+        at = of == size
+        axes.errorbar(
+            xs[at],
+            ys[at],
+            yerr=None if bars is None else bars[at],
+            color=colour,
+            marker=MARKERS[index % len(MARKERS)],
+            markersize=3,
+            linewidth=0.9,
+            elinewidth=0.7,
+            label=f"{size:g}",
+            gid=f"size-{size:g}",
+        )
+
+
+def _band(axes: Axes, record: Record, name: str) -> None:
+    """The interval of a place on the control's axis, inside what was measured."""
+    found = record["params"].get(name)
+    if found is None or found["ci_low"] is None or found["ci_high"] is None:
+        return
+    axes.axvspan(found["ci_low"], found["ci_high"], color=MUTED, alpha=0.18, linewidth=0)
+    axes.axvline(found["value"], color=INK, linewidth=0.8, linestyle=LINE_STYLES[1])
+
+
+def _means(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
+    _by_size(axes, record, "control", "mean", "se")
+    ends = axes.get_xlim()
+    inverse = record["params"]["inverse_nu"]["ci_low"]
+    if inverse is not None and inverse > 0:
+        _band(axes, record, "critical")
+    axes.set_xlim(ends)
+    axes.set_ylabel(f"mean {plain(names['value'])}")
+    axes.set_title("mean over seeds\n(dashed: critical point of the collapse)")
+
+
+def _collapse(axes: Axes, record: Record) -> None:
+    _by_size(axes, record, "scaled_control", "scaled_mean", "scaled_se")
+    params, extras = record["params"], record["extras"]
+    axes.set_xlabel("(x − xc) (L / L0)^(1/ν)")
+    axes.set_ylabel("mean (L / L0)^(−ζ/ν)")
+    inverse = params["inverse_nu"]["value"]
+    axes.set_title(
+        f"{extras['verdict_collapse']}: S = {extras['quality']:.2g}\n"
+        f"({extras['quality_without_size']:.2g} without size), 1/ν = {inverse:.2g}"
+    )
+
+
+def _cumulant(axes: Axes, record: Record, kind: str) -> None:
+    _by_size(axes, record, "control", kind, None)
+    ends = axes.get_xlim()
+    _band(axes, record, f"crossing_{kind}")
+    axes.set_xlim(ends)
+    p = record["extras"].get(f"p_crossing_{kind}")
+    told = "fewer than 3 pairs cross" if p is None else f"crossings: p = {p:.2g}"
+    axes.set_ylabel(f"U4 {kind}")
+    axes.set_title(f"U4 {KINDS[kind]}; {told}")
+    axes.set_ylim(max(axes.get_ylim()[0], LOWEST), 0.75)
+
+
+def _crossings(axes: Axes, record: Record) -> None:
+    x = column(record, "pair.inverse_size")
+    shift = 0.012 * float(np.ptp(x))
+    seen = list[float]()
+    for index, kind in enumerate(KINDS):
+        y, low, high = (column(record, f"pair.{kind}{end}") for end in ("", "_low", "_high"))
+        colour = LINE_COLOURS[index]
+        place = x + (index - 1) * shift
+        known = np.isfinite(y) & np.isfinite(low)
+        bars = np.stack([y - low, high - y])[:, known].clip(min=0)
+        axes.errorbar(
+            place[known], y[known], yerr=bars, fmt=MARKERS[index], markersize=3, elinewidth=0.6,
+            color=colour, label=kind, gid=f"crossings-{kind}",
+        )  # fmt: skip
+        seen += y[known].tolist()
+        params = record["params"]
+        if f"crossing_{kind}" in params:
+            start, slope = (params[f"{n}_{kind}"]["value"] for n in ("crossing", "drift"))
+            ends = np.array([0.0, x.max()])
+            if not record["extras"]["log_control"]:
+                axes.plot(ends, start + slope * ends, color=colour, linewidth=0.8,
+                          linestyle=LINE_STYLES[index])  # fmt: skip
+    if not seen:
+        note(axes, "no pair of sizes crosses")
+        return
+    control = column(record, "cell.control")
+    axes.set_ylim(control.min(), control.max())
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel("mean 1 / size of a pair")
+    axes.set_ylabel("crossing")
+    axes.set_title(f"crossings of pairs: {record['extras']['verdict_crossings']}")
+    axes.legend(ncols=3)
+
+
+def _growth(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
+    size = column(record, "size.size")
+    _limits(axes, record, "chi")
+    extras = record["extras"]
+    for index, law in enumerate(LAWS):
+        criterion = extras[f"aicc_{law}"]
+        told = "too few sizes" if criterion is None else f"AICc {criterion:.3g}"
+        axes.plot(size, column(record, f"size.chi_{law}"), color=LINE_COLOURS[index],
+                  linestyle=LINE_STYLES[index], linewidth=1.0, label=f"{law}, {told}",
+                  gid=f"law-{law}")  # fmt: skip
+    _log_axes(axes, names)
+    axes.set_ylabel("largest n_s Var")
+    axes.set_title(f"susceptibility: {extras['verdict_susceptibility']}")
+    axes.legend(fontsize=6.5)
+
+
+def _widths(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
+    size, width = column(record, "size.size"), column(record, "size.width")
+    _limits(axes, record, "width")
+    found = record["params"]["sharpening"]
+    middle = np.exp(np.log(size).mean())
+    level = np.exp(np.log(width).mean())
+    limits = f"[{found['ci_low']:.3g}, {found['ci_high']:.3g}]"
+    law = level * (size / middle) ** -found["value"]
+    label = f"size^(−a), a = {found['value']:.3g} {limits}"
+    axes.plot(size, law, color=LINE_COLOURS[0], linewidth=1.0, label=label, gid="law-width")
+    _log_axes(axes, names)
+    axes.set_ylabel("width of the sigmoid")
+    extras = record["extras"]
+    axes.set_title(f"{extras['verdict_sharpening']}: p = {extras['p_sharpening']:.2g} if smooth")
+    axes.legend()
+
+
+def _limits(axes: Axes, record: Record, name: str) -> None:
+    size = column(record, "size.size")
+    y, low, high = (column(record, f"size.{name}{end}") for end in ("", "_low", "_high"))
+    bars = np.nan_to_num(np.stack([y - low, high - y])).clip(min=0)
+    axes.errorbar(size, y, yerr=bars, fmt="o", color=INK, markersize=4, elinewidth=0.8, zorder=4,
+                  gid=name)  # fmt: skip
+
+
+def _log_axes(axes: Axes, names: Mapping[str, str]) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    plain_log_ticks(axes.xaxis)
+    plain_log_ticks(axes.yaxis)
+    axes.set_xlabel(plain(names["size"]))
+
+
+@styled
+def finite_size_figure(record: Record, names: Mapping[str, str]) -> Figure:
+    """All links of the chain, a panel each; the verdict is the title.
+
+    Args:
+        record: Of `FiniteSizeChain`, not a refusal.
+        names: Columns of the table by role: "size", "control" and "value".
+    """
+    figure = Figure(figsize=(WIDTH, 9.6))
+    grid = figure.subplots(4, 2)
+    log = bool(record["extras"]["log_control"])
+    along = (grid[0, 0], grid[1, 0], grid[1, 1], grid[2, 0])
+    for axes in along:
+        axes.set_xscale("log" if log else "linear")
+    _means(grid[0, 0], record, names)
+    _collapse(grid[0, 1], record)
+    for axes, kind in zip((grid[1, 0], grid[1, 1], grid[2, 0]), KINDS, strict=True):
+        _cumulant(axes, record, kind)
+    for axes in along:
+        axes.set_xlabel(plain(names["control"]))
+        if log:
+            plain_log_ticks(axes.xaxis)
+    _crossings(grid[2, 1], record)
+    _growth(grid[3, 0], record, names)
+    _widths(grid[3, 1], record, names)
+    handles, labels = grid[0, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=10, title=plain(names["size"]))
+    figure.suptitle(
+        f"{record['extras']['verdict']}: {plain(names['value'])}, {record['extras']['n_sizes']} "
+        f"sizes, n = {record['n']}, intervals {record['level']:.0%}",
+        fontsize=9,
+    )
+    return figure

@@ -1,0 +1,178 @@
+"""Counts of grokked replicas per weight decay, and what can be said of them before any fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.solvers import fisher_p
+from observatory.core.errors import FitRefusedError
+
+
+@dataclass(frozen=True)
+class RateBins:
+    """Counts per distinct weight decay, in rising order.
+
+    Attributes:
+        x: log10 of the weight decay, `[bin]`.
+        n: Replicas, `[bin]`.
+        k: Grokked replicas, `[bin]`.
+        n_by: Replicas of each seed, `[seed, bin]`; null where seeds cannot be told from replicas,
+            see `seeds_recur`.
+        k_by: Grokked replicas of each seed, likewise.
+        control: What the weight decay is called.
+    """
+
+    x: NDArray[np.float64]
+    n: NDArray[np.float64]
+    k: NDArray[np.float64]
+    n_by: NDArray[np.float64] | None = None
+    k_by: NDArray[np.float64] | None = None
+    control: str = "weight decay"
+
+    @property
+    def rate(self) -> NDArray[np.float64]:
+        """Share of grokked replicas, `[bin]`."""
+        return self.k / self.n
+
+    @property
+    def weight_decay(self) -> NDArray[np.float64]:
+        """The weight decays, `[bin]`."""
+        return 10.0**self.x
+
+
+def bin_rates(observations: Observations) -> RateBins:
+    """Count the grokked replicas at each distinct weight decay, and of each seed.
+
+    Raises:
+        ValueError: If a weight decay is not positive: the axis is logarithmic.
+    """
+    name = observations.control
+    if np.any(observations.weight_decay <= 0):
+        raise ValueError(f"`{name}` must be positive on a log axis. Use `within` first.")
+    cells, index = np.unique(observations.weight_decay, return_inverse=True)
+    weight = observations.weights
+    k_weight = weight * observations.grokked
+    n, k = _counted(index, weight, cells.size), _counted(index, k_weight, cells.size)
+    n_by = k_by = None
+    if observations.seed is not None and seeds_recur(index, observations.seed, weight):
+        seeds, which = np.unique(observations.seed, return_inverse=True)
+        shape = (seeds.size, cells.size)
+        flat, size = which * cells.size + index, seeds.size * cells.size
+        n_by = _counted(flat, weight, size).reshape(shape)
+        k_by = _counted(flat, k_weight, size).reshape(shape)
+    return RateBins(np.log10(cells), n, k, n_by, k_by, name)
+
+
+def seeds_recur(
+    cell: NDArray[np.intp], seed: NDArray[np.int64], weight: NDArray[np.float64]
+) -> bool:
+    """Whether replicas share seeds, in a way that resampling seeds can show.
+
+    With one seed in every cell it cannot: all resamples would be alike.
+
+    Args:
+        cell: Index of each row's weight decay, `[row]`.
+        seed: `[row]`.
+        weight: How many replicas each row stands for, `[row]`.
+    """
+    return seeds_shared(seed, weight) and several_seeds(cell, seed)
+
+
+def seeds_shared(seed: NDArray[np.int64], weight: NDArray[np.float64]) -> bool:
+    """Whether some seed has more than one replica."""
+    seeds, which = np.unique(seed, return_inverse=True)
+    return bool(np.any(_counted(which, weight, seeds.size) > 1.0))
+
+
+def several_seeds(cell: NDArray[np.intp], seed: NDArray[np.int64]) -> bool:
+    """Whether some cell has more than one seed."""
+    pairs = np.unique(np.stack([cell, seed], axis=1), axis=0)
+    return len(pairs) > np.unique(cell).size
+
+
+def distinct_rows(table: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each distinct row first stands, and which of these every row is.
+
+    Resamples of counts repeat: a fit of each distinct one is enough.
+
+    Example:
+        >>> [a.tolist() for a in distinct_rows(np.array([[1.0, 2.0], [0.0, 1.0], [1.0, 2.0]]))]
+        [[0, 1], [0, 1, 0]]
+    """
+    places: dict[bytes, int] = {}
+    back = [places.setdefault(row.tobytes(), len(places)) for row in np.ascontiguousarray(table)]
+    which = np.array(back, dtype=np.intp)
+    return np.unique(which, return_index=True)[1], which
+
+
+def _counted(
+    index: NDArray[np.intp], weight: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    return np.asarray(np.bincount(index, weights=weight, minlength=size), dtype=np.float64)
+
+
+def require_boundary(bins: RateBins) -> None:
+    """Refuse counts in which no boundary can lie.
+
+    Raises:
+        FitRefusedError: If there are fewer than two weight decays, less than one replica at one of
+            them, or all or no replicas grokked.
+    """
+    name = bins.control
+    if np.any(bins.n < 1.0 - 1e-9):
+        least = int(np.argmin(bins.n))
+        raise FitRefusedError(
+            f"The weights at {name} {bins.weight_decay[least]:g} add up to {bins.n[least]:.3g} "
+            "replicas: a rate needs one. Give the weights as numbers of replicas."
+        )
+    if bins.x.size < 2:
+        raise FitRefusedError(
+            f"A boundary needs at least two {name}s, got {bins.x.size}. "
+            "Add some on both sides of the transition."
+        )
+    low, high = bins.weight_decay[[0, -1]]
+    span = f"between {low:g} and {high:g}"
+    if not bins.k.any():
+        raise FitRefusedError(f"No replica grokked {span}. Add larger {name}s or a longer horizon.")
+    if np.all(bins.k == bins.n):
+        raise FitRefusedError(
+            f"Every replica grokked {span}. Add smaller {name}s or a shorter horizon."
+        )
+
+
+def separation_reason(bins: RateBins) -> str:
+    """Why the slope is unbounded, and which weight decays would bound it."""
+    partial = np.flatnonzero((bins.k > 0) & (bins.k < bins.n))
+    below, above = np.flatnonzero(bins.k == 0), np.flatnonzero(bins.k == bins.n)
+    low = bins.weight_decay[below[-1]] if below.size else bins.weight_decay[0]
+    high = bins.weight_decay[above[0]] if above.size else bins.weight_decay[-1]
+    low, high = min(low, high), max(low, high)
+    return (
+        f"Separation: {partial.size} of {bins.x.size} {bins.control}s have a rate "
+        "strictly between 0 and 1, and the best curve has infinite slope: any steeper one fits at "
+        f"least as well. Add {bins.control}s between {low:g} and {high:g}, add seeds "
+        "there, smooth the rates, or use Firth's estimator."
+    )
+
+
+def non_monotone(bins: RateBins) -> list[str]:
+    """A warning where the rate falls as weight decay grows, with the largest fall.
+
+    The p-value is Fisher's exact test on the two bins named; it is not corrected for having
+    picked them.
+    """
+    rate = bins.rate
+    peak = np.maximum.accumulate(rate)
+    later = int(np.argmax(peak - rate))
+    if peak[later] <= rate[later]:
+        return []
+    earlier = int(np.argmax(rate[:later]))
+    table = [[round(bins.k[i]), round(bins.n[i] - bins.k[i])] for i in (earlier, later)]
+    p_value = fisher_p(table)
+    return [
+        f"The rate is not monotone: it falls from {rate[earlier]:.2f} at {bins.control} "
+        f"{bins.weight_decay[earlier]:g} to {rate[later]:.2f} at {bins.weight_decay[later]:g} "
+        f"(Fisher's exact p = {p_value:.2g}, uncorrected)."
+    ]

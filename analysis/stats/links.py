@@ -1,0 +1,71 @@
+"""Shapes of the rise from 0 to 1, each with its midpoint at 0 and both tails exact."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.solvers import normal_cdf
+from observatory.core.errors import ConfigError
+
+Array = NDArray[np.float64]
+_TO_MIDPOINT = math.log(math.log(2.0))
+
+
+@dataclass(frozen=True)
+class Link:
+    """A distribution function with median 0.
+
+    Attributes:
+        name: How it is called: "logistic", "probit" or "cloglog".
+        rise: F(z).
+        fall: 1 - F(z), without cancellation.
+        bell: The density F'(z).
+    """
+
+    name: str
+    rise: Callable[[Array], Array]
+    fall: Callable[[Array], Array]
+    bell: Callable[[Array], Array]
+
+
+def _logistic(z: Array) -> Array:
+    return np.exp(-np.logaddexp(0.0, -z))
+
+
+def _logistic_bell(z: Array) -> Array:
+    return _logistic(z) * _logistic(-z)
+
+
+def _normal_bell(z: Array) -> Array:
+    return np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+
+
+def _hazard(z: Array) -> Array:
+    return np.exp(np.minimum(z + _TO_MIDPOINT, 700.0))
+
+
+LINKS = {
+    "logistic": Link("logistic", _logistic, lambda z: _logistic(-z), _logistic_bell),
+    "probit": Link("probit", normal_cdf, lambda z: normal_cdf(-z), _normal_bell),
+    "cloglog": Link(
+        "cloglog",
+        lambda z: -np.expm1(-_hazard(z)),
+        lambda z: np.exp(-_hazard(z)),
+        lambda z: _hazard(z) * np.exp(-_hazard(z)),
+    ),
+}
+"""By name; complementary log-log is shifted so that its midpoint, too, is F = 1/2."""
+
+
+def link_named(name: str) -> Link:
+    """The link of a name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if name not in LINKS:
+        raise ConfigError(f"`link` must be among {sorted(LINKS)}, got {name}.")
+    return LINKS[name]

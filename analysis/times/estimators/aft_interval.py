@@ -1,0 +1,190 @@
+"""Limits of critical weight decay and exponent by profile likelihood, and their joint region."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail
+from observatory.analysis.times.estimators.aft import Records
+from observatory.analysis.times.estimators.aft_errors import Errors
+from observatory.analysis.times.estimators.aft_law import (
+    Laws,
+    at_critical,
+    at_exponent,
+    highest_critical,
+    profile_exponent,
+    repeated,
+    shares,
+)
+
+Array = NDArray[np.float64]
+
+N_REGION, PROFILE_GRID = 31, 12
+"""Points of each axis of the joint region, and of the search along the profile of nu."""
+
+
+def crossing(height: Callable[[Array], Array], inside: float, outside: float) -> float:
+    """Where a function turns negative, between a point where it is not and one where it is.
+
+    Example:
+        >>> round(crossing(lambda x: 2.0 - x, 0.0, 5.0), 4)
+        2.0
+    """
+    above, below = 0.0, -np.inf
+    for _ in range(4):
+        points = np.linspace(inside, outside, 9)
+        heights = height(points)
+        first = max(int(np.argmax(heights < 0)), 1)
+        inside, outside = float(points[first - 1]), float(points[first])
+        above, below = float(heights[first - 1]), float(heights[first])
+    share = above / (above - below) if np.isfinite(below) else 0.5
+    return inside + share * (outside - inside)
+
+
+def outermost(
+    height: Callable[[Array], Array], points: Array, values: Array
+) -> tuple[float, float]:
+    """The outermost points at which a function is not negative, refined between grid points.
+
+    Args:
+        height: The function.
+        points: Ascending; where it is not negative at an end, that end is the limit.
+        values: `height(points)`, not negative somewhere.
+    """
+    inside = np.flatnonzero(values >= 0)
+    low, high = int(inside[0]), int(inside[-1])
+    lower = points[0] if low == 0 else crossing(height, points[low], points[low - 1])
+    last = points.size - 1
+    upper = points[last] if high == last else crossing(height, points[high], points[high + 1])
+    return float(lower), float(upper)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table and the law fitted to it, about which profiles are drawn.
+
+    Attributes:
+        errors: Distribution of the errors.
+        records: What was seen.
+        weights: `[1, record]`.
+        law: One problem.
+        n_grid: Points of the search for the critical point.
+    """
+
+    errors: Errors
+    records: Records
+    weights: Array
+    law: Laws
+    n_grid: int
+
+    @property
+    def begin(self) -> Array:
+        """The scale and place (tau, c) from which a fit with a held exponent starts, `[2]`."""
+        tau = self.law.theta[0, 0]
+        return np.array([tau, self.errors.median - tau * self.law.log_amplitude[0]])
+
+    def drop(self, level: float, degrees: int) -> float:
+        """The log-likelihood at the edge of a region of that level."""
+        return float(self.law.loglik[0]) - 0.5 * chi2_quantile(level, degrees)
+
+    def at(self, critical: Array) -> Array:
+        """Log-likelihood at critical points, `[point]`."""
+        several, each = repeated(self.records, self.weights, critical.size)
+        start = np.repeat(self.law.theta, critical.size, axis=0)
+        return at_critical(self.errors, several, each, critical, start).loglik
+
+
+def critical_limits(table: Table, level: float, degrees: int = 1) -> tuple[float, float]:
+    """Limits of the critical point in [0, smallest weight decay that grokked).
+
+    Limits at the ends of that range are the ends themselves: a critical weight decay cannot be
+    negative, nor above one that grokked. Where the truth is 0 the two-sided interval covers it
+    in (1 + level) / 2: it is conservative there.
+    """
+    highest = float(highest_critical(table.records, table.weights)[0])
+    grid = np.append(highest * shares(table.n_grid), table.law.critical)
+    points = np.unique(grid)
+    target = table.drop(level, degrees)
+
+    def height(critical: Array) -> Array:
+        return table.at(critical) - target
+
+    low, high = outermost(height, points, height(points))
+    return low, highest if high == points[-1] else high
+
+
+def upper_limit(table: Table, level: float) -> float:
+    """One-sided upper limit of the critical point."""
+    return critical_limits(table, 2.0 * level - 1.0)[1]
+
+
+def exponent_limits(
+    table: Table, level: float, free: bool, degrees: int = 1
+) -> tuple[float | None, float | None]:
+    """Limits of the exponent, the critical point fitted anew where it is free; None: unbounded."""
+    target = table.drop(level, degrees)
+    centre = float(table.law.nu[0])
+
+    def height(nu: Array) -> Array:
+        several, each = repeated(table.records, table.weights, nu.size)
+        begin = np.tile(table.begin, (nu.size, 1))
+        held = None if free else np.repeat(table.law.critical, nu.size)
+        value = profile_exponent(table.errors, several, each, nu, begin, held, PROFILE_GRID)
+        return value - target
+
+    def limit(sign: float) -> float | None:
+        inside, step = centre, 0.05 * max(abs(centre), 0.1)
+        for _ in range(12):
+            outside = inside + sign * step
+            if height(np.array([outside]))[0] < 0:
+                return crossing(height, inside, outside)
+            inside, step = outside, 2.0 * step
+        return None
+
+    return limit(-1.0), limit(1.0)
+
+
+def joint_region(table: Table, level: float) -> dict[str, list[float | None]]:
+    """Twice the fall of the log-likelihood on a grid of (critical, nu) about its maximum.
+
+    Returns:
+        Columns `critical`, `nu`, `delta`, the critical point running fastest, to six digits; the
+        region of the level is where delta is below the chi-square quantile of two degrees of
+        freedom. None where the law is impossible.
+    """
+    low, high = critical_limits(table, level, degrees=2)
+    nus = exponent_limits(table, level, free=True, degrees=2)
+    centre = float(table.law.nu[0])
+    ends = [
+        centre * f if limit is None else limit for limit, f in zip(nus, (0.0, 3.0), strict=True)
+    ]
+    critical, nu = np.meshgrid(
+        np.linspace(low, high * (1.0 - 1e-6), N_REGION), np.linspace(ends[0], ends[1], N_REGION)
+    )
+    several, each = repeated(table.records, table.weights, critical.size)
+    start = np.tile(table.begin, (critical.size, 1))
+    value = at_exponent(table.errors, several, each, critical.ravel(), nu.ravel(), start)
+    delta = 2.0 * (table.law.loglik[0] - value)
+    return {
+        "critical": [float(f"{x:.6g}") for x in critical.ravel()],
+        "nu": [float(f"{x:.6g}") for x in nu.ravel()],
+        "delta": [float(f"{x:.6g}") if np.isfinite(x) else None for x in delta],
+    }
+
+
+def chi_bar_square(lr: float) -> float:
+    """The chance that a likelihood ratio exceeds `lr` where the null is the end of the range.
+
+    Half of the time the estimate lies at the end and the ratio is 0, else it is chi-square with one
+    degree of freedom.
+
+    Source:
+        Self and Liang (1987), J. Am. Stat. Assoc. 82, 605, case 5. Deviation: none.
+
+    Example:
+        >>> round(chi_bar_square(2.7055), 3), chi_bar_square(0.0)
+        (0.05, 1.0)
+    """
+    return 0.5 * chi2_tail(lr, 1) if lr > 0 else 1.0

@@ -1,0 +1,77 @@
+"""A rival of the threshold: times with a part that does not depend on the weight decay.
+
+The law t = t0 + A weight_decay^-nu of median times has no threshold, yet bends in ln t against
+ln weight_decay as t = A (weight_decay - critical)^-nu does: where t0 is the time to memorise, say,
+large weight decays grok later than a power law has it. Where it fits as well, a critical point
+above 0 is no finding.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.times.estimators.aft import Fits, Records, maximise
+from observatory.analysis.times.estimators.aft_errors import Errors
+from observatory.analysis.times.estimators.aft_law import searched
+
+Array = NDArray[np.float64]
+
+N_PARAMS = 4
+NU, SHARE = (0.1, 4.0), (0.0, 5.0)
+"""Where the exponent is looked for, and t0 in units of the rest of the time at the largest weight
+decay."""
+N_GRID, ROUNDS = 7, 5
+"""First points along each, and refinements."""
+
+
+@dataclass(frozen=True)
+class OffsetLaw:
+    """The law with its best numbers.
+
+    Attributes:
+        offset: t0 in steps.
+        nu: Exponent.
+        loglik: Log-likelihood of ln t.
+    """
+
+    offset: float
+    nu: float
+    loglik: float
+
+
+def offset_law(errors: Errors, records: Records, weights: Array, begin: Array) -> OffsetLaw:
+    """The law of one table: the best exponent at each t0, and of these the best t0.
+
+    Args:
+        errors: Distribution of the errors.
+        records: What was seen.
+        weights: `[1, record]`.
+        begin: (tau, c) to start from, `[2]`.
+    """
+    ratio = records.control / float(records.control.max())
+
+    def fits(share: Array, nu: Array) -> Fits:
+        shift = -np.log(share[:, None] + ratio ** -nu[:, None])
+        time = records.log_time + shift
+        moved = replace(records, log_time=time, width=np.broadcast_to(records.width, time.shape))
+        many = np.repeat(weights, nu.size, axis=0)
+        return maximise(errors, moved, None, many, np.tile(begin, (nu.size, 1)))
+
+    def best_nu(share: Array) -> Array:
+        def height(nu: Array, start: Array | None) -> tuple[Array, Array]:
+            value = fits(np.repeat(share, nu.shape[1]), nu.ravel()).loglik.reshape(nu.shape)
+            return value, np.zeros((*nu.shape, 1))
+
+        return searched(height, np.tile(np.linspace(*NU, N_GRID), (share.size, 1)), ROUNDS)[0]
+
+    def over_nu(share: Array, start: Array | None) -> tuple[Array, Array]:
+        flat = share.ravel()
+        return fits(flat, best_nu(flat)).loglik.reshape(share.shape), np.zeros((*share.shape, 1))
+
+    share = searched(over_nu, np.linspace(*SHARE, N_GRID)[None], ROUNDS)[0]
+    nu = best_nu(share)
+    found = fits(share, nu)
+    tau, c = found.theta[0]
+    rest = float(np.exp((errors.median - c) / tau))
+    return OffsetLaw(rest * float(share[0]), float(nu[0]), float(found.loglik[0]))

@@ -1,0 +1,171 @@
+"""From a table of replicas to fitted laws: who enters, resamples, and the test of a threshold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.resample import row_weights
+from observatory.analysis.times.estimators.aft import Records, gathered, records_of
+from observatory.analysis.times.estimators.aft_errors import Errors
+from observatory.analysis.times.estimators.aft_interval import Table
+from observatory.analysis.times.estimators.aft_law import (
+    Laws,
+    at_critical,
+    free_laws,
+    highest_critical,
+    profile_critical,
+    shares,
+)
+from observatory.analysis.times.estimators.aft_simulate import simulated_times, watched_records
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+
+DRAW_GRID, DRAW_ROUNDS, ROUNDS = 8, 2, 8
+"""Grid and refinements of the critical point in each resample (to 1 % of its range), and
+refinements in the data themselves (to 1e-5 of it)."""
+
+
+def require_times(data: Observations) -> None:
+    """Refuse events without a time.
+
+    Raises:
+        FitRefusedError: If a replica grokked at an unknown time.
+    """
+    untimed = data.grokked & ~(data.time > 0)
+    if untimed.any():
+        raise FitRefusedError(
+            f"{int(untimed.sum())} replicas grokked at an unknown time, by the event "
+            f"{data.event}. Use an event that is located by a threshold, such as first99, or add "
+            "the steps at which they grokked."
+        )
+
+
+def competing_warnings(data: Observations) -> list[str]:
+    """A warning where replicas collapsed or diverged."""
+    n = data.count(data.failed)
+    if not n:
+        return []
+    return [
+        f"Replicas that collapsed or diverged count as never having grokked ({n}): they are "
+        "followed to the horizon, not censored when they failed."
+    ]
+
+
+def end_of_watch(data: Observations) -> Array:
+    """Steps for which each row would have been watched; 1, which tells nothing, where it failed."""
+    ends = np.where(data.grokked, np.nan, data.followed)
+    latest = float(np.nanmax(data.followed))
+    horizon = latest if data.horizon_steps is None else float(data.horizon_steps)
+    return np.where(data.failed, 1.0, np.where(np.isnan(ends), horizon, ends))
+
+
+def look_of(data: Observations) -> float | None:
+    """Typical steps between two looks, None where times are exact."""
+    if data.time_lo is None:
+        return None
+    gap = (data.time - data.time_lo)[data.grokked]
+    gap = gap[gap > 0]
+    return float(np.median(gap)) if gap.size else None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One table as records.
+
+    Attributes:
+        data: The table.
+        records: Its records, equal ones once.
+        index: Record of each row, `[row]`.
+        weights: How many replicas each record stands for, `[1, record]`.
+    """
+
+    data: Observations
+    records: Records
+    index: NDArray[np.int64]
+    weights: Array
+
+    def resampled(self, drawn: Array) -> Array:
+        """Weights of the records in resamples, from replicas of each row, `[draw, row]`."""
+        return gathered(drawn, self.index)
+
+
+def sample_of(data: Observations) -> Sample:
+    """The records of a table; refuses as `require_times` does."""
+    require_times(data)
+    records, index = records_of(data)
+    weights = gathered(data.weights[None], index)
+    return Sample(data, records, index, weights)
+
+
+def drawn_replicas(data: Observations, n_draws: int, seed: int) -> Array:
+    """Replicas of each row in each resample, by seed where seeds recur, `[draw, row]`."""
+    cell = np.unique(data.weight_decay, return_inverse=True)[1]
+    return row_weights(cell, data.seed, data.weights, n_draws, np.random.default_rng(seed))
+
+
+def table_of(sample: Sample, errors: Errors, critical: float | None, n_grid: int) -> Table:
+    """The law of a table, its critical point held or, for None, free.
+
+    Raises:
+        FitRefusedError: If the likelihood has no maximum.
+    """
+    records, weights = sample.records, sample.weights
+    if critical is None:
+        law = free_laws(errors, records, weights, n_grid, ROUNDS)
+    else:
+        law = at_critical(errors, records, weights, np.array([critical]))
+    if not np.isfinite(law.nu[0]):
+        raise FitRefusedError(
+            "The likelihood of the times has no maximum: they do not fix spread and exponent. "
+            "Add replicas at weight decays where they grok."
+        )
+    return Table(errors, records, weights, law, n_grid)
+
+
+def resampled_laws(table: Table, weights: Array, free: bool) -> Laws:
+    """The law of resamples, started from the law of the table itself.
+
+    Args:
+        table: The table and its law.
+        weights: Of the records, `[draw, record]`.
+        free: Whether the critical point is fitted anew.
+    """
+    errors, records = table.errors, table.records
+    if not free:
+        held = np.repeat(table.law.critical, len(weights))
+        start = np.repeat(table.law.theta, len(weights), axis=0)
+        return at_critical(errors, records, weights, held, start)
+    grid = highest_critical(records, table.weights)[:, None] * shares(DRAW_GRID)
+    guess = profile_critical(errors, records, table.weights, grid, None).theta
+    guess = np.where(np.isnan(guess), table.law.theta, guess)
+    return free_laws(errors, records, weights, DRAW_GRID, DRAW_ROUNDS, guess)
+
+
+def zero_ratio(zero: Table, free: Table) -> float:
+    """Twice the log-likelihood that a critical point of its own gains over 0."""
+    return max(2.0 * float(free.law.loglik[0] - zero.law.loglik[0]), 0.0)
+
+
+def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, seed: int) -> float:
+    """The share of tables without a threshold whose likelihood ratio is at least that of the data.
+
+    Tables are drawn from the law with critical point 0, with the rows, the horizon and the typical
+    distance of looks of the data, and independent replicas.
+
+    Returns:
+        (1 + exceedances) / (1 + draws).
+    """
+    rng = np.random.default_rng(seed)
+    times = np.rint(data.weights).astype(np.int64)
+    control, end = (np.repeat(a, times) for a in (data.weight_decay, end_of_watch(data)))
+    time = simulated_times(zero.errors, zero.law, control, n_draws, rng)
+    records, weights = watched_records(time, control, end, look_of(data))
+    start = np.repeat(zero.law.theta, n_draws, axis=0)
+    none = at_critical(zero.errors, records, weights, np.zeros(n_draws), start)
+    own = free_laws(zero.errors, records, weights, DRAW_GRID, DRAW_ROUNDS)
+    ratios = 2.0 * (own.loglik - none.loglik)
+    usable = ratios[np.isfinite(ratios)]
+    return (1.0 + float((usable >= ratio - 1e-9).sum())) / (1.0 + usable.size)

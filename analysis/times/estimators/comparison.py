@@ -1,0 +1,95 @@
+"""Which critical point the times prefer: none, the boundary's, or one of their own."""
+
+from typing import final
+
+from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.times.estimators.power_law import (
+    N_PARAMS,
+    UNDECIDED,
+    Critical,
+    fit_law,
+    information,
+    survivors,
+)
+
+
+def compare_laws(
+    data: Observations, n_grid: int
+) -> tuple[dict[str, Plain], dict[Critical, float], list[str]]:
+    """All laws on the same replicas: those above the boundary's critical point.
+
+    Args:
+        data: Replicas of the fit window.
+        n_grid: As in `free_critical`.
+
+    Returns:
+        Spread, criteria and exponent of each law as `<name>_<law>`; AICc by law; who is left out.
+
+    Raises:
+        FitRefusedError: If the times cannot fix the law with the most numbers.
+    """
+    keep, notes = survivors(data, above=data.critical or 0.0)
+    weight_decay, time, weights = data.weight_decay[keep], data.time[keep], data.weights[keep]
+    laws: tuple[Critical, ...] = ("free", "zero", "boundary")
+    extras: dict[str, Plain] = {"n_grokked": data.count(keep)}
+    criteria: dict[Critical, float] = {}
+    for law in laws:
+        if law == "boundary" and data.critical is None:
+            notes.append("No boundary fit gave a critical weight decay: that law is missing.")
+            continue
+        point, (_, nu, rss) = fit_law(weight_decay, time, weights, law, data.critical, n_grid)
+        scores = information(float(rss), float(weights.sum()), N_PARAMS[law])
+        criteria[law] = scores["aicc"]
+        extras |= {f"{name}_{law}": score for name, score in scores.items()}
+        extras |= {f"nu_{law}": float(nu), f"critical_{law}": point}
+    return extras, criteria, notes
+
+
+@final
+class TimeComparison:
+    """AICc of the power laws of `TimePowerLaw` on one set of replicas.
+
+    Attributes:
+        fit_name: What is fitted.
+        estimator: How.
+    """
+
+    fit_name = "times_comparison"
+    estimator = "aicc"
+
+    def __init__(self, window_max: float, n_grid: int, level: float) -> None:
+        self.window_max = window_max
+        self.n_grid = n_grid
+        self.level = level
+
+    def fit(self, observations: Observations, seed: int) -> Estimate:
+        """Compare the laws on one table; `seed` is recorded, nothing is drawn.
+
+        Raises:
+            FitRefusedError: As `compare_laws`.
+        """
+        data = observations.within(self.window_max)
+        extras, criteria, notes = compare_laws(data, self.n_grid)
+        best = min(criteria, key=lambda law: criteria[law])
+        margin = min(score for law, score in criteria.items() if law != best) - criteria[best]
+        candidates = [law for law, score in criteria.items() if score - criteria[best] < UNDECIDED]
+        extras |= {
+            "method": "AICc of least squares of ln t on the same survivors",
+            "preferred": best,
+            "delta_aicc": margin,
+            "verdict": best if len(candidates) == 1 else f"cannot tell: {', '.join(candidates)}",
+        }
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            event=data.event,
+            horizon_steps=data.horizon_steps,
+            horizon_epochs=data.horizon_epochs,
+            params={},
+            level=self.level,
+            n=int(extras["n_grokked"] or 0),
+            seed=seed,
+            warnings=[*data.horizon_warnings, *notes],
+            extras=extras,
+        )

@@ -1,0 +1,197 @@
+"""The power law t = A (weight_decay - critical)^-nu, fitted to replicas that grokked.
+
+Letters: y = ln t, u = ln(weight_decay - critical), y = ln A - nu u + noise.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.solvers import minimise_between
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+Critical = Literal["zero", "boundary", "free"]
+
+KINDS: dict[str, str] = {"zero": "zero", "boundary": "fixed", "free": "free"}
+N_PARAMS = {"zero": 3, "boundary": 3, "free": 4}
+"""Numbers fitted: amplitude, exponent, spread, and the critical point where it is free. One that
+was taken from a boundary fit is not counted, though it came from the same replicas."""
+UNDECIDED = 2.0
+"""Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
+
+
+def fit_line(u: Array, y: Array, weights: Array) -> Array:
+    """Weighted least squares of y = ln A - nu u.
+
+    Args:
+        u: ln(weight_decay - critical), `[replica]`.
+        y: ln t, `[replica]`.
+        weights: Multiplicities, `[..., replica]`.
+
+    Returns:
+        `(ln A, nu, residual sum of squares)`, `[..., 3]`; NaN where fewer than two u are distinct.
+    """
+    total = weights.sum(axis=-1)
+    share = weights / np.where(total > 0, total, np.nan)[..., None]
+    du, dy = u - u.mean(), y - y.mean()  # centred first: the sums below then lose no digits
+    mean_u, mean_y = share @ du, share @ dy
+    uu, uy, yy = share @ (du * du), share @ (du * dy), share @ (dy * dy)
+    spread = uu - mean_u * mean_u
+    slope = (uy - mean_u * mean_y) / np.where(spread > 1e-12, spread, np.nan)
+    log_amplitude = y.mean() + mean_y - slope * (u.mean() + mean_u)
+    rss = total * (yy - mean_y * mean_y - slope * (uy - mean_u * mean_y))
+    return np.stack([log_amplitude, -slope, np.maximum(rss, 0.0)], axis=-1)
+
+
+def free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> Array:
+    """The critical point in [0, smallest weight decay) of least squares, from a grid.
+
+    Args:
+        weight_decay: `[replica]`.
+        y: ln t, `[replica]`.
+        weights: Multiplicities, `[draw, replica]`.
+        n_grid: Points of the grid, evenly spaced, 0 included.
+
+    Returns:
+        The best grid point of each draw, `[draw]`; NaN where nothing can be fitted.
+    """
+    grid = np.linspace(0.0, float(weight_decay.min()), n_grid, endpoint=False)
+    rss = np.stack([fit_line(np.log(weight_decay - c), y, weights)[..., 2] for c in grid], axis=-1)
+    best = grid[np.argmin(np.nan_to_num(rss, nan=np.inf), axis=-1)]
+    return np.where(np.isnan(rss).all(axis=-1), np.nan, best)
+
+
+def refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> float:
+    """`free_critical` of the data themselves, refined between its neighbours on the grid."""
+    coarse = float(free_critical(weight_decay, y, weights[None], n_grid)[0])
+    cell = float(weight_decay.min()) / n_grid
+
+    def rss(critical: float) -> float:
+        return float(fit_line(np.log(weight_decay - critical), y, weights)[2])
+
+    high = min(coarse + cell, float(weight_decay.min()) * (1.0 - 1e-9))
+    fine = minimise_between(rss, max(coarse - cell, 0.0), high)
+    return min((0.0, coarse, fine), key=rss)
+
+
+def survivors(observations: Observations, above: float) -> tuple[NDArray[np.bool_], list[str]]:
+    """Replicas that grokked at a known time and lie above a critical point, and who is left out."""
+    timed = observations.grokked & (observations.time > 0)
+    keep = timed & (observations.weight_decay > above)
+    n_censored = observations.count(~observations.grokked)
+    n_untimed = observations.count(observations.grokked & ~timed)
+    n_below = observations.count(timed & ~keep)
+    notes = [f"Survivors only: replicas that did not grok are left out ({n_censored})."]
+    if n_untimed:
+        notes.append(f"Replicas that grokked at an unknown time are left out ({n_untimed}).")
+    if n_below:
+        notes.append(
+            f"Replicas that grokked at or below the critical point are left out ({n_below})."
+        )
+    return keep, notes if n_censored else notes[1:]
+
+
+def require_law(weight_decay: Array, n_params: int, n: float | None = None) -> None:
+    """Refuse times that cannot fix a power law.
+
+    Args:
+        weight_decay: Of each row that grokked, `[row]`.
+        n_params: Numbers of the law, its spread included.
+        n: Replicas that the rows stand for; null: one each.
+
+    Raises:
+        FitRefusedError: If there are fewer distinct weight decays than numbers of the curve, or no
+            more replicas than fitted numbers.
+    """
+    n_cells = np.unique(weight_decay).size
+    n_replicas = weight_decay.size if n is None else round(n)
+    if n_cells < n_params - 1 or n_replicas <= n_params + 1:
+        raise FitRefusedError(
+            f"A power law with {n_params - 1} free numbers needs times at {n_params - 1} weight "
+            f"decays and more than {n_params + 1} replicas, got {n_replicas} replicas at "
+            f"{n_cells}. Add weight decays at which replicas grok."
+        )
+
+
+def information(rss: float, n: float, n_params: int) -> dict[str, float]:
+    """Spread and Akaike's criteria of normal noise in ln t.
+
+    Args:
+        rss: Residual sum of squares of ln t.
+        n: Replicas.
+        n_params: Fitted numbers, the spread included.
+
+    Returns:
+        `rms_log`, `aic` = n ln(rss / n) + 2 k, and `aicc`, corrected for few replicas.
+    """
+    aic = n * math.log(max(rss, 1e-300) / n) + 2.0 * n_params
+    correction = 2.0 * n_params * (n_params + 1.0) / (n - n_params - 1.0)
+    return {"rms_log": math.sqrt(rss / n), "aic": aic, "aicc": aic + correction}
+
+
+def fit_law(
+    weight_decay: Array,
+    time: Array,
+    weights: Array,
+    critical: Critical,
+    known: float | None,
+    n_grid: int,
+) -> tuple[float, Array]:
+    """The critical point and `(ln A, nu, rss)` of one law.
+
+    Args:
+        weight_decay: `[row]`.
+        time: `[row]`.
+        weights: How many replicas each row stands for, `[row]`.
+        critical: Which law.
+        known: The critical point of a boundary, where that law takes it.
+        n_grid: As in `free_critical`.
+
+    Raises:
+        FitRefusedError: As `require_law`; or if a critical point should be given and is not.
+    """
+    require_law(weight_decay, N_PARAMS[critical], weights.sum())
+    y = np.log(time)
+    if critical == "free":
+        point = refined_critical(weight_decay, y, weights, n_grid)
+    elif critical == "zero":
+        point = 0.0
+    elif known is None:
+        raise FitRefusedError(
+            "No critical weight decay to hold fixed: no boundary fit gave one at this horizon."
+        )
+    else:
+        point = known
+    return point, fit_line(np.log(weight_decay - point), y, weights)
+
+
+def bootstrap_law(
+    weight_decay: Array, time: Array, weights: Array, critical: float | None, n_grid: int
+) -> Array:
+    """The law on resampled replicas.
+
+    Args:
+        weight_decay: `[replica]`.
+        time: `[replica]`.
+        weights: Multiplicity of each in each resample, `[draw, replica]`.
+        critical: Held at this value; None to fit it anew in each resample, on a grid.
+        n_grid: Points of that grid.
+
+    Returns:
+        `(critical, ln A, nu)`, `[draw, 3]`; NaN where a resample cannot fix a law.
+    """
+    y = np.log(time)
+    if critical is not None:
+        lines = fit_line(np.log(weight_decay - critical), y, weights)
+        return np.column_stack([np.full(len(lines), critical), lines[:, :2]])
+    points = free_critical(weight_decay, y, weights, n_grid)
+    draws = np.full((len(weights), 3), np.nan)
+    for point in np.unique(points[~np.isnan(points)]):
+        at = points == point
+        draws[at, 0] = point
+        draws[at, 1:] = fit_line(np.log(weight_decay - point), y, weights[at])[:, :2]
+    return draws

@@ -1,0 +1,162 @@
+"""How many replicas have grokked by each step, per weight decay, without a law."""
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.solvers import chi2_tail
+from observatory.analysis.times.estimators.aft_table import competing_warnings, require_times
+from observatory.analysis.times.estimators.survival_curves import (
+    SurvivalCurve,
+    kaplan_meier,
+    log_rank,
+    restricted_mean,
+    share_limits,
+)
+from observatory.core.errors import FitRefusedError
+
+Array = NDArray[np.float64]
+Columns = dict[str, list[float | None]]
+
+
+def steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float) -> Columns:
+    """One curve as rows to draw: from step 0 to the end of the record, null limits where none."""
+    low, high = share_limits(curve, level)
+    last = float(1.0 - curve.survival[-1]) if curve.time.size else 0.0
+    ends = [[None if np.isnan(x) else float(x) for x in limit] for limit in (low, high)]
+    return {
+        "weight_decay": [weight_decay] * (curve.time.size + 2),
+        "step": [0.0, *curve.time.tolist(), end],
+        "share": [0.0, *(1.0 - curve.survival).tolist(), last],
+        "low": [0.0, *ends[0], ends[0][-1] if ends[0] else None],
+        "high": [0.0, *ends[1], ends[1][-1] if ends[1] else None],
+    }
+
+
+def one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Weight decay, steps and event of every replica, one row each: rows that are alike are summed.
+
+    Raises:
+        FitRefusedError: If what is summed is no whole number of replicas.
+    """
+    rows = np.stack([data.weight_decay, data.followed, data.grokked.astype(np.float64)], axis=1)
+    distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    total = np.bincount(which.reshape(-1), weights=data.weights)
+    times = np.rint(total).astype(np.int64)
+    if np.any(np.abs(total - times) > 1e-6):
+        raise FitRefusedError(
+            "Kaplan-Meier counts whole replicas, and the weights of rows that are alike add up to "
+            "fractions. Give a row per replica."
+        )
+    control, time, seen = np.repeat(distinct, times, axis=0).T
+    return control, time, seen > 0
+
+
+def curves_of(data: Observations, horizon: float, level: float) -> dict[str, list[float | None]]:
+    """Curves, medians and restricted means of every weight decay, as the record holds them."""
+    control, time, seen = one_each(data)
+    names = {
+        "km": ("weight_decay", "step", "share", "low", "high"),
+        "median": ("weight_decay", "value", "low", "high"),
+        "rmst": ("weight_decay", "value", "se", "low", "high", "n"),
+    }
+    made: Columns = {f"{curve}.{column}": [] for curve in names for column in names[curve]}
+    for value in np.unique(control):
+        at = control == value
+        curve = kaplan_meier(time[at], seen[at], level)
+        latest = float(time[at].max())
+        end = max(horizon, latest) if seen[at].all() else latest
+        for column, entries in steps_of(float(value), curve, end, level).items():
+            made[f"km.{column}"] += entries
+        mean = restricted_mean(curve, horizon, level)
+        rows = {
+            "median": (float(value), curve.median, curve.median_low, curve.median_high),
+            "rmst": (float(value), mean.value, mean.se, mean.low, mean.high, float(curve.n)),
+        }
+        for name, entries in rows.items():
+            for column, entry in zip(names[name], entries, strict=True):
+                made[f"{name}.{column}"].append(entry)
+    return made
+
+
+def common_end(data: Observations) -> float:
+    """The step to which every curve is known: where restricted means end.
+
+    A curve is known to its last look, and for ever where all replicas grokked.
+    """
+    open_ended = np.unique(data.weight_decay[~data.grokked])
+    ends = [float(data.followed[data.weight_decay == cell].max()) for cell in open_ended]
+    return min(ends, default=float(data.followed.max()))
+
+
+@final
+class Survival:
+    """Kaplan-Meier curves and restricted means per weight decay, and the log-rank test.
+
+    A time is the upper end of its interval. A replica that collapsed or diverged stays among those
+    that have not grokked until the horizon: the share that has grokked is then the cumulative
+    incidence, with these as competing events. The log-rank test takes replicas as independent;
+    seeds that recur over weight decays make it conservative.
+
+    Attributes:
+        fit_name: What is fitted.
+        estimator: How.
+
+    Source:
+        Kaplan and Meier (1958); Mantel (1966). Deviation: none; computed by statsmodels.
+    """
+
+    fit_name = "survival"
+    estimator = "kaplan_meier"
+
+    def __init__(self, window_max: float, level: float) -> None:
+        self.window_max = window_max
+        self.level = level
+
+    def fit(self, observations: Observations, seed: int) -> Estimate:
+        """Describe one table; `seed` is recorded, nothing is drawn.
+
+        Raises:
+            FitRefusedError: If an event has no time, no replica grokked, or weights are fractions.
+        """
+        data = observations.within(self.window_max)
+        require_times(data)
+        if not data.grokked.any():
+            raise FitRefusedError(
+                "No replica grokked: all curves are flat. Add larger weight decays or a longer "
+                "horizon."
+            )
+        horizon = float(data.horizon_steps) if data.horizon_steps else common_end(data)
+        extras: dict[str, Plain] = {
+            "method": "Kaplan-Meier on upper ends; log-log limits; competing events to the horizon",
+            "window_max": self.window_max,
+            "n_grokked": data.count(data.grokked),
+            "n_competing": data.count(data.failed),
+            "rmst_steps": horizon,
+        }
+        cells = np.unique(data.weight_decay)
+        if cells.size > 1:
+            control, time, seen = one_each(data)
+            chi_square = log_rank(time, seen, control)
+            extras |= {
+                "logrank_chi2": chi_square,
+                "logrank_df": int(cells.size - 1),
+                "logrank_p": chi2_tail(chi_square, int(cells.size - 1)),
+            }
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            event=data.event,
+            horizon_steps=data.horizon_steps,
+            horizon_epochs=data.horizon_epochs,
+            params={},
+            level=self.level,
+            n=data.n,
+            seed=seed,
+            warnings=[*data.horizon_warnings, *competing_warnings(data)],
+            extras=extras,
+            curves=curves_of(data, horizon, self.level),
+        )

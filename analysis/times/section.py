@@ -1,0 +1,164 @@
+"""Figures of when networks grok: every time, the share by a step, and the law's two unknowns."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from observatory.analysis.page.decay_axis import decay_label
+from observatory.analysis.page.drawing import Drawing, Missing, context, why_not
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import column, select, where, words
+from observatory.analysis.page.records import Record, limits
+from observatory.analysis.times.figure_incidence import incidence_table
+from observatory.analysis.times.figure_joint import Region, joint_figure
+from observatory.analysis.times.figure_survival import chosen_curves, survival_figure
+from observatory.analysis.times.figure_times import times_figure
+from observatory.analysis.times.section_laws import (
+    DISTRIBUTIONS,
+    CensoredLaw,
+    best_law,
+    censored_laws,
+    drawn_laws,
+    power_laws,
+    share_law,
+)
+
+
+def draw_times(facts: Facts) -> Iterator[Drawing | Missing]:
+    """Times, survival and the joint region."""
+    yield _times(facts)
+    yield _survival(facts)
+    yield _joint(facts)
+
+
+def _times(facts: Facts) -> Drawing:
+    laws = {
+        **drawn_laws(censored_laws(facts.of("times_censored"))),
+        **power_laws(facts.of("times")),
+    }
+    seen = int((words(facts.times, "end") == "grokked").sum())
+    return Drawing(
+        name="times",
+        title="Time to grok against weight decay",
+        caption=(
+            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two looks "
+            "between which it happened, the dot is the later one. Open triangles are the replicas "
+            "that did not, at the last step watched (the time is longer, unknown); crosses "
+            "collapsed or diverged. Replicas of one weight decay are spread sideways. The dotted "
+            "line is the horizon. "
+            + (
+                "Lines: fitted power laws of the median time, over the weight decays that entered "
+                "them; those of survivors know the replicas that grokked only. "
+                if laws
+                else "No power law was fitted. "
+            )
+            + context(facts)
+        ),
+        figure=times_figure(facts.times, laws, facts.horizon, facts.window_max),
+    )
+
+
+def _curve(record: Record, name: str) -> pd.DataFrame:
+    """The columns of one curve of a record, numbers, null as NaN."""
+    found = {
+        key.removeprefix(f"{name}."): np.array(values, dtype=np.float64)
+        for key, values in record["curves"].items()
+        if key.startswith(f"{name}.")
+    }
+    return pd.DataFrame(found)
+
+
+def _survival(facts: Facts) -> Drawing | Missing:
+    title = "Share that has grokked, against steps"
+    if facts.times.empty:
+        return Missing(title, "no replica has a record yet")
+    record = facts.single("survival")
+    curves = incidence_table(facts.times) if record is None else _curve(record, "km")
+    means = None if record is None else _curve(record, "rmst")
+    law = best_law(censored_laws(facts.of("times_censored")))
+    going = where(facts.times, words(facts.times, "end") == "censored")
+    ends = select(going, ["weight_decay", "watched"]).rename(columns={"watched": "step"})
+    drawn = chosen_curves(curves)
+    rest = sorted(set(column(facts.cells, "weight_decay")) - set(drawn))
+    not_drawn = f" Not drawn: weight decay {', '.join(map(decay_label, rest))}." if rest else ""
+    band = "" if record is None else f" with pointwise {record['level']:.0%} bands"
+    entered = "" if record is None else f" {record['n']} replicas entered these fits."
+    return Drawing(
+        name="survival",
+        title=title,
+        caption=(
+            f"Share of replicas that had the event (dimensionless){band} against optimizer steps "
+            "(log axis), by weight decay; the later look of each interval counts. A replica that "
+            "collapsed or diverged can no longer grok: it stays in the share’s denominator. Small "
+            f"bars: records that end without an event (censored).{not_drawn}"
+            + (f" Dashed: {law.words}." if law is not None else "")
+            + (
+                " Right: restricted mean time, the mean of the smaller of the time and the "
+                "horizon (dotted), with intervals."
+                if means is not None
+                else ""
+            )
+            + f"{entered} {context(facts)}"
+        ),
+        figure=survival_figure(
+            curves, ends, facts.horizon, None if law is None else share_law(law), means
+        ),
+    )
+
+
+def _joint(facts: Facts) -> Drawing | Missing:
+    title = "Critical weight decay and exponent, together"
+    laws = {(law.distribution, law.kind): law for law in censored_laws(facts.of("times_censored"))}
+    regions = [
+        _region(law, laws.get((name, "zero")))
+        for name in DISTRIBUTIONS
+        if (law := laws.get((name, "free"))) and "region.delta" in law.record["curves"]
+    ]
+    if not regions:
+        return Missing(title, why_not(facts, "times_censored"))
+    survivors = [_point(record) for record in facts.of("times") if record["refused"] is None]
+    return Drawing(
+        name="joint",
+        title=title,
+        caption=(
+            "What the times, those of replicas that did not grok included as censored, say of "
+            "(λc, ν) in t = A (weight decay − λc)^(−ν), both dimensionless, a panel per "
+            "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
+            "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
+            "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "
+            "line; open squares, or numbers at the right where they lie beyond: the published "
+            "log-log regressions on the replicas that grokked "
+            f"only. A region that meets the dashed line does not exclude λc = 0. {context(facts)}"
+        ),
+        figure=joint_figure(regions, survivors),
+    )
+
+
+def _point(record: Record) -> tuple[float, float]:
+    critical = limits(record, "critical")
+    held = record["extras"].get("critical") or 0.0
+    return (held if critical is None else critical[0]), record["params"]["nu"]["value"]
+
+
+def _region(free: CensoredLaw, zero: CensoredLaw | None) -> Region:
+    curves, extras = free.record["curves"], free.record["extras"]
+    region, cloud = _curve(free.record, "region"), _curve(free.record, "joint")
+    lr, p = extras.get("lr_zero"), extras.get("p_zero")
+    test = "" if lr is None or p is None else f"\nLR of λc = 0: {lr:.3g}, p = {p:.2g}"
+    held = None
+    if zero is not None:
+        nu, *ends = zero.nu
+        low, high = (nu if end is None else end for end in ends)
+        held = (nu, low, high)
+    return Region(
+        title=f"{free.name}{test}",
+        critical=column(region, "critical"),
+        nu=column(region, "nu"),
+        delta=column(region, "delta"),
+        cloud=select(cloud, ["critical", "nu"]).to_numpy()
+        if "joint.nu" in curves
+        else np.empty((0, 2)),
+        best=(free.critical, free.nu[0]),
+        zero=held,
+    )

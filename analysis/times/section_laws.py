@@ -1,0 +1,167 @@
+"""Fitted times to grok as curves."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.wording import estimate, interval, number
+from observatory.analysis.times.figure_survival import ShareLaw
+from observatory.analysis.times.figure_times import PowerLaw
+
+LN2 = math.log(2.0)
+DISTRIBUTIONS = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
+"""Distributions of the times by the names that records give them."""
+
+
+@dataclass(frozen=True)
+class CensoredLaw:
+    """A law of all replicas, those that did not grok as censored.
+
+    Attributes:
+        record: The record that it stands in.
+        distribution: A key of `DISTRIBUTIONS`.
+        kind: "free", "zero" or "boundary": what the critical weight decay is.
+        critical: The critical weight decay.
+        nu: Exponent with its interval.
+        amplitude: Median time in steps where weight decay exceeds the critical one by 1.
+        sigma: Scale of ln t.
+        aicc: Corrected information criterion; infinite where it was not computed.
+    """
+
+    record: Record
+    distribution: str
+    kind: str
+    critical: float
+    nu: tuple[float, float | None, float | None]
+    amplitude: float
+    sigma: float
+    aicc: float
+
+    @property
+    def name(self) -> str:
+        """The distribution, readable."""
+        return DISTRIBUTIONS.get(self.distribution, self.distribution)
+
+    @property
+    def words(self) -> str:
+        """The law in words."""
+        at = "λc = 0" if self.kind == "zero" else f"λc {self.kind} at {number(self.critical)}"
+        return f"{self.name}, censored, {at}"
+
+    @property
+    def nu_words(self) -> str:
+        """The exponent with its interval."""
+        value, low, high = self.nu
+        return f"{number(value)} {interval(low, high)}"
+
+
+def censored_laws(records: Sequence[Record]) -> list[CensoredLaw]:
+    """The laws of records that did not refuse; one with a free critical point holds that at 0 too.
+
+    Args:
+        records: Records of `times_censored` for one event and horizon.
+    """
+    return [law for record in records if record["refused"] is None for law in _laws_of(record)]
+
+
+def _laws_of(record: Record) -> Iterator[CensoredLaw]:
+    values = {name: parameter["value"] for name, parameter in record["params"].items()}
+    extras = record["extras"]
+    distribution, _, kind = str(record["estimator"]).partition("_")
+    yield CensoredLaw(
+        record=record,
+        distribution=distribution,
+        kind=kind,
+        critical=critical_of(record),
+        nu=limits(record, "nu") or (math.nan, None, None),
+        amplitude=values["amplitude"],
+        sigma=values["sigma"],
+        aicc=_criterion(extras, "aicc"),
+    )
+    if kind != "zero" and extras.get("nu_zero") is not None:
+        yield CensoredLaw(
+            record=record,
+            distribution=distribution,
+            kind="zero",
+            critical=0.0,
+            nu=(extras["nu_zero"], extras.get("nu_zero_low"), extras.get("nu_zero_high")),
+            amplitude=extras["amplitude_zero"],
+            sigma=extras["sigma_zero"],
+            aicc=_criterion(extras, "aicc_zero"),
+        )
+
+
+def _criterion(extras: Mapping[str, Any], name: str) -> float:
+    value = extras.get(name)
+    return math.inf if value is None else float(value)
+
+
+def best_law(laws: Sequence[CensoredLaw]) -> CensoredLaw | None:
+    """The law with the smallest AICc, or None where there is no law."""
+    return min(laws, key=lambda law: law.aicc, default=None)
+
+
+def drawn_laws(laws: Sequence[CensoredLaw]) -> dict[str, PowerLaw]:
+    """The preferred law with the critical point at 0, and with it free, by labels with numbers."""
+    drawn: dict[str, PowerLaw] = {}
+    for kind in ("zero", "free"):
+        best = best_law([law for law in laws if law.kind == kind])
+        if best is not None:
+            label = f"{best.words}: ν = {best.nu_words}"
+            drawn[label] = median_law(best.amplitude, best.nu[0], best.critical)
+    return drawn
+
+
+def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
+    """The laws of the survivors, t = A (weight_decay - critical)^-nu, by a label with numbers."""
+    laws: dict[str, PowerLaw] = {}
+    for record in records:
+        if record["refused"] is None:
+            kind, critical = record["extras"]["critical_kind"], critical_of(record)
+            name = "λc = 0" if kind == "zero" else f"λc {kind} at {number(critical)}"
+            amplitude, nu = (record["params"][key]["value"] for key in ("amplitude", "nu"))
+            label = f"survivors, {name}: ν = {estimate(record, 'nu')}"
+            laws[label] = median_law(amplitude, nu, critical)
+    return laws
+
+
+def critical_of(record: Record) -> float:
+    """The critical weight decay of a law, estimated, given or 0."""
+    if "critical" in record["params"]:
+        return record["params"]["critical"]["value"]
+    return record["extras"].get("critical") or 0.0
+
+
+def median_law(amplitude: float, nu: float, critical: float) -> PowerLaw:
+    """The median time in steps at given weight decays; NaN at and below the critical one."""
+
+    def law(weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
+        beyond = np.where(weight_decay > critical, weight_decay - critical, np.nan)
+        return amplitude * beyond**-nu
+
+    return law
+
+
+def share_law(law: CensoredLaw) -> ShareLaw:
+    """The share that a law lets grok by given steps, at a weight decay.
+
+    With z = ln(t / median) / sigma it is 1 - 2^(-exp z) for Weibull times, the normal distribution
+    function of z for log-normal ones, and the logistic one for log-logistic ones.
+    """
+    median = median_law(law.amplitude, law.nu[0], law.critical)
+
+    def share(weight_decay: float, steps: NDArray[np.float64]) -> NDArray[np.float64]:
+        z = np.log(steps / median(np.array([weight_decay]))) / law.sigma
+        if law.distribution == "weibull":
+            grokked = -np.expm1(-LN2 * np.exp(np.minimum(z, 700.0)))
+        else:
+            grokked = special.ndtr(z) if law.distribution == "lognormal" else special.expit(z)
+        return np.where(np.isnan(z), 0.0, grokked)
+
+    return share

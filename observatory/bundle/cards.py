@@ -1,0 +1,96 @@
+"""What of a bundle other programs read: its environment, its citation, its list of weights."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from observatory.store.reader import Study
+
+if TYPE_CHECKING:
+    from observatory.bundle.weights import Kept
+
+WEIGHTS = "weights"
+"""The table of final weights, which a bundle leaves out: each network has a file of its own."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a bundle is told of, beside the study.
+
+    Attributes:
+        study: Name of the study.
+        manifests: Of its runs, as the public sees them.
+        kept: Networks whose parameters go along, by run and replica; null where they were not
+            asked for.
+        authors: Whom to cite.
+    """
+
+    study: str
+    manifests: tuple[Mapping[str, Any], ...]
+    kept: frozenset[tuple[str, int]] | None
+    authors: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run had ended."""
+        return all(manifest["status"] == "done" for manifest in self.manifests)
+
+
+def weights_csv(study: Study, kept: "Sequence[Kept]") -> str:
+    """One line per replica: the step of its parameters and their file, empty where none exist."""
+    places = [(each.run_id, each.replica, each.step, each.file) for each in kept]
+    found = pd.DataFrame(places, columns=["run_id", "replica", "step", "file"])
+    found["step"] = found["step"].astype("Int64")
+    known = [run.replicas().drop(columns="shard") for run in study.runs]
+    return pd.concat(known).merge(found, how="left").to_csv(index=False)
+
+
+def environment(manifest: Mapping[str, Any]) -> str:
+    """Versions of a run in the format of pip's requirements, machine and code as comments."""
+    versions = dict(manifest["versions"])
+    git = manifest["git"]
+    told = {
+        "python": versions.pop("python"),
+        "observatory": manifest["package_version"],
+        "git commit": f"{git['commit']}{' with uncommitted changes' if git['dirty'] else ''}",
+        **{k: v for k, v in manifest["machine"].items() if k != "host"},
+        "threads": manifest["threads"],
+    }
+    lines = [f"# {name}: {value}" for name, value in told.items()]
+    lines += [f"{name}=={version}" for name, version in sorted(versions.items())]
+    return "\n".join(lines) + "\n"
+
+
+def citation(told: Told) -> str:
+    """A CITATION.cff of the data set, with the software that made it as its reference."""
+    first = told.manifests[0]
+    ends = [manifest["finished"] or manifest["created"] for manifest in told.manifests]
+    authors = told.authors or (f"The authors of the study {told.study}",)
+    commit = first["git"]["commit"]
+    record = {
+        "cff-version": "1.2.0",
+        "type": "dataset",
+        "message": "If you use these data, please cite them as below.",
+        "title": f"{told.study}: training records of {_models(told.manifests)}",
+        "authors": [{"name": name} for name in authors],
+        "date-released": max(ends)[:10],
+        "keywords": ["grokking", "training dynamics", "weight decay"],
+        "references": [
+            {
+                "type": "software",
+                "title": "observatory",
+                "version": first["package_version"],
+                "authors": [{"name": "The observatory developers"}],
+                **({"commit": commit} if commit else {}),
+            }
+        ],
+    }
+    return yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
+
+
+def _models(manifests: Sequence[Mapping[str, Any]]) -> str:
+    each = dict.fromkeys(f"{m['model']['name']} on {m['task']['name']}" for m in manifests)
+    return ", ".join(each)

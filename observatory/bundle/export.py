@@ -1,0 +1,242 @@
+"""A study as one publishable bundle: a folder or a tar that explains and checks itself.
+
+The layout below `runs/` is the store's own, so that `import_bundle` gives back a study. The bytes
+follow from the study and the version of the software alone: no clock, no account, no host.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import observatory
+from observatory.bundle.cards import WEIGHTS, Told, citation, environment, weights_csv
+from observatory.bundle.readme import readme
+from observatory.bundle.redact import (
+    LEFT_OUT,
+    manifest_text,
+    public_manifest,
+    public_page,
+    public_yaml,
+)
+from observatory.core.errors import ConfigError, StoreError
+from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_atomically
+from observatory.store.reader import MANIFEST, PARTS, REPLICAS, Run, Study
+from observatory.store.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from observatory.bundle.weights import Kept
+
+BUNDLE_VERSION = 1
+ABOUT, SUMS = "bundle.json", "SHA256SUMS"
+TARS = {".tar": "", ".tar.gz": "gz", ".tgz": "gz"}
+"""Endings of a bundle in one file, and how it is compressed: the tables are already."""
+
+
+class Sink(Protocol):
+    """Where the files of a bundle go."""
+
+    def add(self, name: str, content: bytes) -> None:
+        """Write one file; `name` is relative, with slashes."""
+        ...
+
+
+def export_study(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    weights: bool = False,
+    partial: bool = False,
+    authors: Sequence[str] = (),
+) -> Path:
+    """Write a study as a bundle; the same study gives the same bytes.
+
+    Args:
+        folder: `results/<study>`; only read.
+        out: A file that ends in .tar, .tar.gz or .tgz, or a folder; null: `<study>.tar` here.
+        weights: Whether the parameters of replicas go along, as far as they exist.
+        partial: Whether a study may be exported whose runs are not all done.
+        authors: Whom a citation names.
+
+    Returns:
+        `out`.
+
+    Raises:
+        StoreError: If the study cannot be read or the bundle not be written; there is none then.
+        ConfigError: If `out` exists, a run is not done, or no weights exist that are asked for.
+    """
+    study = Study(folder)
+    out = Path(f"{study.name}.tar") if out is None else out
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"`--out` must not exist yet, got {out}. Remove it, or name another.")
+    unfinished = [run for run in study.runs if run.status != "done"]
+    if unfinished and not partial:
+        told = ", ".join(f"{run.run_id} ({run.status})" for run in unfinished)
+        raise ConfigError(
+            f"`{folder}` is not done: {told}. Let the same `observatory map` finish it, or give "
+            "`--partial` for a bundle of what there is."
+        )
+    kept = _kept(study) if weights else None
+    whose = None if kept is None else frozenset((each.run_id, each.replica) for each in kept)
+    manifests = tuple(_without_weights(public_manifest(run.manifest)) for run in study.runs)
+    told = Told(study.name, manifests, whose, tuple(authors))
+    sums: dict[str, str] = {}
+    with _sink(out, study.name) as sink:
+
+        def add(name: str, content: bytes) -> None:
+            sink.add(name, content)
+            sums[name] = hashlib.sha256(content).hexdigest()
+
+        for name, content in _contents(study, told, kept):
+            add(name, content)
+        add("README.md", readme(told, study, sums.keys()).encode())
+        lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+        sink.add(SUMS, "".join(lines).encode())
+    return out
+
+
+def _kept(study: Study) -> "list[Kept]":
+    from observatory.bundle.weights import kept_weights  # torch: only where asked for
+
+    kept = list(kept_weights(study))
+    if not kept:
+        raise ConfigError(
+            f"`--weights` finds none in `{study.folder}`: no replica trains, and those that left "
+            "dropped their parameters, as the runs were made with `store.final_weights=false` or "
+            "before there was that setting. Export without `--weights`; config, seeds and versions "
+            "train them again."
+        )
+    return kept
+
+
+def _without_weights(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a run without the table that the bundle leaves out."""
+    tables = {name: told for name, told in manifest["tables"].items() if name != WEIGHTS}
+    return {**manifest, "tables": tables}
+
+
+def _contents(
+    study: Study, told: Told, kept: "Sequence[Kept] | None"
+) -> Iterator[tuple[str, bytes]]:
+    """Every file of the bundle but the README and the checksums."""
+    if kept is not None:
+        for each in kept:
+            yield each.file, each.content()
+        yield "weights.csv", weights_csv(study, kept).encode()
+    for run, manifest in zip(study.runs, told.manifests, strict=True):
+        for name, content in _run_contents(run):
+            yield f"runs/{run.run_id}/{name}", content
+        yield f"runs/{run.run_id}/{MANIFEST}", manifest_text(manifest).encode()
+        yield f"runs/{run.run_id}/environment.txt", environment(manifest).encode()
+    yield from _page(study)
+    about = {
+        "bundle_version": BUNDLE_VERSION,
+        "study": study.name,
+        "schema_version": SCHEMA_VERSION,
+        "software": {"name": "observatory", "version": observatory.__version__},
+        "complete": told.complete,
+        "runs": [run.run_id for run in study.runs],
+        "weights": [each.file for each in kept or ()],
+        "redacted": list(LEFT_OUT),
+    }
+    yield ABOUT, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()
+    yield "CITATION.cff", citation(told).encode()
+
+
+def _run_contents(run: Run) -> Iterator[tuple[str, bytes]]:
+    """The files of a run as they are, but the weights; its configuration for everyone."""
+    weights = set(run.folder.glob(f"shards/*/{WEIGHTS}/{PARTS}"))
+    parts = sorted(set(run.folder.glob(f"shards/*/**/{PARTS}")) - weights)
+    told = sorted(run.folder.glob("shards/*/progress.json"))
+    diff = run.folder / "code.diff"
+    for path in (run.folder / REPLICAS, *parts, *told, *([diff] if diff.exists() else [])):
+        yield path.relative_to(run.folder).as_posix(), _read(path)
+    yield "config.yaml", public_yaml(_read(run.folder / "config.yaml").decode()).encode()
+
+
+def _page(study: Study) -> Iterator[tuple[str, bytes]]:
+    """What was made of the runs, as far as it was."""
+    figures = sorted(path for path in study.folder.glob("report/**/*") if path.is_file())
+    for path in (study.folder / "fits.json", study.folder / "replicas.csv", *figures):
+        if path.exists():
+            yield path.relative_to(study.folder).as_posix(), _read(path)
+    report = study.folder / "report.html"
+    if report.exists():
+        page = _read(report).decode()
+        for run in study.runs:
+            page = public_page(page, run.manifest, _read(run.folder / "config.yaml").decode())
+        yield report.name, page.encode()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"`{path}` cannot be read ({error.strerror}). A run that trains may have replaced it: "
+            "start the same command again."
+        ) from error
+
+
+@contextmanager
+def _sink(out: Path, top: str) -> Iterator[Sink]:
+    """A bundle under a temporary name, which takes its own name once it is whole."""
+    ending = next((ending for ending in TARS if out.name.endswith(ending)), None)
+    temporary = temporary_beside(out)
+    with refused_as_store_error(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if ending is None:
+                temporary.mkdir()
+                yield _Folder(temporary)
+            else:
+                with _packed(temporary, TARS[ending]) as archive:
+                    yield _Tar(archive, top)
+                sync(temporary)
+            os.rename(temporary, out)
+        except BaseException:
+            shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+            raise
+        sync(out.parent)
+
+
+@contextmanager
+def _packed(path: Path, compression: str) -> Iterator[tarfile.TarFile]:
+    with path.open("wb") as raw:
+        # no name and no time in the head of the gzip file
+        file = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if compression else raw
+        with file, tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+            yield archive
+
+
+class _Folder:
+    """A bundle as a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, name: str, content: bytes) -> None:
+        write_atomically(self.folder / name, lambda path: _fill(path, content))
+
+
+class _Tar:
+    """A bundle as a tar with one folder; owner, group, mode and time are the same everywhere."""
+
+    def __init__(self, archive: tarfile.TarFile, top: str) -> None:
+        self.archive, self.top = archive, top
+
+    def add(self, name: str, content: bytes) -> None:
+        member = tarfile.TarInfo(f"{self.top}/{name}")
+        member.size, member.mode, member.mtime = len(content), 0o644, 0
+        self.archive.addfile(member, io.BytesIO(content))
+
+
+def _fill(path: Path, content: bytes) -> None:
+    path.write_bytes(content)

@@ -1,0 +1,156 @@
+"""Parameters of a study's replicas as safetensors: of those that left and of those that train."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from observatory.bundle.cards import WEIGHTS
+from observatory.core.contracts import Model
+from observatory.core.errors import StoreError
+from observatory.fleet.fleet import EMPTY
+from observatory.fleet.stack import layout_of
+from observatory.store.reader import Run, Study
+from observatory.training.build import build
+
+KEY = "observatory"
+"""The one entry of a file's metadata: JSON. Several entries would be written in a random order."""
+
+Shapes = dict[str, list[int]]
+"""Shape of each weight by name, in the order of the flat row."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The parameters of one replica as they were last kept.
+
+    Attributes:
+        run_id: Its run.
+        replica: Identity in the run.
+        step: Optimizer steps that the replica had made.
+        params: By name, in the shape of one network.
+    """
+
+    run_id: str
+    replica: int
+    step: int
+    params: dict[str, Tensor]
+
+    @property
+    def file(self) -> str:
+        """Its place in a bundle."""
+        return f"weights/{self.run_id}/replica-{self.replica:06d}.safetensors"
+
+    def content(self) -> bytes:
+        """The file: the tensors, and whose they are."""
+        about = {"run_id": self.run_id, "replica": self.replica, "step": self.step}
+        return save(self.params, metadata={KEY: json.dumps(about)})
+
+
+def kept_weights(study: Study) -> Iterator[Kept]:
+    """Every replica whose parameters exist, by run and replica.
+
+    A replica that left has a row in the table of final weights, where its run writes one; a replica
+    that trains is in its shard's checkpoint; those of an imported study lie in its bundle's files.
+
+    Raises:
+        StoreError: If a table, a checkpoint or a file cannot be read, or is of another network than
+            the manifest's.
+        ConfigError: If the network of a run cannot be built here.
+    """
+    for run in study.runs:
+        sources = (_imported(study.folder, run), _training(run), _left(run))  # the last one counts
+        found = {kept.replica: kept for source in sources for kept in source}
+        yield from (found[replica] for replica in sorted(found))
+
+
+def _left(run: Run) -> Iterator[Kept]:
+    """Replicas that left, from the table."""
+    if WEIGHTS not in run.tables():
+        return
+    shapes = {weight["name"]: weight["shape"] for weight in run.manifest["model"]["layout"]}
+    for row in run.table(WEIGHTS).to_dict("records"):
+        flat = torch.from_numpy(row["parameters"])
+        params = _cut(flat, shapes, f"The table `{WEIGHTS}` of run `{run.run_id}`")
+        yield Kept(run.run_id, row["replica"], row["step"], params)
+
+
+def _training(run: Run) -> Iterator[Kept]:
+    """Replicas that trained when their shard was last saved.
+
+    `Fleet.vacate` zeroes the slot of one that leaves.
+    """
+    saved = {shard: state for shard, state in _checkpoints(run) if _seated(state)}
+    if not saved:
+        return
+    parts = build(run.manifest["config"])
+    assert isinstance(parts.network, Model)  # `build` refuses others
+    layout = layout_of(parts.network)
+    shapes = {n: list(shape) for n, shape in zip(layout.names, layout.shapes, strict=True)}
+    for shard, state in saved.items():
+        replicas = parts.table.shard(shard, run.manifest["fleet"]["shards"]).replica
+        for slot, row in _seated(state):
+            where = f"The checkpoint of shard {shard} of run `{run.run_id}`"
+            params = _cut(state["flat"][slot], shapes, where)
+            yield Kept(run.run_id, int(replicas[row]), state["ages"][slot], params)
+
+
+def _imported(folder: Path, run: Run) -> Iterator[Kept]:
+    """Replicas whose files came with the bundle that the study was."""
+    for path in sorted(folder.glob(f"weights/{run.run_id}/replica-*.safetensors")):
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads(file.metadata()[KEY])
+                params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            kept = Kept(run.run_id, int(about["replica"]), int(about["step"]), params)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"`{path}` cannot be read as weights of a bundle ({error}). Move it away, or "
+                "export without `--weights`."
+            ) from error
+        if folder / kept.file != path:
+            raise StoreError(
+                f"`{path}` says that it is of replica {kept.replica}: it was renamed. Move it away."
+            )
+        yield kept
+
+
+def _cut(flat: Tensor, shapes: Shapes, where: str) -> dict[str, Tensor]:
+    """The named tensors of one flat row, each with memory of its own."""
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    if len(flat) != sum(sizes):
+        raise StoreError(
+            f"{where} has {len(flat)} parameters per replica, its network has {sum(sizes)}: "
+            "another version of the model wrote it. Use that version, or export without "
+            "`--weights`."
+        )
+    pieces = torch.split(flat, sizes)
+    return {
+        name: piece.reshape(shape).clone()
+        for piece, (name, shape) in zip(pieces, shapes.items(), strict=True)
+    }
+
+
+def _seated(state: dict[str, Any]) -> list[tuple[int, int]]:
+    """Slots that hold a replica, each with its row in the shard's queue."""
+    return [(slot, row) for slot, row in enumerate(state["slots"]) if row != EMPTY]
+
+
+def _checkpoints(run: Run) -> Iterator[tuple[int, dict[str, Any]]]:
+    for shard in range(run.manifest["fleet"]["shards"]):
+        path = run.folder / "shards" / str(shard) / "checkpoint.pt"
+        if not path.exists():
+            continue
+        try:
+            yield shard, torch.load(path, map_location="cpu", weights_only=True)["fleet"]
+        except Exception as error:
+            raise StoreError(
+                f"`{path}` cannot be read as a checkpoint ({error}). Export without `--weights`."
+            ) from error

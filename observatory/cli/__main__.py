@@ -1,0 +1,5 @@
+"""`python -m observatory.cli`: the console script without its installation."""
+
+from observatory.cli.main import main
+
+main()

@@ -1,0 +1,240 @@
+"""Runs as jobs of a cluster: a job per shard, watched through its queue and the run store.
+
+Whether a shard is done is read from the store alone, so that a driver that was killed, and started
+again, goes on with the jobs that it finds. SLURM puts a job back into the queue when its node
+fails, submitit when its time is out (see `signals`); the driver submits anew what ended otherwise.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from observatory.core.errors import ConfigError, ObservatoryError, StoreError
+from observatory.launch.run import own_run, stopped
+from observatory.launch.settings import JobSettings
+from observatory.launch.snapshot import freeze
+from observatory.store.files import read_json, write_json
+from observatory.store.lock import owner_of
+from observatory.store.reader import LOCK, Run
+from observatory.training.build import Config
+from observatory.training.worker import last_words, train_patiently
+
+JOBS = "jobs"
+"""Folder of a run with what submitit and its jobs wrote."""
+QUEUE_TRIES = 6
+"""How often a queue that does not answer is asked before a run is given up."""
+RECORD = "jobs.json"
+"""File of a run: ids of all jobs of every shard, the last one last."""
+
+
+@final
+class ShardJob:
+    """What a job does; the only one that may put it back into the queue is submitit."""
+
+    def __call__(self, folder: str, shard: int) -> None:
+        """Train a shard, from its last checkpoint or from nothing."""
+        if not train_patiently(Path(folder), shard):
+            raise stopped(Path(folder))
+
+    def checkpoint(self, folder: str, shard: int) -> Any:
+        """The same again, from the checkpoint that was saved before submitit asks for this."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, folder, shard)
+
+
+@dataclass
+class _Queued:
+    """A run whose shards are jobs."""
+
+    folder: Path
+    shards: int
+    threads: int
+    owned: ExitStack
+    jobs: dict[int, list[str]] = field(default_factory=dict)
+    attempts: dict[int, int] = field(default_factory=dict)
+
+
+@final
+class Cluster:
+    """Trains runs as jobs.
+
+    Args:
+        settings: How shards become jobs.
+        tell: Receives lines for the user.
+
+    Raises:
+        ConfigError: If this machine cannot queue jobs.
+    """
+
+    def __init__(self, settings: JobSettings, tell: Callable[[str], None]) -> None:
+        if lacking := [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]:
+            raise ConfigError(
+                f"launcher=slurm needs the commands {lacking}, which are not on the path. Start it "
+                "where jobs are submitted, or leave the launcher out to train on this machine."
+            )
+        try:
+            import submitit  # noqa: F401 - the jobs need it too
+        except ImportError as error:
+            raise ConfigError(
+                "launcher=slurm needs submitit. Install it with: pip install 'observatory[slurm]'."
+            ) from error
+        self.parallel = settings.parallel
+        self._settings, self._tell = settings, tell
+        self._code: dict[Path, Path] = {}
+        self._runs: dict[Path, _Queued] = {}
+        self._ended: dict[Path, ObservatoryError | None] = {}
+
+    def start(self, config: Config) -> Path:
+        """Submit the shards of a run that are not done and not queued; returns its folder."""
+        with ExitStack() as stack:
+            run = stack.enter_context(own_run(config))
+            if run.done:
+                self._ended[run.folder] = None
+                return run.folder
+            fleet, record = run.config["fleet"], run.folder / RECORD
+            queued = _Queued(run.folder, fleet["shards"], fleet["threads"], ExitStack())
+            if record.exists():
+                queued.jobs = {int(shard): ids for shard, ids in read_json(record).items()}
+            active = self._queue()
+            self._submit(queued, [s for s in _unfinished(queued) if not _lives(queued, s, active)])
+            queued.owned = stack.pop_all()
+            self._runs[run.folder] = queued
+            return run.folder
+
+    def _queue(self) -> dict[str, str]:
+        """As `active_jobs`, asked again where the queue does not answer."""
+        for _ in range(QUEUE_TRIES):
+            if (active := active_jobs()) is not None:
+                return active
+            time.sleep(self._settings.poll_s)
+        raise StoreError("The queue does not answer (squeue). Start the same command later.")
+
+    def ended(self) -> dict[Path, ObservatoryError | None]:
+        """Wait until a run has ended; jobs that died are submitted again in the meantime."""
+        while not self._ended:
+            time.sleep(self._settings.poll_s)
+            active = active_jobs()  # before the store is read: a job that left has written its end
+            if active is not None:
+                for queued in list(self._runs.values()):
+                    self._look(queued, active)
+        ended, self._ended = self._ended, {}
+        return ended
+
+    def _look(self, queued: _Queued, active: dict[str, str]) -> None:
+        left = _unfinished(queued)
+        dead = [s for s in left if not _lives(queued, s, active)]
+        spent = [s for s in dead if queued.attempts.get(s, 0) >= self._settings.attempts]
+        failure: ObservatoryError | None = None
+        try:
+            if spent:
+                raise StoreError(_failure(queued, spent[0], self._settings.attempts))
+            if dead:
+                self._tell(f"{queued.folder.name}: submitting the shards {dead} again")
+                self._submit(queued, dead)
+        except ObservatoryError as error:
+            failure = error
+        if failure or not left:
+            self._close(queued, failure)
+
+    def _close(self, queued: _Queued, failure: ObservatoryError | None) -> None:
+        """Write the run's end into its manifest."""
+        del self._runs[queued.folder]
+        try:
+            with queued.owned:
+                if failure is not None:
+                    raise failure
+        except ObservatoryError as error:
+            failure = error
+        self._ended[queued.folder] = failure
+
+    def _submit(self, queued: _Queued, shards: Sequence[int]) -> None:
+        """Queue shards as arrays, and note their jobs."""
+        for start in range(0, len(shards), self._settings.array_limit):
+            chunk = shards[start : start + self._settings.array_limit]
+            for shard, job in zip(
+                chunk, submit(queued.folder, chunk, queued.threads, self._settings), strict=True
+            ):
+                queued.jobs.setdefault(shard, []).append(job)
+                queued.attempts[shard] = queued.attempts.get(shard, 0) + 1
+            write_json(queued.folder / RECORD, queued.jobs)
+
+
+def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSettings) -> list[str]:
+    """Queue shards of a run as one array that runs the package as it is now; returns job ids.
+
+    Raises:
+        ConfigError: If the queue refuses them.
+    """
+    from submitit import AutoExecutor
+    from submitit.core.utils import FailedJobError
+
+    study = folder.resolve().parent.parent
+    code = freeze(study)
+    executor = AutoExecutor(
+        folder=str(folder.resolve() / JOBS),
+        cluster=settings.cluster,
+        slurm_max_num_timeout=settings.requeues,
+    )
+    executor.update_parameters(
+        name=f"{study.name}-{folder.name}",
+        timeout_min=settings.timeout_min,
+        mem_gb=settings.mem_gb,
+        cpus_per_task=settings.cpus_per_task,
+        slurm_partition=settings.partition,
+        slurm_account=settings.account,
+        slurm_qos=settings.qos,
+        slurm_constraint=settings.constraint,
+        slurm_gres=settings.gres,
+        slurm_array_parallelism=settings.array_parallelism,
+        slurm_signal_delay_s=settings.signal_delay_s,
+        slurm_setup=[
+            *settings.setup,
+            f"export PYTHONPATH={code}${{PYTHONPATH:+:$PYTHONPATH}}",
+            f"export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}",
+        ],
+        slurm_additional_parameters=settings.additional,
+    )
+    try:
+        jobs = executor.map_array(ShardJob(), [str(folder.resolve())] * len(shards), shards)
+    except FailedJobError as error:
+        words = " ".join(str(error).split())
+        raise ConfigError(f"the queue refused the jobs of {folder}: {words}") from error
+    return [job.job_id for job in jobs]
+
+
+def active_jobs() -> dict[str, str] | None:
+    """States of the user's jobs that wait or run, by id; None where the queue does not answer."""
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return dict(line.split() for line in answer.stdout.splitlines())
+
+
+def _unfinished(queued: _Queued) -> list[int]:
+    done = {told["shard"] for told in Run(queued.folder).progress() if told["status"] == "done"}
+    return [shard for shard in range(queued.shards) if shard not in done]
+
+
+def _lives(queued: _Queued, shard: int, active: dict[str, str]) -> bool:
+    if any(job in active for job in queued.jobs.get(shard, [])):
+        return True
+    return owner_of(queued.folder / "shards" / str(shard) / LOCK) is not None
+
+
+def _failure(queued: _Queued, shard: int, attempts: int) -> str:
+    job = queued.jobs[shard][-1]
+    log = queued.folder / JOBS / f"{job}_0_log.err"
+    words = last_words(log) if log.exists() else None
+    last = f" Last words of the last, {job}: {words!r}." if words else ""
+    return (
+        f"{attempts} jobs of shard {shard} of {queued.folder} ended before it was done.{last} "
+        f"Logs: {log.parent}. The same command continues the run."
+    )

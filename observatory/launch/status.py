@@ -1,0 +1,107 @@
+"""What a study has done so far, for people and for programs."""
+
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from observatory.launch.display import cells
+from observatory.launch.slurm import RECORD, active_jobs
+from observatory.store.files import read_json
+from observatory.store.reader import Run, Study
+from observatory.training.worker import last_words
+
+STALE_S = 600.0
+"""A shard that says nothing for so long while its run goes on is stale."""
+
+
+def study_status(folder: Path) -> list[dict[str, Any]]:
+    """One record per run: its status, its counts per weight decay, steps made and left."""
+    runs = Study(folder).runs
+    as_jobs = any((run.folder / RECORD).exists() for run in runs)
+    active = active_jobs() if as_jobs and shutil.which("squeue") else None
+    return [_record(run, active or {}) for run in runs]
+
+
+def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
+    told, status = run.progress(), run.status
+    jobs = _jobs(run, active)
+    if status == "interrupted" and jobs:
+        status = "running" if "RUNNING" in jobs.values() else "queued"
+    going_on = status == "running"
+    return {
+        "run_id": run.run_id,
+        "status": status,
+        "folder": str(run.folder),
+        "replicas": len(run.replicas()),
+        "finished": sum(shard["finished"] for shard in told),
+        "alive": sum(shard["active"] for shard in told),
+        "replica_steps": sum(shard["replica_steps"] for shard in told),
+        "steps_left_at_most": sum(shard["steps_left"] for shard in told),
+        "seconds_left_at_most": _seconds_left(told) if going_on else None,
+        "stale_shards": [
+            shard["shard"]
+            for shard in told
+            if going_on and shard["status"] != "done" and time.time() - shard["updated"] > STALE_S
+        ],
+        "jobs": jobs,
+        "cells": cells(told),
+        "failure": _first_error(run.folder) if status in ("failed", "interrupted") else None,
+    }
+
+
+def _jobs(run: Run, active: dict[str, str]) -> dict[str, str]:
+    """State of the run's jobs that wait or run, by their ids."""
+    record = run.folder / RECORD
+    ids = [job for of in read_json(record).values() for job in of] if record.exists() else []
+    return {job: active[job] for job in ids if job in active}
+
+
+def _seconds_left(told: list[dict[str, Any]]) -> float | None:
+    """Of the slowest shard, at the speed it had so far; None where none has begun."""
+    left = [
+        shard["steps_left"] * shard["wall_s"] / shard["replica_steps"]
+        for shard in told
+        if shard["status"] != "done" and shard["replica_steps"]
+    ]
+    return max(left, default=None)
+
+
+def _first_error(folder: Path) -> str | None:
+    """The last line of the first log of a worker or a job that has one."""
+    logs = [*sorted(folder.glob("shards/*/worker.log")), *sorted(folder.glob("jobs/*_log.err"))]
+    return next((words for log in logs if (words := last_words(log))), None)
+
+
+def text(records: list[dict[str, Any]]) -> str:
+    """The records as lines for a terminal."""
+    lines = []
+    for record in records:
+        queued = record["replicas"] - record["finished"] - record["alive"]
+        lines.append(
+            f"{record['run_id']}  {record['status']:<11}  "
+            f"{record['finished']}/{record['replicas']} replicas finished, "
+            f"{record['alive']} alive, {queued} queued, "
+            f"{record['replica_steps']:,} replica-steps made, "
+            f"at most {record['steps_left_at_most']:,} left" + _when(record["seconds_left_at_most"])
+        )
+        if record["stale_shards"]:
+            lines.append(
+                f"    stale: the shards {record['stale_shards']} have said nothing for "
+                f"{STALE_S / 60:g} minutes by this machine's clock"
+            )
+        if record["jobs"]:
+            states = Counter(record["jobs"].values())
+            shown = ", ".join(f"{n} {state.lower()}" for state, n in sorted(states.items()))
+            lines.append(f"    jobs: {shown}")
+        if record["failure"]:
+            lines.append(f"    {record['failure']}")
+        for weight_decay, counts in record["cells"].items():
+            shown = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+            lines.append(f"    weight decay {weight_decay:>6}: {shown}")
+    return "\n".join(lines)
+
+
+def _when(seconds: float | None) -> str:
+    return "" if seconds is None else f", at most {seconds / 60:.1f} min at this speed"

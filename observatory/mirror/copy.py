@@ -1,0 +1,268 @@
+"""One copy of a study into MLflow: what is missing there, cell by cell, then the study's run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import log10
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from observatory.mirror.cells import (
+    TAG_LIMIT,
+    Cell,
+    cells,
+    flattened,
+    legal,
+    places,
+    rates,
+    run_labels,
+    shortened,
+    swept_settings,
+    times,
+)
+from observatory.mirror.descriptions import cell_words, curve_rule, study_words
+from observatory.mirror.experiment import NOTE, RUN_NAME, Desk, Point, clock, open_desk
+from observatory.mirror.points import SKIPPED, Lines, fresh_points, measured
+from observatory.mirror.settings import MlflowSettings
+from observatory.mirror.study_run import copy_own_run, report_tab
+from observatory.mirror.view import (
+    COLOUR_TAG,
+    CROWD,
+    VIEW_TAG,
+    colour,
+    run_link,
+    view_tag,
+)
+from observatory.store.reader import Run, Study
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as Twin
+
+KIND = "mlflow.experimentKind"
+WRITTEN_TAG = "observatory.written"
+"""Up to which step each table was written, as JSON; `DONE` where nothing is left to come."""
+DONE = "all"
+NO_ROWS = np.empty(0, dtype=np.int64)
+STATES = {"failed": "FAILED", "interrupted": "KILLED"}
+"""MLflow's word for a cell whose fleet stopped before its end."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was added.
+
+    Attributes:
+        experiment_id: The study's experiment.
+        runs: MLflow runs that were created.
+        points: Points of curves that were written.
+        complete: Whether no curve or outcome is left to come.
+        keys: Metrics of the runs.
+    """
+
+    experiment_id: str
+    runs: int
+    points: int
+    complete: bool
+    keys: frozenset[str]
+
+
+def copy_study(study: Study, settings: MlflowSettings) -> Copied:
+    """Add what MLflow lacks; the caller holds the lock and has silenced MLflow.
+
+    Raises:
+        StoreError: If the store is damaged or the experiment was deleted in MLflow.
+        Exception: Whatever MLflow and its database raise.
+    """
+    from mlflow import MlflowClient
+
+    name = settings.experiment or study.name
+    if settings.granularity == "replica":
+        name = f"{name} (replicas)"
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    desk = open_desk(client, name, settings.artifacts)
+    twins = desk.twins()
+    manifests = [run.manifest for run in study.runs]
+    labels = run_labels([manifest["config"] for manifest in manifests])
+    known = [
+        swept_cells(run, settings, label) for run, label in zip(study.runs, labels, strict=True)
+    ]
+    together = [cell for found in known for cell in found]
+    shades = {key: colour(place) for key, place in places(together).items()}
+    quartiles = settings.granularity == "cell" and len(together) <= CROWD
+    rule = curve_rule(settings.points, settings.granularity, quartiles)
+    done = [
+        copy_run(desk, run, found, twins, settings, shades, rule, quartiles)
+        for run, found in zip(study.runs, known, strict=True)
+    ]
+    own, fresh_own = copy_own_run(desk, study, together, twins)
+    keys = frozenset().union(*(copied.keys for copied in done))
+    desk.describe(
+        {
+            KIND: "custom_model_development",
+            NOTE: study_words(
+                together,
+                manifests,
+                rule,
+                str(study.folder),
+                run_link(desk.experiment_id, own, report_tab(study)),
+            ),
+            VIEW_TAG: view_tag(keys, len(together), clock(manifests[0]["created"])),
+        }
+    )
+    return Copied(
+        desk.experiment_id,
+        sum(copied.runs for copied in done) + fresh_own,
+        sum(copied.points for copied in done),
+        all(copied.complete for copied in done),
+        keys,
+    )
+
+
+def swept_cells(run: Run, settings: MlflowSettings, label: str) -> list[Cell]:
+    """The cells of a run with what is known of their replicas."""
+    swept = swept_settings(list(run.replicas().columns))
+    return cells(run.outcomes(), swept, settings.granularity, label)
+
+
+def copy_run(
+    desk: Desk,
+    run: Run,
+    found: Sequence[Cell],
+    twins: Mapping[str, "Twin"],
+    settings: MlflowSettings,
+    shades: Mapping[str, str],
+    rule: str,
+    quartiles: bool,
+) -> Copied:
+    """Bring the cells of one run up to date.
+
+    Args:
+        desk: The experiment.
+        run: The run of the store.
+        found: Its cells.
+        twins: MLflow's runs by key.
+        settings: How curves are drawn.
+        shades: Colour of each cell by key.
+        rule: What the curves are, in words.
+        quartiles: Whether they have quartiles beside the median.
+    """
+    start = clock(run.manifest["created"])
+    fresh = {
+        # The table shows the latest start on top: there stands the cell with the smallest settings.
+        cell.key: desk.create(cell.key, cell.name, start + len(found) - place)
+        for place, cell in enumerate(found)
+        if cell.key not in twins
+    }
+    pairs = [(cell, fresh.get(cell.key) or twins[cell.key]) for cell in found]
+    pairs = [(cell, twin) for cell, twin in pairs if twin.info.lifecycle_stage == "active"]
+    keys = {key for _, twin in pairs for key in twin.data.metrics}
+    open_pairs = [(c, twin) for c, twin in pairs if twin.data.tags.get(WRITTEN_TAG) != DONE]
+    for cell, twin in open_pairs:
+        if cell.complete:  # before the curves: the page lists metrics in the order they were made
+            summary = summary_points(cell)
+            desk.log_points(twin.info.run_id, summary, start)
+            keys |= {key for key, _, _ in summary}
+    points, written = copy_curves(desk, run, open_pairs, settings, quartiles)
+    keys |= {key for key, _, _ in points}
+    status = run.status
+    end = clock(run.manifest["finished"] or run.manifest["created"])
+    for cell, twin in pairs:
+        state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
+        tags = {
+            **cell_tags(cell, run, rule),
+            COLOUR_TAG: shades[cell.key],
+            "status": "done" if cell.complete else status,
+            WRITTEN_TAG: DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True),
+        }
+        params = {**flattened(run.manifest["config"]), **flattened(cell.settings)}
+        desk.log_texts(twin, params, tags)
+        desk.conclude(twin, state, end)
+    return Copied(
+        desk.experiment_id,
+        len(fresh),
+        len(points),
+        all(cell.complete for cell in found),
+        frozenset(keys),
+    )
+
+
+def copy_curves(
+    desk: Desk,
+    run: Run,
+    pairs: Sequence[tuple[Cell, "Twin"]],
+    settings: MlflowSettings,
+    quartiles: bool,
+) -> tuple[list[Point], dict[str, dict[str, int]]]:
+    """Write what is new and final of every curve of the cells.
+
+    Returns:
+        The points; and the step up to which each table of each cell is written now.
+    """
+    written: dict[str, dict[str, int]] = {
+        cell.key: json.loads(twin.data.tags.get(WRITTEN_TAG, "{}")) for cell, twin in pairs
+    }
+    lines = Lines(
+        prefixes=settings.prefixes,
+        points=settings.points,
+        per_layer=settings.per_layer,
+        horizon=run.manifest["horizon_steps"],
+        groups=tuple(run.manifest["groups"]),
+        quartiles=quartiles,
+    )
+    added: dict[str, list[Point]] = {cell.key: [] for cell, _ in pairs}
+    for table in run.tables() if pairs else ():
+        columns = [] if table in SKIPPED else measured(run.columns(table), lines)
+        if not columns:
+            continue
+        frame = run.table(table, [column.name for column in columns])
+        rows = frame.groupby("replica").indices
+        for cell, _ in pairs:
+            mine = np.concatenate([rows.get(replica, NO_ROWS) for replica in cell.left])
+            after = written[cell.key].get(table, -1)
+            points, last = fresh_points(cell, frame.take(mine), table, columns, lines, after)
+            added[cell.key] += points
+            written[cell.key][table] = last
+    for cell, twin in pairs:  # all tables together: MLflow's cost is that of calls and points
+        desk.log_points(twin.info.run_id, added[cell.key], clock(run.manifest["created"]))
+    return [point for points in added.values() for point in points], written
+
+
+def summary_points(cell: Cell) -> list[Point]:
+    """What is known once all replicas have left: rates, times, and the cell's place on the map."""
+    values = {
+        **rates(cell),
+        **times(cell),
+        "cell/replicas": float(len(cell.members)),
+        "cell/median_steps_watched": float(np.median(cell.members["step"].to_numpy(dtype=float))),
+    }
+    for name, value in cell.settings.items():
+        if isinstance(value, float | int):
+            values[f"cell/{name}"] = float(value)
+            if name == "weight_decay" and value > 0:
+                values[f"cell/log10_{name}"] = log10(value)
+    return [(legal(name), 0, value) for name, value in values.items()]
+
+
+def cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
+    """What a cell is, how it ended and where its numbers come from."""
+    manifest = run.manifest
+    tags = {
+        **cell.words,
+        "study": manifest["study"],
+        "experiment": manifest["experiment"] or "none",
+        "run_id": run.run_id,
+        "cell": cell.name,
+        "config_hash": manifest["identity"],
+        "seeds": ", ".join(map(str, cell.members["seed"])),
+        "git_sha": manifest["git"]["commit"] or "unknown",
+        "dirty": str(manifest["git"]["dirty"]).lower(),
+        "host": manifest["machine"]["host"],
+        "device": manifest["machine"]["device"],
+        RUN_NAME: cell.name,
+        NOTE: cell_words(cell, manifest, rule),
+        "mlflow.source.name": manifest["command"],
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": manifest["git"]["commit"] or "",
+    }
+    return {name: shortened(value, TAG_LIMIT) for name, value in tags.items() if value}

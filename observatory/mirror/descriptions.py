@@ -1,0 +1,154 @@
+"""What a reader of MLflow's page is told: descriptions of a study, its cells and its report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from observatory.mirror.cells import Cell, Granularity
+
+ROWS = 60
+"""Cells that the description of a study lists."""
+READING = (
+    "**Numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged ones count "
+    "as not grokked, lost ones as grokked and again as lost. `t_grok/<event>` is the step by which "
+    "half of **all** replicas had the event, and is missing where fewer did. A boundary belongs to "
+    "its horizon: in the study's own run the step of a fit is the horizon at which the records "
+    "were censored."
+)
+
+
+def curve_rule(points: int, granularity: Granularity, quartiles: bool) -> str:
+    """What the curves are."""
+    if granularity == "replica":
+        return f"**Curves** are those of single replicas, at {points} log-spaced steps at most."
+    wings = (
+        "`_q25` and `_q75` its quartiles"
+        if quartiles
+        else "without its quartiles: the study has too many cells to draw them, the store has them"
+    )
+    return (
+        f"**Curves** are the median over the seeds of a cell, {wings}, at {points} log-spaced "
+        "steps at most. A replica that has left the fleet keeps its last values, so that early "
+        "grokkers do not vanish from the median; values that are not finite are left out. A step "
+        "appears once no replica can change it any more."
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def task_words(manifest: Mapping[str, Any]) -> str:
+    """One line on what was trained."""
+    task, model = manifest["task"], manifest["model"]
+    return (
+        f"{model['name']} ({model['n_params']:,} parameters) on {task['name']}: "
+        f"{task['n_train']:,} train and {task['n_val']:,} val examples, "
+        f"{task['n_classes']} classes, horizon {manifest['horizon_steps']:,} steps"
+    )
+
+
+def provenance_words(manifest: Mapping[str, Any]) -> str:
+    """One line on where the numbers come from."""
+    git, machine = manifest["git"], manifest["machine"]
+    commit = (git["commit"] or "unknown")[:12] + (
+        " with uncommitted changes" if git["dirty"] else ""
+    )
+    return (
+        f"run `{manifest['run_id']}`, `{manifest['command']}`, commit {commit}, "
+        f"observatory {manifest['package_version']}, host {machine['host']}, {manifest['created']}"
+    )
+
+
+def headline(found: Sequence[Cell], manifest: Mapping[str, Any], report: str) -> str:
+    """The line that the page shows of a description before it is opened."""
+    outcomes = [outcome for cell in found for outcome in cell.outcomes]
+    n = sum(len(cell.members) for cell in found)
+    return (
+        f"**[Report, fits and figures]({report})** · {manifest['model']['name']} on "
+        f"{manifest['task']['name']} · {len(found)} cells · {len(outcomes)} of {n} "
+        f"replicas finished, {outcomes.count('grokked')} grokked"
+    )
+
+
+def study_words(
+    found: Sequence[Cell],
+    manifests: Sequence[Mapping[str, Any]],
+    rule: str,
+    folder: str,
+    report: str,
+) -> str:
+    """Description of a study, on top of its page.
+
+    Args:
+        found: All its cells.
+        manifests: Of its runs.
+        rule: What the curves are.
+        folder: Where the study lies.
+        report: Link to the study's own run.
+    """
+    words = [cell.words for cell in found]
+    rows = [(c.name, w["replicas"], w["outcomes"]) for c, w in zip(found, words, strict=True)]
+    return "\n\n".join(
+        [
+            headline(found, manifests[0], report),
+            *(f"{task_words(manifest)}." for manifest in manifests),
+            "Colours run from dark to light along the swept setting; the last row of the table is "
+            "the study itself, with `report.html`, figures, `fits.json` and `replicas.csv` as "
+            "artifacts.",
+            table(("cell", "replicas", "outcomes"), rows[:ROWS]),
+            *([f"... and {len(rows) - ROWS} more cells."] if len(rows) > ROWS else []),
+            rule,
+            READING,
+            f"**Source.** Everything here was copied from `{folder}`, which keeps every replica at "
+            "full resolution.",
+            "\n".join(f"- {provenance_words(manifest)}" for manifest in manifests),
+        ]
+    )
+
+
+def cell_words(cell: Cell, manifest: Mapping[str, Any], rule: str) -> str:
+    """Description of one cell's run."""
+    words = cell.words
+    return "\n\n".join(
+        [
+            f"**{cell.name}**: {words['outcomes']} ({words['replicas']}). {task_words(manifest)}.",
+            rule,
+            f"From {provenance_words(manifest)}.",
+        ]
+    )
+
+
+def report_words(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    """Description of the study's own run: every fit, refusals and warnings included."""
+    rows = []
+    for entry in entries:
+        head = (entry["fit"], entry["estimator"], entry["event"], entry["horizon_steps"])
+        if entry["refused"]:
+            rows.append((*head, "refused", entry["refused"], "", entry.get("n", "")))
+        rows += [
+            (
+                *head,
+                parameter,
+                number(estimate["value"]),
+                f"{number(estimate['ci_low'])} to {number(estimate['ci_high'])}",
+                entry["n"],
+            )
+            for parameter, estimate in (entry.get("params") or {}).items()
+        ]
+    header = ("fit", "estimator", "event", "horizon (steps)", "parameter", "value", "interval", "n")
+    fits = table(header, rows) if rows else "No fits yet: `fits.json` is not written."
+    warnings = [f"- {entry['fit']}: {text}" for entry in entries for text in entry["warnings"]]
+    return "\n\n".join(
+        [
+            f"Report, figures and fits of the study **{name}**: see *Artifacts*.",
+            fits,
+            *dict.fromkeys(warnings),
+        ]
+    )
+
+
+def number(value: float | None) -> str:
+    """A number as a table shows it; an open end of an interval is a dash."""
+    return "–" if value is None else f"{value:.4g}"

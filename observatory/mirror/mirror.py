@@ -1,0 +1,84 @@
+"""Copies a study from the run store into MLflow: one writer, and never a part of training.
+
+The store is the truth, MLflow a view of it. `mirror` may be called during a run, after it, again,
+and from several processes: it adds what is new and final, and nothing twice. A point's time follows
+from its step, so that a call that died half way and is repeated writes the same rows.
+
+Source:
+    MLflow 3.17, public `MlflowClient` only; the format of the saved view is undocumented, see
+    `mlflow_view`.
+"""
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from observatory.mirror.connection import be_quiet, be_reachable, taking_turns, without_password
+from observatory.mirror.copy import copy_study
+from observatory.mirror.settings import MlflowSettings, default_settings, mlflow_settings
+from observatory.store.reader import Study
+
+__all__ = ["MirrorSummary", "MlflowSettings", "default_settings", "mirror", "mlflow_settings"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MirrorSummary:
+    """What one call did.
+
+    Attributes:
+        tracking_uri: Where it wrote, without password.
+        experiment_id: The study's experiment; null where MLflow was not reached.
+        runs_added: MLflow runs that were created.
+        points_added: Points of curves that were written.
+        complete: Whether no curve or outcome is left to come.
+        seconds: Wall time.
+        error: Why it stopped and what to do; null where it did not.
+    """
+
+    tracking_uri: str
+    experiment_id: str | None = None
+    runs_added: int = 0
+    points_added: int = 0
+    complete: bool = False
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def mirror(study: Path, settings: MlflowSettings) -> MirrorSummary:
+    """Bring MLflow up to date with a study.
+
+    Args:
+        study: `results/<study>`.
+        settings: Where and how it is shown.
+
+    Returns:
+        What was done. Whatever goes wrong is told in `error` and logged as one warning, never
+        raised: MLflow being away must not reach the training that calls this.
+    """
+    started = time.monotonic()
+    uri = settings.tracking_uri
+    try:
+        be_quiet(settings.timeout_s)
+        be_reachable(uri, settings.timeout_s)
+        opened = Study(study)
+        with taking_turns(uri, study.resolve().parent, settings.lock_timeout_s):
+            copied = copy_study(opened, settings)
+        summary = MirrorSummary(
+            without_password(uri), copied.experiment_id, copied.runs, copied.points, copied.complete
+        )
+    except Exception as error:  # noqa: BLE001  the record in the summary is the contract
+        summary = MirrorSummary(without_password(uri), error=_reason(study, uri, error))
+        log.warning("%s", summary.error)
+    return replace(summary, seconds=time.monotonic() - started)
+
+
+def _reason(study: Path, uri: str, error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0].replace(uri, without_password(uri))
+    return (
+        f"`{study.name}` was not mirrored to MLflow at {without_password(uri)}: "
+        f"{first or type(error).__name__} The run store is as it was; the same command, or "
+        "`observatory browse`, mirrors it later."
+    )

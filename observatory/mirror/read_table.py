@@ -1,0 +1,112 @@
+"""The runs of an MLflow experiment as a table, anyone's or our own mirror of a study."""
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from observatory.core.errors import ConfigError, StoreError
+from observatory.mirror.connection import (
+    be_quiet,
+    be_reachable,
+    database_file,
+    without_password,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+PAGE = 1000
+"""Runs that MLflow gives in one call."""
+TIMEOUT_S = 5.0
+ENDED = "FINISHED"
+
+
+def experiment_table(name: str, uri: str) -> pd.DataFrame:
+    """One row per finished run: `run_id`, and its `params.*`, `metrics.*` and `tags.*`.
+
+    Metrics are the last values; params that are numbers become numbers. An experiment that mirrors
+    a study also has the columns `weight_decay`, `n` and `n_grokked`, a row per cell; its own run,
+    which holds the report, is left out. What a reader of a fit should know is in
+    `attrs["caveats"]`.
+
+    Args:
+        name: Of the experiment.
+        uri: Any database or server of MLflow.
+
+    Raises:
+        ConfigError: If there is no such experiment, it has no finished run, or the URI is of no
+            kind that MLflow reads.
+        StoreError: If nobody answers, or the database does not exist.
+    """
+    be_quiet(TIMEOUT_S)
+    if uri.startswith("sqlite:") and not database_file(uri).is_file():
+        raise StoreError(f"`{database_file(uri)}` does not exist. Give `tracking_uri`.")
+    be_reachable(uri, TIMEOUT_S)
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            known = sorted(e.name for e in client.search_experiments(max_results=50))
+            raise ConfigError(f"`mlflow:` must name one of {known}, got {name!r}.")
+        frame = _runs(client, experiment.experiment_id)
+    except MlflowException as error:
+        raise StoreError(f"{without_password(uri)} cannot be read: {error}") from error
+    if frame.empty:
+        raise ConfigError(f"Experiment {name!r} has no finished run. Wait, or name another.")
+    table = _numbers(_mirrored(frame))
+    table.attrs["caveats"] = frame.attrs["caveats"]
+    return table
+
+
+def _runs(client: "MlflowClient", experiment_id: str) -> pd.DataFrame:
+    rows: list[dict[str, object]] = []
+    skipped, token = 0, None
+    while True:
+        page = client.search_runs([experiment_id], max_results=PAGE, page_token=token)
+        for run in page:
+            if run.info.status != ENDED:
+                skipped += 1
+                continue
+            row: dict[str, object] = {"run_id": run.info.run_id}
+            row |= {f"params.{key}": value for key, value in run.data.params.items()}
+            row |= {f"metrics.{key}": value for key, value in run.data.metrics.items()}
+            tags = run.data.tags.items()
+            row |= {f"tags.{k}": v for k, v in tags if not k.startswith("mlflow.")}
+            rows.append(row)
+        token = page.token
+        if not token:
+            break
+    frame = pd.DataFrame(rows)
+    frame.attrs["caveats"] = []
+    if skipped:
+        log.warning("%d runs that have not finished are left out.", skipped)
+        frame.attrs["caveats"] = [f"Runs that have not finished are left out ({skipped})."]
+    return frame
+
+
+def _mirrored(frame: pd.DataFrame) -> pd.DataFrame:
+    """Counts per cell beside the columns of a mirrored study; any other table as it is."""
+    names = ["metrics.cell/weight_decay", "metrics.cell/replicas", "metrics.rate/grokked"]
+    if not set(names) <= set(frame.columns):
+        return frame
+    cells = frame.loc[frame["metrics.cell/replicas"].notna()].reset_index(drop=True)
+    decay, n, rate = (cells[name].to_numpy(dtype=np.float64) for name in names)
+    return cells.assign(weight_decay=decay, n=n, n_grokked=np.rint(rate * n))
+
+
+def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Params that are all numbers, or empty, as numbers."""
+    changed: dict[str, pd.Series] = {}
+    for name in (column for column in frame.columns if str(column).startswith("params.")):
+        text = pd.Series(frame[name])
+        read = pd.Series(pd.to_numeric(text, errors="coerce"))
+        if bool((read.notna() == text.notna()).all()):
+            changed[str(name)] = read
+    return frame.assign(**changed)

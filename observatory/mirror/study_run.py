@@ -1,0 +1,136 @@
+"""The study's own run in MLflow: report, figures and tables as artifacts, fits as metrics."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from observatory.mirror.cells import (
+    TAG_LIMIT,
+    Cell,
+    digest,
+    legal,
+    outcome_words,
+    shortened,
+)
+from observatory.mirror.descriptions import report_words
+from observatory.mirror.experiment import NOTE, Desk, Point, clock
+from observatory.mirror.view import COLOUR_TAG
+from observatory.store.files import read_json
+from observatory.store.reader import Run, Study
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as Twin
+
+STUDY_KEY = "study"
+FITS_TAG = "observatory.fits"
+FILES_TAG = "observatory.files"
+TOP_FILES = ("report.html", "fits.json", "replicas.csv")
+RUN_FILES = ("manifest.json", "config.yaml", "code.diff")
+LIMITS = {"value": "", "se": "_se", "ci_low": "_ci_low", "ci_high": "_ci_high"}
+"""Suffix of a metric's name for each number of an estimate."""
+
+
+def fit_entries(study_folder: Path) -> list[Mapping[str, Any]]:
+    """All fits of the study, refused ones included; empty before the first fit.
+
+    Raises:
+        StoreError: If `fits.json` cannot be read.
+    """
+    path = study_folder / "fits.json"
+    return list(read_json(path)["fits"]) if path.exists() else []
+
+
+def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
+    """Estimates as metrics; the step is the horizon at which the records were censored.
+
+    A boundary belongs to a horizon, so the same fit at several horizons is one curve.
+
+    Example:
+        >>> entry = {"fit": "boundary", "estimator": "mle", "event": "first99",
+        ...          "horizon_steps": 2500, "params": {"critical": {"value": 0.1, "ci_low": 0.05}}}
+        >>> for point in fit_points([entry]): print(point)
+        ('boundary/critical.mle.first99', 2500, 0.1)
+        ('boundary/critical.mle.first99_ci_low', 2500, 0.05)
+    """
+    found: dict[tuple[str, int], float] = {}
+    for entry in entries:
+        for parameter, estimate in (entry.get("params") or {}).items():
+            name = legal(f"{entry['fit']}/{parameter}.{entry['estimator']}.{entry['event']}")
+            for limit, suffix in LIMITS.items():
+                if estimate.get(limit) is not None:
+                    key = (f"{name}{suffix}", entry["horizon_steps"] or 0)
+                    found.setdefault(key, estimate[limit])
+    return [(key, step, value) for (key, step), value in found.items()]
+
+
+def artifact_files(study_folder: Path, runs: Sequence[Run]) -> dict[Path, str]:
+    """Files to hand over, each with its folder among the artifacts."""
+    wanted = {study_folder / name: "" for name in TOP_FILES}
+    figures = sorted((study_folder / "report").rglob("*"))
+    wanted |= {f: f.parent.relative_to(study_folder).as_posix() for f in figures if f.is_file()}
+    for run in runs:
+        wanted |= {run.folder / name: f"runs/{run.run_id}" for name in RUN_FILES}
+    return {path: folder for path, folder in wanted.items() if path.is_file()}
+
+
+def content(files: Mapping[Path, str]) -> str:
+    """A name for all the files together that changes with any of them."""
+    each = (
+        f"{place}/{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}"
+        for p, place in files.items()
+    )
+    return digest("\n".join(sorted(each)))
+
+
+def report_tab(study: Study) -> str:
+    """Where the page of the study's run shows the report, or the artifacts while there is none."""
+    return "artifacts/report.html" if (study.folder / "report.html").is_file() else "artifacts"
+
+
+def copy_own_run(
+    desk: Desk, study: Study, found: Sequence[Cell], twins: Mapping[str, "Twin"]
+) -> tuple[str, int]:
+    """Bring the study's own run up to date; returns its id, and how many runs were created.
+
+    Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run
+    takes the place of the old one, which MLflow keeps among the deleted.
+    """
+    entries = fit_entries(study.folder)
+    points = fit_points(entries)
+    files = artifact_files(study.folder, study.runs)
+    shown = content(files)
+    made_of = digest(json.dumps(points))
+    twin = twins.get(STUDY_KEY)
+    if twin is not None and twin.info.lifecycle_stage != "active":
+        return twin.info.run_id, 0
+    if twin is not None and twin.data.tags.get(FITS_TAG, made_of) != made_of:
+        desk.client.delete_run(twin.info.run_id)
+        twin = None
+    fresh = twin is None
+    first = study.runs[0].manifest
+    start = clock(first["created"])
+    if twin is None:
+        # Below all cells, see `copy_run`: as the first run it would lead the legend of every chart.
+        twin = desk.create(STUDY_KEY, f"study {study.name}", start)
+    if points:  # the tag first: points without it could not be told from older ones
+        desk.log_texts(twin, {}, {FITS_TAG: made_of})
+        desk.log_points(twin.info.run_id, points, start)
+    if twin.data.tags.get(FILES_TAG) != shown:
+        for path, folder in files.items():
+            desk.client.log_artifact(twin.info.run_id, str(path), folder or None)
+    outcomes = [outcome for cell in found for outcome in cell.outcomes]
+    tags = {
+        **outcome_words(outcomes, sum(len(cell.members) for cell in found)),
+        NOTE: shortened(report_words(study.name, entries), TAG_LIMIT),
+        "study": study.name,
+        "status": "done" if study.folder / "report.html" in files else "no report yet",
+        "mlflow.source.name": first["command"],
+        "mlflow.source.type": "LOCAL",
+        COLOUR_TAG: "#808080",
+        FILES_TAG: shown,
+    }
+    desk.log_texts(twin, {}, tags)
+    desk.conclude(twin, "FINISHED", clock(first["finished"] or first["created"]))
+    return twin.info.run_id, int(fresh)

@@ -1,0 +1,148 @@
+"""Pieces of an audit against slow plain twins, and what alarms may not know."""
+
+import numpy as np
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from observatory.analysis.forecast.estimators.alarm_rules import (
+    Design,
+    Reach,
+    alarms,
+    best_rules,
+    design_of,
+    reaches,
+)
+from observatory.analysis.forecast.estimators.conformal import (
+    conformal_radius,
+    from_alarms,
+    from_clock,
+)
+from observatory.analysis.forecast.estimators.records import Signal
+from observatory.analysis.forecast.estimators.scores import (
+    concordance_pairs,
+    held_out_concordance,
+    share_interval,
+)
+from tests.made_audits import Made
+
+TRANSFORMS = ("level", "change", "ratio")
+SMALL = Made(n_seeds=6, cells=(0.1, 1.0), horizon=1500, times=(500.0, 1400.0), lead=300.0)
+
+
+def slow_counts(
+    reach: Reach, design: Design, threshold: float, rows: np.ndarray, steps: np.ndarray,
+    lead: float, share: float, t_lo: np.ndarray,
+) -> tuple[int, dict[str, int]]:  # fmt: skip
+    """Hits and false alarms by looking at every look of every replica."""
+    hits, false = 0, dict.fromkeys([*design.negatives, "early"], 0)
+    for i in np.flatnonzero(rows):
+        fired = [s for s, x in zip(steps, reach.path[i], strict=True) if x >= threshold]
+        if design.event[i] and fired:
+            first = t_lo[i] * (1 - share)
+            hits += bool(first <= fired[0] <= t_lo[i] - lead)
+            false["early"] += bool(fired[0] < first)
+        for kind, mask in design.negatives.items():
+            false[kind] += bool(mask[i] and fired)
+    return hits, false
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_best_rule_is_the_best_of_all_thresholds(seed: int) -> None:
+    records = SMALL.records(seed)
+    design = design_of(records, 100.0, 0.5, matched=True)
+    rows, alpha = records.seed < 5, 0.2
+    for name in ("precursor", "val_loss", "nothing"):
+        found = reaches(records.signals[name], design, TRANSFORMS)
+        chosen = best_rules(found, design, rows[None].astype(float), alpha)
+        rule = chosen.rule(0)
+        sizes = {k: int((rows & m).sum()) for k, m in design.negatives.items()}
+        sizes["early"] = int((rows & design.has_early).sum())
+        best = 0
+        for reach in found:
+            for level in np.unique(reach.path[np.isfinite(reach.path)]):
+                hits, false = slow_counts(
+                    reach, design, level, rows, records.steps, 100.0, 0.5, records.t_lo
+                )
+                rare = all(false[k] <= alpha * sizes[k] for k in sizes)
+                if rare and sum(false.values()) + 1 <= alpha * (sum(sizes.values()) + 1):
+                    best = max(best, hits)
+        assert rule.hits == best
+        if rule.hits:
+            reach = found[int(chosen.which[0])]
+            hits, false = slow_counts(
+                reach, design, rule.threshold, rows, records.steps, 100.0, 0.5, records.t_lo
+            )
+            assert (hits, sum(false.values())) == (rule.hits, rule.false)
+
+
+def test_an_alarm_knows_nothing_of_what_comes_after_it() -> None:
+    records = SMALL.records(3)
+    design = design_of(records, 100.0, 0.5, matched=True)
+    everyone = np.ones((1, records.n))
+    for name in ("precursor", "val_loss"):
+        signal = records.signals[name]
+        found = reaches(signal, design, TRANSFORMS)
+        rule = best_rules(found, design, everyone, 0.2).rule(0)
+        raised = alarms(found, rule, records.steps)
+        rng = np.random.default_rng(0)
+        after = records.steps[None, :] > np.nan_to_num(raised, nan=1e9)[:, None]
+        value = np.where(after, rng.normal(0, 9, signal.value.shape), signal.value)
+        change = np.where(after, rng.normal(0, 9, signal.value.shape), signal.change)
+        changed = reaches(Signal(value, change, signal.readings), design, TRANSFORMS)
+        assert np.isfinite(raised).any()
+        assert np.array_equal(alarms(changed, rule, records.steps), raised, equal_nan=True)
+
+
+def test_concordance_is_what_a_loop_over_pairs_finds() -> None:
+    records = SMALL.records(4)
+    design = design_of(records, 100.0, 0.5, matched=True)
+    signal = records.signals["precursor"]
+    pairs = concordance_pairs(signal, design, records, "level")
+    t_lo = np.where(np.isfinite(records.t_lo), records.t_lo, np.inf)
+    for i in np.flatnonzero(design.event):
+        look = design.last[i]
+        for j in range(records.n):
+            other = (
+                records.kind[j] != "twin"
+                and records.cell[i] == records.cell[j]
+                and t_lo[j] > t_lo[i]
+                and records.watched[j] >= records.steps[look]
+            )
+            assert np.isfinite(pairs[i, j]) == other
+            if other:
+                a, b = signal.value[i, look], signal.value[j, look]
+                assert pairs[i, j] == (a > b) + 0.5 * (a == b)
+    good, total = held_out_concordance({"level": pairs}, records, records.seed)
+    assert total.sum() == np.isfinite(pairs).sum()
+    assert good.sum() / total.sum() > 0.8
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 12), (3, 12), (12, 12)])
+def test_limits_of_single_replicas_are_those_of_clopper_and_pearson(k: int, n: int) -> None:
+    hits = np.array([1.0] * k + [0.0] * (n - k))
+    low, high = proportion_confint(k, n, method="beta")
+    found = share_interval(hits, np.ones(n), 0.95)
+    assert found == pytest.approx((low, high), abs=1e-9)
+
+
+def test_seeds_that_agree_count_as_fewer_replicas() -> None:
+    alike = share_interval(np.array([5.0, 0, 5, 0, 5, 0]), np.full(6, 5.0), 0.95)
+    apart = share_interval(np.array([2.0, 3, 2, 3, 2, 3]), np.full(6, 5.0), 0.95)
+    assert alike[0] < apart[0]
+    assert alike[1] > apart[1]
+
+
+def test_conformal_intervals_start_where_they_are_made() -> None:
+    train = np.array([100.0, 200, 300, 400]), np.array([200.0, 400, 600, 800])
+    many = np.tile(train[0], 5), np.tile(train[1], 5) * 1.1
+    made = from_alarms(train, many, np.array([250.0]), 0.9)
+    assert 250.0 <= made.low[0] <= 500.0 <= made.high[0] * 1.0001
+    assert conformal_radius(np.arange(3.0), 0.9) == np.inf
+    clock = from_clock(
+        (np.zeros(4), train[1]),
+        (np.zeros(20), many[1]),
+        (np.zeros(2), np.array([500.0, 900.0])),
+        0.5,
+    )
+    assert clock.low[0] >= 500.0
+    assert np.isinf(clock.high[1])  # no training event is as late

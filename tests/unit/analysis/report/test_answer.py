@@ -1,0 +1,51 @@
+"""What the answer claims follows from the records, whatever they say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from observatory.analysis.page.facts import gather
+from observatory.analysis.page.groups import groups
+from observatory.analysis.report.answer import answer
+from observatory.store.reader import Study
+
+
+@pytest.fixture
+def records(laptop_map: Path) -> list[dict[str, Any]]:
+    return json.loads((laptop_map / "fits.json").read_text())["fits"]
+
+
+def _told(folder: Path, records: list[dict[str, Any]]) -> list[str]:
+    return answer(gather(groups(Study(folder))[0], records, "first99", 0.95, 50))
+
+
+def test_a_refused_estimator_is_named_beside_those_that_were_not(laptop_map: Path, records):
+    records[0].update(refused="separated", params={})
+    first = _told(laptop_map, records)[0]
+    assert "(least squares smoothed, 95% interval" in first
+    assert first.endswith("Refused, for the reason in the table of fits: least squares.")
+
+
+def test_a_reason_shared_by_all_estimators_is_told_once(laptop_map: Path, records):
+    for record in records:
+        record.update(refused="No replica grokked.", params={})
+    told = _told(laptop_map, records)
+    assert told[0].endswith("Every estimator refused: No replica grokked.")
+    assert len(told) == 2  # the rates remain; nothing is said of horizons and times
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("zero", "λc = 0 is preferred by these times"),
+        ("cannot tell: free, zero", "These times do not tell λc from 0"),
+        ("free", "A law with λc above 0 (free) is preferred"),
+    ],
+)
+def test_the_verdict_on_a_critical_point_above_zero(laptop_map: Path, records, verdict, words):
+    for record in records:
+        if record["fit"] == "times_comparison":
+            record["extras"]["verdict"] = verdict
+    assert words in _told(laptop_map, records)[-1]

@@ -1,0 +1,124 @@
+"""The page that sets studies beside each other."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from observatory.analysis.page.groups import differences
+from observatory.analysis.report.compare import build_comparison
+from observatory.core.errors import ConfigError
+from observatory.store.files import read_json
+from observatory.store.reader import Study
+from observatory.store.writer import update_manifest
+from tests.unit.analysis.report.fabricate import Plan, fabricate_study, fitted_study, published
+from tests.unit.analysis.report.pages import Page, read_page
+
+pytestmark = pytest.mark.slow  # every page draws its figures
+
+DECAYS = (0.0, 0.06, 0.1, 0.2, 0.5, 1.0)
+FAST = Plan(study="fast", weight_decays=DECAYS, n_seeds=4, probes=())
+SLOW = Plan(study="slow", weight_decays=DECAYS, n_seeds=4, probes=(), model="lstm", slowness=1.8)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    results = tmp_path_factory.mktemp("results")
+    return [fitted_study(results, FAST), fitted_study(results, SLOW)]
+
+
+@pytest.fixture(scope="module")
+def compared(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Page:
+    out = tmp_path_factory.mktemp("pages") / "comparison.html"
+    return read_page(build_comparison(folders, out, published(40)))
+
+
+def test_each_study_is_named_by_what_sets_it_apart(compared: Page):
+    assert "fast: model = Transformer: λc = " in compared.text
+    assert "slow: model = Lstm: λc = " in compared.text
+    assert "Critical weight decay by least squares, 95% intervals" in compared.text
+
+
+def test_figures_have_captions_with_n_event_and_the_shared_horizon(compared: Page):
+    assert compared.tags["figure"] == 3
+    for caption in compared.captions:
+        assert "n = 48 replicas in 2 groups. Event first99: val accuracy ≥ 0.99." in caption
+        assert "Horizon 2500 steps, of every group" in caption
+    assert all(link.startswith(("#", "data:,", "comparison_figures/")) for link in compared.links)
+    assert [name for name, count in Counter(compared.ids).items() if count > 1] == []
+    assert compared.tags["script"] == compared.tags["img"] == 0
+
+
+def test_every_study_is_tested_against_the_first_with_holm_over_the_family(compared: Page):
+    pair = "slow: model = Lstm / fast: model = Transformer"
+    found = re.search(
+        rf"Ratio of λc, {pair}: ([\d.]+) \[.*?after Holm over a family of 1", compared.text
+    )
+    assert 1.3 < float(found[1]) < 2.5  # planted: 1.8
+    assert "Rates of the groups" in compared.text
+    assert "mcnemar" in compared.text
+
+
+def test_without_settings_the_page_says_that_nothing_was_tested(
+    folders: list[Path], tmp_path: Path
+):
+    page = read_page(build_comparison(folders, tmp_path / "page.html"))
+    assert "No ratio of two boundaries was tested" in page.text
+    assert "Ratios of boundaries" not in page.text
+
+
+def test_every_boundary_of_every_study_is_in_the_table(compared: Page, folders: list[Path]):
+    records = [r for folder in folders for r in read_json(folder / "fits.json")["fits"]]
+    shown = compared.text.split("Boundaries by estimator and horizon")[1]
+    rows = sum(r["fit"] == "boundary" and r["event"] == "first99" for r in records)
+    assert shown.count("model = Lstm") + shown.count("model = Transformer") >= rows
+
+
+def test_studies_of_different_horizons_are_matched_at_one_they_share(
+    folders: list[Path], tmp_path: Path
+):
+    longer = Plan(study="longer", weight_decays=DECAYS, n_seeds=4, probes=(), horizon=4000)
+    folder = fitted_study(tmp_path, longer)
+    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html", published(40)))
+    assert "(Firth at 2500 steps; p of equal boundaries" in page.text
+    assert "The groups share no horizon at which all were fitted" in page.text
+    assert "Horizon: each group’s own (2500 steps (2500 epochs), 4000 steps" in page.captions[0]
+    settings = published(40)
+    settings["study"] = {**settings["study"], "horizon_steps": [2500, 4000]}
+    folder = fitted_study(tmp_path / "again", longer, settings=settings)
+    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html"))
+    assert "Horizon 2500 steps, of every group" in page.captions[0]
+
+
+def test_a_study_of_several_groups_brings_each(folders: list[Path], tmp_path: Path):
+    rates = Plan(study="rates", weight_decays=(0.1, 1.0), n_seeds=2, lrs=(0.003, 0.01), probes=())
+    folder = fabricate_study(tmp_path, rates)
+    for run in Study(folder).runs:
+        update_manifest(run.folder, config={**run.manifest["config"], "fit": published(40)})
+    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html"))
+    assert "rates: lr = 0.003" in page.text
+    assert "n = 32 replicas in 3 groups" in page.captions[0]
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_one_study_is_no_comparison(folders: list[Path], tmp_path: Path, twice: bool):
+    with pytest.raises(ConfigError, match="at least two different studies"):
+        build_comparison(folders[:1] * (1 + twice), tmp_path / "page.html")
+
+
+def test_classes_of_one_name_are_told_by_their_module():
+    configs = [{"model": {"_target_": f"{module}.Mlp"}} for module in ("a", "b")]
+    assert differences(configs) == [["model = a.Mlp"], ["model = b.Mlp"]]
+
+
+def test_a_group_that_differs_in_much_keeps_its_studys_name_and_the_table_has_the_rest(
+    folders: list[Path], tmp_path: Path
+):
+    config = {f"setting_{i}": i for i in range(12)}
+    other = Plan(study="other", weight_decays=(0.1, 1.0), n_seeds=2, probes=(), config=config)
+    page = read_page(
+        build_comparison([folders[0], fitted_study(tmp_path, other)], tmp_path / "p.html")
+    )
+    assert "other: λc" in page.text or "other: refused" in page.text
+    assert "setting_0 = 0, setting_1 = 1, setting_10 = 10" in page.text

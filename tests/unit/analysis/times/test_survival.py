@@ -1,0 +1,171 @@
+"""Kaplan-Meier, medians, restricted means and the log-rank test against closed forms."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import chi2, t
+
+from observatory.analysis.fit.study import waiting_time
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.times.estimators.survival import Survival
+from observatory.analysis.times.estimators.survival_curves import (
+    kaplan_meier,
+    log_rank,
+    restricted_mean,
+    share_limits,
+)
+from observatory.core.errors import FitRefusedError
+from tests.made_times import Made
+
+FREIREICH = {
+    0: ([6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35], 9),
+    1: ([1, 1, 2, 2, 3, 4, 4, 5, 5, 8, 8, 8, 8, 11, 11, 12, 12, 15, 17, 22, 23], 21),
+}
+"""Weeks in remission, the first so many seen to end: Freireich et al. (1963), in every textbook."""
+
+
+def textbook(group: int) -> tuple[np.ndarray, np.ndarray]:
+    times, n_seen = FREIREICH[group]
+    return np.array(times, dtype=float), np.arange(len(times)) < n_seen
+
+
+def test_the_textbook_curve_and_test() -> None:
+    """Printed in Kalbfleisch and Prentice to 3 or 4 digits: S(6) = .857, S(23) = .448, 16.79."""
+    time, seen = textbook(0)
+    curve = kaplan_meier(time, seen, 0.95)
+    at = {step: round(float(s), 3) for step, s in zip(curve.time, curve.survival, strict=True)}
+    assert at == {6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448}
+    assert curve.se[0] == pytest.approx(0.0764, abs=5e-5)
+    assert curve.median == 23.0
+    times, seens = zip(textbook(0), textbook(1), strict=True)
+    found = log_rank(np.concatenate(times), np.concatenate(seens), np.repeat([0.0, 1.0], 21))
+    assert found == pytest.approx(16.79, abs=5e-3)
+
+
+def test_limits_are_log_log() -> None:
+    """S = 0.857, se = 0.0764: exp(-exp(ln(-ln S) +- 1.96 se / (S ln S))) by hand."""
+    low, high = share_limits(kaplan_meier(*textbook(0), 0.95), 0.95)
+    assert (1 - high[0], 1 - low[0]) == pytest.approx((0.6197, 0.9516), abs=2e-4)
+    assert (low <= high).all()
+
+
+def test_with_everyone_watched_it_is_counting() -> None:
+    """Share = k / n, medians as `waiting_time`, restricted mean = mean of min(t, T) with its se."""
+    made = Made()
+    data = made.one(0)
+    found = Survival(window_max=1.0, level=0.95).fit(data, seed=0)
+    curves = found.curves
+    for i, cell in enumerate(made.cells):
+        at = data.weight_decay == cell
+        cut = np.minimum(np.where(data.grokked, data.time, np.inf)[at], made.horizon)
+        assert curves["rmst.value"][i] == pytest.approx(cut.mean(), rel=1e-12)
+        assert curves["rmst.se"][i] == pytest.approx(cut.std(ddof=1) / np.sqrt(8), rel=1e-9)
+        half = t.ppf(0.975, 7) * cut.std(ddof=1) / np.sqrt(8)
+        assert curves["rmst.low"][i] == pytest.approx(max(cut.mean() - half, 0.0), rel=1e-9)
+        steps = np.array(curves["km.weight_decay"]) == cell
+        last = np.array(curves["km.share"])[steps][-1]
+        assert last == pytest.approx(data.grokked[at].mean(), abs=1e-12)
+        assert np.array(curves["km.step"])[steps][-1] == made.horizon
+        median = waiting_time(data.time[at & data.grokked], 8, 0.5)
+        assert (curves["median.value"][i] or np.nan) == pytest.approx(median, nan_ok=True)
+    assert found.extras["logrank_df"] == 7
+    assert found.extras["logrank_p"] == pytest.approx(chi2.sf(found.extras["logrank_chi2"], 7))
+
+
+def test_collapsed_replicas_stay_among_those_that_have_not_grokked() -> None:
+    """One minus the curve is the cumulative incidence: 2 of 4, not 2 of the 3 that were left."""
+    nan = np.nan
+    data = Observations(
+        np.full(4, 0.1),
+        np.array([True, False, True, False]),
+        np.array([100.0, nan, 300.0, nan]),
+        "first99",
+        500,
+        None,
+        watched=np.array([100.0, 200.0, 300.0, 500.0]),
+        competing=np.array([False, True, False, False]),
+    )
+    found = Survival(window_max=1.0, level=0.95).fit(data, seed=0)
+    assert found.curves["km.share"] == pytest.approx([0.0, 0.25, 0.5, 0.5])
+    assert found.extras["n_competing"] == 1
+    assert any("never having grokked (1)" in w for w in found.warnings)
+    assert "logrank_p" not in found.extras
+
+
+def test_groups_without_events_and_without_survivors_are_drawn() -> None:
+    data = Made(cells=(0.001, 1.0)).one(0)
+    curves = Survival(window_max=1.0, level=0.95).fit(data, seed=0).curves
+    assert curves["rmst.value"][0] == 6000.0
+    assert curves["rmst.se"][0] is curves["median.value"][0] is None
+    assert curves["km.share"][:2] == [0.0, 0.0]
+    assert curves["km.share"][-1] == 1.0
+    assert curves["km.high"][-1] is None
+
+
+def test_weights_are_repeated_rows() -> None:
+    data = Made().one(1)
+    twice = Survival(window_max=1.0, level=0.95).fit(
+        replace(data, weight=np.full(data.grokked.size, 2.0)), seed=0
+    )
+    once = Survival(window_max=1.0, level=0.95).fit(data, seed=0)
+    assert twice.n == 2 * once.n
+    assert twice.curves["km.share"] == pytest.approx(once.curves["km.share"])
+    assert twice.extras["logrank_chi2"] == pytest.approx(2 * once.extras["logrank_chi2"], rel=0.05)
+
+
+def test_a_restricted_mean_ends_at_the_horizon() -> None:
+    curve = kaplan_meier(np.array([100.0, 300.0]), np.array([True, True]), 0.95)
+    assert restricted_mean(curve, 200.0, 0.95).value == 150.0
+    assert restricted_mean(curve, 400.0, 0.95).value == 200.0
+    alone = kaplan_meier(np.array([100.0]), np.array([True]), 0.95)
+    assert restricted_mean(alone, 400.0, 0.95).se is None
+
+
+def test_without_a_horizon_curves_end_where_the_last_open_one_does() -> None:
+    """All of 1.0 grok early: its curve is known beyond its last event, to the end of 0.1's."""
+    data = Observations(
+        np.array([0.1, 0.1, 1.0, 1.0, 2.0]),
+        np.array([True, False, True, True, True]),
+        np.array([900.0, np.nan, 100.0, 200.0, 4000.0]),
+        "first99",
+        None,
+        None,
+        watched=np.array([900.0, 2500.0, 100.0, 200.0, 4000.0]),
+    )
+    found = Survival(window_max=2.0, level=0.95).fit(data, seed=0)
+    assert found.extras["rmst_steps"] == 2500.0
+    assert found.curves["rmst.value"] == pytest.approx([1700.0, 150.0, 2500.0])
+    decays, steps = (np.array(found.curves[f"km.{name}"]) for name in ("weight_decay", "step"))
+    for decay, last in ((0.1, 2500.0), (1.0, 2500.0), (2.0, 4000.0)):
+        assert (np.diff(steps[decays == decay]) >= 0).all()
+        assert steps[decays == decay][-1] == last
+    everyone = Survival(window_max=2.0, level=0.95).fit(data.take(data.grokked), seed=0)
+    assert everyone.extras["rmst_steps"] == 4000.0
+
+
+def test_nothing_to_show_is_refused() -> None:
+    data = Made(cells=(0.001, 0.002)).one(0)
+    with pytest.raises(FitRefusedError, match="No replica grokked"):
+        Survival(window_max=1.0, level=0.95).fit(data, seed=0)
+    untimed = replace(Made().one(0), time=np.full(64, np.nan))
+    with pytest.raises(FitRefusedError, match="at an unknown time"):
+        Survival(window_max=1.0, level=0.95).fit(untimed, seed=0)
+
+
+def test_halved_rows_add_up_and_fractions_are_refused() -> None:
+    control, time = np.array([0.1, 0.1, 1.0, 1.0]), np.array([900.0, np.nan, 300.0, 400.0])
+    fit = Survival(window_max=1.0, level=0.95)
+
+    def table(copies: int, weight: float | None) -> Observations:
+        weights = None if weight is None else np.full(4 * copies, weight)
+        times = np.tile(time, copies)
+        return Observations(
+            np.tile(control, copies), ~np.isnan(times), times, "first99", 2500, 1, weight=weights
+        )
+
+    once, halved = fit.fit(table(1, None), seed=0), fit.fit(table(2, 0.5), seed=0)
+    assert once.curves == halved.curves
+    assert once.extras["logrank_chi2"] == halved.extras["logrank_chi2"]
+    with pytest.raises(FitRefusedError, match="add up to fractions"):
+        fit.fit(table(1, 0.4), seed=0)

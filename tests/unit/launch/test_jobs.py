@@ -1,0 +1,223 @@
+"""Runs as jobs without a cluster: what is checked first, what is frozen, who is asked to stop."""
+
+import os
+import signal
+import stat
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from observatory.cli.main import main as cli
+from observatory.core.errors import ConfigError, StoreError
+from observatory.launch import slurm as cluster
+from observatory.launch import snapshot as frozen
+from observatory.launch.compose import compose
+from observatory.launch.run import identity, own_run, resolved
+from observatory.launch.settings import JobSettings, job_settings
+from observatory.launch.slurm import Cluster, active_jobs
+from observatory.launch.snapshot import freeze
+from observatory.launch.status import study_status, text
+from observatory.store.files import write_json
+from observatory.store.reader import Run
+from observatory.training.signals import on_stop
+
+SMALL = ["experiment=smoke", "fleet.device=cpu", "fleet.shards=2", "fleet.size=4"]
+
+
+def settings(**change: Any) -> JobSettings:
+    given = job_settings(compose("train", ["launcher=slurm"]))
+    assert given is not None
+    return replace(given, **{"poll_s": 0.01, "attempts": 2, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "launcher.cluster=pbs",
+            r"`launcher.cluster` must be null or one of \['slurm'\], got 'pbs'",
+        ),
+        ("launcher.parallel=0", "`launcher.parallel` must be at least 1, got 0"),
+        ("launcher.mem_gb=-1", "`launcher.mem_gb` must be positive, got -1"),
+        ("launcher.signal_delay_s=20000", "must be shorter than `launcher.timeout_min`"),
+        ("+launcher.gpus=1", r"\['gpus'\] are too few or many"),
+        ("fleet.device=auto", "`fleet.device` must be cpu or cuda where jobs train, got 'auto'"),
+    ],
+)
+def test_settings_of_jobs_are_checked_before_anything_is_queued(change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolved(compose("train", [*SMALL, "launcher=slurm", change]))
+
+
+def test_a_launcher_that_is_not_there_is_refused(capsys, monkeypatch, tmp_path: Path) -> None:
+    assert cli.run(["train", *SMALL, "launcher=pbs"]) == 2
+    assert "Could not find 'launcher/pbs'" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert cli.run(["train", *SMALL, "launcher=slurm", f"results={tmp_path}"]) == 2
+    assert "needs the commands ['sbatch', 'squeue', 'srun']" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_seat_every_replica_and_the_launcher_is_no_part_of_the_run() -> None:
+    laptop = ["experiment=laptop_map", "fleet.device=cpu", "fleet.size=16"]
+    here, as_jobs = (compose("train", [*laptop, f"launcher={each}"]) for each in ("here", "slurm"))
+    assert resolved(as_jobs)["fleet"]["shards"] == 6  # of 88 replicas, 16 in each
+    identities = []
+    for config in (here, as_jobs):
+        config = {**config, "fleet": {**config["fleet"], "shards": 6}}
+        identities.append(identity(resolved(config)))
+    assert identities[0] == identities[1]
+
+
+def test_a_frozen_package_is_the_one_that_was_first_frozen(tmp_path: Path, monkeypatch) -> None:
+    package = tmp_path / "observatory"
+    (package / "maths").mkdir(parents=True)
+    (package / "__pycache__").mkdir()
+    for name in ("__init__.py", "maths/one.py", "__pycache__/one.pyc"):
+        (package / name).write_text("first")
+    monkeypatch.setattr(frozen.observatory, "__file__", str(package / "__init__.py"))
+    folder = freeze(tmp_path / "study")
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.p*"))
+    assert files == ["observatory/__init__.py", "observatory/maths/one.py"]
+    (package / "maths/one.py").write_text("second")
+    assert freeze(tmp_path / "study") == folder
+    freeze.cache_clear()
+    other = freeze(tmp_path / "study")
+    assert other != folder
+    assert (folder / "observatory/maths/one.py").read_text() == "first"
+    freeze.cache_clear()
+    assert freeze(tmp_path / "study") == other
+    assert sorted(path.name for path in (tmp_path / "study/code").iterdir()) == sorted(
+        [folder.name, other.name]
+    )
+    freeze.cache_clear()
+
+
+def test_a_warning_is_handed_on_when_all_is_saved() -> None:
+    order: list[str] = []
+    before = signal.signal(signal.SIGUSR2, lambda *_: order.append("handed on"))
+    try:
+        with on_stop(lambda number: order.append(signal.Signals(number).name)):
+            os.kill(os.getpid(), signal.SIGUSR2)
+            order.append("saved")
+        with on_stop(lambda number: order.append(signal.Signals(number).name)):
+            os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert order == ["SIGUSR2", "saved", "handed on", "SIGTERM"]
+
+
+class Queue:
+    """Stands for SLURM: jobs that wait until `end` says how they ended."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.active: dict[str, str] | None = {}
+        self.submitted: list[list[int]] = []
+        monkeypatch.setattr(cluster, "submit", self.submit)
+        monkeypatch.setattr(cluster, "active_jobs", self.look)
+        monkeypatch.setattr(cluster.shutil, "which", lambda name: name)
+        self.then: list[Any] = []
+
+    def submit(self, folder: Path, shards: list[int], threads: int, _: JobSettings) -> list[str]:
+        self.submitted.append(list(shards))
+        ids = [f"{len(self.submitted)}_{shard}" for shard in shards]
+        self.active = {**(self.active or {}), **dict.fromkeys(ids, "PENDING")}
+        return ids
+
+    def look(self) -> dict[str, str] | None:
+        if self.then:
+            self.then.pop(0)()
+        return self.active
+
+    def drop(self, *jobs: str) -> None:
+        assert self.active is not None
+        for job in jobs:
+            del self.active[job]
+
+
+def done(folder: Path, *shards: int) -> None:
+    for shard in shards:
+        told = {"shard": shard, "status": "done", "cost_s": {}, "cpu_s": 1.0, "replica_steps": 5}
+        write_json(folder / "shards" / str(shard) / "progress.json", told)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict[str, Any]:
+    return compose("train", [*SMALL, "launcher=slurm", f"results={tmp_path}"])
+
+
+def test_jobs_that_die_are_submitted_again_and_the_run_ends(config, monkeypatch) -> None:
+    queue, said = Queue(monkeypatch), []
+    crew = Cluster(settings(), said.append)
+    folder = crew.start(config)
+    assert queue.submitted == [[0, 1]]
+    (folder / "shards/0").mkdir(parents=True)
+    (folder / "shards/1").mkdir()
+    queue.then = [
+        lambda: queue.drop("1_0"),
+        lambda: None,
+        lambda: (done(folder, 1), queue.drop("1_1")),
+        lambda: (done(folder, 0), queue.drop("2_0")),
+    ]
+    assert crew.ended() == {folder: None}
+    assert queue.submitted == [[0, 1], [0]]
+    assert said == [f"{folder.name}: submitting the shards [0] again"]
+    assert Run(folder).status == "done"
+    assert crew.start(config) == folder  # nothing more to do
+    assert crew.ended() == {folder: None}
+
+
+def test_a_shard_whose_jobs_all_die_fails_the_run(config, monkeypatch) -> None:
+    queue = Queue(monkeypatch)
+    crew = Cluster(settings(), lambda _: None)
+    folder = crew.start(config)
+    (folder / "jobs").mkdir()
+    (folder / "jobs" / "2_0_0_log.err").write_text("Traceback\nMemoryError: no room\n\n")
+    queue.then = [lambda: queue.drop("1_0"), lambda: queue.drop("2_0")]
+    ((_, error),) = crew.ended().items()
+    assert isinstance(error, StoreError)
+    assert "2 jobs of shard 0" in str(error)
+    assert "'MemoryError: no room'" in str(error)
+    assert Run(folder).status == "failed"
+
+
+def test_a_driver_that_is_started_again_finds_its_jobs(config, monkeypatch, tmp_path) -> None:
+    queue = Queue(monkeypatch)
+    folder = Cluster(settings(), lambda _: None).start(config)  # dropped here: its locks are free
+    queue.drop("1_1")
+    again = Cluster(settings(), lambda _: None)
+    assert again.start(config) == folder
+    assert queue.submitted == [[0, 1], [1]]
+    queue.active = None  # the queue does not answer: nothing is concluded from it
+    queue.then = [lambda: None, lambda: (setattr(queue, "active", {}), done(folder, 0, 1))]
+    (folder / "shards/0").mkdir(parents=True)
+    (folder / "shards/1").mkdir()
+    assert again.ended() == {folder: None}
+    assert queue.submitted == [[0, 1], [1]]
+
+
+def test_status_tells_jobs_and_retry_trains_what_failed(
+    config, monkeypatch, tmp_path, capsys
+) -> None:
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text("#!/bin/sh\necho '1_0 PENDING'\necho '7 RUNNING'\n")
+    squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
+    assert active_jobs() == {"1_0": "PENDING", "7": "RUNNING"}
+    study = tmp_path / "smoke"
+    with suppress(StoreError), own_run(config) as run:
+        write_json(run.folder / "jobs.json", {"0": ["1_0"], "1": ["1_1"]})
+        raise StoreError("a worker died")
+    (record,) = study_status(study)
+    assert record["status"] == "failed"
+    assert record["jobs"] == {"1_0": "PENDING"}
+    assert "jobs: 1 pending" in text([record])
+    assert cli.run(["retry", str(study), "--here", "--quiet"]) == 0
+    assert capsys.readouterr().out.strip() == str(run.folder)
+    assert Run(run.folder).status == "done"
+    assert cli.run(["retry", str(study), "--here"]) == 0
+    assert "nothing to retry" in capsys.readouterr().err
