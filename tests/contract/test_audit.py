@@ -13,7 +13,7 @@ from observatory.analysis.forecast.figure import audit_caption
 from observatory.analysis.forecast.replicas import AuditColumns
 from observatory.analysis.forecast.result import audit_frame, audit_text
 from observatory.analysis.forecast.table import read_audit
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_audits import Made, long_table
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study

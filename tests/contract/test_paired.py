@@ -9,7 +9,7 @@ import pytest
 
 from observatory.analysis.paired.api import fit_paired
 from observatory.analysis.paired.estimators.power import power_of
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from observatory.analysis.variance.api import fit_variance
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
 
 

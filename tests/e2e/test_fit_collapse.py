@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import observatory
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 EXAMPLE = Path(observatory.__file__).parents[1] / "docs" / "examples" / "curie_weiss.csv"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from observatory.analysis.curves.estimators.emergence_law import emergence_curve
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 
 
 def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

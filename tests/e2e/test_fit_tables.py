@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import observatory
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 
 EXAMPLE = Path(observatory.__file__).parents[1] / "docs" / "examples" / "boundary_counts.csv"
 TOP = ("critical", "slope", "ci_low", "ci_high", "n", "estimator", "horizon_steps", "warnings")

@@ -13,7 +13,7 @@ import yaml
 from hydra.utils import instantiate
 
 import observatory
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.schedule import LogSpaced
 from observatory.launch.compose import compose
 from observatory.launch.run import resolved

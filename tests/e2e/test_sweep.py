@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose
 from observatory.pipeline import search_boundary

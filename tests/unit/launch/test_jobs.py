@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch import slurm as cluster
 from observatory.launch import snapshot as frozen

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch.compose import compose
 from observatory.launch.run import launch, resolved

@@ -23,7 +23,7 @@ from observatory.analysis.fit.settings import changed, draw_seed, estimators, fi
 from observatory.analysis.fit.study import read_settings
 from observatory.analysis.fit.task import prepare
 from observatory.cli.fit import settings
-from observatory.cli.main import main as cli
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
 
 COUNTS = pd.DataFrame(
