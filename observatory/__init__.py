@@ -7,47 +7,60 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from observatory.analysis.fit.api import (
-        boundary_ratio,
-        fit_boundary,
-        fit_horizon,
-        fit_survival,
-        fit_times,
-        plan_seeds,
-    )
-    from observatory.core.errors import FitRefusedError, ObservatoryError
+    from observatory import fits
+    from observatory.core.errors import ConfigError, FitRefusedError, ObservatoryError, StoreError
+    from observatory.fits import boundary as fit_boundary
+    from observatory.fits import horizon as fit_horizon
+    from observatory.fits import ratio as boundary_ratio
+    from observatory.fits import seeds as plan_seeds
+    from observatory.fits import survival as fit_survival
+    from observatory.fits import times as fit_times
     from observatory.launch.run import launch
     from observatory.store.reader import Study
 
 __version__ = "0.1.0"
 __all__ = [
+    "ConfigError",
     "FitRefusedError",
     "ObservatoryError",
+    "StoreError",
     "Study",
     "boundary_ratio",
     "fit_boundary",
     "fit_horizon",
     "fit_survival",
     "fit_times",
+    "fits",
     "launch",
     "plan_seeds",
 ]
 
-_HOMES = {
-    "FitRefusedError": "observatory.core.errors",
-    "ObservatoryError": "observatory.core.errors",
+_ERRORS = "observatory.core.errors"
+_MODULES = {
+    **dict.fromkeys(("ConfigError", "FitRefusedError", "ObservatoryError", "StoreError"), _ERRORS),
     "Study": "observatory.store.reader",
-    "boundary_ratio": "observatory.analysis.fit.api",
-    "fit_boundary": "observatory.analysis.fit.api",
-    "fit_horizon": "observatory.analysis.fit.api",
-    "fit_survival": "observatory.analysis.fit.api",
-    "fit_times": "observatory.analysis.fit.api",
     "launch": "observatory.launch.run",
-    "plan_seeds": "observatory.analysis.fit.api",
 }
+_FITS = {
+    "boundary_ratio": "ratio",
+    "fit_boundary": "boundary",
+    "fit_horizon": "horizon",
+    "fit_survival": "survival",
+    "fit_times": "times",
+    "plan_seeds": "seeds",
+}
+"""Fits by the name that they had before `observatory.fits`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"`observatory` has no `{name}`, only {sorted(_HOMES)}.")
-    return getattr(import_module(_HOMES[name]), name)
+    if name == "fits":
+        return import_module("observatory.fits")
+    if name in _FITS:
+        return getattr(import_module("observatory.fits"), _FITS[name])
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"`observatory` has no `{name}`, only {__all__}.")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Any, Protocol, cast, runtime_checkable
 
 import yaml
+from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.curves.result import CurveFit, CurveFits
@@ -14,7 +15,6 @@ from observatory.analysis.curves.table import CurveColumns, read_curves
 from observatory.analysis.fit.settings import changed, draw_seed
 from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.stats.rules import require_numbers
-from observatory.analysis.tables.sources import Table
 from observatory.core.errors import ConfigError, FitRefusedError
 
 FITS = "observatory.analysis."

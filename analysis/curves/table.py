@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.curves.rules import require_size
 from observatory.analysis.tables.files import read_table, require_table
-from observatory.analysis.tables.sources import Table
 from observatory.analysis.tables.values import cells, missing, numbers, plain
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Run, Study

@@ -1,106 +1,70 @@
-"""The fits of `conf/fit` by the name of their file, with numbers of one's own."""
+"""The settings of fits: files of `conf/fit`, some of their numbers changed, as components."""
 
-import re
+import difflib
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
+from importlib import import_module
 from importlib.resources import files
-from typing import Any, cast
+from pathlib import Path
+from typing import Any
 
-import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from observatory.analysis.fit.study import Fit, read_settings
 from observatory.analysis.stats.rules import checked_numbers, require_numbers
 from observatory.core.errors import ConfigError
 
 STUDY = "study"
-KINDS = {
-    "boundary": "boundary_mle",
-    "times": "times",
-    "survival": "survival",
-    "horizon": "horizon",
-}
-"""What can be fitted to a table, and the file that is used where no estimator is named."""
-_SHARED = re.compile(r"\$\{fit\.study\.(\w+)\}")
+"""The node of the numbers that all fits of a study share."""
+PACKAGE = "observatory.analysis."
+BEFORE = "observatory.analysis.fits."
+"""Where estimators were before each question had a folder, as older studies have recorded."""
 
 
-def fit_files() -> dict[str, dict[str, Any]]:
-    """The nodes of `conf/fit` by the name of their file, as they are written."""
+@cache
+def _packaged() -> dict[str, Any]:
     folder = files("observatory.conf").joinpath("fit")
-    found: dict[str, dict[str, Any]] = {}
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        name, _, ending = file.name.rpartition(".")
-        if ending == "yaml":
-            found[name] = yaml.safe_load(file.read_text(encoding="utf-8"))[name]
-    return found
+    texts = {
+        file.name.removesuffix(".yaml"): file.read_text(encoding="utf-8")
+        for file in folder.iterdir()
+        if file.name.endswith(".yaml")
+    }
+    return _resolved({name: texts[name] for name in sorted(texts)})
 
 
-def estimators(kind: str) -> dict[str, str]:
-    """The estimators of a kind of fit, and the file of each.
+def _resolved(texts: Mapping[str, str]) -> dict[str, Any]:
+    """The nodes of YAML files, references to each other replaced by what they name."""
+    made: dict[str, Any] = {}
+    for name, text in texts.items():
+        try:
+            node = OmegaConf.create(text)
+            made[name] = node[name]
+        except (OmegaConfBaseException, KeyError, ValueError) as error:
+            raise ConfigError(f"`fit/{name}.yaml` must hold a node `{name}`: {error}") from error
+    whole: DictConfig = OmegaConf.create({"fit": made})
+    found = OmegaConf.to_container(whole, resolve=True)
+    assert isinstance(found, dict)
+    return {str(name): node for name, node in found["fit"].items()}
 
-    Example:
-        >>> estimators("boundary")["lsq"]
-        'boundary_lsq'
-    """
-    names = [name for name in fit_files() if name == kind or name.startswith(f"{kind}_")]
-    return {name.removeprefix(f"{kind}_"): name for name in names}
 
-
-def settings_of(kind: str, estimator: str | None) -> tuple[str, dict[str, Any]]:
-    """Name and settings of a fit, the numbers that all fits share filled in.
+def fit_nodes(folder: Path | None = None) -> dict[str, dict[str, Any]]:
+    """The settings of every fit by the name of its file, shared numbers filled in.
 
     Args:
-        kind: One of `KINDS`.
-        estimator: One of `estimators`, or the name of the file; None: the usual one.
-
-    Raises:
-        ConfigError: If there is no such kind or estimator.
+        folder: A folder laid out as `conf/`, whose `fit/*.yaml` are added or replace ours.
     """
-    if kind not in KINDS:
-        raise ConfigError(f"`fit` must be one of {sorted(KINDS)}, got {kind!r}.")
-    known = estimators(kind)
-    name = KINDS[kind] if estimator is None else known.get(estimator, estimator)
-    if name not in known.values():
-        asked = "none" if estimator is None else repr(estimator)
-        raise ConfigError(f"`estimator` of {kind} must be one of {sorted(known)}, got {asked}.")
-    nodes = fit_files()
-    return name, {key: _filled(value, nodes[STUDY]) for key, value in nodes[name].items()}
-
-
-def _filled(value: Any, shared: Mapping[str, Any]) -> Any:
-    found = _SHARED.fullmatch(value) if isinstance(value, str) else None
-    return value if found is None else shared[found[1]]
-
-
-def changed(name: str, node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a fit with some of them changed.
-
-    Raises:
-        ConfigError: If the fit has no such setting, or a number breaks its rule.
-    """
-    known = sorted(set(node) - {"_target_"})
-    if unknown := sorted(set(changes) - set(known)):
-        raise ConfigError(f"`{name}` has no setting {unknown}, only {known}.")
-    return {**node, **checked_numbers(changes)}
-
-
-def deep_settings(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of `conf/deep_fit/<name>.yaml`, some of them changed; raises as `changed`."""
-    file = files("observatory.conf").joinpath("deep_fit", f"{name}.yaml")
-    return changed(name, yaml.safe_load(file.read_text(encoding="utf-8"))[name], changes)
-
-
-def build(name: str, node: Mapping[str, Any]) -> Fit:
-    """The fit of these settings; raises `ConfigError` where one breaks its rule."""
-    try:
-        return read_settings({STUDY: fit_files()[STUDY], name: node})[1][name]
-    except ConfigError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"`{name}` cannot be built: {error}") from error
+    if folder is None:
+        return deepcopy(_packaged())
+    ours = files("observatory.conf").joinpath("fit")
+    places = [*ours.iterdir(), *sorted(Path(folder).joinpath("fit").glob("*.yaml"))]
+    named = [place for place in places if place.name.endswith(".yaml")]
+    return _resolved({p.name.removesuffix(".yaml"): p.read_text(encoding="utf-8") for p in named})
 
 
 def shared_setting(name: str) -> Any:
     """One of the numbers that all fits of a study share."""
-    return cast(dict[str, Any], fit_files()[STUDY])[name]
+    return _packaged()[STUDY][name]
 
 
 def draw_seed(asked: int | None) -> int:
@@ -115,3 +79,97 @@ def draw_seed(asked: int | None) -> int:
     """
     require_numbers({"seed": asked})
     return int(shared_setting("seed") if asked is None else asked)
+
+
+def estimators(question: str, folder: Path | None = None) -> dict[str, str]:
+    """The estimators of a question, and the name of the file of each.
+
+    Example:
+        >>> estimators("boundary")["lsq"]
+        'boundary_lsq'
+    """
+    start = f"{question}_"
+    names = [name for name in fit_nodes(folder) if name == question or name.startswith(start)]
+    return {name.removeprefix(start): name for name in names}
+
+
+def settings_of(
+    question: str,
+    estimator: str | None,
+    changes: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Name and settings of an estimator, some of them changed.
+
+    Args:
+        question: Its name.
+        estimator: One of `estimators`, or the name of the file.
+        changes: Settings by name, instead of those of the file.
+        folder: Of configurations of the user's own, laid out as `conf/`.
+
+    Raises:
+        ConfigError: If there is no such estimator or setting, or a number breaks its rule.
+    """
+    known = estimators(question, folder)
+    name = known.get(estimator or question, estimator)
+    if name is None or name not in known.values():
+        near = difflib.get_close_matches(str(estimator), known, n=1, cutoff=0.5)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise ConfigError(
+            f"`estimator` of {question} must be one of {sorted(known)}, got {estimator!r}.{meant}"
+        )
+    return name, changed(name, fit_nodes(folder)[name], changes or {})
+
+
+def changed(name: str, node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a fit with some of them changed.
+
+    Raises:
+        ConfigError: If the fit has no such setting, or a number breaks its rule.
+    """
+    known = sorted(set(node) - {"_target_"})
+    if unknown := sorted(set(changes) - set(known)):
+        near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"`{name}` has no setting {unknown}, only {known}.{meant}")
+    return {**node, **checked_numbers(changes)}
+
+
+def build(name: str, node: Mapping[str, Any], *, trusted: bool = False) -> Any:
+    """The component of these settings.
+
+    Args:
+        name: Of the fit, for messages.
+        node: Its settings, with the class as `_target_`.
+        trusted: Whether the class may be outside this package: of a file that the user named.
+
+    Raises:
+        ConfigError: If the class is none of this package's, or a setting is missing, unknown or
+            breaks its rule.
+    """
+    numbers = dict(node)
+    try:
+        require_numbers(numbers)
+    except ConfigError as error:
+        raise ConfigError(f"`fit.{name}`: {error}") from error
+    module, _, class_name = _current(str(numbers.pop("_target_", ""))).rpartition(".")
+    if not trusted and not module.startswith(PACKAGE):
+        raise ConfigError(
+            f"`fit.{name}._target_` must name a class in {PACKAGE[:-1]}, got {module}. Put the "
+            "YAML of a class of your own into a folder and name it by `--config-dir`."
+        )
+    try:
+        return getattr(import_module(module), class_name)(**numbers)
+    except ConfigError:
+        raise
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ConfigError(f"`fit.{name}` cannot be built: {error}") from error
+
+
+def _current(target: str) -> str:
+    """A class where it is now; older studies name the module that it had before."""
+    if not target.startswith(BEFORE):
+        return target
+    ending = f".{target.rpartition('.')[2]}"
+    targets = (str(node.get("_target_", "")) for node in _packaged().values())
+    return next((found for found in targets if found.endswith(ending)), target)

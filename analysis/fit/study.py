@@ -2,33 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from observatory.analysis.fit.settings import STUDY, build
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.rules import require_numbers
-from observatory.analysis.stats.wilson import wilson_interval
-from observatory.analysis.tables.outcomes import censored, numbers, outcomes_of, replicas_table
+from observatory.analysis.tables.cells import observations
+from observatory.analysis.tables.outcomes import outcomes_of, pooling_caveats, replicas_table
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.files import write_atomically, write_json
 from observatory.store.reader import Study
 
-FITS = "observatory.analysis"
-QUARTILES = {"t_q25": 0.25, "t_median": 0.5, "t_q75": 0.75}
-OUTCOMES = ("diverged", "collapsed", "lost", "grokked", "memorised", "none")
-NOT_POOLED = ("task", "model", "loss", "optimizer", "train_fraction", "batch_size")
-"""Parts of a configuration that replicas of one boundary should share."""
-
 
 @runtime_checkable
 class Fit(Protocol):
-    """What every component of `analysis/fits` offers."""
+    """An estimator of observations of runs."""
 
     fit_name: str
     estimator: str
@@ -66,86 +58,13 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[StudyPlan, dict[str, Fit
     """The plan and the fits of a configuration's `fit` node, given as plain values.
 
     Raises:
-        ConfigError: If a fit is not one of `analysis/fits`, lacks a number, or has one that breaks
-            its rule.
+        ConfigError: If a fit is none of this package's, lacks a number, or has one that breaks its
+            rule.
     """
-    plan = StudyPlan(**{f.name: settings["study"][f.name] for f in fields(StudyPlan)})
+    plan = StudyPlan(**{f.name: settings[STUDY][f.name] for f in fields(StudyPlan)})
     require_numbers({"seed": plan.seed})
-    fits: dict[str, Fit] = {}
-    for name, node in settings.items():
-        if name == "study":
-            continue
-        numbers = dict(node)
-        try:
-            require_numbers(numbers)
-        except ConfigError as error:
-            raise ConfigError(f"`fit.{name}`: {error}") from error
-        module, _, class_name = str(numbers.pop("_target_")).rpartition(".")
-        if not module.startswith(f"{FITS}."):
-            raise ConfigError(f"`fit.{name}._target_` must name a class in {FITS}, got {module}.")
-        try:
-            fits[name] = getattr(import_module(module), class_name)(**numbers)
-        except (ImportError, AttributeError, TypeError) as error:
-            raise ConfigError(f"`fit.{name}` cannot be built: {error}") from error
-    return plan, fits
-
-
-def cell_table(outcomes: pd.DataFrame, event: str, horizon: int, level: float) -> pd.DataFrame:
-    """Counts, rates and times per weight decay.
-
-    Args:
-        outcomes: Replicas joined with their outcomes.
-        event: Name of an event preset.
-        horizon: Steps after which records are cut; at or beyond the one run, nothing is.
-        level: Coverage of the Wilson intervals.
-
-    Returns:
-        One row per weight decay: `n` finished replicas, `n_event` of them that grokked, `rate`,
-        `wilson_low`, `wilson_high`; how many have each label of the whole record (`diverged` to
-        `none`), and `unfinished`; `t_q25`, `t_median`, `t_q75`, the steps by which that share of
-        the n replicas had grokked (NaN where it never did), and `t_median_grokked`, the median
-        over those that did. Without a finished replica the rates are NaN.
-
-    Raises:
-        ConfigError: If the outcomes hold no such event.
-        FitRefusedError: If an event without a time is to be cut at the horizon.
-    """
-    data = censored(outcomes, event, horizon)
-    everyone = numbers(outcomes, "weight_decay")
-    table: list[dict[str, float | int]] = []
-    for weight_decay in np.unique(everyone):
-        at = data.weight_decay == weight_decay
-        n, n_event = int(at.sum()), int(data.grokked[at].sum())
-        reached = data.t_hi[at][data.grokked[at]]
-        low, high = wilson_interval([n_event], [n], level) if n else ([np.nan], [np.nan])
-        row: dict[str, float | int] = {
-            "weight_decay": float(weight_decay),
-            "n": n,
-            "n_event": n_event,
-            "rate": n_event / n if n else np.nan,
-            "wilson_low": float(low[0]),
-            "wilson_high": float(high[0]),
-        }
-        row |= {outcome: int((data.outcome[at] == outcome).sum()) for outcome in OUTCOMES}
-        row["unfinished"] = int((everyone == weight_decay).sum()) - n
-        row |= {name: waiting_time(reached, n, share) for name, share in QUARTILES.items()}
-        row["t_median_grokked"] = float(np.median(reached)) if n_event else np.nan
-        table.append(row)
-    return pd.DataFrame(table)
-
-
-def waiting_time(reached: NDArray[np.float64], n: int, share: float) -> float:
-    """The time by which a share of n replicas had grokked, NaN where it never did.
-
-    With all others censored at one horizon, or competing, it is the quantile of the cumulative
-    incidence. A replica that grokked at an unknown time makes it NaN.
-
-    Example:
-        >>> waiting_time(np.array([100.0, 300.0]), 4, 0.5)
-        300.0
-    """
-    needed = max(int(np.ceil(share * n - 1e-9)), 1)
-    return float(np.sort(reached)[needed - 1]) if reached.size >= needed else np.nan
+    made = {name: build(name, node) for name, node in settings.items() if name != STUDY}
+    return plan, {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
 
 
 def fit_outcomes(
@@ -195,26 +114,6 @@ def fit_outcomes(
             ordered = [made[name] for name in fits if name in made]
             records += [{**r, "warnings": [*notes, *r["warnings"]]} for r in ordered]
     return records
-
-
-def observations(
-    outcomes: pd.DataFrame, event: str, horizon: int, steps_per_epoch: int | None
-) -> Observations:
-    """The table that fits take, from outcomes; raises as `censored` does."""
-    data = censored(outcomes, event, horizon)
-    return Observations(
-        data.weight_decay,
-        data.grokked,
-        data.t_hi,
-        event,
-        horizon,
-        steps_per_epoch,
-        time_lo=data.t_lo,
-        watched=data.watched,
-        seed=data.seed,
-        competing=data.failed,
-        failed_at=data.failed_at,
-    )
 
 
 def attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
@@ -273,18 +172,6 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[dict[str, Any]]
         settings,
         pooling_caveats(outcomes, manifests),
     )
-
-
-def pooling_caveats(outcomes: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What sets the replicas apart beside weight decay and seed."""
-    swept = ["lr"] if len(np.unique(numbers(outcomes, "lr"))) > 1 else []
-    configs = [m["config"] for m in manifests]
-    parts = [p for p in NOT_POOLED if len({repr(c.get(p)) for c in configs}) > 1]
-    if len({m["horizon_steps"] for m in manifests}) > 1:
-        parts.append("horizon_steps (cut at the shortest)")
-    if not swept and not parts:
-        return []
-    return [f"Replicas that differ in {', '.join([*swept, *parts])} are pooled."]
 
 
 def write_fits(study_folder: Path, records: Sequence[Mapping[str, Any]]) -> Path:

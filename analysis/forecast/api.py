@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast, final
 
 import pandas as pd
+from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.fit.result import flat_record
 from observatory.analysis.fit.settings import deep_settings, draw_seed
@@ -17,7 +18,6 @@ from observatory.analysis.forecast.table import read_audit
 from observatory.analysis.stats.estimate import refusal_record
 from observatory.analysis.stats.rules import SHARE, Rule, require_numbers
 from observatory.analysis.tables.files import read_table
-from observatory.analysis.tables.sources import Table
 from observatory.core.errors import ConfigError
 
 NAME = "audit"

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.forecast.from_studies import from_studies
 from observatory.analysis.forecast.from_table import from_frame
 from observatory.analysis.forecast.replicas import AuditColumns, AuditTable
 from observatory.analysis.tables.files import read_table
-from observatory.analysis.tables.sources import Table
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
 

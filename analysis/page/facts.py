@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.fit.study import cell_table
 from observatory.analysis.page.frames import column, select, where, words
 from observatory.analysis.page.groups import Group
 from observatory.analysis.page.records import Record, estimator_name, limits
+from observatory.analysis.tables.cells import cell_table
 
 WINDOW = "window"
 """The estimator of a boundary with two edges: its upper one is the collapse."""

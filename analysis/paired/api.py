@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from observatory.analysis.tables.sources import Table
+
 from observatory.analysis.fit.result import flat_record
 from observatory.analysis.fit.settings import deep_settings, draw_seed
 from observatory.analysis.paired.estimators.comparison import PairedComparison
 from observatory.analysis.paired.result import PairedFit
 from observatory.analysis.paired.table import PairedColumns, PairedTable, read_paired
 from observatory.analysis.stats.estimate import refusal_record
-from observatory.analysis.tables.sources import Table
 from observatory.core.errors import ConfigError
 
 NAME = "paired"

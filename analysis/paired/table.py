@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.paired.estimators.rows import PairedRows
 from observatory.analysis.scaling.table import run_frame
 from observatory.analysis.tables.columns import column_of, known_columns
 from observatory.analysis.tables.files import read_table, require_table
-from observatory.analysis.tables.sources import Table
 from observatory.analysis.tables.values import cells, missing, numbers, plain, refuse
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study

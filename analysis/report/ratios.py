@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from observatory.analysis.boundary.groups import compare_groups
-from observatory.analysis.fit.study import observations
+from observatory.analysis.boundary.compare import compare_groups
 from observatory.analysis.page.members import Match
 from observatory.analysis.page.records import Record
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.tables.cells import observations
 from observatory.core.errors import FitRefusedError
 
 

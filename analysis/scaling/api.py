@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, final, runtime_checkable
 
+from observatory.analysis.tables.sources import Table
+
 from observatory.analysis.fit.result import flat_record
 from observatory.analysis.fit.settings import deep_settings, shared_setting
 from observatory.analysis.scaling.estimators.sample import SizedRows
 from observatory.analysis.scaling.result import SizeFit
 from observatory.analysis.scaling.table import SizeColumns, SizedTable, read_sized
 from observatory.analysis.stats.estimate import Estimate, refusal_record
-from observatory.analysis.tables.sources import Table
 from observatory.core.errors import ConfigError
 
 NAME = "collapse"

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.scaling.estimators.sample import SizedRows
 from observatory.analysis.tables.columns import column_of, known_columns
 from observatory.analysis.tables.files import read_table, require_table
-from observatory.analysis.tables.sources import Table
 from observatory.analysis.tables.values import labels, numbers, refuse
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Run, Study

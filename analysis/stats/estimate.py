@@ -34,6 +34,11 @@ def finite(number: float | None) -> float | None:
     return None if number is None or not math.isfinite(number) else float(number)
 
 
+def plain_values(values: Mapping[str, Plain]) -> dict[str, Plain]:
+    """Values as JSON takes them: what is not finite becomes null."""
+    return {n: finite(value) if isinstance(value, float) else value for n, value in values.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """The result of one fit, with all that is needed to read it.
@@ -52,6 +57,8 @@ class Estimate:
         extras: Goodness of fit and settings, as plain values.
         curves: Columns to draw from, such as a profile: each a list of numbers, None where there is
             none; columns of one curve share the part of their name before the dot.
+        table: Rows of a result that is a table, by name: what is said of a contrast, a signal, a
+            link. A row of a parameter's name is about that parameter.
     """
 
     fit: str
@@ -68,6 +75,7 @@ class Estimate:
     curves: Mapping[str, Sequence[float | None]] = field(
         default_factory=dict[str, Sequence[float | None]]
     )
+    table: Mapping[str, Mapping[str, Plain]] = field(default_factory=dict[str, Mapping[str, Plain]])
 
     def to_json(self) -> dict[str, Any]:
         """The record as `fits.json` holds it, `refused` being null."""
@@ -83,11 +91,9 @@ class Estimate:
             "seed": self.seed,
             "warnings": list(self.warnings),
             "refused": None,
-            "extras": {
-                name: finite(value) if isinstance(value, float) else value
-                for name, value in self.extras.items()
-            },
+            "extras": plain_values(self.extras),
             "curves": {name: [finite(v) for v in values] for name, values in self.curves.items()},
+            "table": {name: plain_values(row) for name, row in self.table.items()},
         }
 
     def __str__(self) -> str:

@@ -50,9 +50,29 @@ def medians_text(record: Record, control: str) -> list[str]:
     ]
 
 
-def text_of(record: Record, control: str) -> str:
+def control_of(record: Record) -> str:
+    """The control as the record calls it; weight decay where it does not say."""
+    return str(record.get("extras", {}).get("control", "weight decay"))
+
+
+def group_words(group: Mapping[str, Any]) -> str:
+    """What sets a curve or a group apart, in words.
+
+    Example:
+        >>> group_words({"weight_decay": 0.5, "layer": 0})
+        'weight decay 0.5, layer 0'
+    """
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:g}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in group.items()
+    )
+
+
+def text_of(record: Record) -> str:
     """A few lines: the heading, every parameter with its interval, warnings; or the refusal."""
-    lines = [heading(record)]
+    lines, control = [heading(record)], control_of(record)
     if record["refused"] is not None:
         lines.append(f"  refused: {record['refused']}")
     width = max((len(name) for name in record["params"]), default=0)
@@ -69,8 +89,9 @@ def text_of(record: Record, control: str) -> str:
     return "\n".join(lines)
 
 
-def summary_text(record: Record, control: str) -> str:
+def summary_text(record: Record) -> str:
     """A text table of the whole record: settings, parameters, goodness of fit, warnings."""
+    control = control_of(record)
     horizon = record["horizon_steps"]
     left = {
         "Estimator": record["estimator"],
@@ -84,8 +105,8 @@ def summary_text(record: Record, control: str) -> str:
     }
     half = WIDTH // 2
     lines = [f"{record['fit'].replace('_', ' ').capitalize()} fit".center(WIDTH), "=" * WIDTH]
-    for (name, value), (other, told) in zip(left.items(), right.items(), strict=True):
-        lines.append(f"{name + ':':<12}{value:<{half - 12}}  {other + ':':<10}{told:>{half - 12}}")
+    for (name, value), (other, words) in zip(left.items(), right.items(), strict=True):
+        lines.append(f"{name + ':':<12}{value:<{half - 12}}  {other + ':':<10}{words:>{half - 12}}")
     tail = (1.0 - record["level"]) / 2.0
     ends = (f"[{tail:.4g}", f"{1.0 - tail:.4g}]")
     lines += ["-" * WIDTH, f"{'':<22}" + "".join(f"{t:>14}" for t in ("value", "se", *ends))]

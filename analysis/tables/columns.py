@@ -1,86 +1,68 @@
-"""Which column of a table is what."""
+"""Which column of a table is what: one way to find them, for every question."""
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from observatory.core.errors import ConfigError
 
-USUAL = {
-    "x": ("weight_decay",),
-    "success": ("grokked", "event_observed"),
-    "time": ("time", "t_hi", "t_grok"),
-    "t_lo": ("t_lo",),
-    "watched": ("watched", "duration", "steps_watched"),
-    "group": ("seed",),
-    "weights": ("weight",),
-    "outcome": ("outcome",),
-    "n": ("n",),
-    "n_grokked": ("n_grokked",),
-}
-"""Names that are looked for where none is given."""
 PREFIXES = ("", "params.", "metrics.", "tags.")
 """What may stand before a name: the columns of an MLflow experiment have such prefixes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Columns:
-    """Names of columns; None: the usual name, where the table has it.
+class Role:
+    """What a column is for.
 
     Attributes:
-        x: The control, such as weight decay.
-        success: Whether a run grokked.
-        time: When, in steps; empty where it did not.
-        t_lo: Last look before that.
-        watched: Steps for which the run was watched.
-        group: What rows share, such as a seed: the unit of resampling.
-        weights: How many runs a row stands for.
-        outcome: How a run ended; "collapsed" and "diverged" can no longer grok.
-        n: Runs, in a table of counts.
-        n_grokked: Of these, the ones that grokked.
+        usual: Names that are looked for where none is given, the likeliest first.
+        required: Whether the table must have it.
     """
 
-    x: str | None = None
-    success: str | None = None
-    time: str | None = None
-    t_lo: str | None = None
-    watched: str | None = None
-    group: str | None = None
-    weights: str | None = None
-    outcome: str | None = None
-    n: str | None = None
-    n_grokked: str | None = None
-
-    def told(self, roles: Sequence[str]) -> str:
-        """Which column is what, in words, for the roles that have one."""
-        found = {role: getattr(self, role) for role in roles}
-        return ", ".join(f"{role} {name}" for role, name in found.items() if name is not None)
+    usual: Sequence[str] = ()
+    required: bool = False
 
 
-def resolve(asked: Columns, present: Sequence[str]) -> Columns:
-    """The columns that the table has: those that were asked for, and those of the usual names.
+def resolve(
+    asked: Mapping[str, str | None], roles: Mapping[str, Role], present: Sequence[str]
+) -> dict[str, str]:
+    """The columns that a table has: those that were asked for, and those of the usual names.
+
+    Args:
+        asked: Names by role; None: the usual one.
+        roles: Every role, the ones that choose first among usual names first.
+        present: Columns of the table.
+
+    Returns:
+        Names as the table has them, with their prefix, by role; roles without a column are absent.
 
     Raises:
-        ConfigError: If a column that was asked for is missing, or one is asked for twice.
+        ConfigError: If a column that was asked for or is required is missing, or one column is
+            asked for twice.
 
     Example:
-        >>> found = resolve(Columns(time="t"), ["params.weight_decay", "t", "seed"])
-        >>> found.x, found.time, found.group, found.success
-        ('params.weight_decay', 't', 'seed', None)
+        >>> roles = {"control": Role(usual=["weight_decay"]), "time": Role(usual=["time"])}
+        >>> resolve({"time": "t"}, roles, ["params.weight_decay", "t", "seed"])
+        {'control': 'params.weight_decay', 'time': 't'}
     """
-    given = {field.name: getattr(asked, field.name) for field in fields(Columns)}
-    found: dict[str, str | None] = {
-        role: None if name is None else _required(role, name, present)
-        for role, name in given.items()
-    }
-    taken = [name for name in found.values() if name is not None]
+    found = {role: _named(role, name, present) for role, name in asked.items() if name is not None}
+    taken = list(found.values())
     if twice := sorted({name for name in taken if taken.count(name) > 1}):
         raise ConfigError(f"A column can be one thing only, got {twice} for several.")
-    for role, usual in USUAL.items():
-        if found[role] is None:
-            free = (column_of(name, present) for name in usual)
-            found[role] = next((name for name in free if name and name not in taken), None)
-    return Columns(**found)
+    for role, rule in roles.items():
+        if role in found:
+            continue
+        free = (column_of(name, present) for name in rule.usual)
+        column = next((name for name in free if name and name not in found.values()), None)
+        if column is not None:
+            found[role] = column
+        elif rule.required:
+            usual = f": there is no {' or '.join(rule.usual)}" if rule.usual else ""
+            raise ConfigError(
+                f"`{role}` must name a column of the table{usual}. "
+                f"{known_columns(present, rule.usual[0] if rule.usual else '')}"
+            )
+    return {role: found[role] for role in roles if role in found}
 
 
 def column_of(name: str, present: Sequence[str]) -> str | None:
@@ -88,15 +70,14 @@ def column_of(name: str, present: Sequence[str]) -> str | None:
     return next((prefix + name for prefix in PREFIXES if prefix + name in present), None)
 
 
-def _required(role: str, name: str, present: Sequence[str]) -> str:
-    found = column_of(name, present)
-    if found is None:
-        option = role.replace("_", "-")
-        raise ConfigError(
-            f"`{option}` names the column {name!r}, which is not in the table. "
-            f"{known_columns(present, name)}"
-        )
-    return found
+def columns_text(columns: Mapping[str, str]) -> str:
+    """Which column is what, in words.
+
+    Example:
+        >>> columns_text({"control": "weight_decay", "group": "seed"})
+        'control weight_decay, group seed'
+    """
+    return ", ".join(f"{role} {name}" for role, name in columns.items())
 
 
 def known_columns(present: Sequence[str], near: str = "") -> str:
@@ -106,3 +87,16 @@ def known_columns(present: Sequence[str], near: str = "") -> str:
         rest = [name for name in present if name not in alike]
         return f"It has {len(present)} columns, such as {[*alike, *rest][:20]}."
     return f"It has {list(present)}."
+
+
+def _named(role: str, name: str, present: Sequence[str]) -> str:
+    found = column_of(name, present)
+    if found is None:
+        option = role.replace("_", "-")
+        near = difflib.get_close_matches(name, present, n=1, cutoff=0.6)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise ConfigError(
+            f"`{option}` names the column {name!r}, which is not in the table. {meant}"
+            f"{known_columns(present, name)}"
+        )
+    return found

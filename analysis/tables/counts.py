@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.tables.columns import Columns
-from observatory.analysis.tables.reading import Reading, control_words, in_order, twins
+from observatory.analysis.tables.reading import Columns, Reading, control_words, in_order, twins
 from observatory.analysis.tables.values import Array, cells, labels, numbers, refuse, weights_of
 from observatory.core.errors import ConfigError
 
@@ -65,8 +64,8 @@ def read_counts(
         None,
         seed=seed,
         weight=share[there],
-        control=control_words(str(columns.x)),
+        control=control_words(str(columns.control)),
     )
     return Reading(
-        in_order(data), warnings, columns.told(("x", "n", "n_grokked", "group", "weights"))
+        in_order(data), warnings, columns.text(("control", "n", "n_grokked", "group", "weights"))
     )

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from observatory.analysis.tables.columns import Columns, known_columns, resolve
+from observatory.analysis.tables.columns import resolve
 from observatory.analysis.tables.counts import read_counts
 from observatory.analysis.tables.files import require_table
-from observatory.analysis.tables.reading import Reading
+from observatory.analysis.tables.reading import ROLES, Columns, Reading
 from observatory.analysis.tables.replicas import preset_names, read_replicas
 from observatory.analysis.tables.runs import read_runs
 from observatory.analysis.tables.values import control_of
@@ -45,13 +45,8 @@ def observe(
         raise ConfigError(f"`horizon_steps` must be positive, got {horizon_steps}. Give steps.")
     frame = frame.reset_index(drop=True).rename(columns=str)
     present = list(frame.columns)
-    columns = resolve(asked, present)
-    if columns.x is None:
-        raise ConfigError(
-            f"`x` must name the column of the control: there is no weight_decay. "
-            f"{known_columns(present)}"
-        )
-    control = control_of(frame, columns.x)
+    columns = Columns(**resolve(vars(asked), ROLES, present))
+    control = control_of(frame, str(columns.control))
     named = asked.success or asked.time or asked.n_grokked
     if not named and preset_names(present):
         return read_replicas(frame, columns, control, event, horizon_steps)

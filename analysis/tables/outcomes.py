@@ -1,5 +1,6 @@
 """A study's replicas and their outcomes, as recorded and as a shorter horizon would have it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from observatory.events.censoring import at_horizon
 from observatory.events.interval import Interval
 from observatory.store.reader import Study
 
+NOT_POOLED = ("task", "model", "loss", "optimizer", "train_fraction", "batch_size")
+"""Parts of a configuration that replicas of one boundary should share."""
 HEAD = ("run_id", "replica", "seed", "weight_decay", "lr")
 TAIL = (
     *("outcome", "instant", "diverged_step", "steps_watched", "retire_reason"),
@@ -135,3 +138,15 @@ def replicas_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     known = {*HEAD, *TAIL, *parts, "shard", "mem_observed"}
     swept = [c for c in renamed.columns if c not in known]
     return pd.DataFrame({name: renamed[name] for name in (*HEAD, *swept, *TAIL, *parts)})
+
+
+def pooling_caveats(outcomes: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What sets the replicas apart beside weight decay and seed."""
+    swept = ["lr"] if len(np.unique(numbers(outcomes, "lr"))) > 1 else []
+    configs = [m["config"] for m in manifests]
+    parts = [p for p in NOT_POOLED if len({repr(c.get(p)) for c in configs}) > 1]
+    if len({m["horizon_steps"] for m in manifests}) > 1:
+        parts.append("horizon_steps (cut at the shortest)")
+    if not swept and not parts:
+        return []
+    return [f"Replicas that differ in {', '.join([*swept, *parts])} are pooled."]

@@ -9,11 +9,60 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.tables.columns import Role, columns_text
 
 Mask = NDArray[np.bool_]
 
 ENDED = ("collapsed", "diverged")
 """Outcomes after which a run can no longer grok."""
+
+
+ROLES = {
+    "control": Role(usual=("weight_decay",), required=True),
+    "success": Role(usual=("grokked", "event_observed")),
+    "time": Role(usual=("time", "t_hi", "t_grok")),
+    "t_lo": Role(usual=("t_lo",)),
+    "watched": Role(usual=("watched", "duration", "steps_watched")),
+    "group": Role(usual=("seed",)),
+    "weights": Role(usual=("weight",)),
+    "outcome": Role(usual=("outcome",)),
+    "n": Role(usual=("n",)),
+    "n_grokked": Role(usual=("n_grokked",)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Names of columns by what they are for; None: the table has none.
+
+    Attributes:
+        control: What is varied, such as weight decay.
+        success: Whether a run grokked.
+        time: When, in steps; empty where it did not.
+        t_lo: Last look before that.
+        watched: Steps for which the run was watched.
+        group: What rows share, such as a seed: the unit of resampling.
+        weights: How many runs a row stands for.
+        outcome: How a run ended; "collapsed" and "diverged" can no longer grok.
+        n: Runs, in a table of counts.
+        n_grokked: Of these, the ones that grokked.
+    """
+
+    control: str | None = None
+    success: str | None = None
+    time: str | None = None
+    t_lo: str | None = None
+    watched: str | None = None
+    group: str | None = None
+    weights: str | None = None
+    outcome: str | None = None
+    n: str | None = None
+    n_grokked: str | None = None
+
+    def text(self, roles: Sequence[str]) -> str:
+        """Which column is what, in words, for the roles that have one."""
+        found = {role: getattr(self, role) for role in roles}
+        return columns_text({role: name for role, name in found.items() if name is not None})
 
 
 @dataclass(frozen=True)

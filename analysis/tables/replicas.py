@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.tables.columns import Columns
-from observatory.analysis.tables.reading import ENDED, Reading, control_words, in_order
+from observatory.analysis.tables.reading import ENDED, Columns, Reading, control_words, in_order
 from observatory.analysis.tables.runs import require_distinct_runs
 from observatory.analysis.tables.values import (
     Array,
@@ -108,7 +107,7 @@ def read_replicas(
         weight=weights_of(frame, columns.weights),
         competing=failed,
         failed_at=np.where(failed, ended, np.nan),
-        control=control_words(str(columns.x)),
+        control=control_words(str(columns.control)),
     )
-    told = columns.told(("x", "watched", "group", "weights", "outcome"))
-    return Reading(in_order(data.take(finished)), warnings, f"event {name}, {told}")
+    read = columns.text(("control", "watched", "group", "weights", "outcome"))
+    return Reading(in_order(data.take(finished)), warnings, f"event {name}, {read}")

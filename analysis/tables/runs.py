@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.tables.columns import Columns, known_columns
+from observatory.analysis.tables.columns import known_columns
 from observatory.analysis.tables.reading import (
     ENDED,
+    Columns,
     Reading,
     control_words,
     in_order,
@@ -69,7 +70,7 @@ def read_runs(
             warnings.append(f"Rows that grokked and {what} ({both}) count as not grokked.")
         grokked = grokked & ~competing
         failed_at = np.where(competing, watched, np.nan)
-    same = [name for name in (columns.x, columns.group) if name is not None]
+    same = [name for name in (columns.control, columns.group) if name is not None]
     warnings += twins(frame, same, f"the {' and the '.join(same)}") if columns.group else []
     if pasted_twice(frame):
         warnings.append("The second half of the table repeats the first: was it pasted twice?")
@@ -86,10 +87,10 @@ def read_runs(
         weight=weights_of(frame, columns.weights),
         competing=competing,
         failed_at=failed_at,
-        control=control_words(str(columns.x)),
+        control=control_words(str(columns.control)),
     )
-    roles = ("x", "success", "t_lo", "time", "watched", "group", "weights", "outcome")
-    return Reading(in_order(data), warnings, columns.told(roles))
+    roles = ("control", "success", "t_lo", "time", "watched", "group", "weights", "outcome")
+    return Reading(in_order(data), warnings, columns.text(roles))
 
 
 def require_event(columns: Columns, present: list[str], *, timed: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import pandas as pd
+from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.fit.result import flat_record
 from observatory.analysis.fit.settings import deep_settings, draw_seed
@@ -17,7 +18,6 @@ from observatory.analysis.paired.table import codes_of, table_frame
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.text import text_of
 from observatory.analysis.tables.columns import column_of, known_columns
-from observatory.analysis.tables.sources import Table
 from observatory.analysis.tables.values import numbers
 from observatory.analysis.variance.estimators.components import VarianceComponents, VarianceRows
 from observatory.core.errors import ConfigError

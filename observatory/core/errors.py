@@ -1,6 +1,7 @@
 """Every error that is raised on purpose, with the exit code that the command line gives it."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class ObservatoryError(Exception):
@@ -27,11 +28,13 @@ class BusyError(StoreError):
     exit_code = 4
 
 
-class DivergedError(ObservatoryError):
-    """A single network went non-finite where a finite one was required."""
-
-
 class FitRefusedError(ObservatoryError):
-    """The data cannot decide what the fit was asked; the message says why and what to add."""
+    """The data cannot decide what the fit was asked; the message says why and what to add.
+
+    Attributes:
+        record: The fit as `fits.json` would hold it, with the reason; None where it was not made
+            by a question.
+    """
 
     exit_code = 3
+    record: Mapping[str, Any] | None = None

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
-
 from observatory.analysis.fit.api import fit_boundary, fit_times
+
 from observatory.analysis.fit.result import Fitted
 from observatory.core.errors import FitRefusedError
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from observatory.cli.doctor import Check, as_json, examine, healthy
 from observatory.cli import doctor
+from observatory.cli.doctor import Check, as_json, examine, healthy
 
 
 def named(checks: list[Check]) -> dict[str, Check]:

@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-
-import observatory
 from observatory.analysis.fit.api import (
     boundary_ratio,
     fit_boundary,
@@ -19,11 +17,13 @@ from observatory.analysis.fit.api import (
     plan_seeds,
 )
 from observatory.analysis.fit.plot import rates_table
+
+import observatory
 from observatory.analysis.fit.settings import changed, draw_seed, estimators, fit_files, settings_of
 from observatory.analysis.fit.study import read_settings
 from observatory.analysis.fit.task import prepare
-from observatory.cli.fit import settings
 from observatory.cli import main as cli
+from observatory.cli.fit import settings
 from observatory.core.errors import ConfigError, FitRefusedError
 
 COUNTS = pd.DataFrame(

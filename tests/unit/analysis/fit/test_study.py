@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from observatory.analysis.tables.sources import open_table
 
 from observatory.analysis.boundary.estimators.firth_points import firth_points
 from observatory.analysis.fit.study import (
@@ -22,7 +23,6 @@ from observatory.analysis.horizon.estimators.boundary import boundaries
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.outcomes import censored, replicas_table
-from observatory.analysis.tables.sources import open_table
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Study

@@ -1,0 +1,165 @@
+"""Boundaries of several tables or groups beside each other, and plans from a pilot."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from observatory.analysis.boundary.estimators.ratio import boundary_ratio
+from observatory.analysis.boundary.seeds_needed import plan_seeds
+from observatory.analysis.fit.observed import left_out, open_runs, run_part
+from observatory.analysis.fit.settings import draw_seed, shared_setting
+from observatory.analysis.fit.task import Task
+from observatory.analysis.stats.estimate import Estimate, refusal_record
+from observatory.analysis.stats.multiplicity import holm
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.paired_rates import compare_rates
+from observatory.analysis.stats.rules import require_numbers
+from observatory.analysis.tables.open import Table
+from observatory.core.errors import FitRefusedError
+
+
+def compare_groups(
+    groups: Mapping[str, Observations], level: float, n_bootstrap: int, seed: int
+) -> list[dict[str, Any]]:
+    """Every group against the first: the ratio of boundaries, and the rates per weight decay.
+
+    The ratios are one registered family: their p-values are adjusted by Holm over all of them,
+    before any is looked at.
+
+    Args:
+        groups: Observations by label, each within the window to be fitted; the first is the
+            reference.
+        level: Coverage of the intervals.
+        n_bootstrap: Resamples.
+        seed: Of the resampling.
+
+    Returns:
+        Records as `fits.json` holds them: `boundary_ratio` with `p_holm` and `family` among the
+        extras, and `rate_comparison`; refusals with their reason.
+    """
+    (reference, base), *others = groups.items()
+    made: list[dict[str, Any]] = []
+    for label, group in others:
+        pair = (label, reference)
+        for kind in ("boundary_ratio", "rate_comparison"):
+            try:
+                if kind == "boundary_ratio":
+                    found = boundary_ratio(group, base, pair, level, n_bootstrap, seed)
+                else:
+                    found = compare_rates(group, base, pair, level)
+                made.append(found.to_json())
+            except FitRefusedError as refusal:
+                record = refusal_record(
+                    fit=kind,
+                    estimator="firth" if kind == "boundary_ratio" else "mcnemar",
+                    event=group.event,
+                    horizon_steps=group.horizon_steps,
+                    horizon_epochs=group.horizon_epochs,
+                    level=level,
+                    n=group.n + base.n,
+                    seed=seed,
+                    reason=str(refusal),
+                )
+                made.append({**record, "extras": {"numerator": label, "denominator": reference}})
+    family = [r for r in made if r["fit"] == "boundary_ratio" and r["refused"] is None]
+    if family:
+        adjusted = holm(np.array([record["extras"]["p"] for record in family]))
+        for record, p_value in zip(family, adjusted, strict=True):
+            record["extras"] |= {"p_holm": float(p_value), "family": len(family)}
+    return made
+
+
+def at_common_horizon(groups: Mapping[str, Observations]) -> dict[str, Observations]:
+    """The groups as the shortest of their horizons would have left them, where all have times.
+
+    Groups without a horizon, or with an event that has no times, are left as they are.
+    """
+    known = [g.horizon_steps for g in groups.values() if g.horizon_steps is not None]
+    if len(known) < len(groups) or len(set(known)) == 1:
+        return dict(groups)
+    try:
+        return {label: group.at_horizon(min(known)) for label, group in groups.items()}
+    except FitRefusedError:
+        return dict(groups)
+
+
+def prepare_ratio(above: Table, below: Table, options: Mapping[str, Any]) -> Task:
+    """The ratio of the boundaries of two tables, at the horizon that both have.
+
+    Args:
+        above: The table above the fraction bar.
+        below: The table below.
+        options: As of `RatioOptions`, checked; the same for both tables.
+
+    Raises:
+        ConfigError: If a table or an option breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    both = [open_runs(table, options, timed=False) for table in (above, below)]
+    level, n_bootstrap = (_shared(name, options) for name in ("level", "n_bootstrap"))
+    seed = draw_seed(options.get("seed"))
+    names = (_name(above, "a"), _name(below, "b"))
+
+    def compute() -> Estimate:
+        made = [opened.cut() for opened in both]
+        notes = [
+            f"{name}: {note}"
+            for name, opened, (data, found) in zip(names, both, made, strict=True)
+            for note in (*found, *left_out(data, opened.window_max))
+        ]
+        notes += [f"{names[1]}: {warning}" for warning in both[1].warnings]
+        inside = {
+            str(place): data.within(opened.window_max)
+            for place, (opened, (data, _)) in enumerate(zip(both, made, strict=True))
+        }
+        first, second = at_common_horizon(inside).values()
+        found = boundary_ratio(first, second, names, level, n_bootstrap, seed)
+        return replace(found, warnings=[*notes, *found.warnings])
+
+    part = run_part("boundary_ratio", "firth", level, seed, both[0], np.inf, compute)
+    return Task("ratio", [part], both)
+
+
+def prepare_seeds(
+    pilot: Table, width_decades: float, assurance: float, options: Mapping[str, Any]
+) -> Task:
+    """How many seeds per value of the control an interval of a wanted width needs.
+
+    Args:
+        pilot: The table of a first study.
+        width_decades: Wanted width of the interval of the critical point, in decades.
+        assurance: Share of simulated studies that must reach it.
+        options: As of `SeedsOptions`, checked.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    require_numbers({"width_decades": width_decades, "assurance": assurance})
+    opened = open_runs(pilot, options, timed=False)
+    level, n_simulations = (_shared(name, options) for name in ("level", "n_simulations"))
+    seed = draw_seed(options.get("seed"))
+
+    def compute() -> Estimate:
+        data, notes = opened.cut()
+        notes += left_out(data, opened.window_max)
+        inside = data.within(opened.window_max)
+        found = plan_seeds(inside, width_decades, assurance, n_simulations, level, seed)
+        return replace(found, warnings=[*notes, *found.warnings])
+
+    part = run_part("seeds", "simulation", level, seed, opened, opened.window_max, compute)
+    return Task("seeds", [part], opened)
+
+
+def _shared(name: str, options: Mapping[str, Any]) -> Any:
+    """A number as asked for, or as all fits of a study share it."""
+    asked = options.get(name)
+    return shared_setting(name) if asked is None else asked
+
+
+def _name(table: Table, otherwise: str) -> str:
+    """How messages call a table: by its path, where it has one."""
+    return str(table) if isinstance(table, str | Path) else otherwise

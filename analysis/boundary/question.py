@@ -1,0 +1,148 @@
+"""Where the rate of grokking switches, how two such boundaries compare, and seeds to find one."""
+
+from typing import TYPE_CHECKING, Unpack, final
+
+from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.options import BoundaryOptions, RatioOptions, SeedsOptions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.tables.open import Table
+
+
+def boundary(
+    table: "Table", estimator: str | None = None, **options: Unpack[BoundaryOptions]
+) -> "Fitted":
+    """The rate of grokking against a control, and its critical point.
+
+    Args:
+        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT":
+            counts (columns n and n_grokked), or a row per run.
+        estimator: How: mle (where none is named), firth, lsq, lsq_smoothed, probit, cloglog,
+            beta_binomial, seed_effect, window (both edges) or comparison (of curves).
+        options: See `BoundaryOptions`.
+
+    Returns:
+        The critical point, in the control's unit, the slope per decade, and what else the
+        estimator fits.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the table cannot give a boundary.
+
+    Example:
+        >>> import pandas as pd
+        >>> counts = pd.DataFrame(
+        ...     {"weight_decay": [0.01, 0.03, 0.1, 0.3], "n": 20, "n_grokked": [1, 6, 15, 20]}
+        ... )
+        >>> found = boundary(counts, "firth", horizon_steps=10_000)
+        >>> found.conf_int().round(3).loc["critical"].tolist()
+        [0.034, 0.07]
+        >>> print(found)
+        boundary (firth), event grokked, horizon 10000 steps, n = 80
+          critical = 0.04865  95% [0.03383, 0.06985]  (weight decay)
+          slope    = 4.177  95% [2.722, 6.091]
+    """
+    from observatory.analysis.fit.observed import known_options, prepare
+
+    given = known_options(options, BoundaryOptions)
+    return prepare("boundary", table, estimator or "mle", given, timed=False).run()
+
+
+def ratio(above: "Table", below: "Table", **options: Unpack[RatioOptions]) -> "Fitted":
+    """How many times larger the critical point of one table is than that of another.
+
+    Args:
+        above: The table above the fraction bar, as in `boundary`.
+        below: The table below. Where both have a horizon and times, both are cut at the shorter.
+        options: See `RatioOptions`; the same for both tables.
+
+    Returns:
+        The ratio with its interval.
+
+    Raises:
+        ConfigError: If a table or an option breaks a rule.
+        FitRefusedError: If a table holds no boundary.
+    """
+    from observatory.analysis.boundary.compare import prepare_ratio
+    from observatory.analysis.fit.observed import known_options
+
+    return prepare_ratio(above, below, known_options(options, RatioOptions)).run()
+
+
+def seeds(
+    pilot: "Table",
+    *,
+    width_decades: float,
+    assurance: float = 0.8,
+    **options: Unpack[SeedsOptions],
+) -> "Fitted":
+    """How many seeds per value of the control an interval of a wanted width needs.
+
+    Args:
+        pilot: The table of a first study, as in `boundary`.
+        width_decades: Wanted width of the interval of the critical point, in decades.
+        assurance: Share of simulated studies that must reach it.
+        options: See `SeedsOptions`.
+
+    Returns:
+        The number of seeds.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the pilot holds no boundary, or no number of seeds is enough.
+    """
+    from observatory.analysis.boundary.compare import prepare_seeds
+    from observatory.analysis.fit.observed import known_options
+
+    given = known_options(options, SeedsOptions)
+    return prepare_seeds(pilot, width_decades, assurance, given).run()
+
+
+@final
+class BoundaryQuestion(Question):
+    """Where the rate of grokking switches."""
+
+    name = "boundary"
+    summary = "the rate of grokking against a control, and its critical point"
+    examples = (
+        "boundary counts.csv --estimator lsq --smoothing 0.5 --json",
+        "boundary runs.csv --control train_fraction --success solved --group seed --plot rate.pdf",
+        "boundary results/laptop_map --event first95 --horizon 1500",
+        "boundary mlflow:sweep --control params.wd --success metrics.grokked",
+    )
+    ask = staticmethod(boundary)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """Rates with their intervals, the fitted curve, the critical point."""
+        from observatory.analysis.boundary.figure_fit import draw_boundary
+        from observatory.analysis.page.single import drawn
+
+        return drawn(draw_boundary, fitted.record, fitted.data.cut()[0], ax)
+
+
+@final
+class RatioQuestion(Question):
+    """How two boundaries compare."""
+
+    name = "ratio"
+    summary = "how many times larger one boundary is than another"
+    examples = ("ratio mamba.csv transformer.csv --horizon 100000",)
+    n_tables = (2, 2)
+    ask = staticmethod(ratio)
+
+
+@final
+class SeedsQuestion(Question):
+    """How many seeds a boundary needs."""
+
+    name = "seeds"
+    summary = "how many seeds an interval of a wanted width needs"
+    examples = ("seeds pilot.csv --width-decades 0.2",)
+    ask = staticmethod(seeds)
+
+
+QUESTIONS = (BoundaryQuestion(), RatioQuestion(), SeedsQuestion())

@@ -1,0 +1,77 @@
+"""What a question is: everything that one folder of `analysis/` declares of itself."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.fit.study import StudyGroups
+    from observatory.analysis.page.drawing import Drawing, Missing
+    from observatory.analysis.page.facts import Facts
+    from observatory.analysis.page.members import Match
+
+Record = Mapping[str, Any]
+"""A fit as `fits.json` holds it."""
+
+
+class Question(ABC):
+    """One thing that can be asked of a table or a study.
+
+    `analysis/<folder>/question.py` lists its questions as `QUESTIONS`; the command line, its help,
+    `observatory.fits`, the fits of a study and the report find them there. The module is imported
+    to print a help text, so whatever is slow to import is imported inside functions.
+
+    Attributes:
+        name: In the command line, in `observatory.fits`, in `conf/fit` and in records.
+        summary: One line for lists of questions.
+        examples: Command lines, without `observatory fit`.
+        aliases: Names under which it was known before.
+        n_tables: Least and largest number of tables that it takes; null for no end.
+        place: Where its section stands on the page: lower ones come first.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    examples: ClassVar[Sequence[str]]
+    aliases: ClassVar[Sequence[str]] = ()
+    n_tables: ClassVar[tuple[int, int | None]] = (1, 1)
+    place: ClassVar[int] = 100
+
+    @property
+    @abstractmethod
+    def ask(self) -> "Callable[..., Fitted]":
+        """The public function: its signature is the options, its docstring their help."""
+
+    def text(self, fitted: "Fitted") -> str:
+        """The result in a few lines: the estimates with their intervals, or the refusal."""
+        from observatory.analysis.stats.text import text_of
+
+        return "\n".join(text_of(record) for record in fitted.records)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """The result as a figure; None where a question has none.
+
+        Args:
+            fitted: The result.
+            ax: Where to draw; None: axes of a new figure. A question of several panels refuses it.
+
+        Raises:
+            ConfigError: If `ax` cannot be drawn into.
+        """
+        return None
+
+    def fit_study(self, groups: "StudyGroups") -> list[Record]:
+        """What is fitted of a study, as records of its `fits.json`; nothing where it is not."""
+        return []
+
+    def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
+        """Figures of one group of replicas, drawn from its records and tables alone."""
+        return ()
+
+    def section_across(self, match: "Match") -> "Iterable[Drawing | Missing]":
+        """Figures that set groups beside each other, likewise."""
+        return ()

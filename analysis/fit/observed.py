@@ -1,0 +1,306 @@
+"""Fits of runs: a table as observations, an estimator of `conf/fit`, and both as a task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from observatory.analysis.fit.settings import build, changed, draw_seed, settings_of, shared_setting
+from observatory.analysis.fit.task import Part, Task
+from observatory.analysis.stats.estimate import Estimate
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.rules import require_numbers
+from observatory.analysis.tables.observe import observe
+from observatory.analysis.tables.open import Table, open_table
+from observatory.analysis.tables.outcomes import outcomes_of, pooling_caveats, replicas_table
+from observatory.analysis.tables.reading import Columns, cut
+from observatory.analysis.tables.replicas import is_ours
+from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.store.reader import Study
+
+LOGGED = "params.horizon_steps"
+MAX_VALUES = 2000
+"""Values of the control that a boundary may have."""
+MAX_DRAWN = 150_000_000
+"""Rows of all resamples together: 2.5 GB."""
+SETTINGS = ("level", "n_bootstrap", "interval", "smoothing", "window_max")
+"""Settings of an estimator that have an option of their own."""
+ALIASES = {"x": "control"}
+"""Options by the name that they had before."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table, and what is known of it beside its cells.
+
+    Attributes:
+        frame: The table.
+        horizon_steps: The horizon that was run; None where nobody knows.
+        steps_per_epoch: Optimizer steps per epoch, likewise.
+        caveats: What a reader of any fit should know.
+    """
+
+    frame: pd.DataFrame
+    horizon_steps: int | None = None
+    steps_per_epoch: int | None = None
+    caveats: Sequence[str] = ()
+
+
+def replica_source(table: Table, tracking_uri: str | None = None) -> Source:
+    """A table with a row per run or per value of the control.
+
+    Args:
+        table: A frame, its caveats in `attrs["caveats"]`; a study or its folder; a CSV or Parquet
+            file; "mlflow:EXPERIMENT".
+        tracking_uri: Where the MLflow experiment is.
+
+    Raises:
+        ConfigError: If a file is no table.
+        StoreError: If a folder is no study.
+    """
+    opened = open_table(table, tracking_uri)
+    if isinstance(opened, Study):
+        return study_source(opened)
+    caveats = tuple(str(caveat) for caveat in opened.attrs.get("caveats", ()))
+    return Source(opened, _logged_horizon(opened), caveats=caveats)
+
+
+def study_source(study: Study) -> Source:
+    """The replicas of a study; runs of different horizons are cut at the shortest."""
+    manifests = [run.manifest for run in study.runs]
+    outcomes = outcomes_of(study)
+    epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests}
+    return Source(
+        replicas_table(outcomes),
+        min(int(manifest["horizon_steps"]) for manifest in manifests),
+        epochs.pop() if len(epochs) == 1 else None,
+        pooling_caveats(outcomes, manifests),
+    )
+
+
+def _logged_horizon(frame: pd.DataFrame) -> int | None:
+    """The horizon of a mirrored study: a param that all its runs share."""
+    values = set(frame[LOGGED]) if LOGGED in frame.columns else set()
+    return int(values.pop()) if len(values) == 1 else None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table as fits take it, not cut at its horizon yet.
+
+    Attributes:
+        observations: Its rows.
+        horizon_steps: Where they will be cut; None where nobody knows.
+        run_steps: The horizon that was run, likewise.
+        window_max: Largest control that enters fits, unless they say otherwise.
+        warnings: What a reader of any fit should know.
+        columns: Which column was read as what.
+    """
+
+    observations: Observations
+    horizon_steps: int | None
+    run_steps: int | None
+    window_max: float
+    warnings: Sequence[str]
+    columns: str
+
+    def cut(self) -> tuple[Observations, list[str]]:
+        """The records at the horizon, and what is to be said of them; raises as `cut` does."""
+        return cut(self.observations, self.horizon_steps, self.run_steps)
+
+
+def open_runs(table: Table, options: Mapping[str, Any], *, timed: bool) -> Opened:
+    """Read and check a table.
+
+    Args:
+        table: A frame, a CSV or Parquet file, a study or its folder, "mlflow:EXPERIMENT".
+        options: Names of columns, event and horizon, as of `RunOptions`.
+        timed: Whether the fit needs times.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    given = {name: v for name, v in options.items() if v is not None}
+    source = replica_source(table, given.get("tracking_uri"))
+    run, horizon = source.horizon_steps, given.get("horizon_steps", source.horizon_steps)
+    if run is not None and horizon is not None and horizon > run:
+        raise ConfigError(
+            f"`horizon_steps` must be at most {run}, the horizon that was run, got {horizon}. A "
+            "record cannot show what was not run."
+        )
+    columns = Columns(**{field.name: given.get(field.name) for field in fields(Columns)})
+    read = observe(source.frame, columns, given.get("event"), horizon, timed=timed)
+    data = replace(
+        read.observations,
+        steps_per_epoch=given.get("steps_per_epoch", source.steps_per_epoch),
+        critical=given.get("critical"),
+    )
+    ours = is_ours([str(column) for column in source.frame.columns])
+    ours = ours and given.get("control", "weight_decay") == "weight_decay"
+    return Opened(
+        data,
+        horizon,
+        run,
+        given.get("window_max", shared_setting("window_max") if ours else np.inf),
+        [*source.caveats, *read.warnings],
+        read.columns,
+    )
+
+
+def known_options(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Options by their present names, their numbers checked.
+
+    Args:
+        options: As they were given.
+        kind: The TypedDict that lists them.
+
+    Raises:
+        ConfigError: If there is no such option, or a number breaks its rule.
+    """
+    named = {ALIASES.get(name, name): value for name, value in options.items()}
+    known = sorted(kind.__annotations__)
+    if unknown := sorted(set(named) - set(known)):
+        raise ConfigError(f"There is no option {unknown}, only {known}.")
+    require_numbers(named)
+    return named
+
+
+def left_out(data: Observations, window_max: float | None) -> list[str]:
+    """Warnings that count the runs that lie on no log axis, or outside the window."""
+    end = np.inf if window_max is None else window_max
+    cases = (
+        (data.weight_decay == 0, "0, which no log axis shows,"),
+        (data.weight_decay > end, f"above {end:g}"),
+    )
+    return [
+        f"Runs with {data.control} {where} are left out ({data.take(rows).n})."
+        for rows, where in cases
+        if rows.any()
+    ]
+
+
+def require_size(question: str, data: Observations, n_bootstrap: int, *, timed: bool) -> None:
+    """Refuse a table that would take more memory than a computer has.
+
+    Raises:
+        ConfigError: If a boundary has too many values of the control, or resampled times too many
+            rows.
+    """
+    n_values, n_rows = np.unique(data.weight_decay).size, data.time.size
+    if question == "boundary" and n_values > MAX_VALUES:
+        raise ConfigError(
+            f"`{data.control}` must have at most {MAX_VALUES} values, got {n_values}: a boundary "
+            "is fitted to the rate at each. Round it, so that runs share values."
+        )
+    if timed and n_rows * n_bootstrap > MAX_DRAWN:
+        raise ConfigError(
+            f"`n_bootstrap` must be at most {MAX_DRAWN // n_rows} for {n_rows} rows, got "
+            f"{n_bootstrap}: every resample holds them all. Lower it, or thin the table."
+        )
+
+
+def boundary_critical(data: Observations, window_max: float | None, seed: int) -> float | None:
+    """The critical point of the first boundary fit that does not refuse, as in a study."""
+    for name in shared_setting("critical_from"):
+        fit = build(name, settings_of("boundary", name, {"window_max": window_max})[1])
+        try:
+            return fit.fit(data, seed).params["critical"].value
+        except FitRefusedError:
+            continue
+    return None
+
+
+def prepare(
+    question: str, table: Table, estimator: str, options: Mapping[str, Any], *, timed: bool
+) -> Task:
+    """A fit of `conf/fit` on a table of runs, both checked.
+
+    Args:
+        question: Its name.
+        table: See `open_runs`.
+        estimator: Name of a file of conf/fit, with or without the question.
+        options: As of `FitOptions`, checked by `known_options`.
+        timed: Whether the fit needs times.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    folder = options.get("config_dir")
+    name, node = settings_of(question, estimator, folder=folder)
+    opened = open_runs(table, options, timed=timed)
+    given = {key: options[key] for key in SETTINGS if options.get(key) is not None}
+    if node.get("window_max") is not None:
+        node["window_max"] = opened.window_max
+    node = changed(name, node, {**given, **(options.get("settings") or {})})
+    require_held(name, node, options.get("critical"))
+    fit = build(name, node, trusted=folder is not None)
+    seed = draw_seed(options.get("seed"))
+    require_size(question, opened.observations, node.get("n_bootstrap") or 0, timed=timed)
+
+    def compute() -> Estimate:
+        data, notes = opened.cut()
+        if data.critical is None and node.get("critical") == "boundary":
+            data = replace(data, critical=boundary_critical(data, fit.window_max, seed))
+        found = fit.fit(data, seed)
+        said = [*notes, *left_out(data, fit.window_max), *found.warnings]
+        return replace(found, warnings=said)
+
+    part = run_part(fit.fit_name, fit.estimator, fit.level, seed, opened, fit.window_max, compute)
+    return Task(question, [part], opened)
+
+
+def run_part(
+    fit: str,
+    estimator: str,
+    level: float,
+    seed: int,
+    opened: Opened,
+    window_max: float | None,
+    compute: Callable[[], Estimate],
+) -> Part:
+    """A fit of runs as a part of a task.
+
+    Args:
+        fit: What is fitted.
+        estimator: How.
+        level: Coverage of the intervals.
+        seed: Of all draws.
+        opened: The table, the first where there are two.
+        window_max: Largest control that enters.
+        compute: The fit.
+    """
+    data = replace(opened.observations, horizon_steps=opened.horizon_steps)
+    return Part(
+        fit=fit,
+        estimator=estimator,
+        event=data.event,
+        level=level,
+        n=data.within(window_max).n,
+        seed=seed,
+        compute=compute,
+        horizon_steps=data.horizon_steps,
+        horizon_epochs=data.horizon_epochs,
+        warnings=opened.warnings,
+        extras={"columns": opened.columns, "control": data.control},
+    )
+
+
+def require_held(name: str, node: Mapping[str, Any], critical: Any) -> None:
+    """Refuse a critical point that the fit would not hold, or that is none.
+
+    Raises:
+        ConfigError: As said.
+    """
+    if critical is None:
+        return
+    if node.get("critical") != "boundary":
+        raise ConfigError(
+            f"`critical` is a point to hold, and {name} holds none: leave it out, or take `fit "
+            "times` with the estimator boundary."
+        )
+    if isinstance(critical, bool) or not isinstance(critical, int | float) or not critical >= 0:
+        raise ConfigError(f"`critical` must be a number of at least 0, got {critical!r}.")

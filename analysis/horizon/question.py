@@ -1,0 +1,58 @@
+"""Whether a boundary is a threshold, or where the horizon happened to end."""
+
+from typing import TYPE_CHECKING, Unpack, final
+
+from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.options import FitOptions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.tables.open import Table
+
+
+def horizon(
+    table: "Table", estimator: str | None = None, **options: Unpack[FitOptions]
+) -> "Fitted":
+    """How the boundary moves with the horizon, and whether that is all there is to it.
+
+    Args:
+        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
+            row per run with its time, as in `times`.
+        estimator: How: horizon.
+        options: See `FitOptions`.
+
+    Returns:
+        The boundary at every horizon, and the verdict "threshold", "horizon artefact" or "cannot
+        tell" among the extras.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the table cannot give a boundary.
+    """
+    from observatory.analysis.fit.observed import known_options, prepare
+
+    given = known_options(options, FitOptions)
+    return prepare("horizon", table, estimator or "horizon", given, timed=True).run()
+
+
+@final
+class HorizonQuestion(Question):
+    """How the boundary moves with the horizon."""
+
+    name = "horizon"
+    summary = "how the boundary moves with the horizon, and whether it is a threshold"
+    examples = ("horizon runs.csv --horizon 200000",)
+    ask = staticmethod(horizon)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """The boundary against the horizon, and what the laws of the times make of it."""
+        from observatory.analysis.horizon.figure_fit import draw_horizon
+        from observatory.analysis.page.single import drawn
+
+        return drawn(draw_horizon, fitted.record, fitted.data.cut()[0], ax)
+
+
+QUESTIONS = (HorizonQuestion(),)

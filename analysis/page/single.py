@@ -1,0 +1,57 @@
+"""The figure of a fit on a table: one panel, in the axes of the caller or in a new figure."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from observatory.analysis.page.records import Record
+from observatory.analysis.page.style import plain, styled
+
+Draw = Callable[[Axes, Record, Any], None]
+
+
+@styled
+def _new(draw: Draw, record: Record, data: Any) -> Figure:
+    figure = Figure(figsize=(6.4, 4.0))
+    draw(figure.add_subplot(), record, data)
+    return figure
+
+
+def drawn(draw: Draw, record: Record, data: Any, ax: Axes | None) -> Figure:
+    """A figure of one panel.
+
+    Args:
+        draw: Draws a record and its data into axes.
+        record: Of the fit.
+        data: What was fitted.
+        ax: Where to, with the caller's own style; None: a new figure in ours.
+    """
+    if ax is None:
+        return _new(draw, record, data)
+    draw(ax, record, data)
+    return ax.get_figure(root=True)
+
+
+def columns_of(record: Record, curve: str) -> dict[str, NDArray[np.float64]]:
+    """The columns of one of a record's curves, NaN where null."""
+    return {
+        name.removeprefix(f"{curve}."): np.array(
+            [np.nan if value is None else value for value in values], dtype=np.float64
+        )
+        for name, values in record["curves"].items()
+        if name.startswith(f"{curve}.")
+    }
+
+
+def entitle(axes: Axes, record: Record, control: str | None) -> None:
+    """What is drawn: event, horizon, number of runs; and the control, where it is the axis."""
+    horizon = record["horizon_steps"]
+    until = "horizon unknown" if horizon is None else f"horizon {horizon} steps"
+    if control is not None:
+        axes.set_xlabel(plain(control))
+    axes.set_title(plain(f"{record['event']}, {until}, n = {record['n']}"))
+    axes.legend(loc="best", fontsize="small")

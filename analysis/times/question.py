@@ -1,0 +1,115 @@
+"""When networks grok: laws of the times, and the share that has grokked against time."""
+
+from typing import TYPE_CHECKING, Unpack, final
+
+from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.options import FitOptions, TimesOptions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.tables.open import Table
+
+
+def times(
+    table: "Table", estimator: str | None = None, **options: Unpack[TimesOptions]
+) -> "Fitted":
+    """The time to grok against a control: a power law, t = A (control - critical)^-nu.
+
+    Args:
+        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
+            row per run with its time (`time`, and `t_lo` where it is an interval), empty where it
+            did not grok.
+        estimator: How: times (least squares on uncensored runs, where none is named), free,
+            boundary, weibull, lognormal or loglogistic (censored runs too).
+        options: See `TimesOptions`; `horizon_steps` censors records.
+
+    Returns:
+        The exponent, the amplitude and, where it is free, the critical point.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the table cannot give a law.
+
+    Example:
+        >>> import pandas as pd
+        >>> runs = pd.DataFrame({"weight_decay": [0.1, 0.1, 0.2, 0.2, 0.4, 0.4] * 2})
+        >>> runs["time"] = 200 / runs["weight_decay"] + [-20, 30, 10, -10, 5, 0] * 2
+        >>> float(times(runs, n_bootstrap=100).params["nu"].round(2))
+        1.0
+    """
+    from observatory.analysis.fit.observed import known_options, prepare
+
+    given = known_options(options, TimesOptions)
+    return prepare("times", table, estimator or "times", given, timed=True).run()
+
+
+def survival(
+    table: "Table", estimator: str | None = None, **options: Unpack[FitOptions]
+) -> "Fitted":
+    """The share that has grokked against time, per value of the control.
+
+    Args:
+        table: As in `times`.
+        estimator: How: survival (Kaplan-Meier, and the cumulative incidence beside failures).
+        options: See `FitOptions`.
+
+    Returns:
+        Median times with their intervals, and the curves.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the table cannot give curves.
+
+    Example:
+        >>> import pandas as pd
+        >>> runs = pd.DataFrame({"weight_decay": [0.1] * 6, "time": [10, 20, 30, 40, 50, 60]})
+        >>> survival(runs, horizon_steps=100).record["n"]
+        6
+    """
+    from observatory.analysis.fit.observed import known_options, prepare
+
+    given = known_options(options, FitOptions)
+    return prepare("survival", table, estimator or "survival", given, timed=True).run()
+
+
+@final
+class TimesQuestion(Question):
+    """How the time to grok falls with the control."""
+
+    name = "times"
+    summary = "the time to grok against a control, as a power law"
+    examples = (
+        "times runs.parquet --time t_grok --horizon 200000",
+        "times results/laptop_map weibull --json",
+    )
+    ask = staticmethod(times)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """Times, ends of the records of runs that did not grok, and the fitted law."""
+        from observatory.analysis.page.single import drawn
+        from observatory.analysis.times.figure_fit import draw_times
+
+        return drawn(draw_times, fitted.record, fitted.data.cut()[0], ax)
+
+
+@final
+class SurvivalQuestion(Question):
+    """How the share that has grokked grows with time."""
+
+    name = "survival"
+    summary = "the share that has grokked against time"
+    examples = ("survival runs.csv --plot survival.pdf",)
+    ask = staticmethod(survival)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """The share that has grokked, for a few values of the control."""
+        from observatory.analysis.page.single import drawn
+        from observatory.analysis.times.figure_fit import draw_survival
+
+        return drawn(draw_survival, fitted.record, fitted.data.cut()[0], ax)
+
+
+QUESTIONS = (TimesQuestion(), SurvivalQuestion())

@@ -1,0 +1,28 @@
+"""The fits by the name of their question: `observatory.fits.boundary(table)`.
+
+Every folder of `observatory.analysis` that holds a question adds a function here, with the
+arguments that `observatory fit QUESTION` takes.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from observatory.analysis.fit.questions import question_named, questions
+from observatory.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from observatory.analysis.boundary.question import boundary, ratio, seeds
+    from observatory.analysis.horizon.question import horizon
+    from observatory.analysis.times.question import survival, times
+
+    __all__ = ["boundary", "horizon", "ratio", "seeds", "survival", "times"]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return question_named(name).ask
+    except ConfigError as error:
+        raise AttributeError(str(error)) from None
+
+
+def __dir__() -> list[str]:
+    return list(questions())
