@@ -9,9 +9,9 @@ import pandas as pd
 from observatory.analysis.tables.sources import Table
 
 from observatory.analysis.paired.estimators.rows import PairedRows
-from observatory.analysis.scaling.table import run_frame
 from observatory.analysis.tables.columns import column_of, known_columns
 from observatory.analysis.tables.files import read_table, require_table
+from observatory.analysis.tables.last_looks import last_looks
 from observatory.analysis.tables.values import cells, missing, numbers, plain, refuse
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
@@ -146,5 +146,4 @@ def table_frame(table: Table, value: str | None, asked: Sequence[str]) -> tuple[
     if study is None:
         return read_table(Path(str(table))), "value"
     names = [value or "val_acc", *asked]
-    frames = [run_frame(run, names) for run in study.runs]
-    return pd.concat(frames, ignore_index=True), "val_acc"
+    return last_looks(study, names), "val_acc"

@@ -17,7 +17,7 @@ from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, estimate, number
 from observatory.analysis.scaling.api import fit_collapse
 from observatory.analysis.scaling.figure import finite_size_figure
-from observatory.analysis.scaling.table import configured
+from observatory.analysis.tables.last_looks import configured
 from observatory.analysis.training.section_heads import head_readings
 from observatory.core.errors import FitRefusedError
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,13 +12,12 @@ from observatory.analysis.tables.sources import Table
 from observatory.analysis.scaling.estimators.sample import SizedRows
 from observatory.analysis.tables.columns import column_of, known_columns
 from observatory.analysis.tables.files import read_table, require_table
+from observatory.analysis.tables.last_looks import last_looks
 from observatory.analysis.tables.values import labels, numbers, refuse
 from observatory.core.errors import ConfigError
-from observatory.store.reader import Run, Study
+from observatory.store.reader import Study
 
 Array = NDArray[np.float64]
-
-EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -131,43 +129,4 @@ def _frame(table: Table, columns: SizeColumns) -> tuple[pd.DataFrame, dict[str, 
         return read_table(Path(str(table))), usual
     usual |= {"control": "weight_decay", "value": "val_acc"}
     names = [getattr(columns, role) or usual[role] for role in ("size", "control", "value")]
-    frames = [run_frame(run, names) for run in study.runs]
-    return pd.concat(frames, ignore_index=True), usual
-
-
-def run_frame(run: Run, names: list[str]) -> pd.DataFrame:
-    """Finished replicas of a run: settings, outcomes, the last look, and settings of the run.
-
-    Args:
-        run: The run.
-        names: Columns that are wanted: of these, what is no column is looked for in the
-            evaluation, then in the run's configuration, such as `task.p`.
-    """
-    outcomes = run.outcomes()
-    frame = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()])
-    measured = {column.name for column in run.columns(EVALUATION)}
-    if looked := [n for n in dict.fromkeys(names) if n in measured and n not in frame.columns]:
-        last = run.table(EVALUATION, looked).groupby("replica").tail(1)
-        frame = pd.DataFrame(frame.merge(last[["replica", *looked]], on="replica", how="left"))
-    for name in names:
-        setting = configured(run.manifest["config"], name)
-        if name not in frame.columns and setting is not None:
-            frame[name] = setting
-    observed = [str(c) for c in frame.columns if str(c).endswith("_observed")]
-    frame[observed] = frame[observed].astype(float)
-    return frame
-
-
-def configured(config: Mapping[str, Any], name: str) -> float | None:
-    """A number of a configuration by its dotted name; None where there is none.
-
-    Example:
-        >>> configured({"task": {"p": 31}}, "task.p"), configured({"task": {"p": 31}}, "p")
-        (31.0, None)
-    """
-    found: Any = config
-    for part in name.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            return None
-        found = found[part]
-    return float(found) if isinstance(found, int | float) else None
+    return last_looks(study, names), usual

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from observatory.analysis.scaling.api import fit_collapse
-from observatory.analysis.scaling.table import SizeColumns, configured, read_sized
+from observatory.analysis.scaling.table import SizeColumns, read_sized
+from observatory.analysis.tables.last_looks import configured
 from observatory.core.errors import ConfigError
 from tests.made_sizes import QUICK, scaled
 

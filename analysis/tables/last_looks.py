@@ -1,0 +1,52 @@
+"""Finished replicas of a study at their last look: outcomes, measurements, settings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from observatory.store.reader import Run, Study
+
+EVALUATION = "evaluation"
+
+
+def last_looks(study: Study, names: Sequence[str]) -> pd.DataFrame:
+    """A row per finished replica: settings, outcomes, the last look, and settings of its run.
+
+    Args:
+        study: The study.
+        names: Columns that are wanted: of these, what is no column of the outcomes is looked for
+            in the evaluation, then in the run's configuration, such as `task.p`.
+    """
+    return pd.concat([_of_run(run, names) for run in study.runs], ignore_index=True)
+
+
+def configured(config: Mapping[str, Any], name: str) -> float | None:
+    """A number of a configuration by its dotted name; None where there is none.
+
+    Example:
+        >>> configured({"task": {"p": 31}}, "task.p"), configured({"task": {"p": 31}}, "p")
+        (31.0, None)
+    """
+    found: Any = config
+    for part in name.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[part]
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _of_run(run: Run, names: Sequence[str]) -> pd.DataFrame:
+    outcomes = run.outcomes()
+    frame = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()])
+    measured = {column.name for column in run.columns(EVALUATION)}
+    if looked := [n for n in dict.fromkeys(names) if n in measured and n not in frame.columns]:
+        last = run.table(EVALUATION, looked).groupby("replica").tail(1)
+        frame = pd.DataFrame(frame.merge(last[["replica", *looked]], on="replica", how="left"))
+    for name in names:
+        setting = configured(run.manifest["config"], name)
+        if name not in frame.columns and setting is not None:
+            frame[name] = setting
+    observed = [str(c) for c in frame.columns if str(c).endswith("_observed")]
+    frame[observed] = frame[observed].astype(float)
+    return frame
