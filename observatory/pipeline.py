@@ -1,10 +1,10 @@
 """What `map` does: train, then fit, then report, then mirror."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from observatory.core.errors import ObservatoryError
+from observatory.core.errors import ObservatoryError, StoreError
 
 if TYPE_CHECKING:
     from observatory.mirror.settings import MlflowSettings
@@ -104,7 +104,7 @@ def publish(study: Path, settings: dict[str, Any], desk: "MlflowSettings", tell:
     from observatory.mirror.mirror import mirror
 
     refit(study, settings)
-    report = rebuild_report(study, settings)
+    report = rebuild_report(study)
     summary = mirror(study, desk)
     if summary.error:
         tell(f"MLflow was not updated: {summary.error}")
@@ -188,8 +188,50 @@ def refit(study: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
     return records
 
 
-def rebuild_report(study: Path, settings: dict[str, Any] | None = None) -> Path:
-    """Build a study's `report.html` from its store and its fits; null settings: its first run's."""
+def rebuild_report(study: Path) -> Path:
+    """Build a study's `report.html` from its store and its fits; fits first what was not fitted.
+
+    A page only shows what is stored. A study that has no fits, or fits of another version, is
+    fitted with the settings of its first run.
+    """
     from observatory.analysis.report.build import build_report
 
-    return build_report(study, settings)
+    _require_fits(study)
+    return build_report(study)
+
+
+def compare_studies(studies: Sequence[Path], out: Path) -> Path:
+    """Fit several studies beside each other and write the page that compares them.
+
+    Args:
+        studies: Their folders, the one that others are compared with first; its first run's
+            settings are used.
+        out: The page.
+
+    Raises:
+        ConfigError: If there are fewer than two studies, or one is given twice.
+        StoreError: If a folder holds no study or no replica.
+    """
+    from observatory.analysis.report.compare import build_comparison, fit_comparison
+
+    for folder in studies:
+        _require_fits(folder)
+    fit_comparison(studies, out, _fit_settings(studies[0]))
+    return build_comparison(studies, out)
+
+
+def _require_fits(study: Path) -> None:
+    """Fit a study that has no fits, or fits of another version."""
+    from observatory.analysis.fit.study import read_fits
+
+    try:
+        read_fits(study / "fits.json")
+    except StoreError:
+        refit(study, _fit_settings(study))
+
+
+def _fit_settings(study: Path) -> dict[str, Any]:
+    """The settings of fits that a study's first run recorded."""
+    from observatory.store.reader import Study
+
+    return Study(study).runs[0].manifest["config"]["fit"]

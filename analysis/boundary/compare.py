@@ -9,14 +9,17 @@ import numpy as np
 
 from observatory.analysis.boundary.estimators.ratio import boundary_ratio
 from observatory.analysis.boundary.seeds_needed import plan_seeds
+from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.observed import left_out, open_runs, run_part
-from observatory.analysis.fit.settings import draw_seed, shared_setting
+from observatory.analysis.fit.settings import STUDY, draw_seed, shared_setting
 from observatory.analysis.fit.task import Task
+from observatory.analysis.page.members import Match
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.multiplicity import holm
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.paired_rates import compare_rates
 from observatory.analysis.stats.rules import require_numbers
+from observatory.analysis.tables.cells import observations
 from observatory.analysis.tables.open import Table
 from observatory.core.errors import FitRefusedError
 
@@ -70,6 +73,40 @@ def compare_groups(
         for record, p_value in zip(family, adjusted, strict=True):
             record["extras"] |= {"p_holm": float(p_value), "family": len(family)}
     return made
+
+
+def fit_groups(match: Match, settings: Mapping[str, Any]) -> list[Record]:
+    """Every group of a study against the first, at one horizon; see `compare_groups`.
+
+    Where the groups share no fitted horizon, their records are cut at the shortest: boundaries at
+    different horizons differ for that reason alone.
+
+    Args:
+        match: The groups.
+        settings: The `fit` node of a configuration, plain values.
+
+    Returns:
+        Records of `boundary_ratio` and `rate_comparison`; empty where fewer than two groups have a
+        finished replica, their events differ, or have no time to cut at.
+    """
+    if len({member.facts.event for member in match.members}) > 1:
+        return []
+    shortest = min(member.facts.horizon for member in match.members)
+    horizon = shortest if match.horizon is None else match.horizon
+    tables: dict[str, Observations] = {}
+    for member in match.members:
+        group, event = member.facts.group, member.facts.event
+        try:
+            table = observations(group.replicas, event, horizon, group.steps_per_epoch)
+        except FitRefusedError:
+            return []
+        within = table.within(member.facts.window_max)
+        if within.grokked.size:
+            tables[member.label] = within
+    if len(tables) < 2:
+        return []
+    level, n, seed = (settings[STUDY][name] for name in ("level", "n_bootstrap", "seed"))
+    return list(compare_groups(tables, level, n, seed))
 
 
 def at_common_horizon(groups: Mapping[str, Observations]) -> dict[str, Observations]:

@@ -1,8 +1,9 @@
 """Where the rate of grokking switches, how two such boundaries compare, and seeds to find one."""
 
-from typing import TYPE_CHECKING, Unpack, final
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Unpack, final
 
-from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.contract import Question, Record
 from observatory.analysis.fit.options import BoundaryOptions, RatioOptions, SeedsOptions
 
 if TYPE_CHECKING:
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.page.drawing import Drawing, Missing
+    from observatory.analysis.page.facts import Facts
+    from observatory.analysis.page.members import Match
     from observatory.analysis.tables.open import Table
 
 
@@ -114,6 +118,7 @@ class BoundaryQuestion(Question):
         "boundary results/laptop_map --event first95 --horizon 1500",
         "boundary mlflow:sweep --control params.wd --success metrics.grokked",
     )
+    place = 10
     ask = staticmethod(boundary)
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
@@ -122,6 +127,12 @@ class BoundaryQuestion(Question):
         from observatory.analysis.page.single import drawn
 
         return drawn(draw_boundary, fitted.record, fitted.data.cut()[0], ax)
+
+    def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
+        """Figures of one group of replicas."""
+        from observatory.analysis.boundary.section import draw_boundary
+
+        return draw_boundary(facts)
 
 
 @final
@@ -133,6 +144,12 @@ class RatioQuestion(Question):
     examples = ("ratio mamba.csv transformer.csv --horizon 100000",)
     n_tables = (2, 2)
     ask = staticmethod(ratio)
+
+    def fit_across(self, match: "Match", settings: Mapping[str, Any]) -> list[Record]:
+        """The ratio of every group's boundary to that of the first, and of their rates."""
+        from observatory.analysis.boundary.compare import fit_groups
+
+        return fit_groups(match, settings)
 
 
 @final

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.fit.study import StudyGroups
     from observatory.analysis.page.drawing import Drawing, Missing
     from observatory.analysis.page.facts import Facts
     from observatory.analysis.page.members import Match
@@ -64,8 +63,22 @@ class Question(ABC):
         """
         return None
 
-    def fit_study(self, groups: "StudyGroups") -> list[Record]:
-        """What is fitted of a study, as records of its `fits.json`; nothing where it is not."""
+    def fit_group(self, facts: "Facts", settings: Mapping[str, Any]) -> list[Record]:
+        """What is fitted of one group of a study's replicas, as records of its `fits.json`.
+
+        Args:
+            facts: The group, with what was counted in it and fitted to it before.
+            settings: The `fit` node of the configuration, plain values.
+        """
+        return []
+
+    def fit_across(self, match: "Match", settings: Mapping[str, Any]) -> list[Record]:
+        """What is fitted to several groups beside each other, likewise.
+
+        Args:
+            match: The groups, the one that others are compared with first.
+            settings: The `fit` node of the configuration, plain values.
+        """
         return []
 
     def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
@@ -73,5 +86,5 @@ class Question(ABC):
         return ()
 
     def section_across(self, match: "Match") -> "Iterable[Drawing | Missing]":
-        """Figures that set groups beside each other, likewise."""
+        """Figures that set groups beside each other, drawn from `match.records` and tables."""
         return ()

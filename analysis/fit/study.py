@@ -7,15 +7,23 @@ from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 
+from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.questions import questions
 from observatory.analysis.fit.settings import STUDY, build
+from observatory.analysis.page.facts import gather
+from observatory.analysis.page.groups import Group, groups
+from observatory.analysis.page.members import Member, match
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.rules import require_numbers
-from observatory.analysis.tables.cells import observations
+from observatory.analysis.tables.cells import cells_record, observations
 from observatory.analysis.tables.outcomes import outcomes_of, pooling_caveats, replicas_table
-from observatory.core.errors import ConfigError, FitRefusedError
-from observatory.store.files import write_atomically, write_json
+from observatory.core.errors import ConfigError, FitRefusedError, StoreError
+from observatory.store.files import read_json, write_atomically, write_json
 from observatory.store.reader import Study
+
+SCHEMA = 2
+"""Version of the layout of fits.json."""
 
 
 @runtime_checkable
@@ -155,29 +163,102 @@ def horizons(plan: StudyPlan, longest: int) -> list[int]:
     return sorted(set(steps), reverse=True)
 
 
-def fit_study(study: Study, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every fit of a study; see `fit_outcomes`.
+def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
+    """Every fit of a study: of all its replicas, of each group, of the groups beside each other.
 
     Runs with different horizons are cut at the shortest. Replicas that differ in more than weight
-    decay and seed are pooled with a warning.
+    decay and seed are pooled with a warning, and fitted again in groups that differ in these alone.
+
+    Args:
+        study: The study.
+        settings: The `fit` node of a configuration, plain values.
+
+    Returns:
+        Records as `fits.json` holds them. `study_group` is what sets the group of a record apart,
+        null where it is of all replicas.
+
+    Raises:
+        ConfigError: If the settings are wrong.
+        StoreError: If the study holds no replica.
     """
+    read_settings(settings)
+    found = groups(study)
+    pooled = pooled_fits(study, settings)
+    if len(found) == 1:
+        return [{**record, "study_group": None} for record in fit_group(found[0], pooled, settings)]
+    members: list[Member] = []
+    records = [{**record, "study_group": None} for record in pooled]
+    for group in found:
+        own = fit_outcomes(group.replicas, group.horizon, group.steps_per_epoch, settings, [])
+        made = fit_group(group, own, settings)
+        members.append(Member(group.label, gather(group, made), group.label))
+        records += [{**record, "study_group": group.label} for record in made]
+    return [*records, *({**r, "study_group": None} for r in fit_across(members, settings))]
+
+
+def pooled_fits(study: Study, settings: Mapping[str, Any]) -> list[Record]:
+    """The fits of all replicas of a study together; see `fit_outcomes`."""
     manifests = [run.manifest for run in study.runs]
     horizon_steps = min(int(m["horizon_steps"]) for m in manifests)
     epochs = {int(m["steps_per_epoch"]) for m in manifests}
     outcomes = outcomes_of(study)
-    return fit_outcomes(
-        outcomes,
-        horizon_steps,
-        epochs.pop() if len(epochs) == 1 else None,
-        settings,
-        pooling_caveats(outcomes, manifests),
-    )
+    caveats = pooling_caveats(outcomes, manifests)
+    one = epochs.pop() if len(epochs) == 1 else None
+    return list(fit_outcomes(outcomes, horizon_steps, one, settings, caveats))
 
 
-def write_fits(study_folder: Path, records: Sequence[Mapping[str, Any]]) -> Path:
-    """Write `fits.json` atomically; raises as `write_json` does."""
+def fit_group(group: Group, records: Sequence[Record], settings: Mapping[str, Any]) -> list[Record]:
+    """Records of a group: those it has, its cells, and what the questions fit of it.
+
+    Args:
+        group: Replicas that may be pooled.
+        records: Fits of its outcomes.
+        settings: The `fit` node of a configuration, plain values.
+    """
+    plan, level = read_settings(settings)[0], float(settings[STUDY]["level"])
+    steps = {group.horizon, *(s for s in horizons(plan, group.horizon))}
+    counted = [
+        cells_record(group.replicas, event, horizon, group.steps_per_epoch, level)
+        for event in plan.events
+        for horizon in sorted(steps, reverse=True)
+    ]
+    facts = gather(group, [*counted, *records])
+    more = [r for question in questions().values() for r in question.fit_group(facts, settings)]
+    return [*records, *counted, *more]
+
+
+def fit_across(members: Sequence[Member], settings: Mapping[str, Any]) -> list[Record]:
+    """What the questions fit of several groups beside each other."""
+    matched = match(members)
+    return [r for question in questions().values() for r in question.fit_across(matched, settings)]
+
+
+def read_fits(path: Path) -> list[Record]:
+    """The records of a file of fits.
+
+    Raises:
+        StoreError: If there is none, it is of an older layout, or it holds no list of fits.
+    """
+    again = "Run `observatory fit STUDY`."
+    if not path.is_file():
+        raise StoreError(f"`{path}` does not exist: nothing was fitted. {again}")
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("fits"), list):
+        raise StoreError(f"`{path}` holds no list of fits. {again}")
+    if content.get("schema_version") != SCHEMA:
+        raise StoreError(f"`{path}` is of another version of the package. {again}")
+    return content["fits"]
+
+
+def write_records(path: Path, records: Sequence[Record]) -> None:
+    """Write a file of fits atomically; raises as `write_json` does."""
+    write_json(path, {"schema_version": SCHEMA, "fits": list(records)})
+
+
+def write_fits(study_folder: Path, records: Sequence[Record]) -> Path:
+    """Write a study's `fits.json`; raises as `write_json` does."""
     path = Path(study_folder) / "fits.json"
-    write_json(path, {"schema_version": 1, "fits": list(records)})
+    write_records(path, records)
     return path
 
 

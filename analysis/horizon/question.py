@@ -1,5 +1,6 @@
 """Whether a boundary is a threshold, or where the horizon happened to end."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack, final
 
 from observatory.analysis.fit.contract import Question
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.page.drawing import Drawing, Missing
+    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -45,6 +48,7 @@ class HorizonQuestion(Question):
     name = "horizon"
     summary = "how the boundary moves with the horizon, and whether it is a threshold"
     examples = ("horizon runs.csv --horizon 200000",)
+    place = 15
     ask = staticmethod(horizon)
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
@@ -53,6 +57,12 @@ class HorizonQuestion(Question):
         from observatory.analysis.page.single import drawn
 
         return drawn(draw_horizon, fitted.record, fitted.data.cut()[0], ax)
+
+    def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
+        """Figures of one group of replicas."""
+        from observatory.analysis.horizon.section import draw_horizons
+
+        return draw_horizons(facts)
 
 
 QUESTIONS = (HorizonQuestion(),)

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from observatory.analysis.page.frames import column, select, where, words
 from observatory.analysis.page.groups import Group
 from observatory.analysis.page.records import Record, estimator_name, limits
-from observatory.analysis.tables.cells import cell_table
+from observatory.analysis.tables.cells import CELLS, cells_of
+from observatory.core.errors import StoreError
 
+STEPS_DRAWN = 160
+"""Largest number of steps per curve; more are thinned evenly on the log axis."""
 WINDOW = "window"
 """The estimator of a boundary with two edges: its upper one is the collapse."""
 
@@ -91,17 +94,24 @@ class Facts:
         return [r for r in self.records if r["fit"] == fit and r["event"] == self.event]
 
 
-def gather(
-    group: Group, records: Sequence[Record], event: str, level: float, steps_drawn: int
-) -> Facts:
-    """Count the cells of a group at every horizon that its records speak of.
+def gather(group: Group, records: Sequence[Record], steps_drawn: int = STEPS_DRAWN) -> Facts:
+    """A group with what was counted in it and fitted to it.
+
+    Args:
+        group: The replicas.
+        records: Of `fits.json`, those of this group, its cells among them; the first that is fitted
+            names the event that figures speak of.
+        steps_drawn: Largest number of steps per curve.
 
     Raises:
         ConfigError: If the outcomes hold no such event.
+        StoreError: If the records hold no cells.
     """
-    fitted = {r["horizon_steps"] for r in records if r["event"] == event} - {None}
-    horizons = sorted({h for h in fitted if h <= group.horizon} | {group.horizon})
-    tables = {h: cell_table(group.replicas, event, h, level) for h in horizons}
+    counted = [record for record in records if record["fit"] == CELLS]
+    if not counted:
+        raise StoreError("fits.json holds no counts per weight decay. Run `observatory fit STUDY`.")
+    event, level = str(counted[0]["event"]), float(counted[0]["level"])
+    tables = {r["horizon_steps"]: cells_of(r) for r in counted if r["event"] == event}
     return Facts(
         group=group,
         event=event,
@@ -109,7 +119,7 @@ def gather(
         cells=tables[group.horizon],
         cells_at=tables,
         times=replica_times(group, event),
-        records=records,
+        records=[record for record in records if record["fit"] != CELLS],
         steps_drawn=steps_drawn,
     )
 

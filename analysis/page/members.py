@@ -33,11 +33,13 @@ class Match:
         members: The groups, the one that others are compared with first.
         horizon: In steps; None where the groups share none.
         estimator: The one that gives a boundary for the most groups; None where none does.
+        records: What was fitted to the groups beside each other; empty before it is.
     """
 
     members: Sequence[Member]
     horizon: int | None
     estimator: str | None
+    records: Sequence[Record] = ()
 
     def horizon_of(self, member: Member) -> int:
         """At which a group is compared, in steps."""
@@ -47,14 +49,23 @@ class Match:
         """The cell table of a group."""
         return member.facts.cells_at[self.horizon_of(member)]
 
+    def of(self, fit: str) -> list[Record]:
+        """Records of one kind of fit across the groups."""
+        return [record for record in self.records if record["fit"] == fit]
+
     def boundary(self, member: Member) -> Record | None:
         """The boundary of a group, refused or not; None where it was not fitted."""
         found = member.facts.boundaries_by(self.horizon_of(member))
         return next((r for r in found if estimator_name(r) == self.estimator), None)
 
 
-def match(members: Sequence[Member]) -> Match:
-    """The longest horizon at which every group has fits, and an estimator for them."""
+def match(members: Sequence[Member], records: Sequence[Record] = ()) -> Match:
+    """The longest horizon at which every group has fits, and an estimator for them.
+
+    Args:
+        members: The groups, the one that others are compared with first.
+        records: What was fitted to them beside each other.
+    """
     shared = set.intersection(*(set(member.facts.cells_at) for member in members))
     horizon = max(shared) if shared else None
     found: dict[str, int] = {}
@@ -64,7 +75,7 @@ def match(members: Sequence[Member]) -> Match:
             name = estimator_name(record)
             found[name] = found.get(name, 0) + (limits(record, "critical") is not None)
     best = max(found, key=lambda name: found[name], default=None)
-    return Match(members, horizon, best if best is not None and found[best] else None)
+    return Match(members, horizon, best if best is not None and found[best] else None, records)
 
 
 def match_context(matched: Match) -> str:

@@ -1,6 +1,5 @@
 """One self-contained page from a study's folder."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from observatory.analysis.page.members import Member
 from observatory.analysis.page.plates import Gallery
 from observatory.analysis.page.wording import plural
 from observatory.analysis.report import provenance
-from observatory.analysis.report.gathering import gather_study, settings_of
+from observatory.analysis.report.gathering import gather_study, notices
 from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.sections import Across, Part, across, part
 from observatory.store.reader import Study
@@ -18,32 +17,31 @@ from observatory.store.reader import Study
 PNG_DPI = 200
 
 
-def build_report(study_folder: Path, fit: Mapping[str, Any] | None = None) -> Path:
+def build_report(study_folder: Path) -> Path:
     """Write `report.html` and `report/figures/` of a study, from its store and its `fits.json`.
 
-    Figures and the answer speak of the first event that was fitted; tables have all of them.
-    Whatever is missing (probes, fits, unfinished replicas) is said on the page. Replicas that may
-    not be pooled are told in groups, each with fits of its own, and set beside each other.
+    Nothing is fitted here. Figures and the answer speak of the first event that was fitted; tables
+    have all of them. Whatever is missing (probes, unfinished replicas) is said on the page.
+    Replicas that may not be pooled are shown in groups, and set beside each other.
 
     Args:
         study_folder: `results/<study>`.
-        fit: The `fit` node of a configuration, plain values; None for that of the first run.
 
     Returns:
         The page.
 
     Raises:
-        StoreError: If the folder holds no study or no replica, or cannot be written.
-        ConfigError: If nothing was fitted and there are no settings, or outcomes lack the event.
+        StoreError: If the folder holds no study or no replica, was not fitted as it is now, or
+            cannot be written.
     """
     study = Study(study_folder)
-    found, caveats = gather_study(study, fit)
+    found, records = gather_study(study)
     gallery = Gallery(study.folder / "report" / "figures", study.folder, PNG_DPI)
     together = None
     number = 1
     if len(found) > 1:
         members = [Member(facts.group.label, facts, facts.group.label) for facts in found]
-        together = across(members, settings_of(study, fit), gallery)
+        together = across(members, records, gallery)
         number += len(together.plates)
     parts: list[Part] = []
     for index, facts in enumerate(found, start=1):
@@ -51,13 +49,13 @@ def build_report(study_folder: Path, fit: Mapping[str, Any] | None = None) -> Pa
         parts.append(part(facts, gallery, prefix, number))
         number += len(parts[-1].plates)
     replicas = pd.concat([facts.group.replicas for facts in found])
-    notices = [*provenance.notices(study.runs, replicas), *caveats]
-    page = _page(study, parts, together, notices)
+    said = [*provenance.notices(study.runs, replicas), *notices(found)]
+    page = _page(study, parts, together, said)
     return write_page(study.folder / "report.html", "report.html.j2", page)
 
 
 def _page(
-    study: Study, parts: list[Part], together: Across | None, notices: list[str]
+    study: Study, parts: list[Part], together: Across | None, said: list[str]
 ) -> dict[str, Any]:
     runs = study.runs
     n_runs, n_replicas = len(runs), sum(len(run.replicas()) for run in runs)
@@ -70,7 +68,7 @@ def _page(
         "version": manifest.get("package_version", ""),
         "parts": parts,
         "across": together,
-        "notices": [*notices, *(together.notices if together else [])],
+        "notices": [*said, *(together.notices if together else [])],
         "cost": provenance.cost_table(runs),
         "shares": provenance.share_table(runs),
         "runs": [provenance.run_page(run) for run in runs],

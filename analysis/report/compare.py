@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from observatory.analysis.fit.study import fit_across, read_fits, write_records
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.groups import differences
 from observatory.analysis.page.members import Member
 from observatory.analysis.page.plates import Gallery
 from observatory.analysis.page.wording import plural
 from observatory.analysis.report.build import PNG_DPI
-from observatory.analysis.report.gathering import gather_study, settings_of
+from observatory.analysis.report.gathering import gather_study
 from observatory.analysis.report.methods import methods
 from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.sections import across
@@ -23,52 +24,78 @@ SETTINGS = 16
 """Settings that the table of groups tells; of more, it says how many."""
 
 
-def build_comparison(
-    study_folders: Sequence[Path],
-    out: Path,
-    fit: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write a page that compares the boundaries and rates of several studies.
-
-    Every group is tested against the first of the first study; resampling is set by that study.
-    Vector files of its figures go to a folder beside it, named after it.
-
-    Args:
-        study_folders: Folders `results/<study>`, the one that others are compared with first.
-        out: The page.
-        fit: The `fit` node of a configuration, plain values; None for that of each study.
-
-    Returns:
-        The page.
+def compared_members(study_folders: Sequence[Path]) -> list[Member]:
+    """The groups of several studies, those of the first study first.
 
     Raises:
         ConfigError: If there are fewer than two studies, or one is given twice.
-        StoreError: As of `build_report`, for any of the studies.
+        StoreError: If a folder holds no study or no replica, or was not fitted as it is now.
     """
     folders = [folder.resolve() for folder in study_folders]
     if len(folders) < 2 or len(set(folders)) < len(folders):
         names = [folder.name for folder in folders]
         raise ConfigError(f"`study` must name at least two different studies, got {names}.")
     studies = [Study(folder) for folder in folders]
-    gathered = [(study.name, *gather_study(study, fit)) for study in studies]
-    members = members_of([(name, facts) for name, found, _ in gathered for facts in found])
+    return members_of([(s.name, facts) for s in studies for facts in gather_study(s)[0]])
+
+
+def fit_comparison(study_folders: Sequence[Path], out: Path, settings: Mapping[str, Any]) -> Path:
+    """Fit what the page of a comparison will say of the groups together; returns its file.
+
+    Args:
+        study_folders: Folders `results/<study>`, the one that others are compared with first.
+        out: The page; the fits lie beside it, named after it.
+        settings: The `fit` node of a configuration, plain values.
+
+    Raises:
+        ConfigError: As `compared_members`.
+        StoreError: Likewise.
+    """
+    records = fit_across(compared_members(study_folders), settings)
+    path = fits_beside(out)
+    write_records(path, [{**record, "study_group": None} for record in records])
+    return path
+
+
+def fits_beside(out: Path) -> Path:
+    """The file of the fits of a comparison, beside its page."""
+    return out.parent / f"{out.stem}_fits.json"
+
+
+def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
+    """Write a page that compares the boundaries and rates of several studies.
+
+    Every group is set beside the first of the first study, by the records of `fit_comparison`.
+    Vector files of its figures go to a folder beside it, named after it.
+
+    Args:
+        study_folders: Folders `results/<study>`, the one that others are compared with first.
+        out: The page.
+
+    Returns:
+        The page.
+
+    Raises:
+        ConfigError: As `compared_members`.
+        StoreError: Likewise, or if the comparison was not fitted.
+    """
+    members = compared_members(study_folders)
     gallery = Gallery(out.parent / f"{out.stem}_figures", out.parent, PNG_DPI)
-    made = across(members, settings_of(studies[0], fit), gallery)
+    made = across(members, read_fits(fits_beside(out)), gallery)
     n = sum(len(member.facts.group.replicas) for member in members)
-    version = str(studies[0].runs[0].manifest.get("package_version", ""))
+    first = members[0].facts.group.runs[0].manifest
+    version = str(first.get("package_version", ""))
+    names = [Path(folder).resolve().name for folder in study_folders]
+    fits = f"{fits_beside(out).name} beside this page, or in the fits.json of {', '.join(names)}"
     page = {
-        "title": f"Grokking compared: {', '.join(study.name for study in studies)}",
+        "title": f"Grokking compared: {', '.join(names)}",
         "subtitle": f"{n} replicas of {len(members)} {plural(len(members), 'group')} in "
-        f"{len(studies)} studies",
+        f"{len(names)} studies",
         "version": version,
         "across": made,
-        "notices": [
-            *(f"{name}: {caveat}" for name, _, caveats in gathered for caveat in caveats),
-            *made.notices,
-        ],
+        "notices": made.notices,
         "methods": [(member.label, " ".join(methods(member.facts))) for member in members],
-        "footer": f"Made by observatory {version}; every number above is in the fits.json or the "
-        f"Parquet tables of {', '.join(f'{study.folder}' for study in studies)}.",
+        "footer": f"Made by observatory {version}; every number above is in {fits}.",
     }
     return write_page(out, "comparison.html.j2", page)
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 
+from observatory.analysis.fit.questions import questions
 from observatory.analysis.page.drawing import Drawing, Missing
 from observatory.analysis.page.forest import Row, forest_figure
 from observatory.analysis.page.members import Match, match_context
 from observatory.analysis.page.records import Record, limits
-from observatory.analysis.paired.section import draw_arms
 from observatory.analysis.report.figure_heatmap import heatmap_figure
 from observatory.analysis.report.figure_overlay import MAX_GROUPS, Boundary, overlay_figure
-from observatory.analysis.scaling.section import draw_sizes
 
 _LINE = 34
 """Letters in a line of a label."""
@@ -23,15 +22,13 @@ def _folded(label: str, letters: int = _LINE) -> str:
     return fill(label, letters, max_lines=_LINES, placeholder=" …")
 
 
-def draw_groups(matched: Match, ratios: Sequence[Record]) -> Iterator[Drawing | Missing]:
-    """Boundaries overlaid, critical points in rows, rates as a map; differences and sizes."""
+def draw_groups(matched: Match) -> Iterator[Drawing | Missing]:
+    """Boundaries overlaid, critical points in rows, rates as a map; then what questions add."""
     yield _overlay(matched)
-    yield _bars(matched, ratios)
+    yield _bars(matched, matched.of("boundary_ratio"))
     yield _heatmap(matched)
-    arms = draw_arms(matched)
-    if arms is not None:
-        yield arms
-    yield from draw_sizes(matched)
+    for question in sorted(questions().values(), key=lambda question: question.place):
+        yield from question.section_across(matched)
 
 
 def _overlay(matched: Match) -> Drawing | Missing:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from observatory.analysis.boundary.section_tables import head, levels, refused_or
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import WINDOW
-from observatory.analysis.page.members import Member
+from observatory.analysis.page.members import Match, Member
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.remarks import Footnotes
 from observatory.analysis.page.table import Table
@@ -21,10 +21,10 @@ from observatory.analysis.page.wording import (
 from observatory.analysis.report.draw_groups import ratio_words
 
 
-def group_tables(members: Sequence[Member], tests: Sequence[Record]) -> list[Table]:
+def group_tables(matched: Match) -> list[Table]:
     """What the groups are, their boundaries, and the tests between them."""
-    ratios = [record for record in tests if record["fit"] == "boundary_ratio"]
-    rates = [record for record in tests if record["fit"] == "rate_comparison"]
+    ratios, rates = matched.of("boundary_ratio"), matched.of("rate_comparison")
+    members = matched.members
     return [_groups(members), _boundaries(members), _ratios(ratios), _rates(rates)]
 
 

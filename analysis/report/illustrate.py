@@ -2,26 +2,27 @@
 
 from collections.abc import Iterator
 
-from observatory.analysis.boundary.section import draw_boundary
-from observatory.analysis.curves.section_emergence import draw_emergence
-from observatory.analysis.curves.section_relaxation import draw_relaxation
-from observatory.analysis.forecast.section import draw_forecast
+from observatory.analysis.fit.questions import questions
 from observatory.analysis.page.drawing import Drawing, Missing
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.times.section import draw_times
 from observatory.analysis.training.section_heads import draw_order_parameters, draw_tail
 from observatory.analysis.training.section_training import draw_training
+
+TRAINING = 50
+"""Where diagnostics of training stand among the sections of questions."""
 
 
 def illustrate(facts: Facts) -> Iterator[Drawing | Missing]:
     """Where networks grok, when they do, and what was seen in them; or why it is not drawn."""
-    yield from draw_boundary(facts)
-    yield from draw_times(facts)
+    asked = sorted(questions().values(), key=lambda question: question.place)
+    for question in asked:
+        if question.place < TRAINING:
+            yield from question.section(facts)
     yield from draw_training(facts)
     yield draw_order_parameters(facts)
     tail = draw_tail(facts)
     if tail is not None:
         yield tail
-    yield draw_emergence(facts)
-    yield draw_relaxation(facts)
-    yield draw_forecast(facts)
+    for question in asked:
+        if question.place >= TRAINING:
+            yield from question.section(facts)

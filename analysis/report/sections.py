@@ -1,8 +1,7 @@
 """What a page says of one group of replicas, and of several beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from observatory.analysis.boundary.section_tables import boundary_tables
 from observatory.analysis.page.drawing import Missing
@@ -18,7 +17,6 @@ from observatory.analysis.report.draw_groups import draw_groups, ratio_words
 from observatory.analysis.report.group_tables import group_tables
 from observatory.analysis.report.illustrate import illustrate
 from observatory.analysis.report.methods import methods
-from observatory.analysis.report.ratios import compared
 from observatory.analysis.times.section_tables import time_tables
 
 
@@ -63,26 +61,23 @@ def part(facts: Facts, gallery: Gallery, prefix: str, first_number: int) -> Part
     )
 
 
-def across(
-    members: Sequence[Member], settings: Mapping[str, Any] | None, gallery: Gallery
-) -> Across:
+def across(members: Sequence[Member], records: Sequence[Record], gallery: Gallery) -> Across:
     """Several groups, at a horizon and by an estimator that they share where there are such.
 
     Args:
         members: The groups, the one that others are compared with first.
-        settings: The `study` node of the fits; None: nothing is tested.
+        records: What was fitted to the groups beside each other.
         gallery: Where figures go.
     """
-    matched = match(members)
-    tests = compared(matched, settings)
-    ratios = [record for record in tests if record["fit"] == "boundary_ratio"]
-    plates, missing = gallery.hang(draw_groups(matched, ratios), "")
+    matched = match(members, records)
+    ratios = matched.of("boundary_ratio")
+    plates, missing = gallery.hang(draw_groups(matched), "")
     return Across(
         answer=[*_boundaries(matched), *map(_ratio, ratios)],
         notices=_notices(matched, ratios),
         plates=plates,
         missing=missing,
-        tables=[table for table in group_tables(members, tests) if table.rows],
+        tables=[table for table in group_tables(matched) if table.rows],
     )
 
 

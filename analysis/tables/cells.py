@@ -1,13 +1,20 @@
 """Counts, rates and times per weight decay, and the observations that fits take of outcomes."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.wilson import wilson_interval
 from observatory.analysis.tables.outcomes import censored, numbers
+from observatory.analysis.tables.values import plain
 
+CELLS = "cells"
+"""How records call the counts per weight decay."""
 QUARTILES = {"t_q25": 0.25, "t_median": 0.5, "t_q75": 0.75}
 OUTCOMES = ("diverged", "collapsed", "lost", "grokked", "memorised", "none")
 
@@ -88,3 +95,37 @@ def observations(
         competing=data.failed,
         failed_at=data.failed_at,
     )
+
+
+def cells_record(
+    outcomes: pd.DataFrame,
+    event: str,
+    horizon_steps: int,
+    steps_per_epoch: int | None,
+    level: float,
+) -> dict[str, Any]:
+    """The cell table as a record of `fits.json`; raises as `cell_table` does."""
+    table = cell_table(outcomes, event, horizon_steps, level)
+    rows = {
+        repr(row["weight_decay"]): {str(name): plain(value) for name, value in row.items()}
+        for row in table.to_dict("records")
+    }
+    return Estimate(
+        fit=CELLS,
+        estimator="counts",
+        event=event,
+        horizon_steps=horizon_steps,
+        horizon_epochs=horizon_steps / steps_per_epoch if steps_per_epoch else None,
+        params={},
+        level=level,
+        n=int(table["n"].sum()),
+        seed=0,
+        extras={"interval": "Wilson"},
+        table=rows,
+    ).to_json()
+
+
+def cells_of(record: Mapping[str, Any]) -> pd.DataFrame:
+    """The cell table of a record, as `cell_table` made it."""
+    frame = pd.DataFrame(list(record["table"].values()))
+    return frame.apply(pd.to_numeric)

@@ -1,5 +1,6 @@
 """When networks grok: laws of the times, and the share that has grokked against time."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack, final
 
 from observatory.analysis.fit.contract import Question
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.page.drawing import Drawing, Missing
+    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -85,6 +88,7 @@ class TimesQuestion(Question):
         "times runs.parquet --time t_grok --horizon 200000",
         "times results/laptop_map weibull --json",
     )
+    place = 20
     ask = staticmethod(times)
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
@@ -93,6 +97,12 @@ class TimesQuestion(Question):
         from observatory.analysis.times.figure_fit import draw_times
 
         return drawn(draw_times, fitted.record, fitted.data.cut()[0], ax)
+
+    def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
+        """Figures of one group of replicas."""
+        from observatory.analysis.times.section import draw_times
+
+        return draw_times(facts)
 
 
 @final

@@ -33,13 +33,16 @@ LIMITS = {"value": "", "se": "_se", "ci_low": "_ci_low", "ci_high": "_ci_high"}
 
 
 def fit_entries(study_folder: Path) -> list[Mapping[str, Any]]:
-    """All fits of the study, refused ones included; empty before the first fit.
+    """The fits of all replicas of the study, refused ones included; empty before the first fit.
+
+    Fits of single groups or curves are in the artifact: one metric cannot hold them all.
 
     Raises:
         StoreError: If `fits.json` cannot be read.
     """
     path = study_folder / "fits.json"
-    return list(read_json(path)["fits"]) if path.exists() else []
+    entries = list(read_json(path)["fits"]) if path.exists() else []
+    return [e for e in entries if e.get("study_group") is None and "group" not in e]
 
 
 def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:

@@ -1,0 +1,132 @@
+"""Figures of what the horizon does: regimes over time, the boundary at every horizon."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
+from observatory.analysis.horizon.figure_regimes import EdgeAt, regimes_figure
+from observatory.analysis.page.drawing import Drawing, Missing, context
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import column
+from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.wording import estimator_words, verdict_words
+from observatory.analysis.times.section_laws import DISTRIBUTIONS
+
+
+def draw_horizons(facts: Facts) -> Iterator[Drawing | Missing]:
+    """The regimes, and how the boundary moves with the horizon."""
+    yield _regimes(facts)
+    yield _horizons(facts)
+
+
+def _regimes(facts: Facts) -> Drawing | Missing:
+    title = "Regimes over weight decay and horizon"
+    times = facts.times
+    if times.empty:
+        return Missing(title, "no replica has a record yet")
+    observed = _observed(facts)
+    edge = EdgeAt(observed.horizon, observed.critical, observed.low, observed.high)
+    known = ~np.isnan(observed.critical)
+    first = float(np.nanmin([*column(times, "t_mem"), *column(times, "t_hi"), facts.horizon]))
+    first = min(first, facts.horizon / 2) / 1.5
+    on_top = (
+        f"Black: the boundary λc at each horizon ({observed.label}) with its "
+        f"{_level(facts):.0%} interval. "
+        if known.any()
+        else "No boundary was found. "
+    )
+    return Drawing(
+        name="regimes",
+        title=title,
+        caption=(
+            "What had become of the replicas of a weight decay (dimensionless, log axis, 0 apart) "
+            "by each horizon (steps, log axis): the colour mixes those of the regimes by their "
+            "shares (dimensionless). Memorised: train accuracy at its level and the event not yet "
+            f"seen. {on_top}One set of records throughout: points at different horizons are "
+            f"correlated. {context(facts)}"
+        ),
+        figure=regimes_figure(times, facts.horizon, edge if known.any() else None, first),
+    )
+
+
+def _horizons(facts: Facts) -> Drawing | Missing:
+    title = "The boundary moves with the horizon"
+    record = facts.single("horizon")
+    if len(facts.cells_at) < 2 and record is None:
+        return Missing(title, "no fit at a second horizon is in fits.json")
+    steps = ", ".join(f"{horizon}" for horizon in sorted(facts.cells_at))
+    laws = [] if record is None else _laws(record)
+    observed = _observed(facts)
+    lines = (
+        "Lines: where the median time of each fitted law meets the horizon, with λc = 0 (solid) "
+        f"and λc free (dashed), also beyond the data. {verdict_words(record)}"
+        if record
+        else "Dashed: where a time of C / weight decay, without any threshold, would put it."
+    )
+    return Drawing(
+        name="horizons",
+        title=title,
+        caption=(
+            f"The same records censored at {steps} steps: rate of grokking (share, dimensionless) "
+            "against weight decay, and the critical weight decay λc against the horizon (steps; "
+            f"{observed.label}). The data are nested, so the points are correlated. {lines} "
+            f"{_level(facts):.0%} intervals. {context(facts)}"
+        ),
+        figure=horizons_figure(
+            facts.cells_at,
+            facts.boundaries_at,
+            facts.window_max,
+            observed,
+            laws,
+            None if record is None else record["extras"].get("deciding_horizon"),
+        ),
+    )
+
+
+def _observed(facts: Facts) -> Track:
+    """The boundary against the horizon: of the horizon analysis, or of the first estimator."""
+    record = facts.single("horizon")
+    if record is not None:
+        label = str(record["extras"].get("boundary") or "observed boundary")
+        made = _track(record, "boundary", label)
+        if made is not None:
+            return made
+    at = [r for r in facts.boundaries_at if r["horizon_steps"] is not None]
+    at = sorted(at, key=lambda r: r["horizon_steps"])
+    found = [limits(r, "critical") or (None, None, None) for r in at]
+    value, low, high = (_floats([row[i] for row in found]) for i in range(3))
+    label = estimator_words(at[0]) if at else "none"
+    return Track(label, _floats([r["horizon_steps"] for r in at]), value, low, high)
+
+
+def _laws(record: Record) -> list[Track]:
+    """What every fitted law of the times predicts of the boundary."""
+    tracks = [
+        _track(record, f"law_{kind}_{name}", words, family, free=kind == "free")
+        for family, (name, words) in enumerate(DISTRIBUTIONS.items())
+        for kind in ("zero", "free")
+    ]
+    return [track for track in tracks if track is not None]
+
+
+def _track(
+    record: Record, curve: str, label: str, family: int = 0, *, free: bool = False
+) -> Track | None:
+    """A curve of a horizon record, or None where it has none of that name."""
+    columns = record["curves"]
+    if f"{curve}.horizon" not in columns:
+        return None
+    horizon = _floats(columns[f"{curve}.horizon"])
+    none = [None] * horizon.size
+    low, high = (_floats(columns.get(f"{curve}.{end}", none)) for end in ("low", "high"))
+    return Track(label, horizon, _floats(columns[f"{curve}.critical"]), low, high, family, free)
+
+
+def _level(facts: Facts) -> float:
+    return float(facts.boundaries[0]["level"]) if facts.boundaries else facts.level
+
+
+def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
