@@ -7,18 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from observatory.analysis.curves.figure_layers import MAX_CELLS, LayerMap, Peak, layers_figure
-from observatory.analysis.curves.section_laws import (
-    MAX_FITS,
-    N_BOOTSTRAP,
-    Fitted,
-    evenly,
-    fit_curve,
-)
+from observatory.analysis.curves.section_laws import MAX_FITS, N_BOOTSTRAP, Fitted, fit_curve
 from observatory.analysis.page.bands import RULE, bands
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, Missing, context
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.frames import column, select, where, words
+from observatory.analysis.page.frames import column, evenly, select, where, words
 from observatory.analysis.page.layered import layered
 from observatory.analysis.page.panels import chosen_decays
 from observatory.analysis.page.table import Table

@@ -37,21 +37,6 @@ class Fitted:
     record: Record
 
 
-def evenly(values: Sequence[float], most: int) -> list[float]:
-    """At most so many of some values, evenly by rank, the ends included; of one, the last.
-
-    Example:
-        >>> evenly([1.0, 2.0, 3.0, 4.0, 5.0], 3), evenly([1.0, 2.0], 1)
-        ([1.0, 3.0, 5.0], [2.0])
-    """
-    if len(values) <= most:
-        return list(values)
-    if most == 1:
-        return list(values[-1:])
-    kept = np.linspace(0, len(values) - 1, most).round().astype(int)
-    return [values[index] for index in kept]
-
-
 def fit_curve(
     group: Group, frame: pd.DataFrame, value: str, decay: float, layer: int | None, model: str
 ) -> Fitted:

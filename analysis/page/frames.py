@@ -31,3 +31,18 @@ def select(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as mappings by column name."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def evenly(values: Sequence[float], most: int) -> list[float]:
+    """At most so many of some values, evenly by rank, the ends included; of one, the last.
+
+    Example:
+        >>> evenly([1.0, 2.0, 3.0, 4.0, 5.0], 3), evenly([1.0, 2.0], 1)
+        ([1.0, 3.0, 5.0], [2.0])
+    """
+    if len(values) <= most:
+        return list(values)
+    if most == 1:
+        return list(values[-1:])
+    kept = np.linspace(0, len(values) - 1, most).round().astype(int)
+    return [values[index] for index in kept]

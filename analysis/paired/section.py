@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.curves.section_laws import evenly
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, Missing
-from observatory.analysis.page.frames import column, select, where
+from observatory.analysis.page.frames import column, evenly, select, where
 from observatory.analysis.page.members import Match, Member, match_context
 from observatory.analysis.paired.api import build_comparison
 from observatory.analysis.paired.estimators.rows import PairedRows

@@ -7,10 +7,10 @@ import pandas as pd
 
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.curves.figure_curves import curves_figure
-from observatory.analysis.curves.section_laws import N_BOOTSTRAP, evenly, record_of
+from observatory.analysis.curves.section_laws import N_BOOTSTRAP, record_of
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, Missing
-from observatory.analysis.page.frames import column, select, where
+from observatory.analysis.page.frames import column, evenly, select, where
 from observatory.analysis.page.members import Match, Member, match_context
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.table import Table

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.curves.figure_order_parameters import order_parameters_figure
-from observatory.analysis.curves.section_laws import evenly
 from observatory.analysis.page.drawing import Drawing, Missing, context, marks
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.frames import column, select, where, words
+from observatory.analysis.page.frames import column, evenly, select, where, words
 from observatory.analysis.training.tail import tail_figure
 
 TABLE = "probes/attention"
