@@ -7,7 +7,7 @@ import sys
 def start(*arguments: str) -> subprocess.Popen[str]:
     """`observatory` with these arguments."""
     return subprocess.Popen(
-        [sys.executable, "-m", "observatory.cli.main", *arguments],
+        [sys.executable, "-m", "observatory.cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -14,7 +14,7 @@ from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.tables.observe import observe
 from observatory.analysis.tables.open import Table, open_table
-from observatory.analysis.tables.outcomes import outcomes_of, pooling_caveats, replicas_table
+from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
 from observatory.analysis.tables.reading import Columns, cut
 from observatory.analysis.tables.replicas import is_ours
 from observatory.core.errors import ConfigError, FitRefusedError
@@ -70,7 +70,7 @@ def replica_source(table: Table, tracking_uri: str | None = None) -> Source:
 def study_source(study: Study) -> Source:
     """The replicas of a study; runs of different horizons are cut at the shortest."""
     manifests = [run.manifest for run in study.runs]
-    outcomes = outcomes_of(study)
+    outcomes = study.replicas()
     epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests}
     return Source(
         replicas_table(outcomes),

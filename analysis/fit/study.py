@@ -17,7 +17,7 @@ from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.tables.cells import cells_record, observations
-from observatory.analysis.tables.outcomes import outcomes_of, pooling_caveats, replicas_table
+from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
 from observatory.core.errors import ConfigError, FitRefusedError, StoreError
 from observatory.store.files import read_json, write_atomically, write_json
 from observatory.store.reader import Study
@@ -201,7 +201,7 @@ def pooled_fits(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     manifests = [run.manifest for run in study.runs]
     horizon_steps = min(int(m["horizon_steps"]) for m in manifests)
     epochs = {int(m["steps_per_epoch"]) for m in manifests}
-    outcomes = outcomes_of(study)
+    outcomes = study.replicas()
     caveats = pooling_caveats(outcomes, manifests)
     one = epochs.pop() if len(epochs) == 1 else None
     return list(fit_outcomes(outcomes, horizon_steps, one, settings, caveats))
@@ -265,6 +265,6 @@ def write_fits(study_folder: Path, records: Sequence[Record]) -> Path:
 def write_replicas_csv(study: Study) -> Path:
     """Write `replicas.csv` atomically; raises as `write_atomically` does."""
     path = study.folder / "replicas.csv"
-    table = replicas_table(outcomes_of(study))
+    table = replicas_table(study.replicas())
     write_atomically(path, lambda temporary: table.to_csv(temporary, index=False))
     return path

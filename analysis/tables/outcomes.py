@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.events.censoring import at_horizon
 from observatory.events.interval import Interval
-from observatory.store.reader import Study
 
 NOT_POOLED = ("task", "model", "loss", "optimizer", "train_fraction", "batch_size")
 """Parts of a configuration that replicas of one boundary should share."""
@@ -50,11 +49,6 @@ class Censored:
     failed_at: NDArray[np.float64]
 
 
-def outcomes_of(study: Study) -> pd.DataFrame:
-    """The replicas of all runs with their outcomes, null where a replica has not finished."""
-    return pd.concat([run.outcomes() for run in study.runs], ignore_index=True)
-
-
 def numbers(frame: pd.DataFrame, name: str) -> NDArray[np.float64]:
     """A column of any numeric type as float64, null as NaN, `[row]`."""
     return np.array([np.nan if pd.isna(x) else float(x) for x in frame[name]], dtype=np.float64)
@@ -71,7 +65,7 @@ def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> Censored:
     Diverged and collapsed replicas count as not grokked, if that happened within the horizon.
 
     Args:
-        outcomes: One row per replica as of `outcomes_of`; `step` is the steps watched.
+        outcomes: One row per replica as of `Study.replicas`; `step` is the steps watched.
         event: Name of an event preset.
         horizon: Steps after which records are cut; at or beyond their ends nothing is.
 

@@ -28,7 +28,8 @@ from observatory.bundle.redact import (
 )
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_atomically
-from observatory.store.reader import MANIFEST, PARTS, REPLICAS, Run, Study
+from observatory.store.parts import PARTS
+from observatory.store.reader import MANIFEST, REPLICAS, Run, Study
 from observatory.store.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:

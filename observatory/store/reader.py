@@ -7,63 +7,21 @@ from typing import Any, Literal, final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
-from observatory.store.cells import to_pandas
 from observatory.store.files import read_json
 from observatory.store.lock import owner_of
+from observatory.store.parts import PARTS, read_part, sort_rows, to_frame
+from observatory.store.replica import Replica, nearest
 from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
 
 MANIFEST = "manifest.json"
 REPLICAS = "replicas.parquet"
 LOCK = "owner.lock"
-PARTS = "part-[0-9]*.parquet"
+EVALUATION = "evaluation"
 
 Status = Literal["running", "done", "failed", "interrupted"]
-
-
-def start_of(part: Path) -> int:
-    """The tick at which a part starts, as its name says."""
-    return int(part.stem.removeprefix("part-"))
-
-
-def read_part(path: Path, schema: pa.Schema | None = None) -> pa.Table:
-    """One Parquet file of the store.
-
-    Args:
-        path: Of the file.
-        schema: Which columns to read, and their types; None for all.
-
-    Raises:
-        StoreError: If it is damaged, unreadable, or of another schema.
-    """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read(columns=schema and schema.names, use_threads=False)
-        return table if schema is None else table.select(schema.names).cast(schema)
-    except KeyError as error:
-        raise StoreError(
-            f"`{path}` lacks columns that the manifest declares: {error}. Another version "
-            "wrote it, or a hand put it there; move it away. Every other file is intact."
-        ) from error
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise StoreError(
-            f"`{path}` is damaged or unreadable ({error}). Every other file of the run is intact. "
-            "Restore it from a copy; or remove it, and its rows are missing from the tables."
-        ) from error
-
-
-def to_frame(table: pa.Table) -> pd.DataFrame:
-    """A table for analysis, see `cells.to_pandas` for the dtypes."""
-    return pd.DataFrame({field.name: to_pandas(field, table[field.name]) for field in table.schema})
-
-
-def sort_rows(table: pa.Table) -> pa.Table:
-    """Rows by replica, then step; rows of one replica and step stay in their order."""
-    step, replica = table["step"].to_numpy(), table["replica"].to_numpy()
-    return table.take(pa.array(np.lexsort((step, replica))))
 
 
 @final
@@ -168,8 +126,40 @@ class Run:
         """
         return to_frame(self.arrow(name, columns))
 
+    def table_of(self, column: str) -> str:
+        """The table that records a quantity: the evaluation, or else the only one that does.
+
+        Args:
+            column: Its name, such as "val_acc".
+
+        Raises:
+            StoreError: If no table has it, or more than one.
+        """
+        known = {name: [c.name for c in self.columns(name)] for name in self.tables()}
+        holding = [name for name, columns in known.items() if column in columns]
+        if EVALUATION in holding or len(holding) == 1:
+            return EVALUATION if EVALUATION in holding else holding[0]
+        if holding:
+            raise StoreError(f"`{column}` is in {holding}: name one of them as `table`.")
+        every = sorted({name for columns in known.values() for name in columns})
+        raise StoreError(f"Run `{self.run_id}` records no `{column}`. {nearest(column, every)}")
+
+    def replica(self, number: int) -> Replica:
+        """One network of the run.
+
+        Raises:
+            StoreError: If the run has no replica of this number.
+        """
+        numbers = self.replicas()["replica"]
+        if number not in set(numbers):
+            raise StoreError(
+                f"Run `{self.run_id}` has the replicas {numbers.min()} to {numbers.max()}, got "
+                f"{number}."
+            )
+        return Replica(self, number)
+
     def outcomes(self) -> pd.DataFrame:
-        """Every replica with its settings and how it ended; all of the latter null while it lives.
+        """Every replica with its settings and how it ended; the latter null while it trains.
 
         `step` is the number of steps watched.
 
@@ -189,6 +179,9 @@ class Run:
         """What each shard last said of itself, by number of the shard."""
         files = self.folder.glob("shards/*/progress.json")
         return [read_json(path) for path in sorted(files, key=lambda path: int(path.parent.name))]
+
+    def __repr__(self) -> str:
+        return f"Run {self.run_id}: {len(self.replicas())} replicas, {self.status}"
 
     def _read(self, table: str, schema: pa.Schema) -> list[pa.Table]:
         while True:
@@ -231,3 +224,44 @@ class Study:
                 "`results/<study>`, or train first."
             )
         self.runs = [Run(path.parent) for path in found]
+
+    def replicas(self) -> pd.DataFrame:
+        """Every replica of every run: settings, and how it ended; null while it trains."""
+        return pd.concat([run.outcomes() for run in self.runs], ignore_index=True)
+
+    def curves(self, *columns: str) -> pd.DataFrame:
+        """What was recorded over training, a row per replica and step, with its settings.
+
+        For other programs: `study.curves().to_csv("curves.csv")`.
+
+        Args:
+            columns: Quantities, such as "val_acc" or "s_bar"; none: those of the evaluation. Those
+                that are looked at on other steps are empty on the rest.
+
+        Raises:
+            StoreError: If no table, or more than one, has a column.
+        """
+        return pd.concat([self._curves(run, columns) for run in self.runs], ignore_index=True)
+
+    def _curves(self, run: Run, columns: Sequence[str]) -> pd.DataFrame:
+        places: dict[str, list[str]] = {}
+        for column in columns or [c.name for c in run.columns(EVALUATION)]:
+            place = run.table_of(column) if columns else EVALUATION
+            places.setdefault(place, []).append(column)
+        keys = [RUN_ID.name, "replica", "step"]
+        rows: pd.DataFrame | None = None
+        for place, names in places.items():
+            own = run.table(place, names)
+            rows = own if rows is None else rows.merge(own, on=keys, how="outer")
+        assert rows is not None
+        settings = run.replicas().drop(columns="shard", errors="ignore")
+        joined = settings.merge(rows, on=[RUN_ID.name, "replica"])
+        return joined.sort_values(["replica", "step"]).reset_index(drop=True)
+
+    def __repr__(self) -> str:
+        rows = self.replicas()
+        counts = rows["outcome"].fillna("unfinished").value_counts()
+        outcomes = ", ".join(f"{name} {count}" for name, count in counts.items())
+        n = len(self.runs)
+        runs = "1 run" if n == 1 else f"{n} runs"
+        return f"Study {self.name}: {runs}, {len(rows)} replicas ({outcomes})"

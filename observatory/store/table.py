@@ -15,7 +15,7 @@ from observatory.core.contracts import Masked
 from observatory.core.errors import StoreError
 from observatory.store.cells import Chunk, to_arrow, to_chunk
 from observatory.store.files import refused_as_store_error, sync, write_atomically
-from observatory.store.reader import PARTS, start_of
+from observatory.store.parts import PARTS, start_of
 from observatory.store.schema import REPLICA, RUN_ID, STEP, to_arrow_schema
 
 Integers = Tensor | np.ndarray | Sequence[int]

@@ -17,7 +17,7 @@ TINY = [
 
 def observatory(*arguments: str, code: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "observatory.cli.main", *arguments],
+        [sys.executable, "-m", "observatory.cli", *arguments],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr

@@ -25,7 +25,7 @@ hydra:
 
 def observatory(folder: Path, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        [sys.executable, "-m", "observatory.cli.main", *arguments],
+        [sys.executable, "-m", "observatory.cli", *arguments],
         capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
     assert done.returncode == code, done.stderr

@@ -62,7 +62,7 @@ def test_the_quick_commands_run_word_for_word(folder: Path) -> None:
         if arguments[0] in ("status", "export"):
             arguments[1] = "results/smoke"
         done = subprocess.run(
-            [sys.executable, "-m", "observatory.cli.main", *arguments],
+            [sys.executable, "-m", "observatory.cli", *arguments],
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, (text, done.stderr)

@@ -118,9 +118,7 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     time.sleep(2.0)
     assert (active_jobs() or {})[job] == "PENDING"
     assert not checkpoint(later, 0)
-    told = slurm_says(
-        sys.executable, "-m", "observatory.cli.main", "status", str(results / "searched")
-    )
+    told = slurm_says(sys.executable, "-m", "observatory.cli", "status", str(results / "searched"))
     assert "jobs: 2 pending" in told
     slurm_says("scontrol", "update", "nodename=node1", "state=resume")
 
@@ -151,7 +149,7 @@ def test_hydras_launcher_trains_two_fleets_on_one_gpu(slurm: None, tmp_path: Pat
     command = [
         sys.executable,
         "-m",
-        "observatory.cli.main",
+        "observatory.cli",
         "train",
         "-m",
         *SEARCH,

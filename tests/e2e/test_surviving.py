@@ -151,7 +151,7 @@ def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_pa
     limited = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
         f"sys.argv = ['observatory', 'train', *{SMOKE!r}, 'results={tmp_path}']; "
-        "runpy.run_module('observatory.cli.main', run_name='__main__')"
+        "runpy.run_module('observatory.cli', run_name='__main__')"
     )
     full = subprocess.run(
         [sys.executable, "-c", limited], capture_output=True, text=True, check=False

@@ -50,7 +50,7 @@ def test_hydras_sweeper_searches_and_the_other_door_continues(tmp_path: Path) ->
     command = [
         sys.executable,
         "-m",
-        "observatory.cli.main",
+        "observatory.cli",
         "train",
         "-m",
         "hydra/sweeper=boundary",

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from observatory.core.errors import StoreError
 from observatory.store import reader
 from observatory.store.files import temporary_beside, write_json
 from observatory.store.lock import own
-from observatory.store.reader import Run, Study, read_part
+from observatory.store.parts import read_part
+from observatory.store.reader import Run, Study
 from observatory.store.writer import ShardWriter, create_run, update_manifest
 
 
@@ -240,3 +242,34 @@ def test_reading_needs_no_torch() -> None:
     code = "import sys, observatory.store.reader; sys.exit('torch' in sys.modules)"
     root = Path(observatory.__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_one_network_is_a_series_by_step(run: Run) -> None:
+    fill(run)
+    series = run.replica(1).series("loss")
+    assert (list(series.index), list(series)) == ([0, 10], [0.0, 10.0])
+    assert run.replica(1).outcome["outcome"] == "grokked"
+    assert set(run.replica(2).table("evaluation")["replica"]) == {2}
+    assert "Replica 1 of run" in repr(run.replica(1))
+    with pytest.raises(StoreError, match="Did you mean `loss`"):
+        run.replica(1).series("los")
+    with pytest.raises(StoreError, match="replicas 0 to 2, got 9"):
+        run.replica(9)
+
+
+def test_curves_of_a_study_are_one_table_for_other_programs(run: Run) -> None:
+    fill(run)
+    study = Study(run.folder.parents[1])
+    curves = study.curves()
+    assert {"seed", "weight_decay", "step", "loss"} <= set(curves.columns)
+    assert len(curves) == 6
+    again = pd.read_csv(io.StringIO(study.curves("loss").to_csv(index=False)))
+    assert list(again["step"]) == [0, 10] * 3
+    with pytest.raises(StoreError, match="records no `accuracy`"):
+        study.curves("accuracy")
+
+
+def test_a_study_and_a_run_print_themselves(run: Run) -> None:
+    fill(run)
+    assert repr(run) == f"Run {run.run_id}: 3 replicas, {run.status}"
+    assert "1 run, 3 replicas (unfinished 2, grokked 1)" in repr(Study(run.folder.parents[1]))

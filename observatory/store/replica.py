@@ -1,0 +1,74 @@
+"""One network of a run: its settings, how it ended, and what was recorded of it as series."""
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from observatory.store.reader import Run
+
+
+@final
+@dataclass(frozen=True, repr=False)
+class Replica:
+    """One network of a run.
+
+    Attributes:
+        run: The run that trained it.
+        number: Its number in the run.
+    """
+
+    run: "Run"
+    number: int
+
+    @property
+    def outcome(self) -> pd.Series:
+        """Its settings, and how it ended: null while it trains."""
+        rows = self.run.outcomes()
+        return pd.Series(rows.loc[rows["replica"] == self.number].iloc[0])
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Its rows of a table, in the order of steps.
+
+        Raises:
+            StoreError: If the run has no such table.
+        """
+        rows = self.run.table(name)
+        return pd.DataFrame(rows.loc[rows["replica"] == self.number]).reset_index(drop=True)
+
+    def series(self, column: str, table: str | None = None) -> pd.Series:
+        """One recorded quantity by step.
+
+        Args:
+            column: Such as "val_acc" or "s_bar".
+            table: Where it is; None: the evaluation, or else the only table that has it.
+
+        Returns:
+            Values by step; of lists (as of layers) an array each.
+
+        Raises:
+            StoreError: If no table, or more than one, has the column.
+        """
+        place = self.run.table_of(column) if table is None else table
+        rows = self.run.table(place, [column])
+        own = rows.loc[rows["replica"] == self.number]
+        return pd.Series(own[column].to_numpy(), index=pd.Index(own["step"], name="step"),
+                         name=column)  # fmt: skip
+
+    def __repr__(self) -> str:
+        known = {str(n): v for n, v in self.outcome.items() if n in ("seed", "weight_decay", "lr")}
+        settings = ", ".join(f"{name} {value:g}" for name, value in known.items())
+        return f"Replica {self.number} of run {self.run.run_id}: {settings}"
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """A sentence that names the nearest known word, or all of them.
+
+    Example:
+        >>> nearest("val_ac", ["train_acc", "val_acc"])
+        'Did you mean `val_acc`?'
+    """
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"Did you mean `{near[0]}`?" if near else f"There are {known}."
