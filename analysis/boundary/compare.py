@@ -13,7 +13,7 @@ from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.observed import left_out, open_runs, run_part
 from observatory.analysis.fit.settings import STUDY, draw_seed, shared_setting
 from observatory.analysis.fit.task import Task
-from observatory.analysis.page.members import Match
+from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.multiplicity import holm
 from observatory.analysis.stats.observations import Observations
@@ -75,34 +75,34 @@ def compare_groups(
     return made
 
 
-def fit_groups(match: Match, settings: Mapping[str, Any]) -> list[Record]:
+def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
     """Every group of a study against the first, at one horizon; see `compare_groups`.
 
     Where the groups share no fitted horizon, their records are cut at the shortest: boundaries at
     different horizons differ for that reason alone.
 
     Args:
-        match: The groups.
+        comparison: The groups.
         settings: The `fit` node of a configuration, plain values.
 
     Returns:
         Records of `boundary_ratio` and `rate_comparison`; empty where fewer than two groups have a
         finished replica, their events differ, or have no time to cut at.
     """
-    if len({member.facts.event for member in match.members}) > 1:
+    if len({group.facts.event for group in comparison.groups}) > 1:
         return []
-    shortest = min(member.facts.horizon for member in match.members)
-    horizon = shortest if match.horizon is None else match.horizon
+    shortest = min(group.facts.horizon for group in comparison.groups)
+    horizon = shortest if comparison.horizon is None else comparison.horizon
     tables: dict[str, Observations] = {}
-    for member in match.members:
-        group, event = member.facts.group, member.facts.event
+    for group in comparison.groups:
+        own, event = group.facts.group, group.facts.event
         try:
-            table = observations(group.replicas, event, horizon, group.steps_per_epoch)
+            table = observations(own.replicas, event, horizon, own.steps_per_epoch)
         except FitRefusedError:
             return []
-        within = table.within(member.facts.window_max)
+        within = table.within(group.facts.window_max)
         if within.grokked.size:
-            tables[member.label] = within
+            tables[group.label] = within
     if len(tables) < 2:
         return []
     level, n, seed = (settings[STUDY][name] for name in ("level", "n_bootstrap", "seed"))

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.drawing import Drawing, Missing
+    from observatory.analysis.page.comparison import GroupComparison
+    from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.page.facts import Facts
-    from observatory.analysis.page.members import Match
     from observatory.analysis.tables.open import Table
 
 
@@ -128,7 +128,7 @@ class BoundaryQuestion(Question):
 
         return drawn(draw_boundary, fitted.record, fitted.data.cut()[0], ax)
 
-    def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
+    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
         """Figures of one group of replicas."""
         from observatory.analysis.boundary.section import draw_boundary
 
@@ -145,11 +145,13 @@ class RatioQuestion(Question):
     n_tables = (2, 2)
     ask = staticmethod(ratio)
 
-    def fit_across(self, match: "Match", settings: Mapping[str, Any]) -> list[Record]:
+    def fit_across(
+        self, comparison: "GroupComparison", settings: Mapping[str, Any]
+    ) -> list[Record]:
         """The ratio of every group's boundary to that of the first, and of their rates."""
         from observatory.analysis.boundary.compare import fit_groups
 
-        return fit_groups(match, settings)
+        return fit_groups(comparison, settings)
 
 
 @final

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from observatory.analysis.boundary.figure_rate import rate_figure
 from observatory.analysis.boundary.figure_window import window_figure
-from observatory.analysis.page.drawing import Drawing, Missing, context
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.forest import Row, forest_figure
 from observatory.analysis.page.records import limits
@@ -15,7 +15,7 @@ MAX_FITTED = 4
 """Fitted curves in the figure of rates; all estimators are in the next figure."""
 
 
-def draw_boundary(facts: Facts) -> Iterator[Drawing | Missing]:
+def draw_boundary(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     """From the rates to the outcomes."""
     yield _rate(facts)
     yield from _estimators(facts)
@@ -66,13 +66,13 @@ def _estimators(facts: Facts) -> Iterator[Drawing]:
     )
 
 
-def _window(facts: Facts) -> Drawing | Missing:
+def _window(facts: Facts) -> Drawing | NotDrawn:
     title = "The window of grokking and its two edges"
     record = facts.window
     if record is None or limits(record, "critical_upper") is None:
         refused = record and record["refused"]
         reason = f"the fit refused: {str(refused).rstrip('.')}" if refused else "it was not fitted"
-        return Missing(title, reason)
+        return NotDrawn(title, reason)
     return Drawing(
         name="window",
         title=title,

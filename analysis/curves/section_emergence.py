@@ -10,7 +10,7 @@ from observatory.analysis.curves.figure_layers import MAX_CELLS, LayerMap, Peak,
 from observatory.analysis.curves.section_laws import MAX_FITS, N_BOOTSTRAP, Fitted, fit_curve
 from observatory.analysis.page.bands import RULE, bands
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.drawing import Drawing, Missing, context
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, evenly, select, where, words
 from observatory.analysis.page.layered import layered
@@ -25,12 +25,12 @@ MAX_LAYERS = 3
 """Layers of one weight decay that are fitted."""
 
 
-def draw_emergence(facts: Facts) -> Drawing | Missing:
+def draw_emergence(facts: Facts) -> Drawing | NotDrawn:
     """The map of top-1 over median, its laws in a table below."""
     title = "Emergence of massive activations"
     frame = facts.group.table(TABLE, [RATIO])
     if frame is None or frame.empty:
-        return Missing(title, facts.group.absent("massive_activations") or "the probe was off")
+        return NotDrawn(title, facts.group.absent("massive_activations") or "the probe was off")
     layers = layered(frame[RATIO].tolist())
     names = [f"{RATIO} {layer}" for layer in range(layers.shape[1])]
     wide = select(frame, ["run_id", "replica", "step"]).reset_index(drop=True)
@@ -42,7 +42,7 @@ def draw_emergence(facts: Facts) -> Drawing | Missing:
     size = max(24, MAX_CELLS // (len(names) * len(decays)))
     made = bands(wide, facts.group.replicas, names, min(size, facts.steps_drawn))
     if made.empty:
-        return Missing(title, "no finite reading")
+        return NotDrawn(title, "no finite reading")
     maps = _maps(made, names, decays, fits)
     several = len(names) > 1
     what = "a panel per weight decay, a row per block" if several else "a row per weight decay"

@@ -5,7 +5,7 @@ import numpy as np
 from observatory.analysis.curves.figure_curves import curves_figure
 from observatory.analysis.curves.section_laws import N_BOOTSTRAP, Fitted, fit_curve
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.drawing import Drawing, Missing, context
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column
 from observatory.analysis.page.table import Table
@@ -18,19 +18,19 @@ SHARES = (0.5, 0.9, 0.99)
 """Of the relaxation, at which the bound is told; `conf/deep_fit/relaxation.yaml` has more."""
 
 
-def draw_relaxation(facts: Facts) -> Drawing | Missing:
+def draw_relaxation(facts: Facts) -> Drawing | NotDrawn:
     """The norms with their laws, where the law applies to one of them at least."""
     title = "Relaxation of the weight norm"
     frame = facts.group.table(TABLE, [NORM])
     if frame is None or frame.empty:
-        return Missing(title, facts.group.absent("weight_norm") or "the probe was off")
+        return NotDrawn(title, facts.group.absent("weight_norm") or "the probe was off")
     every = np.unique(column(facts.group.replicas, "weight_decay"))
     decays = every[every > 0][-MAX_DECAYS:].tolist()
     if not decays:
-        return Missing(title, "no replica decays its weights")
+        return NotDrawn(title, "no replica decays its weights")
     fits = [fit_curve(facts.group, frame, NORM, decay, None, "relaxation") for decay in decays]
     if all(fit.record["refused"] is not None for fit in fits):
-        return Missing(
+        return NotDrawn(
             title,
             f"the law applies to none of the {len(fits)} highest weight decays; at "
             f"{decay_label(decays[-1])}: {str(fits[-1].record['refused']).split('. ')[0]}",

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.drawing import Drawing, Missing
+    from observatory.analysis.page.comparison import GroupComparison
+    from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.page.facts import Facts
-    from observatory.analysis.page.members import Match
 
 Record = Mapping[str, Any]
 """A fit as `fits.json` holds it."""
@@ -72,19 +72,21 @@ class Question(ABC):
         """
         return []
 
-    def fit_across(self, match: "Match", settings: Mapping[str, Any]) -> list[Record]:
+    def fit_across(
+        self, comparison: "GroupComparison", settings: Mapping[str, Any]
+    ) -> list[Record]:
         """What is fitted to several groups beside each other, likewise.
 
         Args:
-            match: The groups, the one that others are compared with first.
+            comparison: The groups, the one that others are compared with first.
             settings: The `fit` node of the configuration, plain values.
         """
         return []
 
-    def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
+    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
         """Figures of one group of replicas, drawn from its records and tables alone."""
         return ()
 
-    def section_across(self, match: "Match") -> "Iterable[Drawing | Missing]":
-        """Figures that set groups beside each other, drawn from `match.records` and tables."""
+    def section_across(self, comparison: "GroupComparison") -> "Iterable[Drawing | NotDrawn]":
+        """Figures that set groups beside each other, drawn from `comparison.records` and tables."""
         return ()

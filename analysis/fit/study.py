@@ -10,9 +10,9 @@ import pandas as pd
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.questions import questions
 from observatory.analysis.fit.settings import STUDY, build
+from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.facts import gather
 from observatory.analysis.page.groups import Group, groups
-from observatory.analysis.page.members import Member, match
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.rules import require_numbers
@@ -186,14 +186,14 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     pooled = pooled_fits(study, settings)
     if len(found) == 1:
         return [{**record, "study_group": None} for record in fit_group(found[0], pooled, settings)]
-    members: list[Member] = []
+    beside: list[StudyGroup] = []
     records = [{**record, "study_group": None} for record in pooled]
     for group in found:
         own = fit_outcomes(group.replicas, group.horizon, group.steps_per_epoch, settings, [])
         made = fit_group(group, own, settings)
-        members.append(Member(group.label, gather(group, made), group.label))
+        beside.append(StudyGroup(group.label, gather(group, made), group.label))
         records += [{**record, "study_group": group.label} for record in made]
-    return [*records, *({**r, "study_group": None} for r in fit_across(members, settings))]
+    return [*records, *({**r, "study_group": None} for r in fit_across(beside, settings))]
 
 
 def pooled_fits(study: Study, settings: Mapping[str, Any]) -> list[Record]:
@@ -227,10 +227,12 @@ def fit_group(group: Group, records: Sequence[Record], settings: Mapping[str, An
     return [*records, *counted, *more]
 
 
-def fit_across(members: Sequence[Member], settings: Mapping[str, Any]) -> list[Record]:
+def fit_across(groups: Sequence[StudyGroup], settings: Mapping[str, Any]) -> list[Record]:
     """What the questions fit of several groups beside each other."""
-    matched = match(members)
-    return [r for question in questions().values() for r in question.fit_across(matched, settings)]
+    comparison = compare(groups)
+    return [
+        r for question in questions().values() for r in question.fit_across(comparison, settings)
+    ]
 
 
 def read_fits(path: Path) -> list[Record]:

@@ -14,7 +14,7 @@ from observatory.analysis.page.style import (
     WIDTH,
     plain,
     styled,
-    tell_beside,
+    write_beside,
 )
 
 BASELINE, SIGNAL = MUTED, LINE_COLOURS[0]
@@ -56,7 +56,7 @@ def audit_figure(record: Record) -> Figure:
         axes.set_xticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
     left.set_xlabel("share of events forecast")
     right.set_xlabel("concordance within a cell")
-    tell_beside(right, [_told(record, names, i) for i in order])
+    write_beside(right, [_told(record, names, i) for i in order])
     steps = record["horizon_steps"]
     until = "" if steps is None else f" by step {steps}"
     left.set_title(plain(f"{record['event']}{until}: {extras['n_events']} events"))

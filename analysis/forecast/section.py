@@ -8,7 +8,7 @@ import pandas as pd
 from observatory.analysis.forecast.api import audit_forecasts
 from observatory.analysis.forecast.figure import audit_caption, audit_figure
 from observatory.analysis.forecast.result import audit_frame
-from observatory.analysis.page.drawing import Drawing, Missing, context
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH
@@ -26,20 +26,20 @@ SETTINGS = {"n_bootstrap": 499, "n_permutations": 199}
 """Draws on a page; `observatory fit audit` takes more."""
 
 
-def draw_forecast(facts: Facts) -> Drawing | Missing:
+def draw_forecast(facts: Facts) -> Drawing | NotDrawn:
     """The forest of signals with its table, where events, negatives and seeds are enough."""
     tables = set.intersection(*(set(run.tables()) for run in facts.group.runs))
     signals = [name for table, names in FAMILY.items() if table in tables for name in names]
     if not signals:
-        return Missing(TITLE, "no probe that is audited was on")
+        return NotDrawn(TITLE, "no probe that is audited was on")
     if sum(len(run.replicas()) for run in facts.group.runs) > len(facts.group.replicas):
-        return Missing(TITLE, "a run holds several settings: an audit takes its runs whole")
+        return NotDrawn(TITLE, "a run holds several settings: an audit takes its runs whole")
     study = Study(facts.group.runs[0].folder.parent.parent)
     study.runs = list(facts.group.runs)
     try:
         record = audit_forecasts(study, signals=signals, event=facts.event, settings=SETTINGS)
     except (ConfigError, FitRefusedError) as refusal:
-        return Missing(TITLE, str(refusal).rstrip("."))
+        return NotDrawn(TITLE, str(refusal).rstrip("."))
     return _drawing(facts, record.to_json())
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.drawing import Drawing, Missing
+    from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
@@ -58,7 +58,7 @@ class HorizonQuestion(Question):
 
         return drawn(draw_horizon, fitted.record, fitted.data.cut()[0], ax)
 
-    def section(self, facts: "Facts") -> "Iterable[Drawing | Missing]":
+    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
         """Figures of one group of replicas."""
         from observatory.analysis.horizon.section import draw_horizons
 

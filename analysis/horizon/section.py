@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
 from observatory.analysis.horizon.figure_regimes import EdgeAt, regimes_figure
-from observatory.analysis.page.drawing import Drawing, Missing, context
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column
 from observatory.analysis.page.records import Record, limits
@@ -15,17 +15,17 @@ from observatory.analysis.page.wording import estimator_words, verdict_words
 from observatory.analysis.times.section_laws import DISTRIBUTIONS
 
 
-def draw_horizons(facts: Facts) -> Iterator[Drawing | Missing]:
+def draw_horizons(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     """The regimes, and how the boundary moves with the horizon."""
     yield _regimes(facts)
     yield _horizons(facts)
 
 
-def _regimes(facts: Facts) -> Drawing | Missing:
+def _regimes(facts: Facts) -> Drawing | NotDrawn:
     title = "Regimes over weight decay and horizon"
     times = facts.times
     if times.empty:
-        return Missing(title, "no replica has a record yet")
+        return NotDrawn(title, "no replica has a record yet")
     observed = _observed(facts)
     edge = EdgeAt(observed.horizon, observed.critical, observed.low, observed.high)
     known = ~np.isnan(observed.critical)
@@ -51,11 +51,11 @@ def _regimes(facts: Facts) -> Drawing | Missing:
     )
 
 
-def _horizons(facts: Facts) -> Drawing | Missing:
+def _horizons(facts: Facts) -> Drawing | NotDrawn:
     title = "The boundary moves with the horizon"
     record = facts.single("horizon")
     if len(facts.cells_at) < 2 and record is None:
-        return Missing(title, "no fit at a second horizon is in fits.json")
+        return NotDrawn(title, "no fit at a second horizon is in fits.json")
     steps = ", ".join(f"{horizon}" for horizon in sorted(facts.cells_at))
     laws = [] if record is None else _laws(record)
     observed = _observed(facts)

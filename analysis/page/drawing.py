@@ -27,7 +27,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Missing:
+class NotDrawn:
     """What could not be drawn, and why."""
 
     what: str

@@ -15,7 +15,7 @@ from observatory.analysis.page.style import (
     plain,
     plain_log_ticks,
     styled,
-    tell_beside,
+    write_beside,
 )
 
 Limits = tuple[float, float | None, float | None]
@@ -56,7 +56,7 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
     plain_log_ticks(axes.xaxis)
-    tell_beside(axes, [_numbers(row) for row in rows])
+    write_beside(axes, [_numbers(row) for row in rows])
 
 
 def _numbers(row: Row) -> str:

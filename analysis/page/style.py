@@ -177,11 +177,11 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def tell_beside(axes: Axes, told: Sequence[str]) -> None:
+def write_beside(axes: Axes, texts: Sequence[str]) -> None:
     """Write a text at the right end of every row of a forest; row i is at height i."""
     beside = axes.twinx()
     beside.set_ylim(axes.get_ylim())
-    beside.set_yticks(range(len(told)), told)
+    beside.set_yticks(range(len(texts)), texts)
     beside.tick_params(axis="y", length=0)
     beside.grid(visible=False)
 

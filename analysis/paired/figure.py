@@ -13,7 +13,7 @@ from observatory.analysis.page.style import (
     WIDTH,
     plain,
     styled,
-    tell_beside,
+    write_beside,
 )
 from observatory.analysis.stats.paired_tests import p_text
 
@@ -48,7 +48,7 @@ def differences_figure(record: Mapping[str, Any]) -> Figure:
     axes.set_yticks(places, [plain(name) for name in params])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
-    tell_beside(axes, told)
+    write_beside(axes, told)
     axes.set_xlabel(f"difference of {plain(record['event'])}, intervals {record['level']:.0%}")
     axes.set_title(f"p by Holm in a family of {extras['n_tests']}; filled: differs")
     return figure

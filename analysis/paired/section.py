@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.frames import column, evenly, select, where
-from observatory.analysis.page.members import Match, Member, match_context
 from observatory.analysis.paired.api import build_comparison
 from observatory.analysis.paired.estimators.rows import PairedRows
 from observatory.analysis.paired.figure import differences_figure
@@ -21,13 +21,13 @@ LONGEST = 36
 """Letters of an arm's name."""
 
 
-def draw_arms(matched: Match) -> Drawing | Missing | None:
+def draw_arms(comparison: GroupComparison) -> Drawing | NotDrawn | None:
     """Differences to the first group, by seed; None where no seed is in two groups."""
-    tables = [_peaks(member) for member in matched.members]
+    tables = [_peaks(group) for group in comparison.groups]
     outcome = "peak sigma_h (nats)"
     if any(table is None for table in tables):
-        tables = [_events(member) for member in matched.members]
-        outcome = f"share with {matched.members[0].facts.event} (dimensionless)"
+        tables = [_events(group) for group in comparison.groups]
+        outcome = f"share with {comparison.groups[0].facts.event} (dimensionless)"
     rows = pd.concat(
         [t.assign(arm=i) for i, t in enumerate(tables) if t is not None], ignore_index=True
     )
@@ -40,7 +40,7 @@ def draw_arms(matched: Match) -> Drawing | Missing | None:
     decays = np.unique(column(where(rows, column(rows, "arm") == 0), "weight_decay")).tolist()
     kept = evenly(decays, max(1, MAX_ROWS // max(len(tables) - 1, 1)))
     rows = where(rows, np.isin(column(rows, "weight_decay"), kept))
-    names = [_short(member.label) for member in matched.members]
+    names = [_short(group.label) for group in comparison.groups]
     names = [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
     paired = PairedRows(
         value=column(rows, "value"),
@@ -57,26 +57,26 @@ def draw_arms(matched: Match) -> Drawing | Missing | None:
         record = _named(build_comparison({}).estimate(paired, 0).to_json(), names[0])
     except FitRefusedError as refusal:
         reason = str(refusal).split("; ")[0].rstrip(".")
-        return Missing(title, f"the comparison refused: {reason}")
+        return NotDrawn(title, f"the comparison refused: {reason}")
     test = "McNemar’s exact test" if record["extras"]["rates"] else "paired t tests"
     return Drawing(
         name="groups-differences",
         title=title,
         caption=(
             f"{outcome[0].upper()}{outcome[1:]} of each group less that of "
-            f"{matched.members[0].label}, over the seeds that both have, at {len(kept)} of "
+            f"{comparison.groups[0].label}, over the seeds that both have, at {len(kept)} of "
             f"{len(decays)} weight decays (wd) of the latter, "
             f"with {record['level']:.0%} intervals that are not adjusted; p by Holm over the "
             f"family of {record['extras']['n_tests']} {test}. Undecided is not equal. A seed "
             "sets what two groups have in common, such as the split: pairs of other "
-            f"architectures share no more. {match_context(matched)}"
+            f"architectures share no more. {comparison.context}"
         ),
         figure=differences_figure(record),
     )
 
 
-def _peaks(member: Member) -> pd.DataFrame | None:
-    readings = head_readings(member.facts)
+def _peaks(group: StudyGroup) -> pd.DataFrame | None:
+    readings = head_readings(group.facts)
     if readings is None:
         return None
     made = select(readings, ["seed", "weight_decay"]).assign(value=readings["sigma_h"])
@@ -84,10 +84,10 @@ def _peaks(member: Member) -> pd.DataFrame | None:
     return None if made.empty else made
 
 
-def _events(member: Member) -> pd.DataFrame:
-    own = member.facts.group.replicas
+def _events(group: StudyGroup) -> pd.DataFrame:
+    own = group.facts.group.replicas
     own = where(own, own["outcome"].notna().to_numpy())
-    seen = own[f"{member.facts.event}_observed"].astype(float)
+    seen = own[f"{group.facts.event}_observed"].astype(float)
     return select(own, ["seed", "weight_decay"]).assign(value=seen)
 
 

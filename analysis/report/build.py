@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from observatory.analysis.page.members import Member
-from observatory.analysis.page.plates import Gallery
+from observatory.analysis.page.comparison import StudyGroup
+from observatory.analysis.page.figure_writer import FigureWriter
 from observatory.analysis.page.wording import plural
 from observatory.analysis.report import provenance
 from observatory.analysis.report.gathering import gather_study, notices
@@ -21,7 +21,7 @@ def build_report(study_folder: Path) -> Path:
     """Write `report.html` and `report/figures/` of a study, from its store and its `fits.json`.
 
     Nothing is fitted here. Figures and the answer speak of the first event that was fitted; tables
-    have all of them. Whatever is missing (probes, unfinished replicas) is said on the page.
+    have all of them. Whatever is not_drawn (probes, unfinished replicas) is said on the page.
     Replicas that may not be pooled are shown in groups, and set beside each other.
 
     Args:
@@ -36,18 +36,18 @@ def build_report(study_folder: Path) -> Path:
     """
     study = Study(study_folder)
     found, records = gather_study(study)
-    gallery = Gallery(study.folder / "report" / "figures", study.folder, PNG_DPI)
+    writer = FigureWriter(study.folder / "report" / "figures", study.folder, PNG_DPI)
     together = None
     number = 1
     if len(found) > 1:
-        members = [Member(facts.group.label, facts, facts.group.label) for facts in found]
-        together = across(members, records, gallery)
-        number += len(together.plates)
+        groups = [StudyGroup(facts.group.label, facts, facts.group.label) for facts in found]
+        together = across(groups, records, writer)
+        number += len(together.figures)
     parts: list[Part] = []
     for index, facts in enumerate(found, start=1):
         prefix = "" if len(found) == 1 else f"group{index}-"
-        parts.append(part(facts, gallery, prefix, number))
-        number += len(parts[-1].plates)
+        parts.append(part(facts, writer, prefix, number))
+        number += len(parts[-1].figures)
     replicas = pd.concat([facts.group.replicas for facts in found])
     said = [*provenance.notices(study.runs, replicas), *notices(found)]
     page = _page(study, parts, together, said)

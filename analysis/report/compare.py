@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from observatory.analysis.fit.study import fit_across, read_fits, write_records
+from observatory.analysis.page.comparison import StudyGroup
 from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.figure_writer import FigureWriter
 from observatory.analysis.page.groups import differences
-from observatory.analysis.page.members import Member
-from observatory.analysis.page.plates import Gallery
 from observatory.analysis.page.wording import plural
 from observatory.analysis.report.build import PNG_DPI
 from observatory.analysis.report.gathering import gather_study
@@ -24,7 +24,7 @@ SETTINGS = 16
 """Settings that the table of groups tells; of more, it says how many."""
 
 
-def compared_members(study_folders: Sequence[Path]) -> list[Member]:
+def compared_groups(study_folders: Sequence[Path]) -> list[StudyGroup]:
     """The groups of several studies, those of the first study first.
 
     Raises:
@@ -36,7 +36,7 @@ def compared_members(study_folders: Sequence[Path]) -> list[Member]:
         names = [folder.name for folder in folders]
         raise ConfigError(f"`study` must name at least two different studies, got {names}.")
     studies = [Study(folder) for folder in folders]
-    return members_of([(s.name, facts) for s in studies for facts in gather_study(s)[0]])
+    return study_groups([(s.name, facts) for s in studies for facts in gather_study(s)[0]])
 
 
 def fit_comparison(study_folders: Sequence[Path], out: Path, settings: Mapping[str, Any]) -> Path:
@@ -48,10 +48,10 @@ def fit_comparison(study_folders: Sequence[Path], out: Path, settings: Mapping[s
         settings: The `fit` node of a configuration, plain values.
 
     Raises:
-        ConfigError: As `compared_members`.
+        ConfigError: As `compared_groups`.
         StoreError: Likewise.
     """
-    records = fit_across(compared_members(study_folders), settings)
+    records = fit_across(compared_groups(study_folders), settings)
     path = fits_beside(out)
     write_records(path, [{**record, "study_group": None} for record in records])
     return path
@@ -76,31 +76,31 @@ def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
         The page.
 
     Raises:
-        ConfigError: As `compared_members`.
+        ConfigError: As `compared_groups`.
         StoreError: Likewise, or if the comparison was not fitted.
     """
-    members = compared_members(study_folders)
-    gallery = Gallery(out.parent / f"{out.stem}_figures", out.parent, PNG_DPI)
-    made = across(members, read_fits(fits_beside(out)), gallery)
-    n = sum(len(member.facts.group.replicas) for member in members)
-    first = members[0].facts.group.runs[0].manifest
+    groups = compared_groups(study_folders)
+    writer = FigureWriter(out.parent / f"{out.stem}_figures", out.parent, PNG_DPI)
+    made = across(groups, read_fits(fits_beside(out)), writer)
+    n = sum(len(group.facts.group.replicas) for group in groups)
+    first = groups[0].facts.group.runs[0].manifest
     version = str(first.get("package_version", ""))
     names = [Path(folder).resolve().name for folder in study_folders]
     fits = f"{fits_beside(out).name} beside this page, or in the fits.json of {', '.join(names)}"
     page = {
         "title": f"Grokking compared: {', '.join(names)}",
-        "subtitle": f"{n} replicas of {len(members)} {plural(len(members), 'group')} in "
+        "subtitle": f"{n} replicas of {len(groups)} {plural(len(groups), 'group')} in "
         f"{len(names)} studies",
         "version": version,
         "across": made,
         "notices": made.notices,
-        "methods": [(member.label, " ".join(methods(member.facts))) for member in members],
+        "methods": [(group.label, " ".join(methods(group.facts))) for group in groups],
         "footer": f"Made by observatory {version}; every number above is in {fits}.",
     }
     return write_page(out, "comparison.html.j2", page)
 
 
-def members_of(found: Sequence[tuple[str, Facts]]) -> list[Member]:
+def study_groups(found: Sequence[tuple[str, Facts]]) -> list[StudyGroup]:
     """Groups by the name of their study and, where it is short, by what sets them apart.
 
     Args:
@@ -118,4 +118,4 @@ def members_of(found: Sequence[tuple[str, Facts]]) -> list[Member]:
     doubled = {label for label in labels if labels.count(label) > 1}
     labels = [f"{x} ({i})" if x in doubled else x for i, x in enumerate(labels, start=1)]
     groups = (facts for _, facts in found)
-    return [Member(*parts) for parts in zip(labels, groups, apart, strict=True)]
+    return [StudyGroup(*parts) for parts in zip(labels, groups, apart, strict=True)]

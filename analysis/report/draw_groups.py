@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 
 from observatory.analysis.fit.questions import questions
-from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.comparison import GroupComparison
+from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.forest import Row, forest_figure
-from observatory.analysis.page.members import Match, match_context
 from observatory.analysis.page.records import Record, limits
 from observatory.analysis.report.figure_heatmap import heatmap_figure
 from observatory.analysis.report.figure_overlay import MAX_GROUPS, Boundary, overlay_figure
@@ -22,27 +22,27 @@ def _folded(label: str, letters: int = _LINE) -> str:
     return fill(label, letters, max_lines=_LINES, placeholder=" …")
 
 
-def draw_groups(matched: Match) -> Iterator[Drawing | Missing]:
+def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
     """Boundaries overlaid, critical points in rows, rates as a map; then what questions add."""
-    yield _overlay(matched)
-    yield _bars(matched, matched.of("boundary_ratio"))
-    yield _heatmap(matched)
+    yield _overlay(comparison)
+    yield _bars(comparison, comparison.of("boundary_ratio"))
+    yield _heatmap(comparison)
     for question in sorted(questions().values(), key=lambda question: question.place):
-        yield from question.section_across(matched)
+        yield from question.section_across(comparison)
 
 
-def _overlay(matched: Match) -> Drawing | Missing:
+def _overlay(comparison: GroupComparison) -> Drawing | NotDrawn:
     title = "Boundaries of the groups"
-    if len(matched.members) > MAX_GROUPS:
-        return Missing(title, f"more than {MAX_GROUPS} groups cannot be told apart in one panel")
+    if len(comparison.groups) > MAX_GROUPS:
+        return NotDrawn(title, f"more than {MAX_GROUPS} groups cannot be told apart in one panel")
     boundaries = [
-        Boundary(_folded(m.label, 2 * _LINE), matched.cells(m), matched.boundary(m))
-        for m in matched.members
+        Boundary(_folded(m.label, 2 * _LINE), comparison.cells(m), comparison.boundary(m))
+        for m in comparison.groups
     ]
     how = (
-        f"Curves: fitted boundaries ({matched.estimator}); vertical lines and bands: critical "
+        f"Curves: fitted boundaries ({comparison.estimator}); vertical lines and bands: critical "
         "weight decay λc and its interval"
-        if matched.estimator
+        if comparison.estimator
         else "No estimator gave a boundary"
     )
     return Drawing(
@@ -51,25 +51,25 @@ def _overlay(matched: Match) -> Drawing | Missing:
         caption=(
             "Share of replicas (dimensionless) that grokked against weight decay (dimensionless, "
             "log axis, 0 beyond the break), with Wilson intervals, slightly spread sideways. "
-            f"{how}. {match_context(matched)}"
+            f"{how}. {comparison.context}"
         ),
-        figure=overlay_figure(boundaries, min(m.facts.window_max for m in matched.members)),
+        figure=overlay_figure(boundaries, min(m.facts.window_max for m in comparison.groups)),
     )
 
 
-def _bars(matched: Match, ratios: Sequence[Record]) -> Drawing | Missing:
+def _bars(comparison: GroupComparison, ratios: Sequence[Record]) -> Drawing | NotDrawn:
     title = "Critical weight decay per group"
-    records = [matched.boundary(member) for member in matched.members]
+    records = [comparison.boundary(group) for group in comparison.groups]
     if not any(record is not None and limits(record, "critical") for record in records):
-        return Missing(title, "no estimator gave a boundary for any group")
+        return NotDrawn(title, "no estimator gave a boundary for any group")
     rows = [
         Row(
-            _folded(member.label),
+            _folded(group.label),
             None if record is None else limits(record, "critical"),
             "not fitted" if record is None else "refused",
             index,
         )
-        for index, (member, record) in enumerate(zip(matched.members, records, strict=True))
+        for index, (group, record) in enumerate(zip(comparison.groups, records, strict=True))
     ]
     levels = " and ".join(sorted({f"{r['level']:.0%}" for r in records if r is not None}))
     compared = [Row(_folded(ratio_words(r)), limits(r, "ratio")) for r in ratios]
@@ -82,9 +82,9 @@ def _bars(matched: Match, ratios: Sequence[Record]) -> Drawing | Missing:
         name="groups-critical",
         title=title,
         caption=(
-            f"Critical weight decay λc (dimensionless, log axis) by {matched.estimator}, with "
+            f"Critical weight decay λc (dimensionless, log axis) by {comparison.estimator}, with "
             f"{levels} intervals; an arrow marks a limit that the data do not set.{beside} "
-            f"{match_context(matched)}"
+            f"{comparison.context}"
         ),
         figure=forest_figure(rows, compared),
     )
@@ -96,15 +96,15 @@ def ratio_words(record: Record) -> str:
     return f"{extras.get('numerator')} / {extras.get('denominator')}"
 
 
-def _heatmap(matched: Match) -> Drawing:
-    cells = [(_folded(member.label), matched.cells(member)) for member in matched.members]
+def _heatmap(comparison: GroupComparison) -> Drawing:
+    cells = [(_folded(group.label), comparison.cells(group)) for group in comparison.groups]
     return Drawing(
         name="groups-rates",
         title="Rate of grokking per group and weight decay",
         caption=(
             "Colour: share of replicas that grokked (dimensionless); inside, how many of how many "
             "finished ones (how many alone where there are many weight decays); a dash: none was "
-            f"run. {match_context(matched)}"
+            f"run. {comparison.context}"
         ),
         figure=heatmap_figure(cells),
     )

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from observatory.analysis.boundary.section_tables import head, levels, refused_or
+from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import WINDOW
-from observatory.analysis.page.members import Match, Member
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.remarks import Footnotes
 from observatory.analysis.page.table import Table
@@ -21,27 +21,27 @@ from observatory.analysis.page.wording import (
 from observatory.analysis.report.draw_groups import ratio_words
 
 
-def group_tables(matched: Match) -> list[Table]:
+def group_tables(comparison: GroupComparison) -> list[Table]:
     """What the groups are, their boundaries, and the tests between them."""
-    ratios, rates = matched.of("boundary_ratio"), matched.of("rate_comparison")
-    members = matched.members
-    return [_groups(members), _boundaries(members), _ratios(ratios), _rates(rates)]
+    ratios, rates = comparison.of("boundary_ratio"), comparison.of("rate_comparison")
+    groups = comparison.groups
+    return [_groups(groups), _boundaries(groups), _ratios(ratios), _rates(rates)]
 
 
-def _groups(members: Sequence[Member]) -> Table:
+def _groups(groups: Sequence[StudyGroup]) -> Table:
     rows = [
         [
-            member.label,
-            member.facts.group.runs[0].manifest["study"],
-            member.facts.group.runs[0].manifest["task"]["name"],
-            f"{member.facts.group.runs[0].manifest['model']['name']} "
-            f"({member.facts.group.runs[0].manifest['model']['n_params']:,})",
-            sample_words(member.facts.group.replicas),
-            event_words(member.facts.event, member.facts.config),
-            horizon_words(member.facts.horizon, member.facts.group.steps_per_epoch),
-            member.apart or DASH,
+            group.label,
+            group.facts.group.runs[0].manifest["study"],
+            group.facts.group.runs[0].manifest["task"]["name"],
+            f"{group.facts.group.runs[0].manifest['model']['name']} "
+            f"({group.facts.group.runs[0].manifest['model']['n_params']:,})",
+            sample_words(group.facts.group.replicas),
+            event_words(group.facts.event, group.facts.config),
+            horizon_words(group.facts.horizon, group.facts.group.steps_per_epoch),
+            group.apart or DASH,
         ]
-        for member in members
+        for group in groups
     ]
     heads = (
         "group",
@@ -56,20 +56,20 @@ def _groups(members: Sequence[Member]) -> Table:
     return Table("Groups", heads, ("text", "", "", "", "text", "text", "", "text"), rows)
 
 
-def _boundaries(members: Sequence[Member]) -> Table:
+def _boundaries(groups: Sequence[StudyGroup]) -> Table:
     notes = Footnotes()
     rows: list[list[str]] = []
     used: list[Record] = []
-    for member in members:
-        for record in member.facts.records:
-            if record["fit"] != "boundary" or record["event"] != member.facts.event:
+    for group in groups:
+        for record in group.facts.records:
+            if record["fit"] != "boundary" or record["event"] != group.facts.event:
                 continue
             upper = estimate(record, "critical_upper") if record["estimator"] == WINDOW else ""
             used.append(record)
             rows.append(
                 [
-                    member.label,
-                    *head(record, member.facts.group.steps_per_epoch),
+                    group.label,
+                    *head(record, group.facts.group.steps_per_epoch),
                     refused_or(record, "critical"),
                     estimate(record, "slope"),
                     upper,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from observatory.analysis.fit.questions import questions
-from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.training.section_heads import draw_order_parameters, draw_tail
 from observatory.analysis.training.section_training import draw_training
@@ -12,7 +12,7 @@ TRAINING = 50
 """Where diagnostics of training stand among the sections of questions."""
 
 
-def illustrate(facts: Facts) -> Iterator[Drawing | Missing]:
+def illustrate(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     """Where networks grok, when they do, and what was seen in them; or why it is not drawn."""
     asked = sorted(questions().values(), key=lambda question: question.place)
     for question in asked:

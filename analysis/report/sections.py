@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from observatory.analysis.boundary.section_tables import boundary_tables
-from observatory.analysis.page.drawing import Missing
+from observatory.analysis.page.comparison import GroupComparison, StudyGroup, compare
+from observatory.analysis.page.drawing import NotDrawn
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.members import Match, Member, match, match_context
-from observatory.analysis.page.plates import Gallery, Plate
+from observatory.analysis.page.figure_writer import FigureWriter, ReportFigure
 from observatory.analysis.page.records import Record, limits
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import estimate, estimator_words, horizon_words, number
@@ -27,8 +27,8 @@ class Part:
     label: str
     answer: list[str]
     glance: Table
-    plates: list[Plate]
-    missing: list[Missing]
+    figures: list[ReportFigure]
+    not_drawn: list[NotDrawn]
     tables: list[Table]
     methods: str
     first_number: int
@@ -40,67 +40,68 @@ class Across:
 
     answer: list[str]
     notices: list[str]
-    plates: list[Plate]
-    missing: list[Missing]
+    figures: list[ReportFigure]
+    not_drawn: list[NotDrawn]
     tables: list[Table]
 
 
-def part(facts: Facts, gallery: Gallery, prefix: str, first_number: int) -> Part:
-    """All of one group: its figures go to the gallery, their names after a prefix."""
-    plates, missing = gallery.hang(illustrate(facts), prefix)
+def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> Part:
+    """All of one group: its figures go to the writer, their names after a prefix."""
+    figures, not_drawn = writer.save(illustrate(facts), prefix)
     made = [tables.cells(facts), *boundary_tables(facts), *time_tables(facts)]
     return Part(
         label=facts.group.label,
         answer=answer(facts),
         glance=tables.glance(facts),
-        plates=plates,
-        missing=missing,
+        figures=figures,
+        not_drawn=not_drawn,
         tables=[table for table in made if table.rows],
         methods=" ".join(methods(facts)),
         first_number=first_number,
     )
 
 
-def across(members: Sequence[Member], records: Sequence[Record], gallery: Gallery) -> Across:
+def across(groups: Sequence[StudyGroup], records: Sequence[Record], writer: FigureWriter) -> Across:
     """Several groups, at a horizon and by an estimator that they share where there are such.
 
     Args:
-        members: The groups, the one that others are compared with first.
+        groups: The groups, the one that others are compared with first.
         records: What was fitted to the groups beside each other.
-        gallery: Where figures go.
+        writer: Where figures go.
     """
-    matched = match(members, records)
-    ratios = matched.of("boundary_ratio")
-    plates, missing = gallery.hang(draw_groups(matched), "")
+    comparison = compare(groups, records)
+    ratios = comparison.of("boundary_ratio")
+    figures, not_drawn = writer.save(draw_groups(comparison), "")
     return Across(
-        answer=[*_boundaries(matched), *map(_ratio, ratios)],
-        notices=_notices(matched, ratios),
-        plates=plates,
-        missing=missing,
-        tables=[table for table in group_tables(matched) if table.rows],
+        answer=[*_boundaries(comparison), *map(_ratio, ratios)],
+        notices=_notices(comparison, ratios),
+        figures=figures,
+        not_drawn=not_drawn,
+        tables=[table for table in group_tables(comparison) if table.rows],
     )
 
 
-def _boundaries(matched: Match) -> list[str]:
-    if matched.estimator is None:
-        return [f"No estimator gave a boundary for any group. {match_context(matched)}"]
-    told: list[str] = []
-    for member in matched.members:
-        record = matched.boundary(member)
+def _boundaries(comparison: GroupComparison) -> list[str]:
+    if comparison.estimator is None:
+        return [f"No estimator gave a boundary for any group. {comparison.context}"]
+    texts: list[str] = []
+    for group in comparison.groups:
+        record = comparison.boundary(group)
         if record is None:
             said = "not fitted"
         elif limits(record, "critical") is None:
             said = f"refused: {record['refused']}"
         else:
             said = f"λc = {estimate(record, 'critical')}"
-        if matched.horizon is None:
-            group = member.facts.group
-            said += f" within {horizon_words(member.facts.horizon, group.steps_per_epoch)}"
-        told.append(f"{member.label}: {said}")
-    level = matched.members[0].facts.level
+        if comparison.horizon is None:
+            facts = group.facts
+            said += f" within {horizon_words(facts.horizon, facts.group.steps_per_epoch)}"
+        texts.append(f"{group.label}: {said}")
+    level = comparison.groups[0].facts.level
     return [
-        f"Critical weight decay by {matched.estimator}, {level:.0%} intervals: {'; '.join(told)}.",
-        match_context(matched),
+        f"Critical weight decay by {comparison.estimator}, {level:.0%} intervals: "
+        f"{'; '.join(texts)}.",
+        comparison.context,
     ]
 
 
@@ -118,22 +119,22 @@ def _ratio(record: Record) -> str:
     return f"Ratio of λc, {name}: {estimate(record, 'ratio')} ({how})."
 
 
-def _notices(matched: Match, ratios: Sequence[Record]) -> list[str]:
-    told: list[str] = []
-    if matched.horizon is None:
-        told.append(
+def _notices(comparison: GroupComparison, ratios: Sequence[Record]) -> list[str]:
+    texts: list[str] = []
+    if comparison.horizon is None:
+        texts.append(
             "The groups share no horizon at which all were fitted: a difference between their "
             "boundaries may be one of the horizon (tests cut all records at the shortest). Fit "
             "them at a common one: `observatory fit STUDY --set fit.study.horizon_steps=[STEPS]`."
         )
-    epochs = {member.facts.group.steps_per_epoch for member in matched.members}
+    epochs = {group.facts.group.steps_per_epoch for group in comparison.groups}
     if len(epochs) > 1:
-        told.append(
+        texts.append(
             "The groups differ in steps per epoch: a horizon in steps is not one in epochs."
         )
-    events = {member.facts.event for member in matched.members}
+    events = {group.facts.event for group in comparison.groups}
     if len(events) > 1:
-        told.append(f"The groups were fitted for different events: {', '.join(sorted(events))}.")
+        texts.append(f"The groups were fitted for different events: {', '.join(sorted(events))}.")
     if not ratios:
-        told.append("No ratio of two boundaries was tested: overlapping intervals decide nothing.")
-    return told
+        texts.append("No ratio of two boundaries was tested: overlapping intervals decide nothing.")
+    return texts

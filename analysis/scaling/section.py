@@ -8,10 +8,10 @@ import pandas as pd
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.curves.figure_curves import curves_figure
 from observatory.analysis.curves.section_laws import N_BOOTSTRAP, record_of
+from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.frames import column, evenly, select, where
-from observatory.analysis.page.members import Match, Member, match_context
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, estimate, number
@@ -28,35 +28,35 @@ MAX_AMPLITUDES = 3
 """Weight decays with a panel of amplitudes."""
 
 
-def draw_sizes(matched: Match) -> Iterator[Drawing | Missing]:
+def draw_sizes(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
     """What can be drawn where groups differ in a size; nothing where they do not."""
     for size in SIZES:
-        sizes = [configured(m.facts.config, size) for m in matched.members]
+        sizes = [configured(m.facts.config, size) for m in comparison.groups]
         known = [s for s in sizes if s is not None]
         if len(known) == len(sizes) and len(set(known)) > 1:
-            yield _chain(matched, size, known)
+            yield _chain(comparison, size, known)
             break
-    heads = [_d_head(member) for member in matched.members]
+    heads = [_d_head(group) for group in comparison.groups]
     known = [d for d in heads if d is not None]
     if len(known) == len(heads) and len(set(known)) > 1:
-        yield _amplitudes(matched, known)
+        yield _amplitudes(comparison, known)
 
 
-def _d_head(member: Member) -> float | None:
+def _d_head(group: StudyGroup) -> float | None:
     """Width of one head; None for a model without heads."""
     d_model, n_heads = (
-        configured(member.facts.config, f"model.{name}") for name in ("d_model", "n_heads")
+        configured(group.facts.config, f"model.{name}") for name in ("d_model", "n_heads")
     )
     return None if d_model is None or not n_heads else d_model / n_heads
 
 
-def _chain(matched: Match, size: str, sizes: Sequence[float]) -> Drawing | Missing:
+def _chain(comparison: GroupComparison, size: str, sizes: Sequence[float]) -> Drawing | NotDrawn:
     title = f"Finite size: {size}"
     if len(set(sizes)) < len(sizes):
-        return Missing(title, "several groups have one size and differ in something else")
-    frames = [_last(member) for member in matched.members]
+        return NotDrawn(title, "several groups have one size and differ in something else")
+    frames = [_last(group) for group in comparison.groups]
     if any(frame is None for frame in frames):
-        return Missing(title, "a group has no evaluation table")
+        return NotDrawn(title, "a group has no evaluation table")
     rows = pd.concat(
         [
             frame.assign(**{size: s})
@@ -73,7 +73,7 @@ def _chain(matched: Match, size: str, sizes: Sequence[float]) -> Drawing | Missi
             settings={"log_control": True, "zeta": 0.0, "n_null": N_NULL},
         )  # fmt: skip
     except FitRefusedError as refusal:
-        return Missing(title, f"the chain refused: {refusal}".rstrip("."))
+        return NotDrawn(title, f"the chain refused: {refusal}".rstrip("."))
     record, names = fitted.to_json(), fitted.table.columns
     warned = "".join(f" {text}" for text in record["warnings"][:2])
     return Drawing(
@@ -86,38 +86,38 @@ def _chain(matched: Match, size: str, sizes: Sequence[float]) -> Drawing | Missi
             "crossings, susceptibility and width against size, beside those of smooth crossovers; "
             f"verdict: {record['extras']['verdict']}. {record['level']:.0%} intervals from "
             f"{N_RESAMPLES} resamples and {N_NULL} crossovers; `observatory fit collapse` takes "
-            f"more.{warned} {match_context(matched)}"
+            f"more.{warned} {comparison.context}"
         ),
         figure=finite_size_figure(record, names),
     )
 
 
-def _last(member: Member) -> pd.DataFrame | None:
+def _last(group: StudyGroup) -> pd.DataFrame | None:
     """seed, weight_decay and val_acc at the last look, of the finished replicas of a group."""
-    frame = member.facts.group.table("evaluation", ["val_acc"])
+    frame = group.facts.group.table("evaluation", ["val_acc"])
     if frame is None:
         return None
     keys = ["run_id", "replica"]
     last = frame.groupby(keys, as_index=False).agg({"val_acc": "last"})
-    own = member.facts.group.replicas
+    own = group.facts.group.replicas
     own = select(where(own, own["outcome"].notna().to_numpy()), [*keys, "seed", "weight_decay"])
     made = pd.DataFrame(own.merge(last, on=keys))
     made["seed"] = made["run_id"].astype(str) + "/" + made["seed"].astype(str)
     return select(made, ["seed", "weight_decay", "val_acc"])
 
 
-def _amplitudes(matched: Match, heads: Sequence[float]) -> Drawing | Missing:
+def _amplitudes(comparison: GroupComparison, heads: Sequence[float]) -> Drawing | NotDrawn:
     title = "Peak of sigma_h against d_head"
-    readings = [head_readings(member.facts) for member in matched.members]
+    readings = [head_readings(group.facts) for group in comparison.groups]
     tables = [r.assign(d_head=d) for r, d in zip(readings, heads, strict=True) if r is not None]
     if len(tables) < len(heads):
-        return Missing(title, "a group lacks the attention probe")
+        return NotDrawn(title, "a group lacks the attention probe")
     rows = pd.concat(tables, ignore_index=True)
     rows = where(rows, np.isfinite(column(rows, "sigma_h"))).sort_values("d_head")
     decays = [set(column(table, "weight_decay").tolist()) for table in tables]
     shared = evenly(sorted(set.intersection(*decays)), MAX_AMPLITUDES)
     if not shared or rows.empty:
-        return Missing(title, "the groups share no weight decay with a defined sigma_h")
+        return NotDrawn(title, "the groups share no weight decay with a defined sigma_h")
     records: list[Record] = []
     for decay in shared:
         own = where(rows, column(rows, "weight_decay") == decay)
@@ -130,7 +130,7 @@ def _amplitudes(matched: Match, heads: Sequence[float]) -> Drawing | Missing:
             "Largest spread of the heads’ entropies sigma_h (nats, layer mean) of each replica’s "
             "record against the width of a head d_head, at weight decays that all groups have. "
             "Line and band: c + a (1 − exp(−b d_head)) and its interval, where a constant is "
-            f"excluded; dashed: a law that describes the points better. {match_context(matched)}"
+            f"excluded; dashed: a law that describes the points better. {comparison.context}"
         ),
         figure=curves_figure(
             records,

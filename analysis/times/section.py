@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.drawing import Drawing, Missing, context, why_not
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context, why_not
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, select, where, words
 from observatory.analysis.page.records import Record, limits
@@ -25,7 +25,7 @@ from observatory.analysis.times.section_laws import (
 )
 
 
-def draw_times(facts: Facts) -> Iterator[Drawing | Missing]:
+def draw_times(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     """Times, survival and the joint region."""
     yield _times(facts)
     yield _survival(facts)
@@ -69,10 +69,10 @@ def _curve(record: Record, name: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _survival(facts: Facts) -> Drawing | Missing:
+def _survival(facts: Facts) -> Drawing | NotDrawn:
     title = "Share that has grokked, against steps"
     if facts.times.empty:
-        return Missing(title, "no replica has a record yet")
+        return NotDrawn(title, "no replica has a record yet")
     record = facts.single("survival")
     curves = incidence_table(facts.times) if record is None else _curve(record, "km")
     means = None if record is None else _curve(record, "rmst")
@@ -107,7 +107,7 @@ def _survival(facts: Facts) -> Drawing | Missing:
     )
 
 
-def _joint(facts: Facts) -> Drawing | Missing:
+def _joint(facts: Facts) -> Drawing | NotDrawn:
     title = "Critical weight decay and exponent, together"
     laws = {(law.distribution, law.kind): law for law in censored_laws(facts.of("times_censored"))}
     regions = [
@@ -116,7 +116,7 @@ def _joint(facts: Facts) -> Drawing | Missing:
         if (law := laws.get((name, "free"))) and "region.delta" in law.record["curves"]
     ]
     if not regions:
-        return Missing(title, why_not(facts, "times_censored"))
+        return NotDrawn(title, why_not(facts, "times_censored"))
     survivors = [_point(record) for record in facts.of("times") if record["refused"] is None]
     return Drawing(
         name="joint",

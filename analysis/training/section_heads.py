@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.curves.figure_order_parameters import order_parameters_figure
-from observatory.analysis.page.drawing import Drawing, Missing, context, marks
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context, marks
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, evenly, select, where, words
 from observatory.analysis.training.tail import tail_figure
@@ -43,16 +43,16 @@ def head_readings(facts: Facts) -> pd.DataFrame | None:
     return pd.DataFrame(own.merge(made, on=keys, how="inner"))
 
 
-def draw_order_parameters(facts: Facts) -> Drawing | Missing:
+def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:
     """PR_norm and similarity at the end, the peak of the entropy spread, against weight decay."""
     what = "Order parameters of the heads against weight decay"
     made = head_readings(facts)
     titles = {**LAST, **PEAK}
     if made is None:
-        return Missing(what, facts.group.absent("attention") or "the attention probe was off")
+        return NotDrawn(what, facts.group.absent("attention") or "the attention probe was off")
     found = {n: title for n, title in titles.items() if np.isfinite(column(made, n)).any()}
     if not found:
-        return Missing(what, "its readings are not defined, as with one head")
+        return NotDrawn(what, "its readings are not defined, as with one head")
     return Drawing(
         name="order-parameters",
         title=what,

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from observatory.analysis.page.bands import bands
-from observatory.analysis.page.drawing import Drawing, Missing, banded, context, marks, rule
+from observatory.analysis.page.drawing import Drawing, NotDrawn, banded, context, marks, rule
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, select, where
 from observatory.analysis.page.layered import layered, middle
@@ -41,7 +41,7 @@ _SPAN = (0.1, 10.0)
 """Steps over a replica's own time, between which aligned curves are drawn."""
 
 
-def draw_training(facts: Facts) -> Iterator[Drawing | Missing]:
+def draw_training(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     """Trajectories, phases, and a figure per family of diagnostics."""
     yield from _trajectories(facts)
     yield _phases(facts)
@@ -52,12 +52,12 @@ def draw_training(facts: Facts) -> Iterator[Drawing | Missing]:
     yield _baselines(facts)
 
 
-def _trajectories(facts: Facts) -> Iterator[Drawing | Missing]:
+def _trajectories(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     for kind in ("acc", "loss"):
         title = f"Training trajectories: {'accuracy' if kind == 'acc' else 'loss'}"
         made = banded(facts, "evaluation", [f"train_{kind}", f"val_{kind}"])
         if made is None:
-            yield Missing(title, "the evaluation table is empty")
+            yield NotDrawn(title, "the evaluation table is empty")
             continue
         unit, axes = ("accuracy (0–1)", "axis") if kind == "acc" else (_loss_words(facts), "axes")
         yield Drawing(
@@ -76,14 +76,14 @@ def _loss_words(facts: Facts) -> str:
     return f"loss ({'dimensionless' if unit == '1' else unit})"
 
 
-def _phases(facts: Facts) -> Drawing | Missing:
+def _phases(facts: Facts) -> Drawing | NotDrawn:
     title = "Heads and accuracy, aligned at memorising and grokking"
     order = ["s_bar", "sigma_h"]
     tables = {"evaluation": ["val_acc"], "probes/attention": order}
     frames = {name: facts.group.table(name, columns) for name, columns in tables.items()}
     readings = frames["probes/attention"]
     if readings is None or readings.empty or readings[order].isna().to_numpy().all():
-        return Missing(title, facts.group.absent("attention") or "the attention probe was off")
+        return NotDrawn(title, facts.group.absent("attention") or "the attention probe was off")
     decays = _phase_decays(facts)
     plain = [made for n, c in tables.items() if (made := banded(facts, n, c)) is not None]
     clocks: dict[str, pd.DataFrame] = {"steps": pd.concat(plain, ignore_index=True)}
@@ -136,7 +136,7 @@ def _panel_caption(facts: Facts, what: str) -> str:
     )
 
 
-def _attention(facts: Facts) -> Drawing | Missing:
+def _attention(facts: Facts) -> Drawing | NotDrawn:
     what = (
         "Order parameters of the attention heads on the probe examples, averaged over layers; "
         "dimensionless but for entropies, which are in nats. The table dictionary defines each."
@@ -145,7 +145,7 @@ def _attention(facts: Facts) -> Drawing | Missing:
     return _panels(facts, "attention", "Attention diagnostics", what, *drawn)
 
 
-def _representation(facts: Facts) -> Drawing | Missing:
+def _representation(facts: Facts) -> Drawing | NotDrawn:
     what = (
         "What the readout reads, on the probe examples: spread of its covariance over directions, "
         "and spread between the answers over spread within them (dimensionless). They exist for "
@@ -162,21 +162,21 @@ def _panels(
     what: str,
     titles: Mapping[str, str],
     draw: Callable[[pd.DataFrame, Mapping[float, float]], Figure],
-) -> Drawing | Missing:
+) -> Drawing | NotDrawn:
     """A panel per scalar column of a probe's table, or why there is none."""
     found = facts.group.columns(f"probes/{probe}")
     made = banded(facts, f"probes/{probe}", [name for name in titles if name in found])
     if made is None:
         off = "the probe was off, or its readings are undefined"
-        return Missing(title, facts.group.absent(probe) or off)
+        return NotDrawn(title, facts.group.absent(probe) or off)
     return Drawing(probe, title, _panel_caption(facts, what), draw(made, marks(facts)))
 
 
-def _massive_activations(facts: Facts) -> Drawing | Missing:
+def _massive_activations(facts: Facts) -> Drawing | NotDrawn:
     title = "Massive activations"
     frame = facts.group.table("probes/massive_activations", list(_MASSIVE_TITLES))
     if frame is None or frame.empty:
-        return Missing(title, facts.group.absent("massive_activations") or "the probe was off")
+        return NotDrawn(title, facts.group.absent("massive_activations") or "the probe was off")
     wide, names = select(frame, ["run_id", "replica", "step"]), []
     for name, title_of in _MASSIVE_TITLES.items():
         layers = layered(frame[name].tolist())
@@ -194,18 +194,18 @@ def _massive_activations(facts: Facts) -> Drawing | Missing:
     return Drawing("massive-activations", title, _panel_caption(facts, what), figure)
 
 
-def _spectra(facts: Facts) -> Drawing | Missing:
+def _spectra(facts: Facts) -> Drawing | NotDrawn:
     title, table = "Spectra of the weights", "probes/weight_spectrum"
     names = [name for name in weight_spectrum.TITLES if name in facts.group.columns(table)]
     frame = facts.group.table(table, names) if names else None
     if frame is None or frame.empty:
-        return Missing(title, facts.group.absent("weight_spectrum") or "the probe was off")
+        return NotDrawn(title, facts.group.absent("weight_spectrum") or "the probe was off")
     wide = select(frame, ["run_id", "replica", "step"])
     for name in names:
         wide[name] = middle(layered(frame[name].tolist()))
     made = bands(wide, facts.group.replicas, names, facts.steps_drawn)
     if made.empty:
-        return Missing(title, "its readings are not defined")
+        return NotDrawn(title, "its readings are not defined")
     what = (
         "Singular values of each weight matrix: the median over the matrices of how many "
         "directions they use (dimensionless); alpha, where it is recorded, is the exponent of "
@@ -215,7 +215,7 @@ def _spectra(facts: Facts) -> Drawing | Missing:
     return Drawing("weight-spectrum", title, _panel_caption(facts, what), figure)
 
 
-def _baselines(facts: Facts) -> Drawing | Missing:
+def _baselines(facts: Facts) -> Drawing | NotDrawn:
     title = "Baselines"
     pieces = [
         made
@@ -223,7 +223,7 @@ def _baselines(facts: Facts) -> Drawing | Missing:
         if (made := banded(facts, f"probes/{probe}", [column])) is not None
     ]
     if not pieces:
-        return Missing(
+        return NotDrawn(
             title, "the probes of weight norm, logit scale and softmax collapse were off"
         )
     made = pd.concat(pieces, ignore_index=True)

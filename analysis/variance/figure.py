@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from observatory.analysis.page.style import INK, LINE_COLOURS, WIDTH, plain, styled, tell_beside
+from observatory.analysis.page.style import INK, LINE_COLOURS, WIDTH, plain, styled, write_beside
 
 
 @styled
@@ -34,7 +34,7 @@ def shares_figure(record: Mapping[str, Any]) -> Figure:
     axes.set_yticks(places, names)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
-    tell_beside(axes, told)
+    write_beside(axes, told)
     axes.set_xlabel(f"share of the variance of {plain(record['event'])}")
     axes.set_title(f"n = {record['n']} runs; levels in brackets; intervals {record['level']:.0%}")
     return figure

@@ -16,11 +16,11 @@ from observatory.analysis.curves.section_laws import fit_curve
 from observatory.analysis.forecast import section as draw_forecast
 from observatory.analysis.forecast.api import audit_forecasts
 from observatory.analysis.forecast.result import audit_frame
-from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.comparison import GroupComparison, StudyGroup, compare
+from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, where
 from observatory.analysis.page.groups import Group
-from observatory.analysis.page.members import Match, Member, match
 from observatory.analysis.page.wording import estimate
 from observatory.analysis.paired import section as draw_arms
 from observatory.analysis.report.gathering import gather_study
@@ -46,9 +46,9 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
 
 
 @pytest.fixture(scope="module")
-def sizes(tmp_path_factory: pytest.TempPathFactory) -> Match:
+def sizes(tmp_path_factory: pytest.TempPathFactory) -> GroupComparison:
     """Three studies that differ in modulus and width, slower the larger they are."""
-    members = []
+    groups = []
     for index, p in enumerate((13, 23, 43)):
         model = {"n_layers": 1, "n_heads": 4, "d_model": 8 * 2**index}
         plan = Plan(
@@ -61,8 +61,8 @@ def sizes(tmp_path_factory: pytest.TempPathFactory) -> Match:
             slowness=1.0 + 0.5 * index,
         )
         found = facts_of(fabricate_study(tmp_path_factory.mktemp("sizes"), plan))
-        members.append(Member(f"p{p}", found, ""))
-    return match(members)
+        groups.append(StudyGroup(f"p{p}", found, ""))
+    return compare(groups)
 
 
 def svg(drawing: Drawing, folder: Path) -> str:
@@ -70,7 +70,7 @@ def svg(drawing: Drawing, folder: Path) -> str:
     return (folder / "drawn.svg").read_text()
 
 
-def drawn(item: Drawing | Missing | None) -> Drawing:
+def drawn(item: Drawing | NotDrawn | None) -> Drawing:
     assert isinstance(item, Drawing), item
     return item
 
@@ -118,7 +118,7 @@ def test_relaxation_is_drawn_where_the_law_applies(
 ) -> None:
     monkeypatch.setattr(draw_relaxation, "MAX_DECAYS", 2)
     none = draw_relaxation.draw_relaxation(facts)
-    assert isinstance(none, Missing)
+    assert isinstance(none, NotDrawn)
     assert "applies to none of the 2 highest weight decays" in none.reason
     frame = planted(facts, kappa=0.5)
     found = fit_curve(facts.group, frame, "l2", 1.0, None, "relaxation").record
@@ -180,11 +180,11 @@ def test_heavy_tails_are_drawn_where_they_are_recorded(
 
 
 def test_sizes_have_a_chain_amplitudes_and_differences(
-    sizes: Match, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sizes: GroupComparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draw_sizes, "N_RESAMPLES", 20)
     monkeypatch.setattr(draw_sizes, "N_NULL", 19)
-    items: Iterator[Drawing | Missing] = draw_sizes.draw_sizes(sizes)
+    items: Iterator[Drawing | NotDrawn] = draw_sizes.draw_sizes(sizes)
     chain, amplitude = items
     assert "by task.p, 3 sizes" in drawn(chain).caption
     assert "verdict: " in drawn(chain).caption
@@ -197,14 +197,14 @@ def test_sizes_have_a_chain_amplitudes_and_differences(
     text = svg(arms, tmp_path)
     assert text.count('id="estimate"') == 10  # two groups less the first, five weight decays
     assert "less that of p13" in arms.caption
-    few = match(sizes.members[:2])
+    few = compare(sizes.groups[:2])
     refused = next(iter(draw_sizes.draw_sizes(few)))
-    assert isinstance(refused, Missing)
+    assert isinstance(refused, NotDrawn)
     assert "the chain refused" in refused.reason
 
 
 def test_groups_of_one_size_have_no_panel_of_sizes(facts: Facts) -> None:
-    alike = match([Member("a", facts, ""), Member("b", facts, "")])
+    alike = compare([StudyGroup("a", facts, ""), StudyGroup("b", facts, "")])
     assert list(draw_sizes.draw_sizes(alike)) == []
 
 
@@ -232,11 +232,11 @@ def test_forecasts_are_what_the_command_tells(tmp_path: Path) -> None:
     assert f"({told['extras']['n_events']} events" in made.caption
     few = where(facts.group.replicas, column(facts.group.replicas, "seed") < 3)
     part = draw_forecast.draw_forecast(replace(facts, group=replace(facts.group, replicas=few)))
-    assert isinstance(part, Missing)
+    assert isinstance(part, NotDrawn)
     assert "an audit takes its runs whole" in part.reason
 
 
 def test_forecasts_are_missing_where_too_little_was_seen(facts: Facts) -> None:
     found = draw_forecast.draw_forecast(facts)
-    assert isinstance(found, Missing)
+    assert isinstance(found, NotDrawn)
     assert "events" in found.reason

@@ -11,7 +11,7 @@ from observatory.analysis.page.wording import event_words, horizon_words, plural
 
 
 @dataclass(frozen=True)
-class Member:
+class StudyGroup:
     """One group under the name that it has in a comparison.
 
     Attributes:
@@ -26,67 +26,69 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Match:
+class GroupComparison:
     """Groups at one horizon, or where they share none at each one's own, by one estimator.
 
     Attributes:
-        members: The groups, the one that others are compared with first.
+        groups: The groups, the one that others are compared with first.
         horizon: In steps; None where the groups share none.
         estimator: The one that gives a boundary for the most groups; None where none does.
         records: What was fitted to the groups beside each other; empty before it is.
     """
 
-    members: Sequence[Member]
+    groups: Sequence[StudyGroup]
     horizon: int | None
     estimator: str | None
     records: Sequence[Record] = ()
 
-    def horizon_of(self, member: Member) -> int:
-        """At which a group is compared, in steps."""
-        return member.facts.horizon if self.horizon is None else self.horizon
+    @property
+    def context(self) -> str:
+        """What every caption of a comparison ends with: n, the event and the horizon."""
+        sizes = [len(group.facts.group.replicas) for group in self.groups]
+        first = self.groups[0].facts
+        event = event_words(first.event, first.config)
+        n = f"n = {sum(sizes)} replicas in {len(sizes)} {plural(len(sizes), 'group')}"
+        if self.horizon is not None:
+            return f"{n}. Event {event}. Horizon {self.horizon} steps, of every group."
+        own = ", ".join(
+            horizon_words(g.facts.horizon, g.facts.group.steps_per_epoch) for g in self.groups
+        )
+        return f"{n}. Event {event}. Horizon: each group’s own ({own})."
 
-    def cells(self, member: Member) -> pd.DataFrame:
+    def horizon_of(self, group: StudyGroup) -> int:
+        """At which a group is compared, in steps."""
+        return group.facts.horizon if self.horizon is None else self.horizon
+
+    def cells(self, group: StudyGroup) -> pd.DataFrame:
         """The cell table of a group."""
-        return member.facts.cells_at[self.horizon_of(member)]
+        return group.facts.cells_at[self.horizon_of(group)]
 
     def of(self, fit: str) -> list[Record]:
         """Records of one kind of fit across the groups."""
         return [record for record in self.records if record["fit"] == fit]
 
-    def boundary(self, member: Member) -> Record | None:
+    def boundary(self, group: StudyGroup) -> Record | None:
         """The boundary of a group, refused or not; None where it was not fitted."""
-        found = member.facts.boundaries_by(self.horizon_of(member))
+        found = group.facts.boundaries_by(self.horizon_of(group))
         return next((r for r in found if estimator_name(r) == self.estimator), None)
 
 
-def match(members: Sequence[Member], records: Sequence[Record] = ()) -> Match:
+def compare(groups: Sequence[StudyGroup], records: Sequence[Record] = ()) -> GroupComparison:
     """The longest horizon at which every group has fits, and an estimator for them.
 
     Args:
-        members: The groups, the one that others are compared with first.
+        groups: The groups, the one that others are compared with first.
         records: What was fitted to them beside each other.
     """
-    shared = set.intersection(*(set(member.facts.cells_at) for member in members))
+    shared = set.intersection(*(set(group.facts.cells_at) for group in groups))
     horizon = max(shared) if shared else None
     found: dict[str, int] = {}
-    for member in members:
-        at = member.facts.horizon if horizon is None else horizon
-        for record in member.facts.boundaries_by(at):
+    for group in groups:
+        at = group.facts.horizon if horizon is None else horizon
+        for record in group.facts.boundaries_by(at):
             name = estimator_name(record)
             found[name] = found.get(name, 0) + (limits(record, "critical") is not None)
     best = max(found, key=lambda name: found[name], default=None)
-    return Match(members, horizon, best if best is not None and found[best] else None, records)
-
-
-def match_context(matched: Match) -> str:
-    """What every caption of a comparison ends with: n, the event and the horizon."""
-    sizes = [len(member.facts.group.replicas) for member in matched.members]
-    first = matched.members[0].facts
-    event = event_words(first.event, first.config)
-    n = f"n = {sum(sizes)} replicas in {len(sizes)} {plural(len(sizes), 'group')}"
-    if matched.horizon is not None:
-        return f"{n}. Event {event}. Horizon {matched.horizon} steps, of every group."
-    own = ", ".join(
-        horizon_words(m.facts.horizon, m.facts.group.steps_per_epoch) for m in matched.members
+    return GroupComparison(
+        groups, horizon, best if best is not None and found[best] else None, records
     )
-    return f"{n}. Event {event}. Horizon: each group’s own ({own})."

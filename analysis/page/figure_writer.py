@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from observatory.analysis.page.drawing import Drawing, Missing
+from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.style import save
 from observatory.analysis.page.table import Table
 
@@ -20,7 +20,7 @@ _REFERENCE = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 
 
 @dataclass(frozen=True)
-class Plate:
+class ReportFigure:
     """One figure of the page.
 
     Attributes:
@@ -29,7 +29,7 @@ class Plate:
         caption: What is drawn, with n, units, event and horizon.
         svg: The drawing, to be placed in the page as it is.
         files: Its files by format, relative to the page.
-        table: What is told below it; None: nothing.
+        table: What is printed below it; None: nothing.
     """
 
     name: str
@@ -61,7 +61,7 @@ def inline_svg(text: str, name: str, title: str) -> str:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class FigureWriter:
     """Where the figures of a page go.
 
     Attributes:
@@ -74,22 +74,22 @@ class Gallery:
     page_folder: Path
     dpi: int
 
-    def hang(
-        self, drawings: Iterable[Drawing | Missing], prefix: str
-    ) -> tuple[list[Plate], list[Missing]]:
-        """Save what could be drawn, one figure at a time; and what could not."""
-        plates: list[Plate] = []
-        missing: list[Missing] = []
+    def save(
+        self, drawings: Iterable[Drawing | NotDrawn], prefix: str
+    ) -> tuple[list[ReportFigure], list[NotDrawn]]:
+        """Save what could be drawn, one figure at a time; what could not is handed back."""
+        figures: list[ReportFigure] = []
+        not_drawn: list[NotDrawn] = []
         for item in drawings:
-            if isinstance(item, Missing):
-                missing.append(item)
+            if isinstance(item, NotDrawn):
+                not_drawn.append(item)
             else:
-                plates.append(self._plate(item, prefix))
-        return plates, missing
+                figures.append(self._save_one(item, prefix))
+        return figures, not_drawn
 
-    def _plate(self, drawing: Drawing, prefix: str) -> Plate:
+    def _save_one(self, drawing: Drawing, prefix: str) -> ReportFigure:
         name = f"{prefix}{drawing.name}"
         files = save(drawing.figure, self.folder, name, self.dpi)
         links = {k: file.relative_to(self.page_folder).as_posix() for k, file in files.items()}
         svg = inline_svg(files["svg"].read_text(encoding="utf-8"), name, drawing.title)
-        return Plate(name, drawing.title, drawing.caption, svg, links, drawing.table)
+        return ReportFigure(name, drawing.title, drawing.caption, svg, links, drawing.table)
