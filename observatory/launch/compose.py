@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -66,6 +67,11 @@ def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any
                 chosen = (*outer, *inner)
                 runs[" ".join(chosen)] = plain(_composed(name, [*chosen, *fixed]))
     return runs
+
+
+def search_path(folder: Path | None) -> list[str]:
+    """The override that adds a folder laid out as `conf/`; none where there is no folder."""
+    return [] if folder is None else [f"hydra.searchpath=['file://{folder.resolve()}']"]
 
 
 def _values(override: Override) -> list[str]:

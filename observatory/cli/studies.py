@@ -1,0 +1,208 @@
+"""The verbs of what exists: report, browse, status, retry, export, import, and doctor."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from observatory.cli.commands import Command, Option
+
+FOLDER = click.Path(path_type=Path)
+JSON = click.option("--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
+A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "observatory report results/laptop_map",
+        "observatory report results/mlp results/lstm --out comparison.html",
+    ),
+)
+@click.argument(
+    "studies", nargs=-1, required=True, type=FOLDER, metavar="STUDY ...", help="Folders of studies."
+)
+@click.option(
+    "--out", cls=Option, type=FOLDER, metavar="FILE",
+    help="Page of a comparison (comparison.html).",
+)  # fmt: skip
+def report(studies: tuple[Path, ...], out: Path | None) -> int:
+    """Build a study's report.html anew.
+
+    From its store and fits.json; of several studies, one page that compares them, the first being
+    the one that others are compared with.
+    """
+    from observatory.pipeline import rebuild_report
+
+    if len(studies) == 1 and out is None:
+        print(rebuild_report(studies[0]))
+        return 0
+    from observatory.analysis.report.compare import build_comparison
+
+    print(build_comparison(list(studies), out or Path("comparison.html")))
+    return 0
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "observatory browse",
+        "observatory browse results --study laptop_map --port 5055",
+        "observatory browse results --tracking-uri postgresql://me@host/mlflow --once",
+    ),
+)
+@click.argument(
+    "results", type=FOLDER, default=Path("results"), help="Folder of the studies (results)."
+)
+@click.option("--study", cls=Option, metavar="NAME", help="Name of one study; all without it.")
+@click.option("--host", cls=Option, default="127.0.0.1", metavar="ADDRESS", help="Address to bind.")
+@click.option(
+    "--port", cls=Option, type=int, default=5000, metavar="N", help="Port to bind (5000)."
+)
+@click.option(
+    "--tracking-uri", cls=Option, metavar="URI",
+    help="A database or server (mlflow.db in the folder).",
+)  # fmt: skip
+@click.option(
+    "--once", cls=Option, is_flag=True, help="Bring MLflow up to date and end, without a page."
+)
+def browse(
+    results: Path, study: str | None, host: str, port: int, tracking_uri: str | None, once: bool
+) -> int:
+    """Open MLflow's pages on all studies.
+
+    Mirrors the studies below a folder to MLflow first; Ctrl-C ends it.
+    """
+    from observatory.mirror.browse import browse as open_pages
+    from observatory.mirror.settings import default_settings
+
+    settings = default_settings(results, tracking_uri)
+    return open_pages(results, host, port, study, settings, once=once)
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "observatory status results/laptop_map",
+        "observatory status results/laptop_map --json",
+    ),
+)
+@A_STUDY
+@JSON
+def status(study: Path, as_json: bool) -> int:
+    """What is done, running, queued or failed, of every run of a study."""
+    from observatory.launch.status import study_status, text
+
+    found = study_status(study)
+    print(json.dumps(found, indent=2) if as_json else text(found))
+    return 0
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "observatory retry results/laptop_map",
+        "observatory retry results/laptop_map --here",
+    ),
+)
+@A_STUDY
+@click.option(
+    "--here", cls=Option, is_flag=True, help="Train on this machine what was queued as jobs."
+)
+@click.option("--quiet", cls=Option, is_flag=True, help="Show no progress.")
+def retry(study: Path, here: bool, quiet: bool) -> int:
+    """Train the runs of a study that failed or were interrupted.
+
+    Each from its last checkpoint and with its own configuration. Runs that are done, or that
+    another process owns, are left alone. A search is continued by its own command.
+    """
+    from observatory.launch.display import live
+    from observatory.pipeline import retry as train_again
+
+    say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
+    for folder in train_again(study, here, None if quiet else live, say):
+        print(folder)
+    return 0
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "observatory export results/laptop_map --author 'Ada Lovelace'",
+        "observatory export results/laptop_map --out laptop_map.tar.gz",
+        "observatory export results/laptop_map --out published/laptop_map    a folder",
+        "observatory export results/laptop_map --weights",
+        "observatory export results/running --partial",
+    ),
+)
+@A_STUDY
+@click.option(
+    "--out", cls=Option, type=FOLDER, metavar="DIR_OR_TAR",
+    help="A .tar, .tar.gz or .tgz, or a folder (NAME.tar in the present folder).",
+)  # fmt: skip
+@click.option(
+    "--weights", cls=Option, is_flag=True,
+    help="Parameters of every network that has some, as safetensors: when it left, or at the last "
+    "checkpoint.",
+)  # fmt: skip
+@click.option(
+    "--partial", cls=Option, is_flag=True, help="Also a study whose runs are not all done."
+)
+@click.option(
+    "--author", cls=Option, multiple=True, metavar="NAME",
+    help="Whom CITATION.cff names; may be given again.",
+)  # fmt: skip
+def export(
+    study: Path, out: Path | None, weights: bool, partial: bool, author: tuple[str, ...]
+) -> int:
+    """A study as one bundle that explains and checks itself, for others.
+
+    Tables, settings, report, figures, environment, citation, checksums, and a README that explains
+    every file and column. Nothing in it names this machine or its paths. The same study gives the
+    same bytes.
+    """
+    from observatory.bundle.export import export_study
+
+    print(export_study(study, out, weights=weights, partial=partial, authors=list(author)))
+    return 0
+
+
+@click.command(
+    name="import",
+    cls=Command,
+    examples=(
+        "observatory import laptop_map.tar",
+        "observatory import published/laptop_map --results elsewhere",
+    ),
+)
+@click.argument("bundle", type=FOLDER, help="What `export` wrote, a tar or a folder.")
+@click.option(
+    "--results", cls=Option, type=FOLDER, default=Path("results"), metavar="DIR",
+    help="Folder of the studies (results).",
+)  # fmt: skip
+def import_(bundle: Path, results: Path) -> int:
+    """A bundle as a study among your own.
+
+    Once its checksums agree; then `report`, `fit`, `status` and `browse` work on it. A study that
+    exists is never overwritten.
+    """
+    from observatory.bundle.unpack import import_bundle
+
+    print(import_bundle(bundle, results))
+    return 0
+
+
+@click.command(cls=Command, examples=("observatory doctor", "observatory doctor --json"))
+@click.argument(
+    "results", type=FOLDER, default=Path("results"), help="Where studies will go (results)."
+)
+@JSON
+def doctor(results: Path, as_json: bool) -> int:
+    """Check this machine and installation."""
+    from observatory.cli.doctor import as_json as written
+    from observatory.cli.doctor import as_text, examine, healthy
+
+    checks = examine(results)
+    print(written(checks) if as_json else as_text(checks))
+    return 0 if healthy(checks) else 2

@@ -1,0 +1,126 @@
+"""What is typed behind an option, as values: numbers, names, folders, pictures, settings."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import click
+
+from observatory.core.errors import ConfigError
+
+PICTURES = (".pdf", ".png", ".svg")
+WORDS = {"none": math.inf, "null": math.inf}
+"""A limit that is none."""
+
+
+@final
+class Number(click.ParamType):
+    """A number; a whole one may be written 3e4.
+
+    Attributes:
+        whole: Whether it must be a whole number.
+        limit: Whether "none" means that there is no limit.
+    """
+
+    name = "number"
+
+    def __init__(self, *, whole: bool, limit: bool = False) -> None:
+        self.whole = whole
+        self.limit = limit
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float | int:
+        """The number; fails with a sentence."""
+        words = WORDS if self.limit else {}
+        try:
+            found = words[value.lower()] if str(value).lower() in words else float(value)
+        except ValueError:
+            found = math.nan
+        if math.isnan(found) or (self.whole and not float(found).is_integer()):
+            self.fail(f"must be a {'whole ' * self.whole}number, got {value!r}.", param, ctx)
+        return int(value if str(value).lstrip("+-").isdigit() else found) if self.whole else found
+
+
+@final
+class Names(click.ParamType):
+    """Names with commas between them, as a list.
+
+    Attributes:
+        single: Whether a name alone stays a text.
+    """
+
+    name = "names"
+
+    def __init__(self, *, single: bool) -> None:
+        self.single = single
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | list[str]:
+        """The list; fails where a name is empty."""
+        found = [name.strip() for name in value.split(",")]
+        if not all(found):
+            self.fail(f"must be names with commas between them, got {value!r}.", param, ctx)
+        return found[0] if self.single and len(found) == 1 else found
+
+
+@final
+class Folder(click.ParamType):
+    """A folder that is there."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """The path; fails where it is no folder."""
+        if not Path(value).is_dir():
+            self.fail(f"must be a folder, got {value}.", param, ctx)
+        return Path(value)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """Folders, as the shell lists them."""
+        return click.Path(file_okay=False).shell_complete(ctx, param, incomplete)
+
+
+@final
+class Picture(click.ParamType):
+    """A file whose ending names the format of a picture."""
+
+    name = "picture"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """The path; fails where the ending is no format."""
+        if Path(value).suffix not in PICTURES:
+            self.fail(f"must end in one of {list(PICTURES)}, got {value}.", param, ctx)
+        return Path(value)
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """Files, as the shell lists them."""
+        return click.Path().shell_complete(ctx, param, incomplete)
+
+
+def settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """`KEY=VALUE` in Hydra's grammar, as plain values.
+
+    Example:
+        >>> settings(["lapse=0.1", "guess=null", "beta=[1e-4, 1e3]"])
+        {'lapse': 0.1, 'guess': None, 'beta': [0.0001, 1000.0]}
+
+    Raises:
+        ConfigError: If one is no such assignment.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import OverrideType, QuotedString
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    found: dict[str, Any] = {}
+    for assignment in assignments:
+        rule = f"`--set` must be KEY=VALUE, got {assignment!r}"
+        try:
+            override = parser.parse_override(assignment)
+        except HydraException as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"{rule}: {reason}. Write lists as [1,2], texts as 'a b'.") from error
+        if override.type != OverrideType.CHANGE or override.is_sweep_override():
+            raise ConfigError(f"{rule}. Write one value, lists as [1,2].")
+        value = override.value()
+        found[override.key_or_group] = value.text if isinstance(value, QuotedString) else value
+    return found
