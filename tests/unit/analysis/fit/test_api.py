@@ -22,8 +22,6 @@ import observatory
 from observatory.analysis.fit.settings import changed, draw_seed, estimators, fit_files, settings_of
 from observatory.analysis.fit.study import read_settings
 from observatory.analysis.fit.task import prepare
-from observatory.cli import main as cli
-from observatory.cli.fit import settings
 from observatory.core.errors import ConfigError, FitRefusedError
 
 COUNTS = pd.DataFrame(
@@ -170,37 +168,6 @@ def test_numbers_of_a_comparison_and_of_a_plan_keep_their_rules_too() -> None:
     node = {**settings_of("boundary", "firth")[1], "level": 95}
     with pytest.raises(ConfigError, match=r"`fit\.boundary_firth`: `level` must be"):
         read_settings({"study": fit_files()["study"], "boundary_firth": node})
-
-
-@pytest.mark.parametrize(
-    ("kind", "option", "value", "message"),
-    [
-        ("paired", "--seed", "-1", "`seed` must be a whole number of at least 0, got -1"),
-        ("emergence", "--seed", "-1", "`seed` must be a whole number"),
-        ("collapse", "--seed", "-1", "`seed` must be a whole number"),
-        ("audit", "--seed", "-1", "`seed` must be a whole number"),
-        ("audit", "--horizon", "0", "`horizon_steps` must be a positive whole number, got 0"),
-        ("audit", "--level", "0", "`level` must be in (0, 1), got 0"),
-        ("emergence", "--n-bootstrap", "0", "`n_bootstrap` must be a whole number of at least 20"),
-        ("emergence", "--steps-per-epoch", "0", "`steps_per_epoch` must be a positive whole"),
-        ("emergence", "--set", "n_starts=0", "`n_starts` must be a whole number of at least 1"),
-        ("paired", "--set", "n_tests=2.5", "`n_tests` must be a whole number of at least 1"),
-        ("audit", "--set", "n_tests=2.5", "`n_tests` must be a whole number of at least 1"),
-        ("variance", "--level", "95", "`level` must be in (0, 1), got 95"),
-    ],
-)
-def test_every_command_checks_its_numbers_first(kind, option, value, message, capsys) -> None:
-    assert cli.run(["fit", kind, "no_such_table.csv", option, value]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_numbers_are_read_as_they_are_typed() -> None:
-    read = settings(["margin=1e-3", "n_tests=1e6", "beta=[1e-4, -.5E1]", "law=e5", "tag='1e5'"])
-    assert read == {"margin": 1e-3, "n_tests": 10**6, "beta": [1e-4, -5], "law": "e5", "tag": "1e5"}
-    assert type(read["n_tests"]) is int
-    assert settings(["top=1e400", "low=1.5", "on=true"]) == {"top": np.inf, "low": 1.5, "on": True}
-    with pytest.raises(ConfigError, match=r"`--set` must be KEY=VALUE in YAML, got a=\[1: while"):
-        settings(["a=[1"])
 
 
 def test_whole_numbers_of_any_kind_are_taken() -> None:
