@@ -28,9 +28,9 @@ from observatory.bundle.redact import (
 )
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_atomically
+from observatory.store.identity import SCHEMA_VERSION
 from observatory.store.parts import PARTS
 from observatory.store.reader import MANIFEST, REPLICAS, Run, Study
-from observatory.store.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from observatory.bundle.weights import Kept

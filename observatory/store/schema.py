@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
-
-SCHEMA_VERSION = 1
+from observatory.store.identity import SCHEMA_VERSION
 
 RUN_ID = Column(name="run_id", unit="1", meaning="the run of the replica", dtype="string")
 REPLICA = Column(name="replica", unit="1", meaning="the replica in its run", dtype="int64")
