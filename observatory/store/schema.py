@@ -26,6 +26,9 @@ REPLICA_COLUMNS = (
 )
 """The columns that every `replicas.parquet` has; other swept settings may follow."""
 
+WEIGHTS = "weights"
+"""The table of final weights: a row per replica that has left."""
+
 _TYPES: dict[str, pa.DataType] = {
     "float64": pa.float64(),
     "float32": pa.float32(),
