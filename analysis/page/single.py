@@ -12,16 +12,20 @@ from observatory.analysis.page.records import Record
 from observatory.analysis.page.style import plain, styled
 
 Draw = Callable[[Axes, Record, Any], None]
+SIZE = (6.4, 4.0)
+"""Width and height of a figure, in inches."""
 
 
 @styled
-def _new(draw: Draw, record: Record, data: Any) -> Figure:
-    figure = Figure(figsize=(6.4, 4.0))
+def _new(draw: Draw, record: Record, data: Any, size: tuple[float, float]) -> Figure:
+    figure = Figure(figsize=size)
     draw(figure.add_subplot(), record, data)
     return figure
 
 
-def drawn(draw: Draw, record: Record, data: Any, ax: Axes | None) -> Figure:
+def drawn(
+    draw: Draw, record: Record, data: Any, ax: Axes | None, size: tuple[float, float] = SIZE
+) -> Figure:
     """A figure of one panel.
 
     Args:
@@ -29,9 +33,10 @@ def drawn(draw: Draw, record: Record, data: Any, ax: Axes | None) -> Figure:
         record: Of the fit.
         data: What was fitted.
         ax: Where to, with the caller's own style; None: a new figure in ours.
+        size: Width and height of the new figure, in inches.
     """
     if ax is None:
-        return _new(draw, record, data)
+        return _new(draw, record, data, size)
     draw(ax, record, data)
     return ax.get_figure(root=True)
 

@@ -1,54 +1,48 @@
 """Differences of arms with their intervals, a row per contrast."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from observatory.analysis.page.style import (
-    INK,
-    LINE_COLOURS,
-    MUTED,
-    WIDTH,
-    plain,
-    styled,
-    write_beside,
-)
+from observatory.analysis.fit.contract import Record
+from observatory.analysis.page.style import INK, LINE_COLOURS, MUTED, WIDTH, plain, write_beside
 from observatory.analysis.stats.paired_tests import p_text
 
 
-@styled
-def differences_figure(record: Mapping[str, Any]) -> Figure:
+def size_of(record: Record) -> tuple[float, float]:
+    """Width and height of the figure, in inches."""
+    return WIDTH, 1.0 + 0.27 * len(record["params"])
+
+
+def draw_differences(axes: Axes, record: Record, data: Any = None) -> None:
     """A forest of differences; filled where the contrast differs after Holm's adjustment.
 
     Args:
+        axes: Where to.
         record: Of `PairedComparison`, not a refusal.
+        data: Nothing more is needed.
     """
     params, extras = record["params"], record["extras"]
     places = np.arange(len(params))
-    figure = Figure(figsize=(WIDTH, 1.0 + 0.27 * len(params)))
-    axes = figure.subplots()
     axes.axvline(0.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")
     if extras["margin"] is not None:
         axes.axvspan(
             -extras["margin"], extras["margin"], color=MUTED, alpha=0.15, linewidth=0, gid="margin"
         )
-    told = list[str]()
+    beside = list[str]()
     for place, (name, found) in enumerate(params.items()):
-        low, high, verdict = found["ci_low"], found["ci_high"], extras[f"verdict[{name}]"]
+        low, high, row = found["ci_low"], found["ci_high"], record["table"][name]
         axes.plot([low, high], [place, place], color=LINE_COLOURS[0], linewidth=1.8, gid="interval")
-        inside = LINE_COLOURS[0] if verdict.startswith("differs") else "white"
+        inside = LINE_COLOURS[0] if row["verdict"].startswith("differs") else "white"
         axes.plot(found["value"], place, "o", color=inside, mec=LINE_COLOURS[0], ms=6,
                   gid="estimate")  # fmt: skip
-        p = record["curves"]["test.p_holm"][place]
         numbers = f"{found['value']:.3g} [{low:.3g}, {high:.3g}]".replace("-", "−")
-        told.append(f"{numbers}, p {p_text(p)}, {verdict}")
+        beside.append(f"{numbers}, p {p_text(row['p_holm'])}, {row['verdict']}")
     axes.set_ylim(len(params) - 0.4, -0.6)
     axes.set_yticks(places, [plain(name) for name in params])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
-    write_beside(axes, told)
+    write_beside(axes, beside)
     axes.set_xlabel(f"difference of {plain(record['event'])}, intervals {record['level']:.0%}")
     axes.set_title(f"p by Holm in a family of {extras['n_tests']}; filled: differs")
-    return figure

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.fit.settings import build, settings_of
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.frames import column, evenly, select, where
-from observatory.analysis.paired.api import build_comparison
+from observatory.analysis.page.single import drawn
 from observatory.analysis.paired.estimators.rows import PairedRows
-from observatory.analysis.paired.figure import differences_figure
+from observatory.analysis.paired.figure import draw_differences, size_of
 from observatory.analysis.training.section_heads import head_readings
 from observatory.core.errors import FitRefusedError
 
@@ -53,8 +54,9 @@ def draw_arms(comparison: GroupComparison) -> Drawing | NotDrawn | None:
         against_first=True,
     )
     title = "Differences between the groups, paired by seed"
+    tests = build(*settings_of("paired", None))
     try:
-        record = _named(build_comparison({}).estimate(paired, 0).to_json(), names[0])
+        record = _named(tests.estimate(paired, 0).to_json(), names[0])
     except FitRefusedError as refusal:
         reason = str(refusal).split("; ")[0].rstrip(".")
         return NotDrawn(title, f"the comparison refused: {reason}")
@@ -71,7 +73,7 @@ def draw_arms(comparison: GroupComparison) -> Drawing | NotDrawn | None:
             "sets what two groups have in common, such as the split: pairs of other "
             f"architectures share no more. {comparison.context}"
         ),
-        figure=differences_figure(record),
+        figure=drawn(draw_differences, record, None, None, size_of(record)),
     )
 
 
@@ -99,12 +101,13 @@ def _pairs(rows: pd.DataFrame, arm: int) -> list[list[float]]:
 def _named(record: dict[str, Any], first: str) -> dict[str, Any]:
     """The record with contrasts named by their second arm: the first one is in the caption."""
     end = f" - {first}"
-    params = {name.removesuffix(end): found for name, found in record["params"].items()}
-    extras = {
-        f"verdict[{name.removesuffix(end)}]": record["extras"][f"verdict[{name}]"]
-        for name in record["params"]
+    return {
+        **record,
+        **{
+            part: {name.removesuffix(end): found for name, found in record[part].items()}
+            for part in ("params", "table")
+        },
     }
-    return {**record, "params": params, "extras": {**record["extras"], **extras}}
 
 
 def _short(label: str) -> str:

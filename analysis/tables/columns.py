@@ -52,10 +52,15 @@ def resolve(
     for role, rule in roles.items():
         if role in found:
             continue
-        free = (column_of(name, present) for name in rule.usual)
-        column = next((name for name in free if name and name not in found.values()), None)
+        usual = [name for n in rule.usual if (name := column_of(n, present)) is not None]
+        column = next((name for name in usual if name not in found.values()), None)
         if column is not None:
             found[role] = column
+        elif rule.required and usual:
+            raise ConfigError(
+                f"A column can be one thing only: {usual[0]} is asked for as another. Name the "
+                f"column of `{role}` too."
+            )
         elif rule.required:
             usual = f": there is no {' or '.join(rule.usual)}" if rule.usual else ""
             raise ConfigError(

@@ -5,9 +5,26 @@ from typing import Any
 
 import pandas as pd
 
+from observatory.analysis.tables.columns import Role
 from observatory.store.reader import Run, Study
 
 EVALUATION = "evaluation"
+
+
+def rows_of(
+    table: pd.DataFrame | Study, asked: Mapping[str, str | None], roles: Mapping[str, Role]
+) -> pd.DataFrame:
+    """An opened table as it is, or the replicas of a study with the columns that are wanted.
+
+    Args:
+        table: Opened.
+        asked: Names of columns by role; None: the usual ones.
+        roles: Every role.
+    """
+    if isinstance(table, pd.DataFrame):
+        return table
+    names = ([asked[role]] if asked.get(role) else rule.usual for role, rule in roles.items())
+    return last_looks(table, [name for some in names for name in some if name])
 
 
 def last_looks(study: Study, names: Sequence[str]) -> pd.DataFrame:

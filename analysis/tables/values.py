@@ -117,6 +117,39 @@ def truths(frame: pd.DataFrame, name: str) -> Mask:
     return np.array([bool(value) for value in known])[codes]
 
 
+def with_value(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Array, list[str]]:
+    """The rows that have a value, their values, and what is to be said of the others.
+
+    Args:
+        frame: The table.
+        name: Column of the value.
+
+    Raises:
+        ConfigError: If a cell is no number, or all are empty.
+    """
+    value = numbers(frame, name, "Fill or remove the row.", empty=True)
+    lost = np.isnan(value)
+    if lost.all():
+        raise ConfigError(f"`{name}` is empty in every row. Name another by `--value`.")
+    warnings = [f"Rows without a value are left out ({int(lost.sum())})."] if lost.any() else []
+    return pd.DataFrame(frame.loc[~lost]).reset_index(drop=True), value[~lost], warnings
+
+
+def codes_of(frame: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    """A column of names as indices, and the names: numbers in rising order, else by text.
+
+    Raises:
+        ConfigError: If a cell is empty.
+    """
+    column = cells(frame, name)
+    refuse(missing(column), name, "must be filled, got an empty cell", "Fill or remove the row.")
+    if not pd.api.types.is_numeric_dtype(column):
+        column = column.map(str)
+    codes, distinct = pd.factorize(column, sort=True)
+    shown = [plain(value) for value in distinct]
+    return codes.astype(np.int64), [f"{v:g}" if isinstance(v, float) else str(v) for v in shown]
+
+
 def labels(frame: pd.DataFrame, name: str) -> NDArray[np.int64]:
     """A column of names or numbers as integers that are the same in every table, `[row]`.
 

@@ -1,40 +1,48 @@
 """Shares of variance with their intervals, a bar per component."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from observatory.analysis.page.style import INK, LINE_COLOURS, WIDTH, plain, styled, write_beside
+from observatory.analysis.fit.contract import Record
+from observatory.analysis.page.style import INK, LINE_COLOURS, WIDTH, plain, write_beside
 
 
-@styled
-def shares_figure(record: Mapping[str, Any]) -> Figure:
+def size_of(record: Record) -> tuple[float, float]:
+    """Width and height of the figure, in inches."""
+    return WIDTH, 1.0 + 0.34 * len(_shares(record))
+
+
+def draw_shares(axes: Axes, record: Record, data: Any = None) -> None:
     """How much of the variance each component has.
 
     Args:
+        axes: Where to.
         record: Of `VarianceComponents`, not a refusal.
+        data: Nothing more is needed.
     """
-    found = {n[6:-1]: p for n, p in record["params"].items() if n.startswith("share[")}
-    places = np.arange(len(found))
-    figure = Figure(figsize=(WIDTH, 1.0 + 0.34 * len(found)))
-    axes = figure.subplots()
-    told = list[str]()
-    for place, share in zip(places, found.values(), strict=True):
+    shares = _shares(record)
+    beside = list[str]()
+    for place, share in enumerate(shares):
         ends = (share["ci_low"], share["ci_high"])
         axes.barh(place, share["value"], 0.5, color=LINE_COLOURS[0], alpha=0.35, gid="share")
         axes.plot(ends, [place, place], color=INK, linewidth=1.4, gid="interval")
         axes.plot(share["value"], place, "o", color=LINE_COLOURS[0], ms=5, gid="estimate")
-        told.append(f"{share['value']:.0%} [{ends[0]:.0%}, {ends[1]:.0%}]")
+        beside.append(f"{share['value']:.0%} [{ends[0]:.0%}, {ends[1]:.0%}]")
     axes.set_xlim(0.0, 1.0)
-    axes.set_ylim(len(found) - 0.4, -0.6)
-    levels = {name: record["extras"].get(f"levels[{name}]") for name in found}
-    names = [plain(n if levels[n] is None else f"{n} ({levels[n]})") for n in found]
-    axes.set_yticks(places, names)
+    axes.set_ylim(len(shares) - 0.4, -0.6)
+    names = [s["component"] if s["levels"] is None else f"{s['component']} ({s['levels']})"
+             for s in shares]  # fmt: skip
+    axes.set_yticks(np.arange(len(shares)), [plain(name) for name in names])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
-    write_beside(axes, told)
+    write_beside(axes, beside)
     axes.set_xlabel(f"share of the variance of {plain(record['event'])}")
     axes.set_title(f"n = {record['n']} runs; levels in brackets; intervals {record['level']:.0%}")
-    return figure
+
+
+def _shares(record: Record) -> list[dict[str, Any]]:
+    """Every share: its value and limits, its component and the component's levels."""
+    rows = record["table"].items()
+    return [{**record["params"][name], **row} for name, row in rows if row["quantity"] == "share"]

@@ -1,29 +1,13 @@
 """One network of a run: its settings, how it ended, and what was recorded of it as series."""
 
 import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import TYPE_CHECKING, final
 
 import pandas as pd
 
-
-class Tables(Protocol):
-    """Where a network's rows are read: a run."""
-
-    run_id: str
-
-    def outcomes(self) -> pd.DataFrame:
-        """How every network of the run ended."""
-        ...
-
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """A table of the run."""
-        ...
-
-    def table_of(self, column: str) -> str:
-        """The table that has a column."""
-        ...
+if TYPE_CHECKING:
+    from observatory.store.reader import Run
 
 
 @final
@@ -36,7 +20,7 @@ class Replica:
         number: Its number in the run.
     """
 
-    run: Tables
+    run: "Run"
     number: int
 
     @property

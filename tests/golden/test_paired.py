@@ -10,13 +10,12 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW, ttost_paired
 
-from observatory.analysis.paired.api import fit_paired
+from observatory import fits
 from observatory.analysis.paired.estimators.power import (
     detectable,
     pairs_for_difference,
     pairs_for_width,
 )
-from observatory.analysis.paired.result import PairedFit
 from observatory.analysis.stats.paired_tests import noncentrality_interval, sign_flip_p
 
 EXACT = {"rel": 1e-10, "abs": 1e-12}
@@ -41,8 +40,8 @@ def arms_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
 def test_means_are_those_of_scipy_and_statsmodels(n: int) -> None:
     frame = table(n, n)
     arms = arms_of(frame)
-    found = fit_paired(frame, settings={"margin": 0.5})
-    tests = found.tests()
+    found = fits.paired(frame, settings={"margin": 0.5})
+    tests = found.frame()
     pairs = {"B - A": ("A", "B"), "C - A": ("A", "C"), "C - B": ("B", "C")}
     assert list(tests.index) == list(pairs)
     for label, (a, b) in pairs.items():
@@ -73,7 +72,7 @@ def test_unpaired_effect_is_the_published_formula_on_all_rows() -> None:
     frame = table(4, 10)
     frame = frame.loc[(frame["arm"] == "A") | ((frame["arm"] == "B") & (frame["seed"] < 8))]
     one, other = (frame.loc[frame["arm"] == arm, "value"].to_numpy() for arm in "AB")
-    row = fit_paired(frame).tests().loc["B - A"]
+    row = fits.paired(frame).frame().loc["B - A"]
     pooled = (9 * one.var(ddof=1) + 7 * other.var(ddof=1)) / 16
     assert row["n"] == 8
     assert row["d_unpaired"] == pytest.approx((other.mean() - one.mean()) / pooled**0.5, **EXACT)
@@ -87,11 +86,11 @@ def test_rates_are_those_of_statsmodels() -> None:
     frame = table(3, 30)
     frame["value"] = (frame["value"] > 0.3).astype(float)
     arms = arms_of(frame)
-    found: PairedFit = fit_paired(frame, reference="B")
-    assert found.estimate.estimator == "mcnemar"
+    found = fits.paired(frame, reference="B")
+    assert found.record["estimator"] == "mcnemar"
     assert list(found.params.index) == ["A - B", "C - B"]
     for label, other in (("A - B", "A"), ("C - B", "C")):
-        row = found.tests().loc[label]
+        row = found.frame().loc[label]
         counts = pd.crosstab(arms["B"], arms[other]).to_numpy()
         assert row["p"] == pytest.approx(mcnemar(counts, exact=True).pvalue, **EXACT)
         limits = proportion_confint(arms[other].sum(), 30, method="wilson")
@@ -105,7 +104,7 @@ def test_published_differences_have_the_published_test_and_effect() -> None:
     d = -0.0379 + 0.0433 * (d - d.mean()) / d.std(ddof=1)
     frame = pd.DataFrame({"seed": [*range(20)] * 2, "arm": ["A"] * 20 + ["B"] * 20})
     frame["value"] = np.concatenate([np.zeros(20), d]) + np.tile(rng.normal(size=20), 2)
-    row = fit_paired(frame, settings={"n_tests": 15}).tests().loc["B - A"]
+    row = fits.paired(frame, settings={"n_tests": 15}).frame().loc["B - A"]
     assert row["p_t"] == pytest.approx(9.3e-4, abs=0.1e-4)
     assert row["d_z"] == pytest.approx(-0.876, abs=1e-3)
     assert row["p_holm"] == pytest.approx(15 * row["p_t"], **EXACT)

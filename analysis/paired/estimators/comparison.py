@@ -1,12 +1,21 @@
 """Arms compared pair by pair: differences with intervals, tests adjusted over their family."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.paired.estimators.family import (
+    TESTS,
+    Numbers,
+    adjust,
+    doubts,
+    is_rate,
+    verdict,
+)
 from observatory.analysis.paired.estimators.power import (
     cautious_sd,
     detectable,
@@ -14,14 +23,13 @@ from observatory.analysis.paired.estimators.power import (
     pairs_for_width,
 )
 from observatory.analysis.paired.estimators.rows import Contrast, PairedRows
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
-from observatory.analysis.stats.multiplicity import holm, mcnemar_p
+from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.multiplicity import mcnemar_p
 from observatory.analysis.stats.paired_tests import (
     cohen_between,
     cohen_paired,
     cohen_unpaired,
     equivalence_p,
-    p_text,
     paired_t,
     rate_difference,
     sign_flip_p,
@@ -32,17 +40,12 @@ from observatory.analysis.stats.wilson import wilson_interval
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
-Numbers = dict[str, float | None]
 
-TESTS = ("t", "wilcoxon", "sign_flip")
+OF_PARAMETER = ("difference", "se", "low", "high")
+"""Numbers of a contrast that are its parameter."""
 SHARES = ("level", "power")
 ROUNDING = 1e-12
 """Range of differences, in units of the largest value, below which they count as equal."""
-
-
-def is_rate(found: Numbers) -> bool:
-    """Whether numbers are of a contrast of rates."""
-    return "p_mcnemar" in found
 
 
 @final
@@ -109,28 +112,72 @@ class PairedComparison:
 
         Returns:
             A parameter per contrast, the second arm minus the first in the value's unit, with
-            an interval that is not adjusted; curves `test.<name>`, a number per contrast;
-            extras `verdict[<contrast>]`.
+            an interval that is not adjusted; its tests and its verdict as a row of the table.
 
         Raises:
             FitRefusedError: If no contrast has pairs enough that vary, or the registered family
                 is smaller than the table's.
         """
-        rng, contrasts = np.random.default_rng(seed), rows.contrasts()
-        m = len(contrasts) if self.n_tests is None else self.n_tests
-        if m < len(contrasts):
+        contrasts = rows.contrasts()
+        m = self._family(rows, len(contrasts))
+        params, table, warnings = self._tested(contrasts, m, np.random.default_rng(seed))
+        adjust(list(table.values()), m)
+        alpha = 1.0 - self.level
+        of_rates = [label for label, found in table.items() if is_rate(found)]
+        warnings += [*self._mixed(of_rates, len(table)), *doubts(table, m, self.test, alpha)]
+        return Estimate(
+            fit=self.fit_name,
+            estimator=" and ".join(
+                [self.test] * (len(of_rates) < len(table)) + ["mcnemar"] * bool(of_rates)
+            ),
+            event=rows.outcome,
+            horizon_steps=None,
+            horizon_epochs=None,
+            params=params,
+            level=self.level,
+            n=2 * sum(int(found["n"] or 0) for found in table.values()),
+            seed=seed,
+            warnings=warnings,
+            extras={
+                "method": self._method(len(of_rates), len(table)),
+                "n_tests": m,
+                "n_contrasts": len(table),
+                "margin": self.margin,
+                "target": self.target,
+                "half_width": self.half_width,
+                "power": self.power,
+                "rates": len(of_rates) == len(table),
+                "n_rates": len(of_rates),
+            },
+            table={
+                label: {
+                    "verdict": verdict(found, alpha),
+                    **{name: number for name, number in found.items() if name not in OF_PARAMETER},
+                }
+                for label, found in table.items()
+            },
+        )
+
+    def _family(self, rows: PairedRows, n_contrasts: int) -> int:
+        """Size of the family of tests; raises `FitRefusedError` where there is nothing to test."""
+        m = n_contrasts if self.n_tests is None else self.n_tests
+        if m < n_contrasts:
             raise FitRefusedError(
-                f"The family is registered with {m} tests, the table holds {len(contrasts)}. "
+                f"The family is registered with {m} tests, the table holds {n_contrasts}. "
                 "Add the missing ones to `n_tests`, or leave out what was not registered."
             )
-        if not contrasts:
+        if not n_contrasts:
             raise FitRefusedError(
                 f"The table holds one arm, {rows.arms[0]}: there is nothing to compare it with. "
                 "Add runs of another arm, or name the column of arms by `--arm`."
             )
-        warnings, params = list[str](), dict[str, Parameter]()
-        table: list[Numbers] = []
-        n_values = 0
+        return m
+
+    def _tested(
+        self, contrasts: Sequence[Contrast], m: int, rng: np.random.Generator
+    ) -> tuple[dict[str, Parameter], dict[str, Numbers], list[str]]:
+        """Differences and tests by contrast, not adjusted yet, and what was left out."""
+        params, table, warnings = dict[str, Parameter](), dict[str, Numbers](), list[str]()
         for contrast in contrasts:
             label = contrast.label
             if contrast.alone:
@@ -139,62 +186,33 @@ class PairedComparison:
                 warnings.append(f"{label} is left out: {reason} It still counts in the family.")
                 continue
             found = self._rates(contrast) if contrast.rates else self._means(contrast, m, rng)
-            table.append(found)
-            n_values += 2 * contrast.first.size
+            table[label] = found
             limits = (found["low"], found["high"])
             params[label] = Parameter(float(found["difference"] or 0.0), found["se"], *limits)
         if not table:
-            told = "; ".join(warning.rstrip(".") for warning in warnings)
-            raise FitRefusedError(f"No contrast can be tested: {told}. Add runs that share a pair.")
-        self._adjust(table, m)
-        alpha = 1.0 - self.level
-        verdicts = [self._verdict(found, alpha) for found in table]
-        of_rates = [label for label, found in zip(params, table, strict=True) if is_rate(found)]
+            why = "; ".join(warning.rstrip(".") for warning in warnings)
+            raise FitRefusedError(f"No contrast can be tested: {why}. Add runs that share a pair.")
+        return params, table, warnings
+
+    def _mixed(self, of_rates: Sequence[str], n: int) -> list[str]:
+        """What is to be said where some outcomes are 0 or 1."""
+        notes = list[str]()
         of_means = (self.margin, self.target, self.half_width)
         if of_rates and any(number is not None for number in of_means):
-            warnings.append(
-                "Outcomes of 0 or 1 have no equivalence and no plans: these are of means."
-            )
-        if 0 < len(of_rates) < len(table):
-            warnings.append(
+            notes.append("Outcomes of 0 or 1 have no equivalence and no plans: these are of means.")
+        if 0 < len(of_rates) < n:
+            notes.append(
                 f"McNemar's test decides where every outcome is 0 or 1 ({', '.join(of_rates)}), "
                 f"{self.test} elsewhere."
             )
-        warnings += self._doubts(dict(zip(params, table, strict=True)), m)
-        tests, methods = list[str](), list[str]()
-        if len(of_rates) < len(table):
-            tests, methods = [self.estimator], [f"paired {self.test}"]
-        if of_rates:
-            tests.append("mcnemar")
+        return notes
+
+    def _method(self, n_rates: int, n: int) -> str:
+        methods = [f"paired {self.test}"] if n_rates < n else []
+        if n_rates:
             methods.append("McNemar exact, Newcombe and Wilson")
         methods.append("Holm and Bonferroni over the family; intervals not adjusted")
-        extras: dict[str, Plain] = {
-            "method": "; ".join(methods),
-            "n_tests": m,
-            "n_contrasts": len(table),
-            "margin": self.margin,
-            "target": self.target,
-            "half_width": self.half_width,
-            "power": self.power,
-            "rates": len(of_rates) == len(table),
-            "n_rates": len(of_rates),
-        }
-        told = zip(params, verdicts, strict=True)
-        names = dict.fromkeys(name for found in table for name in found)
-        return Estimate(
-            fit=self.fit_name,
-            estimator=" and ".join(tests),
-            event=rows.outcome,
-            horizon_steps=None,
-            horizon_epochs=None,
-            params=params,
-            level=self.level,
-            n=n_values,
-            seed=seed,
-            warnings=warnings,
-            extras=extras | {f"verdict[{label}]": verdict for label, verdict in told},
-            curves={f"test.{name}": [found.get(name) for found in table] for name in names},
-        )
+        return "; ".join(methods)
 
     def _unfit(self, contrast: Contrast) -> str | None:
         """Why a contrast cannot be tested; None where it can."""
@@ -276,38 +294,3 @@ class PairedComparison:
             **{"se": None, "only_first": only_first, "only_second": only_second},
             **{"p_mcnemar": p, "p": p, "p_equivalent": None},
         }
-
-    def _adjust(self, table: list[Numbers], m: int) -> None:
-        """Write adjusted p-values; tests of the family that are not here count as 1."""
-        for name in ("p", "p_equivalent"):
-            raw = [found[name] for found in table]
-            p = np.array([1.0 if v is None else v for v in raw], dtype=np.float64)
-            steps = holm(np.concatenate([p, np.ones(m - p.size)]))
-            for found, v, by_holm in zip(table, raw, steps[: p.size].tolist(), strict=True):
-                found[f"{name}_holm"] = None if v is None else by_holm
-                found[f"{name}_bonferroni"] = None if v is None else min(1.0, v * m)
-
-    def _verdict(self, found: Numbers, alpha: float) -> str:
-        differs = (found["p_holm"] or 0.0) < alpha
-        near = found["p_equivalent_holm"]
-        if near is not None and near < alpha:
-            return "differs by less than the margin" if differs else "equivalent"
-        return "differs" if differs else "undecided"
-
-    def _doubts(self, table: dict[str, Numbers], m: int) -> list[str]:
-        """What a reader could take wrongly."""
-        alpha, notes = 1.0 - self.level, list[str]()
-        for label, found in table.items():
-            n, rates = int(found["n"] or 0), is_rate(found)
-            if (self.test != "t" or rates) and 2.0 ** (1 - n) * m >= alpha:
-                notes.append(
-                    f"{label}: with {n} pairs in a family of {m} no p-value can be below "
-                    f"{alpha:.3g} once adjusted. More pairs are needed to see anything."
-                )
-            if rates:
-                continue
-            below = {name for name in TESTS if (found[f"p_{name}"] or 0.0) * m < alpha}
-            if below and len(below) < len(TESTS):
-                told = ", ".join(f"{name} {p_text(found[f'p_{name}'] or 0.0)}" for name in TESTS)
-                notes.append(f"{label}: the tests disagree at {alpha:.3g} / {m} ({told}).")
-        return notes

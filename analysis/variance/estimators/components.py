@@ -160,7 +160,15 @@ class VarianceComponents:
                 "method": "restricted maximum likelihood (statsmodels MixedLM), profile intervals",
                 "n_arms": fixed.shape[1],
                 "log_likelihood": -0.5 * least - free * math.log(math.sqrt(2.0 * math.pi) * unit),
-                **{f"levels[{name}]": int(code.max()) + 1 for name, code in levels.items()},
+            },
+            table={
+                f"{quantity}[{name}]": {
+                    "quantity": quantity,
+                    "component": name,
+                    "levels": int(levels[name].max()) + 1 if name in levels else None,
+                }
+                for quantity in ("variance", "share")
+                for name in names
             },
         )
 

@@ -1,0 +1,97 @@
+"""What the scatter of an outcome is due to: seeds, splits, both together, numerics."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from observatory.analysis.fit.contract import Question
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.tables.open import Table
+
+
+def variance(
+    table: "Table",
+    *,
+    value: str | None = None,
+    arm: str | None = None,
+    group: Sequence[str] | None = None,
+    level: float | None = None,
+    settings: Mapping[str, Any] | None = None,
+    config_dir: Path | None = None,
+    tracking_uri: str | None = None,
+) -> "Fitted":
+    """How much of an outcome's scatter is of seeds, of splits, of both together, of numerics.
+
+    Args:
+        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
+            row per run.
+        value: Column of the outcome (value; of a study, val_acc at the last look).
+        arm: Column whose levels may have means of their own, such as weight decay.
+        group: Columns of the components (seed, and split where the table has it). What rows alike
+            in all of these differ by is the component "numeric".
+        level: Coverage of the intervals, such as 0.95.
+        settings: Any further setting of conf/fit/variance.yaml, by name, such as log.
+        config_dir: Folder of configurations of your own, laid out as conf/ is.
+        tracking_uri: Database or server of MLflow, for mlflow:EXPERIMENT.
+
+    Returns:
+        Variance and share of each component and the intraclass correlation.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If the table cannot tell the components apart.
+
+    Example:
+        >>> import pandas as pd
+        >>> runs = pd.DataFrame({"seed": [0, 0, 1, 1, 2, 2], "value": [1, 2, 4, 5, 9, 8]})
+        >>> variance(runs).params.round(2)[["variance[numeric]", "icc"]].tolist()
+        [0.5, 0.96]
+    """
+    from observatory.analysis.fit.settings import build, draw_seed, settings_of
+    from observatory.analysis.fit.task import Part, Task
+    from observatory.analysis.tables.columns import columns_text
+    from observatory.analysis.tables.open import open_table
+    from observatory.analysis.variance.table import read_components
+
+    changes = {**({} if level is None else {"level": level}), **(settings or {})}
+    name, node = settings_of("variance", None, changes, config_dir)
+    fit, seed = build(name, node, trusted=config_dir is not None), draw_seed(None)
+    read = read_components(open_table(table, tracking_uri), value, arm, group)
+    part = Part(
+        fit=fit.fit_name,
+        estimator=fit.estimator,
+        event=read.rows.outcome,
+        level=fit.level,
+        n=read.rows.value.size,
+        seed=seed,
+        compute=lambda: fit.estimate(read.rows, seed),
+        warnings=read.warnings,
+        extras={"columns": columns_text(read.columns)},
+    )
+    return Task("variance", [part]).run()
+
+
+@final
+class VarianceQuestion(Question):
+    """What a scatter is due to."""
+
+    name = "variance"
+    summary = "what scatter is of seeds, of splits, of numerics alone"
+    examples = ("variance runs.csv --value t_grok --group seed,split --arm weight_decay",)
+    ask = staticmethod(variance)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """Every share with its interval, a bar per component."""
+        from observatory.analysis.page.single import drawn
+        from observatory.analysis.variance.figure import draw_shares, size_of
+
+        record = fitted.record
+        return drawn(draw_shares, record, None, ax, size_of(record))
+
+
+QUESTIONS = (VarianceQuestion(),)
