@@ -23,8 +23,8 @@ def boundary(
     """The rate of grokking against a control, and its critical point.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT":
-            counts (columns n and n_grokked), or a row per run.
+        table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
+            a DataFrame or a Study. It holds counts (columns n and n_grokked), or a row per run.
         estimator: How: mle (where none is named), firth, lsq, lsq_smoothed, probit, cloglog,
             beta_binomial, seed_effect, window (both edges) or comparison (of curves).
         options: See `BoundaryOptions`.
@@ -115,7 +115,7 @@ class BoundaryQuestion(Question):
     examples = (
         "boundary counts.csv --estimator lsq --smoothing 0.5 --json",
         "boundary runs.csv --control train_fraction --success solved --group seed --plot rate.pdf",
-        "boundary results/laptop_map --event first95 --horizon 1500",
+        "boundary results/laptop_map --event first95 --horizon-steps 1500",
         "boundary mlflow:sweep --control params.wd --success metrics.grokked",
     )
     place = 10
@@ -141,7 +141,7 @@ class RatioQuestion(Question):
 
     name = "ratio"
     summary = "how many times larger one boundary is than another"
-    examples = ("ratio mamba.csv transformer.csv --horizon 100000",)
+    examples = ("ratio mamba.csv transformer.csv --horizon-steps 100000",)
     n_tables = (2, 2)
     ask = staticmethod(ratio)
 

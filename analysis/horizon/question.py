@@ -22,8 +22,8 @@ def horizon(
     """How the boundary moves with the horizon, and whether that is all there is to it.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
-            row per run with its time, as in `times`.
+        table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
+            a DataFrame or a Study. A row per run with its time, as in `times`.
         estimator: How: horizon.
         options: See `FitOptions`.
 
@@ -47,7 +47,7 @@ class HorizonQuestion(Question):
 
     name = "horizon"
     summary = "how the boundary moves with the horizon, and whether it is a threshold"
-    examples = ("horizon runs.csv --horizon 200000",)
+    examples = ("horizon runs.csv --horizon-steps 200000",)
     place = 15
     ask = staticmethod(horizon)
 

@@ -22,9 +22,9 @@ def times(
     """The time to grok against a control: a power law, t = A (control - critical)^-nu.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
-            row per run with its time (`time`, and `t_lo` where it is an interval), empty where it
-            did not grok.
+        table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
+            a DataFrame or a Study. A row per run with its time (`time`, and `t_lo` where it is an
+            interval), empty where it did not grok.
         estimator: How: times (least squares on uncensored runs, where none is named), free,
             boundary, weibull, lognormal or loglogistic (censored runs too).
         options: See `TimesOptions`; `horizon_steps` censors records.
@@ -85,8 +85,8 @@ class TimesQuestion(Question):
     name = "times"
     summary = "the time to grok against a control, as a power law"
     examples = (
-        "times runs.parquet --time t_grok --horizon 200000",
-        "times results/laptop_map weibull --json",
+        "times runs.parquet --time t_grok --horizon-steps 200000",
+        "times results/laptop_map --estimator weibull --json",
     )
     place = 20
     ask = staticmethod(times)

@@ -2,8 +2,8 @@
 
 import difflib
 import inspect
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, final
 
 import click
 
@@ -24,6 +24,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
+@final
 class Option(click.Option):
     """An option with its place in the help text, and names that it had before.
 
@@ -51,6 +52,7 @@ class Option(click.Option):
         return shown + other if self.is_flag else f"{shown} {self.make_metavar(ctx)}"
 
 
+@final
 class Command(click.Command):
     """A verb, or a question of `fit`.
 
@@ -58,12 +60,24 @@ class Command(click.Command):
 
     Attributes:
         examples: Whole command lines.
+        call: What stands behind its name in the line of usage; None: its arguments.
+        explain: Makes a sentence of an option that it does not have and all that was typed; None
+            where the usual sentence is right.
     """
 
-    def __init__(self, *args: Any, examples: Sequence[str] = (), **attributes: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[str] = (),
+        call: str | None = None,
+        explain: Callable[[click.NoSuchOption, Sequence[str]], str | None] | None = None,
+        **attributes: Any,
+    ) -> None:
         settings = {**SETTINGS, "allow_extra_args": True}
         super().__init__(*args, context_settings=settings, **attributes)
         self.examples = tuple(examples)
+        self.call = call
+        self.explain = explain
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """The first line of its text."""
@@ -76,7 +90,8 @@ class Command(click.Command):
     def usage(self, ctx: click.Context) -> str:
         """What stands behind its name."""
         arguments = [p for p in self.get_params(ctx) if isinstance(p, click.Argument)]
-        return " ".join([*(p.make_metavar(ctx) for p in arguments), "[OPTION ...]"])
+        names = [p.make_metavar(ctx) for p in arguments] if self.call is None else [self.call]
+        return " ".join([*filter(None, names), "[OPTION ...]"])
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """What it does."""
@@ -111,7 +126,14 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what was typed; refuses what it has no place for."""
-        rest = super().parse_args(ctx, args)
+        typed = list(args)
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            said = None if self.explain is None else self.explain(error, typed)
+            if said is None:
+                raise
+            raise click.UsageError(said, ctx) from error
         if rest and not ctx.resilient_parsing:
             call = f"{ctx.command_path} {self.usage(ctx)}".removesuffix("[OPTION ...]").strip()
             raise click.UsageError(f"`{call}` takes no further arguments, got {rest}.", ctx)
@@ -159,8 +181,6 @@ def message_of(error: click.ClickException) -> str:
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:
-    if error.message != f"No such option {error.option_name!r}.":
-        return error.message
     context = error.ctx
     path = "" if context is None else f" of `{context.command_path}`"
     near = did_you_mean(error.option_name, error.possibilities or ())

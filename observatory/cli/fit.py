@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import final
 
 import click
 
@@ -15,7 +16,7 @@ from observatory.cli.commands import (
     write_examples,
     write_text,
 )
-from observatory.cli.question import question_command
+from observatory.cli.question import of_a_question, question_command
 from observatory.cli.types import Folder
 from observatory.core.errors import ConfigError, FitRefusedError
 
@@ -28,16 +29,10 @@ they are named to what the JSON holds, all is in docs/fits.md.
 """
 
 
-class StudyCommand(Command):
-    """The command whose name is the folder of a study."""
-
-    def usage(self, ctx: click.Context) -> str:
-        """What stands behind the folder."""
-        return "[OPTION ...]"
-
-
 @click.command(
-    cls=StudyCommand,
+    cls=Command,
+    call="",
+    explain=of_a_question,
     examples=(
         "observatory fit results/laptop_map",
         "observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json",
@@ -74,6 +69,7 @@ def refit(study: Path, overrides: tuple[str, ...], as_json: bool, config_dir: Pa
     return 0
 
 
+@final
 class FitGroup(click.Group):
     """The questions by their names; anything else is the folder of a study."""
 
@@ -83,14 +79,18 @@ class FitGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a question, by its name or one that it had before."""
+        if cmd_name == STUDY:
+            return refit
+        named = cmd_name.replace("-", "_")
         for question in questions().values():
-            if cmd_name in (question.name, *question.aliases):
+            if named in (question.name, *question.aliases):
                 return question_command(question)
-        return refit if cmd_name == STUDY else None
+        return None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what was typed: the name of a question may stand behind options."""
         names = [name for q in questions().values() for name in (q.name, *q.aliases)]
+        names += [name.replace("_", "-") for name in names if "_" in name]
         if not args and not ctx.resilient_parsing:
             raise click.UsageError(f"`fit` must be followed by {_expected()}.", ctx)
         first = args[0] if args else ""

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import final
 
 import click
 
@@ -23,6 +24,8 @@ from observatory.cli.studies import browse, doctor, export, import_, report, ret
 from observatory.core.errors import ObservatoryError
 
 NAME = "observatory"
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells count it."""
 EXAMPLES = (
     "observatory plan experiment=laptop_map",
     "observatory map experiment=laptop_map",
@@ -33,6 +36,7 @@ EXAMPLES = (
 )
 
 
+@final
 class Program(click.Group):
     """All verbs."""
 
@@ -122,6 +126,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         print(f"observatory: {message_of(error)}", file=sys.stderr)
         return 2
+    except click.Abort:
+        print("observatory: interrupted.", file=sys.stderr)
+        return INTERRUPTED
     except ObservatoryError as error:
         print(f"observatory: {error}", file=sys.stderr)
         return error.exit_code

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.questions import questions
 from observatory.cli.commands import Command, Option
 from observatory.cli.signature import Parameter, choices, holds, parameters
 from observatory.cli.types import Folder, Names, Number, Picture, settings
@@ -17,12 +18,18 @@ from observatory.core.errors import FitRefusedError
 if TYPE_CHECKING:
     from observatory.analysis.fit.result import Fitted
 
-OLD_NAMES = {"control": ("--x",), "horizon_steps": ("--horizon",), "estimator": ("--model",)}
+OLD_NAMES = {
+    "control": ("--x",),
+    "horizon_steps": ("--horizon",),
+    "estimator": ("--model",),
+    "signals": ("--signal",),
+}
 """Further names of options, by the parameter."""
 SETTINGS = "settings"
 COLUMNS, FITTED, NUMBERS, ELSEWHERE = "columns", "what is fitted", "numbers", "elsewhere"
 GROUPS = (COLUMNS, FITTED, NUMBERS, ELSEWHERE)
 """Headings of the help text, in their order."""
+MAPPINGS, LISTS = (Mapping, dict), (Sequence, list, tuple)
 PLACES = ("config_dir", "tracking_uri")
 """Parameters that say where something is."""
 
@@ -42,7 +49,7 @@ def question_command(question: Question) -> Command:
     words = {p.name: _flag(p) for p in taken if not p.is_table}
     for made in options:
         made.help = _in_flags(made.help or "", words)
-    arguments = [_argument(parameter, words) for parameter in taken if parameter.is_table]
+    arguments = [_argument(parameter) for parameter in taken if parameter.is_table]
 
     def ask(*, as_json: bool, plot: Path | None = None, **given: Any) -> int:
         return answer(question, taken, given, as_json=as_json, plot=plot)
@@ -53,6 +60,24 @@ def question_command(question: Question) -> Command:
         callback=ask,
         help=f"{question.summary[0].upper()}{question.summary[1:]}.",
         examples=[f"observatory fit {example}" for example in question.examples],
+        explain=of_a_question,
+    )
+
+
+def of_a_question(error: click.NoSuchOption, typed: Sequence[str]) -> str | None:
+    """Which questions have an option that another one, or a study, does not have."""
+    owners = [
+        question.name
+        for question in questions().values()
+        for parameter in parameters(question.ask)
+        if error.option_name in (_flag(parameter), *OLD_NAMES.get(parameter.name, ()))
+    ]
+    if not owners or error.ctx is None:
+        return None
+    names = ", ".join(f"`fit {name}`" for name in owners)
+    return (
+        f"`{error.option_name}` is no option of `{error.ctx.command_path}`. It is one of {names}: "
+        "put that name first, or leave the option out."
     )
 
 
@@ -90,7 +115,7 @@ def answer(
         if parameter.is_table:
             tables += value if parameter.unpacked else [value]
         elif value is not None and value != ():
-            mapping = holds(parameter, *_MAPPINGS)
+            mapping = holds(parameter, *MAPPINGS)
             options[parameter.name] = settings(value) if mapping else value
     try:
         fitted: Fitted = question.ask(*tables, **options)
@@ -117,7 +142,7 @@ def option(parameter: Parameter, question: Question) -> Option:
     if bool in parameter.kinds:
         attributes |= {"type": bool, "default": None}
         flag = f"{flag}/--no-{flag[2:]}"
-    elif holds(parameter, *_MAPPINGS):
+    elif holds(parameter, *MAPPINGS):
         attributes |= {"multiple": True, "metavar": "KEY=VALUE"}
     else:
         kind, metavar = _type(parameter)
@@ -127,13 +152,9 @@ def option(parameter: Parameter, question: Question) -> Option:
     return Option([flag, parameter.name], old_names=old, group=_group(parameter), **attributes)
 
 
-_MAPPINGS = (Mapping, dict)
-_LISTS = (Sequence, list, tuple)
-
-
 def _type(parameter: Parameter) -> tuple[click.ParamType, str]:
     """How a value is read, and what help texts call it."""
-    kinds, several = parameter.kinds, holds(parameter, *_LISTS)
+    kinds, several = parameter.kinds, holds(parameter, *LISTS)
     if parameter.name == "config_dir":
         return Folder(), "DIR"
     if several:
@@ -151,14 +172,14 @@ def _type(parameter: Parameter) -> tuple[click.ParamType, str]:
     raise TypeError(f"`{parameter.name}` must have a type that can be typed, got {kinds}.")
 
 
-def _argument(parameter: Parameter, words: Mapping[str, str]) -> click.Argument:
+def _argument(parameter: Parameter) -> click.Argument:
     name = parameter.name.removesuffix("s") if parameter.several else parameter.name
     return click.Argument(
         [parameter.name],
         nargs=-1 if parameter.several else 1,
         required=True,
-        metavar=f"{name.upper()}{' ...' if parameter.several else ''}",
-        help=_in_flags(parameter.text, words),
+        metavar=name.upper(),
+        help=parameter.text,
         type=click.Path(),
     )
 

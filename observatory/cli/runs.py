@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,15 @@ OVERRIDES = (
 )
 
 
-class ComposingCommand(Command):
-    """A verb that takes overrides, which have no dashes."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read what was typed; says how an override is written where one has dashes."""
-        typed = list(args)
-        try:
-            return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            for argument in typed:
-                if argument.startswith(error.option_name) and "=" in argument:
-                    raise click.UsageError(
-                        f"`{argument.partition('=')[0]}` is no option of `{ctx.command_path}`. "
-                        f"Overrides are written without dashes. Write {argument.lstrip('-')}.",
-                        ctx,
-                    ) from error
-            raise
+def without_dashes(error: click.NoSuchOption, typed: Sequence[str]) -> str | None:
+    """How an override is written, where one was typed as an option."""
+    for argument in typed:
+        if argument.startswith(error.option_name) and "=" in argument:
+            return (
+                f"There is no option `{argument.partition('=')[0]}`. Overrides are written without "
+                f"dashes. Write {argument.lstrip('-')}."
+            )
+    return None
 
 
 def _overrides(function: Callable[..., int]) -> Callable[..., int]:
@@ -86,10 +78,11 @@ def _hydra(function: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.command(
-    cls=ComposingCommand,
+    cls=Command,
+    explain=without_dashes,
     examples=(
         "observatory plan experiment=laptop_map",
-        "observatory plan experiment=e5                         three runs and their sum",
+        "observatory plan experiment=e5                         # three runs and their sum",
         "observatory plan experiment=e5 model=large fleet.size=2",
         "observatory plan experiment=smoke task.p=31 --json",
     ),
@@ -118,15 +111,16 @@ def plan(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, as_js
 
 @click.command(
     name="map",
-    cls=ComposingCommand,
+    cls=Command,
+    explain=without_dashes,
     examples=(
-        "observatory map experiment=laptop_map                      11 weight decays x 8 seeds",
-        "observatory map experiment=smoke                           seconds",
-        "observatory map experiment=laptop_map task=mul study=mul   a study of its own",
+        "observatory map experiment=laptop_map                      # 11 weight decays x 8 seeds",
+        "observatory map experiment=smoke                           # seconds",
+        "observatory map experiment=laptop_map task=mul study=mul   # a study of its own",
         "observatory map experiment=laptop_map 'sweep.nuisance.seed=[8,9,10]' study=more_seeds",
         "observatory map experiment=wd_canonical fleet.device=cuda",
-        "observatory map experiment=e5 model=small                  one of the three runs of e5",
-        "observatory map experiment=smoke --cfg job                 print the configuration",
+        "observatory map experiment=e5 model=small                  # one of the three runs of e5",
+        "observatory map experiment=smoke --cfg job                 # print the configuration",
     ),
 )
 @_overrides
@@ -145,7 +139,8 @@ def map_runs(**given: Any) -> int:
 
 
 @click.command(
-    cls=ComposingCommand,
+    cls=Command,
+    explain=without_dashes,
     examples=(
         "observatory sweep experiment=laptop_map study=searched",
         "observatory sweep experiment=laptop_map study=narrow search.width_decades=0.1",
@@ -168,7 +163,8 @@ def sweep(**given: Any) -> int:
 
 
 @click.command(
-    cls=ComposingCommand,
+    cls=Command,
+    explain=without_dashes,
     examples=(
         "observatory train optimizer.weight_decay=0.3 seed=1 study=one",
         "observatory train experiment=smoke",

@@ -56,7 +56,10 @@ def report(studies: tuple[Path, ...], out: Path | None) -> int:
     "results", type=FOLDER, default=Path("results"), help="Folder of the studies (results)."
 )
 @click.option("--study", cls=Option, metavar="NAME", help="Name of one study; all without it.")
-@click.option("--host", cls=Option, default="127.0.0.1", metavar="ADDRESS", help="Address to bind.")
+@click.option(
+    "--host", cls=Option, default="127.0.0.1", metavar="ADDRESS",
+    help="Address to bind (127.0.0.1).",
+)  # fmt: skip
 @click.option(
     "--port", cls=Option, type=int, default=5000, metavar="N", help="Port to bind (5000)."
 )
@@ -131,7 +134,7 @@ def retry(study: Path, here: bool, quiet: bool) -> int:
     examples=(
         "observatory export results/laptop_map --author 'Ada Lovelace'",
         "observatory export results/laptop_map --out laptop_map.tar.gz",
-        "observatory export results/laptop_map --out published/laptop_map    a folder",
+        "observatory export results/laptop_map --out published/laptop_map    # a folder",
         "observatory export results/laptop_map --weights",
         "observatory export results/running --partial",
     ),

@@ -64,23 +64,33 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(separated: Path, capsys
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["boundary"], "takes one table, got []"),
+        (["boundary"], "`TABLE` must be given: "),
         (["boundary", "none.csv"], "`none.csv` does not exist"),
         (["boundary", EXAMPLE, "--x", "lr"], "which is not in the table. It has ['weight_decay'"),
         (["boundary", EXAMPLE, "--estimator", "ols"], "must be one of ["),
         (["boundary", EXAMPLE, "--set", "smoothing"], "`--set` must be KEY=VALUE"),
         (["boundary", EXAMPLE, "--set", "smoothness=1"], "has no setting ['smoothness'], only"),
         (["boundary", EXAMPLE, "--level", "0.95", "--plot", "a.bmp"], "`--plot` must end in"),
-        (["boundary", EXAMPLE, "--tracking-uri", "x"], "`--tracking-uri` is for mlflow:"),
+        (["boundary", EXAMPLE, "--tracking-uri", "x"], "`tracking_uri` is for mlflow:"),
         (["boundary", EXAMPLE, "--horizon", "-5"], "`horizon_steps` must be a positive"),
         (["times", EXAMPLE], "a table of counts has no times"),
-        (["slope", EXAMPLE], "`fit` must be followed by one of ['boundary'"),
-        (["ratio", EXAMPLE], "takes two tables"),
-        (["ratio", EXAMPLE, EXAMPLE, "--estimator", "lsq"], "are not of `fit ratio`"),
+        (["slope", EXAMPLE], "`fit` must be followed by the folder of a study or one of boundary"),
+        (["boundry", EXAMPLE], "Did you mean boundary?"),
+        (["ratio", EXAMPLE], "`BELOW` must be given"),
+        (["boundary", EXAMPLE, EXAMPLE], "takes no further arguments"),
+        (["ratio", EXAMPLE, EXAMPLE, "--estimator", "lsq"], "no option of `observatory fit ratio`"),
+        (["boundary", EXAMPLE, "--levle", "0.9"], "Did you mean --level?"),
+        (["boundary", EXAMPLE, "--sett", "a=1"], "There is no option `--sett`"),
+        (["boundary", EXAMPLE, "--level"], "`--level` must be given a value"),
+        (["boundary", EXAMPLE, "--level", "x"], "`--level` must be a number, got 'x'"),
+        (["boundary", EXAMPLE, "--config-dir", "none"], "`--config-dir` must be a folder"),
         (["seeds", EXAMPLE], "`--width-decades` must be given"),
-        (["seeds", EXAMPLE, "--width-decades", "0.2", "--critical", "1"], "are of a single fit"),
+        (
+            ["seeds", EXAMPLE, "--width-decades", "0.2", "--critical", "1"],
+            "It is one of `fit times`",
+        ),
         ([EXAMPLE], "is a table: say what to fit"),
-        (["results/none", "--event", "first99"], "['event'] are of a single fit"),
+        (["results/none", "--event", "first99"], "It is one of `fit boundary`"),
         (["boundary", "mlflow:none", "--tracking-uri", "sqlite:///none.db"], "does not exist"),
     ],
 )
@@ -130,7 +140,7 @@ def test_boundaries_are_compared_and_seeds_planned(separated: Path, capsys) -> N
     assert record["fit"] == "boundary_ratio"
     assert record["extras"]["numerator"] == str(separated)
     assert record["params"]["ratio"]["value"] > 1
-    plan = ("seeds", separated, "--set", "n_simulations=20", "--width-decades")
+    plan = ("seeds", separated, "--n-simulations", 20, "--width-decades")
     code, out, _ = fit(*plan, 0.5, capsys=capsys)
     assert code == 0
     assert "n_seeds = " in out
@@ -142,7 +152,7 @@ def test_boundaries_are_compared_and_seeds_planned(separated: Path, capsys) -> N
 @pytest.mark.parametrize("estimator", ["lsq", "firth"])
 def test_a_fit_of_a_table_imports_no_framework(estimator: str) -> None:
     code = (
-        "import sys; from observatory import cli\n"
+        "import sys; from observatory.cli import main as cli\n"
         "code = cli.run(sys.argv[1:])\n"
         "heavy = {'torch', 'lightning', 'mlflow', 'hydra', 'statsmodels', 'matplotlib'}\n"
         "print(sorted(set(sys.modules) & heavy))"
