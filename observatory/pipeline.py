@@ -121,7 +121,7 @@ def train_runs(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Te
     """
     from observatory.launch.display import cost_text
     from observatory.launch.launcher import crew_of
-    from observatory.launch.run import resolved
+    from observatory.launch.layout import resolved
     from observatory.training.build import build
 
     absent = [build(resolved(config)).absent for config in runs.values()]

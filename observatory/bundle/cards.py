@@ -12,9 +12,6 @@ from observatory.store.reader import Study
 if TYPE_CHECKING:
     from observatory.bundle.weights import Kept
 
-WEIGHTS = "weights"
-"""The table of final weights, which a bundle leaves out: each network has a file of its own."""
-
 
 @dataclass(frozen=True)
 class Told:

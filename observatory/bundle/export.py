@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import observatory
-from observatory.bundle.cards import WEIGHTS, Told, citation, environment, weights_csv
+from observatory.bundle.cards import Told, citation, environment, weights_csv
 from observatory.bundle.readme import readme
 from observatory.bundle.redact import (
     LEFT_OUT,
@@ -28,9 +28,10 @@ from observatory.bundle.redact import (
 )
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_atomically
+from observatory.store.identity import SCHEMA_VERSION
 from observatory.store.parts import PARTS
 from observatory.store.reader import MANIFEST, REPLICAS, Run, Study
-from observatory.store.schema import SCHEMA_VERSION
+from observatory.store.schema import WEIGHTS
 
 if TYPE_CHECKING:
     from observatory.bundle.weights import Kept

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatch
 
-from observatory.bundle.cards import WEIGHTS, Told
+from observatory.bundle.cards import Told
 from observatory.bundle.redact import LEFT_OUT
 from observatory.core.columns import Column
-from observatory.mirror.descriptions import provenance_words, table, task_words
+from observatory.store.describe import markdown_table, provenance, task_and_model
 from observatory.store.reader import REPLICAS, Study
-from observatory.store.schema import KEYS, REPLICA_COLUMNS
+from observatory.store.schema import KEYS, REPLICA_COLUMNS, WEIGHTS
 
 FILES = {
     "README.md": "this file",
@@ -75,17 +75,17 @@ def readme(told: Told, study: Study, names: Collection[str]) -> str:
         f"{n} networks in {runs}, {finished} of them finished; trained and measured with "
         f"observatory {told.manifests[0]['package_version']}."
         f"{'' if told.complete else ' **Not complete: some runs had not ended.**'}",
-        "\n".join(f"- `{m['run_id']}`: {task_words(m)}." for m in told.manifests),
+        "\n".join(f"- `{m['run_id']}`: {task_and_model(m)}." for m in told.manifests),
         _reading(told),
         "## Files",
-        table(("file", "what it is"), present),
+        markdown_table(("file", "what it is"), present),
         "`runs/*` is one folder per run, `shards/*` one per worker of a run.",
         *_columns(study),
         *_fits("fits.json" in names),
         "## Weights",
         _weights(told, study),
         "## Where it comes from",
-        "\n".join(f"- {provenance_words(manifest)}" for manifest in told.manifests),
+        "\n".join(f"- {provenance(manifest)}" for manifest in told.manifests),
         "## Left out",
         "\n".join(f"- {line}" for line in LEFT_OUT),
     ]
@@ -96,7 +96,9 @@ def _fits(written: bool) -> Iterator[str]:
     if written:
         yield "## fits.json"
         yield "A list under `fits`; every entry has"
-        yield table(("field", "what it is"), [(f"`{k}`", v) for k, v in FIT_FIELDS.items()])
+        yield markdown_table(
+            ("field", "what it is"), [(f"`{k}`", v) for k, v in FIT_FIELDS.items()]
+        )
 
 
 def _reading(told: Told) -> str:
@@ -151,7 +153,7 @@ def _columns(study: Study) -> Iterator[str]:
 
 def _table(columns: Iterable[Column | tuple[str, Column]]) -> str:
     named = [c if isinstance(c, tuple) else (c.name, c) for c in columns]
-    return table(
+    return markdown_table(
         ("column", "unit", "type", "meaning"),
         [
             (f"`{name}`", c.unit, f"{c.dtype}{_axes(c)}", c.meaning.replace("|", "\\|"))

@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from observatory.bundle.cards import WEIGHTS
 from observatory.core.contracts import Model
 from observatory.core.errors import StoreError
 from observatory.fleet.fleet import EMPTY
 from observatory.fleet.stack import layout_of
 from observatory.store.reader import Run, Study
+from observatory.store.schema import WEIGHTS
 from observatory.training.build import build
 
 KEY = "observatory"

@@ -12,6 +12,10 @@ from observatory.events.threshold import run_starts
 
 Outcome = Literal["diverged", "collapsed", "lost", "grokked", "memorised", "none"]
 """In order of precedence: the first that applies is the label."""
+OUTCOMES: tuple[Outcome, ...] = (
+    *("grokked", "memorised", "collapsed", "diverged", "lost", "none"),
+)
+"""In the order in which counts are shown."""
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,12 @@
 """Loss and accuracy of every replica on its own train and val examples."""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Loss, StackedForward
-from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
-from observatory.core.schedule import Schedule
-from observatory.fleet.replicas import Dataset
 
 
 def evaluation_columns(loss: Loss) -> tuple[Column, ...]:
@@ -33,34 +28,6 @@ def evaluation_columns(loss: Loss) -> tuple[Column, ...]:
         for split in ("train", "val")
     ]
     return (*columns[0], *columns[1])
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """When evaluation looks, and at what.
-
-    Attributes:
-        every: Steps between regular looks; the horizon must be a multiple.
-        subset: Examples of each split at a regular look, drawn once per replica; None for all.
-        full: When all examples are looked at besides, where `subset` is given.
-        chunk: Examples per forward, a bound on memory unless the loss is coupled.
-    """
-
-    every: int
-    subset: int | None
-    full: Schedule | None
-    chunk: int
-
-    def looked_at(self, dataset: Dataset) -> tuple[int, int]:
-        """Train and val examples of one replica at a regular look."""
-        most = self.subset or len(dataset)
-        return min(most, dataset.n_train), min(most, dataset.n_val)
-
-    def __post_init__(self) -> None:
-        for name in ("every", "subset", "chunk"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"`evaluation.{name}` must be at least 1, got {value}.")
 
 
 @torch.no_grad()

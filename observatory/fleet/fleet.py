@@ -1,71 +1,27 @@
 """The fleet: R slots that train replicas as one computation, refilled from a queue."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from observatory.core.contracts import Hyper, Loss, Model, Optimizer
-from observatory.core.errors import ConfigError
 from observatory.core.layout import MATRICES, Params
 from observatory.core.rng import named_generator
 from observatory.core.view import FleetView
 from observatory.fleet.activations import LazyActivations
 from observatory.fleet.batches import Batches
-from observatory.fleet.evaluate import EvaluationSettings, evaluate
+from observatory.fleet.evaluate import evaluate
 from observatory.fleet.look import Look
-from observatory.fleet.replicas import Dataset, ReplicaTable
+from observatory.fleet.replica_table import ReplicaTable
+from observatory.fleet.replicas import Dataset
 from observatory.fleet.rules import Looks
+from observatory.fleet.settings import EvaluationSettings, FleetSettings
 from observatory.fleet.stack import fast_path, flat_row, layout_of, vmapped, vmapped_record
 from observatory.fleet.step import DTYPES, losses_and_gradient
 
 EMPTY = -1
-
-
-@dataclass(frozen=True)
-class FleetSettings:
-    """How the stack is laid out and in what precision it computes.
-
-    Attributes:
-        size: Number of slots R; it never changes, empty slots are masked.
-        batch_size: Examples per step, or None for the whole train split.
-        dtype: Precision of parameters and activations, "float32" or "float64".
-        loss_dtype: Precision of the loss.
-        path: "fast" or "generic" forward.
-        decay: Which weights decay: "all", or "matrices": all but the pointwise ones.
-        device: A torch device.
-        probe_examples: Examples that probes look at, drawn once per study from all examples.
-        probe_buffer: Copied parameters (replicas times entries) that may wait to be measured
-            together; 0 measures every look at once.
-        study_seed: Root of the study's "probe" generator.
-    """
-
-    size: int
-    batch_size: int | None
-    dtype: str
-    loss_dtype: str
-    path: str
-    decay: str
-    device: str
-    probe_examples: int
-    probe_buffer: int
-    study_seed: int
-
-    def __post_init__(self) -> None:
-        for name in ("size", "batch_size", "probe_examples"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"`{name}` must be at least 1, got {value}.")
-        for name, known in (
-            ("dtype", sorted(DTYPES)),
-            ("loss_dtype", sorted(DTYPES)),
-            ("path", ["fast", "generic"]),
-            ("decay", ["all", "matrices"]),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"`{name}` must be one of {known}, got {getattr(self, name)!r}.")
 
 
 def probe_examples(n_examples: int, wanted: int, study_seed: int) -> Int[Tensor, " batch"]:

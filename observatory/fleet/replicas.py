@@ -1,56 +1,14 @@
-"""Who is in the fleet: the table of replicas and the data that each one's seed gives it."""
+"""The data of a fleet: the examples that all share, and what each replica's seed gives it."""
 
 import hashlib
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from observatory.core.contracts import Task
-from observatory.core.errors import ConfigError
 from observatory.core.rng import named_generator
-
-
-@dataclass(frozen=True)
-class ReplicaTable:
-    """One entry per replica: identity, seed and swept hyperparameters, in queue order.
-
-    Attributes:
-        replica: Identity in the run.
-        seed: Root of the replica's own generators.
-        weight_decay: Decay rate, decoupled or not as the optimizer has it.
-        lr: Learning rate.
-    """
-
-    replica: np.ndarray
-    seed: np.ndarray
-    weight_decay: np.ndarray
-    lr: np.ndarray
-
-    def __post_init__(self) -> None:
-        for name, rule, ok in (
-            (
-                "weight_decay",
-                "finite and not negative",
-                np.isfinite(self.weight_decay) & (self.weight_decay >= 0),
-            ),
-            ("lr", "finite and positive", np.isfinite(self.lr) & (self.lr > 0)),
-        ):
-            if not ok.all():
-                bad = getattr(self, name)[~ok][0]
-                raise ConfigError(f"`{name}` must be {rule}, got {bad}.")
-
-    def __len__(self) -> int:
-        return len(self.replica)
-
-    def shard(self, index: int, shards: int) -> "ReplicaTable":
-        """The replicas of one shard: identity modulo the number of shards, order kept."""
-        mine = self.replica % shards == index
-        return ReplicaTable(
-            self.replica[mine], self.seed[mine], self.weight_decay[mine], self.lr[mine]
-        )
 
 
 @dataclass(frozen=True)

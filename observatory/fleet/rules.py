@@ -1,7 +1,6 @@
 """When a replica leaves the stack, and what is said of it when it does."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -9,12 +8,11 @@ from numpy.typing import ArrayLike
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement
-from observatory.core.errors import ConfigError
 from observatory.events.collapse import collapsed
 from observatory.events.interval import Interval
 from observatory.events.outcome import LostRule, label
 from observatory.events.settled import settled
-from observatory.maths.settings import check_sizes
+from observatory.fleet.settings import SERIES, RetirementRules
 
 RetireReason = Literal["diverged", "collapsed", "settled", "horizon"]
 
@@ -30,43 +28,12 @@ class Event(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class RetirementRules:
-    """The rules by which replicas leave, every number from the configuration.
-
-    Attributes:
-        horizon_steps: Steps after which a replica leaves whatever it has done.
-        settle: Whether a settled replica leaves before the horizon.
-        tail_steps: Steps watched after the first touch before a replica counts as settled.
-        collapse_level: Train accuracy below which a look counts towards collapse.
-        collapse_looks: Consecutive such looks that make a collapse.
-        collapse_after: Steps granted before looks count.
-        lost_level: Val accuracy below which a look in the tail counts towards "lost".
-        lost_looks: Consecutive such looks that make it lost.
-    """
-
-    horizon_steps: int
-    settle: bool
-    tail_steps: int
-    collapse_level: float
-    collapse_looks: int
-    collapse_after: int
-    lost_level: float
-    lost_looks: int
-
-    def __post_init__(self) -> None:
-        check_sizes(horizon_steps=self.horizon_steps)
-        if self.tail_steps < 0:
-            raise ConfigError(f"`tail_steps` must not be negative, got {self.tail_steps}.")
-        check_sizes(collapse_looks=self.collapse_looks, lost_looks=self.lost_looks)
-
-
 class Looks:
     """What evaluation saw of one replica so far: steps and accuracies, in order."""
 
     def __init__(self) -> None:
         self.steps: list[int] = []
-        self.series: dict[str, list[float]] = {"train_acc": [], "val_acc": []}
+        self.series: dict[str, list[float]] = {name: [] for name in SERIES}
 
     def add(self, step: int, train_acc: float, val_acc: float) -> None:
         """One more look."""

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from observatory.core.errors import ConfigError
 from observatory.core.setting_types import fits
+from observatory.training.check import check_settings
 
 
 def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
@@ -98,6 +99,10 @@ def ready(composed: DictConfig, experiment: str | None) -> dict[str, Any]:
     """Plain values of a configuration without Hydra's part.
 
     `+replicas=[{weight_decay:0.1,seed:3},...]` names the replicas one by one, in place of a sweep.
+
+    Raises:
+        ConfigError: If a setting is missing, unknown, of another type or outside its range. Torch
+            is not imported for it.
     """
     values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     assert isinstance(values, dict)
@@ -107,7 +112,9 @@ def ready(composed: DictConfig, experiment: str | None) -> dict[str, Any]:
             raise ConfigError(f"`{name}` must name a folder, got {value!r}. Quote it if need be.")
         config[name] = str(value)
     named = config.pop("replicas", None)
-    return config if named is None else with_replicas(config, named)
+    config = config if named is None else with_replicas(config, named)
+    check_settings(config)
+    return config
 
 
 def with_replicas(config: dict[str, Any], named: list[dict[str, Any]]) -> dict[str, Any]:

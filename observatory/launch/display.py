@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from observatory.events.outcome import OUTCOMES
 from observatory.store.files import read_json
 from observatory.store.reader import Run
-from observatory.training.progress import OUTCOMES
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any, Protocol, final, runtime_checkable
 from observatory.core.errors import ObservatoryError
 from observatory.launch.run import launch
 from observatory.launch.settings import job_settings
-from observatory.training.build import Config
+from observatory.training.replicas import Config
 
 
 @runtime_checkable

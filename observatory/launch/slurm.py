@@ -6,7 +6,6 @@ fails, submitit when its time is out (see `signals`); the driver submits anew wh
 """
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,21 +14,21 @@ from pathlib import Path
 from typing import Any, final
 
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
-from observatory.launch.run import own_run, stopped
+from observatory.launch.queue import RECORD, active_jobs
+from observatory.launch.run import own_run
 from observatory.launch.settings import JobSettings
 from observatory.launch.snapshot import freeze
+from observatory.launch.workers import stopped
 from observatory.store.files import read_json, write_json
 from observatory.store.lock import owner_of
 from observatory.store.reader import LOCK, Run
-from observatory.training.build import Config
-from observatory.training.worker import last_words, train_patiently
+from observatory.training.replicas import Config
+from observatory.training.worker import last_log_line, train_patiently
 
 JOBS = "jobs"
 """Folder of a run with what submitit and its jobs wrote."""
 QUEUE_TRIES = 6
 """How often a queue that does not answer is asked before a run is given up."""
-RECORD = "jobs.json"
-"""File of a run: ids of all jobs of every shard, the last one last."""
 
 
 @final
@@ -208,16 +207,6 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
     return [job.job_id for job in jobs]
 
 
-def active_jobs() -> dict[str, str] | None:
-    """States of the user's jobs that wait or run, by id; None where the queue does not answer."""
-    command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return None
-    return dict(line.split() for line in answer.stdout.splitlines())
-
-
 def _unfinished(queued: _Queued) -> list[int]:
     done = {told["shard"] for told in Run(queued.folder).progress() if told["status"] == "done"}
     return [shard for shard in range(queued.shards) if shard not in done]
@@ -232,8 +221,8 @@ def _lives(queued: _Queued, shard: int, active: dict[str, str]) -> bool:
 def _failure(queued: _Queued, shard: int, attempts: int) -> str:
     job = queued.jobs[shard][-1]
     log = queued.folder / JOBS / f"{job}_0_log.err"
-    words = last_words(log) if log.exists() else None
-    last = f" Last words of the last, {job}: {words!r}." if words else ""
+    line = last_log_line(log) if log.exists() else None
+    last = f" The last line of the log of the last, {job}: {line!r}." if line else ""
     return (
         f"{attempts} jobs of shard {shard} of {queued.folder} ended before it was done.{last} "
         f"Logs: {log.parent}. The same command continues the run."

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from observatory.launch.display import cells
-from observatory.launch.slurm import RECORD, active_jobs
+from observatory.launch.queue import RECORD, active_jobs
 from observatory.store.files import read_json
 from observatory.store.reader import Run, Study
-from observatory.training.worker import last_words
+from observatory.training.worker import last_log_line
 
 STALE_S = 600.0
 """A shard that says nothing for so long while its run goes on is stale."""
@@ -71,7 +71,7 @@ def _seconds_left(told: list[dict[str, Any]]) -> float | None:
 def _first_error(folder: Path) -> str | None:
     """The last line of the first log of a worker or a job that has one."""
     logs = [*sorted(folder.glob("shards/*/worker.log")), *sorted(folder.glob("jobs/*_log.err"))]
-    return next((words for log in logs if (words := last_words(log))), None)
+    return next((line for log in logs if (line := last_log_line(log))), None)
 
 
 def text(records: list[dict[str, Any]]) -> str:

@@ -35,3 +35,16 @@ def check_name(setting: str, name: str, known: Collection[str]) -> None:
     """
     if name not in known:
         raise ConfigError(f"`{setting}` must be one of {sorted(known)}, got {name!r}.")
+
+
+def check_fraction(fraction: float) -> None:
+    """Refuse a share of train examples that is none.
+
+    Raises:
+        ConfigError: If it is outside (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(
+            f"`train_fraction` must be in (0, 1), got {fraction}. "
+            "Give the fraction, not the percentage."
+        )

@@ -1,9 +1,10 @@
-"""What a reader of MLflow's page is told: descriptions of a study, its cells and its report."""
+"""Descriptions on MLflow's page: of a study, of its cells and of its report."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from observatory.mirror.cells import Cell, Granularity
+from observatory.store.describe import markdown_table, provenance, task_and_model
 
 ROWS = 60
 """Cells that the description of a study lists."""
@@ -30,34 +31,6 @@ def curve_rule(points: int, granularity: Granularity, quartiles: bool) -> str:
         "steps at most. A replica that has left the fleet keeps its last values, so that early "
         "grokkers do not vanish from the median; values that are not finite are left out. A step "
         "appears once no replica can change it any more."
-    )
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def task_words(manifest: Mapping[str, Any]) -> str:
-    """One line on what was trained."""
-    task, model = manifest["task"], manifest["model"]
-    return (
-        f"{model['name']} ({model['n_params']:,} parameters) on {task['name']}: "
-        f"{task['n_train']:,} train and {task['n_val']:,} val examples, "
-        f"{task['n_classes']} classes, horizon {manifest['horizon_steps']:,} steps"
-    )
-
-
-def provenance_words(manifest: Mapping[str, Any]) -> str:
-    """One line on where the numbers come from."""
-    git, machine = manifest["git"], manifest["machine"]
-    commit = (git["commit"] or "unknown")[:12] + (
-        " with uncommitted changes" if git["dirty"] else ""
-    )
-    return (
-        f"run `{manifest['run_id']}`, `{manifest['command']}`, commit {commit}, "
-        f"observatory {manifest['package_version']}, host {machine['host']}, {manifest['created']}"
     )
 
 
@@ -93,17 +66,17 @@ def study_words(
     return "\n\n".join(
         [
             headline(found, manifests[0], report),
-            *(f"{task_words(manifest)}." for manifest in manifests),
+            *(f"{task_and_model(manifest)}." for manifest in manifests),
             "Colours run from dark to light along the swept setting; the last row of the table is "
             "the study itself, with `report.html`, figures, `fits.json` and `replicas.csv` as "
             "artifacts.",
-            table(("cell", "replicas", "outcomes"), rows[:ROWS]),
+            markdown_table(("cell", "replicas", "outcomes"), rows[:ROWS]),
             *([f"... and {len(rows) - ROWS} more cells."] if len(rows) > ROWS else []),
             rule,
             READING,
             f"**Source.** Everything here was copied from `{folder}`, which keeps every replica at "
             "full resolution.",
-            "\n".join(f"- {provenance_words(manifest)}" for manifest in manifests),
+            "\n".join(f"- {provenance(manifest)}" for manifest in manifests),
         ]
     )
 
@@ -113,9 +86,10 @@ def cell_words(cell: Cell, manifest: Mapping[str, Any], rule: str) -> str:
     words = cell.words
     return "\n\n".join(
         [
-            f"**{cell.name}**: {words['outcomes']} ({words['replicas']}). {task_words(manifest)}.",
+            f"**{cell.name}**: {words['outcomes']} ({words['replicas']}). "
+            f"{task_and_model(manifest)}.",
             rule,
-            f"From {provenance_words(manifest)}.",
+            f"From {provenance(manifest)}.",
         ]
     )
 
@@ -138,7 +112,7 @@ def report_words(name: str, entries: Sequence[Mapping[str, Any]]) -> str:
             for parameter, estimate in (entry.get("params") or {}).items()
         ]
     header = ("fit", "estimator", "event", "horizon (steps)", "parameter", "value", "interval", "n")
-    fits = table(header, rows) if rows else "No fits yet: `fits.json` is not written."
+    fits = markdown_table(header, rows) if rows else "No fits yet: `fits.json` is not written."
     warnings = [f"- {entry['fit']}: {text}" for entry in entries for text in entry["warnings"]]
     return "\n\n".join(
         [

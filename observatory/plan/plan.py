@@ -10,7 +10,7 @@ from observatory.core.contracts import Model
 from observatory.core.schedule import Schedule
 from observatory.fleet.stack import layout_of
 from observatory.fleet.step import DTYPES
-from observatory.launch.run import resolved
+from observatory.launch.layout import resolved
 from observatory.launch.settings import job_settings
 from observatory.plan.measure import (
     SHARE_OF_FREE,
@@ -22,7 +22,8 @@ from observatory.plan.measure import (
     measure,
     state_bytes,
 )
-from observatory.training.build import Config, Parts, build
+from observatory.training.build import Parts, build
+from observatory.training.replicas import Config
 from observatory.training.shard import keep_memory, schedules
 
 LIMIT_S = 20.0

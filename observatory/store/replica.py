@@ -1,13 +1,29 @@
 """One network of a run: its settings, how it ended, and what was recorded of it as series."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import Protocol, final
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from observatory.store.reader import Run
+
+class Tables(Protocol):
+    """Where a network's rows are read: a run."""
+
+    run_id: str
+
+    def outcomes(self) -> pd.DataFrame:
+        """How every network of the run ended."""
+        ...
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """A table of the run."""
+        ...
+
+    def table_of(self, column: str) -> str:
+        """The table that has a column."""
+        ...
 
 
 @final
@@ -20,7 +36,7 @@ class Replica:
         number: Its number in the run.
     """
 
-    run: "Run"
+    run: Tables
     number: int
 
     @property

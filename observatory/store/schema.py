@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
-
-SCHEMA_VERSION = 1
+from observatory.store.identity import SCHEMA_VERSION
 
 RUN_ID = Column(name="run_id", unit="1", meaning="the run of the replica", dtype="string")
 REPLICA = Column(name="replica", unit="1", meaning="the replica in its run", dtype="int64")
@@ -26,6 +25,9 @@ REPLICA_COLUMNS = (
     Column(name="lr", unit="1", meaning="learning rate"),
 )
 """The columns that every `replicas.parquet` has; other swept settings may follow."""
+
+WEIGHTS = "weights"
+"""The table of final weights: a row per replica that has left."""
 
 _TYPES: dict[str, pa.DataType] = {
     "float64": pa.float64(),

@@ -15,9 +15,10 @@ from observatory.fleet.fleet import Fleet
 from observatory.fleet.look import Look, joined
 from observatory.fleet.rules import as_columns, outcome_columns, outcome_row, retire_reason
 from observatory.store.writer import ShardWriter
-from observatory.training.build import Parts, Scheduled
+from observatory.training.build import Parts
 from observatory.training.module import FleetModule
 from observatory.training.progress import Tally
+from observatory.training.suitability import Scheduled
 
 MEMBERSHIP_COLUMNS = (
     Column(

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from observatory.events.outcome import OUTCOMES
 from observatory.fleet.fleet import Fleet
 from observatory.store.files import write_json
 from observatory.training.clock import CostClock
-
-OUTCOMES = ("grokked", "memorised", "collapsed", "diverged", "lost", "none")
 
 
 class Tally:

@@ -23,7 +23,7 @@ from observatory.fleet.rules import outcome_columns
 from observatory.store.files import read_json, write_atomically
 from observatory.store.lock import own
 from observatory.store.writer import ShardWriter
-from observatory.training.build import Config, Parts, build
+from observatory.training.build import Parts, build
 from observatory.training.callbacks import (
     EVENT_COLUMNS,
     MEMBERSHIP_COLUMNS,
@@ -38,6 +38,7 @@ from observatory.training.clock import CostClock
 from observatory.training.due import Agenda
 from observatory.training.module import FleetModule
 from observatory.training.progress import Tally, write_progress
+from observatory.training.replicas import Config
 from observatory.training.signals import on_stop
 
 

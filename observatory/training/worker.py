@@ -23,7 +23,7 @@ def follow_parent() -> None:
         sys.exit(1)
 
 
-def last_words(log: Path) -> str | None:
+def last_log_line(log: Path) -> str | None:
     """The last line that a worker wrote into its log, or None."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from observatory.fleet.fleet import Fleet
 from observatory.launch.compose import compose
-from observatory.launch.run import resolved
+from observatory.launch.layout import resolved
 from observatory.training.build import Parts, build
 
 

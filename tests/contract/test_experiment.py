@@ -7,8 +7,10 @@ import torch
 
 import observatory
 from observatory.launch.compose import compose, compose_runs
-from observatory.launch.run import identity, resolved
-from observatory.training.build import build, replica_table
+from observatory.launch.layout import resolved
+from observatory.store.identity import identity
+from observatory.training.build import build
+from observatory.training.replicas import replica_table
 
 NAMES = sorted(
     path.stem

@@ -9,7 +9,7 @@ import torch
 import observatory
 from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose
-from observatory.launch.run import resolved
+from observatory.launch.layout import resolved
 from observatory.training.build import build
 
 CONF = Path(observatory.__file__).parents[1] / "conf"

@@ -16,7 +16,7 @@ import observatory
 from observatory.cli import main as cli
 from observatory.core.schedule import LogSpaced
 from observatory.launch.compose import compose
-from observatory.launch.run import resolved
+from observatory.launch.layout import resolved
 from observatory.training.build import build
 
 ROOT = Path(observatory.__file__).parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from observatory.launch.slurm import RECORD, active_jobs
+from observatory.launch.queue import RECORD, active_jobs
 from observatory.store.files import read_json
 from observatory.store.lock import owner_of
 from observatory.store.reader import Run, Study

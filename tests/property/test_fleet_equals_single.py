@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from observatory.core.rng import named_generator
-from observatory.fleet.evaluate import EvaluationSettings
-from observatory.fleet.fleet import Fleet, FleetSettings
-from observatory.fleet.replicas import Dataset, ReplicaTable
+from observatory.fleet.fleet import Fleet
+from observatory.fleet.replica_table import ReplicaTable
+from observatory.fleet.replicas import Dataset
+from observatory.fleet.settings import EvaluationSettings, FleetSettings
 from observatory.losses.cross_entropy import CrossEntropy
 from observatory.optimizers.adamw import AdamW
 from observatory.tasks.modular import Modular

@@ -5,7 +5,7 @@ import torch
 
 from observatory.fleet.fleet import Fleet
 from observatory.launch.compose import compose
-from observatory.launch.run import resolved
+from observatory.launch.layout import resolved
 from observatory.training.build import build
 
 pytestmark = pytest.mark.gpu

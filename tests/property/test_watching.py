@@ -35,7 +35,7 @@ def test_probes_evaluation_and_checkpoints_change_no_bit(tmp_path: Path, batch_s
 def test_stopping_and_continuing_changes_no_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from observatory.launch.run import StoppedError
+    from observatory.launch.workers import StoppedError
     from observatory.training import callbacks
 
     whole = launch(compose("train", [*TINY, f"results={tmp_path / 'whole'}"]))

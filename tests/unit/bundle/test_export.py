@@ -23,8 +23,9 @@ from observatory.bundle.redact import public_config
 from observatory.bundle.unpack import import_bundle
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch.compose import compose
-from observatory.launch.run import identity, resolved
+from observatory.launch.layout import resolved
 from observatory.store.files import read_json, write_json
+from observatory.store.identity import identity
 from observatory.store.reader import Study
 from observatory.store.writer import update_manifest
 from observatory.training.build import build

@@ -4,7 +4,7 @@ import pytest
 
 from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose, compose_runs
-from observatory.training.build import replica_table
+from observatory.training.replicas import replica_table
 
 
 def test_without_a_list_there_is_one_run() -> None:

@@ -15,12 +15,15 @@ from observatory.core.errors import ConfigError, StoreError
 from observatory.launch import slurm as cluster
 from observatory.launch import snapshot as frozen
 from observatory.launch.compose import compose
-from observatory.launch.run import identity, own_run, resolved
+from observatory.launch.layout import resolved
+from observatory.launch.queue import active_jobs
+from observatory.launch.run import own_run
 from observatory.launch.settings import JobSettings, job_settings
-from observatory.launch.slurm import Cluster, active_jobs
+from observatory.launch.slurm import Cluster
 from observatory.launch.snapshot import freeze
 from observatory.launch.status import study_status, text
 from observatory.store.files import write_json
+from observatory.store.identity import identity
 from observatory.store.reader import Run
 from observatory.training.signals import on_stop
 

@@ -7,11 +7,13 @@ import pytest
 from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch.compose import compose
-from observatory.launch.run import launch, resolved
+from observatory.launch.layout import resolved
+from observatory.launch.run import launch
 from observatory.mirror.settings import mlflow_settings
 from observatory.store.writer import update_manifest
 from observatory.sweeps.boundary import flat, with_setting
-from observatory.training.build import Config, build
+from observatory.training.build import build
+from observatory.training.replicas import Config
 from observatory.training.shard import tables
 
 REFUSED = {

@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from observatory.launch.compose import compose, compose_runs
-from observatory.launch.run import resolved
+from observatory.launch.layout import resolved
 from observatory.plan import plan as planning
 from observatory.plan.measure import Costs, flops_per_step, measure
 from observatory.plan.plan import plan

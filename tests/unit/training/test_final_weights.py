@@ -15,12 +15,15 @@ from observatory.bundle.export import export_study
 from observatory.bundle.unpack import import_bundle
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch.compose import compose
-from observatory.launch.run import StoppedError, launch, resolved
+from observatory.launch.layout import resolved
+from observatory.launch.run import launch
+from observatory.launch.workers import StoppedError
 from observatory.store.files import read_json
 from observatory.store.reader import Run, Study
 from observatory.store.writer import update_manifest
 from observatory.training import callbacks
-from observatory.training.build import Config, build
+from observatory.training.build import build
+from observatory.training.replicas import Config
 
 HORIZON = 60
 TINY = [

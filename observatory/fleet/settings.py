@@ -1,0 +1,119 @@
+"""Settings of a fleet: its layout, its evaluations, and when a replica leaves. Imports no torch."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from observatory.core.errors import ConfigError
+from observatory.core.schedule import Schedule
+from observatory.maths.settings import check_sizes
+
+if TYPE_CHECKING:
+    from observatory.fleet.replicas import Dataset
+
+PRECISIONS = ("float32", "float64")
+"""Precisions of parameters, activations and losses."""
+SERIES = ("train_acc", "val_acc")
+"""What evaluation records at every look, and an event may look at."""
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """How the stack is laid out and in what precision it computes.
+
+    Attributes:
+        size: Number of slots R; it never changes, empty slots are masked.
+        batch_size: Examples per step, or None for the whole train split.
+        dtype: Precision of parameters and activations, "float32" or "float64".
+        loss_dtype: Precision of the loss.
+        path: "fast" or "generic" forward.
+        decay: Which weights decay: "all", or "matrices": all but the pointwise ones.
+        device: A torch device.
+        probe_examples: Examples that probes look at, drawn once per study from all examples.
+        probe_buffer: Copied parameters (replicas times entries) that may wait to be measured
+            together; 0 measures every look at once.
+        study_seed: Root of the study's "probe" generator.
+    """
+
+    size: int
+    batch_size: int | None
+    dtype: str
+    loss_dtype: str
+    path: str
+    decay: str
+    device: str
+    probe_examples: int
+    probe_buffer: int
+    study_seed: int
+
+    def __post_init__(self) -> None:
+        for name in ("size", "batch_size", "probe_examples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"`{name}` must be at least 1, got {value}.")
+        for name, known in (
+            ("dtype", list(PRECISIONS)),
+            ("loss_dtype", list(PRECISIONS)),
+            ("path", ["fast", "generic"]),
+            ("decay", ["all", "matrices"]),
+        ):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"`{name}` must be one of {known}, got {getattr(self, name)!r}.")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """When evaluation looks, and at what.
+
+    Attributes:
+        every: Steps between regular looks; the horizon must be a multiple.
+        subset: Examples of each split at a regular look, drawn once per replica; None for all.
+        full: When all examples are looked at besides, where `subset` is given.
+        chunk: Examples per forward, a bound on memory unless the loss is coupled.
+    """
+
+    every: int
+    subset: int | None
+    full: Schedule | None
+    chunk: int
+
+    def looked_at(self, dataset: "Dataset") -> tuple[int, int]:
+        """Train and val examples of one replica at a regular look."""
+        most = self.subset or len(dataset)
+        return min(most, dataset.n_train), min(most, dataset.n_val)
+
+    def __post_init__(self) -> None:
+        for name in ("every", "subset", "chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"`evaluation.{name}` must be at least 1, got {value}.")
+
+
+@dataclass(frozen=True)
+class RetirementRules:
+    """The rules by which replicas leave, every number from the configuration.
+
+    Attributes:
+        horizon_steps: Steps after which a replica leaves whatever it has done.
+        settle: Whether a settled replica leaves before the horizon.
+        tail_steps: Steps watched after the first touch before a replica counts as settled.
+        collapse_level: Train accuracy below which a look counts towards collapse.
+        collapse_looks: Consecutive such looks that make a collapse.
+        collapse_after: Steps granted before looks count.
+        lost_level: Val accuracy below which a look in the tail counts towards "lost".
+        lost_looks: Consecutive such looks that make it lost.
+    """
+
+    horizon_steps: int
+    settle: bool
+    tail_steps: int
+    collapse_level: float
+    collapse_looks: int
+    collapse_after: int
+    lost_level: float
+    lost_looks: int
+
+    def __post_init__(self) -> None:
+        check_sizes(horizon_steps=self.horizon_steps)
+        if self.tail_steps < 0:
+            raise ConfigError(f"`tail_steps` must not be negative, got {self.tail_steps}.")
+        check_sizes(collapse_looks=self.collapse_looks, lost_looks=self.lost_looks)

@@ -1,0 +1,47 @@
+"""Whether a run had finished before, found from its manifest alone: neither torch nor a network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from observatory.core.setting_types import fits
+from observatory.core.signatures import declared_by
+from observatory.launch.layout import begun_runs
+from observatory.training.replicas import Config
+
+
+def finished_run(config: Config) -> Path | None:
+    """The folder of the run that a configuration names, if it is known to have finished.
+
+    None is no answer: what is not sure here is found out where the run is started. So it is where
+    several runs have these settings on different layouts, and where the examples of the task come
+    from a file or a function of the user's, which may have changed.
+
+    Args:
+        config: Checked plain values; `auto` is allowed.
+    """
+    if not _given_by_settings(config["task"]):
+        return None
+    found = [manifest for manifest, _ in begun_runs(config)]
+    if len(found) != 1 or found[0]["status"] != "done":
+        return None
+    return Path(config["results"]) / config["study"] / "runs" / found[0]["run_id"]
+
+
+def _given_by_settings(entry: Mapping[str, Any]) -> bool:
+    """Whether a component depends on its settings alone: it is ours, and no setting is free text.
+
+    A text that is not one of a list of names may be the path of a file.
+    """
+    target = str(entry["_target_"])
+    signature = declared_by(target)
+    if signature is None or not target.startswith("observatory."):
+        return False
+    for name, value in entry.items():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, Mapping) and not _given_by_settings(inner):
+                return False
+        free_text = isinstance(value, str) and fits("any text", signature.types.get(name, str))
+        if free_text and name != "_target_":
+            return False
+    return True

@@ -1,0 +1,96 @@
+"""How a run is laid out: what `auto` means on this machine, or meant where the run was begun."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from observatory.core.errors import ConfigError
+from observatory.launch.settings import job_settings
+from observatory.store.files import read_json
+from observatory.store.identity import identity
+from observatory.store.reader import MANIFEST
+from observatory.training.check import check_counts
+from observatory.training.device import cuda_devices, torch_device
+from observatory.training.provenance import usable_cores
+from observatory.training.replicas import Config, replica_table
+
+
+def resolved(config: Config) -> Config:
+    """The configuration with every `auto` replaced by what it means where the run is trained.
+
+    The stack is never larger than a shard's share of the replicas. Where every shard is a job of
+    its own, there are as many as it takes that all replicas are seated at once.
+
+    Raises:
+        ConfigError: If a setting breaks its rule, or jobs shall train on a device that is not said.
+    """
+    fleet = dict(config["fleet"])
+    as_jobs = job_settings(config) is not None
+    if as_jobs and fleet["device"] not in ("cpu", "cuda"):
+        raise ConfigError(
+            f"`fleet.device` must be cpu or cuda where jobs train, got {fleet['device']!r}: this "
+            "machine cannot tell what theirs have."
+        )
+    if not as_jobs:
+        fleet["device"] = torch_device(fleet["device"])
+    check_counts(fleet, "size", "threads")
+    if fleet["shards"] == "auto":
+        if as_jobs:
+            fleet["shards"] = math.ceil(len(replica_table(config)) / fleet["size"])
+        elif fleet["device"] == "cuda":
+            fleet["shards"] = cuda_devices()
+        else:
+            fleet["shards"] = usable_cores()
+    check_counts(fleet, "shards")
+    return laid_out({**config, "fleet": fleet})
+
+
+def laid_out(config: Config) -> Config:
+    """A configuration whose stack is no larger than a shard's share of the replicas.
+
+    Args:
+        config: With a number of shards and a device.
+    """
+    fleet, n_replicas = dict(config["fleet"]), len(replica_table(config))
+    fleet["shards"] = min(fleet["shards"], n_replicas)
+    fleet["size"] = min(fleet["size"], math.ceil(n_replicas / fleet["shards"]))
+    return {**config, "fleet": fleet}
+
+
+def as_begun(config: Config) -> Config:
+    """The resolved configuration; what is `auto` is as where this run was begun, if it was.
+
+    Another machine has another number of cores, and jobs are laid out otherwise: the run goes on
+    there, and no replica is trained twice.
+    """
+    here = resolved(config)
+    given, runs = config["fleet"], Path(config["results"]) / config["study"] / "runs"
+    if "auto" not in (given["shards"], given["device"]) or (runs / identity(here)[:12]).exists():
+        return here
+    for manifest, there in begun_runs(config):
+        try:
+            torch_device(manifest["config"]["fleet"]["device"])
+        except ConfigError:
+            continue  # its device is not at hand
+        return there
+    return here
+
+
+def begun_runs(config: Config) -> Iterator[tuple[dict[str, Any], Config]]:
+    """Manifests of the study's runs that a configuration names; needs no torch.
+
+    Args:
+        config: Plain values; what is `auto` may be anything.
+
+    Yields:
+        A manifest, and the configuration with what was `auto` as it is there.
+    """
+    given, study = config["fleet"], Path(config["results"]) / config["study"]
+    for path in sorted(study.glob(f"runs/[!.]*/{MANIFEST}")):
+        manifest = read_json(path)
+        begun = manifest["config"]["fleet"]
+        fleet = {k: begun[k] if given[k] == "auto" else given[k] for k in ("shards", "device")}
+        there = laid_out({**config, "fleet": {**given, **fleet}})
+        if identity(there) == manifest["identity"]:
+            yield manifest, there

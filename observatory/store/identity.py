@@ -1,0 +1,49 @@
+"""Which settings can change a number; the identity of a run; all without reading a table.
+
+`WITHOUT_EFFECT` is the one list of what tells two runs apart only by name, place or display. A
+setting that is new and in none of its groups counts as one that can change a number.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SCHEMA_VERSION = 1
+"""Version of the store's layout; part of every run's identity."""
+
+WITHOUT_EFFECT = {
+    "study": "a name",
+    "results": "a place",
+    "experiment": "a name: its settings are all in the configuration",
+    "store": "how often the state is saved, and whether the parameters are kept",
+    "mlflow": "what MLflow shows",
+    "fit": "what is estimated from the records, not the records",
+    "display": "what the terminal shows",
+    "launcher": "where the shards run; on which device is said in `fleet`",
+    "allow_other_version": "a permission",
+}
+"""Settings that cannot change a recorded number, each with the reason."""
+
+LAYOUT = ("fleet.size", "fleet.shards", "fleet.threads")
+"""Settings that change a number by rounding alone: the shape of the stack and its order of sums. A
+run with others is another run, of which the replicas are those of the first."""
+
+PER_REPLICA = ("sweep", "seed", "optimizer.weight_decay", "optimizer.lr")
+"""Settings of which every replica has its own value, in `replicas.parquet`."""
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of every setting that can change a number.
+
+    Args:
+        config: Plain values, with every `auto` resolved.
+    """
+    effective = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    canonical = json.dumps(
+        {**effective, "schema_version": SCHEMA_VERSION},
+        sort_keys=True,
+        separators=(",", ":"),
+        allow_nan=False,
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,57 @@
+"""The replicas of a run, from the sweep of its configuration. Imports no torch."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from observatory.core.errors import ConfigError
+from observatory.core.setting_types import check_types
+from observatory.fleet.replica_table import ReplicaTable
+
+Config = dict[str, Any]
+_AXES = {"weight_decay": float, "lr": float, "seed": int}
+AXES = tuple(_AXES)
+"""Settings in which the replicas of one fleet may differ."""
+
+
+def replica_table(config: Config) -> ReplicaTable:
+    """All replicas of a run: the product of the sweep's axes, each extra block after it.
+
+    An axis that a block does not name takes `optimizer.weight_decay`, `optimizer.lr` or `seed`.
+    Identities follow the order of the blocks; the queue is ordered by weight decay, smallest first,
+    because those replicas train longest.
+
+    Raises:
+        ConfigError: If an axis is unknown or empty, or a replica is named twice.
+    """
+    sweep = config["sweep"]
+    base = {**sweep["scientific"], **sweep["nuisance"], **sweep["fixed"]}
+    single = {
+        "weight_decay": config["optimizer"]["weight_decay"],
+        "lr": config["optimizer"]["lr"],
+        "seed": config["seed"],
+    }
+    rows: list[tuple[float, float, int]] = []
+    for block in [base, *sweep["extra"]]:
+        if unknown := set(block) - set(AXES):
+            raise ConfigError(f"`sweep` axes must be among {list(AXES)}, got {sorted(unknown)}.")
+        axes = [block.get(axis, single[axis]) for axis in AXES]
+        lists = [axis if isinstance(axis, list) else [axis] for axis in axes]
+        if empty := [name for name, values in zip(AXES, lists, strict=True) if not values]:
+            raise ConfigError(f"`sweep` axis `{empty[0]}` must hold at least one value, got none.")
+        for name, values in zip(AXES, lists, strict=True):
+            for value in values:
+                check_types(_AXES, {name: value})
+        rows += [(float(w), float(lr), seed) for w, lr, seed in itertools.product(*lists)]
+    if len(set(rows)) < len(rows):
+        twice = next(row for row in rows if rows.count(row) > 1)
+        raise ConfigError(
+            f"`sweep` names the replica (weight_decay, lr, seed) = {twice} twice. Remove one."
+        )
+    weight_decay, lr, seed = (np.array(column) for column in zip(*rows, strict=True))
+    order = np.lexsort((seed, lr, weight_decay))
+    replica = np.arange(len(rows))
+    return ReplicaTable(
+        replica[order], seed[order].astype(np.int64), weight_decay[order], lr[order]
+    )
