@@ -354,7 +354,8 @@ def _write_life(writer: ShardWriter, plan: Plan, row, n_replicas: int) -> None:
 def add_records(folder: Path, records: Sequence[Mapping[str, object]]) -> None:
     """Append records to a study's `fits.json`."""
     file = folder / "fits.json"
-    write_fits(folder, [*read_json(file)["fits"], *records])
+    added = [{"study_group": None, "table": {}, **record} for record in records]
+    write_fits(folder, [*read_json(file)["fits"], *added])
 
 
 def published(n_bootstrap: int) -> dict[str, Any]:

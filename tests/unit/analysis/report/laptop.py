@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from observatory.analysis.curves import section_emergence as draw_emergence
-from observatory.analysis.curves import section_laws as curve_laws
-from observatory.analysis.curves import section_relaxation as draw_relaxation
-from observatory.analysis.forecast import section as draw_forecast
 from observatory.analysis.page import style
 from observatory.analysis.report.build import build_report
 from tests.unit.analysis.report.fabricate import Plan, add_records, fitted_study
@@ -21,13 +17,8 @@ EVERY_FORMAT = dict(style.FORMATS)
 
 @contextmanager
 def cheap_pages(*formats: str) -> Iterator[None]:
-    """Pages with one curve of each law, few resamples, and figures in some formats only."""
+    """Pages with figures in some formats only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(curve_laws, "N_BOOTSTRAP", 20)
-        patch.setattr(draw_emergence, "MAX_FITS", 1)
-        patch.setattr(draw_emergence, "MAX_LAYERS", 1)
-        patch.setattr(draw_relaxation, "MAX_DECAYS", 1)
-        patch.setattr(draw_forecast, "SETTINGS", {"n_bootstrap": 99, "n_permutations": 99})
         patch.setattr(style, "FORMATS", {kind: EVERY_FORMAT[kind] for kind in formats})
         yield
 
