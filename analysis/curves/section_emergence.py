@@ -12,8 +12,7 @@ from observatory.analysis.page.bands import RULE, bands
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.frames import column, evenly, select, where, words
-from observatory.analysis.page.layered import layered
+from observatory.analysis.page.frames import column, evenly, layered, select, where, words
 from observatory.analysis.page.panels import chosen_decays
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, estimate, number
@@ -30,7 +29,7 @@ def draw_emergence(facts: Facts) -> Drawing | NotDrawn:
     title = "Emergence of massive activations"
     frame = facts.group.table(TABLE, [RATIO])
     if frame is None or frame.empty:
-        return NotDrawn(title, facts.group.absent("massive_activations") or "the probe was off")
+        return NotDrawn(title, facts.group.why_missing("massive_activations"))
     layers = layered(frame[RATIO].tolist())
     names = [f"{RATIO} {layer}" for layer in range(layers.shape[1])]
     wide = select(frame, ["run_id", "replica", "step"]).reset_index(drop=True)

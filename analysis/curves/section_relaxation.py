@@ -23,7 +23,7 @@ def draw_relaxation(facts: Facts) -> Drawing | NotDrawn:
     title = "Relaxation of the weight norm"
     frame = facts.group.table(TABLE, [NORM])
     if frame is None or frame.empty:
-        return NotDrawn(title, facts.group.absent("weight_norm") or "the probe was off")
+        return NotDrawn(title, facts.group.why_missing("weight_norm"))
     every = np.unique(column(facts.group.replicas, "weight_decay"))
     decays = every[every > 0][-MAX_DECAYS:].tolist()
     if not decays:
@@ -35,12 +35,11 @@ def draw_relaxation(facts: Facts) -> Drawing | NotDrawn:
             f"the law applies to none of the {len(fits)} highest weight decays; at "
             f"{decay_label(decays[-1])}: {str(fits[-1].record['refused']).split('. ')[0]}",
         )
-    unit = facts.group.unit(TABLE, NORM)
     return Drawing(
         name="relaxation",
         title=title,
         caption=(
-            f"L2 norm of all weights ({'dimensionless' if unit == '1' else unit}) against "
+            f"L2 norm of all weights ({facts.group.unit(TABLE, NORM)}) against "
             f"optimizer steps for the {len(fits)} highest weight decays: means over replicas, at "
             "the steps that all "
             "of them have. Line and band: Ω∞ + (Ω₀ − Ω∞) exp(−lr κ λ t) from the largest norm on, "

@@ -1,6 +1,7 @@
-"""Median and quartiles over the seeds of each weight decay, for records of different length."""
+"""Median and quartiles over the seeds of each weight decay, by step or by each replica's clock."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.page.frames import column, select
 
+_COLUMNS = ["quantity", "weight_decay", "step", "median", "q25", "q75", "n", "n_cell"]
 RULE = (
     "over the replicas of a weight decay; one that has left the fleet keeps its last reading, and "
     "a curve ends with the last replica's record."
@@ -21,6 +23,13 @@ def log_grid(steps: NDArray[np.int64], size: int) -> NDArray[np.int64]:
         return seen
     wanted = np.geomspace(seen[0], seen[-1], size)
     return np.unique(seen[np.minimum(np.searchsorted(seen, wanted), seen.size - 1)])
+
+
+def _spans(frame: pd.DataFrame) -> tuple[pd.MultiIndex, NDArray[np.int64], NDArray[np.int64]]:
+    """The (run_id, replica) of each record in a sorted table, its first row and the row after."""
+    keys = pd.MultiIndex.from_frame(select(frame, ["run_id", "replica"]))
+    starts = np.flatnonzero(~keys.duplicated())
+    return keys.take(starts), starts, np.append(starts[1:], len(frame))
 
 
 def on_grid(
@@ -37,16 +46,14 @@ def on_grid(
         Readings, `[replica, step]`, NaN before a replica's first look, its last one held after it;
         the (run_id, replica) of each row, and the step of its last look.
     """
-    keys = pd.MultiIndex.from_frame(select(frame, ["run_id", "replica"]))
-    starts = np.flatnonzero(~keys.duplicated())
+    replicas, starts, ends = _spans(frame)
     steps, values = column(frame, "step"), column(frame, value)
-    ends = np.append(starts[1:], len(frame))
     out = np.full((starts.size, grid.size), np.nan)
     for row, rows in enumerate(map(slice, starts, ends)):
         last = np.searchsorted(steps[rows], grid, side="right") - 1
         known = last >= 0
         out[row, known] = values[rows][last[known]]
-    return out, keys.take(starts), steps[ends - 1].astype(np.int64)
+    return out, replicas, steps[ends - 1].astype(np.int64)
 
 
 def quartiles(readings: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -62,6 +69,40 @@ def quartiles(readings: NDArray[np.float64]) -> NDArray[np.float64]:
         alike = counts == count
         found[:, alike] = np.quantile(rising[:count, alike], [0.25, 0.5, 0.75], axis=0)
     return found
+
+
+def _summaries(
+    quantity: str,
+    readings: NDArray[np.float64],
+    decays: NDArray[np.float64],
+    everyone: NDArray[np.float64],
+    grid: NDArray[Any],
+    until: NDArray[Any],
+) -> Iterator[pd.DataFrame]:
+    """A table per weight decay, of the points at which half of its replicas have a reading.
+
+    Args:
+        quantity: Its name.
+        readings: `[replica, point]`; those that are not finite are left out.
+        decays: Weight decay of each record, `[replica]`.
+        everyone: Weight decay of every replica that counts, with a record or not.
+        grid: `[point]`.
+        until: The last point of each record, `[replica]`.
+    """
+    readings = np.where(np.isfinite(readings), readings, np.nan)
+    for decay in np.unique(decays[~np.isnan(decays)]):
+        rows = readings[decays == decay]
+        n = np.isfinite(rows).sum(axis=0)
+        n_cell = int((everyone == decay).sum())
+        enough = (n > 0) & (2 * n >= n_cell) & (grid <= until[decays == decay].max())
+        if enough.any():
+            q25, median, q75 = quartiles(rows[:, enough])
+            columns = (quantity, decay, grid[enough], median, q25, q75, n[enough], n_cell)
+            yield pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
+
+
+def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=_COLUMNS)
 
 
 def bands(
@@ -87,32 +128,58 @@ def bands(
     decay_of = pd.Series(
         everyone, pd.MultiIndex.from_frame(select(replicas, ["run_id", "replica"]))
     )
-    pieces: list[pd.DataFrame] = []
+    made: list[pd.DataFrame] = []
     for value in values:
         readings, index, ends = on_grid(frame, value, grid)
-        readings[~np.isfinite(readings)] = np.nan
         decays = decay_of.reindex(index).to_numpy()
-        for decay in np.unique(decays[~np.isnan(decays)]):
-            rows = readings[decays == decay]
-            n = np.isfinite(rows).sum(axis=0)
-            n_cell = int((everyone == decay).sum())
-            enough = (n > 0) & (2 * n >= n_cell) & (grid <= ends[decays == decay].max())
-            if not enough.any():
-                continue
-            q25, median, q75 = quartiles(rows[:, enough])
-            pieces.append(
-                pd.DataFrame(
-                    {
-                        "quantity": value,
-                        "weight_decay": decay,
-                        "step": grid[enough],
-                        "median": median,
-                        "q25": q25,
-                        "q75": q75,
-                        "n": n[enough],
-                        "n_cell": n_cell,
-                    }
-                )
-            )
-    columns = ["quantity", "weight_decay", "step", "median", "q25", "q75", "n", "n_cell"]
-    return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+        made += _summaries(value, readings, decays, everyone, grid, ends)
+    return _stacked(made)
+
+
+def aligned(
+    frame: pd.DataFrame,
+    anchors: pd.DataFrame,
+    values: Sequence[str],
+    span: tuple[float, float],
+    size: int,
+) -> pd.DataFrame:
+    """Readings against steps in units of each replica's own time, per weight decay.
+
+    A replica is read at its last look before the step, from its first look to its last; a point is
+    given where at least half of the replicas with an event have a finite reading.
+
+    Args:
+        frame: Columns run_id, replica, step and `values`, sorted by replica and step.
+        anchors: Columns run_id, replica, weight_decay and time (steps); replicas without the event
+            are not in it.
+        values: Numeric columns.
+        span: Smallest and largest step over time.
+        size: Points on the log axis between them.
+
+    Returns:
+        Columns as of `bands`; step is over the replica's time, n_cell counts the replicas of that
+        weight decay with the event.
+    """
+    grid = np.geomspace(*span, size)
+    replicas, starts, ends = _spans(frame)
+    rows = dict(zip(replicas, zip(starts, ends, strict=True), strict=True))
+    steps, decays = column(frame, "step"), column(anchors, "weight_decay")
+    readings = np.full((len(values), len(anchors), grid.size), np.nan)
+    data = np.stack([column(frame, value) for value in values])
+    identities = zip(anchors["run_id"], anchors["replica"], column(anchors, "time"), strict=True)
+    for index, (run_id, replica, time) in enumerate(identities):
+        if (run_id, replica) not in rows:
+            continue
+        first, end = rows[run_id, replica]
+        at = grid * time
+        last = np.searchsorted(steps[first:end], at, side="right") - 1
+        known = (last >= 0) & (at <= steps[end - 1])
+        readings[:, index, known] = data[:, first:end][:, last[known]]
+    no_end = np.full(len(anchors), np.inf)
+    return _stacked(
+        [
+            table
+            for value, of_value in zip(values, readings, strict=True)
+            for table in _summaries(value, of_value, decays, decays, grid, no_end)
+        ]
+    )

@@ -65,7 +65,7 @@ class Group:
         }
 
     def unit(self, name: str, column: str) -> str:
-        """Unit of a column, of the first run that has it.
+        """Unit of a column in words, of the first run that has it.
 
         Raises:
             StoreError: If no run has it.
@@ -73,12 +73,15 @@ class Group:
         for run in self.runs:
             for found in run.columns(name) if name in run.tables() else ():
                 if found.name == column:
-                    return found.unit
+                    return "dimensionless" if found.unit == "1" else found.unit
         raise StoreError(f"No run of the group has the column `{column}` in its table `{name}`.")
 
-    def absent(self, probe: str) -> str | None:
-        """Why a probe that was asked for could not look, or None where it could or was off."""
-        return self.runs[0].manifest.get("absent_probes", {}).get(probe)
+    def why_missing(self, *probes: str) -> str:
+        """Why there is no reading of some probes: they could not read this model, or were off."""
+        unavailable = self.runs[0].manifest.get("absent_probes", {})
+        reasons = dict.fromkeys(unavailable[probe] for probe in probes if probe in unavailable)
+        names = " and ".join(dict.fromkeys(probes))
+        return "; ".join(reasons) or f"the probe {names} was off, or its readings are not defined"
 
 
 def groups(study: Study) -> list[Group]:

@@ -20,6 +20,7 @@ from observatory.analysis.page.style import (
     decay_colours,
     note,
     plain_log_ticks,
+    styled,
 )
 
 LEGEND: dict[str, Any] = {"title": "weight decay", "title_fontsize": 7.5, "alignment": "left"}
@@ -85,43 +86,34 @@ def draw_lines(
         note(axes, "no finite reading")
 
 
-def recorded(bands: pd.DataFrame, titles: Mapping[str, str]) -> dict[str, str]:
-    """The titles of the quantities that a table of `bands` holds."""
-    found = set(bands["quantity"])
-    return {name: title for name, title in titles.items() if name in found}
-
-
+@styled
 def panels_figure(
-    bands: pd.DataFrame,
-    titles: Mapping[str, str],
-    marks: Mapping[float, float],
-    log: frozenset[str] = frozenset(),
+    bands: pd.DataFrame, logarithmic: Mapping[str, bool], marks: Mapping[float, float]
 ) -> Figure:
     """A panel per quantity, lines coloured by weight decay.
 
     Args:
-        bands: The table that `bands` makes.
-        titles: Quantities in the order of the panels, with what is written above each.
-        marks: A step per weight decay that is marked by a dot.
-        log: Quantities whose axis is logarithmic.
+        bands: The table that `bands` makes; its quantities are the titles of the panels.
+        logarithmic: Whether the axis of a quantity is, for each in the order of the panels.
+        marks: A step per weight decay that is marked by a dot: its median time to grok.
     """
-    columns = min(3, len(titles))
-    rows = ceil(len(titles) / columns)
+    columns = min(3, len(logarithmic))
+    rows = ceil(len(logarithmic) / columns)
     figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
     decays = chosen_decays(bands["weight_decay"].tolist())
     kept = where(bands, np.isin(column(bands, "weight_decay"), decays))
     few = len(decays) <= MAX_BANDS
-    for axes, (quantity, title) in zip(grid.flat, titles.items(), strict=False):
+    for axes, (quantity, log) in zip(grid.flat, logarithmic.items(), strict=False):
         draw_lines(axes, kept, quantity, marks, spread=few, decays=decays)
-        axes.set_title(title)
-        if quantity in log:
+        axes.set_title(quantity)
+        if log:
             axes.set_yscale("log")
             plain_log_ticks(axes.yaxis)
-    finish_steps(grid, len(titles))
+    finish_steps(grid, len(logarithmic))
     handles = decay_handles(decays, marked=bool(marks))
-    if grid.size > len(titles):
-        free = grid.flat[len(titles)]
+    if grid.size > len(logarithmic):
+        free = grid.flat[len(logarithmic)]
         free.legend(handles=handles, loc="lower left", ncols=2, **LEGEND)
     else:
         figure.legend(handles=handles, loc="outside right upper", **LEGEND)

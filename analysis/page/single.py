@@ -38,7 +38,7 @@ def drawn(
     if ax is None:
         return _new(draw, record, data, size)
     draw(ax, record, data)
-    return ax.get_figure(root=True)
+    return ax.figure.get_figure(root=True)
 
 
 def columns_of(record: Record, curve: str) -> dict[str, NDArray[np.float64]]:

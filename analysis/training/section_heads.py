@@ -7,7 +7,7 @@ from observatory.analysis.curves.figure_order_parameters import order_parameters
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context, marks
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, evenly, select, where, words
-from observatory.analysis.training.tail import tail_figure
+from observatory.analysis.training.figure_tail import tail_figure
 
 TABLE = "probes/attention"
 LAST = {"pr_norm": "PR_norm, last", "s_bar": "s_bar, last"}
@@ -49,7 +49,7 @@ def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:
     made = head_readings(facts)
     titles = {**LAST, **PEAK}
     if made is None:
-        return NotDrawn(what, facts.group.absent("attention") or "the attention probe was off")
+        return NotDrawn(what, facts.group.why_missing("attention"))
     found = {n: title for n, title in titles.items() if np.isfinite(column(made, n)).any()}
     if not found:
         return NotDrawn(what, "its readings are not defined, as with one head")

@@ -13,8 +13,10 @@ from observatory.analysis.boundary.figure_rate import rate_figure
 from observatory.analysis.boundary.figure_window import window_figure
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
 from observatory.analysis.horizon.figure_regimes import EdgeAt, regime_shares, regimes_figure
+from observatory.analysis.page.bands import aligned
 from observatory.analysis.page.decay_axis import positions
 from observatory.analysis.page.forest import Row, forest_figure
+from observatory.analysis.page.panels import panels_figure
 from observatory.analysis.page.records import boundary_curve
 from observatory.analysis.page.style import OUTCOME_COLOURS, plain_log_ticks, save
 from observatory.analysis.report.figure_heatmap import heatmap_figure
@@ -23,13 +25,9 @@ from observatory.analysis.times.figure_incidence import cumulative_incidence, in
 from observatory.analysis.times.figure_joint import Region, joint_figure, on_lattice
 from observatory.analysis.times.figure_survival import survival_figure
 from observatory.analysis.times.figure_times import times_figure
-from observatory.analysis.training.aligned import aligned
-from observatory.analysis.training.attention import attention_figure
-from observatory.analysis.training.baselines import baselines_figure
 from observatory.analysis.training.figure_outcomes import outcomes_figure
-from observatory.analysis.training.massive_activations import massive_activations_figure
-from observatory.analysis.training.phases import phases_figure
-from observatory.analysis.training.trajectories import trajectories_figure
+from observatory.analysis.training.figure_phases import phases_figure
+from observatory.analysis.training.figure_trajectories import trajectories_figure
 from tests.unit.analysis.report.laptop import EVERY_FORMAT, cheap_pages
 from tests.unit.analysis.report.records import boundary, law, survival, window
 
@@ -369,27 +367,18 @@ def test_trajectories_have_a_panel_per_weight_decay_with_a_band_for_each_split()
 
 
 def test_panels_have_a_line_per_weight_decay_and_a_dot_where_it_grokked():
-    figure = attention_figure(_bands(["s_bar", "sigma_h"]), {1.0: 250.0, 0.0: 5000.0})
-    assert len([axes for axes in figure.axes if axes.axison]) == 2
+    figure = panels_figure(
+        _bands(["s_bar", "norm"]), {"s_bar": False, "norm": True}, {1.0: 250.0, 0.0: 5000.0}
+    )
+    drawn = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_yscale() for axes in drawn] == ["linear", "log"]
     assert len(_found(figure, "median")) == 4
     assert len(_found(figure, "mark")) == 2  # 5000 steps lie beyond the other curve
 
 
-@pytest.mark.parametrize(
-    ("draw", "quantities"),
-    [
-        (baselines_figure, ["l2"]),
-        (massive_activations_figure, ["ratio, block 0", "share > 10 medians, block 0"]),
-    ],
-)
-def test_other_panels_take_what_was_measured(draw, quantities):
-    figure = draw(_bands(quantities), {})
-    assert len([axes for axes in figure.axes if axes.axison]) == len(quantities)
-
-
 def test_many_weight_decays_are_thinned_to_what_a_reader_can_tell_apart():
     bands = _bands(["s_bar"], tuple(np.geomspace(0.01, 1, 40)))
-    assert len(_found(attention_figure(bands, {}), "median")) == 12
+    assert len(_found(panels_figure(bands, {"s_bar": False}, {}), "median")) == 12
 
 
 def test_incidence_without_competitors_is_one_minus_kaplan_meier():

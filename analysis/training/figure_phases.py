@@ -14,8 +14,6 @@ TITLES = {
     "sigma_h": "sigma_h (nats)",
 }
 """Quantities in the order of the rows."""
-MAX_DECAYS = 4
-"""Weight decays that are drawn, each with its quartiles."""
 
 
 @styled

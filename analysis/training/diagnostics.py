@@ -1,0 +1,177 @@
+"""The diagnostics of training that have panels of their own, declared; one function draws them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from observatory.analysis.page.bands import bands
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context, marks, rule
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import evenly, layered, middle, select
+from observatory.analysis.page.panels import MAX_BANDS, panels_figure
+
+MAX_LAYERS = 6
+"""Layers with a panel of their own; of more, as many are chosen evenly, the ends included."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One quantity over training.
+
+    Attributes:
+        probe: The probe whose table records it.
+        column: Of that table; where no run has it, the panel is left out.
+        title: What is written above the panel, with the unit where there is one.
+        log: Whether the axis of the quantity is logarithmic.
+        lists: What a row of the column holds: one number; a number per weight matrix, of which the
+            median is drawn; or a number per layer, each in a panel of its own.
+    """
+
+    probe: str
+    column: str
+    title: str
+    log: bool = False
+    lists: Literal["none", "matrices", "layers"] = "none"
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One figure of panels.
+
+    Attributes:
+        name: Of its files.
+        title: A short noun phrase.
+        what: What the caption says of the quantities and their units.
+        panels: In the order in which they are drawn.
+    """
+
+    name: str
+    title: str
+    what: str
+    panels: tuple[Panel, ...]
+
+
+DIAGNOSTICS = (
+    Diagnostic(
+        "representation",
+        "Representation",
+        "What the readout reads, on the probe examples: spread of its covariance over directions, "
+        "and spread between the answers over spread within them (dimensionless). They exist for "
+        "every architecture; the table dictionary defines each.",
+        (
+            Panel("representation", "spectral_entropy", "spectral entropy (0–1)"),
+            Panel("representation", "effective_rank", "effective rank", log=True),
+            Panel("representation", "participation_ratio", "participation ratio", log=True),
+            Panel("representation", "head_tail_5", "head-tail contrast, k = 5"),
+            Panel("representation", "class_ratio", "between / within classes", log=True),
+        ),
+    ),
+    Diagnostic(
+        "attention",
+        "Attention diagnostics",
+        "Order parameters of the attention heads on the probe examples, averaged over layers; "
+        "dimensionless but for entropies, which are in nats. The table dictionary defines each.",
+        (
+            Panel("attention", "s_bar", "s_bar: similarity of heads"),
+            Panel("attention", "s_bar_query", "s_bar_query: answer row alone"),
+            Panel("attention", "sigma_h", "sigma_h: entropy spread (nats)"),
+            Panel("attention", "pr_norm", "pr_norm: participation"),
+            Panel("attention", "entropy", "entropy: mean (nats)"),
+            Panel("attention", "entropy_range", "entropy_range (nats)"),
+            Panel("attention", "spectral_gap", "spectral_gap"),
+            Panel("attention", "r_phi", "r_phi: phase coherence"),
+        ),
+    ),
+    Diagnostic(
+        "weight-spectrum",
+        "Spectra of the weights",
+        "Singular values of each weight matrix: the median over the matrices of how many "
+        "directions they use (dimensionless); alpha, where it is recorded, is the exponent of "
+        "their heavy tail. The table dictionary defines each.",
+        tuple(
+            Panel("weight_spectrum", column, title, log, "matrices")
+            for column, title, log in (
+                ("alpha", "tail exponent alpha", False),
+                ("stable_rank", "stable rank", True),
+                ("effective_rank", "effective rank", True),
+                ("participation_ratio", "participation ratio", True),
+                ("spectral_entropy", "spectral entropy (0–1)", False),
+            )
+        ),
+    ),
+    Diagnostic(
+        "massive-activations",
+        "Massive activations",
+        "Largest absolute entry of the stream after each block (counted from 0; the residual "
+        "stream, or where there is none what a block hands on) over the layer-wide lower median "
+        "(dimensionless, log axis), and the share of entries above ten medians.",
+        (
+            Panel("massive_activations", "ratio", "ratio top-1 / median", True, "layers"),
+            Panel("massive_activations", "share_above_10", "share > 10 medians", lists="layers"),
+        ),
+    ),
+    Diagnostic(
+        "baselines",
+        "Baselines",
+        "What a diagnostic has to improve on: the norm of all weights, the scale of the logits and "
+        "the share of examples whose softmax has collapsed; dimensionless where no unit is given.",
+        (
+            Panel("weight_norm", "l2", "L2 norm of all weights", log=True),
+            Panel("logit_scale", "logit_scale", "logit scale (nats)", log=True),
+            Panel("softmax_collapse", "collapsed_share", "softmax collapse (share)"),
+        ),
+    ),
+)
+"""Figures in the order of the page. Columns of a probe that are not named here are not drawn."""
+
+
+def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
+    """A panel per quantity that was recorded, a line per weight decay; or why there is none."""
+    found: list[pd.DataFrame] = []
+    titles: dict[str, bool] = {}
+    for probe in dict.fromkeys(panel.probe for panel in shown.panels):
+        table = f"probes/{probe}"
+        recorded = facts.group.columns(table)
+        panels = [p for p in shown.panels if p.probe == probe and p.column in recorded]
+        frame = facts.group.table(table, [p.column for p in panels]) if panels else None
+        if frame is None or frame.empty:
+            continue
+        wide = select(frame, ["run_id", "replica", "step"])
+        named = [(panel, *one) for panel in panels for one in _columns(panel, frame)]
+        wide = wide.assign(**{title: values for _, title, values in named})
+        of_probe = [title for _, title, _ in named]
+        found.append(bands(wide, facts.group.replicas, of_probe, facts.steps_drawn))
+        titles |= {title: panel.log for panel, title, _ in named}
+    made = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+    if made.empty:
+        return NotDrawn(shown.title, facts.group.why_missing(*(p.probe for p in shown.panels)))
+    drawn = set(made["quantity"])
+    lines = rule(facts, bands_drawn=len(facts.cells) <= MAX_BANDS)
+    return Drawing(
+        name=shown.name,
+        title=shown.title,
+        caption=(
+            f"{shown.what} Against optimizer steps (log axis), coloured by weight decay. {lines} A "
+            "dot marks the median time to grok of the replicas that grokked. "
+            f"{context(facts)}"
+        ),
+        figure=panels_figure(
+            made, {title: log for title, log in titles.items() if title in drawn}, marks(facts)
+        ),
+    )
+
+
+def _columns(panel: Panel, frame: pd.DataFrame) -> Iterator[tuple[str, object]]:
+    """Titles and numbers, `[row]`, of what is drawn of a column."""
+    if panel.lists == "none":
+        yield panel.title, frame[panel.column]
+        return
+    lists = layered(frame[panel.column].tolist())
+    if panel.lists == "matrices":
+        yield panel.title, middle(lists)
+        return
+    for layer in map(int, evenly(np.arange(lists.shape[1]).tolist(), MAX_LAYERS)):
+        yield f"{panel.title}, block {layer}", lists[:, layer]
