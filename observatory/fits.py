@@ -11,12 +11,27 @@ from observatory.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from observatory.analysis.boundary.question import boundary, ratio, seeds
+    from observatory.analysis.curves.question import curves
+    from observatory.analysis.curves.question import curves as emergence
     from observatory.analysis.horizon.question import horizon
     from observatory.analysis.paired.question import paired
+    from observatory.analysis.scaling.question import scaling
     from observatory.analysis.times.question import survival, times
     from observatory.analysis.variance.question import variance
 
-    __all__ = ["boundary", "horizon", "paired", "ratio", "seeds", "survival", "times", "variance"]
+    __all__ = [
+        "boundary",
+        "curves",
+        "emergence",
+        "horizon",
+        "paired",
+        "ratio",
+        "scaling",
+        "seeds",
+        "survival",
+        "times",
+        "variance",
+    ]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,13 +1,11 @@
 """Order parameters by size, control and seed with a planted transition, crossover, or exact law."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import yaml
 from scipy.special import gammaln
 
-import observatory
+from observatory.analysis.fit.settings import build, settings_of
 from observatory.analysis.scaling.estimators.chain import FiniteSizeChain
 from observatory.analysis.scaling.estimators.sample import SizedRows
 
@@ -18,11 +16,8 @@ QUICK = {"n_bootstrap": 60, "n_null": 39, "n_profile": 5, "n_starts": 8, "n_unif
 
 
 def chain(**changes: object) -> FiniteSizeChain:
-    """The chain as conf/deep_fit has it, some numbers changed."""
-    file = Path(observatory.__file__).parent / "conf" / "deep_fit" / "collapse.yaml"
-    node = yaml.safe_load(file.read_text())["collapse"]
-    del node["_target_"]
-    return FiniteSizeChain(**{**node, **changes})
+    """The chain as conf/fit has it, some numbers changed."""
+    return build(*settings_of("scaling", "scaling", changes))
 
 
 def rows_of(value: np.ndarray, sizes: Sequence[float], control: np.ndarray) -> SizedRows:

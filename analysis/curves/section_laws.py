@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.curves.api import build_model
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.curves.table import gathered
+from observatory.analysis.fit.settings import build, settings_of
 from observatory.analysis.page.frames import column, select, where
 from observatory.analysis.page.groups import Group
 from observatory.analysis.page.records import Record
@@ -71,7 +71,7 @@ def record_of(
     model: str, series: Series, notes: Sequence[str], settings: Mapping[str, Any]
 ) -> Record:
     """The record of a fit, or of its refusal, with the points that were fitted."""
-    fit = build_model(model, {"n_bootstrap": N_BOOTSTRAP, **settings})
+    fit = build(*settings_of("curves", model, {"n_bootstrap": N_BOOTSTRAP, **settings}))
     try:
         if not series.n:
             raise FitRefusedError("There is no finite reading.")

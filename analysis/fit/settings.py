@@ -147,9 +147,8 @@ def build(name: str, node: Mapping[str, Any], *, trusted: bool = False) -> Any:
         ConfigError: If the class is none of this package's, or a setting is missing, unknown or
             breaks its rule.
     """
-    numbers = dict(node)
     try:
-        require_numbers(numbers)
+        numbers = checked_numbers(node)
     except ConfigError as error:
         raise ConfigError(f"`fit.{name}`: {error}") from error
     module, _, class_name = _current(str(numbers.pop("_target_", ""))).rpartition(".")

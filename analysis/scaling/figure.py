@@ -1,13 +1,13 @@
 """Every link of a finite-size chain, a panel each."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from observatory.analysis.fit.contract import Record
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -22,7 +22,6 @@ from observatory.analysis.page.style import (
 )
 
 Array = NDArray[np.float64]
-Record = Mapping[str, Any]
 
 KINDS = {
     "raw": "raw",
@@ -38,6 +37,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 def column(record: Record, name: str) -> Array:
     """A column of the record's curves, null as NaN."""
     return np.array([np.nan if v is None else v for v in record["curves"][name]], dtype=np.float64)
+
+
+def _verdict(record: Record, link: str) -> str:
+    return str(record["table"][link]["verdict"])
 
 
 def _by_size(axes: Axes, record: Record, x: str, y: str, error: str | None) -> None:
@@ -88,7 +91,7 @@ def _collapse(axes: Axes, record: Record) -> None:
     axes.set_ylabel("mean (L / L0)^(−ζ/ν)")
     inverse = params["inverse_nu"]["value"]
     axes.set_title(
-        f"{extras['verdict_collapse']}: S = {extras['quality']:.2g}\n"
+        f"{_verdict(record, 'data_collapse')}: S = {extras['quality']:.2g}\n"
         f"({extras['quality_without_size']:.2g} without size), 1/ν = {inverse:.2g}"
     )
 
@@ -98,10 +101,10 @@ def _cumulant(axes: Axes, record: Record, kind: str) -> None:
     ends = axes.get_xlim()
     _band(axes, record, f"crossing_{kind}")
     axes.set_xlim(ends)
-    p = record["extras"].get(f"p_crossing_{kind}")
-    told = "fewer than 3 pairs cross" if p is None else f"crossings: p = {p:.2g}"
+    row = record["table"].get(f"crossing_{kind}")
+    words = "fewer than 3 pairs cross" if row is None else f"crossings: p = {row['p']:.2g}"
     axes.set_ylabel(f"U4 {kind}")
-    axes.set_title(f"U4 {KINDS[kind]}; {told}")
+    axes.set_title(f"U4 {KINDS[kind]}; {words}")
     axes.set_ylim(max(axes.get_ylim()[0], LOWEST), 0.75)
 
 
@@ -135,7 +138,7 @@ def _crossings(axes: Axes, record: Record) -> None:
     axes.set_xlim(left=0.0)
     axes.set_xlabel("mean 1 / size of a pair")
     axes.set_ylabel("crossing")
-    axes.set_title(f"crossings of pairs: {record['extras']['verdict_crossings']}")
+    axes.set_title(f"crossings of pairs: {_verdict(record, 'crossings')}")
     axes.legend(ncols=3)
 
 
@@ -145,13 +148,13 @@ def _growth(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
     extras = record["extras"]
     for index, law in enumerate(LAWS):
         criterion = extras[f"aicc_{law}"]
-        told = "too few sizes" if criterion is None else f"AICc {criterion:.3g}"
+        words = "too few sizes" if criterion is None else f"AICc {criterion:.3g}"
         axes.plot(size, column(record, f"size.chi_{law}"), color=LINE_COLOURS[index],
-                  linestyle=LINE_STYLES[index], linewidth=1.0, label=f"{law}, {told}",
+                  linestyle=LINE_STYLES[index], linewidth=1.0, label=f"{law}, {words}",
                   gid=f"law-{law}")  # fmt: skip
     _log_axes(axes, names)
     axes.set_ylabel("largest n_s Var")
-    axes.set_title(f"susceptibility: {extras['verdict_susceptibility']}")
+    axes.set_title(f"susceptibility: {_verdict(record, 'susceptibility')}")
     axes.legend(fontsize=6.5)
 
 
@@ -167,8 +170,8 @@ def _widths(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
     axes.plot(size, law, color=LINE_COLOURS[0], linewidth=1.0, label=label, gid="law-width")
     _log_axes(axes, names)
     axes.set_ylabel("width of the sigmoid")
-    extras = record["extras"]
-    axes.set_title(f"{extras['verdict_sharpening']}: p = {extras['p_sharpening']:.2g} if smooth")
+    p = record["table"]["sharpening"]["p"]
+    axes.set_title(f"{_verdict(record, 'sharpening')}: p = {p:.2g} if smooth")
     axes.legend()
 
 

@@ -15,8 +15,8 @@ from observatory.analysis.page.frames import column, evenly, select, where
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, estimate, number
-from observatory.analysis.scaling.api import fit_collapse
 from observatory.analysis.scaling.figure import finite_size_figure
+from observatory.analysis.scaling.question import scaling
 from observatory.analysis.tables.last_looks import configured
 from observatory.analysis.training.section_heads import head_readings
 from observatory.core.errors import FitRefusedError
@@ -67,14 +67,14 @@ def _chain(comparison: GroupComparison, size: str, sizes: Sequence[float]) -> Dr
     )
     rows = where(rows, column(rows, "weight_decay") > 0)
     try:
-        fitted = fit_collapse(
+        fitted = scaling(
             rows, size=size, control="weight_decay", value="val_acc", group="seed",
             n_bootstrap=N_RESAMPLES,
             settings={"log_control": True, "zeta": 0.0, "n_null": N_NULL},
         )  # fmt: skip
     except FitRefusedError as refusal:
         return NotDrawn(title, f"the chain refused: {refusal}".rstrip("."))
-    record, names = fitted.to_json(), fitted.table.columns
+    record, names = fitted.record, fitted.data
     warned = "".join(f" {text}" for text in record["warnings"][:2])
     return Drawing(
         name="groups-finite-size",

@@ -1,4 +1,4 @@
-"""`observatory fit emergence` as a user types it."""
+"""`observatory fit curves` as a user types it, by the name that it had before too."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from observatory.cli import main as cli
 
 
 def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code = cli.run(["fit", "emergence", *map(str, arguments)])
+    code = cli.run(["fit", "curves", *map(str, arguments)])
     printed = capsys.readouterr()
     return code, printed.out, printed.err
 
@@ -36,6 +36,8 @@ def test_a_curve_of_a_file(table: Path, tmp_path: Path, capsys) -> None:
     assert (tmp_path / "a.png").is_file()
     code, out, _ = fit(table, *named, "--group", "block", "--json", capsys=capsys)
     assert (code, json.loads(out)[0]["group"]) == (0, {"block": 3})
+    code = cli.run(["fit", "emergence", str(table), *map(str, named), "--model", "tanh", "--json"])
+    assert json.loads(capsys.readouterr().out)["estimator"] == "tanh"
     code, out, _ = fit(table, *named, "--level", 0.9, "--seed", 5, capsys=capsys)
     assert "90% [" in out
 
@@ -60,10 +62,10 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(table: Path, capsys) ->
 
 def test_bad_options_are_bad_input(table: Path, capsys) -> None:
     code, _, err = fit(table, capsys=capsys)
-    assert (code, "no column ['step', 'ratio']" in err) == (2, True)
+    assert (code, "`step` must name a column of the table: there is no step" in err) == (2, True)
     code, _, err = fit(table, "--model", "no", capsys=capsys)
-    assert (code, "`model` must be one of" in err) == (2, True)
+    assert (code, "`estimator` of curves must be one of" in err) == (2, True)
     code, _, err = fit(table, "--smoothing", 0.5, capsys=capsys)
-    assert (code, "['smoothing'] are not of `fit emergence`" in err) == (2, True)
+    assert (code, "`--smoothing` is no option of" in err) == (2, True)
     code = cli.run(["fit", "boundary", str(table), "--model", "tanh"])
     assert code == 2

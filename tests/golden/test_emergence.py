@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from scipy.special import lambertw
 
-from observatory.analysis.curves.api import build_model
 from observatory.analysis.curves.estimators.emergence_law import (
     PARAMETERS,
     emergence_curve,
@@ -27,6 +26,7 @@ from observatory.analysis.curves.estimators.relaxation import relaxation_bound
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.curves.estimators.sparsity import relu_sparsity, silu_sparsity
 from observatory.analysis.stats.solvers import student_quantile
+from tests.made_curves import law_of
 
 SETS = {
     "E": (3000.0, 0.6, 1e-4, 1.0, 120.0),
@@ -75,7 +75,7 @@ def test_the_published_start() -> None:
 
 @pytest.mark.parametrize("name", SETS)
 def test_without_noise_every_parameter_comes_back(name: str) -> None:
-    fit = build_model("emergence", {"n_bootstrap": 20})
+    fit = law_of("emergence", n_bootstrap=20)
     found = fit.estimate(Series(STEPS, emergence_curve(STEPS, *SETS[name])), 0)
     truth = dict(zip(PARAMETERS, SETS[name], strict=True))
     for parameter, value in truth.items():

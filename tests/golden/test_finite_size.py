@@ -53,7 +53,7 @@ def test_the_curie_weiss_model_gives_its_exact_exponents() -> None:
     assert found.params["critical"].value == pytest.approx(1.0, abs=0.03)
     assert found.params["inverse_nu"].value == pytest.approx(0.5, abs=0.1)
     assert found.params["zeta_over_nu"].value == pytest.approx(-0.25, abs=0.08)
-    assert found.extras["verdict_sharpening"] == "sharpens"
+    assert found.table["sharpening"]["verdict"] == "sharpens"
 
 
 def test_the_cumulant_of_the_curie_weiss_model_at_its_critical_point() -> None:

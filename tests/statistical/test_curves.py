@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from observatory.analysis.curves.api import build_model, model_settings
 from observatory.analysis.curves.estimators.emergence_law import (
     CLASSES,
     classes_of,
@@ -19,14 +18,16 @@ from observatory.analysis.curves.estimators.emergence_law import (
 from observatory.analysis.curves.estimators.law_choice import Search, resample
 from observatory.analysis.curves.estimators.separable import fit_separable
 from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.fit.settings import settings_of
 from observatory.analysis.stats.resample import percentile_interval
 from observatory.core.errors import FitRefusedError
+from tests.made_curves import law_of
 
 pytestmark = pytest.mark.statistical
 
 STEPS = np.linspace(0.0, 143_000.0, 37)
 U = STEPS / STEPS[-1]
-NODE = model_settings("emergence")
+NODE = settings_of("curves", "emergence")[1]
 LAW = emergence_law(NODE["beta"], NODE["tau"])
 SETS = {
     "E": (3000.0, 0.6, 1e-4, 1.0, 120.0),
@@ -116,7 +117,7 @@ def test_coverage_of_kappa() -> None:
     resamples, alpha = 1e-3 two-sided, seed 32.
     """
     n, rng = 150, np.random.default_rng(32)
-    fit = build_model("relaxation", {"n_bootstrap": 200, "n_grid": 41})
+    fit = law_of("relaxation", n_bootstrap=200, n_grid=41)
     t = np.arange(0.0, 4000.0, 40.0)
     hits = 0
     for seed in range(n):
@@ -136,7 +137,7 @@ def test_noise_about_a_constant_is_rarely_called_a_curve() -> None:
     n = 150 series of 37 normal values, alpha = 1e-3 one-sided, seed 33.
     """
     n, rng = 150, np.random.default_rng(33)
-    fit = build_model("emergence", {"n_bootstrap": 20, "n_grid": 31, "n_starts": 2})
+    fit = law_of("emergence", n_bootstrap=20, n_grid=31, n_starts=2)
     fitted = 0
     for _ in range(n):
         try:

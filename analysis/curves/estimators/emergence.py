@@ -87,6 +87,10 @@ class EmergenceCurve:
         arXiv:2508.03616. Deviation: start by grid, no sign bound on A, alternatives with an offset.
     """
 
+    usual_value = "ratio"
+    usual_table = "probes/massive_activations"
+    pooled = False
+
     def __init__(
         self,
         *,

@@ -131,6 +131,10 @@ class Relaxation:
         Deviation: intervals by block-wise wild bootstrap.
     """
 
+    usual_value = "l2"
+    usual_table = "probes/weight_norm"
+    pooled = False
+
     def __init__(
         self,
         *,

@@ -70,6 +70,10 @@ class Saturation:
         arXiv:2605.20441, peak sigma_H against d_head. Deviation: AICc, not AIC, decides.
     """
 
+    usual_value = "value"
+    usual_table = None
+    pooled = True
+
     def __init__(
         self,
         *,

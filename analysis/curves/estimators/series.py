@@ -3,12 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.curves.estimators.separable import Law, Solution, evaluate
-from observatory.analysis.stats.estimate import Parameter
+from observatory.analysis.stats.estimate import Estimate, Parameter
 from observatory.analysis.stats.resample import percentile_interval
 from observatory.core.errors import FitRefusedError
 
@@ -46,6 +47,31 @@ class Series:
     def n(self) -> int:
         """How many points."""
         return self.step.size
+
+
+@runtime_checkable
+class CurveLaw(Protocol):
+    """A law of curves.
+
+    Attributes:
+        fit_name: What is fitted.
+        estimator: How.
+        level: Coverage of the intervals.
+        usual_value: Column of values where none is named.
+        usual_table: Table of a study that holds it; None: whichever has the column.
+        pooled: Whether rows of one step are points of the curve, not readings to average.
+    """
+
+    fit_name: str
+    estimator: str
+    level: float
+    usual_value: str
+    usual_table: str | None
+    pooled: bool
+
+    def estimate(self, series: Series, seed: int) -> Estimate:
+        """The law fitted, or `FitRefusedError`."""
+        ...
 
 
 def require_points(series: Series, least: int, what: str) -> None:

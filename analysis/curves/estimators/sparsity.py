@@ -82,7 +82,7 @@ class Sparsity:
         min_points: Fewest distinct amounts of training.
         law: "relu" or "silu"; None: the better one by AICc.
         rate: Limits of the ReLU law's c on D divided by the largest one.
-        alpha: Limits of alpha.
+        exponents: Limits of alpha.
         n_grid: Points of the grid per axis.
         n_starts: Minima of the grid that are refined.
         n_steps: Most steps of a refit.
@@ -97,13 +97,17 @@ class Sparsity:
         Levenberg and Marquardt on all numbers; both laws are compared.
     """
 
+    usual_value = "value"
+    usual_table = None
+    pooled = False
+
     def __init__(
         self,
         *,
         min_points: int,
         law: str | None,
         rate: Sequence[float],
-        alpha: Sequence[float],
+        exponents: Sequence[float],
         n_grid: int,
         n_starts: int,
         n_steps: int,
@@ -117,7 +121,7 @@ class Sparsity:
         self.estimator = law or "better"
         self.level = level
         self.law = law
-        self.laws = sparsity_laws(rate, alpha)
+        self.laws = sparsity_laws(rate, exponents)
         if law is not None and law not in self.laws:
             raise ValueError(f"`law` must be relu, silu or null, got {law!r}.")
         self.min_points = max(min_points, self.laws["relu"].n_params + 2)

@@ -87,6 +87,10 @@ class Synchronisation:
         level: Coverage of the intervals.
     """
 
+    usual_value = "s_bar"
+    usual_table = "probes/attention"
+    pooled = False
+
     def __init__(
         self,
         *,

@@ -1,7 +1,7 @@
 """Finite-size scaling of any order parameter: every link of the chain, and what they come to."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import final
 
 import numpy as np
@@ -49,11 +49,12 @@ def from_log_axis(found: Found) -> Found:
         name: [None if v is None else 10.0**v for v in values] if _is_place(name) else values
         for name, values in found.curves.items()
     }
-    extras = {
-        name: 10.0**value if name.startswith("critical_s1") and isinstance(value, float) else value
-        for name, value in found.extras.items()
+    table = dict(found.table)
+    table["critical"] = {
+        name: 10.0**limit if isinstance(limit, float) else limit
+        for name, limit in table["critical"].items()
     }
-    return Found(params, curves, extras)
+    return replace(found, params=params, curves=curves, table=table)
 
 
 def _is_place(name: str) -> bool:
@@ -96,7 +97,7 @@ class FiniteSizeChain:
         level: Coverage of intervals; tests are at 1 - level.
     """
 
-    fit_name = "collapse"
+    fit_name = "scaling"
     estimator = "finite_size_chain"
     log_control: bool
     zeta: float | None
@@ -121,14 +122,8 @@ class FiniteSizeChain:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` where a number is out of range."""
-        least = {"min_seeds": 3, "n_centres": 11, "n_widths": 11, "n_starts": 1, "n_steps": 10}
-        least |= {"n_profile": 5, "n_uniform": 99, "n_bootstrap": 20, "n_null": 19}
-        for name, number in least.items():
-            if getattr(self, name) < number:
-                raise ValueError(f"`{name}` must be at least {number}, got {getattr(self, name)}.")
-        for name in ("level", "flat_level", "se_floor", "min_share", "min_overlap"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"`{name}` must be in (0, 1), got {getattr(self, name)}.")
+        if self.n_steps < 10:
+            raise ValueError(f"`n_steps` must be at least 10, got {self.n_steps}.")
         if not 0.0 <= self.quality_low < self.quality_high:
             raise ValueError(
                 f"`quality_low` must be below `quality_high`, got {self.quality_low} and "
@@ -146,7 +141,7 @@ class FiniteSizeChain:
             `critical`, `nu`, `inverse_nu`, `zeta`, `zeta_over_nu` of the collapse; `sharpening`,
             the exponent of the width; `crossing_*` at infinite size with `drift_*` per 1 / size and
             `u4_lowest_*`, for the raw, centred and shifted order parameter; `gamma_over_nu`. The
-            verdicts and their reasons are extras: `verdict`, `verdict_sharpening` and so on.
+            verdict of the chain and its reason are extras, those of its links rows of the table.
 
         Raises:
             FitRefusedError: If there are too few sizes, values or seeds, or nothing changes.
@@ -177,7 +172,7 @@ class FiniteSizeChain:
         links["groups"], found = groups_link(sample, self.n_uniform, level, rng)
         parts.append(found)
         quality = self.quality_low, self.quality_high
-        links["collapse"], collapse = collapse_link(
+        links["data_collapse"], collapse = collapse_link(
             draws, search, quality, self.min_decades, level, rng
         )
         parts.insert(0, collapse)
@@ -195,7 +190,8 @@ class FiniteSizeChain:
             )
         whole = joined(parts)
         whole = from_log_axis(whole) if self.log_control else whole
-        extras = {**verdicts(chain, links), **whole.extras}
+        extras: dict[str, Plain] = {"verdict": chain.verdict, "reason": chain.reason}
+        extras |= {"p_crossover": chain.p, **whole.extras}
         extras |= {"n_sizes": sample.sizes.size, "n_cells": sample.pivot.size}
         extras |= {"log_control": self.log_control, "n_bootstrap": self.n_bootstrap}
         return Estimate(
@@ -211,6 +207,7 @@ class FiniteSizeChain:
             warnings=warnings,
             extras=extras,
             curves=whole.curves,
+            table={**{name: asdict(link) for name, link in links.items()}, **whole.table},
         )
 
 
@@ -222,20 +219,10 @@ def spans_decades(control: Sequence[float] | np.ndarray) -> bool:
 
 def joined(parts: Sequence[Found]) -> Found:
     """What all links found, as one."""
-    whole = Found({}, {}, {})
+    whole = Found()
     for part in parts:
         whole.params.update(part.params)
         whole.curves.update(part.curves)
         whole.extras.update(part.extras)
+        whole.table.update(part.table)
     return whole
-
-
-def verdicts(chain: Link, links: Mapping[str, Link]) -> dict[str, Plain]:
-    """The verdicts and reasons as extras."""
-    found: dict[str, Plain] = {"verdict": chain.verdict, "reason": chain.reason}
-    found["p_crossover"] = chain.p
-    for name, link in links.items():
-        found[f"verdict_{name}"], found[f"reason_{name}"] = link.verdict, link.reason
-        if link.p is not None:
-            found[f"p_{name}"] = link.p
-    return found

@@ -81,7 +81,7 @@ def collapse_link(
     own = numbers[None, 1], np.array([quality]), np.array([unstretched])
     null = stretch_gain(smooth[0][:, 1], smooth[1], crossover.without_size(), limit)
     p = tail_share(float(stretch_gain(*own, limit)[0]), null)
-    found = Found({}, {}, {"quality": quality, "p_collapse": p})
+    found = Found(extras={"quality": quality})
     for k, name in enumerate(NUMBERS[: problem.n_free]):
         found.params[name] = parameter(float(numbers[k]), redrawn[:, k], level)
         _add_profile(found, problem, k, numbers, quality, search.n_profile)
@@ -132,7 +132,7 @@ def _add_profile(
     value = np.sort(np.append(best[number] + np.linspace(-reach, reach, n_points), best[number]))
     quality = problem.profile(number, value, best)
     below, above = within_one(value, quality, min(least, float(quality.min())))
-    found.extras.update({f"{name}_s1_low": below, f"{name}_s1_high": above})
+    found.table[name] = {"s1_low": below, "s1_high": above}
     found.curves[f"profile_{name}.value"] = value.tolist()
     found.curves[f"profile_{name}.quality"] = [float(q) if q < np.inf else None for q in quality]
 

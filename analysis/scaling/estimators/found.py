@@ -1,7 +1,7 @@
 """What the links of the finite-size chain share: draws, and parameters with their intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,10 @@ class Draws:
 class Found:
     """What one link adds to the estimate."""
 
-    params: dict[str, Parameter]
-    curves: Curves
-    extras: dict[str, Plain]
+    params: dict[str, Parameter] = field(default_factory=dict[str, Parameter])
+    curves: Curves = field(default_factory=Curves)
+    extras: dict[str, Plain] = field(default_factory=dict[str, Plain])
+    table: dict[str, dict[str, Plain]] = field(default_factory=dict[str, dict[str, Plain]])
 
 
 def parameter(value: float, draws: Array, level: float) -> Parameter:

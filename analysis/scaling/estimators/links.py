@@ -53,7 +53,7 @@ def crossing_link(
 ) -> tuple[Link, dict[str, Crossed], Found]:
     """Cumulants of every kind, their crossings, and the drift of these with 1 / size."""
     own, again, smooth = (cumulants(m) for m in (draws.own, draws.again, draws.smooth))
-    found, by_kind = Found({}, {}, {}), dict[str, Crossed]()
+    found, by_kind = Found(), dict[str, Crossed]()
     inverse = 1.0 / draws.sample.sizes
     for kind in KINDS:
         found.curves[f"cell.{kind}"] = [None if np.isnan(v) else float(v) for v in own[kind][0]]
@@ -78,7 +78,7 @@ def crossing_link(
         at = parameter(float(place[0]), places, level)
         moved = parameter(float(slope[0]), slopes, level)
         found.params.update({f"crossing_{kind}": at, f"drift_{kind}": moved})
-        found.extras[f"p_crossing_{kind}"] = p
+        found.table[f"crossing_{kind}"] = {"p": p}
         by_kind[kind] = Crossed(limits_of(at), limits_of(moved), p)
     return judge_crossings(by_kind, level), by_kind, found
 

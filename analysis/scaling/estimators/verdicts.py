@@ -240,12 +240,12 @@ def judge_chain(
     crossovers of one width pass no more often.
 
     Args:
-        links: "sharpening", "crossings", "collapse" and others.
+        links: "sharpening", "crossings", "data_collapse" and others.
         crossed: The crossings of each kind.
         critical: Interval of the critical point of the collapse.
         level: Of the tests.
     """
-    sharpening, collapse = links["sharpening"], links["collapse"]
+    sharpening, collapse = links["sharpening"], links["data_collapse"]
     p = max(link.p for link in (sharpening, collapse) if link.p is not None)
     seen = [c.limits for c in crossed.values() if c.limits is not None and c.p < 1.0 - level]
     elsewhere = bool(seen) and not any(overlap(limits, critical) for limits in seen)
@@ -265,7 +265,7 @@ def judge_chain(
         )
     lacking = [
         f"{name}: {link.verdict}"
-        for name, link in (("sharpening", sharpening), ("collapse", collapse))
+        for name, link in (("sharpening", sharpening), ("data collapse", collapse))
         if link.verdict not in ("sharpens", "collapses")
     ]
     if elsewhere:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from observatory.analysis.curves.api import build_model
 from observatory.analysis.curves.estimators.emergence_law import emergence_curve
 from observatory.analysis.curves.estimators.relaxation import relaxation_bound
 from observatory.analysis.curves.estimators.series import (
@@ -15,12 +14,13 @@ from observatory.analysis.curves.estimators.series import (
 )
 from observatory.analysis.curves.estimators.sparsity import relu_sparsity
 from observatory.core.errors import ConfigError, FitRefusedError
+from tests.made_curves import law_of
 
 STEPS = np.linspace(0.0, 143_000.0, 37)
 
 
 def fit(model: str, series: Series, seed: int = 0, **settings):
-    return build_model(model, {"n_bootstrap": 100, **settings}).estimate(series, seed)
+    return law_of(model, **{"n_bootstrap": 100, **settings}).estimate(series, seed)
 
 
 def emerging(*params: float, noise: float = 0.02, seed: int = 2) -> Series:

@@ -11,7 +11,7 @@ import pytest
 from observatory.analysis.curves import section_emergence as draw_emergence
 from observatory.analysis.curves import section_laws as curve_laws
 from observatory.analysis.curves import section_relaxation as draw_relaxation
-from observatory.analysis.curves.api import fit_curves
+from observatory.analysis.curves.question import curves
 from observatory.analysis.curves.section_laws import fit_curve
 from observatory.analysis.forecast import section as draw_forecast
 from observatory.analysis.forecast.api import audit_forecasts
@@ -86,9 +86,8 @@ def test_emergence_is_what_the_command_tells(
     assert frame is not None
     frame = frame.merge(facts.group.replicas[["replica", "weight_decay"]], on="replica")
     frame = frame.assign(ratio=[row[1] for row in frame["ratio"]])
-    told = fit_curves(frame, group=["weight_decay"], n_bootstrap=curve_laws.N_BOOTSTRAP, seed=0)
-    for row, fit in zip(made.table.rows, told.fits, strict=True):
-        record = fit.to_json()
+    found = curves(frame, group=["weight_decay"], n_bootstrap=curve_laws.N_BOOTSTRAP, seed=0)
+    for row, record in zip(made.table.rows, found.records, strict=True):
         assert record["refused"] is None
         assert row[4:6] == [estimate(record, name) for name in ("t_peak", "height")]
         assert row[7] == ("yes" if record["extras"]["K_identified"] else "no")

@@ -16,7 +16,7 @@ from observatory.analysis.scaling.estimators.verdicts import (
     judge_susceptibility,
 )
 from observatory.analysis.stats.estimate import Parameter
-from observatory.core.errors import FitRefusedError
+from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_sizes import QUICK, SIZES, chain, rows_of, scaled, thresholds
 
 LEVEL = 0.95
@@ -66,7 +66,7 @@ def test_a_collapse_is_judged_by_its_quality_its_range_and_the_crossovers(found,
 
 def test_the_chain_needs_its_links() -> None:
     collapse = Link("collapses", "", 0.02)
-    links = {"sharpening": YES, "collapse": collapse, "crossings": Link("depend", "")}
+    links = {"sharpening": YES, "data_collapse": collapse, "crossings": Link("depend", "")}
     chained = judge_chain(links, CROSSED, (0.39, 0.41), LEVEL)
     assert (chained.verdict, chained.p) == ("transition", 0.02)
     assert "Crossings of cumulants (depend) allow" in chained.reason
@@ -74,10 +74,10 @@ def test_the_chain_needs_its_links() -> None:
     assert away.verdict == "underdetermined"
     assert "crossings" in away.reason
     flat = Link("does not sharpen", "", 0.7)
-    chained = judge_chain({"sharpening": flat, "collapse": collapse}, {}, (0.39, 0.41), LEVEL)
+    chained = judge_chain({"sharpening": flat, "data_collapse": collapse}, {}, (0.39, 0.41), LEVEL)
     assert chained.verdict == "crossover"
     loose = Link("underdetermined", "", 0.02)
-    chained = judge_chain({"sharpening": YES, "collapse": loose}, {}, (0.39, 0.41), LEVEL)
+    chained = judge_chain({"sharpening": YES, "data_collapse": loose}, {}, (0.39, 0.41), LEVEL)
     assert chained.verdict == "underdetermined"
 
 
@@ -102,7 +102,7 @@ def test_flat_and_short_tables_are_refused() -> None:
 
 def test_numbers_out_of_range_are_named() -> None:
     for name, value in (("level", 1.5), ("n_null", 3), ("quality_low", 5.0)):
-        with pytest.raises(ValueError, match=f"`{name}` must be"):
+        with pytest.raises(ConfigError, match=f"`{name}` must be"):
             chain(**{name: value})
 
 

@@ -33,8 +33,9 @@ def test_sizes_that_do_not_cross_and_log_axes_are_drawn(record: dict) -> None:
         for end in ("", "_low", "_high"):
             curves[f"pair.{kind}{end}"] = [None] * len(curves["pair.inverse_size"])
     params = {k: v for k, v in record["params"].items() if not k.startswith(("crossing", "drift"))}
-    extras = {k: v for k, v in record["extras"].items() if not k.startswith("p_crossing")}
-    bare = {**record, "curves": curves, "params": params, "extras": {**extras, "log_control": True}}
+    table = {k: v for k, v in record["table"].items() if not k.startswith("crossing_")}
+    extras = {**record["extras"], "log_control": True}
+    bare = {**record, "curves": curves, "params": params, "table": table, "extras": extras}
     figure = finite_size_figure(bare, NAMES)
     assert "fewer than 3 pairs cross" in figure.axes[2].get_title(loc="left")
     assert [text.get_text() for text in figure.axes[5].texts] == ["no pair of sizes crosses"]

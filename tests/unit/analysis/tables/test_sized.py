@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.scaling.api import fit_collapse
-from observatory.analysis.scaling.table import SizeColumns, read_sized
+from observatory.analysis.scaling.question import scaling
+from observatory.analysis.scaling.table import read_sized
 from observatory.analysis.tables.last_looks import configured
 from observatory.core.errors import ConfigError
 from tests.made_sizes import QUICK, scaled
@@ -23,21 +23,21 @@ NAMES = {"size": "p", "control": "train_fraction", "value": "m"}
 
 def test_columns_are_found_by_name_and_rows_sorted() -> None:
     frame = table()
-    read = read_sized(frame.sample(frac=1.0, random_state=0), SizeColumns(**NAMES))
-    straight = read_sized(frame, SizeColumns(**NAMES, group="seed"))
+    read = read_sized(frame.sample(frac=1.0, random_state=0), NAMES)
+    straight = read_sized(frame, {**NAMES, "group": "seed"})
     assert read.columns == {**NAMES, "group": "seed"}
     assert (read.rows.value == straight.rows.value).all()
     assert read.rows.order_parameter == "m"
     usual = frame.rename(columns={"p": "size", "train_fraction": "control", "m": "value"})
-    assert read_sized(usual.drop(columns="seed"), SizeColumns()).rows.seed is None
+    assert read_sized(usual.drop(columns="seed"), {}).rows.seed is None
     prefixed = frame.add_prefix("params.")
-    assert read_sized(prefixed, SizeColumns(**NAMES)).columns["size"] == "params.p"
+    assert read_sized(prefixed, NAMES).columns["size"] == "params.p"
 
 
 def test_rows_without_a_value_are_left_out_and_told() -> None:
     frame = table()
     frame.loc[3, "m"] = np.nan
-    read = read_sized(frame, SizeColumns(**NAMES))
+    read = read_sized(frame, NAMES)
     assert read.rows.value.size == len(frame) - 1
     assert read.warnings == ["Rows without a value are left out (1)."]
 
@@ -46,35 +46,35 @@ def test_rows_without_a_value_are_left_out_and_told() -> None:
     ("change", "columns", "match"),
     [
         ({}, {}, "`size` must name a column"),
-        ({}, {**NAMES, "size": "q"}, "`size` must name a column of the table, got 'q'"),
+        ({}, {**NAMES, "size": "q"}, "`size` names the column 'q', which is not in the table"),
         ({}, {**NAMES, "control": "p"}, "one thing only"),
         ({"p": -1.0}, NAMES, "`p` must be positive"),
         ({"m": "high"}, NAMES, "`m` must be a number"),
         ({"m": np.nan}, NAMES, "empty in every row"),
         ({"seed": 0}, NAMES, "once at each size and control"),
-        ({}, {**NAMES, "group": "name"}, "`group` must name a column"),
+        ({}, {**NAMES, "group": "name"}, "`group` names the column 'name'"),
     ],
 )
 def test_complaints_name_column_and_row(change, columns, match) -> None:
     with pytest.raises(ConfigError, match=match):
-        read_sized(table().assign(**change), SizeColumns(**columns))
+        read_sized(table().assign(**change), columns)
 
 
 def test_a_table_that_is_too_large_is_refused_before_it_is_drawn() -> None:
     with pytest.raises(ConfigError, match="`n_bootstrap` and `n_null` must be at most"):
-        fit_collapse(table(), **NAMES, n_bootstrap=10**6)
+        scaling(table(), **NAMES, n_bootstrap=10**6)
 
 
 def test_the_result_prints_itself_and_tells_its_intervals() -> None:
-    found = fit_collapse(table(), **NAMES, settings={**QUICK, "zeta": 0.0})
+    found = scaling(table(), **NAMES, settings={**QUICK, "zeta": 0.0})
     text = str(found)
     assert text.startswith("finite-size scaling of m with p and train_fraction: 5 sizes, 45 cells")
-    assert f"verdict: {found.verdict}." in text
+    assert f"verdict: {found.record['extras']['verdict']}." in text
     assert set(found.verdicts.index) == {
-        *("sharpening", "crossings", "susceptibility", "groups", "collapse")
+        *("sharpening", "crossings", "susceptibility", "groups", "data_collapse")
     }
     assert list(found.conf_int().columns) == ["lower", "upper"]
-    assert {"raw", "centred", "shifted", "mean", "se", "chi"} <= set(found.cells().columns)
+    assert {"raw", "centred", "shifted", "mean", "se", "chi"} <= set(found.table("cell").columns)
     assert found.to_json()["critical"] == found.params["critical"]
     assert "<pre>" in found._repr_html_()
 

@@ -1,4 +1,4 @@
-"""`observatory fit collapse` as a user types it."""
+"""`observatory fit scaling` as a user types it."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ QUICK = ("--n-bootstrap", "40", "--set", "n_null=39", "--set", "n_starts=8", "--
 
 
 def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code = cli.run(["fit", "collapse", *map(str, arguments)])
+    code = cli.run(["fit", "scaling", *map(str, arguments)])
     printed = capsys.readouterr()
     return code, printed.out, printed.err
 
@@ -50,14 +50,14 @@ def test_flat_data_are_refused_with_a_record_and_exit_code_3(tmp_path: Path, cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--size", "spins"], "`size` must name a column of the table, got 'spins'"),
-        ([*NAMES, "--x", "m"], "['x'] are not of `fit collapse`"),
+        (["--size", "spins"], "`size` names the column 'spins', which is not in the table"),
+        ([*NAMES, "--x", "m"], "A column can be one thing only, got ['m']"),
         ([*NAMES, "--set", "colour=1"], "no setting ['colour']"),
-        ([*NAMES, "--set", "n_null=1"], "`n_null` must be at least 19"),
+        ([*NAMES, "--set", "n_null=1"], "`n_null` must be a whole number of at least 19"),
         ([*NAMES, "--level", "2"], "`level` must be in (0, 1)"),
     ],
 )
-def test_bad_input_is_told(arguments: list[str], message: str, capsys) -> None:
+def test_bad_input_is_named(arguments: list[str], message: str, capsys) -> None:
     code, out, err = fit(EXAMPLE, *arguments, capsys=capsys)
     assert (code, out) == (2, "")
     assert message in err
@@ -70,6 +70,6 @@ def test_a_study_is_read_by_a_setting_of_its_runs(tmp_path: Path, capsys) -> Non
     assert "Scaling with size needs 3 sizes" in err
     code, _, err = fit(study, "--size", "task.q", capsys=capsys)
     assert code == 2
-    assert "`size` must name a column" in err
+    assert "`size` names the column 'task.q'" in err
     code, _, err = fit(study, "--size", "task.p", "--value", "first99_observed", capsys=capsys)
     assert code == 3, err

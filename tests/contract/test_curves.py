@@ -1,4 +1,4 @@
-"""What every law of curves of `conf/deep_fit` keeps: planted truth, refusal, readable records."""
+"""What every law of curves of `conf/fit` keeps: planted truth, refusal, readable records."""
 
 import json
 from dataclasses import replace
@@ -6,15 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from observatory.analysis.curves.api import MODELS, CurveModel, build_model
 from observatory.analysis.curves.estimators.emergence_law import emergence_curve
-from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.curves.estimators.series import CurveLaw, Series
 from observatory.analysis.curves.estimators.sparsity import silu_sparsity
+from observatory.analysis.fit.settings import estimators
 from observatory.core.errors import ConfigError, FitRefusedError
+from tests.made_curves import law_of
 
 KEYS = {
     *("fit", "estimator", "event", "horizon_steps", "horizon_epochs", "params", "level", "n"),
-    *("seed", "warnings", "refused", "extras", "curves"),
+    *("seed", "warnings", "refused", "extras", "curves", "table"),
 }
 TRUTH = {
     "emergence": {"t_peak": 11618.26, "height": 752.16, "K": 120.0},
@@ -46,13 +47,13 @@ def planted(model: str) -> Series:
     return Series(d, silu_sparsity(d, 0.102, 0.479, 0.409) + 2e-4 * rng.normal(size=d.size))
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params=estimators("curves"))
 def model(request) -> str:
     return request.param
 
 
-def fit_of(model: str, **settings) -> CurveModel:
-    return build_model(model, {"n_bootstrap": 100, **settings})
+def fit_of(model: str, **settings) -> CurveLaw:
+    return law_of(model, **{"n_bootstrap": 100, **settings})
 
 
 def test_the_record_can_be_read(model: str) -> None:
@@ -104,6 +105,6 @@ def test_flat_and_short_curves_are_refused_with_a_way_out(model: str) -> None:
 
 def test_a_setting_that_is_none_is_refused(model: str) -> None:
     with pytest.raises(ConfigError, match="has no setting"):
-        build_model(model, {"no_such": 1})
-    with pytest.raises(ConfigError, match="`model` must be one of"):
-        build_model("no_such", {})
+        law_of(model, no_such=1)
+    with pytest.raises(ConfigError, match="`estimator` of curves must be one of"):
+        law_of("no_such")

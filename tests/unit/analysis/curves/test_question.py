@@ -1,4 +1,4 @@
-"""Curves of any table: grouped, averaged, refused, told, drawn; and those of a study."""
+"""Curves of any table: grouped, averaged, refused, described, drawn; and those of a study."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from observatory.analysis.curves.api import fit_curves
 from observatory.analysis.curves.estimators.emergence_law import emergence_curve
+from observatory.analysis.curves.question import curves
 from observatory.analysis.curves.table import gathered
+from observatory.analysis.curves.text import curves_frame
 from observatory.core.columns import Column
-from observatory.core.errors import ConfigError, StoreError
+from observatory.core.errors import ConfigError, FitRefusedError, StoreError
 from observatory.store.writer import ShardWriter, create_run
 
 STEPS = np.linspace(0.0, 143_000.0, 37)
@@ -30,36 +31,37 @@ def ratios(n_layers: int = 2) -> pd.DataFrame:
 
 
 def test_every_group_is_a_curve() -> None:
-    found = fit_curves(ratios(), group=["layer"], n_bootstrap=50)
-    assert [fit.curve.group for fit in found.fits] == [{"layer": 0}, {"layer": 1}]
+    found = curves(ratios(), group=["layer"], n_bootstrap=50)
+    assert [record["group"] for record in found.records] == [{"layer": 0}, {"layer": 1}]
     assert found.refused is None
-    assert found.fits[1].refused is not None
+    assert found.records[1]["refused"] is not None
     assert "refused: A constant may describe" in str(found)
     records = found.to_json()
     assert isinstance(records, list)
     assert records[0]["group"] == {"layer": 0}
     assert json.loads(found.to_string()) == records
-    assert found.params.loc["layer 0", "t_peak"] == pytest.approx(11_618, rel=0.06)
-    assert np.isnan(found.params.loc["layer 1", "t_peak"])
+    assert found.params["layer 0", "t_peak"] == pytest.approx(11_618, rel=0.06)
+    assert ("layer 1", "t_peak") not in found.params
 
 
 def test_many_curves_are_a_table() -> None:
-    found = fit_curves(ratios(5), group=["layer"], n_bootstrap=50)
+    found = curves(ratios(5), group=["layer"], n_bootstrap=50)
     text = str(found)
     assert text == repr(found)
     assert text.splitlines()[1].startswith("curve")
     assert "early peak" in text
-    assert list(found.summary().columns)[-3:] == ["r2", "best_law", "refused"]
+    assert list(curves_frame(found.records).columns)[-3:] == ["r2", "best_law", "refused"]
     assert all(" of 5 curves, such as: " in warning for warning in found.warnings)
     assert "<pre>" in found._repr_html_()
 
 
 def test_one_curve_is_one_record(tmp_path: Path) -> None:
     ratios(1).to_csv(tmp_path / "one.csv", index=False)
-    found = fit_curves(tmp_path / "one.csv", n_bootstrap=50)
+    found = curves(tmp_path / "one.csv", n_bootstrap=50)
     record = found.to_json()
     assert isinstance(record, dict)
-    assert (record["group"], record["critical"], record["n"]) == ({}, None, 37)
+    assert "group" not in record
+    assert (record["critical"], record["n"]) == (None, 37)
     assert str(found).startswith("emergence of ratio (modulated_log), n = 37 points")
     found.save_plot(tmp_path / "one.svg")
     assert (tmp_path / "one.svg").stat().st_size > 0
@@ -68,7 +70,7 @@ def test_one_curve_is_one_record(tmp_path: Path) -> None:
 
 
 def test_the_figure_shows_data_law_and_peak() -> None:
-    figure = fit_curves(ratios(), group=["layer"], n_bootstrap=50).plot()
+    figure = curves(ratios(), group=["layer"], n_bootstrap=50).plot()
     assert isinstance(figure, Figure)
     drawn = {artist.get_gid() for artist in figure.axes[0].get_children()}
     assert {"data", "fit", "band", "peak", "peak-interval"} <= drawn
@@ -91,18 +93,18 @@ def test_rows_of_one_step_are_averaged_where_all_are_there() -> None:
 
 def test_tables_that_hold_no_curve_are_refused() -> None:
     table = ratios()
-    with pytest.raises(ConfigError, match=r"no column \['no'\]"):
-        fit_curves(table, value="no")
+    with pytest.raises(ConfigError, match="`value` names the column 'no'"):
+        curves(table, value="no")
     with pytest.raises(ConfigError, match="`ratio` must be a number"):
-        fit_curves(table.assign(ratio="high"))
+        curves(table.assign(ratio="high"))
     with pytest.raises(ConfigError, match="which curve a row belongs to"):
-        fit_curves(table.assign(layer=None), group=["layer"])
+        curves(table.assign(layer=None), group=["layer"])
     with pytest.raises(ConfigError, match="at most 2000 curves"):
-        fit_curves(pd.DataFrame({"step": range(3000), "ratio": 1.0}), group=["step"])
-    with pytest.raises(ConfigError, match="`model` must be one of"):
-        fit_curves(table, "no_such")
+        curves(pd.DataFrame({"step": range(3000), "ratio": 1.0}), group=["step"])
+    with pytest.raises(ConfigError, match="`estimator` of curves must be one of"):
+        curves(table, "no_such")
     with pytest.raises(ConfigError, match="has no setting"):
-        fit_curves(table, settings={"no_such": 1})
+        curves(table, settings={"no_such": 1})
 
 
 @pytest.mark.parametrize(
@@ -126,31 +128,31 @@ def test_tables_that_hold_no_curve_are_refused() -> None:
 )
 def test_numbers_are_checked_before_anything_is_fitted(model, changes, reason) -> None:
     with pytest.raises(ConfigError, match=reason):
-        fit_curves(ratios(1), model, value="ratio", **changes)
+        curves(ratios(1), model, value="ratio", **changes)
 
 
 @pytest.mark.parametrize("scale", [1e155, 1e-155])
 def test_values_that_have_no_square_are_bad_input(scale: float) -> None:
     table = ratios(1)
     with pytest.raises(ConfigError, match=r"`ratio` must lie between 1e-100 .* another unit"):
-        fit_curves(table.assign(ratio=table["ratio"] * scale))
+        curves(table.assign(ratio=table["ratio"] * scale))
 
 
 def test_the_unit_of_values_changes_nothing_but_it() -> None:
     table = ratios(1)
     one, other = (
-        fit_curves(table.assign(ratio=table["ratio"] * k), n_bootstrap=20) for k in (1.0, 1e-90)
+        curves(table.assign(ratio=table["ratio"] * k), n_bootstrap=20) for k in (1.0, 1e-90)
     )
     for name, unit in {"t_peak": 1.0, "height": 1e-90}.items():
-        ends = [getattr(one.fits[0].told.params[name], e) * unit for e in ("value", "ci_high")]
-        found = other.fits[0].told.params[name]
-        assert [found.value, found.ci_high] == pytest.approx(ends, rel=1e-5)
+        ends = [one.record["params"][name][e] * unit for e in ("value", "ci_high")]
+        found = other.record["params"][name]
+        assert [found["value"], found["ci_high"]] == pytest.approx(ends, rel=1e-5)
 
 
 def test_a_curve_without_values_is_a_refusal() -> None:
-    found = fit_curves(ratios(1).assign(ratio=np.nan))
-    assert found.refused is not None
-    assert "got 0" in found.refused
+    for estimator in ("emergence", "relaxation"):
+        with pytest.raises(FitRefusedError, match="got 0"):
+            curves(ratios(1).assign(ratio=np.nan), estimator, value="ratio")
 
 
 PROBE = (
@@ -189,18 +191,18 @@ def write_study(folder: Path) -> Path:
 
 def test_a_study_brings_its_probes_layers_and_epochs(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
-    found = fit_curves(study, n_bootstrap=50)
-    groups = [fit.curve.group for fit in found.fits]
+    found = curves(study, n_bootstrap=50)
+    groups = [record["group"] for record in found.records]
     assert groups == [{"weight_decay": w, "layer": n} for w in (0.1, 1.0) for n in (0, 1)]
-    assert [fit.curve.series.n for fit in found.fits] == [81, 81, 61, 61]
-    assert "last one kept is 3000" in " ".join(found.fits[2].to_json()["warnings"])
-    found = fit_curves(study, "relaxation", n_bootstrap=50)
-    kappa = found.params.loc["weight decay 1", "kappa"]
+    assert [record["n"] for record in found.records] == [81, 81, 61, 61]
+    assert "last one kept is 3000" in " ".join(found.records[2]["warnings"])
+    found = curves(study, "relaxation", n_bootstrap=50)
+    kappa = found.params["weight decay 1", "kappa"]
     assert kappa == pytest.approx(18.6, rel=0.03)
-    assert found.fits[1].to_json()["horizon_epochs"] == 400
+    assert found.records[1]["horizon_epochs"] == 400
     with pytest.raises(ConfigError, match="must be recorded by the run"):
-        fit_curves(study, value="no_such")
+        curves(study, value="no_such")
     with pytest.raises(StoreError, match="is no study"):
-        fit_curves(tmp_path)
-    by_replica = fit_curves(study, "relaxation", group=["replica"], n_bootstrap=50)
-    assert len(by_replica.fits) == 3
+        curves(tmp_path)
+    by_replica = curves(study, "relaxation", group=["replica"], n_bootstrap=50)
+    assert len(by_replica.records) == 3

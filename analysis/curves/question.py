@@ -1,0 +1,121 @@
+"""Laws of curves: emergence, saturation, passages, relaxation, sparsity."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
+
+from observatory.analysis.fit.contract import Question
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.tables.open import Table
+
+
+class CurvesOptions(TypedDict, total=False):
+    """What laws of curves take; None, or left out: as the table or conf/fit has it.
+
+    Attributes:
+        step: Column of steps, or of whatever the value is a curve of (step).
+        value: Column of values (ratio for emergence, l2 for relaxation, s_bar for tanh, or value).
+        group: Columns that set curves apart (none; run, weight decay and layer of
+            a study).
+        lr: Learning rate, for relaxation (the column lr).
+        weight_decay: Weight decay, for relaxation (the column weight_decay).
+        steps_per_epoch: Optimizer steps per epoch, for kappa per epoch (as a study says).
+        horizon_steps: Steps that were run, for the bound on lambda_c (as a study says).
+        level: Coverage of the intervals, such as 0.95.
+        n_bootstrap: Number of resamples.
+        seed: Seed of all draws.
+        settings: Any further setting of the estimator, by name.
+        config_dir: Folder of configurations of your own, laid out as conf/ is.
+        tracking_uri: Database or server of MLflow, for mlflow:EXPERIMENT.
+    """
+
+    step: str | None
+    value: str | None
+    group: Sequence[str] | None
+    lr: float | None
+    weight_decay: float | None
+    steps_per_epoch: float | None
+    horizon_steps: int | None
+    level: float | None
+    n_bootstrap: int | None
+    seed: int | None
+    settings: Mapping[str, Any] | None
+    config_dir: Path | None
+    tracking_uri: str | None
+
+
+def curves(
+    table: "Table", estimator: str | None = None, **options: Unpack[CurvesOptions]
+) -> "Fitted":
+    """A law of every curve of a table: emergence, saturation, a passage, relaxation, sparsity.
+
+    Args:
+        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
+            row per curve and step. Rows of one step are averaged, but for saturation, where each
+            is a point.
+        estimator: How: emergence (where none is named), saturation, tanh, relaxation or sparsity.
+        options: See `CurvesOptions`.
+
+    Returns:
+        A record per curve, refusals among them.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If every curve is refused.
+
+    Example:
+        >>> import numpy as np, pandas as pd
+        >>> t = np.linspace(0, 143_000, 37)
+        >>> ratio = 3000 * np.exp(-0.6 * (1e-4 * t + 1)) * np.log(1e-4 * t + 1) + 120
+        >>> found = curves(pd.DataFrame({"step": t, "ratio": ratio}), n_bootstrap=50)
+        >>> found.params.round(1)[["t_peak", "height", "K"]].tolist()
+        [11618.3, 752.2, 120.0]
+    """
+    from observatory.analysis.curves.parts import prepare_curves
+    from observatory.analysis.fit.observed import known_options
+
+    given = known_options(options, CurvesOptions)
+    return prepare_curves(table, estimator or "emergence", given).run()
+
+
+@final
+class CurvesQuestion(Question):
+    """Laws of curves."""
+
+    name = "curves"
+    summary = "laws of curves: emergence, saturation, a passage, relaxation, sparsity"
+    examples = (
+        "curves ratios.csv --group layer --plot emergence.pdf",
+        "curves results/laptop_map --estimator relaxation",
+        "curves heads.csv --estimator saturation --step d_head --value peak_sigma_h",
+    )
+    aliases = ("emergence",)
+    ask = staticmethod(curves)
+
+    def text(self, fitted: "Fitted") -> str:
+        """Few curves one by one, many as a table."""
+        from observatory.analysis.curves.text import curves_text
+
+        return curves_text(fitted.records, fitted.warnings)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """The curves, a panel each, the first twelve; a single one into the caller's axes."""
+        from observatory.analysis.curves.figure_curves import curves_figure, draw_curve
+        from observatory.analysis.stats.text import group_words
+        from observatory.core.errors import ConfigError
+
+        if ax is None:
+            titles = [group_words(record.get("group", {})) for record in fitted.records]
+            return curves_figure(fitted.records, titles, fitted.data)
+        if len(fitted.records) > 1:
+            raise ConfigError(f"`ax` takes one curve, got {len(fitted.records)}. Leave it out.")
+        draw_curve(ax, fitted.record)
+        return ax.get_figure(root=True)
+
+
+QUESTIONS = (CurvesQuestion(),)

@@ -1,0 +1,43 @@
+"""A finite-size chain in words."""
+
+import textwrap
+from collections.abc import Mapping
+
+from observatory.analysis.fit.contract import Record
+from observatory.analysis.stats.text import limits_text, number
+
+WIDTH = 100
+
+
+def chain_text(record: Record, names: Mapping[str, str]) -> str:
+    """Verdicts with their reasons, then parameters, then warnings.
+
+    Args:
+        record: Of `FiniteSizeChain`, not a refusal.
+        names: Columns of the table by role.
+    """
+    extras = record["extras"]
+    value, size, control = (names[role] for role in ("value", "size", "control"))
+    lines = [
+        f"finite-size scaling of {value} with {size} and {control}: {extras['n_sizes']} sizes, "
+        f"{extras['n_cells']} cells, n = {record['n']}",
+        *_wrapped(f"verdict: {extras['verdict']}. {extras['reason']}", "  "),
+    ]
+    for link, row in record["table"].items():
+        if "verdict" in row:
+            words = f"{link.replace('_', ' ')}: {row['verdict']}. {row['reason']}"
+            lines += _wrapped(words, "    ")
+    width = max(len(name) for name in record["params"])
+    for name, found in record["params"].items():
+        text = number(found["value"], "not finite")
+        lines.append(f"  {name:<{width}} = {text}{limits_text(found, record['level'])}")
+    lines.append(
+        f"  S = {number(extras['quality'])}, without size {number(extras['quality_without_size'])}"
+    )
+    for warning in record["warnings"]:
+        lines += _wrapped(f"warning: {warning}", "  ")
+    return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
