@@ -3,11 +3,12 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 import pandas as pd
 
 
+@runtime_checkable
 class Tables(Protocol):
     """Where a network's rows are read: a run."""
 
