@@ -3,6 +3,7 @@
 The public surface. Every name is imported when first asked for: `import observatory` stays quick.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from observatory.fits import survival as fit_survival
     from observatory.fits import times as fit_times
     from observatory.launch.run import launch
-    from observatory.store.reader import Study
+    from observatory.store.reader import Run, Study
 
 __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
     "FitRefusedError",
     "ObservatoryError",
+    "Run",
     "StoreError",
     "Study",
     "boundary_ratio",
@@ -38,7 +40,7 @@ __all__ = [
 _ERRORS = "observatory.core.errors"
 _MODULES = {
     **dict.fromkeys(("ConfigError", "FitRefusedError", "ObservatoryError", "StoreError"), _ERRORS),
-    "Study": "observatory.store.reader",
+    **dict.fromkeys(("Run", "Study"), "observatory.store.reader"),
     "launch": "observatory.launch.run",
 }
 _FITS = {
@@ -59,8 +61,10 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("observatory.fits"), _FITS[name])
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"`observatory` has no `{name}`, only {__all__}.")
+    near = get_close_matches(name, __all__, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    raise AttributeError(f"`observatory` has no `{name}`, only {__all__}.{meant}")
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return ["__version__", *__all__]

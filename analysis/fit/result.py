@@ -157,7 +157,7 @@ class Fitted:
             raise ConfigError(f"`plot` is not for {self.question}, which has no figure.")
         return figure
 
-    def save_plot(self, path: Path) -> None:
+    def save_plot(self, path: Path | str) -> None:
         """Write the figure; the ending of `path` names the format.
 
         Raises:

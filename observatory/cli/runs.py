@@ -14,6 +14,8 @@ from observatory.cli.types import Folder
 from observatory.core.errors import ConfigError
 
 HYDRA = "Hydra's own, which show or queue runs"
+MODES = ("run", "multirun", "cfg", "info")
+"""Of Hydra's flags, those that exclude each other."""
 OVERRIDES = (
     "Hydra's: GROUP=OPTION chooses a file of conf/GROUP, KEY=VALUE sets a number. "
     "KEY=A,B is a list: a run for each."
@@ -188,6 +190,9 @@ def composed(
 ) -> int:
     """Do a verb: plain overrides here, Hydra's own flags through Hydra's application."""
     flags = _typed(hydra)
+    modes = [f"--{name}" for name in MODES if hydra[name]]
+    if len(modes) > 1:
+        raise ConfigError(f"{' and '.join(modes)} exclude each other: give one of them.")
     if flags:
         folder = [] if config_dir is None else ["--config-dir", str(config_dir.resolve())]
         return hydra_application(verb, [*flags, *folder, *overrides])

@@ -33,14 +33,12 @@ def report(studies: tuple[Path, ...], out: Path | None) -> int:
     From its store and fits.json; of several studies, one page that compares them, the first being
     the one that others are compared with.
     """
-    from observatory.pipeline import rebuild_report
+    from observatory.pipeline import compare_studies, rebuild_report
 
     if len(studies) == 1 and out is None:
         print(rebuild_report(studies[0]))
-        return 0
-    from observatory.analysis.report.compare import build_comparison
-
-    print(build_comparison(list(studies), out or Path("comparison.html")))
+    else:
+        print(compare_studies(studies, out or Path("comparison.html")))
     return 0
 
 
