@@ -164,15 +164,3 @@ def _last_looks(group: Group) -> NDArray[np.float64]:
     seen = pd.MultiIndex.from_frame(select(looks, ["run_id", "replica"]))
     last = pd.Series(column(looks, "step"), seen)[~seen.duplicated(keep="last")]
     return pd.Series(last).reindex(wanted).to_numpy(dtype=np.float64)
-
-
-def tails_watched(group: Group, event: str) -> dict[float, float]:
-    """Median steps watched after the event, per weight decay, of the replicas that had it."""
-    rows = group.replicas
-    tail = column(rows, "step") - column(rows, f"{event}_hi")
-    decays = column(rows, "weight_decay")
-    known = ~np.isnan(tail)
-    return {
-        float(decay): float(np.median(tail[known & (decays == decay)]))
-        for decay in np.unique(decays[known])
-    }

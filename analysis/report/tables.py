@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.facts import Facts, tails_watched
+from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, records, words
 from observatory.analysis.page.records import limits
 from observatory.analysis.page.table import Table
@@ -95,7 +95,6 @@ def _optimizer_words(settings: Mapping[str, Any]) -> str:
 
 def cells(facts: Facts) -> Table:
     """One row per weight decay."""
-    tails = tails_watched(facts.group, facts.event)
     counted = [name for name in _COUNTED if column(facts.cells, name).any()]
     rows: list[list[str]] = []
     for cell in records(facts.cells):
@@ -117,7 +116,7 @@ def cells(facts: Facts) -> Table:
                 number(cell["t_median"], 4),
                 f"{number(cell['t_q25'], 4)}, {number(cell['t_q75'], 4)}",
                 number(cell["t_median_grokked"], 4),
-                number(tails.get(decay), 4),
+                number(cell["tail_watched"], 4),
             ]
         )
     heads = (

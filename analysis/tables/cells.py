@@ -33,7 +33,8 @@ def cell_table(outcomes: pd.DataFrame, event: str, horizon: int, level: float) -
         `wilson_low`, `wilson_high`; how many have each label of the whole record (`diverged` to
         `none`), and `unfinished`; `t_q25`, `t_median`, `t_q75`, the steps by which that share of
         the n replicas had grokked (NaN where it never did), and `t_median_grokked`, the median
-        over those that did. Without a finished replica the rates are NaN.
+        over those that did; `tail_watched`, the median number of steps watched after the event in
+        the whole record. Without a finished replica the rates are NaN.
 
     Raises:
         ConfigError: If the outcomes hold no such event.
@@ -41,6 +42,7 @@ def cell_table(outcomes: pd.DataFrame, event: str, horizon: int, level: float) -
     """
     data = censored(outcomes, event, horizon)
     everyone = numbers(outcomes, "weight_decay")
+    tails = numbers(outcomes, "step") - numbers(outcomes, f"{event}_hi")
     table: list[dict[str, float | int]] = []
     for weight_decay in np.unique(everyone):
         at = data.weight_decay == weight_decay
@@ -59,6 +61,8 @@ def cell_table(outcomes: pd.DataFrame, event: str, horizon: int, level: float) -
         row["unfinished"] = int((everyone == weight_decay).sum()) - n
         row |= {name: waiting_time(reached, n, share) for name, share in QUARTILES.items()}
         row["t_median_grokked"] = float(np.median(reached)) if n_event else np.nan
+        tail = tails[(everyone == weight_decay) & ~np.isnan(tails)]
+        row["tail_watched"] = float(np.median(tail)) if tail.size else np.nan
         table.append(row)
     return pd.DataFrame(table)
 
