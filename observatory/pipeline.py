@@ -1,4 +1,7 @@
-"""What `map` does: train, then fit, then report, then mirror."""
+"""What `map` and `sweep` do: train, then fit, then report, then mirror.
+
+Nothing heavy is imported before it is known that there is something to do.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,36 +12,73 @@ from observatory.core.errors import ObservatoryError, StoreError
 if TYPE_CHECKING:
     from observatory.mirror.settings import MlflowSettings
 
+Config = dict[str, Any]
 Watch = Callable[[Path], Any]
-Tell = Callable[[str], None]
+"""Given a run's folder, a context manager that shows its progress while it is open."""
+Message = Callable[[str], None]
+"""Receives lines for the user."""
 
 
-def run_map(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell) -> list[Path]:
+def run_map(runs: Mapping[str, Config], watch: Watch | None, message: Message) -> list[Path]:
     """From configurations to reports; a second call finds everything done.
 
-    All runs are trained first; then every study that they belong to is fitted and told once.
+    All runs are trained first; then every study that they belong to is fitted, described and
+    mirrored once. A study of which nothing has changed is left as it is.
 
     Args:
         runs: Plain values of "map" configurations, as of `compose_runs`.
-        watch: See `observatory.launch.run.launch`.
-        tell: Receives lines for the user.
+        watch: Shows the progress of a run.
+        message: Receives lines for the user.
 
     Returns:
         The report of every study, one where the runs share a study.
     """
     studies = {Path(config["results"]) / config["study"]: config for config in runs.values()}
-    desks = {study: _checked_end(config, study) for study, config in studies.items()}
-    train_runs(runs, watch, tell)
-    return [publish(study, config["fit"], desks[study], tell) for study, config in studies.items()]
+    if all(_is_finished(config) for config in runs.values()) and all(
+        _is_published(study, config) for study, config in studies.items()
+    ):
+        reports = [study / "report.html" for study in studies]
+        for study in studies:
+            message(
+                f"{study} was finished before: nothing was trained, and its fits, report and "
+                "MLflow pages are up to date."
+            )
+        return reports
+    ends = {study: _checked_end(config, study) for study, config in studies.items()}
+    train_runs(runs, watch, message)
+    return [publish(study, config, ends[study], message) for study, config in studies.items()]
 
 
-def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
+def _is_finished(config: Config) -> bool:
+    from observatory.launch.finished import finished_run
+
+    return finished_run(config) is not None
+
+
+def _is_published(study: Path, config: Config) -> bool:
+    """Whether fits, report and MLflow hold what the study's runs and these settings give."""
+    from observatory.mirror.present import is_present
+    from observatory.mirror.settings import mlflow_settings
+    from observatory.store.published import unchanged
+
+    experiment = unchanged(study, _published_settings(config))
+    if experiment is None:
+        return False
+    return is_present(mlflow_settings(config["mlflow"], study.parent).tracking_uri, experiment)
+
+
+def _published_settings(config: Config) -> Config:
+    """Of a configuration, what fits, report and MLflow depend on."""
+    return {"fit": config["fit"], "mlflow": config["mlflow"]}
+
+
+def run_sweep(config: Config, watch: Watch | None, message: Message) -> Path:
     """Search for a boundary, then fit, report and mirror; returns the report.
 
     Args:
         config: Plain values of a "sweep" configuration.
-        watch: See `observatory.launch.run.launch`.
-        tell: Receives lines for the user.
+        watch: Shows the progress of a run.
+        message: Receives lines for the user.
 
     Raises:
         ConfigError: As `search_boundary`.
@@ -46,40 +86,40 @@ def run_sweep(config: dict[str, Any], watch: Watch | None, tell: Tell) -> Path:
     from observatory.mirror.mirror import mirror
 
     study = Path(config["results"]) / config["study"]
-    desk = _checked_end(config, study)
+    mlflow = _checked_end(config, study)
 
-    def tell_and_mirror(text: str) -> None:
-        tell(text)
-        mirror(study, desk)  # what fails here is told at the end
+    def message_and_mirror(text: str) -> None:
+        message(text)
+        mirror(study, mlflow)  # what fails here is reported at the end
 
-    search_boundary(config, watch, tell_and_mirror)
-    return publish(study, config["fit"], desk, tell)
+    search_boundary(config, watch, message_and_mirror)
+    return publish(study, config, mlflow, message)
 
 
-def _checked_end(config: dict[str, Any], study: Path) -> "MlflowSettings":
+def _checked_end(config: Config, study: Path) -> "MlflowSettings":
     """Check what a study ends with, fits and MLflow, before any compute; returns the latter."""
     from observatory.analysis.fit.study import read_settings
-    from observatory.mirror.mirror import mlflow_settings
+    from observatory.mirror.settings import mlflow_settings
 
     read_settings(config["fit"])
     return mlflow_settings(config["mlflow"], study.parent)
 
 
-def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> None:
+def search_boundary(config: Config, watch: Watch | None, message: Message) -> None:
     """Train the replicas that a search asks for, batch after batch, until it has found.
 
     The same call again continues an unfinished search.
 
     Args:
         config: Plain values of a "sweep" configuration.
-        watch: See `observatory.launch.run.launch`.
-        tell: Receives lines for the user.
+        watch: Shows the progress of a run.
+        message: Receives lines for the user.
 
     Raises:
         ConfigError: If a setting breaks its rule; nothing was trained.
         BusyError: If another live process drives this search.
     """
-    from observatory.launch.launcher import crew_of
+    from observatory.launch.launcher import launcher_of
     from observatory.store.lock import own
     from observatory.store.reader import Run
     from observatory.sweeps.boundary import (
@@ -93,71 +133,101 @@ def search_boundary(config: dict[str, Any], watch: Watch | None, tell: Tell) -> 
     study = Path(config["results"]) / config["study"]
     one = {key: value for key, value in config.items() if key != "search"}
     about = shared_settings(one, rule)
-    crew = crew_of(one, watch, tell)
+    launcher = launcher_of(one, watch, message)
     with own(study / "search.lock"):
         search = BoundarySearch(study, rule, about)
-        run_search(search, one, crew, lambda folder: Run(folder).outcomes(), tell)
+        run_search(search, one, launcher, lambda folder: Run(folder).outcomes(), message)
 
 
-def publish(study: Path, settings: dict[str, Any], desk: "MlflowSettings", tell: Tell) -> Path:
-    """Fit a study, write its report and mirror it; returns the report."""
+def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: Message) -> Path:
+    """Fit a study, write its report and mirror it; returns the report.
+
+    Args:
+        study: Its folder.
+        config: With the settings of fits and of MLflow, plain values.
+        mlflow: The latter, checked.
+        message: Receives lines for the user.
+    """
     from observatory.mirror.mirror import mirror
+    from observatory.store.published import note
 
-    refit(study, settings)
+    refit(study, config["fit"])
     report = rebuild_report(study)
-    summary = mirror(study, desk)
+    summary = mirror(study, mlflow)
     if summary.error:
-        tell(f"MLflow was not updated: {summary.error}")
+        message(f"MLflow was not updated: {summary.error}")
+    whole = summary.complete and not summary.error
+    note(study, _published_settings(config), summary.experiment_id if whole else None)
     return report
 
 
-def train_runs(runs: Mapping[str, dict[str, Any]], watch: Watch | None, tell: Tell) -> list[Path]:
+def train_runs(runs: Mapping[str, Config], watch: Watch | None, message: Message) -> list[Path]:
     """Train runs, all of them checked before the first; returns their folders.
 
-    As jobs, some are in flight at once, and one that fails does not end the others.
+    As jobs, some are in flight at once, and one that fails does not end the others. Nothing is
+    imported for runs that are known to have finished.
 
     Raises:
         ConfigError: If a setting of any run breaks its rule; nothing was written.
     """
-    from observatory.launch.display import cost_text
-    from observatory.launch.launcher import crew_of
-    from observatory.launch.layout import resolved
-    from observatory.training.build import build
+    from observatory.launch.finished import finished_run, finished_runs
 
-    absent = [build(resolved(config)).absent for config in runs.values()]
-    blind = {f"{name} ({why})": None for each in absent for name, why in each.items()}
-    if blind:
-        tell(f"probes that cannot look: {', '.join(blind)}")
-    crew = crew_of(next(iter(runs.values())), watch, tell)
-    queue = list(runs.items())
-    folders: list[Path] = []
+    folders = {run: finished_run(config) for run, config in runs.items()}
+    left = {run: config for run, config in runs.items() if folders[run] is None}
+    for folder in filter(None, folders.values()):
+        message(f"{folder} was finished before: nothing was trained.")
+    if not left:
+        return [folder for folder in folders.values() if folder is not None]
+    from observatory.launch.display import cost_text
+    from observatory.launch.launcher import launcher_of
+
+    _check_and_report(left, message)
+    before = finished_runs(left.values())
+    launcher = launcher_of(next(iter(left.values())), watch, message)
+    queue = list(left.items())
     waiting: set[Path] = set()
     failure: ObservatoryError | None = None
     while queue or waiting:
-        while queue and len(waiting) < crew.parallel:
+        while queue and len(waiting) < launcher.parallel:
             run, config = queue.pop(0)
             if len(runs) > 1:
-                tell(f"run {len(folders) + 1} of {len(runs)}: {run}")
-            folders.append(crew.start(config))
-            waiting.add(folders[-1])
-        for folder, error in crew.ended().items():
+                message(f"run {len(runs) - len(queue)} of {len(runs)}: {run}")
+            folders[run] = folder = launcher.start(config)
+            waiting.add(folder)
+        for folder, error in launcher.ended().items():
             waiting.remove(folder)
             failure = failure or error
-            if error is None:
-                tell(cost_text(folder))
+            if error is None and folder in before:
+                message(f"{folder} was finished before: nothing was trained.")
+            elif error is None:
+                message(cost_text(folder))
     if failure is not None:
         raise failure
-    return folders
+    return [folder for folder in folders.values() if folder is not None]
 
 
-def retry(study: Path, here: bool, watch: Watch | None, tell: Tell) -> list[Path]:
+def _check_and_report(runs: Mapping[str, Config], message: Message) -> None:
+    """Check runs as a whole, and say which probes cannot look at their networks.
+
+    Raises:
+        ConfigError: If a setting of any run breaks its rule.
+    """
+    from observatory.launch.layout import resolved
+    from observatory.training.build import build
+
+    each = [build(resolved(config)).absent for config in runs.values()]
+    if names := {f"{name} ({why})": None for found in each for name, why in found.items()}:
+        message(f"probes that cannot look: {', '.join(names)}")
+
+
+def retry(study: Path, here: bool, watch: Watch | None, message: Message) -> list[Path]:
     """Train the runs of a study that failed or were interrupted; returns their folders.
 
     Args:
         study: Its folder.
         here: Train on this machine, whatever trained them before.
-        watch: See `observatory.launch.run.launch`.
-        tell: Receives lines for the user.
+        watch: Shows the progress of a run.
+        message: Receives lines for the user.
 
     Raises:
         StoreError: If it is no study, or a run fails again.
@@ -171,12 +241,12 @@ def retry(study: Path, here: bool, watch: Watch | None, tell: Tell) -> list[Path
         if run.status in ("failed", "interrupted")
     }
     if not runs:
-        tell("nothing to retry: every run is done, or another process trains it")
+        message("nothing to retry: every run is done, or another process trains it")
         return []
-    return train_runs(runs, watch, tell)
+    return train_runs(runs, watch, message)
 
 
-def refit(study: Path, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def refit(study: Path, settings: Config) -> Sequence[Mapping[str, Any]]:
     """Fit a study anew: writes `fits.json` and `replicas.csv`, returns the records."""
     from observatory.analysis.fit.study import fit_study, write_fits, write_replicas_csv
     from observatory.store.reader import Study
@@ -230,7 +300,7 @@ def _require_fits(study: Path) -> None:
         refit(study, _fit_settings(study))
 
 
-def _fit_settings(study: Path) -> dict[str, Any]:
+def _fit_settings(study: Path) -> Config:
     """The settings of fits that a study's first run recorded."""
     from observatory.store.reader import Study
 

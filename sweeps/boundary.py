@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.core.setting_types import check_types, declared
 from observatory.launch.compose import with_replicas
-from observatory.launch.launcher import Crew
+from observatory.launch.launcher import Launcher
 from observatory.launch.run import described
 from observatory.sweeps.belief import Edge, Prior
 from observatory.sweeps.optuna_samplers import Best, Field, OrdinarySampler, log_steps
@@ -356,7 +356,7 @@ def replicas_of(config: Config, batch: list[FrozenTrial]) -> Config:
 def run_search(
     search: BoundarySearch,
     config: Config,
-    crew: Crew,
+    launcher: Launcher,
     outcomes: Callable[[Path], pd.DataFrame],
     tell: Callable[[str], None],
 ) -> None:
@@ -367,7 +367,7 @@ def run_search(
     Args:
         search: See `BoundarySearch`.
         config: Of a run; its sweep is replaced.
-        crew: Trains.
+        launcher: Trains.
         outcomes: Of a run's folder, as of `Run.outcomes()`.
         tell: Receives lines for the user.
 
@@ -378,19 +378,19 @@ def run_search(
     failure: ObservatoryError | None = None
     batches = search.open_batches()
     while True:
-        while failure is None and len(waiting) < crew.parallel:
+        while failure is None and len(waiting) < launcher.parallel:
             batch = batches.pop(0) if batches else search.ask()
             if not batch:
                 break
             try:
-                waiting[crew.start(replicas_of(config, batch))] = batch
+                waiting[launcher.start(replicas_of(config, batch))] = batch
             except ObservatoryError as error:
                 if not waiting:
                     raise
                 failure = error
         if not waiting:
             break
-        for folder, error in crew.ended().items():
+        for folder, error in launcher.ended().items():
             batch = waiting.pop(folder)
             failure = failure or error
             if error is not None and waiting:

@@ -90,7 +90,7 @@ class BoundarySweeper(Sweeper):
 
 
 class _Rounds:
-    """A crew that trains a round of runs by one call of a launcher."""
+    """Trains a round of runs by one call of Hydra's launcher."""
 
     def __init__(
         self, launcher: Any, fixed: list[str], config: dict[str, Any], fleets: int

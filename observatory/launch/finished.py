@@ -1,12 +1,14 @@
 """Whether a run had finished before, found from its manifest alone: neither torch nor a network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from observatory.core.setting_types import fits
 from observatory.core.signatures import declared_by
 from observatory.launch.layout import begun_runs
+from observatory.store.files import read_json
+from observatory.store.reader import MANIFEST
 from observatory.training.replicas import Config
 
 
@@ -26,6 +28,13 @@ def finished_run(config: Config) -> Path | None:
     if len(found) != 1 or found[0]["status"] != "done":
         return None
     return Path(config["results"]) / config["study"] / "runs" / found[0]["run_id"]
+
+
+def finished_runs(configs: Iterable[Config]) -> set[Path]:
+    """Folders of all runs that are done in the studies of some configurations."""
+    studies = {Path(config["results"]) / config["study"] for config in configs}
+    manifests = (path for study in studies for path in study.glob(f"runs/[!.]*/{MANIFEST}"))
+    return {path.parent for path in manifests if read_json(path)["status"] == "done"}
 
 
 def _given_by_settings(entry: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from observatory.training.replicas import Config
 
 
 @runtime_checkable
-class Crew(Protocol):
+class Launcher(Protocol):
     """Trains runs somewhere, `parallel` of them at once."""
 
     parallel: int
@@ -26,11 +26,11 @@ class Crew(Protocol):
 
 
 @final
-class Here:
+class LocalLauncher:
     """Trains on this machine; a run has ended when it was started.
 
     Args:
-        watch: See `launch`.
+        watch: Given a run's folder, a context manager that shows its progress.
     """
 
     parallel = 1
@@ -51,17 +51,17 @@ class Here:
         return ended
 
 
-def crew_of(
-    config: Config, watch: Callable[[Path], Any] | None, tell: Callable[[str], None]
-) -> Crew:
-    """The crew that a configuration's `launcher` names.
+def launcher_of(
+    config: Config, watch: Callable[[Path], Any] | None, message: Callable[[str], None]
+) -> Launcher:
+    """The launcher that a configuration's `launcher` names.
 
     Raises:
         ConfigError: If a setting breaks its rule, or this machine cannot queue jobs.
     """
     settings = job_settings(config)
     if settings is None:
-        return Here(watch)
-    from observatory.launch.slurm import Cluster
+        return LocalLauncher(watch)
+    from observatory.launch.slurm import SlurmLauncher
 
-    return Cluster(settings, tell)
+    return SlurmLauncher(settings, message)

@@ -60,18 +60,18 @@ class _Queued:
 
 
 @final
-class Cluster:
+class SlurmLauncher:
     """Trains runs as jobs.
 
     Args:
         settings: How shards become jobs.
-        tell: Receives lines for the user.
+        message: Receives lines for the user.
 
     Raises:
         ConfigError: If this machine cannot queue jobs.
     """
 
-    def __init__(self, settings: JobSettings, tell: Callable[[str], None]) -> None:
+    def __init__(self, settings: JobSettings, message: Callable[[str], None]) -> None:
         if lacking := [name for name in ("sbatch", "squeue", "srun") if shutil.which(name) is None]:
             raise ConfigError(
                 f"launcher=slurm needs the commands {lacking}, which are not on the path. Start it "
@@ -84,7 +84,7 @@ class Cluster:
                 "launcher=slurm needs submitit. Install it with: pip install 'observatory[slurm]'."
             ) from error
         self.parallel = settings.parallel
-        self._settings, self._tell = settings, tell
+        self._settings, self._message = settings, message
         self._code: dict[Path, Path] = {}
         self._runs: dict[Path, _Queued] = {}
         self._ended: dict[Path, ObservatoryError | None] = {}
@@ -101,7 +101,9 @@ class Cluster:
             if record.exists():
                 queued.jobs = {int(shard): ids for shard, ids in read_json(record).items()}
             active = self._queue()
-            self._submit(queued, [s for s in _unfinished(queued) if not _lives(queued, s, active)])
+            self._submit(
+                queued, [s for s in _unfinished(queued) if not _is_live(queued, s, active)]
+            )
             queued.owned = stack.pop_all()
             self._runs[run.folder] = queued
             return run.folder
@@ -127,14 +129,14 @@ class Cluster:
 
     def _look(self, queued: _Queued, active: dict[str, str]) -> None:
         left = _unfinished(queued)
-        dead = [s for s in left if not _lives(queued, s, active)]
+        dead = [s for s in left if not _is_live(queued, s, active)]
         spent = [s for s in dead if queued.attempts.get(s, 0) >= self._settings.attempts]
         failure: ObservatoryError | None = None
         try:
             if spent:
                 raise StoreError(_failure(queued, spent[0], self._settings.attempts))
             if dead:
-                self._tell(f"{queued.folder.name}: submitting the shards {dead} again")
+                self._message(f"{queued.folder.name}: submitting the shards {dead} again")
                 self._submit(queued, dead)
         except ObservatoryError as error:
             failure = error
@@ -208,11 +210,11 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
 
 
 def _unfinished(queued: _Queued) -> list[int]:
-    done = {told["shard"] for told in Run(queued.folder).progress() if told["status"] == "done"}
+    done = {shard["shard"] for shard in Run(queued.folder).progress() if shard["status"] == "done"}
     return [shard for shard in range(queued.shards) if shard not in done]
 
 
-def _lives(queued: _Queued, shard: int, active: dict[str, str]) -> bool:
+def _is_live(queued: _Queued, shard: int, active: dict[str, str]) -> bool:
     if any(job in active for job in queued.jobs.get(shard, [])):
         return True
     return owner_of(queued.folder / "shards" / str(shard) / LOCK) is not None

@@ -49,10 +49,21 @@ def test_map_leaves_what_it_promises(results: Path) -> None:
 def test_a_second_map_trains_nothing_and_status_fit_and_report_read_the_store(
     results: Path,
 ) -> None:
-    (run,) = (results / "tiny" / "runs").iterdir()
-    before = (run / "manifest.json").read_text()
-    observatory("map", *TINY, f"results={results}")
-    assert (run / "manifest.json").read_text() == before
+    before = {path: path.stat().st_mtime_ns for path in (results / "tiny").rglob("*")}
+    code = (
+        "import sys; from observatory.cli.main import run\n"
+        "assert run(sys.argv[1:]) == 0\n"
+        "heavy = {'torch', 'lightning', 'mlflow', 'statsmodels', 'matplotlib'}\n"
+        "print(*(set(sys.modules) & heavy), sep='|')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "map", *TINY, f"results={results}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "was finished before: nothing was trained" in done.stderr
+    assert "replica-steps" not in done.stderr
+    assert done.stdout.splitlines()[-1] == ""
+    assert {path: path.stat().st_mtime_ns for path in (results / "tiny").rglob("*")} == before
     (record,) = json.loads(observatory("status", str(results / "tiny"), "--json"))
     assert (record["status"], record["finished"], record["alive"]) == ("done", 4, 0)
     # One positive weight decay cannot hold a boundary: the fit says so and exits with 3.

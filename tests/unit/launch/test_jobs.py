@@ -19,7 +19,7 @@ from observatory.launch.layout import resolved
 from observatory.launch.queue import active_jobs
 from observatory.launch.run import own_run
 from observatory.launch.settings import JobSettings, job_settings
-from observatory.launch.slurm import Cluster
+from observatory.launch.slurm import SlurmLauncher
 from observatory.launch.snapshot import freeze
 from observatory.launch.status import study_status, text
 from observatory.store.files import write_json
@@ -154,8 +154,8 @@ def config(tmp_path: Path) -> dict[str, Any]:
 
 def test_jobs_that_die_are_submitted_again_and_the_run_ends(config, monkeypatch) -> None:
     queue, said = Queue(monkeypatch), []
-    crew = Cluster(settings(), said.append)
-    folder = crew.start(config)
+    launcher = SlurmLauncher(settings(), said.append)
+    folder = launcher.start(config)
     assert queue.submitted == [[0, 1]]
     (folder / "shards/0").mkdir(parents=True)
     (folder / "shards/1").mkdir()
@@ -165,22 +165,22 @@ def test_jobs_that_die_are_submitted_again_and_the_run_ends(config, monkeypatch)
         lambda: (done(folder, 1), queue.drop("1_1")),
         lambda: (done(folder, 0), queue.drop("2_0")),
     ]
-    assert crew.ended() == {folder: None}
+    assert launcher.ended() == {folder: None}
     assert queue.submitted == [[0, 1], [0]]
     assert said == [f"{folder.name}: submitting the shards [0] again"]
     assert Run(folder).status == "done"
-    assert crew.start(config) == folder  # nothing more to do
-    assert crew.ended() == {folder: None}
+    assert launcher.start(config) == folder  # nothing more to do
+    assert launcher.ended() == {folder: None}
 
 
 def test_a_shard_whose_jobs_all_die_fails_the_run(config, monkeypatch) -> None:
     queue = Queue(monkeypatch)
-    crew = Cluster(settings(), lambda _: None)
-    folder = crew.start(config)
+    launcher = SlurmLauncher(settings(), lambda _: None)
+    folder = launcher.start(config)
     (folder / "jobs").mkdir()
     (folder / "jobs" / "2_0_0_log.err").write_text("Traceback\nMemoryError: no room\n\n")
     queue.then = [lambda: queue.drop("1_0"), lambda: queue.drop("2_0")]
-    ((_, error),) = crew.ended().items()
+    ((_, error),) = launcher.ended().items()
     assert isinstance(error, StoreError)
     assert "2 jobs of shard 0" in str(error)
     assert "'MemoryError: no room'" in str(error)
@@ -189,9 +189,11 @@ def test_a_shard_whose_jobs_all_die_fails_the_run(config, monkeypatch) -> None:
 
 def test_a_driver_that_is_started_again_finds_its_jobs(config, monkeypatch, tmp_path) -> None:
     queue = Queue(monkeypatch)
-    folder = Cluster(settings(), lambda _: None).start(config)  # dropped here: its locks are free
+    folder = SlurmLauncher(settings(), lambda _: None).start(
+        config
+    )  # dropped here: its locks are free
     queue.drop("1_1")
-    again = Cluster(settings(), lambda _: None)
+    again = SlurmLauncher(settings(), lambda _: None)
     assert again.start(config) == folder
     assert queue.submitted == [[0, 1], [1]]
     queue.active = None  # the queue does not answer: nothing is concluded from it

@@ -66,10 +66,10 @@ class Trainers:
 
 
 def run(search: BoundarySearch, said: list[str] | None = None, **how: Any) -> Trainers:
-    crew = Trainers(**how)
+    launcher = Trainers(**how)
     tell = (said if said is not None else []).append
-    run_search(search, CONFIG, crew, lambda folder: crew.tables[folder], tell)
-    return crew
+    run_search(search, CONFIG, launcher, lambda folder: launcher.tables[folder], tell)
+    return launcher
 
 
 def interval(search: BoundarySearch) -> tuple[float, float, float]:
@@ -160,12 +160,12 @@ def test_a_journal_that_ends_in_half_a_line_is_continued(tmp_path: Path) -> None
 
 def test_batches_in_flight_together_may_end_in_any_order(tmp_path: Path) -> None:
     search = BoundarySearch(tmp_path, RULE, ABOUT)
-    crew = run(search, parallel=3)
+    launcher = run(search, parallel=3)
     _, low, high = interval(search)
     assert low < TRUTH < high
     assert search.n_run <= RULE.budget
-    assert sum(map(len, crew.tables.values())) == search.n_run
-    replicas = pd.concat(crew.tables.values())
+    assert sum(map(len, launcher.tables.values())) == search.n_run
+    replicas = pd.concat(launcher.tables.values())
     assert not replicas.duplicated(["weight_decay", "seed"]).any()
 
 
@@ -212,8 +212,8 @@ def test_runs_of_a_curve_have_one_value_of_the_second_control_each(tmp_path: Pat
     second = {"name": "model.d_model", "values": [16, 32, 64]}
     search = BoundarySearch(tmp_path, replace(RULE, second=second, budget=32), ABOUT)
     said: list[str] = []
-    crew = run(search, said)
-    sizes = [config["model"]["d_model"] for config in crew.configs]
+    launcher = run(search, said)
+    sizes = [config["model"]["d_model"] for config in launcher.configs]
     assert set(sizes) == {16, 32, 64}
     asked = [t.params["model.d_model"] for t in search.study.trials]
     assert asked == np.repeat(sizes, RULE.batch).tolist()
@@ -228,8 +228,8 @@ def test_runs_of_a_curve_have_one_value_of_the_second_control_each(tmp_path: Pat
 def test_replicas_of_a_run_may_differ_in_their_learning_rate(tmp_path: Path) -> None:
     second = {"name": "lr", "values": [0.001, 0.01]}
     search = BoundarySearch(tmp_path, replace(RULE, second=second, budget=16), ABOUT)
-    crew = run(search)
-    assert all(set(table["lr"]) == {0.001, 0.01} for table in crew.tables.values())
+    launcher = run(search)
+    assert all(set(table["lr"]) == {0.001, 0.01} for table in launcher.tables.values())
 
 
 @pytest.mark.parametrize("sampler", ["grid", "tpe"])
