@@ -37,10 +37,10 @@ def _rate(facts: Facts) -> Drawing:
         title="Rate of grokking against weight decay",
         caption=(
             f"Share of replicas (dimensionless) that grokked, with {facts.level:.0%} Wilson "
-            "intervals; small figures give n per weight decay (dimensionless, log axis, 0 beyond "
-            f"the break). {curves}. Shares of replicas that collapsed, diverged or lost their "
-            "accuracy again are marked where there are any; the first two count as not grokked. "
-            f"{context(facts)}"
+            "intervals; the numbers above are n per weight decay (dimensionless, log axis, 0 left "
+            f"of the axis break). {curves}. Shares of replicas that collapsed, diverged or lost "
+            "their accuracy again are marked where there are any; the first two count as not "
+            f"grokked. {context(facts)}"
         ),
         figure=rate_figure(facts.cells, drawn[:MAX_FITTED], facts.window_max),
     )
@@ -55,12 +55,12 @@ def _estimators(facts: Facts) -> Iterator[Drawing]:
     levels = " and ".join(sorted({f"{record['level']:.0%}" for record in records}))
     yield Drawing(
         name="estimators",
-        title="What the choice of estimator does",
+        title="Critical weight decay by estimator",
         caption=(
             "Critical weight decay λc (dimensionless, log axis) of every estimator on the same "
             f"counts, with {levels} intervals; an arrow marks a limit that the data do not set. "
-            "How each is made is told under Methods, what may mislead below the table of boundary "
-            f"fits. {context(facts)}"
+            "Methods describes each estimator; warnings are below the table of boundary fits. "
+            f"{context(facts)}"
         ),
         figure=forest_figure(rows),
     )
@@ -94,8 +94,8 @@ def _outcomes(facts: Facts) -> Drawing:
         title="Outcome of every replica",
         caption=(
             "Share of replicas (dimensionless) by outcome, counts inside the bars, per weight "
-            "decay (dimensionless). Lost means: reached the level, then fell back within the "
-            f"watched tail. {context(facts)}"
+            "decay (dimensionless). Lost: reached the level of the event, then fell well below it "
+            f"in the steps watched after that. {context(facts)}"
         ),
         figure=outcomes_figure(facts.cells),
     )

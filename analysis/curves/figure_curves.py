@@ -91,8 +91,8 @@ def curves_figure(
         record = records[index]
         draw_curve(axes, record)
         head = plain(str(titles[index]))
-        told = "refused" if record["refused"] is not None else _words(record)
-        axes.set_title("\n".join(part for part in (head, told) if part), fontsize=7.5)
+        found = "refused" if record["refused"] is not None else _words(record)
+        axes.set_title("\n".join(part for part in (head, found) if part), fontsize=7.5)
     for axes in grid.flat[kept.size :]:
         axes.set_axis_off()
     figure.supxlabel(plain(str(names[0])), fontsize=8.5)

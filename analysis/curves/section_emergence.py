@@ -149,7 +149,7 @@ def _table(fits: Sequence[Fitted], n_layers: int) -> Table:
         f"the steps that all of them have; {fits[0].record['level']:.0%} intervals from "
         f"{N_BOOTSTRAP} resamples; a limit below 0 lies before the record. Best law: the least "
         "AICc among this, a logarithm, two steps and a constant. Where K is not identified, only "
-        "curve, class and a peak inside the record are known. observatory fit emergence tells "
+        "curve, class and a peak inside the record are known. observatory fit emergence gives "
         "every curve with more resamples and its warnings."
     )
     kinds = ("num", "num", "num", "", "num", "num", "", "", "num")

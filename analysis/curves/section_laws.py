@@ -47,7 +47,7 @@ def fit_curve(
         frame: Columns run_id, replica, step and the value.
         value: A numeric column.
         decay: Which weight decay.
-        layer: What the column is of; told only.
+        layer: What the column is of, for the record only.
         model: Of `observatory fit emergence`.
     """
     rows = where(group.replicas, column(group.replicas, "weight_decay") == decay)

@@ -15,7 +15,7 @@ TABLE, NORM = "probes/weight_norm", "l2"
 MAX_DECAYS = 6
 """Highest positive weight decays that are tried: the law is one of strong decay."""
 SHARES = (0.5, 0.9, 0.99)
-"""Of the relaxation, at which the bound is told; `conf/deep_fit/relaxation.yaml` has more."""
+"""Of the relaxation, at which the bound is given; `conf/deep_fit/relaxation.yaml` has more."""
 
 
 def draw_relaxation(facts: Facts) -> Drawing | NotDrawn:
@@ -65,9 +65,9 @@ def _table(fits: list[Fitted]) -> Table:
             rows.append([*start, *[DASH] * (3 + len(SHARES))])
             notes.append(f"Weight decay {start[0]}: {str(record['refused']).split('. ')[0]}.")
             continue
-        told = [estimate(record, name) for name in ("kappa", "kappa_per_step")]
+        rates = [estimate(record, name) for name in ("kappa", "kappa_per_step")]
         bounds = [estimate(record, f"bound_{share:g}") for share in SHARES]
-        rows.append([*start, *told, number(record["extras"]["r2"]), *bounds])
+        rows.append([*start, *rates, number(record["extras"]["r2"]), *bounds])
     heads = (
         *("weight decay", "steps read", "κ per epoch", "κ per step", "R²"),
         *(f"bound, p = {share:g}" for share in SHARES),
@@ -75,7 +75,7 @@ def _table(fits: list[Fitted]) -> Table:
     caption = (
         "Bound on λc: below λ = −ln(1 − p) / (lr κ T) less than a share p of the relaxation is "
         f"done by the horizon T (epochs). {fits[0].record['level']:.0%} intervals from "
-        f"{N_BOOTSTRAP} resamples. observatory fit emergence --model relaxation tells more."
+        f"{N_BOOTSTRAP} resamples. observatory fit emergence --model relaxation gives more."
     )
     kinds = ["num"] * len(heads)
     return Table("Relaxation", heads, kinds, rows, caption, notes=notes)

@@ -56,7 +56,7 @@ def audit_figure(record: Record) -> Figure:
         axes.set_xticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
     left.set_xlabel("share of events forecast")
     right.set_xlabel("concordance within a cell")
-    write_beside(right, [_told(record, names, i) for i in order])
+    write_beside(right, [_verdict(record, names, i) for i in order])
     steps = record["horizon_steps"]
     until = "" if steps is None else f" by step {steps}"
     left.set_title(plain(f"{record['event']}{until}: {extras['n_events']} events"))
@@ -95,14 +95,14 @@ def _forest(
         )
 
 
-def _told(record: Record, names: Sequence[str], i: int) -> str:
+def _verdict(record: Record, names: Sequence[str], i: int) -> str:
     """Median lead and verdict."""
     lead = record["curves"]["table.lead"][i]
-    told = "no alarm" if lead is None else f"lead {lead:.0f}"
+    words = "no alarm" if lead is None else f"lead {lead:.0f}"
     verdict = record["extras"].get(f"verdict[{names[i]}]")
     if verdict is None:
-        return told
-    head, *rest = f"{told}, {verdict}".split(", not shown")
+        return words
+    head, *rest = f"{words}, {verdict}".split(", not shown")
     return "\n".join([head, *(f"not shown{part}" for part in rest)])
 
 

@@ -72,9 +72,9 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: fl
     first, last = float(x.min()), float(x.max())
     if laws:
         last = min(FORESIGHT * last, max(float(law.horizon.max()) for law in laws))
-        told = [law.critical[(law.horizon >= first) & (law.horizon <= last)] for law in laws]
-        told = np.concatenate(told)
-        bottom = max(min(bottom, float(told[told > 0].min(initial=bottom))), bottom / 30)
+        inside = [law.critical[(law.horizon >= first) & (law.horizon <= last)] for law in laws]
+        inside = np.concatenate(inside)
+        bottom = max(min(bottom, float(inside[inside > 0].min(initial=bottom))), bottom / 30)
     margin = max(top / bottom, 2.0) ** 0.08
     limits_y = (bottom / margin, top * margin)
     for law in laws:

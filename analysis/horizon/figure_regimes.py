@@ -32,7 +32,7 @@ REGIMES = {
     "collapsed or diverged": OUTCOME_COLOURS["collapsed"],
 }
 _HATCH: dict[str, Any] = {"hatch": "\\\\\\", "linewidth": 0}
-"""Over boxes of which most replicas collapsed or diverged: told from blue without colours too."""
+"""Over boxes of which most replicas collapsed or diverged: distinct without colours too."""
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,11 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
         name="regimes",
         title=title,
         caption=(
-            "What had become of the replicas of a weight decay (dimensionless, log axis, 0 apart) "
-            "by each horizon (steps, log axis): the colour mixes those of the regimes by their "
-            "shares (dimensionless). Memorised: train accuracy at its level and the event not yet "
-            f"seen. {on_top}One set of records throughout: points at different horizons are "
-            f"correlated. {context(facts)}"
+            "State of the replicas of a weight decay (dimensionless, log axis, 0 left of the axis "
+            "break) had training ended at each horizon (steps, log axis): a mixture of the colours "
+            "of the states by their shares (dimensionless). Memorised: train accuracy has reached "
+            f"its level, the event has not occurred. {on_top}All horizons use the same records: "
+            f"points are correlated. {context(facts)}"
         ),
         figure=regimes_figure(times, facts.horizon, edge if known.any() else None, first),
     )

@@ -11,8 +11,8 @@ from observatory.analysis.page.frames import column, select
 
 _COLUMNS = ["quantity", "weight_decay", "step", "median", "q25", "q75", "n", "n_cell"]
 RULE = (
-    "over the replicas of a weight decay; one that has left the fleet keeps its last reading, and "
-    "a curve ends with the last replica's record."
+    "over the replicas of a weight decay; one whose training has ended keeps its last reading, and "
+    "a curve ends with the longest record."
 )
 
 

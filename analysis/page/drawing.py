@@ -17,7 +17,7 @@ from observatory.analysis.page.wording import event_words, horizon_words, sample
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its name, title and caption, and the table that is told below it."""
+    """A figure with its name, title and caption, and the table that is printed below it."""
 
     name: str
     title: str

@@ -129,22 +129,22 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         if not any(key == name or key.startswith(f"{name}.") for name in _NOT_SCIENCE)
         and len({repr(config.get(key)) for config in flat}) > 1
     )
-    return [_told_apart(own, flat, varying) for own in flat]
+    return [_set_apart(own, flat, varying) for own in flat]
 
 
-def _told_apart(
+def _set_apart(
     own: Mapping[str, Any], configs: Sequence[Mapping[str, Any]], varying: Sequence[str]
 ) -> list[str]:
-    told: list[str] = []
+    found: list[str] = []
     for key in varying:
         part, _, last = key.rpartition(".")
         target = f"{part}._target_"
         alike = [config for config in configs if config.get(target) == own.get(target)]
         if last == "_target_":
-            told.append(f"{part} = {_class_name(own.get(key), [c.get(key) for c in configs])}")
+            found.append(f"{part} = {_class_name(own.get(key), [c.get(key) for c in configs])}")
         elif len({repr(config.get(key)) for config in alike}) > 1:
-            told.append(f"{key} = {own.get(key)}")
-    return told
+            found.append(f"{key} = {own.get(key)}")
+    return found
 
 
 def _class_name(target: Any, others: Sequence[Any]) -> str:

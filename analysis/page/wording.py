@@ -45,7 +45,7 @@ def estimate(record: Record, name: str) -> str:
 
 
 def estimator_words(record: Record) -> str:
-    """See `estimator_name`."""
+    """The estimator of a record, readable."""
     return estimator_name(record)
 
 
@@ -70,11 +70,10 @@ def event_words(event: str, config: Mapping[str, Any]) -> str:
     words = f"{event}: {series} ≥ {settings['level']:g}"
     looks = int(settings.get("persistence", 1))
     if looks > 1:
-        words += (
-            f" at {looks} consecutive looks, later ones down to {settings['tolerance']:g} below"
-        )
+        tolerance = f"{settings['tolerance']:g}"
+        words += f" at {looks} consecutive evaluations, the later ones up to {tolerance} below it"
     if "final_level" in settings:
-        words += f", or above {settings['final_level']:g} at the last look"
+        words += f", or above {settings['final_level']:g} at the last evaluation"
     return words
 
 
@@ -98,8 +97,8 @@ def settings_words(settings: Mapping[str, Any]) -> str:
         >>> settings_words({"group": {"_target_": "groups.symmetric", "n": 5}})
         'group symmetric (n 5)'
     """
-    told = (f"{key} {_value_words(value)}" for key, value in settings.items() if key != "_target_")
-    return ", ".join(told)
+    parts = (f"{key} {_value_words(value)}" for key, value in settings.items() if key != "_target_")
+    return ", ".join(parts)
 
 
 def _value_words(value: Any) -> str:
@@ -121,10 +120,10 @@ def verdict_words(record: Record) -> str:
     words = {
         "threshold": "Verdict: threshold. A critical weight decay above 0 remains when the horizon "
         "grows.",
-        "horizon artefact": "Verdict: horizon artefact. The boundary is where the horizon cuts "
-        "slow replicas off, not a critical weight decay.",
+        "horizon artefact": "Verdict: horizon artefact. The boundary lies where the horizon cuts "
+        "off slow replicas; it is not a critical weight decay.",
         "cannot tell": "Verdict: cannot tell. These records do not decide between a critical "
-        "weight decay above 0 and a boundary that only the horizon makes.",
+        "weight decay above 0 and a boundary that is only an effect of the horizon.",
     }.get(verdict, f"Verdict: {verdict}.")
     if reason := str(extras.get("reason") or "").strip():
         words += f" {reason[0].upper()}{reason[1:].rstrip('.')}."

@@ -111,6 +111,6 @@ def _named(record: dict[str, Any], first: str) -> dict[str, Any]:
 
 
 def _short(label: str) -> str:
-    """The end of a name, which tells groups apart."""
+    """The end of a name, which distinguishes groups."""
     words = label[-LONGEST:].split(" ", 1)[-1]
     return label if len(label) <= LONGEST else f"… {words}"

@@ -45,7 +45,7 @@ def _boundary(facts: Facts) -> str:
         also = ", ".join(f"{estimate(r, 'critical')} ({estimator_words(r)})" for r in others)
         text += f" Other estimators of the same counts: {also}."
     if refused := [estimator_words(r) for r in facts.boundaries if r["refused"] is not None]:
-        text += f" Refused, for the reason in the table of fits: {', '.join(refused)}."
+        text += f" No estimate by {', '.join(refused)}: the reasons are below the table of fits."
     return text
 
 
@@ -53,11 +53,10 @@ def _rates(facts: Facts) -> str:
     cells = [cell for cell in records(facts.cells) if cell["n"] > 0]
     if not cells:
         return "No replica has finished yet."
-    ends = [cells[0], cells[-1]] if len(cells) > 1 else cells
-    told = "; ".join(_cell(cell) for cell in ends)
+    ends = "; ".join(map(_cell, [cells[0], *cells[1:][-1:]]))
     peak = max(cell["rate"] for cell in cells)
     if peak == 0:
-        return f"No replica grokked at any weight decay: {told}."
+        return f"No replica grokked at any weight decay: {ends}."
     at = [index for index, cell in enumerate(cells) if cell["rate"] == peak]
     best = [cells[index] for index in at]
     low, high = (decay_label(cell["weight_decay"]) for cell in (best[0], best[-1]))
@@ -65,8 +64,8 @@ def _rates(facts: Facts) -> str:
     gap = "" if at[-1] - at[0] + 1 == len(at) else ", though not at every weight decay between"
     count = f"{sum(cell['n_event'] for cell in best)} of {sum(cell['n'] for cell in best)}"
     return (
-        f"Grokked replicas at the two ends: {told}. The rate is highest, {number(peak)} ({count}), "
-        f"at weight decay {where}{gap}."
+        f"Grokked at the smallest and the largest weight decay: {ends}. The rate is highest, "
+        f"{number(peak)} ({count}), at weight decay {where}{gap}."
     )
 
 
@@ -84,21 +83,21 @@ def _horizon(facts: Facts) -> str:
     shorter = [r for r in facts.boundaries_at if r["horizon_steps"] not in (None, facts.horizon)]
     if not shorter:
         return ""
-    told = ", ".join(
+    shown = ", ".join(
         f"{estimate(r, 'critical')} at {r['horizon_steps']} steps"
         if limits(r, "critical")
         else f"none at {r['horizon_steps']} steps (refused)"
         for r in sorted(shorter, key=lambda r: -r["horizon_steps"])
     )
     return (
-        "The boundary belongs to its horizon: the same records, censored earlier, give λc = "
-        f"{told} ({estimator_words(shorter[0])})."
+        "The boundary depends on the horizon: the same records, censored earlier, give λc = "
+        f"{shown} ({estimator_words(shorter[0])})."
     )
 
 
 def _times(facts: Facts) -> str:
-    """The censored laws where they were fitted, and the survivors' beside."""
-    return " ".join(part for part in (_censored(facts), _survivors(facts)) if part)
+    """The censored laws where they were fitted, then those of the uncensored replicas."""
+    return " ".join(part for part in (_censored(facts), _uncensored(facts)) if part)
 
 
 def _censored(facts: Facts) -> str:
@@ -108,17 +107,17 @@ def _censored(facts: Facts) -> str:
         return ""
     text = (
         f"With the replicas that did not grok counted as censored (n = {best.record['n']}), the "
-        f"law that AICc prefers is {best.words}, with ν = {best.nu_words}"
+        f"law with the smallest AICc is {best.words}, with ν = {best.nu_words}"
     )
     free = best_law([law for law in laws if law.kind == "free"])
     if free is None:
         return f"{text}."
     p = free.record["extras"].get("p_zero")
     test = "" if p is None else f" (likelihood ratio against 0: p = {number(p, 2)})"
-    return f"{text}; free, λc = {estimate(free.record, 'critical')}{test}."
+    return f"{text}. With λc estimated, λc = {estimate(free.record, 'critical')}{test}."
 
 
-def _survivors(facts: Facts) -> str:
+def _uncensored(facts: Facts) -> str:
     laws = {r["extras"].get("critical_kind"): r for r in facts.of("times") if r["refused"] is None}
     zero, free = laws.get("zero"), laws.get("free")
     if zero is None:
@@ -128,12 +127,12 @@ def _survivors(facts: Facts) -> str:
         f"{number(zero['extras'].get('window_max'))}, time to grok falls as weight decay to the "
         f"power −ν, ν = {estimate(zero, 'nu')} with λc = 0"
     )
-    text += f"; with λc free, λc = {estimate(free, 'critical')}." if free is not None else "."
+    text += f"; with λc estimated, λc = {estimate(free, 'critical')}." if free is not None else "."
     return f"{text} {_distinguishable(facts.of('times_comparison'))}".strip()
 
 
 def _distinguishable(comparisons: Sequence[Record]) -> str:
-    """Whether the times tell a critical weight decay from zero, as the comparison of laws says."""
+    """Whether the comparison of laws distinguishes a critical weight decay from zero."""
     verdicts = [r["extras"].get("verdict") for r in comparisons if r["refused"] is None]
     if not verdicts:
         return ""
@@ -143,5 +142,5 @@ def _distinguishable(comparisons: Sequence[Record]) -> str:
     if verdict == "zero":
         return f"λc = 0 is preferred by these times ({margin}). {caveat}"
     if "zero" in verdict:
-        return f"These times do not tell λc from 0 ({margin}). {caveat}"
+        return f"These times do not distinguish λc from 0 ({margin}). {caveat}"
     return f"A law with λc above 0 ({verdict}) is preferred by these times ({margin}). {caveat}"

@@ -21,7 +21,7 @@ def build_report(study_folder: Path) -> Path:
     """Write `report.html` and `report/figures/` of a study, from its store and its `fits.json`.
 
     Nothing is fitted here. Figures and the answer speak of the first event that was fitted; tables
-    have all of them. Whatever is not_drawn (probes, unfinished replicas) is said on the page.
+    have all of them. Whatever is missing (probes, unfinished replicas) is said on the page.
     Replicas that may not be pooled are shown in groups, and set beside each other.
 
     Args:

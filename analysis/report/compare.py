@@ -21,7 +21,7 @@ from observatory.store.reader import Study
 LONGEST = 80
 """Letters of what sets a group apart that its name may hold; the table of groups has all."""
 SETTINGS = 16
-"""Settings that the table of groups tells; of more, it says how many."""
+"""Settings that the table of groups shows; of more, it says how many."""
 
 
 def compared_groups(study_folders: Sequence[Path]) -> list[StudyGroup]:
@@ -111,10 +111,10 @@ def study_groups(found: Sequence[tuple[str, Facts]]) -> list[StudyGroup]:
     apart: list[str] = []
     for (name, facts), words in zip(found, configs, strict=True):
         own = [w for w in facts.group.label.split(", ") if w and w not in words]
-        told = ", ".join([*words, *own])
+        all_of_it = ", ".join([*words, *own])
         rest = len(words) - SETTINGS
         apart.append(", ".join([*words[:SETTINGS], *own]) + (f", {rest} more" if rest > 0 else ""))
-        labels.append(f"{name}: {told}" if 0 < len(told) <= LONGEST else name)
+        labels.append(f"{name}: {all_of_it}" if 0 < len(all_of_it) <= LONGEST else name)
     doubled = {label for label in labels if labels.count(label) > 1}
     labels = [f"{x} ({i})" if x in doubled else x for i, x in enumerate(labels, start=1)]
     groups = (facts for _, facts in found)

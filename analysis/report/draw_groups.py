@@ -34,7 +34,9 @@ def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
 def _overlay(comparison: GroupComparison) -> Drawing | NotDrawn:
     title = "Boundaries of the groups"
     if len(comparison.groups) > MAX_GROUPS:
-        return NotDrawn(title, f"more than {MAX_GROUPS} groups cannot be told apart in one panel")
+        return NotDrawn(
+            title, f"more than {MAX_GROUPS} groups cannot be distinguished in one panel"
+        )
     boundaries = [
         Boundary(_folded(m.label, 2 * _LINE), comparison.cells(m), comparison.boundary(m))
         for m in comparison.groups
@@ -50,7 +52,7 @@ def _overlay(comparison: GroupComparison) -> Drawing | NotDrawn:
         title=title,
         caption=(
             "Share of replicas (dimensionless) that grokked against weight decay (dimensionless, "
-            "log axis, 0 beyond the break), with Wilson intervals, slightly spread sideways. "
+            "log axis, 0 left of the axis break), with Wilson intervals, slightly spread sideways. "
             f"{how}. {comparison.context}"
         ),
         figure=overlay_figure(boundaries, min(m.facts.window_max for m in comparison.groups)),

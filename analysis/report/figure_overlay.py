@@ -20,7 +20,7 @@ from observatory.analysis.page.style import (
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MAX_GROUPS = 10
-"""Groups up to which curves in one panel can be told apart."""
+"""Groups up to which curves in one panel can be distinguished."""
 
 
 @dataclass(frozen=True)

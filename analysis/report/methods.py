@@ -90,9 +90,9 @@ def _times(facts: Facts) -> Iterator[str]:
             f"{_cite([SOURCES['censored']])}, and λc = 0 was tested by its likelihood ratio"
             f"{_cite([SOURCES['one-sided']])}."
         )
-    survivors = [r for r in facts.of("times") if r["refused"] is None]
-    if survivors:
-        yield f"Beside it stands the published {survivors[0]['extras'].get('method')}."
+    uncensored = [r for r in facts.of("times") if r["refused"] is None]
+    if uncensored:
+        yield f"For comparison, the published fit: {uncensored[0]['extras'].get('method')}."
     if (survival := facts.single("survival")) is not None:
         method = survival["extras"].get("method", "product-limit estimate")
         yield f"Shares by step and restricted mean times: {method}{_cite([SOURCES['survival']])}."
@@ -118,11 +118,11 @@ def _counts(record: Record) -> bool:
 def _software(facts: Facts) -> Iterator[str]:
     manifest = facts.group.runs[0].manifest
     versions: dict[str, Any] = manifest.get("versions", {})
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    used = ", ".join(f"{name} {version}" for name, version in versions.items())
     commit = str((manifest.get("git") or {}).get("commit") or "")[:8]
     yield (
         f"Made with observatory {manifest.get('package_version', '')}"
-        f"{f' (commit {commit})' if commit else ''}{f'; {told}' if told else ''}."
+        f"{f' (commit {commit})' if commit else ''}{f'; {used}' if used else ''}."
     )
 
 

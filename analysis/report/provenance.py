@@ -52,7 +52,7 @@ def run_page(run: Run) -> RunPage:
         ("Task", _pairs(manifest["task"])),
         ("Model", _pairs(manifest["model"])),
         ("Matrices", ", ".join(manifest.get("matrices", [])) or DASH),
-        ("Probes that could not look", _pairs(manifest.get("absent_probes", {}))),
+        ("Probes unavailable for this model", _pairs(manifest.get("absent_probes", {}))),
         ("Parameter groups", ", ".join(manifest.get("groups", [])) or DASH),
         ("Steps per epoch", str(manifest["steps_per_epoch"])),
         ("Horizon", f"{manifest['horizon_steps']} steps"),
@@ -68,11 +68,11 @@ def run_page(run: Run) -> RunPage:
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
-    told = [
+    pairs = [
         f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in values.items()
     ]
-    return "; ".join(told) or DASH
+    return "; ".join(pairs) or DASH
 
 
 def cost_of(run: Run) -> dict[str, Any] | None:
@@ -131,7 +131,7 @@ def share_table(runs: Sequence[Run]) -> Table | None:
     ]
     watching = [sum(s[n] for n in s if n.startswith("probe:")) for s in known.values()]
     rows.append(["all probes", *(f"{100 * share:.2f} %" for share in watching)])
-    caption = "Share of the time of the shards, in per cent. The last row sums what watching cost."
+    caption = "Share of the time of the worker processes. The last row is the sum of all probes."
     heads = ("component", *known)
     return Table("Where the time went", heads, ("", *["num"] * len(known)), rows, caption)
 
@@ -169,13 +169,13 @@ def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
         if run.status != "done"
     ]
     known = {run.manifest["task"].get("negative"): run for run in runs}
-    told = "A known negative, at the settings of its source"
-    found += [f"{told}: {reason}" for reason in known if reason]
+    source = "A known negative result, at the settings of its source"
+    found += [f"{source}: {reason}" for reason in known if reason]
     unfinished = int((words(replicas, "outcome") == "").sum())
     if unfinished:
         found.append(
             f"{unfinished} of {len(replicas)} replicas have not finished: they are in no rate and "
-            "no fit, and appear as censored at their last look in figures of time."
+            "no fit, and appear as censored at their last evaluation in figures of time."
         )
     if any((run.manifest.get("git") or {}).get("dirty") for run in runs):
         found.append("The code had uncommitted changes when a run was started.")

@@ -46,7 +46,7 @@ class Across:
 
 
 def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> Part:
-    """All of one group: its figures go to the writer, their names after a prefix."""
+    """All of one group; the names of its figures start with a prefix."""
     figures, not_drawn = writer.save(illustrate(facts), prefix)
     made = [tables.cells(facts), *boundary_tables(facts), *time_tables(facts)]
     return Part(
@@ -124,7 +124,7 @@ def _notices(comparison: GroupComparison, ratios: Sequence[Record]) -> list[str]
     if comparison.horizon is None:
         texts.append(
             "The groups share no horizon at which all were fitted: a difference between their "
-            "boundaries may be one of the horizon (tests cut all records at the shortest). Fit "
+            "boundaries may be due to the horizon (tests cut all records at the shortest). Fit "
             "them at a common one: `observatory fit STUDY --set fit.study.horizon_steps=[STEPS]`."
         )
     epochs = {group.facts.group.steps_per_epoch for group in comparison.groups}
@@ -136,5 +136,5 @@ def _notices(comparison: GroupComparison, ratios: Sequence[Record]) -> list[str]
     if len(events) > 1:
         texts.append(f"The groups were fitted for different events: {', '.join(sorted(events))}.")
     if not ratios:
-        texts.append("No ratio of two boundaries was tested: overlapping intervals decide nothing.")
+        texts.append("No ratio of two boundaries was tested: overlapping intervals do not decide.")
     return texts

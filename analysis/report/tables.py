@@ -75,7 +75,10 @@ def glance(facts: Facts) -> Table:
     if best is not None:
         rows.append(("ν, all replicas", f"{best.nu_words}; {best.words}"))
     rows += [
-        ("ν, survivors, λc = 0", "refused" if r["refused"] is not None else estimate(r, "nu"))
+        (
+            "ν, uncensored replicas, λc = 0",
+            "refused" if r["refused"] is not None else estimate(r, "nu"),
+        )
         for r in facts.of("times")
         if r["extras"].get("critical_kind") == "zero"
     ]
@@ -127,7 +130,7 @@ def cells(facts: Facts) -> Table:
         f"Event {event_words(facts.event, facts.config)}. Horizon "
         f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}. Times in steps. Median and "
         "quartiles of t count every replica: a dash means that this share had not grokked by the "
-        "horizon. The tail is the median number of steps watched after the event; lost speaks of "
-        "this tail only."
+        "horizon. Tail watched: median number of steps watched after the event; lost refers to "
+        "these steps only."
     )
     return Table("Weight decays", heads, ("num",) * len(heads), rows, caption)

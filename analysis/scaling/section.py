@@ -151,9 +151,9 @@ def _laws(decays: Sequence[float], records: Sequence[Record]) -> Table:
             why = str(record["refused"]).split(". ")[0]
             notes.append(f"Refused at weight decay {start[0]}: {why}.")
             continue
-        told = [estimate(record, name) for name in ("plateau", "b")]
+        plateau = [estimate(record, name) for name in ("plateau", "b")]
         best = str(record["extras"]["best_law"]).replace("_", " ")
-        rows.append([*start, *told, best, number(record["extras"]["r2"])])
+        rows.append([*start, *plateau, best, number(record["extras"]["r2"])])
     heads = ("weight decay", "n", "plateau c + a", "b", "best law (AICc)", "R²")
     caption = (
         f"{records[0]['level']:.0%} intervals from {N_BOOTSTRAP} resamples; a dash: not identified."

@@ -16,7 +16,7 @@ from observatory.analysis.page.style import INK, LINE_COLOURS, MUTED, WIDTH, not
 LEVELS = {0.95: 5.991, 0.5: 1.386}
 """Quantiles of chi-square with two degrees of freedom: where twice the drop ends each region."""
 _REACH = 1.8
-"""Multiple of a region's right end up to which estimates of survivors are drawn in their place."""
+"""Multiple of a region's right end up to which estimates of uncensored replicas are drawn."""
 CLOUD = 400
 """Bootstrap draws that are drawn; of more, every few."""
 
@@ -55,7 +55,7 @@ def on_lattice(region: Region) -> tuple[NDArray[np.float64], ...]:
 
 
 def _draw(
-    axes: Axes, region: Region, colour: str, survivors: Sequence[tuple[float, float]]
+    axes: Axes, region: Region, colour: str, uncensored: Sequence[tuple[float, float]]
 ) -> list[float]:
     """One panel; the exponents that it has to show."""
     criticals, nus, delta = on_lattice(region)
@@ -84,40 +84,40 @@ def _draw(
     shown = [*(region.zero or ()), region.best[1]]
     if columns.any():
         right = _REACH * float(criticals[columns].max())
-        near = [point for point in survivors if point[0] <= right]
+        near = [point for point in uncensored if point[0] <= right]
         right = max([float(criticals[columns].max()), *(critical for critical, _ in near)])
         axes.set_xlim(-0.06 * right, 1.06 * right)
         shown += [float(nus[rows].min()), float(nus[rows].max()), *(nu for _, nu in near)]
-        _draw_survivors(axes, near, [point for point in survivors if point not in near])
+        _draw_uncensored(axes, near, [point for point in uncensored if point not in near])
     return shown
 
 
-def _draw_survivors(
+def _draw_uncensored(
     axes: Axes, near: Sequence[tuple[float, float]], far: Sequence[tuple[float, float]]
 ) -> None:
-    """A square per estimate; one far from the region is told by its numbers at the right edge."""
+    """A square per estimate; one far from the region is printed at the right edge."""
     for critical, nu in near:
         axes.plot(
-            critical, nu, "s", color=LINE_COLOURS[1], markersize=5, gid="survivors", mfc="none"
+            critical, nu, "s", color=LINE_COLOURS[1], markersize=5, gid="uncensored", mfc="none"
         )
-    told = "\n".join(f"({critical:.3g}, {nu:.3g}) →" for critical, nu in far)
+    beyond = "\n".join(f"({critical:.3g}, {nu:.3g}) →" for critical, nu in far)
     place = {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": 6.5}
-    axes.text(0.99, 0.97, told, color=LINE_COLOURS[1], gid="survivors-beyond", **place)
+    axes.text(0.99, 0.97, beyond, color=LINE_COLOURS[1], gid="uncensored-beyond", **place)
 
 
 @styled
-def joint_figure(regions: Sequence[Region], survivors: Sequence[tuple[float, float]]) -> Figure:
+def joint_figure(regions: Sequence[Region], uncensored: Sequence[tuple[float, float]]) -> Figure:
     """A panel per law: its 50 % and 95 % regions, the bootstrap, the estimate and the zero line.
 
     Args:
         regions: One per law.
-        survivors: (critical, nu) of the regressions on the replicas that grokked only.
+        uncensored: (critical, nu) of the regressions on the replicas that grokked only.
     """
     figure = Figure(figsize=(WIDTH, 3.3))
     panels = figure.subplots(1, len(regions), squeeze=False, sharey=True)[0]
     shown: list[float] = []
     for axes, region in zip(panels, regions, strict=True):
-        shown += _draw(axes, region, LINE_COLOURS[0], survivors)
+        shown += _draw(axes, region, LINE_COLOURS[0], uncensored)
         axes.set_xlabel("λc (weight decay)")
         axes.locator_params(axis="x", nbins=5)
     if shown:
@@ -132,7 +132,7 @@ def joint_figure(regions: Sequence[Region], survivors: Sequence[tuple[float, flo
         Line2D([], [], marker=".", color=INK, markersize=4, label="bootstrap draw", **none),
         Line2D([], [], marker="D", color=INK, markersize=4, label="λc held at 0"),
         Line2D(
-            [], [], marker="s", color=LINE_COLOURS[1], mfc="none", label="survivors only", **none
+            [], [], marker="s", color=LINE_COLOURS[1], mfc="none", label="uncensored only", **none
         ),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=6)

@@ -42,14 +42,14 @@ def _times(facts: Facts) -> Drawing:
         name="times",
         title="Time to grok against weight decay",
         caption=(
-            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two looks "
-            "between which it happened, the dot is the later one. Open triangles are the replicas "
-            "that did not, at the last step watched (the time is longer, unknown); crosses "
-            "collapsed or diverged. Replicas of one weight decay are spread sideways. The dotted "
-            "line is the horizon. "
+            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two "
+            "evaluations between which it happened, the dot is the later one. Open triangles are "
+            "the replicas that did not, at the last step watched (the time is longer, unknown); "
+            "crosses collapsed or diverged. Replicas of one weight decay are spread sideways. The "
+            "dotted line is the horizon. "
             + (
                 "Lines: fitted power laws of the median time, over the weight decays that entered "
-                "them; those of survivors know the replicas that grokked only. "
+                "them; those of uncensored replicas use the replicas that grokked only. "
                 if laws
                 else "No power law was fitted. "
             )
@@ -89,9 +89,9 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
         title=title,
         caption=(
             f"Share of replicas that had the event (dimensionless){band} against optimizer steps "
-            "(log axis), by weight decay; the later look of each interval counts. A replica that "
-            "collapsed or diverged can no longer grok: it stays in the share’s denominator. Small "
-            f"bars: records that end without an event (censored).{not_drawn}"
+            "(log axis), by weight decay; an event counts from the later of its two evaluations. "
+            "A replica that collapsed or diverged can no longer grok and stays in the denominator "
+            f"of the share. Small bars: records that end without an event (censored).{not_drawn}"
             + (f" Dashed: {law.words}." if law is not None else "")
             + (
                 " Right: restricted mean time, the mean of the smaller of the time and the "
@@ -117,13 +117,13 @@ def _joint(facts: Facts) -> Drawing | NotDrawn:
     ]
     if not regions:
         return NotDrawn(title, why_not(facts, "times_censored"))
-    survivors = [_point(record) for record in facts.of("times") if record["refused"] is None]
+    uncensored = [_point(record) for record in facts.of("times") if record["refused"] is None]
     return Drawing(
         name="joint",
         title=title,
         caption=(
-            "What the times, those of replicas that did not grok included as censored, say of "
-            "(λc, ν) in t = A (weight decay − λc)^(−ν), both dimensionless, a panel per "
+            "Confidence regions of (λc, ν), both dimensionless, in t = A (weight decay − λc)^(−ν), "
+            "from all times to grok, replicas that did not grok being censored; a panel per "
             "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
             "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
             "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "
@@ -131,7 +131,7 @@ def _joint(facts: Facts) -> Drawing | NotDrawn:
             "log-log regressions on the replicas that grokked "
             f"only. A region that meets the dashed line does not exclude λc = 0. {context(facts)}"
         ),
-        figure=joint_figure(regions, survivors),
+        figure=joint_figure(regions, uncensored),
     )
 
 

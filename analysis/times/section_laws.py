@@ -51,8 +51,7 @@ class CensoredLaw:
     @property
     def words(self) -> str:
         """The law in words."""
-        at = "λc = 0" if self.kind == "zero" else f"λc {self.kind} at {number(self.critical)}"
-        return f"{self.name}, censored, {at}"
+        return f"{self.name}, censored, {_critical_words(self.kind, self.critical)}"
 
     @property
     def nu_words(self) -> str:
@@ -119,16 +118,22 @@ def drawn_laws(laws: Sequence[CensoredLaw]) -> dict[str, PowerLaw]:
 
 
 def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
-    """The laws of the survivors, t = A (weight_decay - critical)^-nu, by a label with numbers."""
+    """Laws of uncensored replicas, t = A (weight_decay - critical)^-nu, by labels with numbers."""
     laws: dict[str, PowerLaw] = {}
     for record in records:
         if record["refused"] is None:
             kind, critical = record["extras"]["critical_kind"], critical_of(record)
-            name = "λc = 0" if kind == "zero" else f"λc {kind} at {number(critical)}"
+            name = _critical_words(kind, critical)
             amplitude, nu = (record["params"][key]["value"] for key in ("amplitude", "nu"))
-            label = f"survivors, {name}: ν = {estimate(record, 'nu')}"
+            label = f"uncensored replicas, {name}: ν = {estimate(record, 'nu')}"
             laws[label] = median_law(amplitude, nu, critical)
     return laws
+
+
+def _critical_words(kind: str, critical: float) -> str:
+    """The critical weight decay of a law and whether it was estimated or held."""
+    how = {"free": "estimated", "boundary": "held at the boundary"}.get(kind, kind)
+    return "λc = 0" if kind == "zero" else f"λc {how} ({number(critical)})"
 
 
 def critical_of(record: Record) -> float:

@@ -19,24 +19,25 @@ def time_tables(facts: Facts) -> list[Table]:
 
 
 def power_laws(facts: Facts) -> Table:
-    """Every power law of the time to grok: censored ones, then those of the survivors."""
+    """Every power law of the time to grok: censored ones, then those of the uncensored replicas."""
     notes = Footnotes()
     found = [r for r in facts.records if r["fit"] in ("times_censored", "times")]
     rows = [
         *(row for r in found if r["fit"] == "times_censored" for row in _censored(r, facts, notes)),
-        *(_survivors(r, facts, notes) for r in found if r["fit"] == "times"),
+        *(_uncensored(r, facts, notes) for r in found if r["fit"] == "times"),
     ]
     heads = (
         *("estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
         *("spread of ln t", "LR of λc = 0", "its p", "AICc", "notes"),
     )
     caption = (
-        "t = A (weight decay − λc)^(−ν). Weibull, log-normal and log-logistic rows: the likelihood "
-        "of every replica, the event between its two looks, those that did not grok being censored "
-        "when last watched; A is the median time at weight decay − λc = 1. Log least squares: of "
-        "ln t, t the later look, on the replicas that grokked only; dropping the others biases ν. "
-        "LR: twice the log-likelihood that λc = 0 costs; its p allows for 0 being the end of "
-        f"the range. AICc compares rows of one event, horizon and set of replicas. {levels(found)}"
+        "t = A (weight decay − λc)^(−ν). Weibull, log-normal and log-logistic rows: the "
+        "likelihood of every replica, the event between two evaluations, those that did not grok "
+        "being censored when last watched; A is the median time at weight decay − λc = 1. Log "
+        "least squares: of ln t, t the later one, on the replicas that grokked only; dropping the "
+        "others biases ν. LR: twice the loss of log-likelihood by λc = 0; its p allows for 0 "
+        "being the end of the range. AICc compares rows of one event, horizon and set of "
+        f"replicas. {levels(found)}"
     )
     kinds = ("", "", "", *["num"] * 8, "")
     return Table("Time to grok", heads, kinds, rows, caption, notes=notes.lines)
@@ -70,7 +71,7 @@ def _censored(record: Record, facts: Facts, notes: Footnotes) -> list[list[str]]
     return rows
 
 
-def _survivors(record: Record, facts: Facts, notes: Footnotes) -> list[str]:
+def _uncensored(record: Record, facts: Facts, notes: Footnotes) -> list[str]:
     start = head(record, facts.group.steps_per_epoch)
     if record["refused"] is not None:
         return [*start, "refused", *[DASH] * 6, notes.cite(record)]
@@ -87,7 +88,7 @@ def _survivors(record: Record, facts: Facts, notes: Footnotes) -> list[str]:
 
 
 def comparison(facts: Facts) -> Table:
-    """The survivors' power laws on one set of replicas, by their information criteria."""
+    """Power laws of one set of uncensored replicas, by their information criteria."""
     notes = Footnotes()
     rows: list[list[str]] = []
     for record in facts.records:
@@ -114,7 +115,9 @@ def comparison(facts: Facts) -> Table:
         "smaller is better, and a difference below 2 does not decide."
     )
     kinds = ("", "", "num", "", *["num"] * 4, "", "")
-    return Table("Which power law, of survivors", heads, kinds, rows, caption, notes=notes.lines)
+    return Table(
+        "Which power law, uncensored replicas only", heads, kinds, rows, caption, notes=notes.lines
+    )
 
 
 def means(facts: Facts) -> Table:
@@ -174,13 +177,13 @@ def verdict(facts: Facts) -> Table:
     """What the horizon analysis concludes, and from what."""
     notes = Footnotes()
     rows: list[list[str]] = []
-    told: list[str] = []
+    verdicts: list[str] = []
     for record in facts.of("horizon"):
         if record["refused"] is not None:
             rows.append(["refused", *[DASH] * 8, notes.cite(record)])
             continue
         extras = record["extras"]
-        told.append(f"{verdict_words(record)} Boundary: λc = {estimate(record, 'critical')}.")
+        verdicts.append(f"{verdict_words(record)} Boundary: λc = {estimate(record, 'critical')}.")
         rows += [
             [
                 words,
@@ -198,16 +201,16 @@ def verdict(facts: Facts) -> Table:
             if f"lr_{name}" in extras
         ]
     caption = (
-        f"{' '.join(told)} Rule. Threshold: λc = 0 is rejected under all three distributions of "
-        "the times and the boundary flattens on the held-out longer horizon. Horizon artefact: the "
-        "upper limit of the free λc is below a quarter of the boundary at the longest horizon "
+        f"{' '.join(verdicts)} Rule. Threshold: λc = 0 is rejected under all three distributions "
+        "of the times and the boundary flattens on the held-out longer horizon. Horizon artefact: "
+        "the upper limit of the free λc is below a quarter of the boundary at the longest horizon "
         "under all three. Otherwise: cannot tell. A threshold much below half of the boundary "
-        "cannot be seen. Held out: the boundary at the longest horizon over what the law with "
-        "λc = 0 foretells from the shorter one, with its interval."
+        "cannot be seen. Held out: the boundary at the longest horizon over what the law with λc "
+        "= 0 predicts from the shorter one, with its interval."
     )
     heads = (
         *("times", "LR of λc = 0", "its p", "λc, free", "upper limit", "ν, λc = 0", "ν, free"),
-        *("held out / foretold", "flattens", "notes"),
+        *("held out / predicted", "flattens", "notes"),
     )
     kinds = ("", *["num"] * 7, "", "")
     return Table("Threshold or horizon", heads, kinds, rows, caption.strip(), notes=notes.lines)

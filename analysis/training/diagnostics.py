@@ -58,9 +58,9 @@ DIAGNOSTICS = (
     Diagnostic(
         "representation",
         "Representation",
-        "What the readout reads, on the probe examples: spread of its covariance over directions, "
-        "and spread between the answers over spread within them (dimensionless). They exist for "
-        "every architecture; the table dictionary defines each.",
+        "Activations that enter the readout, on the probe examples: spread of their covariance "
+        "over directions, and squared distance between classes over that within them "
+        "(dimensionless). They exist in every architecture; the table dictionary defines each.",
         (
             Panel("representation", "spectral_entropy", "spectral entropy (0–1)"),
             Panel("representation", "effective_rank", "effective rank", log=True),
@@ -105,8 +105,8 @@ DIAGNOSTICS = (
     Diagnostic(
         "massive-activations",
         "Massive activations",
-        "Largest absolute entry of the stream after each block (counted from 0; the residual "
-        "stream, or where there is none what a block hands on) over the layer-wide lower median "
+        "Largest absolute activation after each block (counted from 0; of the residual stream, or "
+        "in a model without one of the output of the block) over the layer-wide lower median "
         "(dimensionless, log axis), and the share of entries above ten medians.",
         (
             Panel("massive_activations", "ratio", "ratio top-1 / median", True, "layers"),

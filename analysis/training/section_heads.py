@@ -7,6 +7,7 @@ from observatory.analysis.curves.figure_order_parameters import order_parameters
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context, marks
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, evenly, select, where, words
+from observatory.analysis.page.wording import plural
 from observatory.analysis.training.figure_tail import tail_figure
 
 TABLE = "probes/attention"
@@ -60,9 +61,9 @@ def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:
             "Attention heads on the probe examples, averaged over layers, a grey dot per replica "
             "(spread sideways); blue dot and bar: median and quartiles of a weight decay. "
             "Normalised participation ratio PR_norm (dimensionless; 1: heads vary in all "
-            "directions alike, 0: in one) and similarity s_bar (dimensionless) at the replica’s "
-            "last look; largest spread of entropies sigma_h (nats) of its record. A longer record "
-            f"has a larger peak by chance alone. 0 beyond the break. {context(facts)}"
+            "directions alike, 0: in one) and similarity s_bar (dimensionless) at the last "
+            "evaluation; largest spread of entropies sigma_h (nats) of its record. A longer record "
+            f"has a larger peak by chance alone. 0 is left of the axis break. {context(facts)}"
         ),
         figure=order_parameters_figure(made, found),
     )
@@ -96,10 +97,10 @@ def draw_tail(facts: Facts) -> Drawing | None:
         name="tail",
         title="Long after grokking",
         caption=(
-            f"The late part of {len(chosen)} records that go on to at least {LONG:g} times the "
-            f"replica’s own time to grok, one line each (at most {MAX_LINES} of each of "
-            f"{len(decays)} weight decays), on a linear axis of optimizer steps from "
-            f"{start:.0f}, the least median time to grok among them. Val accuracy, and "
+            f"Late training of {len(chosen)} {plural(len(chosen), 'replica')} watched to at least "
+            f"{LONG:g} times their own time to grok, a line each (at most {MAX_LINES} per weight "
+            f"decay), on a linear axis of optimizer steps from {start:.0f}, the smallest median "
+            "time to grok among these weight decays. Val accuracy, and "
             "order parameters of the heads (dimensionless but for sigma_h), layer means on the "
             f"probe examples. {context(facts)}"
         ),

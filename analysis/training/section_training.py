@@ -82,8 +82,8 @@ def _phases(facts: Facts) -> Drawing | NotDrawn:
             f"{len(decays)} of {len(facts.cells)} weight decays. Line and band: median and "
             "quartiles over replicas. Left: against optimizer steps, as in the other figures of "
             "training. Middle and right: the same records in units of each replica’s own time to "
-            "memorise and to grok (the later look; dotted line at 1), replicas with that event "
-            "only, drawn where half of them have a reading: none is carried on beyond its record. "
+            "memorise and to grok (dotted line at 1), replicas with that event "
+            "only, drawn where half of them have a reading; no record is extended beyond its end. "
             f"Log axes of steps. {context(facts)}"
         ),
         figure=phases_figure(clocks),

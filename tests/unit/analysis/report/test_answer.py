@@ -25,7 +25,7 @@ def test_a_refused_estimator_is_named_beside_those_that_were_not(laptop_map: Pat
     records[0].update(refused="separated", params={})
     first = _told(laptop_map, records)[0]
     assert "(least squares smoothed, 95% interval" in first
-    assert first.endswith("Refused, for the reason in the table of fits: least squares.")
+    assert "No estimate by least squares: the reasons are below the table of fits." in first
 
 
 def test_a_reason_shared_by_all_estimators_is_told_once(laptop_map: Path, records):
@@ -40,7 +40,7 @@ def test_a_reason_shared_by_all_estimators_is_told_once(laptop_map: Path, record
     ("verdict", "words"),
     [
         ("zero", "λc = 0 is preferred by these times"),
-        ("cannot tell: free, zero", "These times do not tell λc from 0"),
+        ("cannot tell: free, zero", "These times do not distinguish λc from 0"),
         ("free", "A law with λc above 0 (free) is preferred"),
     ],
 )

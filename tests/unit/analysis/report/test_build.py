@@ -69,10 +69,12 @@ def test_the_answer_has_the_boundary_with_estimator_event_and_horizon(
     assert "0 of 8 at weight decay 0; 0 of 8 at weight decay 10 (8 collapsed)" in answer
     assert "Verdict: cannot tell." in answer
     assert "A horizon of about 12000 steps would decide." in answer
-    assert answer.index("Verdict") < answer.index("Grokked replicas at the two ends")
+    assert answer.index("Verdict") < answer.index(
+        "Grokked at the smallest and the largest weight decay"
+    )
     assert "is Weibull, censored, λc = 0, with ν = 0.97 [0.9, 1.04]" in answer
     assert "likelihood ratio against 0: p = 0.15" in answer
-    assert re.search(r"with λc free, λc = .* λc = 0 is ", answer)
+    assert re.search(r"with λc estimated, λc = .* λc = 0 is ", answer)
 
 
 def test_provenance_dictionary_and_cost_are_told(laptop_page: Page):
@@ -248,5 +250,7 @@ def test_a_model_without_heads_is_told_so(tmp_path: Path, fit_settings: Any):
     )
     page = build_report(folder, fit_settings).read_text(encoding="utf-8")
     assert "Mlp has no attn_pattern" in page
-    assert "A known negative, at the settings of its source: it never groks (a source)" in page
+    assert (
+        "A known negative result, at the settings of its source: it never groks (a source)" in page
+    )
     assert 'id="representation"' in page or "representation.svg" in page

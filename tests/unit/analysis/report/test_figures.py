@@ -261,14 +261,14 @@ def test_the_region_holds_its_estimate_and_is_open_where_the_grid_has_no_point()
     assert np.isnan(delta[:, criticals > 0.085]).all()
     figure = joint_figure([region, region], [(0.0, 0.8), (0.08, 0.5)])
     assert len(_found(figure, "zero-line")) == len(_found(figure, "best")) == 2
-    assert len(_found(figure, "survivors")) == 4
+    assert len(_found(figure, "uncensored")) == 4
     assert _n_points(figure, "cloud") == 400
     left, right = figure.axes[0].get_xlim()
     assert left < 0
     assert right > 0.08
     far = joint_figure([region], [(0.0, 0.8), (0.5, 0.4)])
-    assert len(_found(far, "survivors")) == 1
-    assert [t.get_text() for t in _found(far, "survivors-beyond")] == ["(0.5, 0.4) →"]
+    assert len(_found(far, "uncensored")) == 1
+    assert [t.get_text() for t in _found(far, "uncensored-beyond")] == ["(0.5, 0.4) →"]
     lower = replace(region, nu=region.nu - 1.0, best=(0.02, -0.07), zero=None)
     both = joint_figure([region, lower], [])
     bottom, top = both.axes[0].get_ylim()
