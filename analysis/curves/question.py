@@ -55,9 +55,9 @@ def curves(
     """A law of every curve of a table: emergence, saturation, a passage, relaxation, sparsity.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
-            row per curve and step. Rows of one step are averaged, but for saturation, where each
-            is a point.
+        table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
+            a DataFrame or a Study. A row per curve and step. Rows of one step are
+            averaged, but for saturation, where each is a point.
         estimator: How: emergence (where none is named), saturation, tanh, relaxation or sparsity.
         options: See `CurvesOptions`.
 

@@ -31,8 +31,8 @@ def paired(
     """How arms that share pairs differ: means, or rates where the outcome is 0 or 1.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
-            row per pair and arm.
+        table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
+            a DataFrame or a Study. A row per pair and arm.
         value: Column of the outcome (value; of a study, val_acc at the last look).
         arm: Column of what is compared (arm).
         pair: Column of what the arms share (seed).

@@ -48,8 +48,8 @@ def scaling(
     """Whether an order parameter shows a transition, as size grows, or a smooth crossover.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
-            row per network.
+        table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
+            a DataFrame or a Study. A row per network.
         estimator: How: scaling.
         options: See `ScalingOptions`.
 

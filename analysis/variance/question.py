@@ -28,8 +28,8 @@ def variance(
     """How much of an outcome's scatter is of seeds, of splits, of both together, of numerics.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, a study or its folder, or "mlflow:EXPERIMENT": a
-            row per run.
+        table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
+            a DataFrame or a Study. A row per run.
         value: Column of the outcome (value; of a study, val_acc at the last look).
         arm: Column whose levels may have means of their own, such as weight decay.
         group: Columns of the components (seed, and split where the table has it). What rows alike
