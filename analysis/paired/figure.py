@@ -1,6 +1,6 @@
 """Differences of arms with their intervals, a row per contrast."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,13 +15,13 @@ def size_of(record: Record) -> tuple[float, float]:
     return WIDTH, 1.0 + 0.27 * len(record["params"])
 
 
-def draw_differences(axes: Axes, record: Record, data: Any = None) -> None:
+def draw_differences(axes: Axes, record: Record, names: Sequence[str] | None = None) -> None:
     """A forest of differences; filled where the contrast differs after Holm's adjustment.
 
     Args:
         axes: Where to.
         record: Of `PairedComparison`, not a refusal.
-        data: Nothing more is needed.
+        names: Of the rows; None: those of the contrasts.
     """
     params, extras = record["params"], record["extras"]
     places = np.arange(len(params))
@@ -40,7 +40,7 @@ def draw_differences(axes: Axes, record: Record, data: Any = None) -> None:
         numbers = f"{found['value']:.3g} [{low:.3g}, {high:.3g}]".replace("-", "−")
         beside.append(f"{numbers}, p {p_text(row['p_holm'])}, {row['verdict']}")
     axes.set_ylim(len(params) - 0.4, -0.6)
-    axes.set_yticks(places, [plain(name) for name in params])
+    axes.set_yticks(places, [plain(name) for name in names or params])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     axes.grid(visible=False, axis="y")
     write_beside(axes, beside)

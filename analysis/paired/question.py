@@ -1,16 +1,18 @@
 """How arms that share pairs, such as seeds, differ."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
-from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.contract import Question, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.page.comparison import GroupComparison
+    from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.tables.open import Table
 
 
@@ -92,6 +94,7 @@ class PairedQuestion(Question):
     name = "paired"
     summary = "how arms differ that share seeds, with its tests"
     examples = ("paired runs.csv --value peak --arm group --pair seed --family weight_decay",)
+    place = 110
     ask = staticmethod(paired)
 
     def text(self, fitted: "Fitted") -> str:
@@ -107,6 +110,20 @@ class PairedQuestion(Question):
 
         record = fitted.record
         return drawn(draw_differences, record, None, ax, size_of(record))
+
+    def fit_across(
+        self, comparison: "GroupComparison", settings: Mapping[str, Any]
+    ) -> list[Record]:
+        """How every group differs from the first, over the seeds that both have."""
+        from observatory.analysis.paired.groups import fit_groups
+
+        return fit_groups(comparison, settings)
+
+    def section_across(self, comparison: "GroupComparison") -> "Iterable[Drawing | NotDrawn]":
+        """The differences with their intervals."""
+        from observatory.analysis.paired.section import draw_groups
+
+        return draw_groups(comparison)
 
 
 QUESTIONS = (PairedQuestion(),)

@@ -18,7 +18,7 @@ from observatory.analysis.page.wording import DASH, estimate, number
 from observatory.analysis.scaling.figure import finite_size_figure
 from observatory.analysis.scaling.question import scaling
 from observatory.analysis.tables.last_looks import configured
-from observatory.analysis.training.section_heads import head_readings
+from observatory.analysis.training.heads import head_readings
 from observatory.core.errors import FitRefusedError
 
 SIZES = ("task.p", "model.d_model")

@@ -9,10 +9,8 @@ from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, evenly, select, where, words
 from observatory.analysis.page.wording import plural
 from observatory.analysis.training.figure_tail import tail_figure
+from observatory.analysis.training.heads import LAST, PEAK, TABLE, head_readings
 
-TABLE = "probes/attention"
-LAST = {"pr_norm": "PR_norm, last", "s_bar": "s_bar, last"}
-PEAK = {"sigma_h": "sigma_h, peak (nats)"}
 _TAIL = {
     "val_acc": "val accuracy (0–1)",
     "s_bar": "s_bar",
@@ -25,23 +23,6 @@ MAX_TAILS, MAX_LINES = 3, 8
 """Weight decays in the late part, and replicas of each."""
 MAX_POINTS = 400
 """Looks of one line; of more, as many are chosen evenly."""
-
-
-def head_readings(facts: Facts) -> pd.DataFrame | None:
-    """Last PR_norm and s_bar, largest sigma_H of every replica, layer means; None: no such table.
-
-    Returns:
-        run_id, replica, seed, weight_decay, pr_norm, s_bar, sigma_h.
-    """
-    names = [*LAST, *PEAK]
-    frame = facts.group.table(TABLE, names)
-    if frame is None or frame.empty:
-        return None
-    keys = ["run_id", "replica"]
-    how = {**dict.fromkeys(LAST, "last"), **dict.fromkeys(PEAK, "max")}
-    made = frame.groupby(keys, as_index=False).agg(how)
-    own = select(facts.group.replicas, [*keys, "seed", "weight_decay"])
-    return pd.DataFrame(own.merge(made, on=keys, how="inner"))
 
 
 def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:

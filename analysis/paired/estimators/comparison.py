@@ -120,6 +120,10 @@ class PairedComparison:
         """
         contrasts = rows.contrasts()
         m = self._family(rows, len(contrasts))
+        names = {
+            c.label: {"arm": c.arm, "reference": c.reference, "condition": c.condition or None}
+            for c in contrasts
+        }
         params, table, warnings = self._tested(contrasts, m, np.random.default_rng(seed))
         adjust(list(table.values()), m)
         alpha = 1.0 - self.level
@@ -151,6 +155,7 @@ class PairedComparison:
             },
             table={
                 label: {
+                    **names[label],
                     "verdict": verdict(found, alpha),
                     **{name: number for name, number in found.items() if name not in OF_PARAMETER},
                 }

@@ -17,7 +17,9 @@ class Contrast:
     """Two arms in one condition.
 
     Attributes:
-        label: Both arms, and the condition.
+        arm: Name of the second arm.
+        reference: Name of the first one.
+        condition: Where they are compared; empty where there are no conditions.
         first: Values of one arm, `[pair]`.
         second: Values of the other, in the same order.
         all_first: Values of one arm, those without a partner as well, `[row]`.
@@ -25,7 +27,9 @@ class Contrast:
         rates: Whether every value of the condition is 0 or 1.
     """
 
-    label: str
+    arm: str
+    reference: str
+    condition: str
     first: Array
     second: Array
     all_first: Array
@@ -45,6 +49,12 @@ class Contrast:
             ),
             unit,
         )
+
+    @property
+    def label(self) -> str:
+        """Both arms, and the condition."""
+        both = f"{self.arm} - {self.reference}"
+        return f"{self.condition}: {both}" if self.condition else both
 
     @property
     def alone(self) -> int:
@@ -87,8 +97,7 @@ class PairedRows:
                     continue
                 one, other = (np.flatnonzero(here & (self.arm == arm)) for arm in (a, b))
                 _, i, j = np.intersect1d(self.pair[one], self.pair[other], return_indices=True)
-                label = f"{self.arms[b]} - {self.arms[a]}"
-                label = f"{condition}: {label}" if condition else label
+                names = (self.arms[b], self.arms[a], condition)
                 every = (self.value[one], self.value[other])
-                found.append(Contrast(label, every[0][i], every[1][j], *every, rates))
+                found.append(Contrast(*names, every[0][i], every[1][j], *every, rates))
         return found

@@ -22,7 +22,6 @@ from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, where
 from observatory.analysis.page.groups import Group
 from observatory.analysis.page.wording import estimate
-from observatory.analysis.paired import section as draw_arms
 from observatory.analysis.report.gathering import gather_study
 from observatory.analysis.scaling import section as draw_sizes
 from observatory.analysis.training import section_heads as draw_heads
@@ -192,10 +191,6 @@ def test_sizes_have_a_chain_amplitudes_and_differences(
     told = drawn(amplitude).table
     assert told is not None
     assert told.notes[0].startswith("Refused at weight decay 0.03")  # 3 of the 4 sizes it needs
-    arms = drawn(draw_arms.draw_arms(sizes))
-    text = svg(arms, tmp_path)
-    assert text.count('id="estimate"') == 10  # two groups less the first, five weight decays
-    assert "less that of p13" in arms.caption
     few = compare(sizes.groups[:2])
     refused = next(iter(draw_sizes.draw_sizes(few)))
     assert isinstance(refused, NotDrawn)
