@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from observatory.analysis.boundary.question import boundary, ratio, seeds
     from observatory.analysis.curves.question import curves
     from observatory.analysis.curves.question import curves as emergence
+    from observatory.analysis.forecast.question import forecast, lead_times
     from observatory.analysis.horizon.question import horizon
     from observatory.analysis.paired.question import paired
     from observatory.analysis.scaling.question import scaling
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
         "boundary",
         "curves",
         "emergence",
+        "forecast",
         "horizon",
+        "lead_times",
         "paired",
         "ratio",
         "scaling",

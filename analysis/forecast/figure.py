@@ -1,12 +1,13 @@
 """What each signal forecasts beside the clock: a forest, the baselines apart and marked."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from observatory.analysis.fit.contract import Record
+from observatory.analysis.forecast.text import Row, is_baseline, is_better, kinds_text, rows_of
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -18,37 +19,37 @@ from observatory.analysis.page.style import (
 )
 
 BASELINE, SIGNAL = MUTED, LINE_COLOURS[0]
-Record = Mapping[str, Any]
 
 
-def ranked(record: Record) -> list[int]:
-    """Places of the signals in the table: the baselines first, each by what it forecasts."""
-    names, detects = list(record["params"]), record["curves"]["table.detects"]
-    baseline = [record["extras"][f"role[{name}]"] == "baseline" for name in names]
-    return sorted(range(len(names)), key=lambda i: (not baseline[i], -detects[i], i))
+def ranked(rows: Mapping[str, Row]) -> list[str]:
+    """The signals in the order of the figure: the baselines first, each by what it forecasts."""
+    names = list(rows)
+    return sorted(
+        names, key=lambda n: (not is_baseline(rows[n]), -rows[n]["value"], names.index(n))
+    )
 
 
 @styled
-def audit_figure(record: Record) -> Figure:
-    """Events forecast on held-out seeds, the difference to the clock, and the order within a knob.
+def forecast_figure(record: Record) -> Figure:
+    """Events forecast on held-out seeds, and the order within a value of the control.
 
     Args:
-        record: Of `ForecastAudit`, not a refusal.
+        record: Of `ForecastComparison`, not a refusal.
     """
-    order, names = ranked(record), list(record["params"])
-    extras = record["extras"]
+    rows, extras = rows_of(record), record["extras"]
+    order = ranked(rows)
     figure = Figure(figsize=(WIDTH, 1.5 + 0.23 * len(order)))
     figure.set_layout_engine("constrained", wspace=0.06)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1.0])
-    _forest(left, record, order, "detects", ("detects_low", "detects_high"))
-    _forest(right, record, order, "within", ("within_low", "within_high"))
+    _forest(left, rows, order, ("value", "ci_low", "ci_high"))
+    _forest(right, rows, order, ("within", "within_low", "within_high"))
     left.set_xlim(-0.03, 1.03)
     left.axvspan(0.0, extras["alpha"], color=MUTED, alpha=0.15, linewidth=0, gid="alpha")
     right.set_xlim(-0.03, 1.03)
     right.axvline(0.5, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="chance")
-    left.set_yticks(range(len(order)), [plain(names[i]) for i in order])
+    left.set_yticks(range(len(order)), [plain(name) for name in order])
     left.set_ylim(len(order) - 0.4, -0.6)
-    n_baselines = sum(extras[f"role[{name}]"] == "baseline" for name in names)
+    n_baselines = sum(is_baseline(row) for row in rows.values())
     for axes in (left, right):
         axes.axhline(n_baselines - 0.5, color=INK, linewidth=0.6, gid="apart")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
@@ -56,7 +57,7 @@ def audit_figure(record: Record) -> Figure:
         axes.set_xticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
     left.set_xlabel("share of events forecast")
     right.set_xlabel("concordance within a cell")
-    write_beside(right, [_verdict(record, names, i) for i in order])
+    write_beside(right, [_lead_and_verdict(rows[name]) for name in order])
     steps = record["horizon_steps"]
     until = "" if steps is None else f" by step {steps}"
     left.set_title(plain(f"{record['event']}{until}: {extras['n_events']} events"))
@@ -71,56 +72,50 @@ def audit_figure(record: Record) -> Figure:
 
 
 def _forest(
-    axes: Axes, record: Record, order: Sequence[int], name: str, limits: tuple[str, str]
+    axes: Axes, rows: Mapping[str, Row], order: Sequence[str], columns: tuple[str, str, str]
 ) -> None:
-    names, curves = list(record["params"]), record["curves"]
-    for place, i in enumerate(order):
-        value = curves[f"table.{name}"][i]
+    for place, name in enumerate(order):
+        row = rows[name]
+        value, low, high = (row[column] for column in columns)
         if value is None:
             continue
-        baseline = record["extras"][f"role[{names[i]}]"] == "baseline"
+        baseline = is_baseline(row)
         colour = BASELINE if baseline else SIGNAL
-        low, high = (curves[f"table.{end}"][i] for end in limits)
         if low is not None:
             axes.plot([low, high], [place, place], color=colour, linewidth=1.6, gid="interval")
-        better = str(record["extras"].get(f"verdict[{names[i]}]", "")).startswith("better")
         axes.plot(
             value,
             place,
             "s" if baseline else "o",
-            color=colour if baseline or better else "white",
+            color=colour if baseline or is_better(row) else "white",
             mec=colour,
             ms=5,
             gid="baseline" if baseline else "signal",
         )
 
 
-def _verdict(record: Record, names: Sequence[str], i: int) -> str:
-    """Median lead and verdict."""
-    lead = record["curves"]["table.lead"][i]
-    words = "no alarm" if lead is None else f"lead {lead:.0f}"
-    verdict = record["extras"].get(f"verdict[{names[i]}]")
-    if verdict is None:
-        return words
-    head, *rest = f"{words}, {verdict}".split(", not shown")
+def _lead_and_verdict(row: Row) -> str:
+    lead = "no alarm" if row["lead"] is None else f"lead {row['lead']:.0f}"
+    if row["verdict"] is None:
+        return lead
+    head, *rest = f"{lead}, {row['verdict']}".split(", not shown")
     return "\n".join([head, *(f"not shown{part}" for part in rest)])
 
 
-def audit_caption(record: Record) -> str:
+def forecast_caption(record: Record) -> str:
     """What the figure shows, with event, horizon, numbers and units."""
-    extras, names = record["extras"], list(record["params"])
-    kinds = ", ".join(f"{extras[f'n_{k}']} {k}" for k in str(extras["kinds"]).split(", "))
+    extras, rows = record["extras"], rows_of(record)
     steps = record["horizon_steps"]
     horizon = "unknown horizon" if steps is None else f"horizon {steps} steps"
-    better = [n for n in names if str(extras.get(f"verdict[{n}]", "")).startswith("better")]
+    better = [name for name, row in rows.items() if is_better(row)]
     return (
         f"Alarms for {record['event']} on held-out seeds ({extras['n_events']} events, "
         f"{extras['n_seeds']} seeds, {horizon}). Rules were chosen on the other seeds at a "
-        f"false-alarm rate of at most {extras['alpha']:g} on each kind of negatives ({kinds}), and "
-        f"lead by {extras['min_lead']:g} steps at least and {extras['max_lead_share']:.0%} of the "
-        f"event's time at most. Grey: that rate; squares: baselines. Right: how often the replica "
-        f"that reaches the event first has the more alarming signal, among replicas of one "
-        f"{str(extras['knob']).replace('_', ' ')}. Intervals {record['level']:.0%}, seeds as the "
-        f"unit. Better than the clock after Holm in a family of {extras['n_tests']}: "
-        f"{', '.join(better) or 'none'}."
+        f"false-alarm rate of at most {extras['alpha']:g} on each kind of negatives "
+        f"({kinds_text(record)}), and lead by {extras['min_lead']:g} steps at least and "
+        f"{extras['max_lead_share']:.0%} of the event's time at most. Grey: that rate; squares: "
+        "baselines. Right: how often the replica that reaches the event first has the more "
+        f"alarming signal, among replicas of one {str(extras['control']).replace('_', ' ')}. "
+        f"Intervals {record['level']:.0%}, seeds as the unit. Better than the clock after Holm in "
+        f"a family of {extras['n_tests']}: {', '.join(better) or 'none'}."
     )

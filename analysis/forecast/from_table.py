@@ -1,6 +1,7 @@
-"""A long table of anyone, a row per replica and step, as an audit reads it."""
+"""A long table of anyone, a row per replica and step, as forecasts are made of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,158 +9,195 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from observatory.analysis.forecast.estimators.records import EVENT, KINDS, NATURAL
-from observatory.analysis.forecast.replicas import ALIASES, AuditColumns, AuditTable, Life, gather
-from observatory.analysis.tables.columns import column_of, known_columns
-from observatory.analysis.tables.files import require_table
+from observatory.analysis.forecast.replica_records import (
+    ALIASES,
+    ReplicaRecord,
+    Shared,
+    SignalTable,
+    gather,
+)
+from observatory.analysis.tables.columns import Role, columns_text, resolve
 from observatory.analysis.tables.values import cells, labels, missing, numbers, plain, refuse
 from observatory.core.errors import ConfigError
 
 Array = NDArray[np.float64]
 
-USUAL = {
-    "replica": ("replica",),
-    "seed": ("seed",),
-    "cell": ("weight_decay", "cell"),
-    "step": ("step",),
-    "time": ("t_hi", "event_step", "t_grok", "time"),
-    "t_lo": ("t_lo",),
-    "opened": ("t_mem", "mem_hi", "t_mem_hi"),
-    "kind": ("kind",),
+ROLES = {
+    "replica": Role(usual=("replica",), required=True),
+    "group": Role(usual=("seed",), required=True),
+    "step": Role(usual=("step",), required=True),
+    "time": Role(usual=("t_hi", "event_step", "t_grok", "time"), required=True),
+    "control": Role(usual=("weight_decay", "cell")),
+    "t_lo": Role(usual=("t_lo",)),
+    "opened": Role(usual=("t_mem", "mem_hi", "t_mem_hi")),
+    "kind": Role(usual=("kind",)),
 }
+ADVICE = "Fill or remove the row."
 
 
-def from_frame(frame: pd.DataFrame, columns: AuditColumns, *, memorised: bool) -> AuditTable:
+@dataclass(frozen=True)
+class Rows:
+    """A long table as arrays, sorted by replica and step.
+
+    Attributes:
+        starts: First row of every replica but the first.
+        step: `[row]`.
+        seed: `[row]`.
+        facts: time, t_lo, opened and control where they are known, `[row]`.
+        kinds: How a replica without the event came to be, empty where nobody says, `[row]`; None
+            without such a column.
+        series: Signals by name, `[row]`.
+    """
+
+    starts: NDArray[np.int64]
+    step: Array
+    seed: NDArray[np.int64]
+    facts: Mapping[str, Array]
+    kinds: NDArray[Any] | None
+    series: Mapping[str, Array]
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    signals: Sequence[str] | None,
+    options: Mapping[str, Any],
+    *,
+    memorised: bool,
+) -> SignalTable:
     """The replicas of a long table: a row per replica and step.
 
     Args:
         frame: The table.
-        columns: Which columns hold what, see `AuditColumns`.
+        signals: Names of the signals; None: all numeric columns.
+        options: As of `ForecastOptions`.
         memorised: Whether windows open when a replica has memorised; else at its first look.
 
     Raises:
         ConfigError: If a column is missing or breaks its rule.
     """
-    require_table(frame, "the table")
-    frame = frame.rename(columns=str).reset_index(drop=True)
-    present = list(map(str, frame.columns))
-    names = {role: _column(role, getattr(columns, role), present) for role in USUAL}
-    needed = ("replica", "seed", "step", "time")
-    if lacking := [role for role in needed if names[role] is None]:
-        raise ConfigError(
-            f"`{lacking[0]}` must name a column of the table. {known_columns(present, lacking[0])}"
-        )
-    if not memorised and columns.opened is not None:
+    names = _columns(options, list(frame.columns))
+    if not memorised and options.get("opened") is not None:
         raise ConfigError(
             "`opened` has no use where alarms count from the first look: leave it out, or set "
             "`start` to memorised."
         )
-    advice, warnings = "Fill or remove the row.", list[str]()
-    key = [str(plain(v)) for v in cells(frame, str(names["replica"]))]
-    step = numbers(frame, str(names["step"]), advice)
-    frame = frame.assign(**{"": key}).iloc[np.lexsort((step, np.array(key)))]
-    frame = pd.DataFrame(frame).reset_index(drop=True)
-    key, step = np.array(frame.pop("")), numbers(frame, str(names["step"]), advice)
-    refuse(step < 0, str(names["step"]), "must be at least 0", "Count steps from the start.")
-    again = np.r_[False, (key[1:] == key[:-1]) & (step[1:] == step[:-1])]
-    refuse(again, str(names["replica"]), "must be once at each step, is there again",
-           "Name the column that tells replicas apart by `--replica`.")  # fmt: skip
-    taken = {name for name in names.values() if name is not None}
-    series = {
-        ALIASES.get(name, name): numbers(frame, name, "Leave it empty instead.", empty=True)
-        for name in present
-        if name not in taken and pd.api.types.is_numeric_dtype(frame[name])
-        and not pd.api.types.is_bool_dtype(frame[name])
-    }  # fmt: skip
+    rows = _rows(frame, names, memorised=memorised)
+    notes = [
+        "No column says when a replica had memorised: alarms count from its first look. Name it by "
+        "`opened`."
+    ]
+    horizon = options.get("horizon_steps")
+    step = rows.step
+    shared = Shared(
+        event=options.get("event") or names["time"],
+        control_name=names.get("control", "nothing"),
+        horizon_steps=horizon or int(step.max()),
+        chance=options.get("chance"),
+        steps_per_epoch=None,
+    )
+    replicas = [_one(rows, own) for own in np.split(np.arange(step.size), rows.starts)]
+    looks = np.unique(step if horizon is None else step[step <= horizon])
+    records, more = gather(replicas, looks, signals, shared)
+    warned = notes if memorised and "opened" not in names else []
+    return SignalTable(records, [*warned, *more], columns_text(names))
+
+
+def _columns(options: Mapping[str, Any], present: Sequence[str]) -> dict[str, str]:
+    """Which column is what; one that tells replicas apart may be their unit as well."""
+    asked: dict[str, str | None] = {role: options.get(role) for role in ROLES}
+    if asked["replica"] is None or asked["replica"] != (asked["group"] or "seed"):
+        return resolve(asked, ROLES, present)
+    others = {role: rule for role, rule in ROLES.items() if role != "group"}
+    found = resolve({role: asked[role] for role in others}, others, present)
+    return {"replica": found["replica"], "group": found["replica"], **found}
+
+
+def _rows(frame: pd.DataFrame, names: Mapping[str, str], *, memorised: bool) -> Rows:
+    """The columns, sorted and checked; raises `ConfigError` where a cell breaks its rule."""
+    key = np.array([str(plain(v)) for v in cells(frame, names["replica"])])
+    order = np.lexsort((numbers(frame, names["step"], ADVICE), key))
+    frame, key = frame.iloc[order].reset_index(drop=True), key[order]
+    step = numbers(frame, names["step"], ADVICE)
+    refuse(step < 0, names["step"], "must be at least 0", "Count steps from the start.")
+    same = key[1:] == key[:-1]
+    again = np.r_[False, same & (step[1:] == step[:-1])]
+    advice = "Name the column that sets replicas apart by `replica`."
+    refuse(again, names["replica"], "must be once at each step, is there again", advice)
     facts = {
-        role: numbers(frame, name, advice, empty=role in ("time", "t_lo", "opened"))
-        for role, name in names.items()
-        if name is not None and role in ("time", "t_lo", "opened", "cell")
+        role: numbers(frame, names[role], ADVICE, empty=role != "control")
+        for role in ("time", "t_lo", "opened", "control")
+        if role in names and (memorised or role != "opened")
     }
-    if not memorised:
-        facts.pop("opened", None)
-    elif "opened" in facts and np.isnan(facts["opened"]).all():
+    if "opened" in facts and np.isnan(facts["opened"]).all():
         raise ConfigError(
             f"`{names['opened']}` must hold the step at which a replica had memorised, all are "
-            "empty: no alarm could count. Fill it, name another column by `--opened`, or count "
-            "alarms from the first look by `--set start=first_look`."
+            "empty: no alarm could count. Fill it, name another column by `opened`, or count "
+            "alarms from the first look by the setting start=first_look."
         )
-    seed = labels(frame, str(names["seed"]))
-    kinds = None
-    if names["kind"] is not None:
-        column = cells(frame, names["kind"])
-        kinds = np.where(missing(column), "", np.array([str(v) for v in column], dtype=np.str_))
-        refuse(~np.isin(kinds, ["", *KINDS]), names["kind"], f"must be one of {list(KINDS)}",
-               "Leave it empty where a replica just never reached the event.", column)  # fmt: skip
-    if memorised and names["opened"] is None:
-        warnings.append(
-            "No column says when a replica had memorised: alarms count from its first look. Name "
-            "it by `--opened`."
-        )
-    lives = [
-        _one(rows, step, facts, seed, kinds, series)
-        for rows in np.split(np.arange(key.size), np.flatnonzero(key[1:] != key[:-1]) + 1)
-    ]
-    return gather(
-        lives,
-        np.unique(step if columns.horizon is None else step[step <= columns.horizon]),
-        columns.signals,
-        warnings,
-        event=columns.event or str(names["time"]),
-        knob=str(names["cell"]) if names["cell"] is not None else "nothing",
-        horizon=columns.horizon or int(step.max()),
-        chance=columns.chance,
-        epoch=None,
+    return Rows(
+        starts=np.flatnonzero(~same) + 1,
+        step=step,
+        seed=labels(frame, names["group"]),
+        facts=facts,
+        kinds=_kinds(frame, names["kind"]) if "kind" in names else None,
+        series=_series(frame, set(names.values())),
     )
 
 
-def _one(
-    rows: NDArray[np.int64],
-    step: Array,
-    facts: Mapping[str, Array],
-    seed: NDArray[np.int64],
-    kinds: NDArray[Any] | None,
-    series: Mapping[str, Array],
-) -> Life:
-    """One replica of a long table; raises where what it is told by differs from row to row."""
-    own: dict[str, Any] = {name: values[rows] for name, values in facts.items()}
-    for name, values in [*own.items(), ("seed", seed[rows])]:
-        if np.unique(values[~np.isnan(values)]).size > 1 or 0 < np.isnan(values).sum() < rows.size:
+def _series(frame: pd.DataFrame, taken: set[str]) -> dict[str, Array]:
+    """Every numeric column that is nothing else, NaN where it is empty, `[row]`."""
+    numeric = [
+        name
+        for name in map(str, frame.columns)
+        if name not in taken
+        and pd.api.types.is_numeric_dtype(frame[name])
+        and not pd.api.types.is_bool_dtype(frame[name])
+    ]
+    return {
+        ALIASES.get(name, name): numbers(frame, name, "Leave it empty instead.", empty=True)
+        for name in numeric
+    }
+
+
+def _kinds(frame: pd.DataFrame, name: str) -> NDArray[Any]:
+    """How each replica without the event came to be, empty where nobody says, `[row]`."""
+    column = cells(frame, name)
+    kinds = np.where(missing(column), "", np.array([str(v) for v in column], dtype=np.str_))
+    advice = "Leave it empty where a replica just never reached the event."
+    refuse(~np.isin(kinds, ["", *KINDS]), name, f"must be one of {list(KINDS)}", advice, column)
+    return kinds
+
+
+def _one(rows: Rows, own: NDArray[np.int64]) -> ReplicaRecord:
+    """One replica of a long table; raises where what is known of it differs from row to row."""
+    facts: dict[str, Array] = {name: values[own] for name, values in rows.facts.items()}
+    every: dict[str, NDArray[Any]] = {**facts, "group": rows.seed[own]}
+    for name, values in every.items():
+        known = values[~np.isnan(values)]
+        if np.unique(known).size > 1 or 0 < known.size < own.size:
             raise ConfigError(
                 f"`{name}` must be the same in all rows of a replica, got {values[:3].tolist()}. "
                 "It says when the event came, not whether it has come."
             )
-    at, first = step[rows], int(rows[0])
-    t_hi = float(own["time"][0])
+    at, first = rows.step[own], int(own[0])
+    t_hi = float(facts["time"][0])
     before = at[at < t_hi]
-    t_lo = float(own["t_lo"][0]) if "t_lo" in own else float(before[-1]) if before.size else 0.0
+    t_lo = float(facts["t_lo"][0]) if "t_lo" in facts else float(before[-1]) if before.size else 0.0
     kind = EVENT if np.isfinite(t_hi) else NATURAL
     if kind == EVENT and not 0 <= t_lo < t_hi:
         raise ConfigError(
             f"`time` must be a positive step, and `t_lo` an earlier one from 0 on, got {t_hi:g} "
             f"and {t_lo:g}. Leave `time` empty where the event never came."
         )
-    if kind != EVENT and kinds is not None and kinds[first] not in ("", EVENT):
-        kind = str(kinds[first])
-    return Life(
-        int(seed[first]),
-        float(own["cell"][0]) if "cell" in own else 0.0,
-        kind,
-        float(own["opened"][0]) if "opened" in own else float(at[0]),
-        t_lo if kind == EVENT else np.nan,
-        t_hi,
-        float(at[-1]),
-        {name: (at, values[rows]) for name, values in series.items()},
+    if kind != EVENT and rows.kinds is not None and rows.kinds[first] not in ("", EVENT):
+        kind = str(rows.kinds[first])
+    return ReplicaRecord(
+        seed=int(rows.seed[first]),
+        control=float(facts["control"][0]) if "control" in facts else 0.0,
+        kind=kind,
+        opened=float(facts["opened"][0]) if "opened" in facts else float(at[0]),
+        t_lo=t_lo if kind == EVENT else np.nan,
+        t_hi=t_hi,
+        watched=float(at[-1]),
+        series={name: (at, values[own]) for name, values in rows.series.items()},
     )
-
-
-def _column(role: str, asked: str | None, present: Sequence[str]) -> str | None:
-    """The column of a role; None where nobody named one and no usual name is there."""
-    if asked is not None:
-        found = column_of(asked, present)
-        if found is None:
-            raise ConfigError(
-                f"`{role}` must name a column of the table, got {asked!r}. "
-                f"{known_columns(present, asked)}"
-            )
-        return found
-    return next((name for usual in USUAL[role] if (name := column_of(usual, present))), None)

@@ -97,6 +97,7 @@ TESTS = Rule(
     null=True,
 )
 POSITIVE = Rule("a positive number", 0.0, inside=True)
+NOT_NEGATIVE = Rule("at least 0 and finite", 0.0, 1e100)
 WANTED = replace(POSITIVE, null=True)
 WIDEST = Rule("a positive number, or null for no end", 0.0, advice="Give its largest x.", null=True)
 LIMITS = ListRule(
@@ -163,6 +164,10 @@ RULES: dict[str, Rule | ListRule] = {
     **dict.fromkeys(("n_centres", "n_widths"), ELEVEN),
     "n_null": NULLS,
     "n_uniform": FLIPS,
+    "min_events": FIVE,
+    "min_readings": SOME,
+    **dict.fromkeys(("coverage", "max_lead_share", "lead_floor"), SHARE),
+    **dict.fromkeys(("min_lead", "nowcast_margin"), NOT_NEGATIVE),
 }
 """By name."""
 

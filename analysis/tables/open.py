@@ -43,13 +43,19 @@ def open_table(table: Table, tracking_uri: str | None = None) -> pd.DataFrame | 
     return Study(table) if Path(table).is_dir() else read_table(Path(table))
 
 
-def open_studies(tables: Sequence[Table]) -> list[Study] | pd.DataFrame:
+def open_studies(
+    tables: Sequence[Table], tracking_uri: str | None = None
+) -> list[Study] | pd.DataFrame:
     """Several studies, or one table of rows.
+
+    Args:
+        tables: As of `open_table`.
+        tracking_uri: Likewise.
 
     Raises:
         ConfigError: If there is nothing, or several tables that are not all studies.
     """
-    opened = [open_table(table) for table in tables]
+    opened = [open_table(table, tracking_uri) for table in tables]
     studies = [found for found in opened if isinstance(found, Study)]
     if len(studies) == len(opened) and studies:
         return studies

@@ -1,6 +1,7 @@
 """The run store as tables: a `Study` holds runs, a `Run` its manifest, replicas and tables."""
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -208,7 +209,6 @@ class Study:
     Attributes:
         folder: The same.
         name: Name of the folder.
-        runs: Its runs, sorted by `run_id`.
 
     Raises:
         StoreError: If the folder is missing, no study, empty, or holds a run of another version.
@@ -223,7 +223,32 @@ class Study:
                 f"`{self.folder}` is no study: it has no run in `runs/`. Give the folder "
                 "`results/<study>`, or train first."
             )
-        self.runs = [Run(path.parent) for path in found]
+        self._runs = tuple(Run(path.parent) for path in found)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Its runs, sorted by `run_id`; those that were asked for where it is a part."""
+        return list(self._runs)
+
+    def only(self, *run_ids: str) -> "Study":
+        """A part of the study: some of its runs. The study itself stays whole.
+
+        For fits of a part: `observatory.fits.boundary(study.only("0123456789ab"))`.
+
+        Args:
+            run_ids: Names of the runs, at least one.
+
+        Raises:
+            StoreError: If none is named, or the study has no such run.
+        """
+        known = {run.run_id: run for run in self._runs}
+        if unknown := sorted(set(run_ids) - set(known)) or not run_ids:
+            raise StoreError(
+                f"`run_ids` must be of {list(known)}, got {unknown if run_ids else 'none'}."
+            )
+        part = copy(self)
+        part._runs = tuple(known[name] for name in known if name in run_ids)
+        return part
 
     def replicas(self) -> pd.DataFrame:
         """Every replica of every run: settings, and how it ended; null while it trains."""

@@ -1,21 +1,20 @@
 """Many made-up studies audited, for what the verdicts of an audit promise.
 
-`python -m tests.statistical.audit_studies 200` prints the numbers of docs/forecast_audit.md; names
+`python -m tests.statistical.audit_studies 200` prints the numbers of docs/forecast.md; names
 of sets after the number choose among them.
 """
 
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 
 import numpy as np
-import yaml
 
-from observatory.analysis.forecast.estimators.audit import ForecastAudit
+from observatory.analysis.fit.settings import fit_nodes
+from observatory.analysis.forecast.estimators.comparison import ForecastComparison
 from observatory.analysis.stats.estimate import Estimate
 from observatory.core.errors import FitRefusedError
-from tests.made_audits import Made
+from tests.made_forecasts import Made
 
 UNSKILLED = ("nothing", "nothing_else", "clock_copy", "decay_on")
 SKILLED = ("precursor", "nowcast")
@@ -29,12 +28,11 @@ SETS = {
 """Matched negatives; none, so that the clock has skill; and a baseline as good as a signal."""
 
 
-def audit(**changes: object) -> ForecastAudit:
-    """The audit of conf/deep_fit, some numbers changed, with few draws."""
-    text = files("observatory.conf").joinpath("deep_fit", "audit.yaml").read_text(encoding="utf-8")
-    node = yaml.safe_load(text)["audit"]
-    node.pop("_target_")
-    return ForecastAudit(
+def audit(**changes: object) -> ForecastComparison:
+    """The comparison of conf/fit, some numbers changed, with few draws."""
+    node = fit_nodes()["forecast"]
+    del node["_target_"]
+    return ForecastComparison(
         **{
             **node,
             "n_bootstrap": 399,
@@ -47,11 +45,11 @@ def audit(**changes: object) -> ForecastAudit:
 
 
 def verdict(found: Estimate, name: str) -> str:
-    return str(found.extras[f"verdict[{name}]"])
+    return str(found.table[name]["verdict"])
 
 
 def number(found: Estimate, name: str, column: str) -> float:
-    value = found.curves[f"table.{column}"][list(found.params).index(name)]
+    value = found.params[name].value if column == "detects" else found.table[name][column]
     return float("nan") if value is None else float(value)
 
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from observatory.analysis.forecast.estimators.conformal import from_alarms
-from tests.made_audits import Made
+from tests.made_forecasts import Made
 from tests.statistical.audit_studies import SETS, audit, number, verdict, wrongly_better
 
 pytestmark = pytest.mark.statistical
@@ -49,7 +49,7 @@ def test_negatives_without_decay_let_a_detector_of_decay_pass() -> None:
     """
     made = replace(Made(), twins=False, n_seeds=20, times=(1200.0, 2600.0))
     records = made.records(0, ("decay_on",))
-    unmatched = records.kept((records.kind == "event") | (records.cell == 0))
+    unmatched = records.kept((records.kind == "event") | (records.control == 0))
     fooled = audit(matched=False, n_bootstrap=99).estimate(unmatched, 0)
     assert verdict(fooled, "decay_on").startswith("better")
     assert number(fooled, "decay_on", "detects") > 0.8

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.forecast.estimators.records import AuditRecords, Signal
+from observatory.analysis.forecast.estimators.records import Signal, SignalRecords
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 EARLY = "early"
-SAID = {"level": "", "change": " per step", "ratio": " of its value as the window opens"}
+IN_WORDS = {"level": "", "change": " per step", "ratio": " of its value as the window opens"}
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Rule:
     def __str__(self) -> str:
         if not np.isfinite(self.threshold):
             return "no alarm is rare enough"
-        way = "at least" if self.sign > 0 else "at most"
+        bound = "at least" if self.sign > 0 else "at most"
         what = "change" if self.transform == "change" else self.transform
-        return f"{what} {way} {self.sign * self.threshold:.4g}{SAID[self.transform]}"
+        return f"{what} {bound} {self.sign * self.threshold:.4g}{IN_WORDS[self.transform]}"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Design:
         early: The last look that is too early, -1 where there is none, `[replica]`.
         last: The last look that leaves the lead; of a negative, that of its record, `[replica]`.
         negatives: Replicas of each kind that the rules must be silent on, by kind, `[replica]`.
-        others: Likewise, kinds that are told and not held.
+        others: Likewise, kinds that are counted and choose no rule.
         opened: First look of the window, `[replica]`.
     """
 
@@ -247,7 +247,7 @@ def alarms(found: list[Reach], rule: Rule, steps: Array) -> Array:
 
 
 def design_of(
-    records: AuditRecords, min_lead: float, max_lead_share: float, *, matched: bool
+    records: SignalRecords, min_lead: float, max_lead_share: float, *, matched: bool
 ) -> Design:
     """Which looks and replicas count for what.
 
@@ -255,7 +255,7 @@ def design_of(
         records: The replicas.
         min_lead: Least steps from an alarm to the last look before the event.
         max_lead_share: Largest lead, as a share of the time of that look.
-        matched: Whether only negatives of cells with an event are held.
+        matched: Whether only negatives at controls with an event choose rules.
     """
     steps, window = records.steps, records.window()
     opened = np.where(window.any(axis=1), window.argmax(axis=1), 0)
@@ -267,7 +267,7 @@ def design_of(
     early = np.searchsorted(steps, first, side="left") - 1
     room = last >= np.maximum(opened, early + 1)
     event = happened & window.any(axis=1) & room
-    with_event = np.isin(records.cell, np.unique(records.cell[event]))
+    with_event = np.isin(records.control, np.unique(records.control[event]))
     open_negative = ~happened & window.any(axis=1)
     held = open_negative & (with_event if matched else np.ones_like(with_event))
     negatives = {

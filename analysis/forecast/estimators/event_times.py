@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.forecast.estimators.conformal import Forecast, from_alarms, from_clock
-from observatory.analysis.forecast.estimators.records import AuditRecords
+from observatory.analysis.forecast.estimators.records import SignalRecords
 from observatory.analysis.forecast.estimators.scores import by_seed, share_interval
 
 Array = NDArray[np.float64]
@@ -28,8 +28,8 @@ class EventTimes:
         width: Median width in steps; infinite where calibration was too small.
         clock_covered: Share inside the clock's interval, made at the same moment.
         clock_width: Its median width.
-        knob_covered: Likewise for a clock that knows the knob.
-        knob_width: Its median width.
+        control_covered: Likewise for a clock that knows the control.
+        control_width: Its median width.
     """
 
     n: int
@@ -39,8 +39,8 @@ class EventTimes:
     width: float
     clock_covered: float
     clock_width: float
-    knob_covered: float
-    knob_width: float
+    control_covered: float
+    control_width: float
 
 
 def splits(fold: NDArray[np.int64]) -> list[tuple[Mask, Mask, Mask]]:
@@ -59,7 +59,7 @@ def splits(fold: NDArray[np.int64]) -> list[tuple[Mask, Mask, Mask]]:
 def event_times(
     raised: Array,
     parts: list[tuple[Mask, Mask, Mask]],
-    records: AuditRecords,
+    records: SignalRecords,
     event: Mask,
     coverage: float,
 ) -> EventTimes | None:
@@ -76,33 +76,53 @@ def event_times(
         None where no split has alarms enough.
     """
     tested, made = list[NDArray[np.int64]](), list[list[Forecast]]()
-    t, cell = records.t_hi, records.cell
     for alarm, (testing, train, calibration) in zip(raised, parts, strict=True):
         ahead = event & (alarm > 0) & (alarm <= records.t_lo)
-        test, own, width = ahead & testing, ahead & train, ahead & calibration
+        test, own = ahead & testing, ahead & train
         if own.sum() < LEAST or not test.any():
             continue
-        now = alarm[test]
-        known, others = event & train, event & calibration
         tested.append(np.flatnonzero(test))
-        made.append(
-            [
-                from_alarms((alarm[own], t[own]), (alarm[width], t[width]), now, coverage),
-                *(
-                    from_clock(
-                        (group[known], t[known]),
-                        (group[others], t[others]),
-                        (group[test], now),
-                        coverage,
-                    )
-                    for group in (np.zeros_like(cell), cell)
-                ),
-            ]
+        sides = event & train, event & calibration
+        made.append(_forecasts(alarm, records, test, own, ahead & calibration, sides, coverage))
+    return _covered(np.concatenate(tested), made, records) if made else None
+
+
+def _forecasts(
+    alarm: Array,
+    records: SignalRecords,
+    test: Mask,
+    own: Mask,
+    width: Mask,
+    sides: tuple[Mask, Mask],
+    coverage: float,
+) -> list[Forecast]:
+    """Intervals from the alarm, from the clock, and from a clock that knows the control.
+
+    Args:
+        alarm: Steps, `[replica]`.
+        records: The replicas.
+        test: Whose events are forecast, `[replica]`.
+        own: Whose alarms and events make the line.
+        width: Whose make its width.
+        sides: All events that train and that calibrate.
+        coverage: Of the intervals.
+    """
+    t, now = records.t_hi, alarm[test]
+    known, others = sides
+    clocks = [
+        from_clock(
+            (group[known], t[known]), (group[others], t[others]), (group[test], now), coverage
         )
-    if not made:
-        return None
-    rows = np.concatenate(tested)
-    truth, seed = t[rows], records.seed[rows]
+        for group in (np.zeros_like(records.control), records.control)
+    ]
+    return [from_alarms((alarm[own], t[own]), (alarm[width], t[width]), now, coverage), *clocks]
+
+
+def _covered(
+    rows: NDArray[np.int64], made: list[list[Forecast]], records: SignalRecords
+) -> EventTimes:
+    """How many events the intervals of all splits cover, and how wide they are."""
+    truth, seed = records.t_hi[rows], records.seed[rows]
     inside: list[Array] = []
     widths: list[float] = []
     for kind in range(3):

@@ -4,16 +4,24 @@
 # pyright: reportArgumentType=false
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
+from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.solvers import student_quantile
+from observatory.core.errors import FitRefusedError
+
 Array = NDArray[np.float64]
+
+FEWEST = 5
+"""Runs that a regression needs."""
 
 
 @dataclass(frozen=True)
-class LeadTimes:
+class LeadRegressions:
     """Two regressions in logarithms, and the second one's null.
 
     Attributes:
@@ -64,9 +72,9 @@ def slope_and_r2(x: Array, y: Array) -> tuple[Array, Array]:
     )
 
 
-def lead_times(
+def regress_leads(
     onset: Array, event: Array, floor: float, n_permutations: int, rng: np.random.Generator
-) -> LeadTimes:
+) -> LeadRegressions:
     """Onsets against events, with the permutation null of leads against events.
 
     An event is a part of its own lead, so leads rise with events even where onsets have nothing to
@@ -92,7 +100,7 @@ def lead_times(
     leads = np.maximum(event - drawn, floor * event)
     slopes, r2s = slope_and_r2(x, np.log(leads))
     _, r2_onset = slope_and_r2(x, np.log(drawn))
-    return LeadTimes(
+    return LeadRegressions(
         n=int(onset.size),
         slope=float(slope),
         r2=float(r2),
@@ -108,3 +116,66 @@ def lead_times(
 
 def _exceeded(draws: Array, value: float) -> float:
     return (int((draws >= value - 1e-12).sum()) + 1) / (draws.size + 1)
+
+
+@final
+@dataclass(frozen=True)
+class LeadTimes:
+    """Published onsets regressed on their events in logarithms, by least squares.
+
+    Attributes:
+        lead_floor: Least lead of a permuted onset, as a share of the event's step.
+        n_permutations: Of onsets.
+        level: Coverage of the interval of the slope.
+    """
+
+    lead_floor: float
+    n_permutations: int
+    level: float
+
+    fit_name = "lead_times"
+    estimator = "least_squares_of_logarithms"
+
+    def estimate(self, onset: Array, event: Array, name: str, seed: int) -> Estimate:
+        """Both regressions, and the null of the second.
+
+        Args:
+            onset: Steps, each before its event, `[row]`.
+            event: Steps, `[row]`.
+            name: What was observed, for the record.
+            seed: Of the permutations.
+
+        Raises:
+            FitRefusedError: If there are too few rows, or events do not differ.
+        """
+        if onset.size < FEWEST or np.ptp(event) == 0:
+            raise FitRefusedError(
+                f"{onset.size} rows hold an onset before its event, at least {FEWEST} of "
+                "different events are needed. Add runs."
+            )
+        rng = np.random.default_rng(seed)
+        found = regress_leads(onset, event, self.lead_floor, self.n_permutations, rng)
+        x, y = np.log(event), np.log(onset)
+        rest = y - y.mean() - found.slope * (x - x.mean())
+        se = float(np.sqrt(rest @ rest / (x.size - 2) / ((x - x.mean()) ** 2).sum()))
+        reach = student_quantile(0.5 + self.level / 2.0, x.size - 2) * se
+        slope = Parameter(found.slope, se, found.slope - reach, found.slope + reach)
+        warning = (
+            "A lead is its event less its onset: regressed on the event it rises by construction. "
+            f"Onsets permuted among the events give a slope of {found.null_slope:.2f} and an R2 of "
+            f"{found.null_r2:.2f} (medians), these data {found.lead_slope:.2f} and "
+            f"{found.lead_r2:.2f}. Read the regression of onsets."
+        )
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            event=name,
+            horizon_steps=None,
+            horizon_epochs=None,
+            params={"onset_slope": slope},
+            level=self.level,
+            n=found.n,
+            seed=seed,
+            warnings=[warning],
+            extras={field: getattr(found, field) for field in LeadRegressions.__dataclass_fields__},
+        )

@@ -1,4 +1,4 @@
-"""What an audit of forecasts looks at: signals by replica and look, events, and negatives."""
+"""What forecasts are made of: signals by replica and look, events, and negatives."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class AuditRecords:
+class SignalRecords:
     """Replicas, their signals at common looks, and what became of them.
 
     Attributes:
@@ -45,14 +45,14 @@ class AuditRecords:
         val_acc: As a signal's value, for the label of nowcasts; None where it is not recorded.
         chance: Accuracy of guessing; None where nobody knows.
         seed: The unit of folds and of resampling, `[replica]`.
-        cell: The knob, such as weight decay, `[replica]`.
+        control: What is varied, such as weight decay, `[replica]`.
         kind: One of `KINDS`, `[replica]`.
         opened: Step from which alarms count, NaN where never, `[replica]`.
         t_lo: Last look before the event, NaN where there is none, `[replica]`.
         t_hi: First look that shows it, likewise.
         watched: Last step of the record, `[replica]`.
         event: Name of the event.
-        knob: Name of the knob.
+        control_name: Its name.
         horizon_steps: Where records end at the latest; None where nobody knows.
         steps_per_epoch: Optimizer steps per epoch, likewise.
     """
@@ -63,14 +63,14 @@ class AuditRecords:
     val_acc: Array | None
     chance: float | None
     seed: NDArray[np.int64]
-    cell: Array
+    control: Array
     kind: NDArray[Any]
     opened: Array
     t_lo: Array
     t_hi: Array
     watched: Array
     event: str
-    knob: str
+    control_name: str
     horizon_steps: int | None
     steps_per_epoch: float | None
 
@@ -84,7 +84,7 @@ class AuditRecords:
         at = self.steps[None, :]
         return (at >= self.opened[:, None]) & (at <= self.watched[:, None])
 
-    def kept(self, rows: Mask) -> "AuditRecords":
+    def kept(self, rows: Mask) -> "SignalRecords":
         """Some of the replicas."""
         signals = {
             name: Signal(s.value[rows], s.change[rows], s.readings[rows], s.transforms)
@@ -96,7 +96,7 @@ class AuditRecords:
             val_acc=None if self.val_acc is None else self.val_acc[rows],
             **{
                 name: getattr(self, name)[rows]
-                for name in ("seed", "cell", "kind", "opened", "t_lo", "t_hi", "watched")
+                for name in ("seed", "control", "kind", "opened", "t_lo", "t_hi", "watched")
             },
         )
 

@@ -1,22 +1,45 @@
-"""What is told of one audited signal: false alarms, leads, and its alarms against its events."""
+"""One signal on seeds that its rules have not seen."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.forecast.estimators.alarm_rules import EARLY, Design, Rule
-from observatory.analysis.forecast.estimators.event_times import EventTimes
-from observatory.analysis.forecast.estimators.lead_time import LeadTimes, lead_times
-from observatory.analysis.forecast.estimators.records import AuditRecords
-from observatory.analysis.forecast.estimators.scores import by_seed, share_interval
+from observatory.analysis.forecast.estimators.alarm_rules import (
+    Design,
+    Reach,
+    Rule,
+    alarms,
+    best_rules,
+    reaches,
+)
+from observatory.analysis.forecast.estimators.event_times import EventTimes, event_times, splits
+from observatory.analysis.forecast.estimators.records import SignalRecords
+from observatory.analysis.forecast.estimators.scores import (
+    concordance_pairs,
+    held_out_concordance,
+)
+from observatory.analysis.stats.resample import replica_weights
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Numbers = dict[str, float | None]
 
-FEWEST_ONSETS = 5
-"""Alarms that a regression on events needs."""
+
+@dataclass(frozen=True)
+class SeedSets:
+    """Which seeds judge which rules, and which are drawn again.
+
+    Attributes:
+        seeds: Those with an event, rising, `[seed]`.
+        fold: Of each replica, `[replica]`.
+        drawn: How often each seed is in each resample, `[draw, seed]`.
+        copies: The same for its replicas, `[draw, replica]`.
+    """
+
+    seeds: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    drawn: NDArray[np.int64]
+    copies: Array
 
 
 @dataclass(frozen=True)
@@ -43,87 +66,100 @@ class Scored:
     redrawn: Array
 
 
-def hits(alarm: Array, records: AuditRecords, design: Design) -> Mask:
+def seed_sets(
+    records: SignalRecords, design: Design, n_folds: int, n_draws: int, rng: np.random.Generator
+) -> SeedSets:
+    """Folds of whole seeds, and resamples of the seeds with an event.
+
+    Seeds without an event are in folds as well.
+
+    Args:
+        records: The replicas.
+        design: Which of them are events.
+        n_folds: At most.
+        n_draws: Resamples.
+        rng: For both.
+    """
+    everyone = np.unique(records.seed)
+    seeds = np.unique(records.seed[design.event])
+    others = np.setdiff1d(everyone, seeds)
+    order = np.concatenate([rng.permutation(seeds), rng.permutation(others)])
+    number = {int(seed): i % min(n_folds, seeds.size) for i, seed in enumerate(order)}
+    fold = np.array([number[int(seed)] for seed in records.seed], dtype=np.int64)
+    with_event = np.isin(everyone, seeds)
+    drawn = replica_weights(with_event.astype(np.int64), n_draws, rng)
+    copies = drawn[:, np.searchsorted(everyone, records.seed)].astype(np.float64)
+    return SeedSets(seeds, fold, drawn[:, with_event], copies)
+
+
+def score(
+    records: SignalRecords,
+    name: str,
+    design: Design,
+    sets: SeedSets,
+    transforms: tuple[str, ...],
+    alpha: float,
+    coverage: float,
+) -> Scored:
+    """One signal, its rules chosen without the seeds that they are scored on.
+
+    Args:
+        records: The replicas.
+        name: Of the signal.
+        design: Which looks and replicas count for what.
+        sets: Folds and resamples.
+        transforms: In the order that settles ties.
+        alpha: Largest false-alarm rate in training.
+        coverage: Of the forecast of the event's time.
+    """
+    signal, fold = records.signals[name], sets.fold
+    found = reaches(signal, design, transforms)
+    alarm, parts = np.full(records.n, np.nan), np.unique(fold)
+    training = np.vstack([fold != part for part in parts] + [np.ones(records.n, np.bool_)])
+    chosen = best_rules(found, design, training.astype(np.float64), alpha)
+    for index, part in enumerate(parts):
+        raised = alarms(found, chosen.rule(index), records.steps)
+        alarm[fold == part] = raised[fold == part]
+    kinds = list(dict.fromkeys(reach.transform for reach in found))
+    pairs = {kind: concordance_pairs(signal, design, records, kind) for kind in kinds}
+    good, total = held_out_concordance(pairs, records, fold)
+    return Scored(
+        rule=chosen.rule(parts.size),
+        alarm=alarm,
+        hit=hits(alarm, records, design),
+        good=good,
+        pairs=total,
+        times=_times(records, design, found, fold, alpha, coverage),
+        redrawn=_redrawn(found, design, sets.copies, alpha),
+    )
+
+
+def hits(alarm: Array, records: SignalRecords, design: Design) -> Mask:
     """Events that an alarm forecast: neither too early nor too late, `[replica]`."""
     at = np.searchsorted(records.steps, np.where(np.isfinite(alarm), alarm, np.inf), side="left")
     return design.event & np.isfinite(alarm) & (at > design.early) & (at <= design.last)
 
 
-def false_alarms(
-    records: AuditRecords, design: Design, alarm: Array, max_lead_share: float, level: float
-) -> Numbers:
-    """Held-out alarms on each kind of negatives, with their limits.
-
-    Args:
-        records: The replicas.
-        design: Which of them are negatives.
-        alarm: Steps of held-out alarms, `[replica]`.
-        max_lead_share: Largest lead, as a share of the event's time.
-        level: Coverage.
-    """
-    row: Numbers = {}
-    fired = np.isfinite(alarm)
-    too_soon = fired & (alarm < records.t_lo * (1.0 - max_lead_share))
-    kinds = [(k, m, fired) for k, m in {**design.negatives, **design.others}.items()]
-    for kind, mask, false in [*kinds, (EARLY, design.has_early, too_soon)]:
-        seeds = np.unique(records.seed[mask])
-        n, k = (
-            by_seed(np.ones(int(mask.sum())), records.seed[mask], seeds),
-            by_seed(false[mask], records.seed[mask], seeds),
-        )
-        row[f"false_{kind}"], row[f"n_{kind}"] = float(k.sum()), float(n.sum())
-        row[f"false_{kind}_low"], row[f"false_{kind}_high"] = share_interval(k, n, level)
-    return row
+def _times(
+    records: SignalRecords,
+    design: Design,
+    found: list[Reach],
+    fold: NDArray[np.int64],
+    alpha: float,
+    coverage: float,
+) -> EventTimes | None:
+    """Forecasts of the event's time by rules that half of the other folds choose."""
+    parts = splits(fold)
+    training = np.stack([train for _, train, _ in parts]).astype(np.float64)
+    chosen = best_rules(found, design, training, alpha)
+    raised = [alarms(found, chosen.rule(i), records.steps) for i in range(len(parts))]
+    return event_times(np.stack(raised), parts, records, design.event, coverage)
 
 
-def leads(records: AuditRecords, alarm: Array, hit: Mask, margin: float) -> Numbers:
-    """Leads of the alarms that forecast, and how many of them came with the event under way.
-
-    Args:
-        records: The replicas.
-        alarm: Steps of held-out alarms, `[replica]`.
-        hit: Events that they forecast, `[replica]`.
-        margin: Val accuracy above chance, and above its opening value, of a nowcast.
-    """
-    lead = records.t_lo[hit] - alarm[hit]
-    row: Numbers = {
-        "lead": float(np.median(lead)) if lead.size else None,
-        "lead_share": float(np.median(lead / records.t_lo[hit])) if lead.size else None,
-        "nowcast": None,
-    }
-    if records.val_acc is None or not lead.size:
-        return row
-    opened = np.searchsorted(records.steps, records.opened[hit], side="left")
-    at = np.searchsorted(records.steps, alarm[hit], side="left")
-    acc = records.val_acc[hit]
-    rows = np.arange(lead.size)
-    base = np.nan_to_num(acc[rows, opened], nan=0.0)
-    if records.chance is not None:
-        base = np.maximum(base, records.chance)
-    row["nowcast"] = float(np.mean(acc[rows, at] > base + margin))
-    return row
-
-
-def onsets(
-    onset: Array, event: Array, floor: float, n_permutations: int, rng: np.random.Generator
-) -> Numbers:
-    """Alarms regressed on events, beside what leads regressed on events always show.
-
-    Args:
-        onset: Steps of alarms that forecast, `[event]`.
-        event: Steps of their events, `[event]`.
-        floor: Least lead of a permuted onset, as a share of the event's step.
-        n_permutations: Of onsets.
-        rng: For the draws.
-    """
-    names = [name for name in LeadTimes.__dataclass_fields__ if name != "n"]
-    if onset.size < FEWEST_ONSETS or np.ptp(event) == 0 or np.any(onset <= 0):
-        return {f"onset_{name}": None for name in names}
-    found = lead_times(onset, event, floor, n_permutations, rng)
-    return {f"onset_{name}": getattr(found, name) for name in names}
-
-
-def told_times(times: EventTimes | None) -> Numbers:
-    """Forecasts of the event's time as numbers; None where there are none."""
-    names = list(EventTimes.__dataclass_fields__)
-    return {f"time_{name}": None if times is None else getattr(times, name) for name in names}
+def _redrawn(found: list[Reach], design: Design, copies: Array, alpha: float) -> Array:
+    """What rules forecast that resampled seeds chose, on the seeds that these lack, `[draw]`."""
+    chosen = best_rules(found, design, copies, alpha)
+    absent = design.event & (copies == 0)
+    n = absent.sum(axis=1)
+    hit = (chosen.forecast(design) & absent).sum(axis=1)
+    return np.divide(hit, n, out=np.full(n.size, np.nan), where=n > 0)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta, t
 
 from observatory.analysis.forecast.estimators.alarm_rules import Design, transformed
-from observatory.analysis.forecast.estimators.records import AuditRecords, Signal
+from observatory.analysis.forecast.estimators.records import Signal, SignalRecords
 from observatory.analysis.stats.paired_tests import sign_flip_p
 from observatory.analysis.stats.resample import percentile_interval
 
@@ -135,11 +135,11 @@ def wider(limits: tuple[float, float], draws: Array, level: float) -> tuple[floa
 
 
 def concordance_pairs(
-    signal: Signal, design: Design, records: AuditRecords, transform: str
+    signal: Signal, design: Design, records: SignalRecords, transform: str
 ) -> Array:
     """Who is higher, the replica with the event or one that is still at risk, just before it.
 
-    At the last look that leaves the lead, each event is set beside the replicas of its cell and
+    At the last look that leaves the lead, each event is set beside the replicas of its control and
     task that are watched there, have memorised, and reach the event later or never.
 
     Returns:
@@ -152,7 +152,7 @@ def concordance_pairs(
     step = records.steps[design.last][:, None]
     t_lo = np.where(records.kind == "event", records.t_lo, np.inf)
     pair = design.event[:, None] & (records.kind != "twin")[None, :]
-    pair &= records.cell[:, None] == records.cell[None, :]
+    pair &= records.control[:, None] == records.control[None, :]
     pair &= (records.opened[None, :] <= step) & (records.watched[None, :] >= step)
     pair &= t_lo[None, :] > t_lo[:, None]
     pair &= np.isfinite(here) & np.isfinite(own)
@@ -160,7 +160,7 @@ def concordance_pairs(
 
 
 def held_out_concordance(
-    pairs: dict[str, Array], records: AuditRecords, fold: NDArray[np.int64]
+    pairs: dict[str, Array], records: SignalRecords, fold: NDArray[np.int64]
 ) -> tuple[Array, Array]:
     """Concordant pairs of each replica with an event, transform and sign chosen without its fold.
 

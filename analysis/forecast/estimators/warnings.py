@@ -1,4 +1,4 @@
-"""What an audit refuses, and what a reader of it could take wrongly."""
+"""What a comparison of forecasts refuses, and what a reader of it could take wrongly."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from observatory.analysis.forecast.estimators.alarm_rules import Design
-from observatory.analysis.forecast.estimators.records import AuditRecords
+from observatory.analysis.forecast.estimators.records import SignalRecords
 from observatory.core.errors import FitRefusedError
 
 FEW_SEEDS = 10
@@ -14,7 +14,7 @@ FEW_NEGATIVES = 10
 
 
 def require_enough(
-    records: AuditRecords,
+    records: SignalRecords,
     design: Design,
     *,
     alpha: float,
@@ -59,7 +59,7 @@ def require_enough(
     need = math.ceil(1.0 / alpha - 1e-9) - 1
     if held - per_seed < need:
         apart = sum(int(mask.sum()) for mask in design.others.values())
-        more = f" ({apart} more are of other values of {records.knob})" if apart else ""
+        more = f" ({apart} more are of other values of {records.control_name})" if apart else ""
         raise FitRefusedError(
             f"{held} negatives{more}, of which a fold leaves {held - per_seed} for training: "
             f"a false-alarm rate of {alpha:g} needs at least {need} there. Add replicas "
@@ -69,7 +69,7 @@ def require_enough(
 
 
 def doubts(
-    records: AuditRecords,
+    records: SignalRecords,
     design: Design,
     names: Sequence[str],
     seeds: int,
@@ -91,13 +91,23 @@ def doubts(
         min_lead: Steps from an alarm to the last look before the event.
         n_bootstrap: Resamples of seeds.
     """
-    alpha, notes = 1.0 - level, list[str]()
+    return [
+        *_few_negatives(records, design),
+        *_few_seeds(seeds, m, 1.0 - level, n_bootstrap),
+        *_unread(records, design, names),
+        *_late_or_early(records, design, min_lead),
+    ]
+
+
+def _few_negatives(records: SignalRecords, design: Design) -> list[str]:
+    """Warnings of negatives of one kind, or of few."""
+    notes: list[str] = []
     if len(design.negatives) < 2:
         kind = f"of one kind ({next(iter(design.negatives))})" if design.negatives else "absent"
         notes.append(
-            f"Negatives that never reach the event are {kind} at the values of {records.knob} "
-            "at which it happens. A signal can pass one kind by what it is made of: add "
-            "random-label twins, or seeds at values where only some replicas reach it."
+            f"Negatives that never reach the event are {kind} at the values of "
+            f"{records.control_name} at which it happens. A signal can pass one kind by what it is "
+            "made of: add random-label twins, or seeds at values where only some replicas reach it."
         )
     sizes = {kind: int(mask.sum()) for kind, mask in design.negatives.items()}
     if few := {kind: n for kind, n in sizes.items() if n < FEW_NEGATIVES}:
@@ -106,33 +116,44 @@ def doubts(
             "may raise an alarm in training, so single replicas decide rules, and their "
             "held-out rate means little. Add some."
         )
+    return notes
+
+
+def _few_seeds(seeds: int, m: int, alpha: float, n_bootstrap: int) -> list[str]:
+    """A warning where no p-value can be small, or intervals are too narrow."""
     if 2.0 ** (1 - seeds) * m >= alpha:
         most = max(int(alpha * 2 ** (seeds - 1) - 1e-9), 0)
         need = math.ceil(1 + math.log2(m / alpha) + 1e-9)
-        notes.append(
+        return [
             f"With {seeds} seeds in a family of {m} no p-value can be below {alpha:.3g} once "
-            f"adjusted. Register at most {most} by `--signal`, or add seeds up to {need}."
-        )
-    elif 2.0 / (n_bootstrap + 1) * m >= alpha:
-        notes.append(
+            f"adjusted. Register at most {most} by `signals`, or add seeds up to {need}."
+        ]
+    if 2.0 / (n_bootstrap + 1) * m >= alpha:
+        return [
             f"With {n_bootstrap} resamples in a family of {m} no p-value can be below {alpha:.3g} "
             f"once adjusted. Set `n_bootstrap` to {math.ceil(4 * m / alpha)}."
-        )
-    elif seeds < FEW_SEEDS:
-        notes.append(
+        ]
+    if seeds < FEW_SEEDS:
+        return [
             f"The bootstrap draws whole seeds, of which there are {seeds}: with fewer than "
             f"{FEW_SEEDS} its intervals are too narrow. Sign flips bound the p-values."
-        )
-    silent = {
+        ]
+    return []
+
+
+def _unread(records: SignalRecords, design: Design, names: Sequence[str]) -> list[str]:
+    """Warnings of negatives that can raise no alarm."""
+    notes: list[str] = []
+    unread = {
         name: int(((signal.readings == 0) & held).sum())
         for held in [np.any(list(design.negatives.values()), axis=0)]
         for name, signal in records.signals.items()
         if name in names
     }
-    if mute := {name: n for name, n in silent.items() if n}:
+    if some := {name: n for name, n in unread.items() if n}:
         notes.append(
             "Negatives without a reading in their window cannot raise an alarm: "
-            f"{', '.join(f'{name} {n}' for name, n in mute.items())}. False-alarm rates of these "
+            f"{', '.join(f'{name} {n}' for name, n in some.items())}. False-alarm rates of these "
             "signals are too low."
         )
     shut = (records.kind != "event") & ~design.window.any(axis=1)
@@ -141,6 +162,12 @@ def doubts(
             f"{int(shut.sum())} negatives are left out: no window opened, since they never "
             "memorised, so no alarm of theirs could count."
         )
+    return notes
+
+
+def _late_or_early(records: SignalRecords, design: Design, min_lead: float) -> list[str]:
+    """Warnings of events near the end of the record, and of those that leave no room."""
+    notes: list[str] = []
     horizon = records.horizon_steps
     times = records.t_hi[records.kind == "event"]
     late = float(np.mean(times > 0.75 * horizon)) if horizon else 0.0

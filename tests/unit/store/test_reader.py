@@ -273,3 +273,23 @@ def test_a_study_and_a_run_print_themselves(run: Run) -> None:
     fill(run)
     assert repr(run) == f"Run {run.run_id}: 3 replicas, {run.status}"
     assert "1 run, 3 replicas (unfinished 2, grokked 1)" in repr(Study(run.folder.parents[1]))
+
+
+def test_a_study_can_be_looked_at_in_part(
+    run: Run, manifest: dict[str, Any], replicas: dict[str, Any]
+) -> None:
+    folder = run.folder.parents[1]
+    create_run(
+        folder / "runs" / (12 * "f"), {**manifest, "run_id": 12 * "f"}, replicas, "seed: 0\n"
+    )
+    study = Study(folder)
+    part = study.only(12 * "f")
+    assert [found.run_id for found in part.runs] == [12 * "f"]
+    assert len(part.replicas()) == 3
+    assert part.folder == study.folder
+    assert [found.run_id for found in study.runs] == [run.run_id, 12 * "f"]
+    for wrong in (("nope",), ()):
+        with pytest.raises(StoreError, match=r"`run_ids` must be of \['0123456789ab'"):
+            study.only(*wrong)
+    with pytest.raises(AttributeError):
+        study.runs = []  # pyright: ignore[reportAttributeAccessIssue]

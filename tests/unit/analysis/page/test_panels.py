@@ -1,7 +1,6 @@
 """Panels of laws, heads and sizes: they tell what the fits tell, and only where there are data."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,9 @@ from observatory.analysis.curves import section_laws as curve_laws
 from observatory.analysis.curves import section_relaxation as draw_relaxation
 from observatory.analysis.curves.question import curves
 from observatory.analysis.curves.section_laws import fit_curve
-from observatory.analysis.forecast import section as draw_forecast
-from observatory.analysis.forecast.api import audit_forecasts
-from observatory.analysis.forecast.result import audit_frame
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup, compare
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.frames import column, where
 from observatory.analysis.page.groups import Group
 from observatory.analysis.page.wording import estimate
 from observatory.analysis.report.gathering import gather_study
@@ -200,37 +195,3 @@ def test_sizes_have_a_chain_amplitudes_and_differences(
 def test_groups_of_one_size_have_no_panel_of_sizes(facts: Facts) -> None:
     alike = compare([StudyGroup("a", facts, ""), StudyGroup("b", facts, "")])
     assert list(draw_sizes.draw_sizes(alike)) == []
-
-
-def test_forecasts_are_what_the_command_tells(tmp_path: Path) -> None:
-    plan = Plan(
-        study="seen",
-        weight_decays=(0.1, 0.15, 0.2, 0.3, 1.0),
-        n_seeds=6,
-        probes=("attention", "weight_norm", "logit_scale"),
-    )
-    facts = facts_of(fabricate_study(tmp_path, plan))
-    made = drawn(draw_forecast.draw_forecast(facts))
-    signals = draw_forecast.FAMILY["probes/attention"]
-    settings = draw_forecast.SETTINGS
-    told = audit_forecasts(tmp_path / "seen", signals=signals, settings=settings).to_json()
-    assert made.table is not None
-    shown = {row[0].removesuffix(" (baseline)"): row for row in made.table.rows}
-    assert set(shown) == set(told["params"])
-    assert {"clock", "train_loss", "val_loss", "weight_norm", "logit_scale"} < set(shown)
-    scores = audit_frame(told)["detects"]
-    for name in signals:
-        assert shown[name][1].startswith(f"{scores[name]:.2f}")
-        assert shown[name][-1] == told["extras"][f"verdict[{name}]"]
-    assert list(made.table.notes) == told["warnings"]
-    assert f"({told['extras']['n_events']} events" in made.caption
-    few = where(facts.group.replicas, column(facts.group.replicas, "seed") < 3)
-    part = draw_forecast.draw_forecast(replace(facts, group=replace(facts.group, replicas=few)))
-    assert isinstance(part, NotDrawn)
-    assert "an audit takes its runs whole" in part.reason
-
-
-def test_forecasts_are_missing_where_too_little_was_seen(facts: Facts) -> None:
-    found = draw_forecast.draw_forecast(facts)
-    assert isinstance(found, NotDrawn)
-    assert "events" in found.reason

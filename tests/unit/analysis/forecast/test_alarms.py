@@ -1,4 +1,4 @@
-"""Pieces of an audit against slow plain twins, and what alarms may not know."""
+"""Alarms and scores against slow plain code, and what alarms may not know."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from observatory.analysis.forecast.estimators.scores import (
     held_out_concordance,
     share_interval,
 )
-from tests.made_audits import Made
+from tests.made_forecasts import Made
 
 TRANSFORMS = ("level", "change", "ratio")
 SMALL = Made(n_seeds=6, cells=(0.1, 1.0), horizon=1500, times=(500.0, 1400.0), lead=300.0)
@@ -104,7 +104,7 @@ def test_concordance_is_what_a_loop_over_pairs_finds() -> None:
         for j in range(records.n):
             other = (
                 records.kind[j] != "twin"
-                and records.cell[i] == records.cell[j]
+                and records.control[i] == records.control[j]
                 and t_lo[j] > t_lo[i]
                 and records.watched[j] >= records.steps[look]
             )

@@ -9,8 +9,8 @@ from observatory.analysis.forecast.estimators.records import (
     EVENT,
     NATURAL,
     TWIN,
-    AuditRecords,
     Signal,
+    SignalRecords,
     clock_signal,
 )
 
@@ -23,7 +23,7 @@ class Made:
 
     Attributes:
         n_seeds: Seeds, each in every cell.
-        cells: Values of the knob; at 0 the event never happens.
+        cells: Values of the control; at 0 the event never happens.
         rate: Share of replicas with the event, of every other cell.
         twins: Whether every replica has a twin that never has the event.
         lead: Steps between the precursor's rise and the event.
@@ -45,7 +45,7 @@ class Made:
     times: tuple[float, float] = (1200.0, 3800.0)
     even: float | None = None
 
-    def records(self, seed: int, names: tuple[str, ...] | None = None) -> AuditRecords:
+    def records(self, seed: int, names: tuple[str, ...] | None = None) -> SignalRecords:
         """One study; `names` are the signals that it holds, all where None."""
         rng = np.random.default_rng(seed)
         steps = np.arange(0, self.horizon + 1, self.every, dtype=np.float64)
@@ -71,21 +71,21 @@ class Made:
                 signals["weight_norm_change"] = Signal(value, change, readings, ("change",))
         happened = np.isfinite(times)
         t_hi = np.where(happened, np.ceil(times / self.every) * self.every, np.nan)
-        return AuditRecords(
+        return SignalRecords(
             steps=steps,
             signals=signals,
             baselines=[name for name in BASELINES if name in signals],
             val_acc=np.where(steps[None] > times[:, None] - 400, 0.5, 0.05),
             chance=0.05,
             seed=np.array([row[0] for row in rows]),
-            cell=cell,
+            control=cell,
             kind=np.array([row[2] for row in rows]),
             opened=np.full(len(rows), 200.0),
             t_lo=t_hi - self.every,
             t_hi=t_hi,
             watched=np.where(happened, np.fmin(t_hi + 200, self.horizon), self.horizon),
             event="made",
-            knob="weight_decay",
+            control_name="weight_decay",
             horizon_steps=self.horizon,
             steps_per_epoch=None,
         )
@@ -126,7 +126,7 @@ class Made:
         }
 
 
-def long_table(records: AuditRecords, names: tuple[str, ...]) -> pd.DataFrame:
+def long_table(records: SignalRecords, names: tuple[str, ...]) -> pd.DataFrame:
     """The records as a table of anyone: a row per replica and step."""
     n, looks = records.n, records.steps.size
     frame = pd.DataFrame(
@@ -134,7 +134,7 @@ def long_table(records: AuditRecords, names: tuple[str, ...]) -> pd.DataFrame:
             "replica": np.repeat(np.arange(n), looks),
             "step": np.tile(records.steps, n),
             "seed": np.repeat(records.seed, looks),
-            "weight_decay": np.repeat(records.cell, looks),
+            "weight_decay": np.repeat(records.control, looks),
             "kind": np.repeat(np.where(records.kind == TWIN, TWIN, ""), looks),
             "t_mem": 200.0,
             "t_hi": np.repeat(records.t_hi, looks),

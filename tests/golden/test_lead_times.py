@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.forecast.api import fit_lead_times
+from observatory.analysis.forecast.question import lead_times
 
 SCAN = (
     *((3000, 115000), (1000, 14500), (2000, 27000), (2000, 14000), (700, 6500), (1700, 7000)),
@@ -32,7 +32,7 @@ def test_published_lead_laws_are_what_permuted_onsets_give(
 ) -> None:
     """Slopes and R2 to the digits printed; medians of the null to 0.02, three times their error."""
     frame = pd.DataFrame(runs, columns=["onset", "t_grok"])
-    found = fit_lead_times(frame, onset="onset").estimate.extras
+    found = lead_times(frame, onset="onset").record["extras"]
     assert (found["lead_slope"], found["lead_r2"]) == pytest.approx(published, abs=6e-4)
     assert (found["slope"], found["r2"]) == pytest.approx(honest, abs=6e-3)
     assert (found["null_slope"], found["null_r2"]) == pytest.approx(null, abs=0.02)
@@ -43,6 +43,6 @@ def test_onsets_that_know_their_events_are_found() -> None:
     """Onsets at half the event: the slope of onsets is 1, and permuted ones never fit as well."""
     t = np.geomspace(1e3, 1e5, 15)
     frame = pd.DataFrame({"onset": t / 2 * np.exp(0.1 * np.sin(np.arange(15))), "t_grok": t})
-    found = fit_lead_times(frame, onset="onset").estimate
-    assert found.params["onset_slope"].value == pytest.approx(1.0, abs=0.05)
-    assert found.extras["p_onset"] < 1e-3
+    found = lead_times(frame, onset="onset")
+    assert found.params["onset_slope"] == pytest.approx(1.0, abs=0.05)
+    assert found.record["extras"]["p_onset"] < 1e-3

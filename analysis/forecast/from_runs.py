@@ -1,0 +1,221 @@
+"""Replicas of runs, their probes and outcomes, as forecasts are made of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from observatory.analysis.forecast.estimators.records import EVENT, FAILED, NATURAL, TWIN
+from observatory.analysis.forecast.replica_records import (
+    ALIASES,
+    ReplicaRecord,
+    Shared,
+    SignalTable,
+    gather,
+)
+from observatory.analysis.tables.columns import known_columns
+from observatory.analysis.tables.outcomes import event_names
+from observatory.analysis.tables.outcomes import numbers as floats
+from observatory.core.columns import Column
+from observatory.core.errors import ConfigError
+from observatory.store.reader import Run
+
+Array = NDArray[np.float64]
+
+EVALUATION = "evaluation"
+FIRST_EVENT = "first99"
+CONTROL = "weight_decay"
+MEM = "mem"
+OF_TABLES = ("replica", "group", "step", "time", "t_lo", "opened", "kind")
+"""Options that name columns which a study knows."""
+
+
+def from_runs(
+    runs: Sequence[Run],
+    signals: Sequence[str] | None,
+    options: Mapping[str, Any],
+    *,
+    memorised: bool,
+) -> SignalTable:
+    """The finished replicas of runs; those with random labels are twins of the others.
+
+    Args:
+        runs: At least one, of one study or several.
+        signals: Names of the signals; None: all that are recorded.
+        options: As of `ForecastOptions`: event, control, horizon.
+        memorised: Whether windows open when a replica has memorised; else at its first look.
+
+    Raises:
+        ConfigError: If an event, setting or signal is missing, or all runs are twins.
+    """
+    if given := [name for name in OF_TABLES if options.get(name) is not None]:
+        raise ConfigError(f"{given} are columns of a table; a study knows them: leave them out.")
+    twins = [_is_twin(run) for run in runs]
+    if all(twins):
+        raise ConfigError(
+            "Every run has random labels, which nothing can generalise from. Give the study that "
+            "they are the twins of as well."
+        )
+    horizon = _horizon(runs, options.get("horizon_steps"))
+    shared = _shared(runs, horizon, options)
+    replicas: list[ReplicaRecord] = []
+    warnings: list[str] = []
+    for run, twin in zip(runs, twins, strict=True):
+        found, notes = _replicas(run, shared, signals, twin=twin, memorised=memorised)
+        replicas += found
+        warnings += notes
+    if not replicas:
+        raise ConfigError("No replica has finished: there is nothing to compare yet. Wait.")
+    looks = np.unique(np.concatenate([one.series["val_acc"][0] for one in replicas]))
+    looks = looks[looks <= horizon].astype(np.float64)
+    records, notes = gather(replicas, looks, signals, shared)
+    return SignalTable(records, [*warnings, *notes], f"control {shared.control_name}")
+
+
+def _horizon(runs: Sequence[Run], asked: int | None) -> int:
+    """Where records are cut; raises where a horizon was asked for that was not run."""
+    horizon = min(int(run.manifest["horizon_steps"]) for run in runs)
+    if asked is not None and asked > horizon:
+        raise ConfigError(
+            f"`horizon_steps` must be at most {horizon}, the horizon that was run, got {asked}. A "
+            "record cannot show what was not run."
+        )
+    return horizon if asked is None else asked
+
+
+def _shared(runs: Sequence[Run], horizon: int, options: Mapping[str, Any]) -> Shared:
+    """What all runs share."""
+    classes = {int(run.manifest["task"]["n_classes"]) for run in runs}
+    epochs = {float(run.manifest["steps_per_epoch"]) for run in runs}
+    chance = options.get("chance")
+    return Shared(
+        event=options.get("event") or FIRST_EVENT,
+        control_name=options.get("control") or CONTROL,
+        horizon_steps=horizon,
+        chance=1.0 / classes.pop() if chance is None and len(classes) == 1 else chance,
+        steps_per_epoch=epochs.pop() if len(epochs) == 1 else None,
+    )
+
+
+def _is_twin(run: Run) -> bool:
+    return bool(run.manifest["config"].get("task", {}).get("random_labels", False))
+
+
+def _replicas(
+    run: Run, shared: Shared, signals: Sequence[str] | None, *, twin: bool, memorised: bool
+) -> tuple[list[ReplicaRecord], list[str]]:
+    """The finished replicas of a run, and what is left out of it."""
+    event, control = shared.event, shared.control_name
+    outcomes, warnings = run.outcomes(), list[str]()
+    events = event_names(outcomes)
+    for name in (event, MEM) if memorised else (event,):
+        if name not in events:
+            raise ConfigError(f"`event` {name} must be one of {events}: run {run.run_id} lacks it.")
+    if control not in outcomes.columns:
+        raise ConfigError(
+            f"`control` must be a setting of the replicas, got {control!r}. "
+            f"{known_columns(list(map(str, run.replicas().columns)), control)}"
+        )
+    done = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()]).reset_index(drop=True)
+    if lacking := len(outcomes) - len(done):
+        warnings.append(f"Run {run.run_id}: {lacking} replicas have not finished: left out.")
+    series = _series(run, signals)
+    values = {name: floats(done, name) for name in ("seed", control, "step")}
+    low, high, seen = (floats(done, f"{event}_{end}") for end in ("lo", "hi", "observed"))
+    opened = np.zeros(len(done))
+    if memorised:
+        opened = np.where(floats(done, f"{MEM}_observed") > 0, floats(done, f"{MEM}_hi"), np.nan)
+    if np.any((seen > 0) & np.isnan(high)):
+        raise ConfigError(f"`event` must have a time, {event} has none. Take another, as first99.")
+    failed = np.isin(np.array(done["outcome"], dtype=np.str_), ["collapsed", "diverged"])
+    replicas: list[ReplicaRecord] = []
+    for i, replica in enumerate(done["replica"].to_numpy()):
+        kind = TWIN if twin else EVENT if seen[i] > 0 else FAILED if failed[i] else NATURAL
+        if twin and seen[i] > 0:
+            warnings.append(f"Run {run.run_id}: twin {replica} reached {event}: left out.")
+            continue
+        own = (float(x[i]) for x in (values[control], opened, low, high, values["step"]))
+        value, start, t_lo, t_hi, watched = own
+        facts = int(values["seed"][i]), value, kind, start, t_lo, t_hi, watched
+        replicas.append(ReplicaRecord(*facts, series[int(replica)]))
+    return replicas, warnings
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a signal is recorded.
+
+    Attributes:
+        table: Of the run.
+        column: Of the table.
+        name: What it goes by: a list, as of layers, without its dimension.
+        whole: Whether the name is a signal; else only entries of the list are.
+    """
+
+    table: str
+    column: Column
+    name: str
+    whole: bool
+
+
+def sources(run: Run) -> list[Source]:
+    """Every signal that a run records.
+
+    A list, as of layers, is the mean over its entries, unless the run records that mean itself. A
+    name that several tables have carries its table.
+    """
+    tables = [name for name in run.tables() if name == EVALUATION or name.startswith("probes/")]
+    columns = [(t, c) for t in tables for c in run.columns(t) if c.dtype == "float64"]
+    scalars = [c.name for _, c in columns if not c.dims]
+    again = {n for n in scalars if scalars.count(n) > 1}
+    lists = [c.name for _, c in columns if c.dims]
+    again |= {n for n in lists if lists.count(n) + scalars.count(n) > 1}
+    found: list[Source] = []
+    for table, column in columns:
+        short = table.removeprefix("probes/")
+        full = f"{short}.{column.name}" if column.name in again else column.name
+        full = ALIASES.get(full, full)
+        name = full.removesuffix(f"_{column.dims[0]}") if column.dims else full
+        whole = not column.dims or (name not in scalars and name not in ALIASES)
+        found.append(Source(table, column, name, whole))
+    return found
+
+
+def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tuple[Array, Array]]]:
+    """Every series of each replica by its name; an entry of a list is `s_bar@layer0`."""
+    found: dict[int, dict[str, tuple[Array, Array]]] = {}
+    every = sources(run)
+    for table in dict.fromkeys(source.table for source in every):
+        mine = [source for source in every if source.table == table]
+        frame = run.table(table, [source.column.name for source in mine])
+        wanted = {k: v for source in mine for k, v in _values(source, frame, signals).items()}
+        replica = frame["replica"].to_numpy()
+        steps = frame["step"].to_numpy(dtype=np.float64)
+        starts = np.flatnonzero(np.r_[True, replica[1:] != replica[:-1]])
+        for begin, end in zip(starts, np.r_[starts[1:], replica.size], strict=True):
+            own = found.setdefault(int(replica[begin]), {})
+            own |= {name: (steps[begin:end], y[begin:end]) for name, y in wanted.items()}
+    return found
+
+
+def _values(source: Source, frame: pd.DataFrame, signals: Sequence[str] | None) -> dict[str, Array]:
+    """The values of a source by the names that they go by, entries of lists among them, `[row]`."""
+    values = frame[source.column.name]
+    if not source.column.dims:
+        return {source.name: values.to_numpy(dtype=np.float64, na_value=np.nan)}
+    dim = source.column.dims[0]
+    rows = [None if v is None or np.ndim(v) == 0 else np.asarray(v, np.float64) for v in values]
+    made: dict[str, Array] = {}
+    for asked in signals or ():
+        head, at, entry = asked.partition(f"@{dim}")
+        if at and head in (source.name, f"{source.name}_{dim}") and entry.isdigit():
+            index = int(entry)
+            y = [np.nan if r is None or r.size <= index else r[index] for r in rows]
+            made[asked] = np.array(y, dtype=np.float64)
+    if source.whole:
+        y = [np.nan if r is None or not r.size else float(np.mean(r)) for r in rows]
+        made[source.name] = np.array(y, dtype=np.float64)
+    return made

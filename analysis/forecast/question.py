@@ -1,0 +1,152 @@
+"""Which recorded signals forecast an event, and what published lead times show."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Unpack, final
+
+from observatory.analysis.fit.contract import Question, Record
+from observatory.analysis.forecast.options import ForecastOptions, LeadOptions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.page.drawing import Drawing, NotDrawn
+    from observatory.analysis.page.facts import Facts
+    from observatory.analysis.tables.open import Table
+
+
+def forecast(*tables: "Table", **options: Unpack[ForecastOptions]) -> "Fitted":
+    """Does any recorded signal forecast the event better than the clock, the losses and the norm?
+
+    Args:
+        tables: A study or several, random-label twins among them; or one DataFrame, CSV or Parquet
+            file with a row per replica and step. With `onset` or `lead`: as of `lead_times`.
+        options: See `ForecastOptions`.
+
+    Returns:
+        The share of events that each signal forecast on held-out seeds; in the table its role,
+        rule, false alarms, leads, tests and verdict.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        StoreError: If a folder is no study.
+        FitRefusedError: If there are too few events, negatives or seeds.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"replica": [0, 0], "step": [0, 100], "seed": 0, "t_hi": 100})
+        >>> rows["s_bar"] = [0.1, 0.4]
+        >>> forecast(rows, signals="s_bar")
+        Traceback (most recent call last):
+        observatory.core.errors.FitRefusedError: 0 events leave room for an alarm 100 steps ahead...
+    """
+    from observatory.analysis.fit.observed import known_options
+
+    if options.get("onset") is not None or options.get("lead") is not None:
+        return _published(tables, options)
+    from observatory.analysis.forecast.prepare import prepare_forecast
+
+    return prepare_forecast(tables, known_options(options, ForecastOptions)).run()
+
+
+def lead_times(table: "Table", **options: Unpack[LeadOptions]) -> "Fitted":
+    """Published onsets regressed on their events, and what leads on events show by construction.
+
+    Args:
+        table: A DataFrame, a CSV or Parquet file, or "mlflow:EXPERIMENT": a row per run.
+        options: See `LeadOptions`.
+
+    Returns:
+        The slope of log onset on log event; 0 for onsets that know nothing of their events.
+
+    Raises:
+        ConfigError: If the table or an option breaks a rule.
+        FitRefusedError: If there are too few runs.
+
+    Example:
+        >>> import pandas as pd
+        >>> runs = pd.DataFrame({"onset": [90.0, 100, 110, 95, 105]})
+        >>> runs["t_grok"] = [1e3, 3e3, 1e4, 3e4, 1e5]
+        >>> found = lead_times(runs, onset="onset", settings={"n_permutations": 99})
+        >>> abs(found.params["onset_slope"]) < 0.1, found.record["extras"]["lead_r2"] > 0.99
+        (True, True)
+    """
+    from observatory.analysis.fit.observed import known_options
+    from observatory.analysis.forecast.published import prepare_leads
+
+    return prepare_leads(table, known_options(options, LeadOptions)).run()
+
+
+def _published(tables: "tuple[Table, ...]", options: ForecastOptions) -> "Fitted":
+    """The regression that forecasts pass on where columns of published onsets are named."""
+    from observatory.core.errors import ConfigError
+
+    if len(tables) != 1:
+        raise ConfigError(f"Published onsets are read from one table, got {len(tables)}.")
+    given: dict[str, Any] = {name: v for name, v in options.items() if v is not None}
+    if unknown := sorted(set(given) - set(LeadOptions.__annotations__)):
+        raise ConfigError(f"{unknown} are not of published leads: leave them out.")
+    return lead_times(tables[0], **given)
+
+
+@final
+class ForecastQuestion(Question):
+    """Which signals forecast an event."""
+
+    name = "forecast"
+    summary = "whether a signal forecasts better than the clock, the losses and the norm"
+    examples = (
+        "forecast results/laptop_horizon results/twins --signals s_bar,sigma_h,pr_norm",
+        "forecast signals.csv --replica run --group seed --time t_grok --opened t_mem --json",
+    )
+    aliases = ("audit",)
+    n_tables = (1, None)
+    place = 90
+    ask = staticmethod(forecast)
+
+    def text(self, fitted: "Fitted") -> str:
+        """A row per signal, false alarms per kind of negatives, forecasts of times, rules."""
+        from observatory.analysis.forecast.text import forecast_text
+
+        return forecast_text(fitted.record)
+
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
+        """Events forecast on held-out seeds, and the order within a cell."""
+        from observatory.analysis.forecast.figure import forecast_figure
+        from observatory.core.errors import ConfigError
+
+        if ax is not None:
+            raise ConfigError("`ax` is not for forecasts, whose figure has two panels: leave it.")
+        return forecast_figure(fitted.record)
+
+    def fit_group(self, facts: "Facts", settings: Mapping[str, Any]) -> list[Record]:
+        """The comparison of the signals that the runs of the group record."""
+        from observatory.analysis.forecast.prepare import fit_group
+
+        return fit_group(facts, settings)
+
+    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
+        """The forest of signals with its table."""
+        from observatory.analysis.forecast.section import draw_forecast
+
+        return [draw_forecast(facts)]
+
+
+@final
+class LeadTimesQuestion(Question):
+    """What published lead times show."""
+
+    name = "lead_times"
+    summary = "published onsets against their events, and what leads show by construction"
+    examples = ("lead_times docs/examples/leads.csv --onset onset_step",)
+    ask = staticmethod(lead_times)
+
+    def text(self, fitted: "Fitted") -> str:
+        """Both regressions, and the null of the second."""
+        from observatory.analysis.forecast.published import leads_text
+
+        return leads_text(fitted.record)
+
+
+QUESTIONS = (ForecastQuestion(), LeadTimesQuestion())
