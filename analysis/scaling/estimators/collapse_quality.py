@@ -24,7 +24,7 @@ DECAYS = np.geomspace(0.25, 4.0, 9)
 """Exponents with which the rest of the width goes."""
 LIMIT_STEPS = 60
 """Most steps of their searches, which start where S is least without a limit."""
-CHUNK = 3_000_000
+CHUNK = 30_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,11 @@ class Collapse:
         """Ln of size over the geometric mean of sizes, `[size]`."""
         found = np.log(self.sample.sizes)
         return found - found.mean()
+
+    @cached_property
+    def _cells(self) -> list[Index]:
+        """The cells of each size."""
+        return [self.sample.cells_of(size) for size in range(self.sample.sizes.size)]
 
     @property
     def n_free(self) -> int:
@@ -98,23 +103,24 @@ class Collapse:
         y, dy = self.mean[draw] * shrink, self.se[draw] * shrink
         x = (sample.control - critical) * stretch[:, sample.of_size]
         k0, kx, kxx, ky, kxy = (np.zeros(x.shape) for _ in range(5))
-        for size in range(sample.sizes.size):
-            cells = sample.cells_of(size)
-            others = np.flatnonzero(sample.of_size != size)
-            # x of the others as a control of this size: its cells are sorted in that
-            query = critical + x[:, others] / stretch[:, size : size + 1]
-            right = np.searchsorted(sample.control[cells], query.ravel()).reshape(query.shape)
-            inside = (right > 0) & (right < cells.size)
-            right = cells[np.clip(right, 1, cells.size - 1)]
+        precision = 1.0 / dy**2
+        first = np.arange(len(x))[:, None] * x.shape[1]  # of each point's cells, if all were flat
+        for size, cells in enumerate(self._cells):
+            # x of every cell as a control of this size, whose cells are sorted in that
+            query = critical + x / stretch[:, size : size + 1]
+            right: Index = np.searchsorted(sample.control[cells], query)
+            inside = (right > 0) & (right < cells.size) & (sample.of_size != size)
+            right = first + cells[np.clip(right, 1, cells.size - 1)]
             for neighbour in (right - 1, right):
-                weight = inside / np.take_along_axis(dy, neighbour, axis=1) ** 2
-                away = np.take_along_axis(x, neighbour, axis=1) - x[:, others]
-                height = np.take_along_axis(y, neighbour, axis=1)
-                k0[:, others] += weight
-                kx[:, others] += weight * away
-                kxx[:, others] += weight * away**2
-                ky[:, others] += weight * height
-                kxy[:, others] += weight * away * height
+                weight = inside * precision.take(neighbour)
+                away = x.take(neighbour) - x
+                height = y.take(neighbour)
+                torque = weight * away
+                k0 += weight
+                kx += torque
+                kxx += weight * away**2
+                ky += weight * height
+                kxy += torque * height
         spread = k0 * kxx - kx**2
         used = spread > 1e-12 * k0 * kxx
         spread = np.where(used, spread, 1.0)
