@@ -41,8 +41,8 @@ def pair(made: Made, times: np.ndarray, name: str, horizon: float) -> tuple[Laws
     return zero, free_laws(ERRORS[name], records, weights, DRAW_GRID, ROUNDS)
 
 
-def covered(made: Made, n: int, seed: int, free: bool, level: float = 0.95) -> float:
-    """How often the profile interval of nu, under the true error distribution, holds the truth.
+def covered(made: Made, n: int, seed: int, free: bool, level: float = 0.95) -> np.ndarray:
+    """Whether the profile interval of nu, under the true error distribution, holds the truth.
 
     Studies in which the law has no maximum, or too few weight decays grokked, count as refused and
     are left out.
@@ -59,7 +59,7 @@ def covered(made: Made, n: int, seed: int, free: bool, level: float = 0.95) -> f
         errors, records, weights, nu, np.nan_to_num(start, nan=1.0), held, PROFILE_GRID
     )
     inside = 2.0 * (law.loglik - value) <= chi2_quantile(level, 1)
-    return float(inside[usable].mean())
+    return inside[usable]
 
 
 def exponents(made: Made, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +171,7 @@ def print_estimates(n: int) -> None:
         ):
             apart = replace(made, seed_sd=0.2)
             found = [
-                None if made.critical and not free else covered(m, n, 1, free)
+                None if made.critical and not free else float(covered(m, n, 1, free).mean())
                 for m in (made, apart)
                 for free in (False, True)
             ]
