@@ -20,8 +20,9 @@ def forecast(*tables: "Table", **options: Unpack[ForecastOptions]) -> "Fitted":
     """Does any recorded signal forecast the event better than the clock, the losses and the norm?
 
     Args:
-        tables: A study or several, random-label twins among them; or one DataFrame, CSV or Parquet
-            file with a row per replica and step. With `onset` or `lead`: as of `lead_times`.
+        tables: The folder of a study or of several, random-label twins among them; or one CSV or
+            Parquet file, "mlflow:EXPERIMENT", or in Python a DataFrame, with a row per replica and
+            step. Where published onsets or leads are named: as of `lead_times`.
         options: See `ForecastOptions`.
 
     Returns:
@@ -54,7 +55,8 @@ def lead_times(table: "Table", **options: Unpack[LeadOptions]) -> "Fitted":
     """Published onsets regressed on their events, and what leads on events show by construction.
 
     Args:
-        table: A DataFrame, a CSV or Parquet file, or "mlflow:EXPERIMENT": a row per run.
+        table: A CSV or Parquet file or "mlflow:EXPERIMENT"; in Python also a DataFrame. A row per
+            run.
         options: See `LeadOptions`.
 
     Returns:

@@ -198,7 +198,7 @@ def option_names(command: click.Command, context: click.Context) -> list[str]:
 def _name(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         return parameter.opts[0] if len(parameter.opts[0]) > 2 else parameter.opts[-1]
-    return parameter.human_readable_name
+    return parameter.human_readable_name.removesuffix(" ...")
 
 
 def _help(parameter: click.Parameter) -> str:

@@ -178,7 +178,7 @@ def _argument(parameter: Parameter) -> click.Argument:
         [parameter.name],
         nargs=-1 if parameter.several else 1,
         required=True,
-        metavar=name.upper(),
+        metavar=f"{name.upper()}{' ...' * parameter.several}",
         help=parameter.text,
         type=click.Path(),
     )
