@@ -36,7 +36,7 @@ def draw_forecast(facts: Facts) -> Drawing | NotDrawn:
 def _table(record: Record) -> Table:
     """Scores and verdicts, the baselines first."""
     caption = (
-        f"{record['extras']['n_bootstrap']} resamples. `observatory fit forecast STUDY TWINS` "
+        f"{record['extras']['n_bootstrap']} resamples. observatory fit forecast STUDY TWINS "
         "prints false-alarm rates per kind of negatives, rules and times as well; with "
         "random-label twins it is a harder test."
     )
