@@ -1,6 +1,6 @@
 """Boundaries of several tables or groups beside each other, and plans from a pilot."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from observatory.analysis.stats.paired_rates import compare_rates
 from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.tables.cells import observations
 from observatory.analysis.tables.open import Table
-from observatory.core.errors import FitRefusedError
+from observatory.core.errors import ConfigError, FitRefusedError
 
 
 def compare_groups(
@@ -135,10 +135,10 @@ def prepare_ratio(above: Table, below: Table, options: Mapping[str, Any]) -> Tas
         ConfigError: If a table or an option breaks a rule.
         StoreError: If a folder is no study.
     """
+    names = _names(options.get("names"), above, below)
     both = [open_runs(table, options, timed=False) for table in (above, below)]
     level, n_bootstrap = (_shared(name, options) for name in ("level", "n_bootstrap"))
     seed = draw_seed(options.get("seed"))
-    names = (_name(above, "a"), _name(below, "b"))
 
     def compute() -> Estimate:
         made = [opened.cut() for opened in both]
@@ -157,7 +157,7 @@ def prepare_ratio(above: Table, below: Table, options: Mapping[str, Any]) -> Tas
         return replace(found, warnings=[*notes, *found.warnings])
 
     part = run_part("boundary_ratio", "firth", level, seed, both[0], np.inf, compute)
-    return Task("ratio", [part], both)
+    return Task("ratio", [part])
 
 
 def prepare_seeds(
@@ -188,7 +188,7 @@ def prepare_seeds(
         return replace(found, warnings=[*notes, *found.warnings])
 
     part = run_part("seeds", "simulation", level, seed, opened, opened.window_max, compute)
-    return Task("seeds", [part], opened)
+    return Task("seeds", [part])
 
 
 def _shared(name: str, options: Mapping[str, Any]) -> Any:
@@ -197,6 +197,11 @@ def _shared(name: str, options: Mapping[str, Any]) -> Any:
     return shared_setting(name) if asked is None else asked
 
 
-def _name(table: Table, otherwise: str) -> str:
-    """How messages call a table: by its path, where it has one."""
-    return str(table) if isinstance(table, str | Path) else otherwise
+def _names(asked: Sequence[str] | None, above: Table, below: Table) -> tuple[str, str]:
+    """What the two tables are called: by their paths, where they have some."""
+    if asked is None:
+        first, second = (str(t) if isinstance(t, str | Path) else None for t in (above, below))
+        return first or "a", second or "b"
+    if isinstance(asked, str) or len(asked) != 2 or asked[0] == asked[1]:
+        raise ConfigError(f"`names` must be two names that differ, got {asked!r}.")
+    return asked[0], asked[1]

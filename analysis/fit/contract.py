@@ -1,6 +1,6 @@
 """What a question is: everything that one folder of `analysis/` declares of itself."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,6 +30,7 @@ class Question(ABC):
         examples: Command lines, without `observatory fit`.
         aliases: Names under which it was known before.
         n_tables: Least and largest number of tables that it takes; null for no end.
+        ask: The public function: its signature is the options, its docstring their help texts.
         place: Where its section stands on the page: lower ones come first.
     """
 
@@ -38,12 +39,8 @@ class Question(ABC):
     examples: ClassVar[Sequence[str]]
     aliases: ClassVar[Sequence[str]] = ()
     n_tables: ClassVar[tuple[int, int | None]] = (1, 1)
+    ask: ClassVar["Callable[..., Fitted]"]
     place: ClassVar[int] = 100
-
-    @property
-    @abstractmethod
-    def ask(self) -> "Callable[..., Fitted]":
-        """The public function: its signature is the options, its docstring their help."""
 
     def text(self, fitted: "Fitted") -> str:
         """The result in a few lines: the estimates with their intervals, or the refusal."""

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fit.settings import build, changed, draw_seed, settings_of, shared_setting
+from observatory.analysis.fit.settings import build, draw_seed, settings_of, shared_setting
+from observatory.analysis.fit.study import Fit
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.stats.observations import Observations
@@ -158,9 +159,12 @@ def known_options(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
         kind: The TypedDict that lists them.
 
     Raises:
-        ConfigError: If there is no such option, or a number breaks its rule.
+        ConfigError: If there is no such option, one is given by both its names, or a number breaks
+            its rule.
     """
     named = {ALIASES.get(name, name): value for name, value in options.items()}
+    if twice := [old for old, name in ALIASES.items() if {old, name} <= set(options)]:
+        raise ConfigError(f"`{ALIASES[twice[0]]}` and `{twice[0]}` are one option: give one.")
     known = sorted(kind.__annotations__)
     if unknown := sorted(set(named) - set(known)):
         raise ConfigError(f"There is no option {unknown}, only {known}.")
@@ -230,15 +234,18 @@ def prepare(
         StoreError: If a folder is no study.
     """
     folder = options.get("config_dir")
-    name, node = settings_of(question, estimator, folder=folder)
-    opened = open_runs(table, options, timed=timed)
     given = {key: options[key] for key in SETTINGS if options.get(key) is not None}
-    if node.get("window_max") is not None:
-        node["window_max"] = opened.window_max
-    node = changed(name, node, {**given, **(options.get("settings") or {})})
+    given |= options.get("settings") or {}
+    name, node = settings_of(question, estimator, given, folder)
     require_held(name, node, options.get("critical"))
-    fit = build(name, node, trusted=folder is not None)
     seed = draw_seed(options.get("seed"))
+    opened = open_runs(table, options, timed=timed)
+    if "window_max" not in given and node.get("window_max") is not None:
+        node["window_max"] = opened.window_max
+    fit = build(name, node, trusted=folder is not None)
+    if not isinstance(fit, Fit):
+        needed = ", ".join(Fit.__annotations__)
+        raise ConfigError(f"`fit.{name}` must have `fit` and the attributes {needed}.")
     require_size(question, opened.observations, node.get("n_bootstrap") or 0, timed=timed)
 
     def compute() -> Estimate:

@@ -1,6 +1,6 @@
 """Options of fits of runs; the command line reads their types and meanings from here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -87,9 +87,11 @@ class RatioOptions(RunOptions, total=False):
     """What a ratio of two boundaries takes.
 
     Attributes:
+        names: What the two tables are called (their paths).
         n_bootstrap: Number of resamples.
     """
 
+    names: Sequence[str] | None
     n_bootstrap: int | None
 
 

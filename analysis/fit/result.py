@@ -150,6 +150,8 @@ class Fitted:
         Raises:
             ConfigError: If the question has no figure, or one of several panels and `ax` is given.
         """
+        import matplotlib.pyplot  # noqa: F401 - notebooks show figures once it is there
+
         from observatory.analysis.fit.questions import question_named
 
         figure = question_named(self.question).draw(self, ax)

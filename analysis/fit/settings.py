@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from observatory.analysis.stats.rules import checked_numbers, require_numbers
 from observatory.core.errors import ConfigError
@@ -18,8 +19,6 @@ from observatory.core.errors import ConfigError
 STUDY = "study"
 """The node of the numbers that all fits of a study share."""
 PACKAGE = "observatory.analysis."
-BEFORE = "observatory.analysis.fits."
-"""Where estimators were before each question had a folder, as older studies have recorded."""
 
 
 @cache
@@ -38,12 +37,13 @@ def _resolved(texts: Mapping[str, str]) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for name, text in texts.items():
         try:
-            node = OmegaConf.create(text)
-            made[name] = node[name]
-        except (OmegaConfBaseException, KeyError, ValueError) as error:
+            made[name] = DictConfig(OmegaConf.create(text))[name]
+        except (OmegaConfBaseException, YAMLError, KeyError, TypeError) as error:
             raise ConfigError(f"`fit/{name}.yaml` must hold a node `{name}`: {error}") from error
-    whole: DictConfig = OmegaConf.create({"fit": made})
-    found = OmegaConf.to_container(whole, resolve=True)
+    try:
+        found = OmegaConf.to_container(OmegaConf.create({"fit": made}), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"`conf/fit` cannot be read: {error}") from error
     assert isinstance(found, dict)
     return {str(name): node for name, node in found["fit"].items()}
 
@@ -53,11 +53,17 @@ def fit_nodes(folder: Path | None = None) -> dict[str, dict[str, Any]]:
 
     Args:
         folder: A folder laid out as `conf/`, whose `fit/*.yaml` are added or replace ours.
+
+    Raises:
+        ConfigError: If the folder holds no fits, or one of its files does not hold what it should.
     """
     if folder is None:
         return deepcopy(_packaged())
+    own = Path(folder) / "fit"
+    if not own.is_dir():
+        raise ConfigError(f"`config_dir` must hold a folder `fit` of YAML files, got {folder}.")
     ours = files("observatory.conf").joinpath("fit")
-    places = [*ours.iterdir(), *sorted(Path(folder).joinpath("fit").glob("*.yaml"))]
+    places = [*ours.iterdir(), *sorted(own.glob("*.yaml"))]
     named = [place for place in places if place.name.endswith(".yaml")]
     return _resolved({p.name.removesuffix(".yaml"): p.read_text(encoding="utf-8") for p in named})
 
@@ -166,9 +172,9 @@ def build(name: str, node: Mapping[str, Any], *, trusted: bool = False) -> Any:
 
 
 def _current(target: str) -> str:
-    """A class where it is now; older studies name the module that it had before."""
-    if not target.startswith(BEFORE):
+    """A class of ours where it is now; older studies name the module that it had before."""
+    if not target.startswith(PACKAGE):
         return target
-    ending = f".{target.rpartition('.')[2]}"
     targets = (str(node.get("_target_", "")) for node in _packaged().values())
-    return next((found for found in targets if found.endswith(ending)), target)
+    now = {found.rpartition(".")[2]: found for found in targets}
+    return now.get(target.rpartition(".")[2], target)

@@ -65,7 +65,8 @@ class Part:
         names = ("fit", "estimator", "event", "horizon_steps", "horizon_epochs")
         known: dict[str, Any] = {name: getattr(self, name) for name in names}
         made = refusal_record(**known, level=self.level, n=self.n, seed=self.seed, reason=reason)
-        return self._flat({**made, "warnings": list(self.warnings), "curves": dict(self.curves)})
+        own = {"warnings": list(self.warnings), "extras": dict(self.extras), "curves": self.curves}
+        return self._flat({**made, **own})
 
     def _flat(self, record: Record) -> Record:
         return {**flat_record(record), **({"group": dict(self.group)} if self.group else {})}

@@ -117,7 +117,7 @@ def summary_text(record: Record) -> str:
     lines += medians_text(record, control)
     lines.append("=" * WIDTH)
     for name, value in record.get("extras", {}).items():
-        if value is not None:
+        if value is not None and name != "control":
             lines.append(f"{name}: {number(value) if isinstance(value, float) else value}")
     if record["warnings"]:
         lines += ["", "Warnings:"]

@@ -122,7 +122,7 @@ def cells_record(
         horizon_epochs=horizon_steps / steps_per_epoch if steps_per_epoch else None,
         params={},
         level=level,
-        n=int(table["n"].sum()),
+        n=int(numbers(table, "n").sum()),
         seed=0,
         extras={"interval": "Wilson"},
         table=rows,
@@ -132,4 +132,4 @@ def cells_record(
 def cells_of(record: Mapping[str, Any]) -> pd.DataFrame:
     """The cell table of a record, as `cell_table` made it."""
     frame = pd.DataFrame(list(record["table"].values()))
-    return frame.apply(pd.to_numeric)
+    return pd.DataFrame({name: pd.to_numeric(frame[name]) for name in frame.columns})

@@ -1,6 +1,8 @@
 """The runs of an MLflow experiment as a table, anyone's or our own mirror of a study."""
 
 import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ from observatory.mirror.connection import (
     be_quiet,
     be_reachable,
     database_file,
+    default_tracking_uri,
     without_password,
 )
 
@@ -25,7 +28,7 @@ TIMEOUT_S = 5.0
 ENDED = "FINISHED"
 
 
-def experiment_table(name: str, uri: str) -> pd.DataFrame:
+def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
     """One row per finished run: `run_id`, and its `params.*`, `metrics.*` and `tags.*`.
 
     Metrics are the last values; params that are numbers become numbers. An experiment that mirrors
@@ -35,7 +38,8 @@ def experiment_table(name: str, uri: str) -> pd.DataFrame:
 
     Args:
         name: Of the experiment.
-        uri: Any database or server of MLflow.
+        tracking_uri: Any database or server of MLflow; None: that of `MLFLOW_TRACKING_URI`, else
+            the database in results/.
 
     Raises:
         ConfigError: If there is no such experiment, it has no finished run, or the URI is of no
@@ -43,6 +47,8 @@ def experiment_table(name: str, uri: str) -> pd.DataFrame:
         StoreError: If nobody answers, or the database does not exist.
     """
     be_quiet(TIMEOUT_S)
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    uri = uri or default_tracking_uri(Path("results"))
     if uri.startswith("sqlite:") and not database_file(uri).is_file():
         raise StoreError(f"`{database_file(uri)}` does not exist. Give `tracking_uri`.")
     be_reachable(uri, TIMEOUT_S)

@@ -19,7 +19,7 @@ NAMES = [file.stem for file in FILES if file.stem != "study"]
 CRITICAL, SLOPE, NU = 0.1, 9.0, 0.8
 KEYS = {
     *("fit", "estimator", "event", "horizon_steps", "horizon_epochs", "params", "level", "n"),
-    *("seed", "warnings", "refused", "extras", "curves"),
+    *("seed", "warnings", "refused", "extras", "curves", "table"),
 }
 
 

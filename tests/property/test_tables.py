@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
-from observatory.analysis.fit.api import fit_boundary, fit_times
 
+from observatory import fits
 from observatory.analysis.fit.result import Fitted
 from observatory.core.errors import FitRefusedError
 
@@ -35,7 +35,7 @@ def as_runs(table: pd.DataFrame) -> pd.DataFrame:
 
 def fitted(table: pd.DataFrame, estimator: str, **options) -> Fitted:
     try:
-        return fit_boundary(table, estimator, horizon_steps=1000, **options)
+        return fits.boundary(table, estimator, horizon_steps=1000, **options)
     except FitRefusedError:
         assume(False)
         raise
@@ -81,7 +81,7 @@ def test_a_table_twice_with_half_the_weight_is_the_table(estimator: str, table) 
     twice = pd.concat([as_runs(table)] * 2, ignore_index=True).assign(weight=0.5)
     one, other = fitted(as_runs(table), estimator, **options), fitted(twice, estimator, **options)
     assert numbers(one) == pytest.approx(numbers(other), rel=1e-12)
-    assert one.estimate.n == other.estimate.n
+    assert one.record["n"] == other.record["n"]
     assert any("pasted twice" in warning for warning in other.warnings)
 
 
@@ -116,9 +116,9 @@ def test_another_unit_of_the_control_scales_the_critical_point_alone(
 @settings(**FEW)
 def test_times_depend_on_neither_order_nor_unit(times, seed: int, scale: float) -> None:
     frame = pd.DataFrame({"weight_decay": [0.1, 0.3, 1.0] * 4, "time": times})
-    one = fit_times(frame, n_bootstrap=20)
-    shuffled = fit_times(frame.sample(frac=1.0, random_state=seed), n_bootstrap=20)
+    one = fits.times(frame, n_bootstrap=20)
+    shuffled = fits.times(frame.sample(frac=1.0, random_state=seed), n_bootstrap=20)
     assert one.to_json() == shuffled.to_json()
-    scaled = fit_times(frame.assign(time=frame["time"] * scale), n_bootstrap=20)
+    scaled = fits.times(frame.assign(time=frame["time"] * scale), n_bootstrap=20)
     assert scaled.params["nu"] == pytest.approx(one.params["nu"], abs=1e-9)
     assert scaled.params["amplitude"] == pytest.approx(one.params["amplitude"] * scale, rel=1e-9)

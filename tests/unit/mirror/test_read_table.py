@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from observatory.analysis.fit.task import prepare
+from observatory import fits
 from observatory.core.errors import ConfigError, FitRefusedError, StoreError
 from observatory.mirror.read_table import experiment_table
 
@@ -61,24 +61,28 @@ def test_a_foreign_experiment_is_a_row_per_finished_run(uri: str) -> None:
 
 @pytest.mark.parametrize("names", [("wd", "solved"), ("params.wd", "metrics.solved")])
 def test_its_columns_are_named_with_or_without_their_prefix(uri: str, names) -> None:
-    x, success = names
-    task = prepare("boundary", experiment_table("sweep", uri), "firth", x=x, success=success)
-    data = task.opened.observations
+    control, success = names
+    table = experiment_table("sweep", uri)
+    found = fits.boundary(table, "firth", control=control, success=success)
+    data = found.data.observations
     assert (data.n, int(data.grokked.sum()), data.control) == (16, 10, "wd")
     assert data.seed is not None
-    assert task.run().params["critical"] == pytest.approx(0.03, rel=0.7)
-    timed = prepare("times", experiment_table("sweep", uri), None, x=x, time="step")
-    assert int(timed.opened.observations.grokked.sum()) == 10
+    assert found.params["critical"] == pytest.approx(0.03, rel=0.7)
+    timed = fits.times(table, control=control, time="step", n_bootstrap=20)
+    assert int(timed.data.observations.grokked.sum()) == 10
+    named = fits.boundary(
+        "mlflow:sweep", "firth", control=control, success=success, tracking_uri=uri
+    )
+    assert named.to_json() == found.to_json()
 
 
 def test_a_mirrored_study_is_a_table_of_counts_with_its_horizon(uri: str) -> None:
-    task = prepare("boundary", experiment_table("study", uri), "firth")
-    assert (task.opened.observations.n, task.opened.horizon_steps) == (32, 2500)
-    assert task.window_max == 1.0
-    assert task.run().estimate.horizon_steps == 2500
-    shorter = prepare("boundary", experiment_table("study", uri), "firth", horizon_steps=1000)
+    found = fits.boundary(experiment_table("study", uri), "firth")
+    assert (found.data.observations.n, found.data.horizon_steps) == (32, 2500)
+    assert found.record["extras"]["window_max"] == found.data.window_max == 1.0
+    assert found.record["horizon_steps"] == 2500
     with pytest.raises(FitRefusedError, match="rows without a time"):
-        shorter.run()
+        fits.boundary(experiment_table("study", uri), "firth", horizon_steps=1000)
 
 
 def test_what_is_not_there_is_told(uri: str, tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from observatory.analysis.boundary.groups import at_common_horizon, compare_groups
 from statsmodels.stats.contingency_tables import mcnemar
 
+from observatory.analysis.boundary.compare import at_common_horizon, compare_groups
 from observatory.analysis.boundary.estimators.logistic import curve
 from observatory.analysis.boundary.estimators.ratio import boundary_ratio
 from observatory.analysis.boundary.seeds_needed import plan_seeds

@@ -4,7 +4,7 @@ from observatory.analysis.stats.estimate import Estimate, Parameter, refusal_rec
 
 KEYS = {
     *("fit", "estimator", "event", "horizon_steps", "horizon_epochs", "params", "level", "n"),
-    *("seed", "warnings", "refused", "extras", "curves"),
+    *("seed", "warnings", "refused", "extras", "curves", "table"),
 }
 ESTIMATE = Estimate(
     fit="boundary",

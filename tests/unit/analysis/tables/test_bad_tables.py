@@ -7,10 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.files import read_table
 from observatory.analysis.tables.observe import observe
-from observatory.analysis.tables.reading import Reading
+from observatory.analysis.tables.reading import Columns, Reading
 from observatory.core.errors import ConfigError
 
 NAN, INF = float("nan"), float("inf")
@@ -23,10 +22,13 @@ def read(cells: dict, *, timed: bool = False, horizon: int | None = None, **name
 
 
 BAD = [
-    ({"wd": [1.0], "grokked": [1]}, {}, "`x` must name the column of the control.*['wd', 'gr"),
-    (RUNS, {"x": "lr"}, "`x` names the column 'lr', which is not in the table. It has ['weight_"),
+    ({"wd": [1.0], "grokked": [1]}, {}, "`control` must name a column of the.*It has ['wd', 'grok"),
+    ({"wd": [1.0], "grokked": [1]}, {}, "`control` must name.*: there is no weight_decay. It has"),
+    (RUNS, {"control": "lr"}, "`control` names the column 'lr', which is not in the table. It has"),
+    (RUNS, {"control": "lr"}, "the column 'lr'.*It has ['weight_decay', 'grokked']"),
+    (RUNS, {"control": "weight_decy"}, "not in the table. Did you mean weight_decay? It has ['wei"),
     (RUNS, {"n_grokked": "k"}, "`n-grokked` names the column 'k'"),
-    (RUNS, {"success": "weight_decay", "x": "weight_decay"}, "A column can be one thing only"),
+    (RUNS, {"success": "grokked", "time": "grokked"}, "A column can be one thing only"),
     ({"weight_decay": [1.0]}, {}, "`success` must name the column that says whether a run grokked"),
     ({**RUNS, "weight_decay": [NAN, 1.0]}, {}, "got an empty cell or NaN in row 1"),
     ({**RUNS, "weight_decay": [INF, 1.0]}, {}, "`weight_decay` must be finite, got inf in row 1"),
@@ -66,7 +68,7 @@ def test_many_bad_rows_are_counted_and_a_few_are_named() -> None:
 def test_a_table_of_many_columns_shows_those_like_the_one_asked_for() -> None:
     cells = {f"metrics.m{i}": [1.0] for i in range(100)} | {"params.weight_decy": [0.1]}
     with pytest.raises(ConfigError, match=r"It has 101 columns, such as \['params.weight_decy'"):
-        read(cells, x="params.weight_decay")
+        read(cells, control="params.weight_decay")
 
 
 def test_fits_of_times_need_times() -> None:

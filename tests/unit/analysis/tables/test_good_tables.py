@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from observatory.analysis.stats.bins import bin_rates
-from observatory.analysis.tables.columns import Columns
 from observatory.analysis.tables.files import read_table
 from observatory.analysis.tables.observe import observe
-from observatory.analysis.tables.reading import Reading, cut
+from observatory.analysis.tables.reading import Columns, Reading, cut
 from observatory.core.errors import FitRefusedError
 
 NAN = float("nan")
@@ -63,7 +62,7 @@ def test_rows_come_in_an_order_of_their_own() -> None:
     frame = pd.DataFrame(
         {"lr": [2.0, 1.0, 1.0], "grokked": [1, 1, 0], "seed": ["b", "b", "a"], "time": [3, 5, NAN]}
     )
-    data = read(frame, x="lr").observations
+    data = read(frame, control="lr").observations
     assert data.control == "lr"
     assert data.weight_decay.tolist() == [1.0, 1.0, 2.0]
     assert data.seed is not None
