@@ -143,7 +143,7 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     found = fits.boundary(COUNTS, "firth")
     with pytest.raises(ConfigError, match="cannot be written"):
         found.save_plot(tmp_path / "none" / "one.svg")
-    with pytest.raises(ConfigError, match=r"must end in \.pdf, \.png or \.svg, got .*one\.jpg"):
+    with pytest.raises(ConfigError, match=r"one\.jpg` must end in \.pdf, \.png or \.svg, got"):
         found.save_plot(tmp_path / "one.jpg")
     with pytest.raises(ConfigError, match="`plot` is not for ratio, which has no figure"):
         fits.ratio(COUNTS, COUNTS, n_bootstrap=50).plot()

@@ -161,4 +161,5 @@ def test_a_class_of_elsewhere_needs_a_folder_of_ones_own() -> None:
 def test_an_older_study_names_a_class_where_it_was_and_it_is_found(target, name: str) -> None:
     node = fit_nodes()[name]
     now = build(name, node)
-    assert build(name, {**node, "_target_": target}) == now
+    before = build(name, {**node, "_target_": target})
+    assert (type(before), vars(before)) == (type(now), vars(now))

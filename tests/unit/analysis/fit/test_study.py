@@ -12,13 +12,14 @@ from observatory.analysis.fit.observed import open_runs
 from observatory.analysis.fit.study import (
     fit_outcomes,
     fit_study,
+    read_fits,
     write_fits,
     write_replicas_csv,
 )
 from observatory.analysis.horizon.estimators.boundary import boundaries
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.tables.cells import observations
+from observatory.analysis.tables.cells import CELLS, observations
 from observatory.analysis.tables.outcomes import replicas_table
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
@@ -87,6 +88,7 @@ def settings(**study) -> dict:
             "horizon_steps": None,
             "critical_from": ["lsq", "smoothed"],
             "longest_only": [],
+            "level": 0.95,
             "seed": 0,
             "shared_by_the_yaml": 1,
             **study,
@@ -207,9 +209,14 @@ def test_a_stored_study_gives_the_same_records_and_its_files(tmp_path: Path) -> 
     table["replica"] = np.arange(len(table))
     study = write_study(tmp_path / "map", table)
     records = fit_study(study, settings())
-    assert records == fit_outcomes(table, 2500, 10, settings(), [])
-    written = json.loads(write_fits(study.folder, records).read_text())
-    assert written == {"schema_version": 1, "fits": records}
+    fitted = fit_outcomes(table, 2500, 10, settings(), [])
+    assert [r for r in records if r["fit"] in ("boundary", "times")] == [
+        {**record, "study_group": None} for record in fitted
+    ]
+    assert sum(r["fit"] == CELLS for r in records) == 3
+    written = write_fits(study.folder, records)
+    assert json.loads(written.read_text()) == {"schema_version": 2, "fits": records}
+    assert read_fits(written) == records
     csv = pd.read_csv(write_replicas_csv(study))
     assert len(csv) == len(table)
     assert csv["outcome"].isna().sum() == 1
