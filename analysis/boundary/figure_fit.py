@@ -8,7 +8,7 @@ from observatory.analysis.boundary.figure_rate import draw_rates
 from observatory.analysis.page.decay_axis import draw_decay_axis
 from observatory.analysis.page.records import (
     Record,
-    boundary_curve,
+    draw_boundary_curve,
     estimator_name,
     limits,
     mark_critical,
@@ -60,13 +60,11 @@ def draw_boundary(axes: Axes, record: Record, data: Observations) -> None:
     draw_decay_axis(axes, cells["weight_decay"].tolist(), spacing=0.07)
     draw_rates(axes, cells, counts=len(cells) <= GROUPS)
     found = limits(record, "critical")
-    positive = cells.loc[cells["weight_decay"] > 0, "weight_decay"]
-    if found is not None and len(positive) > 1:
-        end = record["extras"].get("window_max") or np.inf
-        x = np.geomspace(positive.min(), min(positive.max(), end), 300)
+    if found is not None:
         label = f"{plain(estimator_name(record))}: λc = {number(found[0])}"
-        colour = LINE_COLOURS[0]
-        axes.plot(x, boundary_curve(record, x), color=colour, zorder=3, gid="fit", label=label)
+        colour, end = LINE_COLOURS[0], record["extras"].get("window_max") or np.inf
+        look = {"color": colour, "label": label}
+        draw_boundary_curve(axes, record, cells["weight_decay"], end, look, n_points=300)
         for name in ("critical", "critical_upper"):
             mark_critical(axes, record, colour, "-", name)
     axes.set_ylabel("share that grokked")

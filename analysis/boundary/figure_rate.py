@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
+from observatory.analysis.page.frames import column
 from observatory.analysis.page.records import (
     Record,
-    boundary_curve,
+    draw_boundary_curve,
     estimator_name,
     limits,
     mark_critical,
@@ -53,21 +55,40 @@ def draw_rates(axes: Axes, cells: pd.DataFrame, *, counts: bool) -> None:
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
 
 
-def _draw_curve(axes: Axes, record: Record, window: tuple[float, float], index: int) -> None:
-    found = limits(record, "critical")
-    if found is None:
-        return
-    x = np.geomspace(*window, 200)
+def draw_share(axes: Axes, cells: pd.DataFrame, kind: str) -> None:
+    """The share of replicas with an outcome, where it is above 0."""
+    share = column(cells, kind) / np.maximum(column(cells, "n"), 1)
+    if share.any():
+        style = {"markersize": 6, "markerfacecolor": "none", "markeredgewidth": 1.4, "zorder": 5}
+        axes.plot(
+            positions(cells["weight_decay"], cells["weight_decay"])[share > 0],
+            share[share > 0],
+            _MARKERS[kind],
+            color=OUTCOME_COLOURS[kind],
+            gid=f"share-{kind}",
+            label=f"{kind}, share",
+            **style,
+        )
+
+
+def finish_rates(figure: Figure, axes: Axes) -> None:
+    """Label the rates and give their figure a legend, the points first."""
+    axes.set_ylabel("share of replicas")
+    handles, labels = axes.get_legend_handles_labels()
+    handles, labels = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]
+    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+
+
+def _draw_curve(
+    axes: Axes, record: Record, decays: NDArray[np.float64], window_max: float, index: int
+) -> None:
+    value, low, high = limits(record, "critical") or (np.nan, None, None)
+    bounded = low is not None and high is not None
+    interval = f" [{low:.3g}, {high:.3g}]" if bounded else " (interval unbounded)"
     colour, style = LINE_COLOURS[index % 5], LINE_STYLES[index % 5]
-    interval = (
-        f" [{found[1]:.3g}, {found[2]:.3g}]"
-        if found[1] is not None and found[2] is not None
-        else " (interval unbounded)"
-    )
-    name = plain(estimator_name(record))
-    label = f"{name}: λc = {found[0]:.3g}{interval}"
-    y = boundary_curve(record, x)
-    axes.plot(x, y, color=colour, linestyle=style, zorder=3, gid="fit", label=label)
+    label = f"{plain(estimator_name(record))}: λc = {value:.3g}{interval}"
+    look = {"color": colour, "linestyle": style, "label": label}
+    draw_boundary_curve(axes, record, decays, window_max, look)
     if index == 0:
         mark_critical(axes, record, colour, style)
 
@@ -86,30 +107,10 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     axes = figure.add_subplot()
     draw_decay_axis(axes, cells["weight_decay"].tolist())
     draw_rates(axes, cells, counts=True)
-    x = positions(cells["weight_decay"], cells["weight_decay"])
-    for kind, marker in _MARKERS.items():
-        share = (cells[kind] / cells["n"].clip(lower=1)).to_numpy()
-        if share.any():
-            axes.plot(
-                x[share > 0],
-                share[share > 0],
-                marker,
-                color=OUTCOME_COLOURS[kind],
-                markersize=6,
-                markerfacecolor="none",
-                markeredgewidth=1.4,
-                zorder=5,
-                gid=f"share-{kind}",
-                label=f"{kind}, share",
-            )
-    inside = cells.loc[cells["weight_decay"].between(0, window_max, inclusive="right")]
-    inside = inside.loc[inside["weight_decay"] > 0, "weight_decay"]
-    if len(inside) > 1:
-        drawn = [record for record in boundaries if limits(record, "critical")]
-        for index, record in enumerate(drawn):
-            _draw_curve(axes, record, (float(inside.min()), float(inside.max())), index)
-    axes.set_ylabel("share of replicas")
-    handles, labels = axes.get_legend_handles_labels()
-    handles, labels = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]  # points first
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    for kind in _MARKERS:
+        draw_share(axes, cells, kind)
+    drawn = [record for record in boundaries if limits(record, "critical")]
+    for index, record in enumerate(drawn):
+        _draw_curve(axes, record, column(cells, "weight_decay"), window_max, index)
+    finish_rates(figure, axes)
     return figure

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from observatory.analysis.boundary.figure_rate import draw_rates
-from observatory.analysis.page.decay_axis import draw_decay_axis, positions
+from observatory.analysis.boundary.figure_rate import draw_rates, draw_share, finish_rates
+from observatory.analysis.page.decay_axis import draw_decay_axis
 from observatory.analysis.page.frames import column
-from observatory.analysis.page.records import Record, boundary_curve, limits, mark_critical
-from observatory.analysis.page.style import INK, LINE_COLOURS, OUTCOME_COLOURS, WIDTH, styled
+from observatory.analysis.page.records import Record, draw_boundary_curve, limits, mark_critical
+from observatory.analysis.page.style import INK, LINE_COLOURS, WIDTH, styled
 
 _EDGES = {
     "critical": (LINE_COLOURS[0], "memorisation edge"),
@@ -29,28 +29,14 @@ def window_figure(cells: pd.DataFrame, record: Record) -> Figure:
     decays = column(cells, "weight_decay")
     draw_decay_axis(axes, decays.tolist())
     draw_rates(axes, cells, counts=True)
-    share = column(cells, "collapsed") / np.maximum(column(cells, "n"), 1)
-    if share.any():
-        axes.plot(
-            positions(decays, decays)[share > 0],
-            share[share > 0],
-            "x",
-            color=OUTCOME_COLOURS["collapsed"],
-            markersize=6,
-            markeredgewidth=1.4,
-            gid="share-collapsed",
-            label="collapsed, share",
-        )
-    x = np.geomspace(decays[decays > 0].min(), decays.max(), 400)
-    axes.plot(x, boundary_curve(record, x), color=INK, zorder=3, gid="fit", label="fitted window")
+    draw_share(axes, cells, "collapsed")
+    look = {"color": INK, "label": "fitted window"}
+    draw_boundary_curve(axes, record, decays, np.inf, look, n_points=400)
     for name, (colour, words) in _EDGES.items():
         mark_critical(axes, record, colour, "-", name)
         value, *ends = limits(record, name) or (np.nan, None, None)
         low, high = ("…" if end is None else f"{end:.3g}" for end in ends)
         label = f"{words}: {value:.3g} [{low}, {high}]"
         axes.plot([], [], color=colour, linewidth=1.0, label=label)
-    axes.set_ylabel("share of replicas")
-    handles, labels = axes.get_legend_handles_labels()
-    handles, labels = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]  # points first
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    finish_rates(figure, axes)
     return figure

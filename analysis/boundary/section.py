@@ -7,11 +7,10 @@ from observatory.analysis.boundary.figure_window import window_figure
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.forest import Row, forest_figure
-from observatory.analysis.page.records import limits
-from observatory.analysis.page.wording import estimator_words
+from observatory.analysis.page.records import estimator_name, limits
 from observatory.analysis.training.figure_outcomes import outcomes_figure
 
-MAX_FITTED = 4
+_MAX_FITTED = 4
 """Fitted curves in the figure of rates; all estimators are in the next figure."""
 
 
@@ -25,7 +24,7 @@ def draw_boundary(facts: Facts) -> Iterator[Drawing | NotDrawn]:
 
 def _rate(facts: Facts) -> Drawing:
     drawn = [record for record in facts.boundaries if limits(record, "critical")]
-    some = f" (the first {MAX_FITTED} of {len(drawn)})" if len(drawn) > MAX_FITTED else ""
+    some = f" (the first {_MAX_FITTED} of {len(drawn)})" if len(drawn) > _MAX_FITTED else ""
     curves = (
         f"Curves: fitted boundaries{some}, over the weight decays that entered them; vertical "
         "line and band: critical weight decay λc of the first estimator and its interval"
@@ -42,7 +41,7 @@ def _rate(facts: Facts) -> Drawing:
             "their accuracy again are marked where there are any; the first two count as not "
             f"grokked. {context(facts)}"
         ),
-        figure=rate_figure(facts.cells, drawn[:MAX_FITTED], facts.window_max),
+        figure=rate_figure(facts.cells, drawn[:_MAX_FITTED], facts.window_max),
     )
 
 
@@ -51,7 +50,7 @@ def _estimators(facts: Facts) -> Iterator[Drawing]:
     records = facts.boundaries
     if sum(limits(record, "critical") is not None for record in records) < 2:
         return
-    rows = [Row(estimator_words(record), limits(record, "critical")) for record in records]
+    rows = [Row(estimator_name(record), limits(record, "critical")) for record in records]
     levels = " and ".join(sorted({f"{record['level']:.0%}" for record in records}))
     yield Drawing(
         name="estimators",

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from observatory.analysis.page.facts import WINDOW, Facts
-from observatory.analysis.page.records import Record
+from observatory.analysis.page.records import Record, estimator_name
 from observatory.analysis.page.remarks import Footnotes
 from observatory.analysis.page.table import Table
-from observatory.analysis.page.wording import DASH, estimate, estimator_words, number
+from observatory.analysis.page.wording import DASH, estimate, number
 
 
 def boundary_tables(facts: Facts) -> list[Table]:
@@ -21,7 +21,7 @@ def head(record: Record, steps_per_epoch: int) -> list[str]:
     if horizon is not None and epochs is None:
         epochs = horizon / steps_per_epoch
     return [
-        estimator_words(record),
+        estimator_name(record),
         record["event"],
         "unknown" if horizon is None else f"{horizon} ({number(epochs)})",
         f"{record['n']}",

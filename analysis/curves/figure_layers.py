@@ -17,6 +17,7 @@ from observatory.analysis.page.style import (
     INK,
     MUTED,
     WIDTH,
+    finish_colour_bar,
     plain_log_ticks,
     styled,
 )
@@ -90,11 +91,8 @@ def layers_figure(maps: Sequence[LayerMap], label: str, row_label: str) -> Figur
         axes.set_ylabel(row_label)
     plain_log_ticks(grid[0, 0].xaxis)
     bar = figure.colorbar(drawn[0], ax=grid, pad=0.015, aspect=30)
-    bar.set_label(label, fontsize=7.5)
-    bar.outline.set_visible(False)
+    finish_colour_bar(bar, label)
     plain_log_ticks(bar.ax.yaxis)
-    if bar.solids is not None:  # vectors in a vector file
-        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.6)
     return figure
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from observatory.analysis.page.records import Record
-from observatory.analysis.page.single import columns_of, entitle
+from observatory.analysis.page.records import Record, columns_of
+from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import INK, LINE_COLOURS, LINE_STYLES, plain, plain_log_ticks
 from observatory.analysis.stats.observations import Observations
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from observatory.analysis.boundary.figure_rate import draw_rates
 from observatory.analysis.page.decay_axis import draw_decay_axis
-from observatory.analysis.page.records import Record, boundary_curve, limits, mark_critical
+from observatory.analysis.page.frames import column, evenly
+from observatory.analysis.page.records import Record, draw_boundary_curve, limits, mark_critical
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -26,7 +27,7 @@ from observatory.analysis.page.style import (
 
 MAX_PANELS = 3
 """Horizons with a panel of rates; of more, as many are chosen evenly, the ends included."""
-FORESIGHT = 4.0
+_FORESIGHT = 4.0
 """Laws are drawn up to this multiple of the longest horizon: beyond the data they part."""
 
 
@@ -71,7 +72,7 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: fl
     bottom, top = float(low[low > 0].min(initial=y.min())), float(high.max())
     first, last = float(x.min()), float(x.max())
     if laws:
-        last = min(FORESIGHT * last, max(float(law.horizon.max()) for law in laws))
+        last = min(_FORESIGHT * last, max(float(law.horizon.max()) for law in laws))
         inside = [law.critical[(law.horizon >= first) & (law.horizon <= last)] for law in laws]
         inside = np.concatenate(inside)
         bottom = max(min(bottom, float(inside[inside > 0].min(initial=bottom))), bottom / 30)
@@ -105,12 +106,10 @@ def _draw_rates(
 ) -> None:
     draw_decay_axis(axes, table["weight_decay"].tolist(), spacing=0.075)
     draw_rates(axes, table, counts=False)
-    inside = table.loc[table["weight_decay"] > 0, "weight_decay"]
-    inside = inside[inside <= window_max]
     title = f"{horizon} steps"
-    if record is not None and (found := limits(record, "critical")) and len(inside) > 1:
-        x = np.geomspace(inside.min(), inside.max(), 200)
-        axes.plot(x, boundary_curve(record, x), color=LINE_COLOURS[0], zorder=3, gid="fit")
+    if record is not None and (found := limits(record, "critical")):
+        decays = column(table, "weight_decay")
+        draw_boundary_curve(axes, record, decays, window_max, {"color": LINE_COLOURS[0]})
         mark_critical(axes, record, LINE_COLOURS[0], "-")
         title += f"\nλc = {found[0]:.3g}"
     else:
@@ -139,10 +138,7 @@ def horizons_figure(
             C / weight decay would give is drawn.
         deciding: A horizon in steps that would decide between the laws, or None.
     """
-    chosen = sorted(cells)
-    if len(chosen) > MAX_PANELS:
-        places = np.linspace(0, len(chosen) - 1, MAX_PANELS).round().astype(int)
-        chosen = [chosen[place] for place in places]
+    chosen = [int(horizon) for horizon in evenly(sorted(cells), MAX_PANELS)]
     figure = Figure(figsize=(WIDTH, 3.1))
     widths = [*[1.0] * len(chosen), 1.75]
     panels = figure.subplots(1, len(chosen) + 1, squeeze=False, width_ratios=widths)[0]

@@ -25,7 +25,7 @@ from observatory.analysis.page.style import (
     styled,
 )
 
-REGIMES = {
+_REGIMES = {
     "not yet memorised": "#ffffff",
     "memorised": "#b9bfc6",
     "grokked": OUTCOME_COLOURS["grokked"],
@@ -48,7 +48,7 @@ class EdgeAt:
 def regime_shares(
     times: pd.DataFrame, decays: Sequence[float], horizons: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Shares of the regimes, in the order of `REGIMES`, had the records ended at each horizon.
+    """Shares of the regimes, in the order of `_REGIMES`, had the records ended at each horizon.
 
     Args:
         times: One row per replica: weight_decay, t_hi, t_mem (steps, NaN where not observed),
@@ -97,10 +97,10 @@ def _boxes(
     """Boxes between the steps at which the shares of a weight decay change, and their colours.
 
     Returns:
-        Corners, `[box, corner, 2]`, mixtures of the colours of `REGIMES`, `[box, rgb]`, and the
+        Corners, `[box, corner, 2]`, mixtures of the colours of `_REGIMES`, `[box, rgb]`, and the
         share that has collapsed or diverged, `[box]`.
     """
-    palette = np.array([to_rgb(colour) for colour in REGIMES.values()])
+    palette = np.array([to_rgb(colour) for colour in _REGIMES.values()])
     changes = np.stack([column(times, name) for name in ("t_mem", "t_hi", "watched")])
     everyone = column(times, "weight_decay")
     corners: list[NDArray[np.float64]] = []
@@ -148,7 +148,7 @@ def regimes_figure(
         axes.axvline(borders[1], color="white", linewidth=3.5, zorder=1)
     handles: list[Patch | Line2D] = [
         Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.6, label=name)
-        for name, colour in REGIMES.items()
+        for name, colour in _REGIMES.items()
     ]
     handles[-1].set(edgecolor=INK, **_HATCH)
     if edge is not None:

@@ -1,17 +1,16 @@
 """Figures of what the horizon does: regimes over time, the boundary at every horizon."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
 from observatory.analysis.horizon.figure_regimes import EdgeAt, regimes_figure
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column
-from observatory.analysis.page.records import Record, limits
-from observatory.analysis.page.wording import estimator_words, verdict_words
+from observatory.analysis.page.records import Record, columns_of, estimator_name, floats, limits
+from observatory.analysis.page.wording import verdict_words
 from observatory.analysis.times.section_laws import DISTRIBUTIONS
 
 
@@ -96,9 +95,9 @@ def _observed(facts: Facts) -> Track:
     at = [r for r in facts.boundaries_at if r["horizon_steps"] is not None]
     at = sorted(at, key=lambda r: r["horizon_steps"])
     found = [limits(r, "critical") or (None, None, None) for r in at]
-    value, low, high = (_floats([row[i] for row in found]) for i in range(3))
-    label = estimator_words(at[0]) if at else "none"
-    return Track(label, _floats([r["horizon_steps"] for r in at]), value, low, high)
+    value, low, high = (floats([row[i] for row in found]) for i in range(3))
+    label = estimator_name(at[0]) if at else "none"
+    return Track(label, floats([r["horizon_steps"] for r in at]), value, low, high)
 
 
 def _laws(record: Record) -> list[Track]:
@@ -115,18 +114,13 @@ def _track(
     record: Record, curve: str, label: str, family: int = 0, *, free: bool = False
 ) -> Track | None:
     """A curve of a horizon record, or None where it has none of that name."""
-    columns = record["curves"]
-    if f"{curve}.horizon" not in columns:
+    found = columns_of(record, curve)
+    if "horizon" not in found:
         return None
-    horizon = _floats(columns[f"{curve}.horizon"])
-    none = [None] * horizon.size
-    low, high = (_floats(columns.get(f"{curve}.{end}", none)) for end in ("low", "high"))
-    return Track(label, horizon, _floats(columns[f"{curve}.critical"]), low, high, family, free)
+    none = np.full(found["horizon"].size, np.nan)
+    low, high = found.get("low", none), found.get("high", none)
+    return Track(label, found["horizon"], found["critical"], low, high, family, free)
 
 
 def _level(facts: Facts) -> float:
     return float(facts.boundaries[0]["level"]) if facts.boundaries else facts.level
-
-
-def _floats(values: Sequence[float | None]) -> NDArray[np.float64]:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

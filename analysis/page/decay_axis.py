@@ -20,11 +20,11 @@ def decay_label(weight_decay: float) -> str:
     return f"{weight_decay:g}"
 
 
-def zero_position(weight_decays: ArrayLike) -> float:
+def _zero_position(weight_decays: ArrayLike) -> float:
     """Where 0 is drawn on the log axis: a fixed gap below the smallest positive weight decay.
 
     Example:
-        >>> round(zero_position([0.0, 0.1, 1.0]), 4)
+        >>> round(_zero_position([0.0, 0.1, 1.0]), 4)
         0.0355
     """
     values = np.asarray(weight_decays, dtype=np.float64)
@@ -35,7 +35,7 @@ def zero_position(weight_decays: ArrayLike) -> float:
 def positions(weight_decays: ArrayLike, cells: ArrayLike) -> NDArray[np.float64]:
     """Weight decays as they are placed on the axis of the given cells; 0 goes to its own place."""
     values = np.asarray(weight_decays, dtype=np.float64)
-    return np.where(values > 0, values, zero_position(cells))
+    return np.where(values > 0, values, _zero_position(cells))
 
 
 def draw_decay_axis(axes: Axes, cells: Sequence[float], spacing: float = 0.033) -> None:

@@ -14,7 +14,7 @@ from observatory.analysis.page.records import Record, estimator_name, limits
 from observatory.analysis.tables.cells import CELLS, cells_of
 from observatory.core.errors import StoreError
 
-STEPS_DRAWN = 160
+_STEPS_DRAWN = 160
 """Largest number of steps per curve; more are thinned evenly on the log axis."""
 WINDOW = "window"
 """The estimator of a boundary with two edges: its upper one is the collapse."""
@@ -30,7 +30,7 @@ class Facts:
         level: Coverage of the Wilson intervals.
         cells: The cell table at the full horizon.
         cells_at: The cell tables at every horizon of the fits, the full one included.
-        times: One row per replica, see `replica_times`.
+        times: One row per replica, see `_replica_times`.
         records: Records of `fits.json`, all events and horizons; empty where nothing was fitted.
         steps_drawn: Largest number of steps per curve.
     """
@@ -94,7 +94,7 @@ class Facts:
         return [r for r in self.records if r["fit"] == fit and r["event"] == self.event]
 
 
-def gather(group: Group, records: Sequence[Record], steps_drawn: int = STEPS_DRAWN) -> Facts:
+def gather(group: Group, records: Sequence[Record], steps_drawn: int = _STEPS_DRAWN) -> Facts:
     """A group with what was counted in it and fitted to it.
 
     Args:
@@ -118,13 +118,13 @@ def gather(group: Group, records: Sequence[Record], steps_drawn: int = STEPS_DRA
         level=level,
         cells=tables[group.horizon],
         cells_at=tables,
-        times=replica_times(group, event),
+        times=_replica_times(group, event),
         records=[record for record in records if record["fit"] != CELLS],
         steps_drawn=steps_drawn,
     )
 
 
-def replica_times(group: Group, event: str) -> pd.DataFrame:
+def _replica_times(group: Group, event: str) -> pd.DataFrame:
     """When each replica grokked, or how its record ended.
 
     Returns:

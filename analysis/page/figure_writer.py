@@ -40,7 +40,7 @@ class ReportFigure:
     table: Table | None
 
 
-def inline_svg(text: str, name: str, title: str) -> str:
+def _inline_svg(text: str, name: str, title: str) -> str:
     """An SVG file as an element of an HTML page.
 
     Identifiers get the prefix `name`, so that several drawings can share a page; the size is left
@@ -91,5 +91,5 @@ class FigureWriter:
         name = f"{prefix}{drawing.name}"
         files = save(drawing.figure, self.folder, name, self.dpi)
         links = {k: file.relative_to(self.page_folder).as_posix() for k, file in files.items()}
-        svg = inline_svg(files["svg"].read_text(encoding="utf-8"), name, drawing.title)
+        svg = _inline_svg(files["svg"].read_text(encoding="utf-8"), name, drawing.title)
         return ReportFigure(name, drawing.title, drawing.caption, svg, links, drawing.table)

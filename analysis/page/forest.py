@@ -3,19 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from observatory.analysis.page.style import (
-    INK,
     LINE_COLOURS,
     MUTED,
     WIDTH,
-    plain,
+    label_rows,
     plain_log_ticks,
     styled,
-    write_beside,
 )
 
 Limits = tuple[float, float | None, float | None]
@@ -40,7 +37,6 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
     left, right = low / span**0.08, high * span**0.08
     axes.set_xscale("log")
     axes.set_xlim(left, right)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
     for place, row in enumerate(rows):
         if row.limits is None:
             continue
@@ -52,11 +48,8 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
             if limit is None:
                 axes.plot(edge, place, arrow, color=colour, ms=4, clip_on=False, gid="unbounded")
         axes.plot(value, place, "o", color=colour, mec="white", mew=0.8, ms=6, gid="estimate")
-    axes.set_yticks(np.arange(len(rows)), [plain(row.label) for row in rows])
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.grid(visible=False, axis="y")
     plain_log_ticks(axes.xaxis)
-    write_beside(axes, [_numbers(row) for row in rows])
+    label_rows(axes, [row.label for row in rows], [_numbers(row) for row in rows])
 
 
 def _numbers(row: Row) -> str:

@@ -13,7 +13,7 @@ from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
 
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.frames import column, where, words
+from observatory.analysis.page.frames import column, evenly, where, words
 from observatory.analysis.page.style import (
     GROUND,
     WIDTH,
@@ -37,10 +37,7 @@ def chosen_decays(weight_decays: Sequence[float]) -> list[float]:
         >>> len(chosen_decays(list(range(100)))), chosen_decays([1.0, 0.0, 1.0])
         (12, [0.0, 1.0])
     """
-    values: NDArray[np.float64] = np.unique(np.asarray(weight_decays, dtype=np.float64))
-    if values.size > MAX_LINES:
-        values = values[np.linspace(0, values.size - 1, MAX_LINES).round().astype(int)]
-    return values.tolist()
+    return evenly(sorted({float(value) for value in weight_decays}), MAX_LINES)
 
 
 def draw_lines(
@@ -71,7 +68,7 @@ def draw_lines(
         steps, median = column(line, "step"), column(line, "median")
         colour = colours[decay]
         axes.plot(
-            steps, median, color=colour, linestyle=decay_style(decay), linewidth=1.2, gid="median"
+            steps, median, color=colour, linestyle=_decay_style(decay), linewidth=1.2, gid="median"
         )
         if spread:
             low, high = column(line, "q25"), column(line, "q75")
@@ -137,7 +134,7 @@ def finish_steps(grid: NDArray[Any], n_panels: int) -> None:
 def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2D]:
     """Entries of a legend: the colour of each weight decay, and what a dot means."""
     handles = [
-        Line2D([], [], color=colour, linestyle=decay_style(decay), label=decay_label(decay))
+        Line2D([], [], color=colour, linestyle=_decay_style(decay), label=decay_label(decay))
         for decay, colour in sorted(decay_colours(sorted(set(weight_decays))).items())
     ]
     if marked:
@@ -146,6 +143,6 @@ def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2
     return handles
 
 
-def decay_style(weight_decay: float) -> LineStyleType:
+def _decay_style(weight_decay: float) -> LineStyleType:
     """Solid, or dashed for 0, whose grey is close to other colours."""
     return "-" if weight_decay > 0 else (0, (4, 1.5))

@@ -1,11 +1,11 @@
 """A fitted boundary record as a curve and as a mark on the weight-decay axis."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from observatory.analysis.stats.links import LINKS
 
@@ -33,6 +33,20 @@ def estimator_name(record: Record) -> str:
     return name if link == "logistic" or link in name else f"{name} ({link})"
 
 
+def floats(values: Sequence[float | None]) -> NDArray[np.float64]:
+    """Stored numbers as an array, null as NaN."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def columns_of(record: Record, curve: str) -> dict[str, NDArray[np.float64]]:
+    """The columns of one of a record's curves, NaN where null."""
+    return {
+        name.removeprefix(f"{curve}."): floats(values)
+        for name, values in record["curves"].items()
+        if name.startswith(f"{curve}.")
+    }
+
+
 def boundary_curve(record: Record, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
     """The fitted rate of grokking, lapses included, at positive weight decays.
 
@@ -56,6 +70,31 @@ def boundary_curve(record: Record, weight_decay: NDArray[np.float64]) -> NDArray
     if "critical_upper" in params:
         share = share * link.fall(params["slope_upper"] * (x - np.log10(params["critical_upper"])))
     return guess * (1.0 - share) + (1.0 - lapse) * share
+
+
+def draw_boundary_curve(
+    axes: Axes,
+    record: Record,
+    weight_decay: ArrayLike,
+    window_max: float,
+    style: Mapping[str, Any],
+    n_points: int = 200,
+) -> None:
+    """The fitted curve over the positive weight decays that entered it; nothing for only one.
+
+    Args:
+        axes: Where to draw.
+        record: A fit that was not refused.
+        weight_decay: Of the cells.
+        window_max: Largest weight decay that entered the fit.
+        style: Of the line.
+        n_points: Of the line.
+    """
+    values = np.asarray(weight_decay, dtype=np.float64)
+    inside = values[(values > 0) & (values <= window_max)]
+    if inside.size > 1:
+        x = np.geomspace(inside.min(), inside.max(), n_points)
+        axes.plot(x, boundary_curve(record, x), zorder=3, gid="fit", **style)
 
 
 def mark_critical(

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.style import plain, styled
@@ -39,17 +37,6 @@ def drawn(
         return _new(draw, record, data, size)
     draw(ax, record, data)
     return ax.figure.get_figure(root=True)
-
-
-def columns_of(record: Record, curve: str) -> dict[str, NDArray[np.float64]]:
-    """The columns of one of a record's curves, NaN where null."""
-    return {
-        name.removeprefix(f"{curve}."): np.array(
-            [np.nan if value is None else value for value in values], dtype=np.float64
-        )
-        for name, values in record["curves"].items()
-        if name.startswith(f"{curve}.")
-    }
 
 
 def entitle(axes: Axes, record: Record, control: str | None) -> None:

@@ -14,6 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator
@@ -94,7 +95,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 def _write_svg(figure: Figure, file: Path) -> None:
     drawing = io.StringIO()
     FigureCanvasSVG(figure).print_svg(drawing, metadata={"Date": None})
-    file.write_text(without_idle_ids(drawing.getvalue()), encoding="utf-8")
+    file.write_text(_without_idle_ids(drawing.getvalue()), encoding="utf-8")
 
 
 def _write_pdf(figure: Figure, file: Path) -> None:
@@ -133,11 +134,11 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
     return files
 
 
-def without_idle_ids(svg: str) -> str:
+def _without_idle_ids(svg: str) -> str:
     """An SVG without the identifiers that nothing in it refers to; names of artists may repeat.
 
     Example:
-        >>> without_idle_ids('<g id="a"/><path id="b"/><use xlink:href="#b"/>')
+        >>> _without_idle_ids('<g id="a"/><path id="b"/><use xlink:href="#b"/>')
         '<g/><path id="b"/><use xlink:href="#b"/>'
     """
     referred = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
@@ -175,6 +176,24 @@ def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:
 def plain(text: str) -> str:
     """A text as it is, whatever it holds: a dollar sign starts no formula."""
     return text.replace("$", r"\$")
+
+
+def label_rows(axes: Axes, labels: Sequence[str], beside: Sequence[str] = ()) -> None:
+    """Name the rows of a forest, from above; row i is at height i, `beside` at its right end."""
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_yticks(range(len(labels)), [plain(label) for label in labels])
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.grid(visible=False, axis="y")
+    if beside:
+        write_beside(axes, beside)
+
+
+def finish_colour_bar(bar: Colorbar, label: str) -> None:
+    """Label a bar of colours and draw it without an outline, as vectors in a vector file."""
+    bar.set_label(label, fontsize=7.5)
+    bar.outline.set_visible(False)
+    if bar.solids is not None:
+        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.6)
 
 
 def write_beside(axes: Axes, texts: Sequence[str]) -> None:

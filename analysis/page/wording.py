@@ -8,7 +8,7 @@ import pandas as pd
 
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.frames import column
-from observatory.analysis.page.records import Record, estimator_name, limits
+from observatory.analysis.page.records import Record, limits
 
 DASH = "–"
 
@@ -42,11 +42,6 @@ def estimate(record: Record, name: str) -> str:
     return (
         number(value) if low is None and high is None else f"{number(value)} {interval(low, high)}"
     )
-
-
-def estimator_words(record: Record) -> str:
-    """The estimator of a record, readable."""
-    return estimator_name(record)
 
 
 def horizon_words(steps: int | None, steps_per_epoch: int) -> str:

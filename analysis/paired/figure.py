@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from observatory.analysis.fit.contract import Record
-from observatory.analysis.page.style import INK, LINE_COLOURS, MUTED, WIDTH, plain, write_beside
+from observatory.analysis.page.style import LINE_COLOURS, MUTED, WIDTH, label_rows, plain
 from observatory.analysis.stats.paired_tests import p_text
 
 
@@ -24,7 +23,6 @@ def draw_differences(axes: Axes, record: Record, names: Sequence[str] | None = N
         names: Of the rows; None: those of the contrasts.
     """
     params, extras = record["params"], record["extras"]
-    places = np.arange(len(params))
     axes.axvline(0.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")
     if extras["margin"] is not None:
         axes.axvspan(
@@ -39,10 +37,6 @@ def draw_differences(axes: Axes, record: Record, names: Sequence[str] | None = N
                   gid="estimate")  # fmt: skip
         numbers = f"{found['value']:.3g} [{low:.3g}, {high:.3g}]".replace("-", "−")
         beside.append(f"{numbers}, p {p_text(row['p_holm'])}, {row['verdict']}")
-    axes.set_ylim(len(params) - 0.4, -0.6)
-    axes.set_yticks(places, [plain(name) for name in names or params])
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.grid(visible=False, axis="y")
-    write_beside(axes, beside)
+    label_rows(axes, list(names or params), beside)
     axes.set_xlabel(f"difference of {plain(record['event'])}, intervals {record['level']:.0%}")
     axes.set_title(f"p by Holm in a family of {extras['n_tests']}; filled: differs")

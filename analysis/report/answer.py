@@ -6,10 +6,9 @@ from typing import Any
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import records
-from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.records import Record, estimator_name, limits
 from observatory.analysis.page.wording import (
     estimate,
-    estimator_words,
     event_words,
     horizon_words,
     number,
@@ -38,13 +37,13 @@ def _boundary(facts: Facts) -> str:
     first, others = found[0], found[1:]
     text = (
         "Weight decay switches the network from memorising to grokking at λc = "
-        f"{estimate(first, 'critical')} ({estimator_words(first)}, {first['level']:.0%} interval, "
+        f"{estimate(first, 'critical')} ({estimator_name(first)}, {first['level']:.0%} interval, "
         f"n = {first['n']} replicas), for event {event}, within a horizon of {horizon}."
     )
     if others:
-        also = ", ".join(f"{estimate(r, 'critical')} ({estimator_words(r)})" for r in others)
+        also = ", ".join(f"{estimate(r, 'critical')} ({estimator_name(r)})" for r in others)
         text += f" Other estimators of the same counts: {also}."
-    if refused := [estimator_words(r) for r in facts.boundaries if r["refused"] is not None]:
+    if refused := [estimator_name(r) for r in facts.boundaries if r["refused"] is not None]:
         text += f" No estimate by {', '.join(refused)}: the reasons are below the table of fits."
     return text
 
@@ -91,7 +90,7 @@ def _horizon(facts: Facts) -> str:
     )
     return (
         "The boundary depends on the horizon: the same records, censored earlier, give λc = "
-        f"{shown} ({estimator_words(shorter[0])})."
+        f"{shown} ({estimator_name(shorter[0])})."
     )
 
 

@@ -36,7 +36,7 @@ def compared_groups(study_folders: Sequence[Path]) -> list[StudyGroup]:
         names = [folder.name for folder in folders]
         raise ConfigError(f"`study` must name at least two different studies, got {names}.")
     studies = [Study(folder) for folder in folders]
-    return study_groups([(s.name, facts) for s in studies for facts in gather_study(s)[0]])
+    return _study_groups([(s.name, facts) for s in studies for facts in gather_study(s)[0]])
 
 
 def fit_comparison(study_folders: Sequence[Path], out: Path, settings: Mapping[str, Any]) -> Path:
@@ -100,7 +100,7 @@ def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
     return write_page(out, "comparison.html.j2", page)
 
 
-def study_groups(found: Sequence[tuple[str, Facts]]) -> list[StudyGroup]:
+def _study_groups(found: Sequence[tuple[str, Facts]]) -> list[StudyGroup]:
     """Groups by the name of their study and, where it is short, by what sets them apart.
 
     Args:

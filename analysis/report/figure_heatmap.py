@@ -9,9 +9,17 @@ from matplotlib.figure import Figure
 
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.frames import column
-from observatory.analysis.page.style import INK, MUTED, OUTCOME_COLOURS, WIDTH, plain, styled
+from observatory.analysis.page.style import (
+    INK,
+    MUTED,
+    OUTCOME_COLOURS,
+    WIDTH,
+    finish_colour_bar,
+    plain,
+    styled,
+)
 
-MAX_COUNTED = 16
+_MAX_COUNTED = 16
 """Columns up to which both numbers of a cell fit in; of more, only the grokked ones are printed."""
 _SCALE = LinearSegmentedColormap.from_list("rate", ["#f4f6f8", OUTCOME_COLOURS["grokked"]])
 
@@ -30,7 +38,7 @@ def heatmap_figure(groups: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
         places = np.searchsorted(decays, column(cells, "weight_decay"))
         rate[row, places] = column(cells, "rate")
         for place, k, n in zip(places, cells["n_event"], cells["n"], strict=True):
-            labels[row, place] = f"{k}/{n}" if decays.size <= MAX_COUNTED else f"{k}"
+            labels[row, place] = f"{k}/{n}" if decays.size <= _MAX_COUNTED else f"{k}"
     lines = max(label.count("\n") + 1 for label, _ in groups)
     figure = Figure(figsize=(WIDTH, 0.95 + (0.17 + 0.15 * lines) * size[0]))
     axes = figure.add_subplot()
@@ -68,8 +76,5 @@ def heatmap_figure(groups: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
         spine.set_visible(False)
     axes.set_xlabel("weight decay")
     bar = figure.colorbar(drawn, ax=axes, pad=0.015, aspect=12, ticks=[0, 0.5, 1])
-    bar.set_label("share grokked", fontsize=7.5)
-    bar.outline.set_visible(False)
-    if bar.solids is not None:  # vectors in a vector file
-        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.6)
+    finish_colour_bar(bar, "share grokked")
     return figure

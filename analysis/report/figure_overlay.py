@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
 from observatory.analysis.page.frames import column
-from observatory.analysis.page.records import Record, boundary_curve, limits, mark_critical
+from observatory.analysis.page.records import Record, draw_boundary_curve, limits, mark_critical
 from observatory.analysis.page.style import (
     LINE_COLOURS,
     LINE_STYLES,
@@ -62,13 +62,10 @@ def overlay_figure(boundaries: Sequence[Boundary], window_max: float) -> Figure:
             gid="rates",
             label=plain(boundary.label),
         )
-        inside = decays[(decays > 0) & (decays <= window_max)]
         if boundary.record is None or limits(boundary.record, "critical") is None:
             continue
-        if inside.size > 1:
-            x = np.geomspace(inside.min(), inside.max(), 200)
-            y = boundary_curve(boundary.record, x)
-            axes.plot(x, y, color=colour, linestyle=style, zorder=3, gid="fit")
+        look = {"color": colour, "linestyle": style}
+        draw_boundary_curve(axes, boundary.record, decays, window_max, look)
         mark_critical(axes, boundary.record, colour, style)
     axes.set_ylim(-0.05, 1.06)
     axes.set_ylabel("share grokked")

@@ -19,10 +19,10 @@ def gather_study(study: Study) -> tuple[list[Facts], list[Record]]:
     together = [record for record in records if record["study_group"] is None]
     if len(found) == 1:
         return [gather(found[0], together)], []
-    return [gather(group, of_group(records, group.label)) for group in found], together
+    return [gather(group, _of_group(records, group.label)) for group in found], together
 
 
-def of_group(records: Sequence[Record], label: str) -> list[Record]:
+def _of_group(records: Sequence[Record], label: str) -> list[Record]:
     """The records of one group."""
     return [record for record in records if record["study_group"] == label]
 

@@ -6,13 +6,12 @@ from observatory.analysis.boundary.section_tables import head, levels, refused_o
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import WINDOW
-from observatory.analysis.page.records import Record
+from observatory.analysis.page.records import Record, estimator_name
 from observatory.analysis.page.remarks import Footnotes
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import (
     DASH,
     estimate,
-    estimator_words,
     event_words,
     horizon_words,
     number,
@@ -123,7 +122,7 @@ def _rates(tests: Sequence[Record]) -> Table:
     rows: list[list[str]] = []
     for record in tests:
         pair = ratio_words(record).replace(" / ", " against ")
-        start = [pair, estimator_words(record)]
+        start = [pair, estimator_name(record)]
         if record["refused"] is not None:
             rows.append([*start, "refused", *[DASH] * 4, notes.cite(record)])
             continue

@@ -8,7 +8,7 @@ from observatory.analysis.page.facts import Facts
 from observatory.analysis.training.section_heads import draw_order_parameters, draw_tail
 from observatory.analysis.training.section_training import draw_training
 
-TRAINING = 50
+_TRAINING = 50
 """Where diagnostics of training stand among the sections of questions."""
 
 
@@ -16,7 +16,7 @@ def illustrate(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     """Where networks grok, when they do, and what was seen in them; or why it is not drawn."""
     asked = sorted(questions().values(), key=lambda question: question.place)
     for question in asked:
-        if question.place < TRAINING:
+        if question.place < _TRAINING:
             yield from question.section(facts)
     yield from draw_training(facts)
     yield draw_order_parameters(facts)
@@ -24,5 +24,5 @@ def illustrate(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     if tail is not None:
         yield tail
     for question in asked:
-        if question.place >= TRAINING:
+        if question.place >= _TRAINING:
             yield from question.section(facts)

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from observatory.analysis.page.facts import WINDOW, Facts
-from observatory.analysis.page.records import Record
+from observatory.analysis.page.records import Record, estimator_name
 from observatory.analysis.page.wording import (
-    estimator_words,
     event_words,
     horizon_words,
     number,
@@ -14,8 +13,8 @@ from observatory.analysis.page.wording import (
     settings_words,
 )
 
-WILSON = "Wilson, J. Am. Stat. Assoc. 22 (1927) 209"
-SOURCES = {
+_WILSON = "Wilson, J. Am. Stat. Assoc. 22 (1927) 209"
+_SOURCES = {
     "least_squares": "arXiv:2605.20441",
     "firth": "Firth, Biometrika 80 (1993) 27",
     "survival": "Kaplan and Meier, J. Am. Stat. Assoc. 53 (1958) 457",
@@ -48,7 +47,7 @@ def _data(facts: Facts) -> Iterator[str]:
         f"A replica counts as grokked by event {event_words(facts.event, facts.config)}; one that "
         "collapsed or diverged counts as not grokked and can no longer do so."
     )
-    yield f"Rates per weight decay carry {facts.level:.0%} Wilson intervals ({WILSON})."
+    yield f"Rates per weight decay carry {facts.level:.0%} Wilson intervals ({_WILSON})."
 
 
 def _boundary(facts: Facts) -> Iterator[str]:
@@ -56,12 +55,12 @@ def _boundary(facts: Facts) -> Iterator[str]:
     if not fitted:
         return
     names = "; ".join(
-        f"{estimator_words(r)}: {r['extras'].get('method', 'method not recorded')}"
+        f"{estimator_name(r)}: {r['extras'].get('method', 'method not recorded')}"
         for r in fitted
         if r["estimator"] != WINDOW
     )
     used = " ".join(str(r["estimator"]) for r in fitted)
-    cited = [SOURCES[name] for name in ("least_squares", "firth") if name in used]
+    cited = [_SOURCES[name] for name in ("least_squares", "firth") if name in used]
     yield (
         "The critical weight decay λc is the midpoint of the fitted curve over 0 < weight decay ≤ "
         f"{number(facts.window_max)} (n = {fitted[0]['n']}), with {_level(fitted)} intervals. "
@@ -87,15 +86,15 @@ def _times(facts: Facts) -> Iterator[str]:
             "Times to grok were modelled as t = A (λ − λc)^(−ν) with λ the weight decay: "
             f"{censored[0]['extras'].get('method', 'censored likelihood')}; replicas that had not "
             "grokked entered as censored"
-            f"{_cite([SOURCES['censored']])}, and λc = 0 was tested by its likelihood ratio"
-            f"{_cite([SOURCES['one-sided']])}."
+            f"{_cite([_SOURCES['censored']])}, and λc = 0 was tested by its likelihood ratio"
+            f"{_cite([_SOURCES['one-sided']])}."
         )
     uncensored = [r for r in facts.of("times") if r["refused"] is None]
     if uncensored:
         yield f"For comparison, the published fit: {uncensored[0]['extras'].get('method')}."
     if (survival := facts.single("survival")) is not None:
         method = survival["extras"].get("method", "product-limit estimate")
-        yield f"Shares by step and restricted mean times: {method}{_cite([SOURCES['survival']])}."
+        yield f"Shares by step and restricted mean times: {method}{_cite([_SOURCES['survival']])}."
     if (horizon := facts.single("horizon")) is not None:
         method = horizon["extras"].get("method", "see the caption of the table of the verdict")
         yield f"Whether the boundary is a threshold or made by the horizon: {method}."

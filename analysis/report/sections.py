@@ -8,9 +8,9 @@ from observatory.analysis.page.comparison import GroupComparison, StudyGroup, co
 from observatory.analysis.page.drawing import NotDrawn
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.figure_writer import FigureWriter, ReportFigure
-from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.records import Record, estimator_name, limits
 from observatory.analysis.page.table import Table
-from observatory.analysis.page.wording import estimate, estimator_words, horizon_words, number
+from observatory.analysis.page.wording import estimate, horizon_words, number
 from observatory.analysis.report import tables
 from observatory.analysis.report.answer import answer
 from observatory.analysis.report.draw_groups import draw_groups, ratio_words
@@ -115,7 +115,7 @@ def _ratio(record: Record) -> str:
         test += f", {number(holm, 2)} after Holm over a family of {number(family)}"
     horizon = record["horizon_steps"]
     cut = "" if horizon is None else f" at {horizon} steps"
-    how = f"{estimator_words(record)}{cut}; {test}"
+    how = f"{estimator_name(record)}{cut}; {test}"
     return f"Ratio of λc, {name}: {estimate(record, 'ratio')} ({how})."
 
 

@@ -8,12 +8,11 @@ import pandas as pd
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, records, words
-from observatory.analysis.page.records import limits
+from observatory.analysis.page.records import estimator_name, limits
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import (
     DASH,
     estimate,
-    estimator_words,
     event_words,
     horizon_words,
     interval,
@@ -54,7 +53,7 @@ def glance(facts: Facts) -> Table:
     ]
     rows += [
         (
-            f"λc, {estimator_words(record)}",
+            f"λc, {estimator_name(record)}",
             f"{estimate(record, 'critical')}; slope {estimate(record, 'slope')} per decade",
         )
         for record in facts.boundaries
@@ -63,7 +62,7 @@ def glance(facts: Facts) -> Table:
     refused: dict[str, list[str]] = {}
     for record in facts.boundaries:
         if record["refused"] is not None:
-            refused.setdefault(str(record["refused"]), []).append(estimator_words(record))
+            refused.setdefault(str(record["refused"]), []).append(estimator_name(record))
     rows += [("λc, refused", f"{', '.join(by)}: {reason}") for reason, by in refused.items()]
     if (window := facts.window) is not None:
         upper = limits(window, "critical_upper")

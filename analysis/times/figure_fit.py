@@ -4,8 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
-from observatory.analysis.page.records import Record, estimator_name
-from observatory.analysis.page.single import columns_of, entitle
+from observatory.analysis.page.frames import evenly
+from observatory.analysis.page.records import Record, columns_of, estimator_name
+from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -54,11 +55,9 @@ def draw_times(axes: Axes, record: Record, data: Observations) -> None:
 def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
     """The share that has grokked against time, for a few values of the control."""
     curves = columns_of(record, "km")
-    values = np.unique(curves["weight_decay"])
-    if values.size > MAX_CURVES:
-        values = values[np.linspace(0, values.size - 1, MAX_CURVES).round().astype(int)]
-    colours = decay_colours(values.tolist())
-    for value in values.tolist():
+    values = evenly(np.unique(curves["weight_decay"]).tolist(), MAX_CURVES)
+    colours = decay_colours(values)
+    for value in values:
         at = curves["weight_decay"] == value
         steps, share = curves["step"][at], curves["share"][at]
         style = {"color": colours[value], "step": "post", "alpha": 0.14, "linewidth": 0}

@@ -17,7 +17,7 @@ LEVELS = {0.95: 5.991, 0.5: 1.386}
 """Quantiles of chi-square with two degrees of freedom: where twice the drop ends each region."""
 _REACH = 1.8
 """Multiple of a region's right end up to which estimates of uncensored replicas are drawn."""
-CLOUD = 400
+_CLOUD = 400
 """Bootstrap draws that are drawn; of more, every few."""
 
 
@@ -69,7 +69,7 @@ def _draw(
         axes.contour(criticals, nus, drawn, [drop], colors=[colour], linewidths=1.0).set_gid(
             f"region-{level:g}"
         )
-    cloud = region.cloud[:: max(1, -(-len(region.cloud) // CLOUD))]
+    cloud = region.cloud[:: max(1, -(-len(region.cloud) // _CLOUD))]
     axes.plot(
         cloud[:, 0], cloud[:, 1], ".", color=INK, markersize=1.8, alpha=0.35, gid="cloud", mew=0
     )

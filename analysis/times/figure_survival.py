@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
-from observatory.analysis.page.frames import column, where
+from observatory.analysis.page.frames import column, evenly, where
 from observatory.analysis.page.panels import LEGEND, decay_handles
 from observatory.analysis.page.style import (
     INK,
@@ -37,9 +37,7 @@ def chosen_curves(curves: pd.DataFrame) -> list[float]:
         [0.1]
     """
     values = np.unique(column(curves, "weight_decay")[column(curves, "share") > 0])
-    if values.size > MAX_CURVES:
-        values = values[np.linspace(0, values.size - 1, MAX_CURVES).round().astype(int)]
-    return values.tolist()
+    return evenly(values.tolist(), MAX_CURVES)
 
 
 def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: str, start: float, end: float) -> None:

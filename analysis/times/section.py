@@ -9,7 +9,7 @@ from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context, why_not
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, select, where, words
-from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.records import Record, columns_of, limits
 from observatory.analysis.times.figure_incidence import incidence_table
 from observatory.analysis.times.figure_joint import Region, joint_figure
 from observatory.analysis.times.figure_survival import chosen_curves, survival_figure
@@ -60,13 +60,7 @@ def _times(facts: Facts) -> Drawing:
 
 
 def _curve(record: Record, name: str) -> pd.DataFrame:
-    """The columns of one curve of a record, numbers, null as NaN."""
-    found = {
-        key.removeprefix(f"{name}."): np.array(values, dtype=np.float64)
-        for key, values in record["curves"].items()
-        if key.startswith(f"{name}.")
-    }
-    return pd.DataFrame(found)
+    return pd.DataFrame(columns_of(record, name))
 
 
 def _survival(facts: Facts) -> Drawing | NotDrawn:

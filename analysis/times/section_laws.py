@@ -14,7 +14,7 @@ from observatory.analysis.page.wording import estimate, interval, number
 from observatory.analysis.times.figure_survival import ShareLaw
 from observatory.analysis.times.figure_times import PowerLaw
 
-LN2 = math.log(2.0)
+_LN2 = math.log(2.0)
 DISTRIBUTIONS = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
 """Distributions of the times by the names that records give them."""
 
@@ -113,7 +113,7 @@ def drawn_laws(laws: Sequence[CensoredLaw]) -> dict[str, PowerLaw]:
         best = best_law([law for law in laws if law.kind == kind])
         if best is not None:
             label = f"{best.words}: ν = {best.nu_words}"
-            drawn[label] = median_law(best.amplitude, best.nu[0], best.critical)
+            drawn[label] = _median_law(best.amplitude, best.nu[0], best.critical)
     return drawn
 
 
@@ -126,7 +126,7 @@ def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
             name = _critical_words(kind, critical)
             amplitude, nu = (record["params"][key]["value"] for key in ("amplitude", "nu"))
             label = f"uncensored replicas, {name}: ν = {estimate(record, 'nu')}"
-            laws[label] = median_law(amplitude, nu, critical)
+            laws[label] = _median_law(amplitude, nu, critical)
     return laws
 
 
@@ -143,7 +143,7 @@ def critical_of(record: Record) -> float:
     return record["extras"].get("critical") or 0.0
 
 
-def median_law(amplitude: float, nu: float, critical: float) -> PowerLaw:
+def _median_law(amplitude: float, nu: float, critical: float) -> PowerLaw:
     """The median time in steps at given weight decays; NaN at and below the critical one."""
 
     def law(weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,12 +159,12 @@ def share_law(law: CensoredLaw) -> ShareLaw:
     With z = ln(t / median) / sigma it is 1 - 2^(-exp z) for Weibull times, the normal distribution
     function of z for log-normal ones, and the logistic one for log-logistic ones.
     """
-    median = median_law(law.amplitude, law.nu[0], law.critical)
+    median = _median_law(law.amplitude, law.nu[0], law.critical)
 
     def share(weight_decay: float, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         z = np.log(steps / median(np.array([weight_decay]))) / law.sigma
         if law.distribution == "weibull":
-            grokked = -np.expm1(-LN2 * np.exp(np.minimum(z, 700.0)))
+            grokked = -np.expm1(-_LN2 * np.exp(np.minimum(z, 700.0)))
         else:
             grokked = special.ndtr(z) if law.distribution == "lognormal" else special.expit(z)
         return np.where(np.isnan(z), 0.0, grokked)

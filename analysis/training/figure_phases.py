@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from observatory.analysis.page.panels import LEGEND, decay_handles, draw_lines
 from observatory.analysis.page.style import MUTED, WIDTH, note, plain_log_ticks, styled
 
-TITLES = {
+_TITLES = {
     "val_acc": "val accuracy (0–1)",
     "s_bar": "s_bar",
     "sigma_h": "sigma_h (nats)",
@@ -25,7 +25,7 @@ def phases_figure(clocks: Mapping[str, pd.DataFrame]) -> Figure:
             in units of a replica's own time, 1 is marked. Empty: no replica had that event.
     """
     found = {name for table in clocks.values() for name in table["quantity"]}
-    titles = {name: title for name, title in TITLES.items() if name in found}
+    titles = {name: title for name, title in _TITLES.items() if name in found}
     figure = Figure(figsize=(WIDTH, 0.6 + 1.55 * len(titles)))
     grid = figure.subplots(len(titles), len(clocks), squeeze=False, sharex="col", sharey="row")
     decays = sorted({decay for table in clocks.values() for decay in table["weight_decay"]})

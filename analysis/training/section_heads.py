@@ -19,7 +19,7 @@ _TAIL = {
 }
 LONG = 4.0
 """A record is long that goes on to this many times its own time to grok."""
-MAX_TAILS, MAX_LINES = 3, 8
+_MAX_TAILS, MAX_LINES = 3, 8
 """Weight decays in the late part, and replicas of each."""
 MAX_POINTS = 400
 """Looks of one line; of more, as many are chosen evenly."""
@@ -57,7 +57,7 @@ def draw_tail(facts: Facts) -> Drawing | None:
         column(times, "watched") >= LONG * column(times, "t_hi")
     )
     kept = where(times, long)
-    decays = evenly(np.unique(column(kept, "weight_decay")).tolist(), MAX_TAILS)
+    decays = evenly(np.unique(column(kept, "weight_decay")).tolist(), _MAX_TAILS)
     chosen = where(kept, np.isin(column(kept, "weight_decay"), decays))
     chosen = pd.DataFrame(chosen.groupby("weight_decay").head(MAX_LINES)).reset_index(drop=True)
     if chosen.empty:

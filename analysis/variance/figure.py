@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from observatory.analysis.fit.contract import Record
-from observatory.analysis.page.style import INK, LINE_COLOURS, WIDTH, plain, write_beside
+from observatory.analysis.page.style import INK, LINE_COLOURS, WIDTH, label_rows, plain
 
 
 def size_of(record: Record) -> tuple[float, float]:
@@ -31,13 +30,9 @@ def draw_shares(axes: Axes, record: Record, data: Any = None) -> None:
         axes.plot(share["value"], place, "o", color=LINE_COLOURS[0], ms=5, gid="estimate")
         beside.append(f"{share['value']:.0%} [{ends[0]:.0%}, {ends[1]:.0%}]")
     axes.set_xlim(0.0, 1.0)
-    axes.set_ylim(len(shares) - 0.4, -0.6)
     names = [s["component"] if s["levels"] is None else f"{s['component']} ({s['levels']})"
              for s in shares]  # fmt: skip
-    axes.set_yticks(np.arange(len(shares)), [plain(name) for name in names])
-    axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.grid(visible=False, axis="y")
-    write_beside(axes, beside)
+    label_rows(axes, names, beside)
     axes.set_xlabel(f"share of the variance of {plain(record['event'])}")
     axes.set_title(f"n = {record['n']} runs; levels in brackets; intervals {record['level']:.0%}")
 
