@@ -122,12 +122,9 @@ def search_boundary(config: Config, watch: Watch | None, message: Message) -> No
     from observatory.launch.launcher import launcher_of
     from observatory.store.lock import own
     from observatory.store.reader import Run
-    from observatory.sweeps.boundary import (
-        BoundarySearch,
-        read_rule,
-        run_search,
-        shared_settings,
-    )
+    from observatory.sweeps.boundary import BoundarySearch, run_search
+    from observatory.sweeps.fleets import shared_settings
+    from observatory.sweeps.rule import read_rule
 
     rule = read_rule(config["search"])
     study = Path(config["results"]) / config["study"]
@@ -215,7 +212,7 @@ def _check_and_report(runs: Mapping[str, Config], message: Message) -> None:
     from observatory.launch.layout import resolved
     from observatory.training.build import build
 
-    each = [build(resolved(config)).absent for config in runs.values()]
+    each = [build(resolved(config)).unavailable for config in runs.values()]
     if names := {f"{name} ({why})": None for found in each for name, why in found.items()}:
         message(f"probes that cannot look: {', '.join(names)}")
 

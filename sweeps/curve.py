@@ -1,6 +1,7 @@
-"""What is believed of a boundary curve: a critical value at each value of a second control.
+"""The posterior of a boundary curve: a critical value at each value of a second control.
 
-Letters as in `belief`; v = one value of the second control; f = log10 of the critical value there.
+Letters as in `grid_posterior`; v = one value of the second control; f = log10 of the critical value
+there.
 A draw is one curve with its slope and its lapse: (level, weights of the shapes, log k, root of the
 lapse).
 """
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.sweeps.acquisition import Cost
-from observatory.sweeps.belief import Floats, Prior, chance, spaced
+from observatory.sweeps.grid_posterior import Floats, Prior, chance, spaced
 from observatory.sweeps.particles import updated
 
 Array = NDArray[np.float64]
@@ -60,11 +61,11 @@ class CurvePrior:
 
 
 @final
-class CurveBelief:
+class CurveParticles:
     """The posterior of a boundary curve as draws; slope and lapse are those of all its values.
 
     Args:
-        prior: See `CurvePrior`.
+        prior: Of curves.
         rng: Of the draws.
         n: Draws.
     """
@@ -77,7 +78,7 @@ class CurveBelief:
         self._high = np.array(
             [np.log10(along.high), np.log(along.slopes[1]), np.sqrt(along.lapses[-1])]
         )
-        self._told = np.empty((4, 0))
+        self._observed = np.empty((4, 0))
         made = np.empty((0, 3 + len(self._shapes)))
         while len(made) < n:
             ends = rng.uniform(self._low, self._high, (n, 3))
@@ -102,12 +103,12 @@ class CurveBelief:
         f = self._curve(theta)[:, place]
         return chance(np.log10(control), f, k, lapse, self.prior.along.edge)
 
-    def _log_likelihood(self, theta: Array, told: Array) -> Array:
-        control, place, n, grokked = told
+    def _log_likelihood(self, theta: Array, observed: Array) -> Array:
+        control, place, n, grokked = observed
         p = self._chance(theta, control, place.astype(np.intp))
         return np.log(p) @ grokked + np.log1p(-p) @ (n - grokked)
 
-    def told(self, control: Array, second: Array, n: Array, grokked: Array) -> None:
+    def observe(self, control: Array, second: Array, n: Array, grokked: Array) -> None:
         """Replicas that were run.
 
         Args:
@@ -117,16 +118,16 @@ class CurveBelief:
             grokked: Of these, the grokked ones, `[cell]`.
         """
         place = np.array([self.prior.values.index(v) for v in second.tolist()], dtype=np.float64)
-        before, new = self._told, np.stack([control, place, n, grokked])
+        before, new = self._observed, np.stack([control, place, n, grokked])
 
-        def known(theta: Array) -> Array:
+        def log_before(theta: Array) -> Array:
             return self._log_prior(theta) + self._log_likelihood(theta, before)
 
-        def fresh(theta: Array) -> Array:
+        def log_new(theta: Array) -> Array:
             return self._log_likelihood(theta, new)
 
-        self._theta, _ = updated(self._theta, known, fresh, self._rng)
-        self._told = np.concatenate([before, new], axis=1)
+        self._theta, _ = updated(self._theta, log_before, log_new, self._rng)
+        self._observed = np.concatenate([before, new], axis=1)
 
     @property
     def curve(self) -> Array:
@@ -149,29 +150,29 @@ class CurveBelief:
         return np.quantile(self.curve, [0.5, tail, 1.0 - tail], axis=0)
 
     def interval(self, level: float) -> tuple[float, float, float]:
-        """Those of the value at which least is known."""
+        """Those of the value of which the interval is widest."""
         each = self.intervals(level)
         middle, low, high = each[:, int(np.argmax(each[2] - each[1]))].tolist()
         return middle, low, high
 
 
 @final
-class CurveWorlds:
-    """As `acquisition.Worlds`, of a curve: information about it is averaged over its values.
+class CurveDraws:
+    """Draws of true curves, as `GridDraws` has them: information is averaged over the values.
 
-    What a replica tells of the critical value at v is taken as that of the best linear guess,
+    The information of a replica about the critical value at v is that of the best linear guess,
     -log(1 - r^2) / 2 with r the correlation of its outcome and f(v): so for a step and a
     log-uniform critical value exactly, and cheap for any number of values.
 
     Args:
-        belief: What is known.
-        n: Worlds drawn.
+        particles: The posterior.
+        n: GridDraws drawn.
         rng: Where they come from.
     """
 
-    def __init__(self, belief: CurveBelief, n: int, rng: np.random.Generator) -> None:
-        self._belief, self._rng = belief, rng
-        curve = belief.curve[::THIN]
+    def __init__(self, particles: CurveParticles, n: int, rng: np.random.Generator) -> None:
+        self._particles, self._rng = particles, rng
+        curve = particles.curve[::THIN]
         self._truth = rng.integers(len(curve), size=n)
         self._weight = np.full((n, len(curve)), 1.0 / len(curve), np.float32)
         self._f = np.ascontiguousarray((curve - curve.mean(axis=0)).T, np.float32)
@@ -180,28 +181,28 @@ class CurveWorlds:
     def _table(self, place: int) -> tuple[Array, Floats, Floats]:
         """Controls at a value, P(grok) there, and its products with the curve."""
         if place not in self._at:
-            controls = self._belief.controls(place)
-            p = self._belief.chance_at(controls, place)[:, ::THIN].astype(np.float32)
+            controls = self._particles.controls(place)
+            p = self._particles.chance_at(controls, place)[:, ::THIN].astype(np.float32)
             both = (p[:, None] * self._f).reshape(-1, p.shape[1])
             self._at[place] = controls, p, both
         return self._at[place]
 
-    def _told(self, weight: Floats, place: int) -> tuple[Array, Array]:
-        """What a replica at each control is expected to tell, and its chance to grok."""
+    def _information(self, weight: Floats, place: int) -> tuple[Array, Array]:
+        """Expected information of a replica at each control, in nats, and its chance to grok."""
         _, p, both = self._table(place)
         mean, chance = weight @ self._f.T, weight @ p.T
         variance = np.maximum(weight @ np.square(self._f).T - mean**2, 1e-9)
         shared = (weight @ both.T).reshape(*chance.shape, -1) - chance[..., None] * mean[:, None]
         spread = (chance * (1.0 - chance))[..., None] * variance[:, None]
-        told = -0.5 * np.log1p(-np.minimum(shared**2 / spread, 0.999))
+        nats = -0.5 * np.log1p(-np.minimum(shared**2 / spread, 0.999))
         return (
-            told.mean(axis=(0, 2), dtype=np.float64),
+            nats.mean(axis=(0, 2), dtype=np.float64),
             chance.mean(axis=0, dtype=np.float64),
         )
 
     def _shown(self, weight: Floats, control: float, place: int) -> Floats:
-        """Weights after a replica has shown what it shows, in each world its own."""
-        p = self._belief.chance_at(np.array([control]), place)[0, ::THIN].astype(np.float32)
+        """Weights after a replica has shown what it shows, in each draw its own."""
+        p = self._particles.chance_at(np.array([control]), place)[0, ::THIN].astype(np.float32)
         grokked = self._rng.random(self._truth.size) < p[self._truth]
         weight = weight * np.where(grokked[:, None], p, 1.0 - p)
         return weight / weight.sum(axis=1, keepdims=True)
@@ -209,38 +210,38 @@ class CurveWorlds:
     def _best(
         self, weight: Floats, place: int, cost: Cost, allowed: Allowed
     ) -> tuple[float, float, float] | None:
-        """The control that tells most per step, what it tells, and its steps; None: none left."""
+        """The most informative control per step, its nats, and its steps; None: none left."""
         controls = self._table(place)[0]
         free = allowed(controls, place)
         if not free.any():
             return None
-        told, p = self._told(weight, place)
+        nats, p = self._information(weight, place)
         steps = cost(p)
-        best = int(np.argmax(np.where(free, told / steps, -np.inf)))
-        return float(controls[best]), float(told[best]), float(steps[best])
+        best = int(np.argmax(np.where(free, nats / steps, -np.inf)))
+        return float(controls[best]), float(nats[best]), float(steps[best])
 
     def run(self, control: float, place: int) -> None:
         """Let a replica show what it shows."""
         self._weight = self._shown(self._weight, control, place)
 
     def next(self, place: int, cost: Cost, allowed: Allowed) -> float | None:
-        """The control that tells most per step at one value of the second control."""
+        """The most informative control per step at one value of the second control."""
         best = self._best(self._weight, place, cost, allowed)
         return best[0] if best else None
 
     def worth(self, place: int, size: int, cost: Cost, allowed: Allowed) -> float:
-        """What a batch at one value of the second control is expected to tell per step."""
-        weight, all_told, all_steps = self._weight, 0.0, 0.0
+        """Expected information of a batch at one value of the second control, per step."""
+        weight, all_nats, all_steps = self._weight, 0.0, 0.0
         for _ in range(size):
             best = self._best(weight, place, cost, allowed)
             if best is None:
                 break
-            control, told, steps = best
+            control, nats, steps = best
             weight = self._shown(weight, control, place)
-            all_told, all_steps = all_told + told, all_steps + steps
-        return all_told / all_steps if all_steps > 0.0 else -np.inf
+            all_nats, all_steps = all_nats + nats, all_steps + steps
+        return all_nats / all_steps if all_steps > 0.0 else -np.inf
 
     def place(self, size: int, cost: Cost, allowed: Allowed) -> int:
-        """The value of the second control at which a batch tells most per step, by its place."""
+        """Place of the second control's value at which a batch is most informative per step."""
         worths = [self.worth(place, size, cost, allowed) for place in range(len(self._f))]
         return int(np.argmax(worths))

@@ -80,7 +80,7 @@ def log_steps(grokked: bool, step: float, horizon: int) -> float:
 @final
 @dataclass(frozen=True)
 class Best:
-    """The best replica so far. See `ways.Known`.
+    """The best replica so far.
 
     Attributes:
         best: Its parameters; None before the first.
@@ -130,10 +130,10 @@ class OrdinarySampler(JointSampler):
         """What a trial is asked for."""
         return {**self.field.space, SEED: seeds(self.n_seeds)}
 
-    def belief(self, trials: Sequence[FrozenTrial]) -> Best:
+    def posterior(self, trials: Sequence[FrozenTrial]) -> Best:
         """The best trial."""
-        told = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
-        best = min(told, key=lambda t: float(t.value or 0.0), default=None)
+        complete = [t for t in trials if t.state == TrialState.COMPLETE and t.value is not None]
+        best = min(complete, key=lambda t: float(t.value or 0.0), default=None)
         return Best(best.params, float(best.value or 0.0)) if best else Best(None, 0.0)
 
     def sample_relative(

@@ -1,4 +1,4 @@
-"""Draws from a posterior that no grid can hold: from a known one, tempered, resampled and moved.
+"""Draws from a posterior that no grid can hold: the draws before it, tempered, resampled, moved.
 
 Source:
     Del Moral, Doucet and Jasra (2006), J. R. Stat. Soc. B 68, 411 (sequential Monte Carlo
@@ -68,13 +68,13 @@ def walked(
 
 
 def updated(
-    theta: Array, log_known: LogDensity, log_new: LogDensity, rng: np.random.Generator
+    theta: Array, log_before: LogDensity, log_new: LogDensity, rng: np.random.Generator
 ) -> tuple[Array, float]:
     """Draws after new data, from draws before them.
 
     Args:
-        theta: Draws of what is known, `[particle, parameter]`.
-        log_known: Its log density, up to a constant; -inf where it is 0.
+        theta: Draws of the posterior before, `[particle, parameter]`.
+        log_before: Its log density, up to a constant; -inf where it is 0.
         log_new: Log likelihood of the new data.
         rng: Of the steps.
 
@@ -92,10 +92,10 @@ def updated(
         done = min(done + step, 1.0)
 
         def target(at: Array, power: float = done) -> Array:
-            known = log_known(at)
-            inside = np.isfinite(known)
-            known[inside] += power * log_new(at[inside])
-            return known
+            before = log_before(at)
+            inside = np.isfinite(before)
+            before[inside] += power * log_new(at[inside])
+            return before
 
         theta = walked(theta, target, rng)
     return theta, evidence

@@ -3,8 +3,6 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -21,8 +19,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from observatory.core.errors import ConfigError
 from observatory.sweeps.acquisition import Cost
-from observatory.sweeps.belief import Prior
-from observatory.sweeps.targets import Ahead, Boundary, Curve, Known, Point, Threshold, Told, Way
+from observatory.sweeps.aims import Aims
+from observatory.sweeps.grid_posterior import Prior
+from observatory.sweeps.targets import (
+    AskContext,
+    ObservedReplicas,
+    Point,
+    Posterior,
+)
 
 Array = NDArray[np.float64]
 
@@ -31,86 +35,16 @@ BATCH = "batch"
 """User attribute of a trial: the batch, and so the run, that it belongs to; none while its batch is
 being asked for."""
 STEPS = "steps"
-"""User attribute of a told trial: steps that it was trained for, as a share of the horizon."""
+"""User attribute of a complete trial: steps that it was trained for, as a share of the horizon."""
 TIME = "time"
-"""User attribute of a told trial: when its replica grokked as a share of the horizon; else 1."""
+"""User attribute of a complete trial: when it grokked, as a share of the horizon; else 1."""
 ENDED_AS = "ended_as"
 """User attribute of a failed trial: what its replica ended as, "collapsed" or "diverged"."""
 RETRY_OF = "retry_of"
 """System attribute of a trial that repeats a failed one: the number of that trial."""
 
 
-@final
-@dataclass(frozen=True)
-class Second:
-    """A second control whose values the boundary is followed over.
-
-    Attributes:
-        name: Of the setting.
-        values: Its values, rising, positive.
-        shared: Whether the replicas of a batch have the same: a fleet shares all but its replicas'
-            weight decay, learning rate and seed.
-    """
-
-    name: str
-    values: tuple[float, ...]
-    shared: bool
-
-    def __post_init__(self) -> None:
-        rise = all(a < b for a, b in pairwise(self.values))
-        if len(self.values) < 2 or not rise or self.values[0] <= 0:
-            raise ConfigError(
-                f"`search.second.values` must be positive and rise, at least two, got "
-                f"{list(self.values)}. List the values that the boundary is followed over."
-            )
-
-
-@final
-@dataclass(frozen=True)
-class Aims:
-    """What a boundary search is after, beside the prior.
-
-    Attributes:
-        batch: Replicas asked for together.
-        target: "critical": the critical value; "threshold": whether it is 0 or above.
-        second: None: one boundary; else a curve of boundaries.
-        retries: How often a replica that diverged is asked for again.
-        n_worlds: See `acquisition.Worlds`.
-    """
-
-    batch: int = 16
-    target: str = "critical"
-    second: Second | None = None
-    retries: int = 0
-    n_worlds: int = 16
-
-    def __post_init__(self) -> None:
-        if self.retries < 0:
-            raise ConfigError(f"`search.retries` must not be negative, got {self.retries}.")
-        if self.target not in ("critical", "threshold"):
-            raise ConfigError(
-                f"`search.target` must be critical or threshold, got {self.target!r}."
-            )
-        if self.target == "threshold" and self.second is not None:
-            raise ConfigError(
-                "`search.target=threshold` asks about one boundary: leave out `search.second`."
-            )
-
-    def way(self, prior: Prior) -> Way:
-        """What is searched."""
-        if self.target == "threshold":
-            if prior.edge == "upper":
-                raise ConfigError(
-                    "`search.target=threshold` asks about the lower edge: times to grok say "
-                    "nothing of an upper one. Set `search.edge=lower`."
-                )
-            return Threshold(prior)
-        if self.second is not None:
-            return Curve(prior, self.second.values, self.second.shared)
-        return Boundary(prior)
-
-
-def told_as(outcome: str, grokked: bool, upper: bool) -> float | None:
+def trial_value(outcome: str, grokked: bool, upper: bool) -> float | None:
     """Value of a trial whose replica has an outcome; None: the trial failed.
 
     A replica that diverged says nothing at first. One that collapsed is beyond the window: it says
@@ -180,7 +114,7 @@ class JointSampler(BaseSampler, ABC):
 
 @final
 class BoundarySampler(JointSampler):
-    """Asks for the replica that tells most about its target, given what still runs.
+    """Asks for the replica that is most informative about its target, given what still runs.
 
     Complete trials are outcomes (1 grokked, 0 not), running ones are expected. A failed trial whose
     replica diverged is asked for again with another seed, so many times as
@@ -195,7 +129,7 @@ class BoundarySampler(JointSampler):
         control: Name of the parameter that is searched.
         n_seeds: Seeds, 0 to this, of the parameter "seed"; those used least come first.
         seed: Of the draws.
-        aims: See `Aims`.
+        aims: What the search is after.
     """
 
     def __init__(
@@ -209,8 +143,8 @@ class BoundarySampler(JointSampler):
                 f"{self.aims.second.name}."
             )
         self._seed = seed
-        self._way = self.aims.way(prior)
-        self._known: tuple[list[tuple[float, ...]], Known] | None = None
+        self._target = self.aims.search_target(prior)
+        self._known: tuple[list[tuple[float, ...]], Posterior] | None = None
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
@@ -228,7 +162,7 @@ class BoundarySampler(JointSampler):
         place = second.values.index(trial.params[second.name]) if second else 0
         return float(trial.params[self.control]), place
 
-    def belief(self, trials: Sequence[FrozenTrial]) -> Known:
+    def posterior(self, trials: Sequence[FrozenTrial]) -> Posterior:
         """What trials say."""
         rows = [
             (*self.point(t), float(t.value or 0.0), float(t.user_attrs.get(TIME, 1.0)))
@@ -237,8 +171,8 @@ class BoundarySampler(JointSampler):
         ]
         if self._known is None or self._known[0] != rows:
             control, place, grokked, time = np.array(rows).reshape(-1, 4).T
-            told = Told(control, place.astype(np.intp), grokked, time)
-            self._known = rows, self._way.learn(told, np.random.default_rng(self._seed))
+            observed = ObservedReplicas(control, place.astype(np.intp), grokked, time)
+            self._known = rows, self._target.learn(observed, np.random.default_rng(self._seed))
         return self._known[1]
 
     def _tries(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> int:
@@ -274,19 +208,19 @@ class BoundarySampler(JointSampler):
         place = self.point(mates[0])[1] if shared else None
         failed = self._again(trials, place)
         if failed is not None:
-            study._storage.set_trial_system_attr(trial._trial_id, RETRY_OF, failed.number)
+            _note_retry(study, trial, failed)
             point = self.point(failed)
         else:
-            ahead = Ahead(
+            context = AskContext(
                 running=[self.point(t) for t in running],
                 place=place,
                 left=max(self.aims.batch - len(mates), 1),
                 cost=cost_of(trials),
                 allowed=lambda control, at: self._allowed(trials, control, at),
                 rng=np.random.default_rng([self._seed, trial.number]),
-                n_worlds=self.aims.n_worlds,
+                n_draws=self.aims.n_draws,
             )
-            point = self.belief(trials).ask(ahead)
+            point = self.posterior(trials).ask(context)
         if point is None:
             raise ConfigError(
                 f"Every value of {self.control} that may be asked for collapsed, diverged or has "
@@ -319,6 +253,16 @@ class BoundarySampler(JointSampler):
             return free
         ended = [self.point(t)[0] for t in here if self._ended(t, trials)]
         return free & (control < min(ended, default=np.inf))
+
+
+def _note_retry(study: Study, trial: FrozenTrial, failed: FrozenTrial) -> None:
+    """Note of a trial that it repeats a failed one.
+
+    Optuna gives a sampler no public way to note something of the trial that it chooses for; its own
+    samplers write to the study's storage, as this does. It must be durable: a search that is
+    continued has to know what was repeated.
+    """
+    study._storage.set_trial_system_attr(trial._trial_id, RETRY_OF, failed.number)
 
 
 def cost_of(trials: Sequence[FrozenTrial]) -> Cost:

@@ -8,10 +8,10 @@ from typing import Protocol, final, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.sweeps.acquisition import Cost, Worlds
-from observatory.sweeps.belief import Belief, Prior
-from observatory.sweeps.curve import CurveBelief, CurvePrior, CurveWorlds
-from observatory.sweeps.threshold import ThresholdBelief, ThresholdWorlds
+from observatory.sweeps.acquisition import Cost, GridDraws
+from observatory.sweeps.curve import CurveDraws, CurveParticles, CurvePrior
+from observatory.sweeps.grid_posterior import GridPosterior, Prior
+from observatory.sweeps.threshold import ThresholdDraws, ThresholdParticles
 
 Array = NDArray[np.float64]
 Allowed = Callable[[Array, int], NDArray[np.bool_]]
@@ -19,17 +19,18 @@ Point = tuple[float, int]
 """A control, and the place of a value of the second control among its values; 0 without one."""
 
 CONTROLS_OF_CURVE = 15
-"""See `Prior.n_controls`; fewer, as there are so many at each value of the second control."""
+"""Controls that may be asked for; fewer than without a second control, as there are so
+many at each of its values."""
 
 
 @final
 @dataclass(frozen=True)
-class Told:
+class ObservedReplicas:
     """Replicas that were run, `[replica]` each.
 
     Attributes:
         control: What was asked for.
-        place: See `Point`.
+        place: Of the value of the second control; 0 without one.
         grokked: 1 or 0.
         time: When, as a share of the horizon; 1 where it did not.
     """
@@ -42,8 +43,8 @@ class Told:
 
 @final
 @dataclass(frozen=True)
-class Ahead:
-    """What a choice depends on, beside what was told.
+class AskContext:
+    """What a choice depends on, beside what was observed.
 
     Attributes:
         running: Replicas whose outcome is not known yet.
@@ -52,7 +53,7 @@ class Ahead:
         cost: Expected steps from the chance to grok.
         allowed: Which controls may be asked for at a place.
         rng: Of the draws.
-        n_worlds: Worlds drawn for what is not known yet.
+        n_draws: Draws of the posterior for what is not observed yet.
     """
 
     running: list[Point]
@@ -61,35 +62,35 @@ class Ahead:
     cost: Cost
     allowed: Allowed
     rng: np.random.Generator
-    n_worlds: int
+    n_draws: int
 
 
 @runtime_checkable
-class Known(Protocol):
-    """What is believed after some replicas."""
+class Posterior(Protocol):
+    """What some replicas say of the boundary, and where to look next."""
 
     def interval(self, level: float) -> tuple[float, float, float]:
         """log10 of the median critical value, and of the limits of its central interval."""
         ...
 
     def found(self, level: float, width: float) -> bool:
-        """Whether it is known as well as asked."""
+        """Whether the search has found what was asked."""
         ...
 
     def text(self, level: float) -> str:
         """For the user, half a line."""
         ...
 
-    def ask(self, ahead: Ahead) -> Point | None:
+    def ask(self, context: AskContext) -> Point | None:
         """The next replica; None where no control may be asked for."""
         ...
 
 
 @runtime_checkable
-class Way(Protocol):
+class SearchTarget(Protocol):
     """What a search is after."""
 
-    def learn(self, told: Told, rng: np.random.Generator) -> Known:
+    def learn(self, observed: ObservedReplicas, rng: np.random.Generator) -> Posterior:
         """What replicas say."""
         ...
 
@@ -107,68 +108,68 @@ def span(interval: tuple[float, float, float]) -> str:
 
 def asked(
     controls: Array,
-    worlds_of: Callable[[int, np.random.Generator], Worlds | ThresholdWorlds],
-    ahead: Ahead,
+    draws_of: Callable[[int, np.random.Generator], GridDraws | ThresholdDraws],
+    context: AskContext,
 ) -> Point | None:
     """The next replica where there is no second control.
 
     Args:
         controls: What may be asked for.
-        worlds_of: Draws worlds of what is believed.
-        ahead: See `Ahead`.
+        draws_of: Makes draws of the posterior.
+        context: What the choice depends on.
     """
-    free = ahead.allowed(controls, 0)
+    free = context.allowed(controls, 0)
     if not free.any():
         return None
-    worlds = worlds_of(ahead.n_worlds, ahead.rng)
-    for control, _ in ahead.running:
-        worlds.run(control)
-    return worlds.next(ahead.cost, free), 0
+    draws = draws_of(context.n_draws, context.rng)
+    for control, _ in context.running:
+        draws.run(control)
+    return draws.next(context.cost, free), 0
 
 
 @final
 @dataclass(frozen=True)
-class Boundary:
-    """One critical value. See `Belief`."""
+class BoundaryTarget:
+    """One critical value."""
 
     prior: Prior
 
-    def learn(self, told: Told, rng: np.random.Generator) -> Known:
-        """See `Way`."""
-        belief = Belief(self.prior)
-        if told.control.size:
-            belief.told(told.control, np.ones_like(told.grokked), told.grokked)
-        return KnownBoundary(belief)
+    def learn(self, observed: ObservedReplicas, rng: np.random.Generator) -> Posterior:
+        """The posterior of some replicas."""
+        source = GridPosterior(self.prior)
+        if observed.control.size:
+            source.observe(observed.control, np.ones_like(observed.grokked), observed.grokked)
+        return BoundaryPosterior(source)
 
 
 @final
 @dataclass(frozen=True)
-class KnownBoundary:
-    """See `Known`."""
+class BoundaryPosterior:
+    """What is observed of one critical value."""
 
-    belief: Belief
+    source: GridPosterior
 
     def interval(self, level: float) -> tuple[float, float, float]:
-        """See `Known`."""
-        return self.belief.interval(level)
+        """log10 of the median critical value, and of the limits of its central interval."""
+        return self.source.interval(level)
 
     def found(self, level: float, width: float) -> bool:
-        """See `Known`."""
+        """Whether the interval is narrow enough."""
         return narrow(self.interval(level), width)
 
     def text(self, level: float) -> str:
-        """See `Known`."""
+        """For the user, half a line."""
         return f"critical weight decay {span(self.interval(level))}"
 
-    def ask(self, ahead: Ahead) -> Point | None:
-        """See `Known`."""
-        return asked(self.belief.controls, partial(Worlds, self.belief), ahead)
+    def ask(self, context: AskContext) -> Point | None:
+        """The next replica; None where no control may be asked for."""
+        return asked(self.source.controls, partial(GridDraws, self.source), context)
 
 
 @final
 @dataclass(frozen=True)
-class Curve:
-    """A critical value at each value of a second control. See `CurveBelief`.
+class CurveTarget:
+    """A critical value at each value of a second control.
 
     Attributes:
         prior: Of the boundary at each value.
@@ -180,90 +181,92 @@ class Curve:
     values: tuple[float, ...]
     shared: bool
 
-    def learn(self, told: Told, rng: np.random.Generator) -> Known:
-        """See `Way`."""
+    def learn(self, observed: ObservedReplicas, rng: np.random.Generator) -> Posterior:
+        """The posterior of some replicas."""
         prior = CurvePrior(replace(self.prior, n_controls=CONTROLS_OF_CURVE), self.values)
-        belief = CurveBelief(prior, rng)
-        if told.control.size:
-            second = np.array(self.values, dtype=np.float64)[told.place]
-            belief.told(told.control, second, np.ones_like(told.grokked), told.grokked)
-        return KnownCurve(belief, self.shared)
+        source = CurveParticles(prior, rng)
+        if observed.control.size:
+            second = np.array(self.values, dtype=np.float64)[observed.place]
+            source.observe(
+                observed.control, second, np.ones_like(observed.grokked), observed.grokked
+            )
+        return CurvePosterior(source, self.shared)
 
 
 @final
 @dataclass(frozen=True)
-class KnownCurve:
-    """See `Known`; its interval is the widest along the curve."""
+class CurvePosterior:
+    """What is observed of a curve; its interval is the widest along it."""
 
-    belief: CurveBelief
+    source: CurveParticles
     shared: bool
 
     def interval(self, level: float) -> tuple[float, float, float]:
-        """See `Known`."""
-        return self.belief.interval(level)
+        """log10 of the median critical value, and of the limits of its central interval."""
+        return self.source.interval(level)
 
     def found(self, level: float, width: float) -> bool:
-        """See `Known`."""
+        """Whether the interval is narrow enough."""
         return narrow(self.interval(level), width)
 
     def text(self, level: float) -> str:
-        """See `Known`."""
-        middle, low, high = self.belief.intervals(level)
-        values = self.belief.prior.values
+        """For the user, half a line."""
+        middle, low, high = self.source.intervals(level)
+        values = self.source.prior.values
         each = (
             f"{span((m, lo, hi))} at {value:g}"
             for value, m, lo, hi in zip(values, middle, low, high, strict=True)
         )
         return "critical weight decay " + ", ".join(each)
 
-    def ask(self, ahead: Ahead) -> Point | None:
-        """See `Known`."""
-        worlds = CurveWorlds(self.belief, ahead.n_worlds, ahead.rng)
-        for control, place in ahead.running:
-            worlds.run(control, place)
-        place = ahead.place
+    def ask(self, context: AskContext) -> Point | None:
+        """The next replica; None where no control may be asked for."""
+        draws = CurveDraws(self.source, context.n_draws, context.rng)
+        for control, place in context.running:
+            draws.run(control, place)
+        place = context.place
         if place is None:
-            size = ahead.left if self.shared else 1
-            place = worlds.place(size, ahead.cost, ahead.allowed)
-        control = worlds.next(place, ahead.cost, ahead.allowed)
+            size = context.left if self.shared else 1
+            place = draws.place(size, context.cost, context.allowed)
+        control = draws.next(place, context.cost, context.allowed)
         return None if control is None else (control, place)
 
 
 @final
 @dataclass(frozen=True)
-class Threshold:
-    """Whether there is a critical value above 0. See `ThresholdBelief`."""
+class ThresholdTarget:
+    """Whether there is a critical value above 0."""
 
     prior: Prior
 
-    def learn(self, told: Told, rng: np.random.Generator) -> Known:
-        """See `Way`."""
-        belief = ThresholdBelief(self.prior, rng)
-        if told.control.size:
-            belief.told(told.control, told.time, told.grokked)
-        return KnownThreshold(belief)
+    def learn(self, observed: ObservedReplicas, rng: np.random.Generator) -> Posterior:
+        """The posterior of some replicas."""
+        source = ThresholdParticles(self.prior, rng)
+        if observed.control.size:
+            source.observe(observed.control, observed.time, observed.grokked)
+        return ThresholdPosterior(source)
 
 
 @final
 @dataclass(frozen=True)
-class KnownThreshold:
-    """See `Known`; its interval is that of the threshold if there is one."""
+class ThresholdPosterior:
+    """What is observed of a threshold; its interval holds if there is one."""
 
-    belief: ThresholdBelief
+    source: ThresholdParticles
 
     def interval(self, level: float) -> tuple[float, float, float]:
-        """See `Known`."""
-        return self.belief.interval(level)
+        """log10 of the median critical value, and of the limits of its central interval."""
+        return self.source.interval(level)
 
     def found(self, level: float, width: float) -> bool:
         """Whether one of the answers is as sure as the level, whatever the width."""
-        return not 1.0 - level < self.belief.chance < level
+        return not 1.0 - level < self.source.chance < level
 
     def text(self, level: float) -> str:
-        """See `Known`."""
-        chance = self.belief.chance
+        """For the user, half a line."""
+        chance = self.source.chance
         return f"chance of a threshold {chance:.2g}; if so, at {span(self.interval(level))}"
 
-    def ask(self, ahead: Ahead) -> Point | None:
-        """See `Known`."""
-        return asked(self.belief.controls, partial(ThresholdWorlds, self.belief), ahead)
+    def ask(self, context: AskContext) -> Point | None:
+        """The next replica; None where no control may be asked for."""
+        return asked(self.source.controls, partial(ThresholdDraws, self.source), context)

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from observatory.sweeps.acquisition import Cost
-from observatory.sweeps.belief import GUESS, Prior, spaced
+from observatory.sweeps.grid_posterior import GUESS, Prior, spaced
 from observatory.sweeps.particles import updated
 
 Array = NDArray[np.float64]
 
 FASTEST = -3.0
-"""log10 of the shortest time that is told apart from shorter ones, as a share of the horizon."""
+"""log10 of the shortest time that is not rounded up, as a share of the horizon."""
 N_TIMES = 12
-"""Classes of times, log-spaced, by which it is judged what a time would tell."""
+"""Classes of times, log-spaced, by which the information of a time is judged."""
 LOW = np.array([-2.5, np.log(0.3), np.log(0.03), 0.0])
 HIGH = np.array([0.5, np.log(3.0), np.log(0.5), np.sqrt(0.2)])
 """Limits of the uniform prior of a draw."""
@@ -50,9 +50,9 @@ def grokked_by(log_t: Array | float, control: Array, theta: Array, high: float) 
     return (1.0 - GUESS) * (1.0 - np.square(theta[:, 3:4])) * ndtr((log_t - mean) / scatter)
 
 
-def log_likelihood(theta: Array, told: Array, high: float) -> Array:
+def log_likelihood(theta: Array, observed: Array, high: float) -> Array:
     """Of replicas, `[control, log10 t, grokked][replica]`; those that did not are censored."""
-    control, log_t, grokked = told
+    control, log_t, grokked = observed
     mean, scatter = later(control, theta, high)
     z = (log_t - mean) / scatter
     density = (1.0 - GUESS) * (1.0 - np.square(theta[:, 3:4])) * np.exp(-0.5 * np.square(z))
@@ -62,7 +62,7 @@ def log_likelihood(theta: Array, told: Array, high: float) -> Array:
 
 
 @final
-class ThresholdBelief:
+class ThresholdParticles:
     """Posteriors of both answers as draws, and the chance that there is a threshold.
 
     Both are as likely before any replica is run; a threshold is log-uniform from `low` to `high`.
@@ -82,9 +82,9 @@ class ThresholdBelief:
         )
         self._theta = [rng.uniform(low, high, (n, low.size)) for low, high in self._ends]
         self._evidence = np.zeros(2)
-        self._told = np.empty((3, 0))
+        self._observed = np.empty((3, 0))
 
-    def told(self, control: Array, share: Array, grokked: Array) -> None:
+    def observe(self, control: Array, share: Array, grokked: Array) -> None:
         """Replicas that were run.
 
         Args:
@@ -93,21 +93,21 @@ class ThresholdBelief:
             grokked: 1 or 0, `[replica]`.
         """
         log_t = np.log10(np.clip(share, 10.0**FASTEST, 1.0))
-        before, new = self._told, np.stack([control, log_t, grokked])
+        before, new = self._observed, np.stack([control, log_t, grokked])
         for answer, (low, high) in enumerate(self._ends):
 
-            def known(theta: Array, low: Array = low, high: Array = high) -> Array:
+            def log_before(theta: Array, low: Array = low, high: Array = high) -> Array:
                 inside = ((theta >= low) & (theta <= high)).all(axis=1)
                 density = np.full(len(theta), -np.inf)
                 density[inside] = log_likelihood(theta[inside], before, self.prior.high)
                 return density
 
-            def fresh(theta: Array) -> Array:
+            def log_new(theta: Array) -> Array:
                 return log_likelihood(theta, new, self.prior.high)
 
-            self._theta[answer], more = updated(self._theta[answer], known, fresh, self._rng)
+            self._theta[answer], more = updated(self._theta[answer], log_before, log_new, self._rng)
             self._evidence[answer] += more
-        self._told = np.concatenate([before, new], axis=1)
+        self._observed = np.concatenate([before, new], axis=1)
 
     @property
     def chance(self) -> float:
@@ -141,28 +141,28 @@ class ThresholdBelief:
 
 
 @final
-class ThresholdWorlds:
-    """As `acquisition.Worlds`: information is about whether there is a threshold.
+class ThresholdDraws:
+    """Draws of the truth, as `GridDraws` has them: the information is of whether there is one.
 
     Args:
-        belief: What is known.
-        n: Worlds drawn.
+        particles: The posterior.
+        n: GridDraws drawn.
         rng: Where they come from.
     """
 
-    def __init__(self, belief: ThresholdBelief, n: int, rng: np.random.Generator) -> None:
-        self._belief, self._rng = belief, rng
-        self.controls = belief.controls
-        size = len(belief.draws[0])
-        self._classes = [belief.classes(self.controls, answer) for answer in (0, 1)]
-        self._answer = (rng.random(n) < belief.chance).astype(int)
+    def __init__(self, particles: ThresholdParticles, n: int, rng: np.random.Generator) -> None:
+        self._particles, self._rng = particles, rng
+        self.controls = particles.controls
+        size = len(particles.draws[0])
+        self._classes = [particles.classes(self.controls, answer) for answer in (0, 1)]
+        self._answer = (rng.random(n) < particles.chance).astype(int)
         self._truth = rng.integers(size, size=n)
-        chance = (1.0 - belief.chance, belief.chance)
+        chance = (1.0 - particles.chance, particles.chance)
         self._weight = [np.full((n, size), share / size) for share in chance]
 
     def run(self, control: float) -> None:
-        """Let a replica show what it shows, in each world its own."""
-        classes = [self._belief.classes(np.array([control]), answer)[0] for answer in (0, 1)]
+        """Let a replica show what it shows, in each draw its own."""
+        classes = [self._particles.classes(np.array([control]), answer)[0] for answer in (0, 1)]
         shown = np.array(
             [
                 self._rng.choice(len(p := classes[answer][:, truth]), p=p / p.sum())
@@ -173,8 +173,8 @@ class ThresholdWorlds:
         total = sum(w.sum(axis=1, keepdims=True) for w in weight)
         self._weight = [w / total for w in weight]
 
-    def told(self) -> tuple[Array, Array]:
-        """What a replica at each control is expected to tell, in nats, and its chance to grok."""
+    def information(self) -> tuple[Array, Array]:
+        """Expected information of a replica at each control, in nats, and its chance to grok."""
         joint = np.stack(
             [
                 np.einsum("wp,ckp->wck", w, p, optimize=True)
@@ -187,6 +187,6 @@ class ThresholdWorlds:
         return (joint * ratio).sum(axis=(0, 3)).mean(axis=0), 1.0 - both[:, :, -1].mean(axis=0)
 
     def next(self, cost: Cost, free: NDArray[np.bool_]) -> float:
-        """The control that tells most per step."""
-        told, p = self.told()
-        return float(self.controls[int(np.argmax(np.where(free, told / cost(p), -np.inf)))])
+        """The most informative control per step."""
+        nats, p = self.information()
+        return float(self.controls[int(np.argmax(np.where(free, nats / cost(p), -np.inf)))])

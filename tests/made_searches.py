@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from observatory.sweeps.acquisition import Worlds
-from observatory.sweeps.belief import Belief
+from observatory.sweeps.acquisition import GridDraws
+from observatory.sweeps.grid_posterior import GridPosterior
 
 
-def choose_batch(belief: Belief, size: int, rng: np.random.Generator) -> np.ndarray:
+def choose_batch(posterior: GridPosterior, size: int, rng: np.random.Generator) -> np.ndarray:
     """Values of the control to run together, rising; values may repeat, `[replica]`."""
-    worlds = Worlds(belief, 16, rng)
+    draws = GridDraws(posterior, 16, rng)
     chosen = np.empty(size)
     for i in range(size):
-        chosen[i] = worlds.next()
-        worlds.run(chosen[i])
+        chosen[i] = draws.next()
+        draws.run(chosen[i])
     return np.sort(chosen)

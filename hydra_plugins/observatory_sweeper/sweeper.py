@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobStatus
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -45,7 +45,7 @@ class BoundarySweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        """Search until the boundary is known or the budget is spent; again: continue."""
+        """Search until the boundary is found or the budget is spent; again: continue."""
         from observatory.core.errors import ObservatoryError
 
         try:
@@ -60,12 +60,9 @@ class BoundarySweeper(Sweeper):
         from observatory.launch.compose import plain
         from observatory.store.lock import own
         from observatory.store.reader import Run
-        from observatory.sweeps.boundary import (
-            BoundarySearch,
-            read_rule,
-            run_search,
-            shared_settings,
-        )
+        from observatory.sweeps.boundary import BoundarySearch, run_search
+        from observatory.sweeps.fleets import shared_settings
+        from observatory.sweeps.rule import read_rule
 
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         settings = {**_plain(self.search), **_limits(overrides)}
@@ -115,7 +112,7 @@ class _Rounds:
 
     def _second(self, config: dict[str, Any]) -> list[str]:
         """Overrides for what this run has another value of than the others."""
-        from observatory.sweeps.boundary import flat
+        from observatory.sweeps.fleets import flat
 
         theirs = flat({**self._config, "sweep": None})
         ours = flat({**config, "sweep": None})
@@ -125,17 +122,26 @@ class _Rounds:
         """Launch the round and wait for all of it."""
         from observatory.core.errors import ObservatoryError, StoreError
 
-        told: dict[Path, ObservatoryError | None] = {}
+        ended: dict[Path, ObservatoryError | None] = {}
         jobs = self._launcher.launch(list(self._round.values()), initial_job_idx=self._next)
         for name, job in zip(self._round, jobs, strict=True):
             if job.status == JobStatus.COMPLETED:
                 self.folders[name] = Path(job.return_value)
-                told[name] = None
+                ended[name] = None
             else:
-                told[name] = StoreError(f"{name} failed: {job._return_value}")
+                ended[name] = StoreError(f"{name} failed: {_reason(job)}")
         self._next += len(self._round)
         self._round = {}
-        return told
+        return ended
+
+
+def _reason(job: JobReturn) -> Exception | None:
+    """What ended a job that failed."""
+    try:
+        _ = job.return_value  # raises what ended it: that is how Hydra gives it out
+    except Exception as error:  # noqa: BLE001 - it becomes the reason of a StoreError
+        return error
+    return None
 
 
 def _plain(node: DictConfig) -> dict[str, Any]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a bundle is told of, beside the study.
+class BundleFacts:
+    """What a bundle says beside the study.
 
     Attributes:
         study: Name of the study.
@@ -41,37 +41,37 @@ def weights_csv(study: Study, kept: "Sequence[Kept]") -> str:
     places = [(each.run_id, each.replica, each.step, each.file) for each in kept]
     found = pd.DataFrame(places, columns=["run_id", "replica", "step", "file"])
     found["step"] = found["step"].astype("Int64")
-    known = [run.replicas().drop(columns="shard") for run in study.runs]
-    return pd.concat(known).merge(found, how="left").to_csv(index=False)
+    replicas = [run.replicas().drop(columns="shard") for run in study.runs]
+    return pd.concat(replicas).merge(found, how="left").to_csv(index=False)
 
 
 def environment(manifest: Mapping[str, Any]) -> str:
     """Versions of a run in the format of pip's requirements, machine and code as comments."""
     versions = dict(manifest["versions"])
     git = manifest["git"]
-    told = {
+    facts = {
         "python": versions.pop("python"),
         "observatory": manifest["package_version"],
         "git commit": f"{git['commit']}{' with uncommitted changes' if git['dirty'] else ''}",
         **{k: v for k, v in manifest["machine"].items() if k != "host"},
         "threads": manifest["threads"],
     }
-    lines = [f"# {name}: {value}" for name, value in told.items()]
+    lines = [f"# {name}: {value}" for name, value in facts.items()]
     lines += [f"{name}=={version}" for name, version in sorted(versions.items())]
     return "\n".join(lines) + "\n"
 
 
-def citation(told: Told) -> str:
+def citation(facts: BundleFacts) -> str:
     """A CITATION.cff of the data set, with the software that made it as its reference."""
-    first = told.manifests[0]
-    ends = [manifest["finished"] or manifest["created"] for manifest in told.manifests]
-    authors = told.authors or (f"The authors of the study {told.study}",)
+    first = facts.manifests[0]
+    ends = [manifest["finished"] or manifest["created"] for manifest in facts.manifests]
+    authors = facts.authors or (f"The authors of the study {facts.study}",)
     commit = first["git"]["commit"]
     record = {
         "cff-version": "1.2.0",
         "type": "dataset",
         "message": "If you use these data, please cite them as below.",
-        "title": f"{told.study}: training records of {_models(told.manifests)}",
+        "title": f"{facts.study}: training records of {_models(facts.manifests)}",
         "authors": [{"name": name} for name in authors],
         "date-released": max(ends)[:10],
         "keywords": ["grokking", "training dynamics", "weight decay"],

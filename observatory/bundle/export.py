@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import observatory
-from observatory.bundle.cards import Told, citation, environment, weights_csv
+from observatory.bundle.cards import BundleFacts, citation, environment, weights_csv
 from observatory.bundle.readme import readme
 from observatory.bundle.redact import (
     LEFT_OUT,
@@ -80,15 +80,15 @@ def export_study(
         raise ConfigError(f"`--out` must not exist yet, got {out}. Remove it, or name another.")
     unfinished = [run for run in study.runs if run.status != "done"]
     if unfinished and not partial:
-        told = ", ".join(f"{run.run_id} ({run.status})" for run in unfinished)
+        named = ", ".join(f"{run.run_id} ({run.status})" for run in unfinished)
         raise ConfigError(
-            f"`{folder}` is not done: {told}. Let the same `observatory map` finish it, or give "
+            f"`{folder}` is not done: {named}. Let the same `observatory map` finish it, or give "
             "`--partial` for a bundle of what there is."
         )
     kept = _kept(study) if weights else None
     whose = None if kept is None else frozenset((each.run_id, each.replica) for each in kept)
     manifests = tuple(_without_weights(public_manifest(run.manifest)) for run in study.runs)
-    told = Told(study.name, manifests, whose, tuple(authors))
+    facts = BundleFacts(study.name, manifests, whose, tuple(authors))
     sums: dict[str, str] = {}
     with _sink(out, study.name) as sink:
 
@@ -96,9 +96,9 @@ def export_study(
             sink.add(name, content)
             sums[name] = hashlib.sha256(content).hexdigest()
 
-        for name, content in _contents(study, told, kept):
+        for name, content in _contents(study, facts, kept):
             add(name, content)
-        add("README.md", readme(told, study, sums.keys()).encode())
+        add("README.md", readme(facts, study, sums.keys()).encode())
         lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
         sink.add(SUMS, "".join(lines).encode())
     return out
@@ -120,19 +120,19 @@ def _kept(study: Study) -> "list[Kept]":
 
 def _without_weights(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a run without the table that the bundle leaves out."""
-    tables = {name: told for name, told in manifest["tables"].items() if name != WEIGHTS}
+    tables = {name: columns for name, columns in manifest["tables"].items() if name != WEIGHTS}
     return {**manifest, "tables": tables}
 
 
 def _contents(
-    study: Study, told: Told, kept: "Sequence[Kept] | None"
+    study: Study, facts: BundleFacts, kept: "Sequence[Kept] | None"
 ) -> Iterator[tuple[str, bytes]]:
     """Every file of the bundle but the README and the checksums."""
     if kept is not None:
         for each in kept:
             yield each.file, each.content()
         yield "weights.csv", weights_csv(study, kept).encode()
-    for run, manifest in zip(study.runs, told.manifests, strict=True):
+    for run, manifest in zip(study.runs, facts.manifests, strict=True):
         for name, content in _run_contents(run):
             yield f"runs/{run.run_id}/{name}", content
         yield f"runs/{run.run_id}/{MANIFEST}", manifest_text(manifest).encode()
@@ -143,22 +143,22 @@ def _contents(
         "study": study.name,
         "schema_version": SCHEMA_VERSION,
         "software": {"name": "observatory", "version": observatory.__version__},
-        "complete": told.complete,
+        "complete": facts.complete,
         "runs": [run.run_id for run in study.runs],
         "weights": [each.file for each in kept or ()],
         "redacted": list(LEFT_OUT),
     }
     yield ABOUT, (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()
-    yield "CITATION.cff", citation(told).encode()
+    yield "CITATION.cff", citation(facts).encode()
 
 
 def _run_contents(run: Run) -> Iterator[tuple[str, bytes]]:
     """The files of a run as they are, but the weights; its configuration for everyone."""
     weights = set(run.folder.glob(f"shards/*/{WEIGHTS}/{PARTS}"))
     parts = sorted(set(run.folder.glob(f"shards/*/**/{PARTS}")) - weights)
-    told = sorted(run.folder.glob("shards/*/progress.json"))
+    progress = sorted(run.folder.glob("shards/*/progress.json"))
     diff = run.folder / "code.diff"
-    for path in (run.folder / REPLICAS, *parts, *told, *([diff] if diff.exists() else [])):
+    for path in (run.folder / REPLICAS, *parts, *progress, *([diff] if diff.exists() else [])):
         yield path.relative_to(run.folder).as_posix(), _read(path)
     yield "config.yaml", public_yaml(_read(run.folder / "config.yaml").decode()).encode()
 

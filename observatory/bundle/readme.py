@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatch
 
-from observatory.bundle.cards import Told
+from observatory.bundle.cards import BundleFacts
 from observatory.bundle.redact import LEFT_OUT
 from observatory.core.columns import Column
 from observatory.store.describe import markdown_table, provenance, task_and_model
@@ -54,11 +54,11 @@ WATCHED = Column(
 )
 
 
-def readme(told: Told, study: Study, names: Collection[str]) -> str:
+def readme(facts: BundleFacts, study: Study, names: Collection[str]) -> str:
     """A README that explains every file and every column.
 
     Args:
-        told: What there is to tell.
+        facts: What the bundle says beside the study.
         study: The study.
         names: The other files of the bundle.
     """
@@ -71,21 +71,21 @@ def readme(told: Told, study: Study, names: Collection[str]) -> str:
         if pattern in ALWAYS or any(fnmatch(name, pattern) for name in names)
     ]
     paragraphs = [
-        f"# {told.study}",
+        f"# {facts.study}",
         f"{n} networks in {runs}, {finished} of them finished; trained and measured with "
-        f"observatory {told.manifests[0]['package_version']}."
-        f"{'' if told.complete else ' **Not complete: some runs had not ended.**'}",
-        "\n".join(f"- `{m['run_id']}`: {task_and_model(m)}." for m in told.manifests),
-        _reading(told),
+        f"observatory {facts.manifests[0]['package_version']}."
+        f"{'' if facts.complete else ' **Not complete: some runs had not ended.**'}",
+        "\n".join(f"- `{m['run_id']}`: {task_and_model(m)}." for m in facts.manifests),
+        _reading(facts),
         "## Files",
         markdown_table(("file", "what it is"), present),
         "`runs/*` is one folder per run, `shards/*` one per worker of a run.",
         *_columns(study),
         *_fits("fits.json" in names),
         "## Weights",
-        _weights(told, study),
+        _weights(facts, study),
         "## Where it comes from",
-        "\n".join(f"- {provenance(manifest)}" for manifest in told.manifests),
+        "\n".join(f"- {provenance(manifest)}" for manifest in facts.manifests),
         "## Left out",
         "\n".join(f"- {line}" for line in LEFT_OUT),
     ]
@@ -101,8 +101,8 @@ def _fits(written: bool) -> Iterator[str]:
         )
 
 
-def _reading(told: Told) -> str:
-    first = told.manifests[0]["run_id"]
+def _reading(facts: BundleFacts) -> str:
+    first = facts.manifests[0]["run_id"]
     return f"""## Read it
 
 With pandas alone, from the folder of this file:
@@ -166,14 +166,14 @@ def _axes(column: Column) -> str:
     return f"[{', '.join(column.dims)}]" if column.dims else ""
 
 
-def _weights(told: Told, study: Study) -> str:
+def _weights(facts: BundleFacts, study: Study) -> str:
     """Which networks' parameters go along, and where the others' are."""
     rule = (
         "A run keeps a network's parameters while it trains, and those it left with unless "
         "`store.final_weights` was false. Settings, seed and versions train any network again, bit "
         "for bit on a CPU of the same kind."
     )
-    if told.kept is None:
+    if facts.kept is None:
         return f"None: they were not asked for. {rule}"
     everyone = [
         (run.run_id, replica) for run in study.runs for replica in run.replicas()["replica"]
@@ -181,12 +181,12 @@ def _weights(told: Told, study: Study) -> str:
     lacking = [
         f"{replica} of `{run_id}`"
         for run_id, replica in everyone
-        if (run_id, replica) not in told.kept
+        if (run_id, replica) not in facts.kept
     ]
     more = f" and {len(lacking) - NAMED} more" if len(lacking) > NAMED else ""
     none = f" There are none of replica {', '.join(lacking[:NAMED])}{more}." if lacking else ""
     return (
-        f"Of {len(told.kept)} of {len(everyone)} networks, see `weights.csv`; `step` says after "
+        f"Of {len(facts.kept)} of {len(everyone)} networks, see `weights.csv`; `step` says after "
         f"how many updates.{none} {rule} `safetensors.torch.load_file` gives names and tensors of "
         "one network, in the shapes of the model that `config.yaml` names."
     )

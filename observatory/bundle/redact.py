@@ -30,7 +30,7 @@ LEFT_OUT = (
     "Every other setting is the user's own and is kept, names of files included. So is "
     "`code.diff`, what the checkout had changed: read it before you publish.",
 )
-"""What a reader is told of it."""
+"""What a reader learns of it."""
 
 _OVERRIDE = re.compile(r"[+~]*[\w./@-]+=[^/\\~]*|--?[a-z][\w-]*")
 

@@ -87,14 +87,14 @@ def _check_sums(top: Path, bundle: Path) -> None:
             f"`{bundle}` has no {SUMS}: it is no bundle, or it ends too early. Fetch it again."
         )
     lines = (top / SUMS).read_text(encoding="utf-8").splitlines()
-    told = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     found = {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
     found -= {SUMS}
-    wrong = sorted(n for n in found & told.keys() if _digest(top / n) != told[n])
+    wrong = sorted(n for n in found & listed.keys() if _digest(top / n) != listed[n])
     for names, what in (
-        (sorted(told.keys() - found), "lacks"),
+        (sorted(listed.keys() - found), "lacks"),
         (wrong, "has other bytes than the sums say in"),
-        (sorted(found - told.keys()), "has files that the sums do not name:"),
+        (sorted(found - listed.keys()), "has files that the sums do not name:"),
     ):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""

@@ -1,7 +1,7 @@
 """The settings that a component declares, read from its source: nothing heavy is imported.
 
 A component imports torch, which takes seconds. Its settings stand in the signature of its
-constructor, so that a mistake in one can be told at once.
+constructor, so that a mistake in one can be shown at once.
 """
 
 import ast

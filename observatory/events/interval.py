@@ -1,4 +1,4 @@
-"""When an event happened, as far as the looks can tell."""
+"""When an event happened, as far as the looks show."""
 
 from dataclasses import dataclass
 

@@ -11,13 +11,13 @@ from observatory.core.layout import Params
 
 def evaluation_columns(loss: Loss) -> tuple[Column, ...]:
     """Columns of the evaluation tables: loss and accuracy of either split."""
-    told = f"mean loss ({type(loss).__name__})"
+    meaning = f"mean loss ({type(loss).__name__})"
     columns = [
         (
             Column(
                 name=f"{split}_loss",
                 unit=loss.unit,
-                meaning=f"{told} on the replica's {split} examples",
+                meaning=f"{meaning} on the replica's {split} examples",
             ),
             Column(
                 name=f"{split}_acc",

@@ -35,7 +35,7 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The configuration of every run that an experiment consists of, by what tells it apart.
+    """The configuration of every run that an experiment consists of, by what sets it apart.
 
     An experiment of several runs lists them in `hydra.sweeper.params`, as Hydra's own multirun
     reads it: `params: {model: "small,medium"}` is two runs. An override replaces the list of its

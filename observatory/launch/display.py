@@ -19,7 +19,7 @@ from observatory.store.reader import Run
 
 @contextmanager
 def live(folder: Path) -> Iterator[None]:
-    """Show a run's progress while open, refreshed from what its shards tell."""
+    """Show a run's progress while open, refreshed from what its shards report."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield

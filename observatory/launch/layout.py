@@ -30,7 +30,7 @@ def resolved(config: Config) -> Config:
     if as_jobs and fleet["device"] not in ("cpu", "cuda"):
         raise ConfigError(
             f"`fleet.device` must be cpu or cuda where jobs train, got {fleet['device']!r}: this "
-            "machine cannot tell what theirs have."
+            "machine cannot know what theirs have."
         )
     if not as_jobs:
         fleet["device"] = torch_device(fleet["device"])

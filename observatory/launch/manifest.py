@@ -84,7 +84,7 @@ def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "loss": {"name": type(parts.loss).__name__, "unit": parts.loss.unit},
         "groups": list(parameter_groups(layout.names)),
         "matrices": list(matrices(layout.names, network.weights())),
-        "absent_probes": parts.absent,
+        "absent_probes": parts.unavailable,
         "probe_examples": parts.probe_examples().tolist(),
         "steps_per_epoch": math.ceil(dataset.n_train / parts.batch_examples),
         "horizon_steps": config["horizon_steps"],
@@ -96,16 +96,16 @@ def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:
 
 def summed_cost(folder: Path, wall_s: float) -> dict[str, Any]:
     """Cost of a run: its wall time, the shards' CPU time, and the share of each purpose."""
-    told = Run(folder).progress()
+    shards = Run(folder).progress()
     totals: dict[str, float] = {}
-    for progress in told:
+    for progress in shards:
         for purpose, seconds in progress["cost_s"].items():
             totals[purpose] = totals.get(purpose, 0.0) + seconds
     spent = sum(totals.values()) or 1.0
     return {
         "wall_s": wall_s,
-        "cpu_s": sum(progress["cpu_s"] for progress in told),
-        "replica_steps": sum(progress["replica_steps"] for progress in told),
+        "cpu_s": sum(progress["cpu_s"] for progress in shards),
+        "replica_steps": sum(progress["replica_steps"] for progress in shards),
         "shares": {purpose: seconds / spent for purpose, seconds in sorted(totals.items())},
     }
 

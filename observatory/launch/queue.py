@@ -1,4 +1,4 @@
-"""The queue of a cluster, as its own commands tell of it."""
+"""The queue of a cluster, as its own commands show it."""
 
 import subprocess
 

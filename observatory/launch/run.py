@@ -143,7 +143,7 @@ def _same_version(folder: Path, config: Config) -> dict[str, Any]:
 
 
 def _same_examples(folder: Path, manifest: dict[str, Any], parts: Parts) -> None:
-    """A task may read a user's file or function, which no setting tells apart."""
+    """A task may read a user's file or function, which no setting shows."""
     if manifest["task"].get("examples_sha256") not in (None, parts.dataset.digest()):
         raise StoreError(
             f"{folder} was begun on other examples: the task's table, file or function gives other "

@@ -65,7 +65,9 @@ def job_settings(config: dict[str, Any]) -> JobSettings | None:
     if given.get("cluster") is None:
         return None
     known = [each.name for each in fields(JobSettings)]
-    if odd := sorted(set(given) ^ set(known)):
-        raise ConfigError(f"`launcher` must have the settings {known}; {odd} are too few or many.")
+    if wrong := sorted(set(given) ^ set(known)):
+        raise ConfigError(
+            f"`launcher` must have the settings {known}; {wrong} are too few or many."
+        )
     check_types(declared(JobSettings), given, "launcher.")
     return JobSettings(**given)

@@ -25,7 +25,7 @@ def study_status(folder: Path) -> list[dict[str, Any]]:
 
 
 def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
-    told, status = run.progress(), run.status
+    shards, status = run.progress(), run.status
     jobs = _jobs(run, active)
     if status == "interrupted" and jobs:
         status = "running" if "RUNNING" in jobs.values() else "queued"
@@ -35,18 +35,18 @@ def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
         "status": status,
         "folder": str(run.folder),
         "replicas": len(run.replicas()),
-        "finished": sum(shard["finished"] for shard in told),
-        "alive": sum(shard["active"] for shard in told),
-        "replica_steps": sum(shard["replica_steps"] for shard in told),
-        "steps_left_at_most": sum(shard["steps_left"] for shard in told),
-        "seconds_left_at_most": _seconds_left(told) if going_on else None,
+        "finished": sum(shard["finished"] for shard in shards),
+        "alive": sum(shard["active"] for shard in shards),
+        "replica_steps": sum(shard["replica_steps"] for shard in shards),
+        "steps_left_at_most": sum(shard["steps_left"] for shard in shards),
+        "seconds_left_at_most": _seconds_left(shards) if going_on else None,
         "stale_shards": [
             shard["shard"]
-            for shard in told
+            for shard in shards
             if going_on and shard["status"] != "done" and time.time() - shard["updated"] > STALE_S
         ],
         "jobs": jobs,
-        "cells": cells(told),
+        "cells": cells(shards),
         "failure": _first_error(run.folder) if status in ("failed", "interrupted") else None,
     }
 
@@ -58,11 +58,11 @@ def _jobs(run: Run, active: dict[str, str]) -> dict[str, str]:
     return {job: active[job] for job in ids if job in active}
 
 
-def _seconds_left(told: list[dict[str, Any]]) -> float | None:
+def _seconds_left(shards: list[dict[str, Any]]) -> float | None:
     """Of the slowest shard, at the speed it had so far; None where none has begun."""
     left = [
         shard["steps_left"] * shard["wall_s"] / shard["replica_steps"]
-        for shard in told
+        for shard in shards
         if shard["status"] != "done" and shard["replica_steps"]
     ]
     return max(left, default=None)

@@ -17,7 +17,7 @@ LOG = "worker.log"
 
 
 class StoppedError(ObservatoryError):
-    """The run was told to stop before its end; what was trained is kept."""
+    """The run was asked to stop before its end; what was trained is kept."""
 
     exit_code = 130
 
@@ -84,7 +84,7 @@ def _started(
 
 
 def stopped(folder: Path) -> StoppedError:
-    """The error of a run that was told to stop."""
+    """The error of a run that was asked to stop."""
     return StoppedError(f"{folder} was stopped before its end. The same command continues it.")
 
 

@@ -15,12 +15,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from observatory.core.errors import BusyError, ConfigError, StoreError
-from observatory.mirror.connection import be_quiet, is_server
+from observatory.mirror.connection import is_server, suppress_output
 from observatory.mirror.mirror import MirrorSummary, MlflowSettings, default_settings, mirror
 from observatory.mirror.view import page
 
 START_S = 90.0
-"""Seconds in which the server must answer; 8 on two quiet cores."""
+"""Seconds in which the server must answer; 8 on two idle cores."""
 STOP_S = 10.0
 """Seconds that it has to end by itself."""
 
@@ -55,7 +55,7 @@ def browse(
         once: Bring MLflow up to date and return, without a page.
 
     Returns:
-        0, once it was told to stop; without a page of its own 2 where MLflow was not updated.
+        0, once it was stopped; without a page of its own 2 where MLflow was not updated.
 
     Raises:
         StoreError: If there is no study, or the server does not start.
@@ -74,7 +74,7 @@ def browse(
     server = is_server(settings.tracking_uri)
     if server or once:
         refresh(study_folders(results, study), settings.tracking_uri if server else None)
-        return StoreError.exit_code if any(told.error for told in shown.values()) else 0
+        return StoreError.exit_code if any(last.error for last in shown.values()) else 0
     by_age = sorted(study_folders(results, study), key=lambda folder: -folder.stat().st_mtime)
     port = free_port(host, port)
     with stopped_by_signals():
@@ -82,7 +82,7 @@ def browse(
             refresh(by_age[:1], None)  # makes the schema: the server and a mirror would race for it
             with serving(settings, host, port) as process:
                 say(f"MLflow's page is open on {host}:{port}; Ctrl-C ends it.")
-                shown.clear()  # every study is told once more, with its link
+                shown.clear()  # every study is named once more, with its link
                 refresh(by_age, f"http://{reached_at(host)}:{port}")
                 while process.poll() is None:
                     wait(process, refresh_s)
@@ -98,7 +98,7 @@ def browse(
 def news(
     name: str, before: MirrorSummary | None, now: MirrorSummary, address: str | None
 ) -> Iterator[str]:
-    """What is worth telling of a study's last mirror, given the one before.
+    """What is worth a line of a study's last mirror, given the one before.
 
     Example:
         >>> now = MirrorSummary("sqlite:///x.db", experiment_id="7", complete=True)
@@ -120,15 +120,15 @@ def study_folders(results: Path, study: str | None) -> list[Path]:
     """The studies below a folder, or the one that is named.
 
     Raises:
-        StoreError: If there is none; names the known ones.
+        StoreError: If there is none; names those that there are.
     """
-    known = sorted({path.parents[2] for path in results.glob("*/runs/[!.]*/manifest.json")})
-    if study is None and known:
-        return known
-    chosen = [folder for folder in known if folder.name == study]
+    found = sorted({path.parents[2] for path in results.glob("*/runs/[!.]*/manifest.json")})
+    if study is None and found:
+        return found
+    chosen = [folder for folder in found if folder.name == study]
     if chosen:
         return chosen
-    names = ", ".join(folder.name for folder in known)
+    names = ", ".join(folder.name for folder in found)
     if not names:
         raise StoreError(
             f"`{results}` holds no study. Train one (`observatory map experiment=smoke`), or give "
@@ -167,7 +167,7 @@ def serving(settings: MlflowSettings, host: str, port: int) -> Iterator["subproc
     Raises:
         StoreError: If it ends or does not answer within `START_S`; holds its last lines.
     """
-    be_quiet(settings.timeout_s)
+    suppress_output(settings.timeout_s)
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
         *("--backend-store-uri", settings.tracking_uri),
@@ -220,7 +220,7 @@ def end(server: "subprocess.Popen[bytes]") -> None:
 
 
 def wait(server: "subprocess.Popen[bytes]", seconds: float) -> None:
-    """Wait, but no longer than the server lives."""
+    """Wait, but no longer than the server runs."""
     with suppress(subprocess.TimeoutExpired):
         server.wait(seconds)
 

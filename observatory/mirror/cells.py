@@ -1,4 +1,4 @@
-"""Cells of a run as MLflow shows them: members, names, outcome rates, times, params and tags."""
+"""Cells of a run as MLflow shows them: replicas, names, outcome rates, times, params and tags."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ QUARTILES = {"": 0.5, "_q25": 0.25, "_q75": 0.75}
 """Suffix of a metric's name and the quantile it stands for; the median has the plain name."""
 IDENTITY = ("run_id", "replica", "shard", "seed")
 SILENT = ("sweep", "fleet", "results", "study", "mlflow", "store", "fit", "display")
-"""Groups of settings that do not tell runs apart."""
+"""Settings that say nothing of what sets runs apart."""
 SHORT = {"weight_decay": "wd"}
 KEY_LIMIT, PARAM_LIMIT, TAG_LIMIT = 250, 6000, 5000
 """Characters that MLflow takes for a name, a param's value and a tag's value."""
@@ -32,30 +32,30 @@ class Cell:
     Attributes:
         key: Identity of the cell in the study, stable over calls.
         name: What a reader calls it, "wd=0.3".
-        settings: Swept settings by name, the same for all members.
-        members: Their rows of `Run.outcomes()`; the outcome is null where a replica still trains.
+        settings: Swept settings by name, the same for all replicas.
+        replicas: Their rows of `Run.outcomes()`; the outcome is null where a replica still trains.
     """
 
     key: str
     name: str
     settings: Mapping[str, Any]
-    members: pd.DataFrame
+    replicas: pd.DataFrame
 
     @property
     def outcomes(self) -> list[str]:
         """Outcome of every replica that has left the fleet."""
-        return [str(outcome) for outcome in self.members["outcome"].dropna()]
+        return [str(outcome) for outcome in self.replicas["outcome"].dropna()]
 
     @property
     def words(self) -> dict[str, str]:
-        """See `outcome_words`."""
-        return outcome_words(self.outcomes, len(self.members))
+        """The outcomes as tags: the most frequent, all of them, how many have ended."""
+        return outcome_words(self.outcomes, len(self.replicas))
 
     @property
     def left(self) -> dict[int, bool]:
         """Whether each replica has left the fleet."""
-        left = self.members["outcome"].notna().tolist()
-        return dict(zip(self.members["replica"].tolist(), left, strict=True))
+        left = self.replicas["outcome"].notna().tolist()
+        return dict(zip(self.replicas["replica"].tolist(), left, strict=True))
 
     @property
     def complete(self) -> bool:
@@ -72,23 +72,23 @@ def cells(
         outcomes: `Run.outcomes()`: one row per replica.
         swept: Columns whose values make a cell.
         granularity: "replica" makes every replica a cell of its own.
-        label: What tells the run from others of its study; may be empty.
+        label: What sets the run apart from others of its study; may be empty.
     """
     each = ["seed", "replica"] if granularity == "replica" else []
     varying = [n for n in swept if len(outcomes[n].unique()) > 1] or swept[:1]
     order = outcomes.sort_values([*swept, *each], kind="stable")
     found = []
     for place in order.groupby([*swept, *each], sort=False, dropna=False).indices.values():
-        members = order.iloc[place]
-        settings = {name: plain(members[name].iloc[0]) for name in [*swept, *each[:1]]}
+        replicas = order.iloc[place]
+        settings = {name: plain(replicas[name].iloc[0]) for name in [*swept, *each[:1]]}
         shown = [
             f"{SHORT.get(name, name)}={text(settings[name])}" for name in [*varying, *each[:1]]
         ]
-        identity = {**settings, "run_id": str(members["run_id"].iloc[0])}
+        identity = {**settings, "run_id": str(replicas["run_id"].iloc[0])}
         if each:
-            identity["replica"] = int(members["replica"].iloc[0])
+            identity["replica"] = int(replicas["replica"].iloc[0])
         key = digest(json.dumps(identity, sort_keys=True))
-        found.append(Cell(key, " ".join([*shown, label]).strip(), settings, members))
+        found.append(Cell(key, " ".join([*shown, label]).strip(), settings, replicas))
     return found
 
 
@@ -124,10 +124,10 @@ def rates(cell: Cell) -> dict[str, float]:
     A replica that grokked and lost it again has grokked: `rate/grokked` includes `rate/lost`, as
     the rates of the report do.
     """
-    n = len(cell.members)
+    n = len(cell.replicas)
     shares = {f"rate/{name}": cell.outcomes.count(name) / n for name in OUTCOMES}
     shares["rate/grokked"] += shares["rate/lost"]
-    instant = cell.members["instant"].fillna(value=False).to_numpy(dtype=bool)
+    instant = cell.replicas["instant"].fillna(value=False).to_numpy(dtype=bool)
     return {**shares, "rate/instant": float(np.sum(instant)) / n}
 
 
@@ -138,12 +138,12 @@ def times(cell: Cell) -> dict[str, float]:
     not exist and is left out, instead of being one of the survivors alone.
     """
     found = {}
-    for column in cell.members.columns:
+    for column in cell.replicas.columns:
         if not column.endswith("_observed"):
             continue
         event = column.removesuffix("_observed")
-        seen = cell.members[column].fillna(value=False).to_numpy(dtype=bool)
-        t_hi = cell.members[f"{event}_hi"].to_numpy(dtype=float, na_value=np.inf)
+        seen = cell.replicas[column].fillna(value=False).to_numpy(dtype=bool)
+        t_hi = cell.replicas[f"{event}_hi"].to_numpy(dtype=float, na_value=np.inf)
         kind = "t_mem" if event == "mem" else "t_grok"
         drawn = QUARTILES if len(seen) > 1 else {"": 0.5}
         for suffix, level in drawn.items():
@@ -154,11 +154,11 @@ def times(cell: Cell) -> dict[str, float]:
 
 
 def outcome_words(outcomes: Sequence[str], n: int) -> dict[str, str]:
-    """The outcomes of `n` replicas as tags: the most frequent, all of them, how many are known."""
-    known = {name: outcomes.count(name) for name in OUTCOMES if name in outcomes}
+    """The outcomes of `n` replicas as tags: the most frequent, all of them, how many have ended."""
+    counts = {name: outcomes.count(name) for name in OUTCOMES if name in outcomes}
     return {
-        "outcome": max(known, key=lambda name: known[name]) if known else "open",
-        "outcomes": ", ".join(f"{count} {name}" for name, count in known.items()) or "none yet",
+        "outcome": max(counts, key=lambda name: counts[name]) if counts else "open",
+        "outcomes": ", ".join(f"{count} {name}" for name, count in counts.items()) or "none yet",
         "replicas": f"{len(outcomes)} of {n} finished",
     }
 
@@ -174,7 +174,7 @@ def legal(name: str) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """At most `limit` characters; an ellipsis tells that some are missing."""
+    """At most `limit` characters; an ellipsis says that some are missing."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -201,7 +201,7 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def run_labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What tells the runs of a study apart: at most three settings that differ; one run needs none.
+    """What sets the runs of a study apart: at most three settings that differ; one run needs none.
 
     Example:
         >>> run_labels([{"task": {"p": 31}, "seed": 0}, {"task": {"p": 97}, "seed": 0}])

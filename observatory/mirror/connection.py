@@ -1,4 +1,4 @@
-"""The way into MLflow: quiet, with a short wait for a server, one writer at a time."""
+"""The connection to MLflow: no output, a short wait for a server, one writer at a time."""
 
 import contextlib
 import hashlib
@@ -42,7 +42,7 @@ def database_file(uri: str) -> Path:
     return Path(uri.partition(":///")[2])
 
 
-def be_quiet(timeout_s: float) -> None:
+def suppress_output(timeout_s: float) -> None:
     """No telemetry, no advertisement, no endless retries; call it before MLflow is imported."""
     os.environ.update(
         MLFLOW_DISABLE_TELEMETRY="true",
@@ -55,7 +55,7 @@ def be_quiet(timeout_s: float) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def be_reachable(uri: str, timeout_s: float) -> None:
+def check_reachable(uri: str, timeout_s: float) -> None:
     """Knock at the server of a URI: MLflow itself would retry for minutes.
 
     Raises:
@@ -85,7 +85,7 @@ def be_reachable(uri: str, timeout_s: float) -> None:
 
 
 @contextlib.contextmanager
-def taking_turns(uri: str, results: Path, timeout_s: float) -> Iterator[None]:
+def sole_writer(uri: str, results: Path, timeout_s: float) -> Iterator[None]:
     """Be the one writer of a database: two that create its schema at once leave it broken.
 
     Args:

@@ -22,7 +22,14 @@ from observatory.mirror.cells import (
     times,
 )
 from observatory.mirror.descriptions import cell_words, curve_rule, study_words
-from observatory.mirror.experiment import NOTE, RUN_NAME, Desk, Point, clock, open_desk
+from observatory.mirror.experiment import (
+    NOTE,
+    RUN_NAME,
+    MlflowExperiment,
+    Point,
+    clock,
+    open_experiment,
+)
 from observatory.mirror.points import SKIPPED, Lines, fresh_points, measured
 from observatory.mirror.settings import MlflowSettings
 from observatory.mirror.study_run import copy_own_run, report_tab
@@ -37,7 +44,7 @@ from observatory.mirror.view import (
 from observatory.store.reader import Run, Study
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run as Twin
+    from mlflow.entities import Run as MlflowRun
 
 KIND = "mlflow.experimentKind"
 WRITTEN_TAG = "observatory.written"
@@ -80,24 +87,24 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
     if settings.granularity == "replica":
         name = f"{name} (replicas)"
     client = MlflowClient(tracking_uri=settings.tracking_uri)
-    desk = open_desk(client, name, settings.artifacts)
-    twins = desk.twins()
+    experiment = open_experiment(client, name, settings.artifacts)
+    mirrored = experiment.mirrored_runs()
     manifests = [run.manifest for run in study.runs]
     labels = run_labels([manifest["config"] for manifest in manifests])
-    known = [
+    cells_of = [
         swept_cells(run, settings, label) for run, label in zip(study.runs, labels, strict=True)
     ]
-    together = [cell for found in known for cell in found]
-    shades = {key: colour(place) for key, place in places(together).items()}
+    together = [cell for found in cells_of for cell in found]
+    colours = {key: colour(place) for key, place in places(together).items()}
     quartiles = settings.granularity == "cell" and len(together) <= CROWD
     rule = curve_rule(settings.points, settings.granularity, quartiles)
     done = [
-        copy_run(desk, run, found, twins, settings, shades, rule, quartiles)
-        for run, found in zip(study.runs, known, strict=True)
+        copy_run(experiment, run, found, mirrored, settings, colours, rule, quartiles)
+        for run, found in zip(study.runs, cells_of, strict=True)
     ]
-    own, fresh_own = copy_own_run(desk, study, together, twins)
+    own, fresh_own = copy_own_run(experiment, study, together, mirrored)
     keys = frozenset().union(*(copied.keys for copied in done))
-    desk.describe(
+    experiment.describe(
         {
             KIND: "custom_model_development",
             NOTE: study_words(
@@ -105,13 +112,13 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
                 manifests,
                 rule,
                 str(study.folder),
-                run_link(desk.experiment_id, own, report_tab(study)),
+                run_link(experiment.experiment_id, own, report_tab(study)),
             ),
             VIEW_TAG: view_tag(keys, len(together), clock(manifests[0]["created"])),
         }
     )
     return Copied(
-        desk.experiment_id,
+        experiment.experiment_id,
         sum(copied.runs for copied in done) + fresh_own,
         sum(copied.points for copied in done),
         all(copied.complete for copied in done),
@@ -120,66 +127,70 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
 
 
 def swept_cells(run: Run, settings: MlflowSettings, label: str) -> list[Cell]:
-    """The cells of a run with what is known of their replicas."""
+    """The cells of a run with what their replicas have shown."""
     swept = swept_settings(list(run.replicas().columns))
     return cells(run.outcomes(), swept, settings.granularity, label)
 
 
 def copy_run(
-    desk: Desk,
+    experiment: MlflowExperiment,
     run: Run,
     found: Sequence[Cell],
-    twins: Mapping[str, "Twin"],
+    mirrored: Mapping[str, "MlflowRun"],
     settings: MlflowSettings,
-    shades: Mapping[str, str],
+    colours: Mapping[str, str],
     rule: str,
     quartiles: bool,
 ) -> Copied:
     """Bring the cells of one run up to date.
 
     Args:
-        desk: The experiment.
+        experiment: The experiment.
         run: The run of the store.
         found: Its cells.
-        twins: MLflow's runs by key.
+        mirrored: MLflow's runs by key.
         settings: How curves are drawn.
-        shades: Colour of each cell by key.
+        colours: Colour of each cell by key.
         rule: What the curves are, in words.
         quartiles: Whether they have quartiles beside the median.
     """
     start = clock(run.manifest["created"])
     fresh = {
         # The table shows the latest start on top: there stands the cell with the smallest settings.
-        cell.key: desk.create(cell.key, cell.name, start + len(found) - place)
+        cell.key: experiment.create(cell.key, cell.name, start + len(found) - place)
         for place, cell in enumerate(found)
-        if cell.key not in twins
+        if cell.key not in mirrored
     }
-    pairs = [(cell, fresh.get(cell.key) or twins[cell.key]) for cell in found]
-    pairs = [(cell, twin) for cell, twin in pairs if twin.info.lifecycle_stage == "active"]
-    keys = {key for _, twin in pairs for key in twin.data.metrics}
-    open_pairs = [(c, twin) for c, twin in pairs if twin.data.tags.get(WRITTEN_TAG) != DONE]
-    for cell, twin in open_pairs:
+    pairs = [(cell, fresh.get(cell.key) or mirrored[cell.key]) for cell in found]
+    pairs = [
+        (cell, run_there) for cell, run_there in pairs if run_there.info.lifecycle_stage == "active"
+    ]
+    keys = {key for _, run_there in pairs for key in run_there.data.metrics}
+    open_pairs = [
+        (c, run_there) for c, run_there in pairs if run_there.data.tags.get(WRITTEN_TAG) != DONE
+    ]
+    for cell, run_there in open_pairs:
         if cell.complete:  # before the curves: the page lists metrics in the order they were made
             summary = summary_points(cell)
-            desk.log_points(twin.info.run_id, summary, start)
+            experiment.log_points(run_there.info.run_id, summary, start)
             keys |= {key for key, _, _ in summary}
-    points, written = copy_curves(desk, run, open_pairs, settings, quartiles)
+    points, written = copy_curves(experiment, run, open_pairs, settings, quartiles)
     keys |= {key for key, _, _ in points}
     status = run.status
     end = clock(run.manifest["finished"] or run.manifest["created"])
-    for cell, twin in pairs:
+    for cell, run_there in pairs:
         state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
         tags = {
             **cell_tags(cell, run, rule),
-            COLOUR_TAG: shades[cell.key],
+            COLOUR_TAG: colours[cell.key],
             "status": "done" if cell.complete else status,
             WRITTEN_TAG: DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True),
         }
         params = {**flattened(run.manifest["config"]), **flattened(cell.settings)}
-        desk.log_texts(twin, params, tags)
-        desk.conclude(twin, state, end)
+        experiment.log_texts(run_there, params, tags)
+        experiment.conclude(run_there, state, end)
     return Copied(
-        desk.experiment_id,
+        experiment.experiment_id,
         len(fresh),
         len(points),
         all(cell.complete for cell in found),
@@ -188,9 +199,9 @@ def copy_run(
 
 
 def copy_curves(
-    desk: Desk,
+    experiment: MlflowExperiment,
     run: Run,
-    pairs: Sequence[tuple[Cell, "Twin"]],
+    pairs: Sequence[tuple[Cell, "MlflowRun"]],
     settings: MlflowSettings,
     quartiles: bool,
 ) -> tuple[list[Point], dict[str, dict[str, int]]]:
@@ -200,7 +211,8 @@ def copy_curves(
         The points; and the step up to which each table of each cell is written now.
     """
     written: dict[str, dict[str, int]] = {
-        cell.key: json.loads(twin.data.tags.get(WRITTEN_TAG, "{}")) for cell, twin in pairs
+        cell.key: json.loads(run_there.data.tags.get(WRITTEN_TAG, "{}"))
+        for cell, run_there in pairs
     }
     lines = Lines(
         prefixes=settings.prefixes,
@@ -223,18 +235,23 @@ def copy_curves(
             points, last = fresh_points(cell, frame.take(mine), table, columns, lines, after)
             added[cell.key] += points
             written[cell.key][table] = last
-    for cell, twin in pairs:  # all tables together: MLflow's cost is that of calls and points
-        desk.log_points(twin.info.run_id, added[cell.key], clock(run.manifest["created"]))
+    for (
+        cell,
+        run_there,
+    ) in pairs:  # all tables together: MLflow's cost is that of calls and points
+        experiment.log_points(
+            run_there.info.run_id, added[cell.key], clock(run.manifest["created"])
+        )
     return [point for points in added.values() for point in points], written
 
 
 def summary_points(cell: Cell) -> list[Point]:
-    """What is known once all replicas have left: rates, times, and the cell's place on the map."""
+    """What there is once all replicas have left: rates, times, and the cell's place on the map."""
     values = {
         **rates(cell),
         **times(cell),
-        "cell/replicas": float(len(cell.members)),
-        "cell/median_steps_watched": float(np.median(cell.members["step"].to_numpy(dtype=float))),
+        "cell/replicas": float(len(cell.replicas)),
+        "cell/median_steps_watched": float(np.median(cell.replicas["step"].to_numpy(dtype=float))),
     }
     for name, value in cell.settings.items():
         if isinstance(value, float | int):
@@ -254,7 +271,7 @@ def cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
         "run_id": run.run_id,
         "cell": cell.name,
         "config_hash": manifest["identity"],
-        "seeds": ", ".join(map(str, cell.members["seed"])),
+        "seeds": ", ".join(map(str, cell.replicas["seed"])),
         "git_sha": manifest["git"]["commit"] or "unknown",
         "dirty": str(manifest["git"]["dirty"]).lower(),
         "host": manifest["machine"]["host"],

@@ -24,12 +24,12 @@ class Looks:
     values: Float[np.ndarray, "row quantity"]
 
 
-def final_step(looks: Looks, members: dict[int, bool]) -> int:
+def final_step(looks: Looks, left: dict[int, bool]) -> int:
     """Last step whose summary over the replicas can no longer change.
 
     Args:
         looks: What has been recorded so far.
-        members: Whether each replica of the cell has left the fleet.
+        left: Whether each replica of the cell has left the fleet.
 
     Returns:
         `NEVER` where all have left; -1 where one has not been looked at yet.
@@ -39,7 +39,7 @@ def final_step(looks: Looks, members: dict[int, bool]) -> int:
         >>> final_step(looks, {0: False, 1: False}), final_step(looks, {0: False, 1: True})
         (0, 25)
     """
-    waiting = [replica for replica, left in members.items() if not left]
+    waiting = [replica for replica, has_left in left.items() if not has_left]
     lasts = [looks.step[looks.replica == replica].max(initial=-1) for replica in waiting]
     return int(min(lasts, default=NEVER))
 

@@ -37,7 +37,7 @@ def curve_rule(points: int, granularity: Granularity, quartiles: bool) -> str:
 def headline(found: Sequence[Cell], manifest: Mapping[str, Any], report: str) -> str:
     """The line that the page shows of a description before it is opened."""
     outcomes = [outcome for cell in found for outcome in cell.outcomes]
-    n = sum(len(cell.members) for cell in found)
+    n = sum(len(cell.replicas) for cell in found)
     return (
         f"**[Report, fits and figures]({report})** · {manifest['model']['name']} on "
         f"{manifest['task']['name']} · {len(found)} cells · {len(outcomes)} of {n} "

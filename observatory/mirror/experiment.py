@@ -9,7 +9,7 @@ from observatory.core.errors import StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run as Twin
+    from mlflow.entities import Run as MlflowRun
 
 NOTE, RUN_NAME = "mlflow.note.content", "mlflow.runName"
 KEY_TAG = "observatory.key"
@@ -38,7 +38,7 @@ def batches(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
 
 
 @dataclass(frozen=True)
-class Desk:
+class MlflowExperiment:
     """One experiment, open for writing.
 
     Attributes:
@@ -51,11 +51,11 @@ class Desk:
     experiment_id: str
     tags: Mapping[str, str]
 
-    def twins(self) -> dict[str, "Twin"]:
+    def mirrored_runs(self) -> dict[str, "MlflowRun"]:
         """All runs that were written earlier by their key, deleted ones included."""
         from mlflow.entities import ViewType
 
-        found: dict[str, Twin] = {}
+        found: dict[str, MlflowRun] = {}
         token = None
         while True:
             page = self.client.search_runs(
@@ -69,7 +69,7 @@ class Desk:
             if not token:
                 return found
 
-    def create(self, key: str, name: str, start_ms: int) -> "Twin":
+    def create(self, key: str, name: str, start_ms: int) -> "MlflowRun":
         """A fresh run."""
         return self.client.create_run(
             self.experiment_id, start_time=start_ms, tags={KEY_TAG: key}, run_name=name
@@ -83,16 +83,18 @@ class Desk:
             metrics = [Metric(key, value, start_ms + step, step) for key, step, value in batch]
             self.client.log_batch(run_id, metrics=metrics)
 
-    def log_texts(self, twin: "Twin", params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    def log_texts(
+        self, mirrored_run: "MlflowRun", params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> None:
         """Add params that are missing, and tags that are missing or differ."""
         from mlflow.entities import Param, RunTag
 
-        new_params = [Param(k, v) for k, v in params.items() if k not in twin.data.params]
-        new_tags = [RunTag(k, v) for k, v in tags.items() if twin.data.tags.get(k) != v]
+        new_params = [Param(k, v) for k, v in params.items() if k not in mirrored_run.data.params]
+        new_tags = [RunTag(k, v) for k, v in tags.items() if mirrored_run.data.tags.get(k) != v]
         for batch in batches(new_params, TEXT_BATCH):
-            self.client.log_batch(twin.info.run_id, params=batch)
+            self.client.log_batch(mirrored_run.info.run_id, params=batch)
         for batch in batches(new_tags, TEXT_BATCH):
-            self.client.log_batch(twin.info.run_id, tags=batch)
+            self.client.log_batch(mirrored_run.info.run_id, tags=batch)
 
     def describe(self, tags: Mapping[str, str]) -> None:
         """Set the experiment's tags that differ."""
@@ -100,17 +102,17 @@ class Desk:
             if self.tags.get(key) != value:
                 self.client.set_experiment_tag(self.experiment_id, key, value)
 
-    def conclude(self, twin: "Twin", status: str, end_ms: int) -> None:
+    def conclude(self, mirrored_run: "MlflowRun", status: str, end_ms: int) -> None:
         """Set the state of a run where it differs; only a run that is not RUNNING has an end."""
-        if twin.info.status == status:
+        if mirrored_run.info.status == status:
             return
         if status == "RUNNING":
-            self.client.update_run(twin.info.run_id, status=status)
+            self.client.update_run(mirrored_run.info.run_id, status=status)
         else:
-            self.client.set_terminated(twin.info.run_id, status, end_ms)
+            self.client.set_terminated(mirrored_run.info.run_id, status, end_ms)
 
 
-def open_desk(client: "MlflowClient", name: str, artifacts: str | None) -> Desk:
+def open_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> MlflowExperiment:
     """The experiment of that name, made where it is missing.
 
     Args:
@@ -129,4 +131,4 @@ def open_desk(client: "MlflowClient", name: str, artifacts: str | None) -> Desk:
             f"the experiment `{name}` was deleted there. Restore it (`mlflow experiments restore "
             f"-x {experiment.experiment_id}`), or give another name by `mlflow.experiment`."
         )
-    return Desk(client, experiment.experiment_id, dict(experiment.tags))
+    return MlflowExperiment(client, experiment.experiment_id, dict(experiment.tags))

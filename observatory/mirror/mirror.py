@@ -14,7 +14,12 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from observatory.mirror.connection import be_quiet, be_reachable, taking_turns, without_password
+from observatory.mirror.connection import (
+    check_reachable,
+    sole_writer,
+    suppress_output,
+    without_password,
+)
 from observatory.mirror.copy import copy_study
 from observatory.mirror.settings import MlflowSettings, default_settings, mlflow_settings
 from observatory.store.reader import Study
@@ -55,16 +60,16 @@ def mirror(study: Path, settings: MlflowSettings) -> MirrorSummary:
         settings: Where and how it is shown.
 
     Returns:
-        What was done. Whatever goes wrong is told in `error` and logged as one warning, never
+        What was done. Whatever goes wrong stands in `error` and logged as one warning, never
         raised: MLflow being away must not reach the training that calls this.
     """
     started = time.monotonic()
     uri = settings.tracking_uri
     try:
-        be_quiet(settings.timeout_s)
-        be_reachable(uri, settings.timeout_s)
+        suppress_output(settings.timeout_s)
+        check_reachable(uri, settings.timeout_s)
         opened = Study(study)
-        with taking_turns(uri, study.resolve().parent, settings.lock_timeout_s):
+        with sole_writer(uri, study.resolve().parent, settings.lock_timeout_s):
             copied = copy_study(opened, settings)
         summary = MirrorSummary(
             without_password(uri), copied.experiment_id, copied.runs, copied.points, copied.complete

@@ -10,10 +10,10 @@ import pandas as pd
 
 from observatory.core.errors import ConfigError, StoreError
 from observatory.mirror.connection import (
-    be_quiet,
-    be_reachable,
+    check_reachable,
     database_file,
     default_tracking_uri,
+    suppress_output,
     without_password,
 )
 
@@ -46,12 +46,12 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
             kind that MLflow reads.
         StoreError: If nobody answers, or the database does not exist.
     """
-    be_quiet(TIMEOUT_S)
+    suppress_output(TIMEOUT_S)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     uri = uri or default_tracking_uri(Path("results"))
     if uri.startswith("sqlite:") and not database_file(uri).is_file():
         raise StoreError(f"`{database_file(uri)}` does not exist. Give `tracking_uri`.")
-    be_reachable(uri, TIMEOUT_S)
+    check_reachable(uri, TIMEOUT_S)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

@@ -15,13 +15,13 @@ from observatory.mirror.cells import (
     shortened,
 )
 from observatory.mirror.descriptions import report_words
-from observatory.mirror.experiment import NOTE, Desk, Point, clock
+from observatory.mirror.experiment import NOTE, MlflowExperiment, Point, clock
 from observatory.mirror.view import COLOUR_TAG
 from observatory.store.files import read_json
 from observatory.store.reader import Run, Study
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run as Twin
+    from mlflow.entities import Run as MlflowRun
 
 STUDY_KEY = "study"
 FITS_TAG = "observatory.fits"
@@ -93,7 +93,10 @@ def report_tab(study: Study) -> str:
 
 
 def copy_own_run(
-    desk: Desk, study: Study, found: Sequence[Cell], twins: Mapping[str, "Twin"]
+    experiment: MlflowExperiment,
+    study: Study,
+    found: Sequence[Cell],
+    mirrored: Mapping[str, "MlflowRun"],
 ) -> tuple[str, int]:
     """Bring the study's own run up to date; returns its id, and how many runs were created.
 
@@ -105,27 +108,27 @@ def copy_own_run(
     files = artifact_files(study.folder, study.runs)
     shown = content(files)
     made_of = digest(json.dumps(points))
-    twin = twins.get(STUDY_KEY)
-    if twin is not None and twin.info.lifecycle_stage != "active":
-        return twin.info.run_id, 0
-    if twin is not None and twin.data.tags.get(FITS_TAG, made_of) != made_of:
-        desk.client.delete_run(twin.info.run_id)
-        twin = None
-    fresh = twin is None
+    mirrored_run = mirrored.get(STUDY_KEY)
+    if mirrored_run is not None and mirrored_run.info.lifecycle_stage != "active":
+        return mirrored_run.info.run_id, 0
+    if mirrored_run is not None and mirrored_run.data.tags.get(FITS_TAG, made_of) != made_of:
+        experiment.client.delete_run(mirrored_run.info.run_id)
+        mirrored_run = None
+    fresh = mirrored_run is None
     first = study.runs[0].manifest
     start = clock(first["created"])
-    if twin is None:
+    if mirrored_run is None:
         # Below all cells, see `copy_run`: as the first run it would lead the legend of every chart.
-        twin = desk.create(STUDY_KEY, f"study {study.name}", start)
-    if points:  # the tag first: points without it could not be told from older ones
-        desk.log_texts(twin, {}, {FITS_TAG: made_of})
-        desk.log_points(twin.info.run_id, points, start)
-    if twin.data.tags.get(FILES_TAG) != shown:
+        mirrored_run = experiment.create(STUDY_KEY, f"study {study.name}", start)
+    if points:  # the tag first: points without it could not be distinguished from older ones
+        experiment.log_texts(mirrored_run, {}, {FITS_TAG: made_of})
+        experiment.log_points(mirrored_run.info.run_id, points, start)
+    if mirrored_run.data.tags.get(FILES_TAG) != shown:
         for path, folder in files.items():
-            desk.client.log_artifact(twin.info.run_id, str(path), folder or None)
+            experiment.client.log_artifact(mirrored_run.info.run_id, str(path), folder or None)
     outcomes = [outcome for cell in found for outcome in cell.outcomes]
     tags = {
-        **outcome_words(outcomes, sum(len(cell.members) for cell in found)),
+        **outcome_words(outcomes, sum(len(cell.replicas) for cell in found)),
         NOTE: shortened(report_words(study.name, entries), TAG_LIMIT),
         "study": study.name,
         "status": "done" if study.folder / "report.html" in files else "no report yet",
@@ -134,6 +137,6 @@ def copy_own_run(
         COLOUR_TAG: "#808080",
         FILES_TAG: shown,
     }
-    desk.log_texts(twin, {}, tags)
-    desk.conclude(twin, "FINISHED", clock(first["finished"] or first["created"]))
-    return twin.info.run_id, int(fresh)
+    experiment.log_texts(mirrored_run, {}, tags)
+    experiment.conclude(mirrored_run, "FINISHED", clock(first["finished"] or first["created"]))
+    return mirrored_run.info.run_id, int(fresh)

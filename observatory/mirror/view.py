@@ -51,7 +51,7 @@ LOG_DECAY = "cell/log10_weight_decay"
 BARS = ("rate/grokked", "rate/memorised", "rate/collapsed")
 DOTS = ("rate/grokked", "t_grok/first99")
 CROWD = 25
-"""Cells up to which quartiles and a labelled bar per cell can be told apart in a chart."""
+"""Cells up to which quartiles and a labelled bar per cell can be seen apart in a chart."""
 COLUMNS = {
     "tags.`outcomes`": 210,
     "metrics.`rate/grokked`": 105,

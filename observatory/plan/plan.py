@@ -1,4 +1,4 @@
-"""What runs would cost, told before anything is spent; nothing is written."""
+"""What runs would cost, measured before anything is spent; nothing is written."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
         `estimated_wall_s` (null where a run could not be measured), `memory_peak_bytes` (the
         largest of the runs), `memory_available_bytes`, and `runs`, a list of one object each:
 
-        - `overrides`: what tells the run from the others; "" for a single one.
+        - `overrides`: what sets the run apart from the others; "" for a single one.
         - `model`, `n_params`; `n_replicas`, `shards`, `slots` (of a shard), `rounds` (how often a
           shard's slots are filled).
         - `horizon_steps`, `steps_per_epoch`, `horizon_epochs`, `batch_examples`,
@@ -68,21 +68,21 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
         - `measured`: `device`, `slots`, `examples`, `steps`; null where nothing could be.
         - `absent_probes`: reason by name. `warnings`: sentences.
     """
-    told = [_plan_run(name, config, LIMIT_S / len(runs)) for name, config in runs.items()]
+    plans = [_plan_run(name, config, LIMIT_S / len(runs)) for name, config in runs.items()]
     config = next(iter(runs.values()))
-    walls = [run["estimated_wall_s"] for run in told]
+    walls = [run["estimated_wall_s"] for run in plans]
     return {
         "study": config["study"],
         "experiment": config.get("experiment"),
-        "n_runs": len(told),
+        "n_runs": len(plans),
         **{
-            name: sum(run[name] for run in told)
+            name: sum(run[name] for run in plans)
             for name in ("n_replicas", "replica_steps_at_most", "flops_at_most")
         },
         "estimated_wall_s": None if None in walls else sum(walls),
-        "memory_peak_bytes": max(run["memory_peak_bytes"] for run in told),
-        "memory_available_bytes": min(run.pop("memory_available_bytes") for run in told),
-        "runs": told,
+        "memory_peak_bytes": max(run["memory_peak_bytes"] for run in plans),
+        "memory_available_bytes": min(run.pop("memory_available_bytes") for run in plans),
+        "runs": plans,
     }
 
 
@@ -110,7 +110,7 @@ def _plan_run(name: str, config: Config, limit_s: float) -> dict[str, Any]:
     memory["peak_bytes"] = _peak(memory, parts)
     on_cpu = parts.fleet.device == "cpu"
     looks = _looks(parts)
-    told = {
+    found = {
         "overrides": name,
         "model": type(network).__name__,
         "n_params": n_params,
@@ -140,9 +140,9 @@ def _plan_run(name: str, config: Config, limit_s: float) -> dict[str, Any]:
             "examples": costs.examples,
             "steps": costs.steps,
         },
-        "absent_probes": parts.absent,
+        "absent_probes": parts.unavailable,
     }
-    return {**told, "warnings": list(_warnings(told, on_cpu, free))}
+    return {**found, "warnings": list(_warnings(found, on_cpu, free))}
 
 
 def _slots_that_fit(config: Config, peak_bytes: int, free_bytes: int) -> int:
@@ -229,18 +229,18 @@ def _time(
     }
 
 
-def _warnings(told: Mapping[str, Any], on_cpu: bool, free: int) -> Iterator[str]:
-    peak, memory = told["memory_peak_bytes"], told["memory_of_a_shard"]
-    if told["measured"] is None:
+def _warnings(found: Mapping[str, Any], on_cpu: bool, free: int) -> Iterator[str]:
+    peak, memory = found["memory_peak_bytes"], found["memory_of_a_shard"]
+    if found["measured"] is None:
         yield (
             "one slot does not fit into the available memory with room to measure it: neither "
             "times nor activations are known. Measure on a larger machine."
         )
     if peak > free:
-        overhead = told["shards"] * PROCESS_BYTES if on_cpu else 0
-        shards = told["shards"] if on_cpu else 1
-        fitting = int((free - overhead) / (shards * memory["peak_bytes"] / told["slots"]))
+        overhead = found["shards"] * PROCESS_BYTES if on_cpu else 0
+        shards = found["shards"] if on_cpu else 1
+        fitting = int((free - overhead) / (shards * memory["peak_bytes"] / found["slots"]))
         advice = f"fleet.size={fitting}" if fitting >= 1 else "fleet.size=1 fleet.shards=1"
         yield f"needs more memory than is available: {advice}."
-    if on_cpu and (told["estimated_wall_s"] or 0) > LONG_S:
+    if on_cpu and (found["estimated_wall_s"] or 0) > LONG_S:
         yield "hours on this machine: fleet.device=cuda on one with a GPU."

@@ -62,8 +62,8 @@ def _memory(plan: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
     head = "memory"
     for key, name in MEMORY.items():
         value = run["memory_of_a_shard"][key]
-        told = "not measured" if value is None else scaled(value, "B")
-        yield f"{head:<13}{name:<25}{told:>10}"
+        shown = "not measured" if value is None else scaled(value, "B")
+        yield f"{head:<13}{name:<25}{shown:>10}"
         head = ""
     whose = f"{run['shards']} shards" if run["shards"] > 1 else "with the process"
     available = scaled(plan["memory_available_bytes"], "B")
@@ -141,12 +141,12 @@ def _measured(run: Mapping[str, Any]) -> str:
     """What was, of how much."""
     measured = run["measured"]
     slots, examples, steps = measured["slots"], measured["examples"], measured["steps"]
-    told = f"{steps} step{'s' * (steps > 1)}, {slots:,} of {run['slots']:,} slots"
+    words = f"{steps} step{'s' * (steps > 1)}, {slots:,} of {run['slots']:,} slots"
     if examples < run["batch_examples"]:
-        told += f", {examples:,} of {run['batch_examples']:,} examples"
-    told += f", one shard alone on {measured['device']}"
+        words += f", {examples:,} of {run['batch_examples']:,} examples"
+    words += f", one shard alone on {measured['device']}"
     part = slots < run["slots"] or examples < run["batch_examples"]
-    return told + ("; SCALED to all" if part else "")
+    return words + ("; SCALED to all" if part else "")
 
 
 def scaled(value: float, unit: str) -> str:

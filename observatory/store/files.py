@@ -28,7 +28,7 @@ _REASONS = {
 
 
 def refusal(path: Path, error: OSError, *, action: str = "write") -> StoreError:
-    """The error that tells what failed, that earlier data is intact, and what to do.
+    """The error that says what failed, that earlier data is intact, and what to do.
 
     Args:
         path: The file or folder that was to be written.
@@ -36,7 +36,7 @@ def refusal(path: Path, error: OSError, *, action: str = "write") -> StoreError:
         action: What was tried, as a verb.
     """
     detail = os.strerror(error.errno) if error.errno else str(error)
-    reason = _REASONS.get(error.errno or 0, f"{detail}. Mend that, then {_AGAIN}")
+    reason = _REASONS.get(error.errno or 0, f"{detail}. Correct that, then {_AGAIN}")
     return StoreError(
         f"Could not {action} `{path}`: {reason}. What was recorded earlier is intact."
     )

@@ -30,7 +30,7 @@ from observatory.training.suitability import Scheduled, check_order, possible_pr
 class Parts:
     """Everything that a run is made of, checked.
 
-    `absent` says of every probe that was asked for and is not in `probes` why it cannot look;
+    `unavailable` says of every probe that was asked for and is not in `probes` why it cannot look;
     `final_weights`, whether a replica that leaves writes its parameters.
     """
 
@@ -40,7 +40,7 @@ class Parts:
     optimizer: Optimizer
     events: dict[str, Event]
     probes: dict[str, Scheduled]
-    absent: dict[str, str]
+    unavailable: dict[str, str]
     rules: RetirementRules
     evaluation: EvaluationSettings
     fleet: FleetSettings
@@ -94,7 +94,7 @@ def build(config: Config) -> Parts:
         )
     layout_of(network)  # every parameter is declared
     check_order(network, task)
-    probes, absent = possible_probes(
+    probes, unavailable = possible_probes(
         {
             name: Scheduled(probe=make(entry["probe"]), schedule=make(entry["schedule"]))
             for name, entry in config.get("probe", {}).items()
@@ -109,7 +109,7 @@ def build(config: Config) -> Parts:
         optimizer=make(config["optimizer"]["update"]),
         events={name: make(entry) for name, entry in config.get("event", {}).items()},
         probes=probes,
-        absent=absent,
+        unavailable=unavailable,
         rules=retirement_rules(config),
         evaluation=evaluation_settings(config),
         fleet=fleet_settings(config),

@@ -96,9 +96,9 @@ class EvaluationCallback(BetweenChunks):
             ("evaluate", "evaluation", False),
             ("evaluate_full", "evaluation_full", True),
         ):
-            if purpose not in module.agenda.schedules:
+            if purpose not in module.tracker.schedules:
                 continue
-            slots = module.agenda.due(purpose, fleet)
+            slots = module.tracker.due(purpose, fleet)
             if not slots:
                 continue
             with module.clock.charged("evaluate"):
@@ -112,7 +112,7 @@ class EvaluationCallback(BetweenChunks):
                             float(measured["train_acc"][i]),
                             float(measured["val_acc"][i]),
                         )
-            module.agenda.done(purpose, slots, fleet)
+            module.tracker.done(purpose, slots, fleet)
 
 
 class ProbeCallback(BetweenChunks):
@@ -126,9 +126,9 @@ class ProbeCallback(BetweenChunks):
         """Look at whoever is due; measure when enough has come together."""
         fleet, groups = module.fleet, dict[tuple[int, ...], list[str]]()
         for name in self.probes:
-            if slots := module.agenda.due(f"probe:{name}", fleet):
+            if slots := module.tracker.due(f"probe:{name}", fleet):
                 groups.setdefault(tuple(slots), []).append(name)
-                module.agenda.done(f"probe:{name}", slots, fleet)
+                module.tracker.done(f"probe:{name}", slots, fleet)
         for slots, names in groups.items():
             with module.clock.charged("probe:forward"):
                 waiting = self.waiting.setdefault(tuple(names), [])
@@ -189,7 +189,7 @@ class RetirementCallback(BetweenChunks):
                     self.writer.append("weights", replicas, steps, parameters)
                 fleet.vacate(slot)
             filled = fleet.fill()
-            module.agenda.seated(filled)
+            module.tracker.seated(filled)
             for slot in filled:
                 self._event(*identities(fleet, [slot]), "started", slot=slot, tick=fleet.tick)
             if filled:
@@ -203,16 +203,16 @@ class RetirementCallback(BetweenChunks):
 
 
 class StopCallback(BetweenChunks):
-    """Ends the fit when nobody is left, or when the shard was told to stop."""
+    """Ends the fit when nobody is left, or when the shard was asked to stop."""
 
-    def __init__(self, told: list[int]) -> None:
-        self.told = told
+    def __init__(self, received: list[int]) -> None:
+        self.received = received
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
         """Look for the end, or for a signal that arrived during the chunk."""
         fleet = module.fleet
-        nobody_waits = module.agenda.steps_to_next(fleet) > 0  # so that a stop can be kept
-        if fleet.finished or (self.told and nobody_waits):
+        nobody_waits = module.tracker.steps_to_next(fleet) > 0  # so that a stop can be kept
+        if fleet.finished or (self.received and nobody_waits):
             trainer.should_stop = True
 
 
@@ -231,11 +231,11 @@ class CheckpointCallback(BetweenChunks):
         self._last_progress = 0.0
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
-        """Keep at checkpoint ticks when nobody waits for a look; tell progress every second."""
-        fleet, agenda = module.fleet, module.agenda
-        settled = agenda.steps_to_next(fleet) > 0 or fleet.finished
+        """Keep at checkpoint ticks when nobody waits for a look; write progress every second."""
+        fleet, tracker = module.fleet, module.tracker
+        settled = tracker.steps_to_next(fleet) > 0 or fleet.finished
         if settled and (
-            fleet.tick % agenda.checkpoint_every == 0 or trainer.should_stop or fleet.finished
+            fleet.tick % tracker.checkpoint_every == 0 or trainer.should_stop or fleet.finished
         ):
             self.probes.flush(module)
             with module.clock.charged("store"):

@@ -9,7 +9,7 @@ def torch_device(setting: str) -> str:
     """The device that a `device` setting means on this machine: "cpu" or "cuda".
 
     Raises:
-        ConfigError: If it is none, or CUDA is asked for and absent.
+        ConfigError: If it is none, or CUDA is asked for and there is none.
     """
     check_device(setting)
     if setting == "cpu":

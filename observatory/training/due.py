@@ -8,7 +8,7 @@ from observatory.fleet.fleet import Fleet
 NEVER = -1
 
 
-class Agenda:
+class DueTracker:
     """Schedules by purpose, and the step at which each slot was last looked at.
 
     Args:

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from observatory.fleet.fleet import Fleet
 from observatory.training.clock import CostClock
-from observatory.training.due import Agenda
+from observatory.training.due import DueTracker
 
 
 class Chunks(IterableDataset[int]):
@@ -31,10 +31,10 @@ class FleetModule(pl.LightningModule):
     Optimization is manual and inside the fleet; a single network is a fleet of one.
     """
 
-    def __init__(self, fleet: Fleet, agenda: Agenda, clock: CostClock) -> None:
+    def __init__(self, fleet: Fleet, tracker: DueTracker, clock: CostClock) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.fleet, self.agenda, self.clock = fleet, agenda, clock
+        self.fleet, self.tracker, self.clock = fleet, tracker, clock
 
     def configure_optimizers(self) -> None:
         """None: the fleet updates its own rows."""
@@ -49,6 +49,6 @@ class FleetModule(pl.LightningModule):
         No step at all where a replica just took its seat and waits for its first look.
         """
         with self.clock.charged("train"):
-            self.fleet.advance(self.agenda.steps_to_next(self.fleet))
+            self.fleet.advance(self.tracker.steps_to_next(self.fleet))
             if self.fleet.device.type == "cuda":
                 torch.cuda.synchronize(self.fleet.device)

@@ -1,4 +1,4 @@
-"""What a shard tells while it runs: counts per weight decay, speed and cost, in one small file."""
+"""What a shard reports while it runs: counts per weight decay, speed and cost, in one file."""
 
 import time
 from collections.abc import Mapping

@@ -35,7 +35,7 @@ from observatory.training.callbacks import (
     weight_columns,
 )
 from observatory.training.clock import CostClock
-from observatory.training.due import Agenda
+from observatory.training.due import DueTracker
 from observatory.training.module import FleetModule
 from observatory.training.progress import Tally, write_progress
 from observatory.training.replicas import Config
@@ -75,7 +75,7 @@ def train_shard(run_folder: Path, shard: int, device: str | None = None) -> bool
         device: Torch device in place of the configured kind, such as "cuda:1".
 
     Returns:
-        Whether the shard is done; False where it was told to stop before.
+        Whether the shard is done; False where it was asked to stop before.
     """
     manifest = read_json(run_folder / "manifest.json")
     config: Config = manifest["config"]
@@ -98,7 +98,7 @@ class _Shard:
         self.folder, self.shard, self.parts = run_folder / "shards" / str(shard), shard, parts
         self.started = time.time()
         self.fleet: Fleet = parts.shard(shard, config["fleet"]["shards"])
-        self.agenda = Agenda(
+        self.tracker = DueTracker(
             schedules(parts), parts.fleet.size, config["store"]["checkpoint_every"]
         )
         self.tally = Tally(self.fleet.table.weight_decay)
@@ -107,24 +107,24 @@ class _Shard:
         self.clock = CostClock(saved["cost_s"], saved["cpu_s"]) if saved else CostClock()
         if saved:
             self.fleet.restore(saved["fleet"])
-            self.agenda.restore(saved["agenda"])
+            self.tracker.restore(saved["agenda"])
             self.tally.restore(saved["tally"])
         self.kept = self.fleet.tick
         self.writer = ShardWriter(self.folder, run_folder.name, tables(parts), self.fleet.tick)
 
     def train(self) -> bool:
         """Run the Trainer to the end or to a stop signal."""
-        told: list[int] = []
-        module = FleetModule(self.fleet, self.agenda, self.clock)
+        received: list[int] = []
+        module = FleetModule(self.fleet, self.tracker, self.clock)
         probes = ProbeCallback(self.parts.probes, self.writer)
         callbacks: list[pl.Callback] = [
             EvaluationCallback(self.writer),
             probes,
             RetirementCallback(self.parts, self.writer, self.tally),
-            StopCallback(told),
+            StopCallback(received),
             CheckpointCallback(probes, self._keep, self._progress, self.progress_every),
         ]
-        with on_stop(told.append):
+        with on_stop(received.append):
             if not self.fleet.finished:
                 trainer(callbacks, self.parts.fleet.device).fit(module)
             self._progress()
@@ -137,7 +137,7 @@ class _Shard:
         self.writer.flush(self.fleet.tick)
         state: dict[str, Any] = {
             "fleet": self.fleet.state(),
-            "agenda": self.agenda.state(),
+            "agenda": self.tracker.state(),
             "tally": self.tally.state(),
             "cost_s": self.clock.wall,
             "cpu_s": self.clock.cpu_s,

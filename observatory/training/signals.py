@@ -9,8 +9,8 @@ WARNING = signal.SIGUSR2
 
 
 @contextmanager
-def on_stop(told: Callable[[int], None]) -> Iterator[None]:
-    """While open, SIGTERM, SIGINT and SIGUSR2 call `told` with their number and end nothing.
+def on_stop(act: Callable[[int], None]) -> Iterator[None]:
+    """While open, SIGTERM, SIGINT and SIGUSR2 call `act` with their number and end nothing.
 
     A scheduler's warning (SIGUSR2) is handed on at the end, when everything is saved, to whoever
     handled it before: that one alone puts the job back into its queue. Outside the main thread,
@@ -22,7 +22,7 @@ def on_stop(told: Callable[[int], None]) -> Iterator[None]:
     def receive(number: int, _: object) -> None:
         nonlocal warned
         warned = warned or number == WARNING
-        told(number)
+        act(number)
 
     with suppress(ValueError):
         for number in (signal.SIGTERM, signal.SIGINT, WARNING):

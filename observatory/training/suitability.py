@@ -29,14 +29,14 @@ def possible_probes(
     is measured and the manifest says what is not.
     """
     declared = {"logits", *(name.rsplit(".", 1)[-1] for name in network.hooks())}
-    possible, absent = dict[str, Scheduled](), dict[str, str]()
+    possible, unavailable = dict[str, Scheduled](), dict[str, str]()
     for name, scheduled in probes.items():
         missing = [kinds for kinds in scheduled.probe.needs if not declared.intersection(kinds)]
         if missing:
-            absent[name] = f"{type(network).__name__} has no {' or '.join(missing[0])}"
+            unavailable[name] = f"{type(network).__name__} has no {' or '.join(missing[0])}"
         else:
             possible[name] = scheduled
-    return possible, absent
+    return possible, unavailable
 
 
 def check_order(network: Model, task: Task) -> None:

@@ -47,7 +47,7 @@ def train_patiently(folder: Path, shard: int, *device: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Train the shard; 0 where it is done or was told to stop, an error's exit code otherwise."""
+    """Train the shard; 0 where it is done or was asked to stop, an error's exit code otherwise."""
     follow_parent()
     folder, shard, *device = arguments
     try:

@@ -23,7 +23,7 @@ from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts
 from observatory.training.callbacks import ProbeCallback
 from observatory.training.clock import CostClock
-from observatory.training.due import Agenda
+from observatory.training.due import DueTracker
 from observatory.training.module import FleetModule
 from observatory.training.shard import keep_memory, schedules
 from tests.benchmarks.timing import cpu_ms, laptop, seated
@@ -94,15 +94,15 @@ class Sink:
 
 def watching(fleet: Fleet, parts: Parts) -> float:
     """CPU time of the default probes over that of training, in %, through `WATCHED` steps."""
-    agenda = Agenda(schedules(parts), fleet.settings.size, WATCHED)
-    module = FleetModule(fleet, agenda, CostClock())
+    tracker = DueTracker(schedules(parts), fleet.settings.size, WATCHED)
+    module = FleetModule(fleet, tracker, CostClock())
     callback = ProbeCallback(parts.probes, cast(ShardWriter, Sink()))
     trained = looked = 0.0
     end = fleet.tick + WATCHED
     while fleet.tick < end:
         looked += cpu_ms(lambda: callback.act(cast(pl.Trainer, None), module))
-        agenda.done("evaluate", fleet.active(), fleet)
-        trained += cpu_ms(lambda: fleet.advance(agenda.steps_to_next(fleet)))
+        tracker.done("evaluate", fleet.active(), fleet)
+        trained += cpu_ms(lambda: fleet.advance(tracker.steps_to_next(fleet)))
     looked += cpu_ms(lambda: callback.flush(module))
     return 100 * looked / trained
 

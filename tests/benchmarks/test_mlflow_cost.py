@@ -10,7 +10,7 @@ import pytest
 from lightning.pytorch.loggers import MLFlowLogger
 
 from observatory.mirror.cells import cells
-from observatory.mirror.experiment import Point, open_desk
+from observatory.mirror.experiment import Point, open_experiment
 from observatory.mirror.mirror import MlflowSettings, default_settings, mirror
 from observatory.mirror.points import SKIPPED, Lines, fresh_points, measured
 from observatory.store.reader import Study
@@ -94,14 +94,14 @@ def test_batches_beside_lightnings_logger(settings: MlflowSettings, tmp_path: Pa
         "a cell, a call per look of a table": [call for points in tables for call in calls(points)],
         "a cell, a call per step": calls(together),
     }
-    desk = open_desk(MlflowClient(settings.tracking_uri), "batches", settings.artifacts)
+    experiment = open_experiment(MlflowClient(settings.tracking_uri), "batches", settings.artifacts)
     print(f"\n{settings.tracking_uri.partition(':')[0]}, {ROUNDS} interleaved rounds")
     for name, steps in handed.items():
         points = [(key, step, value) for step, found in steps for key, value in found.items()]
         ratios, spent = [], []
         for k in range(-1, ROUNDS):
             logger = MLFlowLogger("calls", f"{name} {k}", settings.tracking_uri)
-            run_id = desk.create(f"{name} {k}", name, 0).info.run_id
+            run_id = experiment.create(f"{name} {k}", name, 0).info.run_id
             assert logger.run_id
 
             def by_calls(logger: MLFlowLogger = logger) -> None:
@@ -109,7 +109,7 @@ def test_batches_beside_lightnings_logger(settings: MlflowSettings, tmp_path: Pa
                     logger.log_metrics(metrics, step)
 
             def by_batches(run_id: str = run_id) -> None:
-                desk.log_points(run_id, points, 0)  # noqa: B023
+                experiment.log_points(run_id, points, 0)  # noqa: B023
 
             slow, quick = seconds(by_calls), seconds(by_batches)
             if k >= 0:  # the first is to warm up

@@ -61,7 +61,7 @@ def test_no_group_is_forgotten() -> None:
 )
 def test_it_takes_two_steps(file: str) -> None:
     parts = build(resolved(compose("train", chosen(file))))
-    assert not parts.absent
+    assert not parts.unavailable
     fleet = parts.shard(0, 1)
     fleet.fill()
     fleet.advance(2)

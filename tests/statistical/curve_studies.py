@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 
-from observatory.sweeps.belief import Prior
-from observatory.sweeps.curve import CurveBelief, CurvePrior, CurveWorlds
+from observatory.sweeps.curve import CurveDraws, CurveParticles, CurvePrior
+from observatory.sweeps.grid_posterior import Prior
 from observatory.sweeps.targets import CONTROLS_OF_CURVE
 
 VALUES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -27,34 +27,34 @@ def rate(control: np.ndarray, place: np.ndarray) -> np.ndarray:
     return (1.0 - LAPSE) / (1.0 + np.exp(-SLOPE * (np.log10(control) - TRUTH[place])))
 
 
-def dense(rng: np.random.Generator) -> CurveBelief:
+def dense(rng: np.random.Generator) -> CurveParticles:
     """What all weight decays at all train fractions say: 1470 replicas."""
-    belief = CurveBelief(PRIOR, rng)
+    posterior = CurveParticles(PRIOR, rng)
     control, place = (each.ravel() for each in np.meshgrid(GRID, np.arange(len(VALUES))))
     grokked = rng.binomial(PER_CELL, rate(control, place)).astype(float)
     n = np.full(control.size, float(PER_CELL))
-    belief.told(control, np.array(VALUES)[place], n, grokked)
-    return belief
+    posterior.observe(control, np.array(VALUES)[place], n, grokked)
+    return posterior
 
 
-def searched(rng: np.random.Generator) -> CurveBelief:
+def searched(rng: np.random.Generator) -> CurveParticles:
     """What the replicas of a search say; each batch has one train fraction."""
-    belief = CurveBelief(PRIOR, rng)
+    posterior = CurveParticles(PRIOR, rng)
 
     def allowed(control: np.ndarray, place: int) -> np.ndarray:
         return np.ones(control.size, dtype=bool)
 
     for _ in range(N // BATCH):
-        worlds = CurveWorlds(belief, 16, rng)
-        place = worlds.place(BATCH, np.ones_like, allowed)
+        draws = CurveDraws(posterior, 16, rng)
+        place = draws.place(BATCH, np.ones_like, allowed)
         control = np.empty(BATCH)
         for i in range(BATCH):
-            control[i] = worlds.next(place, np.ones_like, allowed)
-            worlds.run(control[i], place)
+            control[i] = draws.next(place, np.ones_like, allowed)
+            draws.run(control[i], place)
         grokked = rng.random(BATCH) < rate(control, np.full(BATCH, place))
         second = np.full(BATCH, VALUES[place])
-        belief.told(control, second, np.ones(BATCH), grokked.astype(float))
-    return belief
+        posterior.observe(control, second, np.ones(BATCH), grokked.astype(float))
+    return posterior
 
 
 def main(repeats: int, first: int = 0) -> None:
@@ -64,8 +64,8 @@ def main(repeats: int, first: int = 0) -> None:
     covers: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     for repeat in range(repeats):
         for number, (name, (way, _)) in enumerate(ways.items()):
-            belief = way(np.random.default_rng([number, first + repeat]))
-            middle, low, high = belief.intervals(0.95)
+            posterior = way(np.random.default_rng([number, first + repeat]))
+            middle, low, high = posterior.intervals(0.95)
             squares[name].append(np.square(middle - TRUTH))
             covers[name].append((low <= TRUTH) & (high >= TRUTH))
         if (repeat + 1) % 10 == 0 or repeat + 1 == repeats:

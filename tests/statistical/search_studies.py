@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import binom
 
 from observatory.analysis.stats.links import link_named
-from observatory.sweeps.belief import Belief, Prior
+from observatory.sweeps.grid_posterior import GridPosterior, Prior
 from tests.made_searches import choose_batch
 
 TRUTH = np.log10(0.0158)
@@ -48,25 +48,25 @@ class Curve:
 
 def grid_error(curve: Curve, rng: np.random.Generator) -> tuple[float, bool]:
     """Error of the dense grid, in decades, and whether its interval covers the truth."""
-    belief = Belief(PRIOR)
+    posterior = GridPosterior(PRIOR)
     grokked = rng.binomial(PER_VALUE, curve.rate(GRID)).astype(float)
-    belief.told(GRID, np.full(GRID.size, float(PER_VALUE)), grokked)
-    return judged(belief, curve.truth)
+    posterior.observe(GRID, np.full(GRID.size, float(PER_VALUE)), grokked)
+    return judged(posterior, curve.truth)
 
 
 def search_error(curve: Curve, n: int, rng: np.random.Generator) -> tuple[float, bool]:
     """The same of a search of n replicas in batches."""
-    belief = Belief(PRIOR)
+    posterior = GridPosterior(PRIOR)
     for _ in range(n // BATCH):
-        batch = choose_batch(belief, BATCH, rng)
+        batch = choose_batch(posterior, BATCH, rng)
         grokked = (rng.random(BATCH) < curve.rate(batch)).astype(float)
-        belief.told(batch, np.ones(BATCH), grokked)
-    return judged(belief, curve.truth)
+        posterior.observe(batch, np.ones(BATCH), grokked)
+    return judged(posterior, curve.truth)
 
 
-def judged(belief: Belief, truth: float) -> tuple[float, bool]:
+def judged(posterior: GridPosterior, truth: float) -> tuple[float, bool]:
     """Error of the median, and whether the 95 % interval holds the truth."""
-    middle, low, high = belief.interval(0.95)
+    middle, low, high = posterior.interval(0.95)
     return float(middle - truth), bool(low <= truth <= high)
 
 
@@ -107,7 +107,7 @@ def rms(errors: list[float]) -> float:
 
 
 def drawn(rng: np.random.Generator) -> Curve:
-    """A curve from the prior of the belief."""
+    """A curve from the prior of the posterior."""
     slope = np.exp(rng.uniform(*np.log(PRIOR.slopes)))
     truth = rng.uniform(np.log10(PRIOR.low), np.log10(PRIOR.high))
     return Curve(float(slope), float(rng.choice(PRIOR.lapses)), truth=float(truth))

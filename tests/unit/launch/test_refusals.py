@@ -11,7 +11,7 @@ from observatory.launch.layout import resolved
 from observatory.launch.run import launch
 from observatory.mirror.settings import mlflow_settings
 from observatory.store.writer import update_manifest
-from observatory.sweeps.boundary import flat, with_setting
+from observatory.sweeps.fleets import flat, with_setting
 from observatory.training.build import build
 from observatory.training.replicas import Config
 from observatory.training.shard import tables
@@ -136,7 +136,7 @@ def test_a_run_of_another_version_is_not_continued(tmp_path: Path) -> None:
 
 def test_a_probe_that_cannot_look_is_left_out_and_said() -> None:
     parts = build(resolved(compose("train", ["model=mlp", "task.p=7"])))
-    assert parts.absent["attention"] == "Mlp has no attn_pattern"
+    assert parts.unavailable["attention"] == "Mlp has no attn_pattern"
     assert "attention" not in parts.probes
     assert "probes/attention" not in tables(parts)
     assert "representation" in parts.probes
@@ -149,7 +149,7 @@ def test_a_readout_that_starts_at_zero_is_not_taken_for_blindness() -> None:
 
 def test_the_stages_of_li2_are_looked_for_in_no_other_network() -> None:
     parts = build(resolved(compose("train", ["probe=[li2]", "task.p=7"])))
-    assert parts.absent == {"li2": "Transformer has no onehots"}
+    assert parts.unavailable == {"li2": "Transformer has no onehots"}
 
 
 def test_an_edited_table_is_another_task(tmp_path: Path) -> None:

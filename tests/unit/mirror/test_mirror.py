@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from observatory.core.errors import ConfigError
-from observatory.mirror import experiment as mlflow_desk
+from observatory.mirror import experiment as mlflow_experiment
 from observatory.mirror.cells import flattened, legal
 from observatory.mirror.mirror import (
     MirrorSummary,
@@ -195,17 +195,17 @@ def test_replicas_have_runs_of_their_own_in_another_experiment(study: Path) -> N
 def test_a_call_that_died_half_way_is_completed_without_a_row_twice(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = mlflow_desk.Desk.log_points
+    real = mlflow_experiment.MlflowExperiment.log_points
     calls = []
 
-    def dying(self: mlflow_desk.Desk, *args: object) -> None:
+    def dying(self: mlflow_experiment.MlflowExperiment, *args: object) -> None:
         calls.append(args)
         real(self, *args)
         if len(calls) == 5:
             raise RuntimeError("the power went")
 
     with monkeypatch.context() as patched:
-        patched.setattr(mlflow_desk.Desk, "log_points", dying)
+        patched.setattr(mlflow_experiment.MlflowExperiment, "log_points", dying)
         summary = mirror(study, default_settings(study.parent))
     assert "the power went" in str(summary.error)
     assert len(rows(study.parent)) > 0

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from observatory.mirror.present import is_present
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_a_database_is_asked(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert not is_present(uri, "1")

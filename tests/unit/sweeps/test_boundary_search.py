@@ -1,4 +1,4 @@
-"""The search for a boundary: batches, told in any order, that go on where they were."""
+"""The search for a boundary: batches, recorded in any order, that go on where they were."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +10,9 @@ import pytest
 from optuna.trial import TrialState
 
 from observatory.core.errors import ConfigError, StoreError
-from observatory.sweeps.boundary import BoundarySearch, Rule, read_rule, replicas_of, run_search
+from observatory.sweeps.boundary import BoundarySearch, run_search
+from observatory.sweeps.fleets import replicas_of
+from observatory.sweeps.rule import Rule, read_rule
 
 RULE = Rule(
     "first99", 0.001, 1.0, 8, 16, 0.2, 60, 0.95, 0, "lower", "critical", None, 1, "boundary", 21
@@ -67,14 +69,14 @@ class Trainers:
 
 def run(search: BoundarySearch, said: list[str] | None = None, **how: Any) -> Trainers:
     launcher = Trainers(**how)
-    tell = (said if said is not None else []).append
-    run_search(search, CONFIG, launcher, lambda folder: launcher.tables[folder], tell)
+    message = (said if said is not None else []).append
+    run_search(search, CONFIG, launcher, lambda folder: launcher.tables[folder], message)
     return launcher
 
 
 def interval(search: BoundarySearch) -> tuple[float, float, float]:
     """Median and limits of the critical weight decay."""
-    middle, low, high = search.known.interval(search.rule.level)
+    middle, low, high = search.posterior.interval(search.rule.level)
     return 10.0**middle, 10.0**low, 10.0**high
 
 
@@ -101,12 +103,12 @@ def test_a_search_that_was_killed_goes_on_as_it_would_have(tmp_path: Path) -> No
     search = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     batch = search.ask()
     outcomes = train(replicas_of(CONFIG, batch))
-    search.tell(batch[:5], outcomes, 1000)  # killed in the middle of telling
+    search.record(batch[:5], outcomes, 1000)  # killed in the middle of recording
     again = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     (unfinished,) = again.open_batches()
     assert [t.number for t in unfinished] == [t.number for t in batch]
     assert replicas_of(CONFIG, unfinished) == replicas_of(CONFIG, batch)
-    again.tell(unfinished, outcomes, 1000)
+    again.record(unfinished, outcomes, 1000)
     waiting = again.ask()  # asked for, and never trained
     again = BoundarySearch(tmp_path / "cut", RULE, ABOUT)
     assert [[t.number for t in each] for each in again.open_batches()] == [

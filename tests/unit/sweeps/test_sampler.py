@@ -6,16 +6,15 @@ import pytest
 from optuna.trial import TrialState
 
 from observatory.core.errors import ConfigError
-from observatory.sweeps.belief import Prior
+from observatory.sweeps.aims import Aims, Second
+from observatory.sweeps.grid_posterior import Prior
 from observatory.sweeps.optuna_samplers import Field, OrdinarySampler, log_steps
 from observatory.sweeps.sampler import (
     BATCH,
     ENDED_AS,
     STEPS,
-    Aims,
     BoundarySampler,
-    Second,
-    told_as,
+    trial_value,
 )
 
 PRIOR = Prior(0.001, 1.0, n_critical=41, n_slopes=4, n_controls=21)
@@ -52,8 +51,8 @@ def failed(study: optuna.Study, trial: optuna.Trial, how: str) -> None:
 def test_an_outcome_is_told_by_the_edge(
     outcome: str, grokked: bool, lower: float | None, upper: float | None
 ) -> None:
-    assert told_as(outcome, grokked, upper=False) == lower
-    assert told_as(outcome, grokked, upper=True) == upper
+    assert trial_value(outcome, grokked, upper=False) == lower
+    assert trial_value(outcome, grokked, upper=True) == upper
 
 
 @pytest.mark.parametrize("edge", ["lower", "upper"])
@@ -69,7 +68,7 @@ def test_a_diverged_replica_is_asked_for_again_and_then_counts(edge: str) -> Non
     assert len({t.params["seed"] for t in tried}) == 3
     wd = tried[0].params["wd"]
     (after,) = asked(study, 1, 3)
-    middle = study.sampler.belief(study.trials).interval(0.9)[0]
+    middle = study.sampler.posterior(study.trials).interval(0.9)[0]
     if edge == "upper":  # it did not grok: the edge lies lower
         assert middle < -1.6
     else:  # it says nothing, but lies beyond the window
@@ -108,8 +107,8 @@ def test_a_batch_shares_the_second_control_and_batches_follow_the_curve() -> Non
             trial.set_user_attr(STEPS, 0.3 if grokked else 1.0)
             study.tell(trial.number, float(grokked))
     assert set(seen) == {0.3, 0.4, 0.6}
-    known = study.sampler.belief(study.trials)
-    _, low, high = known.belief.intervals(0.999)
+    known = study.sampler.posterior(study.trials)
+    _, low, high = known.source.intervals(0.999)
     assert np.all((low < list(truth.values())) & (high > list(truth.values())))
     assert " at 0.3, " in known.text(0.95)
     widest = known.interval(0.95)
@@ -139,7 +138,7 @@ def test_optunas_own_samplers_go_on_as_they_would_have(kind: str) -> None:
     assert len(set(rows)) == 12
     if kind == "grid":
         assert len({row[:2] for row in rows[:6]}) == len({row[:2] for row in rows}) == 6
-    known = sampler.belief(whole.trials)
+    known = sampler.posterior(whole.trials)
     assert known.value == pytest.approx(np.log10(300))
     assert known.text(0.95).startswith("shortest 300 steps, at wd ")
     assert not known.found(0.95, 10.0)

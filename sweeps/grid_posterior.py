@@ -1,4 +1,4 @@
-"""What is believed of a boundary: a posterior on a grid.
+"""The posterior of a boundary, on a grid.
 
 Letters: x = log10 of the control, x0 = log10 of its critical value, k = slope per decade, p =
 chance to grok, theta = one point of the grid (x0, k, lapse).
@@ -15,8 +15,8 @@ Floats = NDArray[np.floating[Any]]
 Edge = Literal["lower", "upper"]
 
 GUESS = 1e-3
-"""Chance to grok on the wrong side of the boundary, and least lapse on the other: one odd replica
-shall not rule a belief out."""
+"""Chance to grok on the wrong side of the boundary, and least lapse on the other: one irregular
+replica shall not rule a boundary out."""
 OUTSIDE = 1e-6
 """Share of the posterior that may be left on either side of the grid when it is laid closer."""
 
@@ -43,13 +43,13 @@ class Prior:
     Attributes:
         low: Smallest critical value.
         high: Largest critical value.
-        edge: See `chance`.
+        edge: "lower": replicas grok above the critical value; "upper": below it.
         slopes: Slopes per decade, the first and the last, between them log-uniform.
         lapses: Shares of replicas that do not grok inside the window, alike in chance.
         n_critical: Points of the grid over the critical value, log-spaced.
         n_slopes: Points over the slope.
         n_controls: Values of the control that may be asked for: so many log-spaced from `low` to
-            `high`, and so many again where the critical value is believed to be.
+            `high`, and so many again where the critical value probably is.
     """
 
     low: float
@@ -71,13 +71,13 @@ def spaced(prior: Prior, low: float, high: float) -> Array:
 
 
 @final
-class Belief:
+class GridPosterior:
     """The posterior of a logistic boundary with lapses, on a grid that follows it.
 
-    Replicas are independent. The grid lies closer around the critical value the more is known.
+    Replicas are independent. The grid lies closer around the critical value the more is observed.
 
     Attributes:
-        prior: See `Prior`.
+        prior: Boundaries that were thought possible.
         x0: log10 of the critical values, `[critical]`.
         controls: What may be asked for, `[control]`.
         chance: P(grok) of every control at every point of the grid, `[control, theta]`.
@@ -90,7 +90,7 @@ class Belief:
 
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
-        self._told = np.empty((3, 0))
+        self._observed = np.empty((3, 0))
         self._lay(np.log10(prior.low), np.log10(prior.high))
         self._ask_for()
 
@@ -101,7 +101,7 @@ class Belief:
         k = np.geomspace(*prior.slopes, prior.n_slopes)
         grid = np.meshgrid(self.x0, k, np.array(prior.lapses), indexing="ij")
         self._theta = np.stack([axis.ravel() for axis in grid])
-        control, n, grokked = self._told
+        control, n, grokked = self._observed
         p = self.chance_at(control)
         self.log_weight = grokked @ np.log(p) + (n - grokked) @ np.log1p(-p)
 
@@ -114,7 +114,7 @@ class Belief:
         x0, k, lapse = self._theta
         return chance(np.log10(control)[:, None], x0, k, lapse, self.prior.edge)
 
-    def told(self, control: Array, n: Array, grokked: Array) -> None:
+    def observe(self, control: Array, n: Array, grokked: Array) -> None:
         """Replicas that were run.
 
         Args:
@@ -122,7 +122,7 @@ class Belief:
             n: Replicas at each, `[control]`.
             grokked: Of these, the grokked ones, `[control]`.
         """
-        self._told = np.concatenate([self._told, np.stack([control, n, grokked])], axis=1)
+        self._observed = np.concatenate([self._observed, np.stack([control, n, grokked])], axis=1)
         self._lay(np.log10(self.prior.low), np.log10(self.prior.high))
         while True:
             below = np.cumsum(self.critical)

@@ -1,0 +1,120 @@
+"""The settings of a boundary search: what is searched for, and when it is found."""
+
+from dataclasses import dataclass
+from typing import Any, cast, final
+
+from observatory.core.errors import ConfigError
+from observatory.core.setting_types import check_types, declared
+from observatory.sweeps.aims import Aims, Second
+from observatory.sweeps.grid_posterior import Edge, Prior
+from observatory.sweeps.optuna_samplers import Field, OrdinarySampler
+from observatory.sweeps.sampler import BoundarySampler
+
+CONTROL = "weight_decay"
+LR = "lr"
+"""The one further setting in which replicas of a fleet may differ, but for their seed."""
+NOT_SECOND = {
+    "modulus": "other settings took their values from it: name `task.p`",
+    "horizon_steps": "a long run contains the short ones",
+    f"optimizer.{CONTROL}": "it is what is searched",
+}
+"""Settings that cannot be a second control, and why."""
+
+
+@final
+@dataclass(frozen=True)
+class Rule:
+    """What is searched for, and when it is found.
+
+    Attributes:
+        event: Event preset that makes a replica count as grokked.
+        low: Smallest critical weight decay that is thought possible.
+        high: Largest.
+        batch: Replicas asked for together.
+        n_seeds: Seeds that they may have, 0 to this.
+        width_decades: Stop where the credible interval is no wider.
+        budget: Stop where this many replicas were run.
+        level: Of that interval.
+        seed: Of the search's draws.
+        edge: "lower": replicas grok above the critical value; "upper": below it.
+        target: "critical": the critical value; "threshold": whether it is 0 or above.
+        second: None, or the `name` and `values` of a second control.
+        retries: How often a replica that diverged is asked for again.
+        sampler: "boundary", or one of Optuna's: "grid", "qmc", "tpe", "random".
+        points: Weight decays of `sampler` "grid".
+    """
+
+    event: str
+    low: float
+    high: float
+    batch: int
+    n_seeds: int
+    width_decades: float
+    budget: int
+    level: float
+    seed: int
+    edge: str
+    target: str
+    second: dict[str, Any] | None
+    retries: int
+    sampler: str
+    points: int
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"`search.seed` must not be negative, got {self.seed}.")
+        if not 0 < self.low < self.high:
+            raise ConfigError(
+                f"`search.low` must be positive and below `search.high`, got {self.low} and "
+                f"{self.high}. Give weight decays that surely lie on both sides of the boundary."
+            )
+        for name in ("batch", "n_seeds", "budget", "points"):
+            if (value := getattr(self, name)) < 1:
+                raise ConfigError(f"`search.{name}` must be at least 1, got {value}.")
+        if not self.width_decades > 0:
+            raise ConfigError(f"`search.width_decades` must be positive, got {self.width_decades}.")
+        if not 0 < self.level < 1:
+            raise ConfigError(f"`search.level` must be in (0, 1), got {self.level}. Give a share.")
+        if self.edge not in ("lower", "upper"):
+            raise ConfigError(f"`search.edge` must be lower or upper, got {self.edge!r}.")
+        self.made()
+
+    def _second(self) -> Second | None:
+        if self.second is None:
+            return None
+        if set(self.second) != {"name", "values"}:
+            raise ConfigError(
+                f"`search.second` must be null or have a name and values, got {self.second}."
+            )
+        check_types({"name": str, "values": list[float]}, self.second, "search.second.")
+        name, values = self.second["name"], self.second["values"]
+        if name in NOT_SECOND:
+            raise ConfigError(f"`search.second.name` cannot be `{name}`: {NOT_SECOND[name]}.")
+        return Second(name, tuple(values), shared=name != LR)
+
+    def made(self) -> BoundarySampler | OrdinarySampler:
+        """Its sampler."""
+        second = self._second()
+        if self.sampler == "boundary":
+            aims = Aims(self.batch, self.target, second, self.retries)
+            prior = Prior(self.low, self.high, cast(Edge, self.edge))
+            return BoundarySampler(prior, CONTROL, self.n_seeds, self.seed, aims)
+        if second is not None and second.shared:
+            raise ConfigError(
+                f"`search.sampler={self.sampler}` mixes the values of a second control in a batch, "
+                f"and replicas of a run share `{second.name}`. Leave out `search.second`, name "
+                "`lr`, or set `search.sampler=boundary`."
+            )
+        others = {second.name: second.values} if second else {}
+        field = Field(CONTROL, self.low, self.high, self.points, others)
+        return OrdinarySampler(self.sampler, field, self.n_seeds, self.seed)
+
+
+def read_rule(settings: dict[str, Any]) -> Rule:
+    """The rule that the group `search` of a configuration states.
+
+    Raises:
+        ConfigError: If a setting breaks its own.
+    """
+    check_types(declared(Rule), settings, "search.")
+    return Rule(**settings)
