@@ -33,8 +33,8 @@ def shown(page: Path) -> Iterator[tuple[str, bool]]:
     text = page.read_text()
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         for line in block.splitlines():
-            if re.match(r"(\.venv/bin/)?observatory ", line):
-                yield line, True
+            if typed := re.match(r"(?:\w+=\S+ )*((?:\.venv/bin/)?observatory .*)", line):
+                yield typed[1], True
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     for line in re.findall(r"`(observatory [^`]+)`", prose):
         yield line, False
