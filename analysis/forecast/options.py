@@ -9,8 +9,8 @@ class LeadOptions(TypedDict, total=False):
     """What a regression of published onsets takes.
 
     Attributes:
-        onset: Column of the onsets, in steps.
-        lead: Column of leads instead: event less onset.
+        onset: Column of published onsets, in steps, a row per run.
+        lead: Column of published leads instead: event less onset.
         time: Column of the events, in steps (event_step, grok_step, t_grok, t_hi, time).
         level: Coverage of the intervals; tests are at 1 - level.
         seed: Seed of all draws.
@@ -29,7 +29,7 @@ class LeadOptions(TypedDict, total=False):
     tracking_uri: str | None
 
 
-class ForecastOptions(TypedDict, total=False):
+class ForecastOptions(LeadOptions, total=False):
     """What a comparison of forecasts takes; columns are those of a long table.
 
     Attributes:
@@ -47,13 +47,6 @@ class ForecastOptions(TypedDict, total=False):
         horizon_steps: Steps at which records are cut.
         chance: Accuracy of guessing, for nowcasts; a study knows it.
         n_bootstrap: Number of resamples.
-        level: Coverage of the intervals; tests are at 1 - level.
-        seed: Seed of all draws.
-        settings: Any further setting of conf/fit/forecast.yaml, by name, such as alpha.
-        config_dir: Folder of configurations of your own, laid out as conf/ is.
-        tracking_uri: Database or server of MLflow, for mlflow:EXPERIMENT.
-        onset: Column of published onsets: as of `lead_times`.
-        lead: Column of published leads, likewise.
     """
 
     signals: Sequence[str] | str | None
@@ -62,17 +55,9 @@ class ForecastOptions(TypedDict, total=False):
     replica: str | None
     group: str | None
     step: str | None
-    time: str | None
     t_lo: str | None
     opened: str | None
     kind: str | None
     horizon_steps: int | None
     chance: float | None
     n_bootstrap: int | None
-    level: float | None
-    seed: int | None
-    settings: Mapping[str, Any] | None
-    config_dir: Path | None
-    tracking_uri: str | None
-    onset: str | None
-    lead: str | None

@@ -1,10 +1,14 @@
 """What recorded signals forecast beside the clock and the plain baselines, from its record."""
 
-from typing import Any
-
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.forecast.figure import forecast_caption, forecast_figure
-from observatory.analysis.forecast.text import Row, is_baseline, rows_of, share_text
+from observatory.analysis.forecast.text import (
+    Row,
+    is_baseline,
+    number_text,
+    rows_of,
+    share_text,
+)
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.table import Table
@@ -49,19 +53,11 @@ def _table(record: Record) -> Table:
 def _row(name: str, row: Row) -> list[str]:
     return [
         f"{name} (baseline)" if is_baseline(row) else name,
-        _share(row["value"], row["ci_low"], row["ci_high"]),
-        _number(row["lead"], ".0f"),
-        _share(row["within"], row["within_low"], row["within_high"]),
-        _share(row["clock_difference"], row["clock_low"], row["clock_high"]),
-        _number(row["clock_p_holm"], ".2g"),
-        _number(row["every_p_holm"], ".2g"),
+        share_text(row["value"], row["ci_low"], row["ci_high"], DASH),
+        number_text(row["lead"], ".0f", DASH),
+        share_text(row["within"], row["within_low"], row["within_high"], DASH),
+        share_text(row["clock_difference"], row["clock_low"], row["clock_high"], DASH),
+        number_text(row["clock_p_holm"], ".2g", DASH),
+        number_text(row["every_p_holm"], ".2g", DASH),
         row["verdict"] or DASH,
     ]
-
-
-def _share(value: float | None, low: float | None, high: float | None) -> str:
-    return DASH if value is None else share_text(value, low, high)
-
-
-def _number(value: Any, form: str) -> str:
-    return DASH if value is None else f"{value:{form}}"

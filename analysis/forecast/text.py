@@ -89,20 +89,23 @@ def _label(name: str, row: Row) -> str:
     return f"{name} *" if is_baseline(row) else name
 
 
-def share_text(value: float | None, low: float | None, high: float | None) -> str:
-    """A share with its limits, "-" where there is none.
+def share_text(
+    value: float | None, low: float | None, high: float | None, missing: str = "-"
+) -> str:
+    """A share with its limits; `missing` where there is none.
 
     Example:
         >>> share_text(0.5, 0.25, 0.75), share_text(0.5, None, None), share_text(None, None, None)
         ('0.50 [0.25, 0.75]', '0.50', '-')
     """
     if value is None:
-        return "-"
+        return missing
     return f"{value:.2f}" if low is None or high is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _number(value: Any, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
+def number_text(value: float | None, form: str, missing: str = "-") -> str:
+    """A number as a format has it; `missing` where there is none."""
+    return missing if value is None else f"{value:{form}}"
 
 
 def _row(name: str, row: Row, wide: int) -> str:
@@ -110,15 +113,19 @@ def _row(name: str, row: Row, wide: int) -> str:
     if row["clock_difference"] is not None:
         low, high = row["clock_low"], row["clock_high"]
         gap = f"{row['clock_difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
-    share = share_text(row["value"], row["ci_low"], row["ci_high"])
-    within = share_text(row["within"], row["within_low"], row["within_high"])
-    return (
-        f"{_label(name, row):{wide}} {share:>17} {_number(row['lead'], '.0f'):>6} "
-        f"{_number(row['lead_share'], '.0%'):>6} {_number(row['nowcast'], '.0%'):>7} "
-        f"{within:>17} {gap:>20} {_number(row['clock_p_holm'], '.2g'):>6} "
-        f"{_number(row['best_difference'], '+.2f'):>6} {_number(row['every_p_holm'], '.2g'):>6}  "
-        f"{row['verdict'] or ''}"
+    cells = (
+        (17, share_text(row["value"], row["ci_low"], row["ci_high"])),
+        (6, number_text(row["lead"], ".0f")),
+        (6, number_text(row["lead_share"], ".0%")),
+        (7, number_text(row["nowcast"], ".0%")),
+        (17, share_text(row["within"], row["within_low"], row["within_high"])),
+        (20, gap),
+        (6, number_text(row["clock_p_holm"], ".2g")),
+        (6, number_text(row["best_difference"], "+.2f")),
+        (6, number_text(row["every_p_holm"], ".2g")),
     )
+    numbers = " ".join(f"{text:>{width}}" for width, text in cells)
+    return f"{_label(name, row):{wide}} {numbers}  {row['verdict'] or ''}"
 
 
 def _alarms(row: Row, kind: str) -> str:

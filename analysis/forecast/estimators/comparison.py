@@ -8,20 +8,11 @@ import numpy as np
 
 from observatory.analysis.forecast.estimators.alarm_rules import EARLY, Design, design_of
 from observatory.analysis.forecast.estimators.records import CLOCK, TRANSFORMS, SignalRecords
-from observatory.analysis.forecast.estimators.rows import (
-    Numbers,
-    against_baselines,
-    false_alarms,
-    leads,
-    onsets,
-    order_within,
-    share_forecast,
-    times,
-)
-from observatory.analysis.forecast.estimators.scored import Scored, SeedSets, score, seed_sets
+from observatory.analysis.forecast.estimators.rows import Compared, Numbers, row_of
+from observatory.analysis.forecast.estimators.scored import Scored, score, seed_sets
 from observatory.analysis.forecast.estimators.verdicts import FAMILIES, adjust, verdict
 from observatory.analysis.forecast.estimators.warnings import doubts, require_enough
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.estimate import Estimate, Plain
 from observatory.analysis.stats.rules import SHARE
 from observatory.core.errors import FitRefusedError
 
@@ -29,6 +20,8 @@ MEMORISED = "memorised"
 STARTS = (MEMORISED, "first_look")
 FEWEST_DRAWS = 99
 """Resamples without which no p-value is small."""
+TO_READ = ["alpha", "min_lead", "max_lead_share", "matched", "start", "coverage", "n_bootstrap"]
+"""Settings that a reader of the record needs."""
 BASELINE, SIGNAL = "baseline", "signal"
 """Roles of the rows."""
 
@@ -117,32 +110,19 @@ class ForecastComparison:
             FitRefusedError: If there are too few events, negatives or seeds.
         """
         design = design_of(records, self.min_lead, self.max_lead_share, matched=self.matched)
-        require_enough(
-            records,
-            design,
-            alpha=self.alpha,
-            min_lead=self.min_lead,
-            min_events=self.min_events,
-            min_seeds=self.min_seeds,
-            n_folds=self.n_folds,
-        )
+        least = self.min_events, self.min_seeds
+        require_enough(records, design, self.alpha, self.min_lead, *least, self.n_folds)
         rng = np.random.default_rng(seed)
         sets = seed_sets(records, design, self.n_folds, self.n_bootstrap, rng)
         names, notes = self._judged(records, design)
         m = self._family([name for name in names if name not in records.baselines])
         of_rules = tuple(self.transforms), self.alpha, self.coverage
         scored = {name: score(records, name, design, sets, *of_rules) for name in names}
-        made = {name: self._row(records, design, scored, name, sets, rng) for name in names}
-        notes += doubts(
-            records,
-            design,
-            names,
-            sets.seeds.size,
-            m,
-            level=self.level,
-            min_lead=self.min_lead,
-            n_bootstrap=self.n_bootstrap,
-        )
+        compared = Compared(records, design, sets, scored, self.level, self.n_flips, rng)
+        of_rows = self.max_lead_share, self.nowcast_margin, self.lead_floor, self.n_permutations
+        made = {name: row_of(compared, name, *of_rows) for name in names}
+        sizes = sets.seeds.size, m, self.n_bootstrap
+        notes += doubts(records, design, names, *sizes, self.level, self.min_lead)
         horizon, epoch = records.horizon_steps, records.steps_per_epoch
         return Estimate(
             fit=self.fit_name,
@@ -192,27 +172,6 @@ class ForecastComparison:
             )
         return m
 
-    def _row(
-        self,
-        records: SignalRecords,
-        design: Design,
-        scored: Mapping[str, Scored],
-        name: str,
-        sets: SeedSets,
-        rng: np.random.Generator,
-    ) -> tuple[Parameter, Numbers]:
-        """Share of events forecast, and all that is known of one signal before it is adjusted."""
-        mine, level, flips = scored[name], self.level, self.n_flips
-        share, row = share_forecast(records, design, mine, sets.seeds, level)
-        row |= false_alarms(records, design, mine.alarm, self.max_lead_share, level)
-        row |= leads(records, mine.alarm, mine.hit, self.nowcast_margin)
-        row |= order_within(records, mine, sets, level, flips, rng)
-        row |= against_baselines(records, design, scored, name, sets.seeds, level, flips, rng)
-        row |= times(mine.times)
-        alarm, event = mine.alarm[mine.hit], records.t_hi[mine.hit]
-        row |= onsets(alarm, event, self.lead_floor, self.n_permutations, rng)
-        return share, row | dict.fromkeys(f"{test}_p_holm" for test in FAMILIES)
-
     def _table(
         self,
         records: SignalRecords,
@@ -223,6 +182,8 @@ class ForecastComparison:
     ) -> dict[str, dict[str, Plain]]:
         """The rows by signal with role, rule and, where it is no baseline, verdict."""
         tested = [name for name in rows if name not in records.baselines]
+        for row in rows.values():
+            row |= dict.fromkeys(f"{test}_p_holm" for test in FAMILIES)
         adjust([rows[name] for name in tested], m)
         kinds = list(design.negatives)
         return {
@@ -242,19 +203,13 @@ class ForecastComparison:
         kinds = {k: int(v.sum()) for k, v in design.negatives.items()}
         return {
             "method": "rules chosen on other seeds; differences by sign flips of seeds, Holm",
-            "alpha": self.alpha,
-            "min_lead": self.min_lead,
-            "max_lead_share": self.max_lead_share,
-            "matched": self.matched,
-            "start": self.start,
+            **{name: getattr(self, name) for name in TO_READ},
             "control": records.control_name,
             "n_events": int(design.event.sum()),
             "n_events_without_room": int((records.kind == "event").sum() - design.event.sum()),
             "n_seeds": seeds,
             "n_folds": min(self.n_folds, seeds),
             "n_tests": m,
-            "coverage": self.coverage,
-            "n_bootstrap": self.n_bootstrap,
             "kinds": ", ".join([*kinds, EARLY]),
             **{f"n_{kind}": n for kind, n in kinds.items()},
             **{f"n_{kind}": int(v.sum()) for kind, v in design.others.items()},

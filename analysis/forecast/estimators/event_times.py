@@ -98,14 +98,7 @@ def _forecasts(
 ) -> list[Forecast]:
     """Intervals from the alarm, from the clock, and from a clock that knows the control.
 
-    Args:
-        alarm: Steps, `[replica]`.
-        records: The replicas.
-        test: Whose events are forecast, `[replica]`.
-        own: Whose alarms and events make the line.
-        width: Whose make its width.
-        sides: All events that train and that calibrate.
-        coverage: Of the intervals.
+    `own` makes the line and `width` its width; `sides` are all events that train and calibrate.
     """
     t, now = records.t_hi, alarm[test]
     known, others = sides

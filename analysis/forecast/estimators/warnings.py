@@ -16,7 +16,6 @@ FEW_NEGATIVES = 10
 def require_enough(
     records: SignalRecords,
     design: Design,
-    *,
     alpha: float,
     min_lead: float,
     min_events: int,
@@ -74,10 +73,9 @@ def doubts(
     names: Sequence[str],
     seeds: int,
     m: int,
-    *,
+    n_bootstrap: int,
     level: float,
     min_lead: float,
-    n_bootstrap: int,
 ) -> list[str]:
     """What a reader could take wrongly.
 
@@ -87,9 +85,9 @@ def doubts(
         names: Signals that are judged.
         seeds: Seeds with events.
         m: Size of the family of tests.
+        n_bootstrap: Resamples of seeds.
         level: Tests are at 1 - level.
         min_lead: Steps from an alarm to the last look before the event.
-        n_bootstrap: Resamples of seeds.
     """
     return [
         *_few_negatives(records, design),
