@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from observatory.analysis.page.facts import WINDOW, Facts
 from observatory.analysis.page.records import Record, estimator_name
-from observatory.analysis.page.remarks import Footnotes
-from observatory.analysis.page.table import Table
+from observatory.analysis.page.table import Footnotes, Table
 from observatory.analysis.page.wording import DASH, estimate, number
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from observatory.analysis.page.decay_axis import draw_decay_axis, positions
+from observatory.analysis.page.decay_axis import draw_decay_axis, positions, spread_positions
 from observatory.analysis.page.frames import column
 from observatory.analysis.page.style import GROUND, INK, LINE_COLOURS, MUTED, WIDTH, styled
 
@@ -23,13 +23,10 @@ def order_parameters_figure(readings: pd.DataFrame, titles: Mapping[str, str]) -
     grid = figure.subplots(1, len(titles), squeeze=False)[0]
     decays = column(readings, "weight_decay")
     cells = np.unique(decays)
-    order = readings.groupby("weight_decay").cumcount().to_numpy()
-    sizes = readings.groupby("weight_decay")["weight_decay"].transform("size").to_numpy()
-    spread = 10.0 ** (0.09 * ((order + 0.5) / sizes - 0.5))
+    x = spread_positions(readings["weight_decay"], 0.09)
     for axes, (name, title) in zip(grid, titles.items(), strict=True):
         draw_decay_axis(axes, cells.tolist(), spacing=0.11)
         values = column(readings, name)
-        x = positions(decays, cells) * spread
         axes.plot(x, values, "o", color=MUTED, ms=2.4, mew=0, alpha=0.55, gid="replica")
         for cell, place in zip(cells, positions(cells, cells), strict=True):
             own = values[(decays == cell) & np.isfinite(values)]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,20 @@ def positions(weight_decays: ArrayLike, cells: ArrayLike) -> NDArray[np.float64]
     """Weight decays as they are placed on the axis of the given cells; 0 goes to its own place."""
     values = np.asarray(weight_decays, dtype=np.float64)
     return np.where(values > 0, values, _zero_position(cells))
+
+
+def spread_positions(weight_decays: ArrayLike, decades: float) -> NDArray[np.float64]:
+    """Where each replica is drawn: those of a weight decay side by side, in the order given.
+
+    Args:
+        weight_decays: A row per replica.
+        decades: Width over which those of one weight decay are spread.
+    """
+    values = pd.Series(np.asarray(weight_decays, dtype=np.float64))
+    alike = values.groupby(values)
+    order, size = alike.cumcount().to_numpy(), alike.transform("size").to_numpy()
+    placed = positions(values, values)
+    return placed * 10.0 ** (decades * ((order + 0.5) / size - 0.5))
 
 
 def draw_decay_axis(axes: Axes, cells: Sequence[float], spacing: float = 0.033) -> None:

@@ -117,7 +117,7 @@ def panels_figure(
     return figure
 
 
-def finish_steps(grid: NDArray[Any], n_panels: int) -> None:
+def finish_steps(grid: NDArray[Any], n_panels: int, *, log: bool = True) -> None:
     """Turn off the panels that are not used and label the steps below the lowest of each column."""
     n_columns = grid.shape[1]
     for index, axes in enumerate(grid.flat):
@@ -128,7 +128,8 @@ def finish_steps(grid: NDArray[Any], n_panels: int) -> None:
             axes.tick_params(axis="x", labelbottom=True)
             below_is_free = index // n_columns < grid.shape[0] - 1
             axes.xaxis.set_in_layout(not below_is_free)
-    plain_log_ticks(grid[0, 0].xaxis, narrow=n_columns > 2)
+    if log:
+        plain_log_ticks(grid[0, 0].xaxis, narrow=n_columns > 2)
 
 
 def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2D]:

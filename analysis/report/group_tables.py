@@ -7,8 +7,7 @@ from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import WINDOW
 from observatory.analysis.page.records import Record, estimator_name
-from observatory.analysis.page.remarks import Footnotes
-from observatory.analysis.page.table import Table
+from observatory.analysis.page.table import Footnotes, Table
 from observatory.analysis.page.wording import (
     DASH,
     estimate,

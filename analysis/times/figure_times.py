@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from observatory.analysis.page.decay_axis import draw_decay_axis, positions
+from observatory.analysis.page.decay_axis import draw_decay_axis, spread_positions
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -23,11 +24,40 @@ PowerLaw = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Time in steps at given weight decays; NaN where the law has none."""
 
 
-def _jitter(times: pd.DataFrame) -> NDArray[np.float64]:
-    """A factor per replica that spreads the replicas of a weight decay, in the table's order."""
-    order = times.groupby("weight_decay").cumcount().to_numpy()
-    size = times.groupby("weight_decay")["weight_decay"].transform("size").to_numpy()
-    return 10.0 ** (0.07 * ((order + 0.5) / size - 0.5))
+def _draw_others(axes: Axes, x: NDArray[np.float64], times: pd.DataFrame) -> None:
+    """The replicas that did not grok, at the last step watched."""
+    end = times["end"].to_numpy()
+    marks = {"censored": ("^", MUTED), "collapsed": ("x", ""), "diverged": ("+", "")}
+    for kind, (marker, colour) in marks.items():
+        chosen = end == kind
+        if chosen.any():
+            label = "not grokked, at the last step watched" if kind == "censored" else kind
+            axes.plot(
+                x[chosen],
+                times.loc[chosen, "watched"],
+                marker,
+                color=colour or OUTCOME_COLOURS[kind],
+                markerfacecolor="none",
+                markersize=4.5,
+                markeredgewidth=1.0,
+                gid=kind,
+                label=label,
+            )
+
+
+def _draw_laws(axes: Axes, laws: Mapping[str, PowerLaw], decays: NDArray[np.float64]) -> None:
+    """Fitted laws, inside the limits that the replicas give the axis."""
+    bottom, top = axes.get_ylim()
+    for index, (label, law) in enumerate(laws.items()):
+        y = law(decays)
+        axes.plot(
+            decays,
+            np.where((y >= bottom) & (y <= top), y, np.nan),
+            color=LINE_COLOURS[index % 5],
+            linestyle=LINE_STYLES[index % 5],
+            gid="power-law",
+            label=label,
+        )
 
 
 @styled
@@ -48,7 +78,7 @@ def times_figure(
     cells = times["weight_decay"].tolist()
     draw_decay_axis(axes, cells)
     axes.set_yscale("log")
-    x = positions(times["weight_decay"], cells) * _jitter(times)
+    x = spread_positions(times["weight_decay"], 0.07)
     end = times["end"].to_numpy()
     seen = end == "grokked"
     lowest = times.loc[times["t_hi"] > 0, "t_hi"].min()
@@ -59,38 +89,12 @@ def times_figure(
             x[seen], low, high, color=INK, linewidth=1.0, alpha=0.75, gid="grokked-interval"
         )
         axes.plot(x[seen], high, "o", color=INK, markersize=2.8, gid="grokked", label="grokked")
-    marks = {"censored": ("^", MUTED), "collapsed": ("x", ""), "diverged": ("+", "")}
-    for kind, (marker, colour) in marks.items():
-        chosen = end == kind
-        if chosen.any():
-            label = "not grokked, at the last step watched" if kind == "censored" else kind
-            axes.plot(
-                x[chosen],
-                times.loc[chosen, "watched"],
-                marker,
-                color=colour or OUTCOME_COLOURS[kind],
-                markerfacecolor="none",
-                markersize=4.5,
-                markeredgewidth=1.0,
-                gid=kind,
-                label=label,
-            )
+    _draw_others(axes, x, times)
     axes.axhline(horizon, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), gid="horizon")
     bottom, top = axes.get_ylim()
     positive = np.array([value for value in cells if 0 < value <= window_max])
-    if positive.size and laws:
-        decays = np.geomspace(positive.min(), positive.max(), 300)
-        for index, (label, law) in enumerate(laws.items()):
-            y = law(decays)
-            y = np.where((y >= bottom) & (y <= top), y, np.nan)
-            axes.plot(
-                decays,
-                y,
-                color=LINE_COLOURS[index % 5],
-                linestyle=LINE_STYLES[index % 5],
-                gid="power-law",
-                label=label,
-            )
+    if positive.size:
+        _draw_laws(axes, laws, np.geomspace(positive.min(), positive.max(), 300))
     axes.set_ylim(bottom, top)
     plain_log_ticks(axes.yaxis)
     axes.set_ylabel("time to grok (steps)")

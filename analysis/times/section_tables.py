@@ -7,8 +7,7 @@ from observatory.analysis.boundary.section_tables import head, levels
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.records import Record
-from observatory.analysis.page.remarks import Footnotes
-from observatory.analysis.page.table import Table
+from observatory.analysis.page.table import Footnotes, Table
 from observatory.analysis.page.wording import DASH, estimate, interval, number, verdict_words
 from observatory.analysis.times.section_laws import DISTRIBUTIONS, censored_laws, critical_of
 

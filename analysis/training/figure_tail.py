@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.frames import column, where
-from observatory.analysis.page.panels import LEGEND
+from observatory.analysis.page.panels import LEGEND, finish_steps
 from observatory.analysis.page.style import LINE_COLOURS, WIDTH, note, styled
 
 _COLUMNS = 2
@@ -49,12 +49,7 @@ def tail_figure(
             note(axes, "no finite reading")
         axes.set_title(title)
         axes.set_xlim(*window)
-    for index, axes in enumerate(grid.flat):
-        if index >= len(titles):
-            axes.set_axis_off()
-        elif index + columns >= len(titles):
-            axes.set_xlabel("steps")
-            axes.tick_params(axis="x", labelbottom=True)
+    finish_steps(grid, len(titles), log=False)
     handles = [Line2D([], [], color=colours[d], label=decay_label(d)) for d in decays]
     figure.legend(handles=handles, loc="outside upper center", ncols=6, **LEGEND)
     return figure
