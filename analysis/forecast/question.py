@@ -71,7 +71,7 @@ def lead_times(table: "Table", **options: Unpack[LeadOptions]) -> "Fitted":
         >>> runs = pd.DataFrame({"onset": [90.0, 100, 110, 95, 105]})
         >>> runs["t_grok"] = [1e3, 3e3, 1e4, 3e4, 1e5]
         >>> found = lead_times(runs, onset="onset", settings={"n_permutations": 99})
-        >>> abs(found.params["onset_slope"]) < 0.1, found.record["extras"]["lead_r2"] > 0.99
+        >>> abs(float(found.params["onset_slope"])) < 0.1, found.record["extras"]["lead_r2"] > 0.99
         (True, True)
     """
     from observatory.analysis.fit.observed import known_options
