@@ -1,16 +1,18 @@
 """Laws of curves: emergence, saturation, passages, relaxation, sparsity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
 
-from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.contract import Question, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.page.drawing import Drawing, NotDrawn
+    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -95,6 +97,7 @@ class CurvesQuestion(Question):
         "curves heads.csv --estimator saturation --step d_head --value peak_sigma_h",
     )
     aliases = ("emergence",)
+    place = 60
     ask = staticmethod(curves)
 
     def text(self, fitted: "Fitted") -> str:
@@ -116,6 +119,19 @@ class CurvesQuestion(Question):
             raise ConfigError(f"`ax` takes one curve, got {len(fitted.records)}. Leave it out.")
         draw_curve(ax, fitted.record)
         return ax.get_figure(root=True)
+
+    def fit_group(self, facts: "Facts", settings: Mapping[str, Any]) -> list[Record]:
+        """Massive activations of few layers, weight norms of the highest weight decays."""
+        from observatory.analysis.curves.study_fits import fit_emergence, fit_relaxation
+
+        return [*fit_emergence(facts, settings), *fit_relaxation(facts, settings)]
+
+    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
+        """Massive activations over layers and steps, and the norm as it relaxes."""
+        from observatory.analysis.curves.section_emergence import draw_emergence
+        from observatory.analysis.curves.section_relaxation import draw_relaxation
+
+        return [draw_emergence(facts), draw_relaxation(facts)]
 
 
 QUESTIONS = (CurvesQuestion(),)

@@ -70,7 +70,7 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[StudyPlan, dict[str, Fit
             rule.
     """
     plan = StudyPlan(**{f.name: settings[STUDY][f.name] for f in fields(StudyPlan)})
-    require_numbers({"seed": plan.seed})
+    require_numbers({k: v for k, v in settings[STUDY].items() if k != "horizon_steps"})
     made = {name: build(name, node) for name, node in settings.items() if name != STUDY}
     return plan, {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
 

@@ -1,16 +1,18 @@
 """Finite-size scaling: a transition as size grows, or a smooth crossover."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
 
-from observatory.analysis.fit.contract import Question
+from observatory.analysis.fit.contract import Question, Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
+    from observatory.analysis.page.comparison import GroupComparison
+    from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.tables.open import Table
 
 
@@ -85,6 +87,7 @@ class ScalingQuestion(Question):
         "scaling results/my_study --size task.p --set log_control=true --set zeta=0",
     )
     aliases = ("collapse",)
+    place = 120
     ask = staticmethod(scaling)
 
     def text(self, fitted: "Fitted") -> str:
@@ -101,6 +104,20 @@ class ScalingQuestion(Question):
         if ax is not None:
             raise ConfigError("`ax` takes one panel, and a chain has eight. Leave it out.")
         return finite_size_figure(fitted.record, fitted.data)
+
+    def fit_across(
+        self, comparison: "GroupComparison", settings: Mapping[str, Any]
+    ) -> list[Record]:
+        """The chain where groups differ in a size; an amplitude against the width of a head."""
+        from observatory.analysis.scaling.study_fits import fit_amplitudes, fit_chain
+
+        return [*fit_chain(comparison, settings), *fit_amplitudes(comparison, settings)]
+
+    def section_across(self, comparison: "GroupComparison") -> "Iterable[Drawing | NotDrawn]":
+        """Every link of the chain, and the law of the amplitude."""
+        from observatory.analysis.scaling.section import draw_sizes
+
+        return draw_sizes(comparison)
 
 
 QUESTIONS = (ScalingQuestion(),)

@@ -156,6 +156,8 @@ RULES: dict[str, Rule | ListRule] = {
     "shares": ListRule("numbers in (0, 1)", SHARE, "Give [0.5, 0.9]."),
     "exponent": Rule("a positive number of at most 20", 1e-3, 20.0),
     **dict.fromkeys(("min_points", "longest_block"), ONE),
+    **dict.fromkeys(("max_emergence_curves", "max_emergence_layers"), ONE),
+    **dict.fromkeys(("max_relaxation_decays", "max_saturation_decays"), ONE),
     "identified_width": POSITIVE,
     "identified_ratio": Rule("a number above 1", 1.0, inside=True),
     **dict.fromkeys(("least_r2", "flat_level", "se_floor", "min_share", "min_overlap"), SHARE),

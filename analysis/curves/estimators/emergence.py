@@ -157,6 +157,7 @@ class EmergenceCurve:
             "condition": conditioning(law, u, value, best),
             "first_step": first,
             "last_step": last,
+            "n_bootstrap": self.search.n_bootstrap,
             "method": "least squares, variable projection, block-wise wild bootstrap",
         }
         drawn = columns_to_draw(series, law, best, again, (first, span), self.level)

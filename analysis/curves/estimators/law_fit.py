@@ -179,6 +179,7 @@ def told(
             **{f"{name}_identified": name in fit.params for name in values},
             **{f"optimum_{name}": float(value[0]) for name, value in values.items()},
             **(extras or {}),
+            "n_bootstrap": search.n_bootstrap,
             "method": "least squares, variable projection, wild bootstrap of the residuals",
         },
         curves={name: column.tolist() for name, column in drawn.items()},

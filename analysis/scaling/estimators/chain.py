@@ -194,6 +194,7 @@ class FiniteSizeChain:
         extras |= {"p_crossover": chain.p, **whole.extras}
         extras |= {"n_sizes": sample.sizes.size, "n_cells": sample.pivot.size}
         extras |= {"log_control": self.log_control, "n_bootstrap": self.n_bootstrap}
+        extras |= {"n_null": self.n_null}
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
