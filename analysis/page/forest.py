@@ -25,7 +25,7 @@ class Row:
 
     label: str
     limits: Limits | None
-    absent: str = "refused"
+    reason: str = "refused"
     colour: int = 0
 
 
@@ -55,7 +55,7 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
 def _numbers(row: Row) -> str:
     """The limits as text; an unbounded one is an ellipsis."""
     if row.limits is None:
-        return row.absent
+        return row.reason
     value, *limits = row.limits
     low, high = ("…" if end is None else f"{end:.3g}" for end in limits)
     return f"{value:.3g} [{low}, {high}]"

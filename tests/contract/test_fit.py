@@ -75,7 +75,7 @@ def test_a_fit_of_elsewhere_or_with_other_numbers_is_refused() -> None:
     with pytest.raises(ConfigError, match="must name a class in"):
         read_settings(changed)
     changed["times"] = {
-        "_target_": "observatory.analysis.times.estimators.survivors.TimePowerLaw",
+        "_target_": "observatory.analysis.times.estimators.uncensored.TimePowerLaw",
         "level": 0.9,
     }
     with pytest.raises(ConfigError, match="cannot be built"):

@@ -11,7 +11,7 @@ import pytest
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.times.estimators.censored import TimesAft
 from observatory.analysis.times.estimators.comparison import TimeComparison
-from observatory.analysis.times.estimators.survivors import TimePowerLaw
+from observatory.analysis.times.estimators.uncensored import TimePowerLaw
 
 TIMES = {
     0.1: [890, 1120, 1130, 1100, 1090, 860, 1010, 1100, 1060],

@@ -9,7 +9,7 @@ from observatory.analysis.boundary.estimators.maximum_likelihood import fit_like
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.times.estimators.survivors import TimePowerLaw
+from observatory.analysis.times.estimators.uncensored import TimePowerLaw
 from observatory.core.errors import FitRefusedError
 from tests.power import Rate, states
 

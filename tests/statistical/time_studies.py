@@ -63,7 +63,7 @@ def covered(made: Made, n: int, seed: int, free: bool, level: float = 0.95) -> n
 
 
 def exponents(made: Made, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Exponents with critical point 0: by censored likelihood, and by survivors' least squares."""
+    """Exponents, critical point 0: censored likelihood, and least squares of uncensored runs."""
     times = made.times(n, np.random.default_rng(seed))
     censored = pair(made, times, made.distribution, made.horizon)[0].nu
     high = made.look * np.ceil(times / made.look)
@@ -176,7 +176,7 @@ def print_estimates(n: int) -> None:
                 for free in (False, True)
             ]
             print(f"  {name:12s} critical {made.critical:4.2f}", found)
-    print("mean of nu (truth 1): censored, survivors, at horizons 6000, 3000, 1500")
+    print("mean of nu (truth 1): censored, uncensored runs, at horizons 6000, 3000, 1500")
     for horizon in (6000.0, 3000.0, 1500.0):
         both = exponents(replace(few, horizon=horizon), n, 2)
         print(f"  {horizon:g}", [round(float(np.nanmean(nu)), 3) for nu in both])

@@ -136,9 +136,9 @@ class TimesAft:
         estimator: How.
 
     Source:
-        arXiv:2605.20441 fits the same law to survivors (`TimePowerLaw`). Deviation: censored
-        likelihood; the critical point may be fitted, between 0 and the smallest weight decay that
-        grokked, and is then tested against 0 (Self and Liang 1987).
+        arXiv:2605.20441 fits the same law to uncensored replicas (`TimePowerLaw`). Deviation:
+        censored likelihood; the critical point may be fitted, between 0 and the smallest weight
+        decay that grokked, and is then tested against 0 (Self and Liang 1987).
     """
 
     fit_name = "times_censored"

@@ -10,7 +10,7 @@ from observatory.analysis.times.estimators.power_law import (
     Critical,
     fit_law,
     information,
-    survivors,
+    uncensored,
 )
 
 
@@ -29,7 +29,7 @@ def compare_laws(
     Raises:
         FitRefusedError: If the times cannot fix the law with the most numbers.
     """
-    keep, notes = survivors(data, above=data.critical or 0.0)
+    keep, notes = uncensored(data, above=data.critical or 0.0)
     weight_decay, time, weights = data.weight_decay[keep], data.time[keep], data.weights[keep]
     laws: tuple[Critical, ...] = ("free", "zero", "boundary")
     extras: dict[str, Plain] = {"n_grokked": data.count(keep)}
@@ -75,7 +75,7 @@ class TimeComparison:
         margin = min(score for law, score in criteria.items() if law != best) - criteria[best]
         candidates = [law for law, score in criteria.items() if score - criteria[best] < UNDECIDED]
         extras |= {
-            "method": "AICc of least squares of ln t on the same survivors",
+            "method": "AICc of least squares of ln t on the same uncensored replicas",
             "preferred": best,
             "delta_aicc": margin,
             "verdict": best if len(candidates) == 1 else f"cannot tell: {', '.join(candidates)}",

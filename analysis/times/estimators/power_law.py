@@ -78,14 +78,14 @@ def refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int)
     return min((0.0, coarse, fine), key=rss)
 
 
-def survivors(observations: Observations, above: float) -> tuple[NDArray[np.bool_], list[str]]:
+def uncensored(observations: Observations, above: float) -> tuple[NDArray[np.bool_], list[str]]:
     """Replicas that grokked at a known time and lie above a critical point, and who is left out."""
     timed = observations.grokked & (observations.time > 0)
     keep = timed & (observations.weight_decay > above)
     n_censored = observations.count(~observations.grokked)
     n_untimed = observations.count(observations.grokked & ~timed)
     n_below = observations.count(timed & ~keep)
-    notes = [f"Survivors only: replicas that did not grok are left out ({n_censored})."]
+    notes = [f"Uncensored replicas only: those that did not grok are left out ({n_censored})."]
     if n_untimed:
         notes.append(f"Replicas that grokked at an unknown time are left out ({n_untimed}).")
     if n_below:

@@ -154,7 +154,7 @@ def test_a_class_of_elsewhere_needs_a_folder_of_ones_own() -> None:
         ("observatory.analysis.fits.boundary_lsq.BoundaryLsq", "boundary_lsq"),
         ("observatory.analysis.fits.boundary_mle.BoundaryMle", "boundary_mle"),
         ("observatory.analysis.fits.times.TimePowerLaw", "times"),
-        ("observatory.analysis.times.estimators.survivors.TimePowerLaw", "times_free"),
+        ("observatory.analysis.times.estimators.uncensored.TimePowerLaw", "times_free"),
         ("observatory.analysis.fits.times_aft.TimesAft", "times_weibull"),
     ],
 )

@@ -39,7 +39,7 @@ OUTCOME_COLUMNS = (
     ),
 )
 LSQ = "observatory.analysis.boundary.estimators.least_squares.BoundaryLsq"
-LAW = "observatory.analysis.times.estimators.survivors.TimePowerLaw"
+LAW = "observatory.analysis.times.estimators.uncensored.TimePowerLaw"
 
 
 def told(data: Observations) -> list[tuple[float, ...]]:

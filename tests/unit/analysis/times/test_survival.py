@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, t
 
-from observatory.analysis.fit.study import waiting_time
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.tables.cells import waiting_time
 from observatory.analysis.times.estimators.survival import Survival
 from observatory.analysis.times.estimators.survival_curves import (
     kaplan_meier,
@@ -93,7 +93,7 @@ def test_collapsed_replicas_stay_among_those_that_have_not_grokked() -> None:
     assert "logrank_p" not in found.extras
 
 
-def test_groups_without_events_and_without_survivors_are_drawn() -> None:
+def test_groups_without_events_and_without_censored_runs_are_drawn() -> None:
     data = Made(cells=(0.001, 1.0)).one(0)
     curves = Survival(window_max=1.0, level=0.95).fit(data, seed=0).curves
     assert curves["rmst.value"][0] == 6000.0

@@ -9,9 +9,9 @@ from observatory.analysis.times.estimators.power_law import (
     bootstrap_law,
     fit_law,
     fit_line,
-    survivors,
+    uncensored,
 )
-from observatory.analysis.times.estimators.survivors import TimePowerLaw
+from observatory.analysis.times.estimators.uncensored import TimePowerLaw
 from observatory.core.errors import ConfigError, FitRefusedError
 
 DECAYS = np.repeat([0.1, 0.15, 0.2, 0.3, 0.5, 1.0], 8)
@@ -111,15 +111,15 @@ def test_seeds_with_an_effect_of_their_own_are_drawn_whole() -> None:
     assert together > 1.3 * alone
 
 
-def test_survivors_are_counted_out() -> None:
+def test_censored_runs_are_counted_out() -> None:
     grokked = np.arange(DECAYS.size) >= 5
     time = np.where(grokked, 500.0, np.nan)
     time[-1] = np.nan
     data = Observations(DECAYS, grokked, time, "verma", 2500, 1)
-    keep, notes = survivors(data, above=0.15)
+    keep, notes = uncensored(data, above=0.15)
     assert keep.sum() == DECAYS.size - 16 - 1
     assert notes == [
-        "Survivors only: replicas that did not grok are left out (5).",
+        "Uncensored replicas only: those that did not grok are left out (5).",
         "Replicas that grokked at an unknown time are left out (1).",
         "Replicas that grokked at or below the critical point are left out (11).",
     ]

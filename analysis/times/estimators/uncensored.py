@@ -17,13 +17,13 @@ from observatory.analysis.times.estimators.power_law import (
     bootstrap_law,
     fit_law,
     information,
-    survivors,
+    uncensored,
 )
 from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 
-METHOD = "least squares of ln t on survivors; percentile bootstrap by seed"
+METHOD = "least squares of ln t on uncensored replicas; percentile bootstrap by seed"
 
 
 def interval(value: float, draws: Array, level: float) -> Parameter:
@@ -70,7 +70,7 @@ class TimePowerLaw:
         """
         data = observations.within(self.window_max)
         known = data.critical if self.critical == "boundary" else None
-        keep, warnings = survivors(data, above=known or 0.0)
+        keep, warnings = uncensored(data, above=known or 0.0)
         weight_decay, time = data.weight_decay[keep], data.time[keep]
         weights = data.weights[keep]
         point, (log_amplitude, nu, rss) = fit_law(
