@@ -44,13 +44,7 @@ def rates_table(data: Observations, level: float) -> pd.DataFrame:
     low, high = wilson_interval(k, n, level)
     shown = [f"{value:g}" for value in n]
     return pd.DataFrame(
-        {
-            "weight_decay": values,
-            "n": shown,
-            "rate": k / n,
-            "wilson_low": low,
-            "wilson_high": high,
-        }
+        {"weight_decay": values, "n": shown, "rate": k / n, "wilson_low": low, "wilson_high": high}
     )
 
 

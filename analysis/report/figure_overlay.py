@@ -10,13 +10,7 @@ from matplotlib.figure import Figure
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
 from observatory.analysis.page.frames import column
 from observatory.analysis.page.records import Record, draw_boundary_curve, limits, mark_critical
-from observatory.analysis.page.style import (
-    LINE_COLOURS,
-    LINE_STYLES,
-    WIDTH,
-    plain,
-    styled,
-)
+from observatory.analysis.page.style import LINE_COLOURS, LINE_STYLES, WIDTH, plain, styled
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 MAX_GROUPS = 10

@@ -8,11 +8,7 @@ from matplotlib.figure import Figure
 from observatory.analysis.page.panels import LEGEND, decay_handles, draw_lines
 from observatory.analysis.page.style import MUTED, WIDTH, note, plain_log_ticks, styled
 
-_TITLES = {
-    "val_acc": "val accuracy (0–1)",
-    "s_bar": "s_bar",
-    "sigma_h": "sigma_h (nats)",
-}
+_TITLES = {"val_acc": "val accuracy (0–1)", "s_bar": "s_bar", "sigma_h": "sigma_h (nats)"}
 """Quantities in the order of the rows."""
 
 

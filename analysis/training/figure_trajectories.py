@@ -10,17 +10,9 @@ from matplotlib.figure import Figure
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.frames import column, where, words
 from observatory.analysis.page.panels import chosen_decays, finish_steps
-from observatory.analysis.page.style import (
-    LINE_COLOURS,
-    WIDTH,
-    plain_log_ticks,
-    styled,
-)
+from observatory.analysis.page.style import LINE_COLOURS, WIDTH, plain_log_ticks, styled
 
-_SPLITS = {
-    "val": (LINE_COLOURS[0], "-", "val"),
-    "train": (LINE_COLOURS[1], (0, (4, 1.5)), "train"),
-}
+_SPLITS = {"val": (LINE_COLOURS[0], "-", "val"), "train": (LINE_COLOURS[1], (0, (4, 1.5)), "train")}
 _COLUMNS = 4
 
 
