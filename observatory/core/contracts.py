@@ -164,6 +164,14 @@ class Masked:
     values: Tensor
     defined: Bool[Tensor, "replica ..."]
 
+    @staticmethod
+    def of(
+        values: Sequence[float | None], dtype: torch.dtype, device: torch.device | None = None
+    ) -> "Masked":
+        """A column from one number per replica, None where it does not exist."""
+        defined = torch.tensor([value is not None for value in values], device=device)
+        return Masked(torch.tensor([v or 0 for v in values], dtype=dtype, device=device), defined)
+
 
 Measurement = Mapping[str, Tensor | Masked | Sequence[str | None] | None]
 """One entry per declared column, first axis = replicas; None = undefined, stored as null."""

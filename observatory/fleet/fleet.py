@@ -1,6 +1,7 @@
 """The fleet: R slots that train replicas as one computation, refilled from a queue."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -15,19 +16,13 @@ from observatory.fleet.batches import Batches
 from observatory.fleet.evaluate import evaluate
 from observatory.fleet.look import Look
 from observatory.fleet.replica_table import ReplicaTable
-from observatory.fleet.replicas import Dataset
+from observatory.fleet.replicas import Dataset, probe_examples
 from observatory.fleet.rules import Looks
 from observatory.fleet.settings import EvaluationSettings, FleetSettings
 from observatory.fleet.stack import fast_path, flat_row, layout_of, vmapped, vmapped_record
 from observatory.fleet.step import DTYPES, losses_and_gradient
 
 EMPTY = -1
-
-
-def probe_examples(n_examples: int, wanted: int, study_seed: int) -> Int[Tensor, " batch"]:
-    """Which examples probes look at: drawn once per study, the same for every replica."""
-    rng = named_generator(study_seed, "probe")
-    return torch.randperm(n_examples, generator=rng)[:wanted]
 
 
 class Fleet:
@@ -286,38 +281,18 @@ class Fleet:
             "replica_steps": self.replica_steps,
         }
 
-    def restore(self, state: Mapping[str, object]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken; the table, data and settings must be the same."""
-        for slot, row in enumerate(_list(state["slots"])):
+        for slot, row in enumerate(state["slots"]):
             if row != EMPTY:
                 self._place(slot, row)
             self.slots[slot] = row
-        self.ages = _list(state["ages"])
-        self.looks = [Looks.restore(looks) for looks in _list(state["looks"])]
-        self.batches.restore(_dict(state["batches"]))
-        self.flat.copy_(_tensor(state["flat"]))
-        for name, value in _dict(state["optimizer"]).items():
+        self.ages = state["ages"]
+        self.looks = [Looks.restore(looks) for looks in state["looks"]]
+        self.batches.restore(state["batches"])
+        self.flat.copy_(state["flat"])
+        for name, value in state["optimizer"].items():
             self.optimizer_state[name].copy_(value)
-        self.first_bad.copy_(_tensor(state["first_bad"]))
-        self.cursor, self.tick = _int(state["cursor"]), _int(state["tick"])
-        self.replica_steps = _int(state["replica_steps"])
-
-
-def _int(value: object) -> int:
-    assert isinstance(value, int)
-    return value
-
-
-def _list(value: object) -> list:
-    assert isinstance(value, list)
-    return value
-
-
-def _dict(value: object) -> dict:
-    assert isinstance(value, dict)
-    return value
-
-
-def _tensor(value: object) -> Tensor:
-    assert isinstance(value, Tensor)
-    return value
+        self.first_bad.copy_(state["first_bad"])
+        self.cursor, self.tick = state["cursor"], state["tick"]
+        self.replica_steps = state["replica_steps"]

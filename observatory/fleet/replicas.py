@@ -61,3 +61,9 @@ class Split:
         mask = torch.zeros(len(self.labels), dtype=torch.bool)
         mask[self.train] = True
         return mask
+
+
+def probe_examples(n_examples: int, wanted: int, study_seed: int) -> Int[Tensor, " batch"]:
+    """Which examples probes look at: drawn once per study, the same for every replica."""
+    rng = named_generator(study_seed, "probe")
+    return torch.randperm(n_examples, generator=rng)[:wanted]

@@ -75,18 +75,18 @@ def browse(
     if server or once:
         refresh(study_folders(results, study), settings.tracking_uri if server else None)
         return StoreError.exit_code if any(last.error for last in shown.values()) else 0
-    by_age = sorted(study_folders(results, study), key=lambda folder: -folder.stat().st_mtime)
+    newest = _newest_first(results, study)[0]
     port = free_port(host, port)
+    address = f"http://{reached_at(host)}:{port}"
     with stopped_by_signals():
         try:
-            refresh(by_age[:1], None)  # makes the schema: the server and a mirror would race for it
+            refresh([newest], None)  # makes the schema: the server and a mirror would race for it
             with serving(settings, host, port) as process:
                 say(f"MLflow's page is open on {host}:{port}; Ctrl-C ends it.")
                 shown.clear()  # every study is named once more, with its link
-                refresh(by_age, f"http://{reached_at(host)}:{port}")
                 while process.poll() is None:
+                    refresh(_newest_first(results, study), address)
                     wait(process, refresh_s)
-                    refresh(study_folders(results, study), f"http://{reached_at(host)}:{port}")
                 raise StoreError(
                     f"MLflow's server ended by itself, with code {process.returncode}."
                 )
@@ -114,6 +114,11 @@ def news(
     unknown = before is None or before.experiment_id is None
     if address and unknown and now.experiment_id is not None:
         yield f"{name}  {page(address, now.experiment_id)}"
+
+
+def _newest_first(results: Path, study: str | None) -> list[Path]:
+    """The studies, the one that changed last first."""
+    return sorted(study_folders(results, study), key=lambda folder: -folder.stat().st_mtime)
 
 
 def study_folders(results: Path, study: str | None) -> list[Path]:

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from observatory.mirror.curves import order_statistic
+from observatory.store.identity import WITHOUT_EFFECT
 
 OUTCOMES = ("grokked", "memorised", "none", "lost", "collapsed", "diverged")
 QUARTILES = {"": 0.5, "_q25": 0.25, "_q75": 0.75}
 """Suffix of a metric's name and the quantile it stands for; the median has the plain name."""
 IDENTITY = ("run_id", "replica", "shard", "seed")
-SILENT = ("sweep", "fleet", "results", "study", "mlflow", "store", "fit", "display")
+SILENT = {"sweep", "fleet", *WITHOUT_EFFECT}
 """Settings that say nothing of what sets runs apart."""
 SHORT = {"weight_decay": "wd"}
 KEY_LIMIT, PARAM_LIMIT, TAG_LIMIT = 250, 6000, 5000

@@ -177,18 +177,11 @@ def copy_run(
     points, written = copy_curves(experiment, run, open_pairs, settings, quartiles)
     keys |= {key for key, _, _ in points}
     status = run.status
-    end = clock(run.manifest["finished"] or run.manifest["created"])
     for cell, run_there in pairs:
-        state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
-        tags = {
-            **cell_tags(cell, run, rule),
-            COLOUR_TAG: colours[cell.key],
-            "status": "done" if cell.complete else status,
-            WRITTEN_TAG: DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True),
-        }
-        params = {**flattened(run.manifest["config"]), **flattened(cell.settings)}
-        experiment.log_texts(run_there, params, tags)
-        experiment.conclude(run_there, state, end)
+        left = DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True)
+        tags = {COLOUR_TAG: colours[cell.key], WRITTEN_TAG: left}
+        tags |= cell_tags(cell, run, rule)
+        _describe(experiment, run_there, cell, run, status, tags)
     return Copied(
         experiment.experiment_id,
         len(fresh),
@@ -196,6 +189,23 @@ def copy_run(
         all(cell.complete for cell in found),
         frozenset(keys),
     )
+
+
+def _describe(
+    experiment: MlflowExperiment,
+    run_there: "MlflowRun",
+    cell: Cell,
+    run: Run,
+    status: str,
+    tags: Mapping[str, str],
+) -> None:
+    """Write the settings, tags and state of a cell's run."""
+    state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
+    status = "done" if cell.complete else status
+    params = {**flattened(run.manifest["config"]), **flattened(cell.settings)}
+    experiment.log_texts(run_there, params, {**tags, "status": status})
+    end = clock(run.manifest["finished"] or run.manifest["created"])
+    experiment.conclude(run_there, state, end)
 
 
 def copy_curves(

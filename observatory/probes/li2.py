@@ -25,6 +25,7 @@ from observatory.core.errors import ConfigError
 from observatory.core.view import FleetView
 from observatory.maths.activations import stacked_blocks
 from observatory.maths.fourier import token_power
+from observatory.maths.settings import check_name
 
 CENTRES = ("classes", "samples")
 PURE = 0.9  # share of power in one frequency above which a unit owns it
@@ -233,7 +234,7 @@ def squares_its_input(view: FleetView, hidden: Float[Tensor, "replica batch _"])
 
 @final
 class Li2(Probe):
-    """Writes `stages` of every replica.
+    """The stages of an Li2 network: its gradient, energies and frequencies.
 
     Args:
         centre: "classes" or "samples", as in the loss.
@@ -270,11 +271,7 @@ class Li2(Probe):
     )
 
     def __init__(self, *, centre: str, gram_units: int) -> None:
-        if centre not in CENTRES:
-            raise ConfigError(
-                f"`centre` must be one of {list(CENTRES)}, got {centre!r}. "
-                "Take the one of the loss."
-            )
+        check_name("centre", centre, CENTRES)
         if gram_units < 2:
             raise ConfigError(
                 f"`gram_units` must be at least 2, got {gram_units}. Their products are compared."
@@ -282,7 +279,7 @@ class Li2(Probe):
         self.centre, self.gram_units = centre, gram_units
 
     def measure(self, view: FleetView) -> Measurement:
-        """See `stages`."""
+        """The columns of every replica of the view, from its hidden layer and its weights."""
         hidden = stacked_blocks(view.activations, "mlp_post")[:, 0]
         w_in, w_out = li2_weights(view)
         found = [
@@ -297,13 +294,7 @@ class Li2(Probe):
             )
             for r, squares in enumerate(squares_its_input(view, hidden))
         ]
-        return {column.name: _stacked(found, column, w_in.device) for column in self.columns}
-
-
-def _stacked(found: list[dict[str, float | None]], column: Column, device: torch.device) -> Masked:
-    values = [row[column.name] for row in found]
-    dtype = torch.int64 if column.dtype == "int64" else torch.float64
-    return Masked(
-        torch.tensor([0 if value is None else value for value in values], dtype=dtype).to(device),
-        torch.tensor([value is not None for value in values], device=device),
-    )
+        return {
+            c.name: Masked.of([row[c.name] for row in found], getattr(torch, c.dtype), w_in.device)
+            for c in self.columns
+        }

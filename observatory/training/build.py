@@ -9,9 +9,9 @@ from torch import nn
 from observatory.core.contracts import Loss, Model, Optimizer
 from observatory.core.errors import ConfigError
 from observatory.fleet.batches import batch_examples
-from observatory.fleet.fleet import Fleet, probe_examples
+from observatory.fleet.fleet import Fleet
 from observatory.fleet.replica_table import ReplicaTable
-from observatory.fleet.replicas import Dataset
+from observatory.fleet.replicas import Dataset, probe_examples
 from observatory.fleet.rules import Event
 from observatory.fleet.settings import EvaluationSettings, FleetSettings, RetirementRules
 from observatory.fleet.stack import layout_of

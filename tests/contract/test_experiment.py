@@ -86,3 +86,23 @@ def test_identity_sees_what_changes_a_number_and_nothing_else() -> None:
         "evaluation.every=20",
     ):
         assert code(speaking) != base, speaking
+
+
+IDENTITIES = {
+    "smoke": "e17714fa86e4",
+    "laptop_map": "0bc1afd1183d",
+    "e5 model=small": "ecd102860db0",
+    "e5 model=medium": "081eb7b1e1c7",
+    "e5 model=large": "4052f3c1c906",
+    "li2_2025": "f2221a9fb7ba",
+    "power2022": "f2a2a389fbed",
+}
+"""Names of runs on two shards of a CPU: what is stored under them is found only while they stay."""
+
+
+@pytest.mark.parametrize("run", IDENTITIES)
+def test_a_run_keeps_its_name(run: str) -> None:
+    experiment, *chosen = run.split()
+    overrides = [f"experiment={experiment}", *chosen, "fleet.device=cpu", "fleet.shards=2"]
+    (config,) = compose_runs("train", overrides).values()
+    assert identity(resolved(config))[:12] == IDENTITIES[run]

@@ -19,127 +19,11 @@ from observatory.core.layout import Weight
 from observatory.maths.hooks import HookPoint, block_hooks
 from observatory.maths.nonlinearities import ACTIVATIONS
 from observatory.maths.settings import check_name, check_scales, check_sizes
+from observatory.models.transformer.block import BLOCK_HOOKS, Block
 from observatory.models.transformer.pair_forward import PairForward
-from observatory.models.transformer.rotary import rotated
 
 Norm = Literal["pre", "post", "none"]
 Positions = Literal["learned", "rotary", "none"]
-
-
-@final
-class Attention(nn.Module):
-    """Multi-head attention; what it computes on the way passes through the hooks of its block."""
-
-    def __init__(self, d_model: int, n_heads: int, bias: bool, causal: bool, rotary: bool) -> None:
-        super().__init__()
-        self.n_heads, self.causal, self.rotary = n_heads, causal, rotary
-        self.W_Q, self.b_Q = _weights(d_model, d_model, bias)
-        self.W_K, self.b_K = _weights(d_model, d_model, bias)
-        self.W_V, self.b_V = _weights(d_model, d_model, bias)
-        self.W_O, self.b_O = _weights(d_model, d_model, bias)
-
-    def _heads(
-        self, x: Float[Tensor, "batch pos d_model"], weight: Tensor, bias: Tensor | None
-    ) -> Float[Tensor, "batch head pos d_head"]:
-        return _affine(x, weight, bias).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-
-    def forward(
-        self, x: Float[Tensor, "batch pos d_model"], pattern_hook: HookPoint, z_hook: HookPoint
-    ) -> Tensor:
-        """Softmax(q k^T / sqrt(d_head)) v, the heads concatenated and mixed by W_O."""
-        q = self._heads(x, self.W_Q, self.b_Q)
-        k = self._heads(x, self.W_K, self.b_K)
-        v = self._heads(x, self.W_V, self.b_V)
-        if self.rotary:
-            positions = torch.arange(x.shape[1], device=x.device)
-            q, k = rotated(q, positions), rotated(k, positions)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        if self.causal:
-            n_ctx = x.shape[1]
-            future = torch.ones(n_ctx, n_ctx, dtype=torch.bool, device=x.device).triu(1)
-            scores = scores.masked_fill(future, -torch.inf)
-        pattern = pattern_hook(scores.softmax(dim=-1))
-        z = z_hook((pattern @ v).transpose(1, 2).flatten(start_dim=2))
-        return _affine(z, self.W_O, self.b_O)
-
-
-@final
-class Mlp(nn.Module):
-    """Two layers with an elementwise activation between them, and a product where it is gated."""
-
-    def __init__(self, d_model: int, d_mlp: int, bias: bool, activation: str, gated: bool) -> None:
-        super().__init__()
-        self.activation, self.gated = activation, gated
-        if gated:
-            self.W_gate, self.b_gate = _weights(d_model, d_mlp, bias)
-        self.W_in, self.b_in = _weights(d_model, d_mlp, bias)
-        self.W_out, self.b_out = _weights(d_mlp, d_model, bias)
-
-    def forward(
-        self, x: Float[Tensor, "batch pos d_model"], pre: HookPoint, post: HookPoint
-    ) -> Tensor:
-        """activation(x W_in + b_in) W_out + b_out.
-
-        Gated, the activation is that of x W_gate + b_gate, and x W_in + b_in multiplies it.
-        """
-        activation, linear = ACTIVATIONS[self.activation], _affine(x, self.W_in, self.b_in)
-        if self.gated:
-            hidden = activation(pre(_affine(x, self.W_gate, self.b_gate))) * linear
-        else:
-            hidden = activation(pre(linear))
-        return _affine(post(hidden), self.W_out, self.b_out)
-
-
-@final
-class Block(nn.Module):
-    """Attention and MLP, each added to the residual stream."""
-
-    def __init__(
-        self,
-        *,
-        d_model: int,
-        n_heads: int,
-        d_mlp: int,
-        bias: bool,
-        attn_bias: bool,
-        causal: bool,
-        rotary: bool,
-        activation: str,
-        gated: bool,
-        norm: Norm,
-    ) -> None:
-        super().__init__()
-        self.norm = norm
-        self.attn = Attention(d_model, n_heads, attn_bias, causal, rotary)
-        self.mlp = Mlp(d_model, d_mlp, bias, activation, gated)
-        if norm != "none":
-            self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
-        self.resid_pre, self.resid_mid, self.resid_post = HookPoint(), HookPoint(), HookPoint()
-        self.attn_in, self.attn_pattern, self.attn_z = HookPoint(), HookPoint(), HookPoint()
-        self.mlp_in, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
-
-    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
-        """One residual block."""
-        x = self.resid_pre(x)
-        read = self.attn_in(self.ln1(x) if self.norm == "pre" else x)
-        x = x + self.attn(read, self.attn_pattern, self.attn_z)
-        x = self.resid_mid(self.ln1(x) if self.norm == "post" else x)
-        read = self.mlp_in(self.ln2(x) if self.norm == "pre" else x)
-        x = x + self.mlp(read, self.mlp_pre, self.mlp_post)
-        return self.resid_post(self.ln2(x) if self.norm == "post" else x)
-
-
-BLOCK_HOOKS = {
-    "resid_pre": "batch pos d_model",
-    "attn_in": "batch pos d_model",
-    "attn_pattern": "batch head pos pos",
-    "attn_z": "batch pos d_model",
-    "resid_mid": "batch pos d_model",
-    "mlp_in": "batch pos d_model",
-    "mlp_pre": "batch pos d_mlp",
-    "mlp_post": "batch pos d_mlp",
-    "resid_post": "batch pos d_model",
-}
 
 
 READS = {
@@ -151,15 +35,21 @@ READS = {
     "in": "mlp_in",
     "out": "mlp_post",
 }
+"""The activation that each kind of matrix multiplies."""
 
 
-def _weights(fan_in: int, fan_out: int, bias: bool) -> tuple[nn.Parameter, nn.Parameter | None]:
-    row = nn.Parameter(torch.empty(fan_out)) if bias else None
-    return nn.Parameter(torch.empty(fan_in, fan_out)), row
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return x @ weight if bias is None else x @ weight + bias
+def _check_heads(d_model: int, n_heads: int, rotary: bool) -> None:
+    """Refuse heads that do not divide the stream, or cannot be rotated."""
+    if d_model % n_heads:
+        raise ConfigError(
+            f"`d_model` must be a multiple of `n_heads`, got {d_model} and {n_heads}. "
+            "Every head gets d_model / n_heads channels."
+        )
+    if rotary and d_model // n_heads % 2:
+        raise ConfigError(
+            "`d_model` / `n_heads` must be even with rotary positions, got "
+            f"{d_model} / {n_heads}. A head is rotated in planes of two channels."
+        )
 
 
 @final
@@ -189,7 +79,7 @@ class Transformer(nn.Module):
 
     Raises:
         ConfigError: If a size is below 1, `n_heads` does not divide `d_model`, a head is to be
-            rotated and odd, or a name is unknown.
+            rotated and has an odd size, or a name is unknown.
     """
 
     def __init__(
@@ -215,19 +105,10 @@ class Transformer(nn.Module):
         super().__init__()
         check_sizes(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp)
         check_scales(embed_std=embed_std, matrix_std=matrix_std)
-        if d_model % n_heads:
-            raise ConfigError(
-                f"`d_model` must be a multiple of `n_heads`, got {d_model} and {n_heads}. "
-                "Every head gets d_model / n_heads channels."
-            )
+        _check_heads(d_model, n_heads, positions == "rotary")
         check_name("activation", activation, ACTIVATIONS)
         check_name("positions", positions, get_args(Positions))
         check_name("norm", norm, get_args(Norm))
-        if positions == "rotary" and d_model // n_heads % 2:
-            raise ConfigError(
-                "`d_model` / `n_heads` must be even with rotary positions, got "
-                f"{d_model} / {n_heads}. A head is rotated in planes of two channels."
-            )
         self.n_layers, self.n_heads, self.norm, self.positions = n_layers, n_heads, norm, positions
         self.activation, self.gated, self.causal = activation, gated, causal
         self.embed_std, self.matrix_std = embed_std, matrix_std
