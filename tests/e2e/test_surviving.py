@@ -140,9 +140,9 @@ def test_another_machine_finds_the_run_although_it_has_other_cores(
     tiny = ["task.p=5", "horizon_steps=25", "model.d_model=8", "model.d_mlp=8"]
     decays = "+sweep.scientific.weight_decay=[0.1,1.0]"
     config = compose("train", [*tiny, decays, f"results={tmp_path}"])
-    monkeypatch.setattr("observatory.launch.run.usable_cores", lambda: 1)
+    monkeypatch.setattr("observatory.launch.layout.usable_cores", lambda: 1)
     folder = launch(config)
-    monkeypatch.setattr("observatory.launch.run.usable_cores", lambda: 2)
+    monkeypatch.setattr("observatory.launch.layout.usable_cores", lambda: 2)
     assert launch(config) == folder
     assert len(Study(tmp_path / "default").runs) == 1
 

@@ -44,7 +44,7 @@ def test_stopping_and_continuing_changes_no_bit(
 
     def stopping(self, trainer, module):
         if module.fleet.tick >= stop_at:
-            self.told.append(15)
+            self.received.append(15)
         act(self, trainer, module)
 
     monkeypatch.setattr(callbacks.StopCallback, "act", stopping)

@@ -51,7 +51,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     def stopping(self, trainer, module):
         if module.fleet.tick > HORIZON + 10:
-            self.told.append(15)
+            self.received.append(15)
         act(self, trainer, module)
 
     results = tmp_path_factory.mktemp("stopped")
