@@ -298,7 +298,10 @@ def _require_fits(study: Path) -> None:
 
 
 def _fit_settings(study: Path) -> Config:
-    """The settings of fits that a study's first run recorded."""
+    """The settings of fits that a study's first run recorded, completed where it is an old one."""
+    from observatory.analysis.fit.study import completed
+    from observatory.launch.compose import compose
     from observatory.store.reader import Study
 
-    return Study(study).runs[0].manifest["config"]["fit"]
+    recorded = Study(study).runs[0].manifest["config"]["fit"]
+    return completed(recorded, compose("map", [])["fit"])

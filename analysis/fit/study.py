@@ -75,6 +75,25 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[StudyPlan, dict[str, Fit
     return plan, {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
 
 
+def completed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that a study recorded, with what there was not yet when it was made.
+
+    A study that records every shared number of today has the fits that were asked for. An older one
+    gets the numbers it lacks, and the questions that were fitted while a page was drawn: these are
+    all that are no fits of runs.
+
+    Args:
+        recorded: The `fit` node of its configuration, plain values.
+        now: That of the default configuration.
+    """
+    lacking = {name: value for name, value in now[STUDY].items() if name not in recorded[STUDY]}
+    if not lacking:
+        return dict(recorded)
+    of_runs = read_settings(now)[1]
+    newer = {name: node for name, node in now.items() if name not in {STUDY, *of_runs}}
+    return {**newer, **recorded, STUDY: {**recorded[STUDY], **lacking}}
+
+
 def fit_outcomes(
     outcomes: pd.DataFrame,
     horizon_steps: int,

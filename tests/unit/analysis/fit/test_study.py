@@ -9,7 +9,9 @@ import pytest
 
 from observatory.analysis.boundary.estimators.firth_points import firth_points
 from observatory.analysis.fit.observed import open_runs
+from observatory.analysis.fit.settings import settings_of
 from observatory.analysis.fit.study import (
+    completed,
     fit_outcomes,
     fit_study,
     read_fits,
@@ -109,6 +111,16 @@ def settings(**study) -> dict:
             **shared,
         },
     }
+
+
+def test_an_older_study_is_completed_and_one_of_today_keeps_what_it_was_asked_for() -> None:
+    now = {**settings(window=1, sizes=[]), "paired": settings_of("paired", None)[1]}
+    before = {name: node for name, node in settings().items() if name != "smoothed"}
+    whole = completed(before, now)
+    assert set(whole) == {"study", "lsq", "law", "paired"}
+    assert whole["study"] == {**before["study"], "window": 1, "sizes": []}
+    of_today = {"study": now["study"], "law": now["law"]}
+    assert completed(of_today, now) == of_today
 
 
 def test_every_event_horizon_and_fit_gives_a_record() -> None:
