@@ -114,11 +114,11 @@ def settings(**study) -> dict:
 
 
 def test_an_older_study_is_completed_and_one_of_today_keeps_what_it_was_asked_for() -> None:
-    now = {**settings(window=1, sizes=[]), "paired": settings_of("paired", None)[1]}
+    now = {**settings(max_contrasts=16, sizes=[]), "paired": settings_of("paired", None)[1]}
     before = {name: node for name, node in settings().items() if name != "smoothed"}
     whole = completed(before, now)
     assert set(whole) == {"study", "lsq", "law", "paired"}
-    assert whole["study"] == {**before["study"], "window": 1, "sizes": []}
+    assert whole["study"] == {**before["study"], "max_contrasts": 16, "sizes": []}
     of_today = {"study": now["study"], "law": now["law"]}
     assert completed(of_today, now) == of_today
 
