@@ -77,7 +77,7 @@ def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> 
             again,
             names["group"],
             "must be once at each size and control, is there again",
-            "Keep the rows of one setting, or name the column that tells these runs apart.",
+            "Keep the rows of one setting, or name the column that sets these runs apart.",
         )
     order = np.lexsort((value, np.zeros(value.size) if seed is None else seed, control, size))
     rows = SizedRows(

@@ -23,9 +23,10 @@ def heading(record: Record) -> str:
     until = "unknown" if horizon is None else f"{horizon} steps"
     if record["horizon_epochs"] is not None:
         until += f" ({record['horizon_epochs']:g} epochs)"
+    where = group_words(record.get("group", {}))
     return (
-        f"{record['fit']} ({record['estimator']}), event {record['event']}, horizon {until}, "
-        f"n = {record['n']}"
+        f"{record['fit']} ({record['estimator']}), {where + ', ' if where else ''}"
+        f"event {record['event']}, horizon {until}, n = {record['n']}"
     )
 
 

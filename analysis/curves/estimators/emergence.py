@@ -221,7 +221,7 @@ class EmergenceCurve:
         if kind == "decay only" or (place is not None and place.value < step[2]):
             found.append(
                 "A peak before the first few steps on record looks like decay alone: log-spaced "
-                "early steps would tell."
+                "early steps would show which it is."
             )
         if place is not None and place.ci_high is None:
             found.append("The place of the peak has no upper limit inside the record.")

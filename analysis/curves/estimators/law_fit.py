@@ -1,4 +1,4 @@
-"""One law with named parameters against others, fitted to a curve and told as an estimate."""
+"""One law with named parameters against others, fitted to a curve, as an estimate."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted law, before it is told.
+    """A fitted law, before it is an estimate.
 
     Attributes:
         named: Which law.
@@ -120,7 +120,7 @@ def fit_named(
     return Fit(named, choice, found, draws, kept, again, laws, scale)
 
 
-def told(
+def estimate_of(
     fit: Fit,
     series: Series,
     *,

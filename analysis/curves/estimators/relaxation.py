@@ -17,10 +17,10 @@ from observatory.analysis.curves.estimators.law_fit import (
     Fit,
     Named,
     constant_law,
+    estimate_of,
     exponential_law,
     fit_named,
     line_law,
-    told,
 )
 from observatory.analysis.curves.estimators.separable import Solution
 from observatory.analysis.curves.estimators.series import Series, r_squared, require_points
@@ -115,7 +115,7 @@ class Relaxation:
         min_points: Fewest distinct steps in the window.
         window: First and last step of the fit; None: from the largest norm to the end.
         least_r2: Share of the variance below which the law does not apply.
-        shares: Of the relaxation, at which the bound is told.
+        shares: Of the relaxation, at which the bound is given.
         rate: Limits of the rate per length of the window.
         n_grid: Points of the grid.
         n_starts: Minima of the grid that are refined.
@@ -204,7 +204,7 @@ class Relaxation:
         epochs = None if horizon is None or not whole.steps_per_epoch else (
             horizon / whole.steps_per_epoch
         )  # fmt: skip
-        return told(
+        return estimate_of(
             fit, series, names=(self.fit_name, self.estimator),
             search=self.search, level=self.level, seed=seed, params=params_told,
             extras={
@@ -217,13 +217,13 @@ class Relaxation:
     def _kappa(
         self, fit: Fit, whole: Series, lr: float, decay: float
     ) -> tuple[dict[str, Parameter], list[str]]:
-        """Kappa and the bound with their intervals, and what keeps them from being told."""
+        """Kappa and the bound with their intervals, and why where there are none."""
         rate = fit.params["rate"]
         per_step = _scaled(rate, 1.0 / (lr * decay))
         params = {"kappa_per_step": per_step}
         if not whole.steps_per_epoch:
             return params, [
-                "`steps_per_epoch` is not known: kappa is told per step, and published values are "
+                "`steps_per_epoch` is not known: kappa is per step, and published values are "
                 "per epoch."
             ]
         kappa = params["kappa"] = _scaled(per_step, whole.steps_per_epoch)

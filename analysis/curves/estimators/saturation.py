@@ -10,10 +10,10 @@ from observatory.analysis.curves.estimators.law_choice import Search
 from observatory.analysis.curves.estimators.law_fit import (
     Named,
     constant_law,
+    estimate_of,
     exponential_law,
     fit_named,
     line_law,
-    told,
 )
 from observatory.analysis.curves.estimators.separable import Law, Solution
 from observatory.analysis.curves.estimators.series import Series, require_points
@@ -135,7 +135,7 @@ class Saturation:
         )
         fit = fit_named(series, (0.0, largest), self.laws, named, self.search, self.level, seed)
         extras = {"n_sizes": int(np.unique(series.step).size), "largest": largest}
-        return told(
+        return estimate_of(
             fit, series, names=(self.fit_name, self.estimator), search=self.search,
             level=self.level, seed=seed, extras=extras,
         )  # fmt: skip

@@ -179,7 +179,7 @@ def parameter(value: float, draws: Array, level: float) -> Parameter:
     """A number with the percentile interval of its draws; unbounded where these are."""
     known = draws[~np.isnan(draws)]
     low, high = percentile_interval(known, level)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told as null
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite becomes null
         spread = float(known.std(ddof=1))
     return Parameter(value, spread, low, high)
 

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.curves.estimators.law_choice import Search, choose
-from observatory.analysis.curves.estimators.law_fit import Named, constant_law, fit_named, told
+from observatory.analysis.curves.estimators.law_fit import (
+    Named,
+    constant_law,
+    estimate_of,
+    fit_named,
+)
 from observatory.analysis.curves.estimators.separable import Law, Solution
 from observatory.analysis.curves.estimators.series import Series, require_points
 from observatory.analysis.stats.estimate import Estimate
@@ -183,7 +188,7 @@ class Sparsity:
             )
         if series.value.min() < 0 or series.value.max() > 1:
             warnings.append("Values outside 0 to 1 are no shares: percent must be divided by 100.")
-        return told(
+        return estimate_of(
             fit, series, names=(self.fit_name, main), search=self.search,
             level=self.level, seed=seed, warnings=warnings, horizon=(series.horizon_steps, None),
         )  # fmt: skip

@@ -12,10 +12,10 @@ from observatory.analysis.curves.estimators.law_fit import (
     Fit,
     Named,
     constant_law,
+    estimate_of,
     exponential_law,
     fit_named,
     line_law,
-    told,
 )
 from observatory.analysis.curves.estimators.separable import Law, Solution
 from observatory.analysis.curves.estimators.series import Series, require_points
@@ -35,7 +35,7 @@ def tanh_law(shortest: float, longest: float) -> Law:
 
 
 def degeneracy(fit: Fit, first: float, last: float, spacing: float) -> str:
-    """Why the numbers of the curve cannot be told apart, in a word.
+    """Why the numbers of the curve cannot be distinguished, in a word.
 
     Returns:
         "line" where a straight line is as good; "tail" where the middle may lie outside the record,
@@ -70,7 +70,7 @@ MEANING = {
 
 @final
 class Synchronisation:
-    r"""Fits $c + a \tanh((t - t_0) / w)$ and checks whether its four numbers can be told apart.
+    r"""Fits $c + a \tanh((t - t_0) / w)$ and checks whether its four numbers can be distinguished.
 
     Compared by AICc with a line, an exponential and a constant.
 
@@ -155,7 +155,7 @@ class Synchronisation:
         fit = fit_named(series, (first, span), self.laws, named, self.search, self.level, seed)
         kind = degeneracy(fit, first, last, float(np.diff(np.unique(series.step)).max()))
         kept = {name: made for name, made in fit.params.items() if name in KNOWN[kind]}
-        return told(
+        return estimate_of(
             replace(fit, params=kept), series, names=(self.fit_name, self.estimator),
             search=self.search, level=self.level, seed=seed, extras={"degeneracy": kind},
             warnings=[MEANING[kind]] if kind in MEANING else [],

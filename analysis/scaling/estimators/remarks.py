@@ -14,10 +14,10 @@ Array = NDArray[np.float64]
 MISFIT = 3.0
 """Squares per degree of freedom above which a sigmoid does not describe the means."""
 ALIKE = 0.2
-"""Correlation of one seed at neighbouring values of the control that is told."""
+"""Correlation of one seed at neighbouring values of the control that is mentioned."""
 FEW_SEEDS = 10
 COARSE = 0.5
-"""Error of the coarse control, in standard errors, that is told."""
+"""Error of the coarse control, in standard errors, that is mentioned."""
 
 
 def remarks(
@@ -49,9 +49,9 @@ def remarks(
         found.append("Cells differ in seeds; chi uses the median number for all.")
     ends = peak_cells(sample, own)[1]
     if ends:
-        told = ", ".join(f"{size:g}" for size in ends)
+        sizes = ", ".join(f"{size:g}" for size in ends)
         found.append(
-            f"The variance is largest at an end of the control at size {told}: the peak may lie "
+            f"The variance is largest at an end of the control at size {sizes}: the peak may lie "
             "beyond. Add values there."
         )
     if reduced_chi2 > MISFIT:

@@ -100,7 +100,7 @@ class Moments:
 
 
 def in_cells(rows: SizedRows, min_seeds: int) -> tuple[Sample, list[str]]:
-    """Sort rows into cells; cells with too few seeds are left out, which is told.
+    """Sort rows into cells; cells with too few seeds are left out, which is said.
 
     Raises:
         FitRefusedError: If fewer than three sizes have five values of the control.
@@ -138,8 +138,8 @@ def in_cells(rows: SizedRows, min_seeds: int) -> tuple[Sample, list[str]]:
         np.add.reduceat(value, starts) / n,
     )
     lost = int((~keep).sum())
-    told = f"Rows of cells with fewer than {min_seeds} seeds, or of sizes with fewer than 5 such"
-    return sample, [f"{told} cells, are left out ({lost})."] if lost else []
+    what = f"Rows of cells with fewer than {min_seeds} seeds, or of sizes with fewer than 5 such"
+    return sample, [f"{what} cells, are left out ({lost})."] if lost else []
 
 
 def thinned(sample: Sample, keep: NDArray[np.bool_]) -> Sample:

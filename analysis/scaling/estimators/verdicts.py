@@ -13,7 +13,7 @@ Limits = tuple[float, float]
 
 UNDERDETERMINED = "underdetermined"
 FEW_SEEDS_FOR_GROUPS = 20
-"""Seeds per cell below which two groups are hardly ever told from one."""
+"""Seeds per cell below which two groups are hardly ever distinguished from one."""
 FEWEST_SIZES = 6
 """Sizes below which the correction of AICc for laws of two numbers exceeds any evidence."""
 LIMIT_LOST = 25.0
@@ -52,14 +52,14 @@ def judge_sharpening(exponent: float, limits: Limits, p: float, least: float, le
         least: Exponent below which shrinking counts as none.
         level: Of the test.
     """
-    told = f"width ~ size^(-a), a = {exponent:.3g}, {level:.0%} [{limits[0]:.3g}, {limits[1]:.3g}]"
+    seen = f"width ~ size^(-a), a = {exponent:.3g}, {level:.0%} [{limits[0]:.3g}, {limits[1]:.3g}]"
     if p < 1.0 - level and limits[0] > 0.0:
-        return Link("sharpens", f"{told}; a smooth crossover does so with p = {p:.2g}.", p)
+        return Link("sharpens", f"{seen}; a smooth crossover does so with p = {p:.2g}.", p)
     if limits[1] < least:
-        return Link("does not sharpen", f"{told}: below {least:g}, which counts as none.", p)
+        return Link("does not sharpen", f"{seen}: below {least:g}, which counts as none.", p)
     return Link(
         UNDERDETERMINED,
-        f"{told}, p = {p:.2g}: neither shrinking nor its absence is shown. Add seeds, sizes "
+        f"{seen}, p = {p:.2g}: neither shrinking nor its absence is shown. Add seeds, sizes "
         "further apart, or values of the control within the change.",
         p,
     )
@@ -88,11 +88,11 @@ def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
         if found.limits is not None and found.p < 1.0 - level
     }
     p = min(found.p for found in by_kind.values())
-    told = ", ".join(f"{kind} p = {found.p:.2g}" for kind, found in by_kind.items())
+    seen = ", ".join(f"{kind} p = {found.p:.2g}" for kind, found in by_kind.items())
     if not crossing:
         return Link(
             UNDERDETERMINED,
-            f"Crossings lie no closer together than those of a smooth crossover ({told}), or fewer "
+            f"Crossings lie no closer together than those of a smooth crossover ({seen}), or fewer "
             "than three pairs of sizes cross. Add seeds: cumulants need many.",
             p,
         )
@@ -101,11 +101,11 @@ def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
     moved = f" They drift with 1 / size ({', '.join(drifts)})." if drifts else ""
     agree = all(overlap(a, b) for a in places for b in places)
     if len(crossing) == len(KINDS) and agree:
-        return Link("cross at one place", f"For every zero of m ({told}).{moved}", p)
+        return Link("cross at one place", f"For every zero of m ({seen}).{moved}", p)
     which = f"only for {', '.join(crossing)}" if len(crossing) < len(KINDS) else "at other places"
     return Link(
         "depend on the zero of m",
-        f"They cross {which} ({told}): a crossing that comes with the choice of the zero is no "
+        f"They cross {which} ({seen}): a crossing that comes with the choice of the zero is no "
         f"property of the system.{moved}",
         p,
     )
@@ -121,22 +121,22 @@ def judge_susceptibility(
     """Which law of growth the data single out, if any."""
     best = min(aicc, key=lambda law: aicc[law])
     rivals = [law for law in aicc if law != best and aicc[law] < aicc[best] + UNDECIDED]
-    told = f"gamma / nu in [{exponent[0]:.3g}, {exponent[1]:.3g}] ({level:.0%})"
+    seen = f"gamma / nu in [{exponent[0]:.3g}, {exponent[1]:.3g}] ({level:.0%})"
     if n_sizes < FEWEST_SIZES:
         return Link(
             UNDERDETERMINED,
-            f"{n_sizes} sizes cannot tell laws of two numbers apart, {told}. Add sizes: six in all "
-            "or more.",
+            f"{n_sizes} sizes cannot distinguish laws of two numbers, {seen}. Add sizes: six in "
+            "all or more.",
             p,
         )
     if rivals:
         return Link(
             UNDERDETERMINED,
-            f"AICc of {best} and {', '.join(rivals)} within {UNDECIDED:g}, {told}. Add sizes.",
+            f"AICc of {best} and {', '.join(rivals)} within {UNDECIDED:g}, {seen}. Add sizes.",
             p,
         )
     if best == "power" and exponent[0] <= 0.0:
-        return Link("does not grow", f"A power law fits best, and {told}.", p)
+        return Link("does not grow", f"A power law fits best, and {seen}.", p)
     words = {
         "power": "grows as a power",
         "logarithm": "grows as a logarithm",
@@ -144,24 +144,24 @@ def judge_susceptibility(
         "hill": "saturates",
         "constant": "does not grow",
     }
-    return Link(words[best], f"AICc of the {best} law is lowest by more than 2, {told}.", p)
+    return Link(words[best], f"AICc of the {best} law is lowest by more than 2, {seen}.", p)
 
 
 def judge_groups(p_by_size: Sequence[float], n_by_size: Sequence[float], level: float) -> Link:
     """Whether seeds of one cell fall into two groups at the two largest sizes."""
     last = [float(p) for p in p_by_size[-2:]]
-    told = f"p = {last[0]:.2g} and {last[1]:.2g} at the two largest sizes (dip, Bonferroni)"
+    seen = f"p = {last[0]:.2g} and {last[1]:.2g} at the two largest sizes (dip, Bonferroni)"
     if max(last) < 1.0 - level:
         return Link(
             "two groups",
-            f"{told}: a jump, or a threshold that differs among seeds; the dip tells not which.",
+            f"{seen}: a jump, or a threshold that differs among seeds; the dip does not say which.",
         )
     if min(n_by_size[-2:]) < FEW_SEEDS_FOR_GROUPS:
         return Link(
             UNDERDETERMINED,
-            f"{told}, with fewer than {FEW_SEEDS_FOR_GROUPS} seeds per cell. Add seeds.",
+            f"{seen}, with fewer than {FEW_SEEDS_FOR_GROUPS} seeds per cell. Add seeds.",
         )
-    return Link("no second group seen", f"{told}.")
+    return Link("no second group seen", f"{seen}.")
 
 
 @dataclass(frozen=True)
@@ -189,45 +189,45 @@ def judge_collapse(
 ) -> Link:
     """Whether the curves of all sizes lie on one, stretched by a power of the size."""
     low, high = found.inverse_nu
-    told = f"S = {found.quality:.3g}, 1 / nu in [{low:.3g}, {high:.3g}] ({level:.0%})"
+    seen = f"S = {found.quality:.3g}, 1 / nu in [{low:.3g}, {high:.3g}] ({level:.0%})"
     if found.decades < min_decades:
         return Link(
             UNDERDETERMINED,
-            f"Sizes span {found.decades:.2g} decades, less than {min_decades:g}: {told}. Add sizes "
+            f"Sizes span {found.decades:.2g} decades, less than {min_decades:g}: {seen}. Add sizes "
             "further apart.",
             found.p,
         )
     if found.quality < quality_range[0]:
         return Link(
             UNDERDETERMINED,
-            f"{told}: far below 1, the errors are so large that any curves collapse. Add seeds.",
+            f"{seen}: far below 1, the errors are so large that any curves collapse. Add seeds.",
             found.p,
         )
     if found.quality > quality_range[1]:
         return Link(
             "does not collapse",
-            f"{told}: above {quality_range[1]:g}. Corrections to scaling, too coarse a control, or "
+            f"{seen}: above {quality_range[1]:g}. Corrections to scaling, too coarse a control, or "
             "no scaling.",
             found.p,
         )
     if low > 0.0 and found.p < 1.0 - level and found.limit_lost <= LIMIT_LOST:
         return Link(
             UNDERDETERMINED,
-            f"{told}; but a width that tends to a limit, of which half of the largest size's or "
+            f"{seen}; but a width that tends to a limit, of which half of the largest size's or "
             "more is left, collapses them as well. Add larger sizes, or seeds.",
             found.p,
         )
     if low > 0.0 and found.p < 1.0 - level:
         return Link(
-            "collapses", f"{told}; a smooth crossover gives it with p = {found.p:.2g}.", found.p
+            "collapses", f"{seen}; a smooth crossover gives it with p = {found.p:.2g}.", found.p
         )
     if low <= 0.0 <= high:
         return Link(
             "collapses without size",
-            f"{told}: the curves lie on one as they are.",
+            f"{seen}: the curves lie on one as they are.",
             found.p,
         )
-    return Link(UNDERDETERMINED, f"{told}, p = {found.p:.2g} under a smooth crossover.", found.p)
+    return Link(UNDERDETERMINED, f"{seen}, p = {found.p:.2g} under a smooth crossover.", found.p)
 
 
 def judge_chain(

@@ -124,10 +124,10 @@ def test_warnings_tell_of_ends_of_few_seeds_and_of_two_values() -> None:
     rate = 1.0 / (1.0 + np.exp(-(np.linspace(0.2, 0.6, 9) - 0.4) / 0.05))
     binary = (rng.random((4, 9, 8)) < rate[None, :, None]).astype(float)
     found = chain(**QUICK).estimate(rows_of(binary, (8, 16, 64, 128), np.linspace(0.2, 0.6, 9)), 0)
-    told = "\n".join(found.warnings)
-    assert "two values only" in told
-    assert "8 seeds" in told
-    assert "U4 depends on the zero" in told
+    warned = "\n".join(found.warnings)
+    assert "two values only" in warned
+    assert "8 seeds" in warned
+    assert "U4 depends on the zero" in warned
     assert found.extras["verdict"] != "transition"
 
 
