@@ -21,8 +21,8 @@ from observatory.analysis.tables.replicas import is_ours
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Study
 
-LOGGED = "params.horizon_steps"
-MAX_VALUES = 2000
+_LOGGED = "params.horizon_steps"
+_MAX_VALUES = 2000
 """Values of the control that a boundary may have."""
 MAX_DRAWN = 150_000_000
 """Rows of all resamples together: 2.5 GB."""
@@ -49,7 +49,7 @@ class Source:
     caveats: Sequence[str] = ()
 
 
-def replica_source(table: Table, tracking_uri: str | None = None) -> Source:
+def _replica_source(table: Table, tracking_uri: str | None = None) -> Source:
     """A table with a row per run or per value of the control.
 
     Args:
@@ -63,12 +63,12 @@ def replica_source(table: Table, tracking_uri: str | None = None) -> Source:
     """
     opened = open_table(table, tracking_uri)
     if isinstance(opened, Study):
-        return study_source(opened)
+        return _study_source(opened)
     caveats = tuple(str(caveat) for caveat in opened.attrs.get("caveats", ()))
     return Source(opened, _logged_horizon(opened), caveats=caveats)
 
 
-def study_source(study: Study) -> Source:
+def _study_source(study: Study) -> Source:
     """The replicas of a study; runs of different horizons are cut at the shortest."""
     manifests = [run.manifest for run in study.runs]
     outcomes = study.replicas()
@@ -83,7 +83,7 @@ def study_source(study: Study) -> Source:
 
 def _logged_horizon(frame: pd.DataFrame) -> int | None:
     """The horizon of a mirrored study: a param that all its runs share."""
-    values = set(frame[LOGGED]) if LOGGED in frame.columns else set()
+    values = set(frame[_LOGGED]) if _LOGGED in frame.columns else set()
     return int(values.pop()) if len(values) == 1 else None
 
 
@@ -125,7 +125,7 @@ def open_runs(table: Table, options: Mapping[str, Any], *, timed: bool) -> Opene
         StoreError: If a folder is no study.
     """
     given = {name: v for name, v in options.items() if v is not None}
-    source = replica_source(table, given.get("tracking_uri"))
+    source = _replica_source(table, given.get("tracking_uri"))
     run, horizon = source.horizon_steps, given.get("horizon_steps", source.horizon_steps)
     if run is not None and horizon is not None and horizon > run:
         raise ConfigError(
@@ -194,9 +194,9 @@ def require_size(question: str, data: Observations, n_bootstrap: int, *, timed: 
             rows.
     """
     n_values, n_rows = np.unique(data.weight_decay).size, data.time.size
-    if question == "boundary" and n_values > MAX_VALUES:
+    if question == "boundary" and n_values > _MAX_VALUES:
         raise ConfigError(
-            f"`{data.control}` must have at most {MAX_VALUES} values, got {n_values}: a boundary "
+            f"`{data.control}` must have at most {_MAX_VALUES} values, got {n_values}: a boundary "
             "is fitted to the rate at each. Round it, so that runs share values."
         )
     if timed and n_rows * n_bootstrap > MAX_DRAWN:
@@ -206,7 +206,7 @@ def require_size(question: str, data: Observations, n_bootstrap: int, *, timed: 
         )
 
 
-def boundary_critical(data: Observations, window_max: float | None, seed: int) -> float | None:
+def _boundary_critical(data: Observations, window_max: float | None, seed: int) -> float | None:
     """The critical point of the first boundary fit that does not refuse, as in a study."""
     for name in shared_setting("critical_from"):
         fit = build(name, settings_of("boundary", name, {"window_max": window_max})[1])
@@ -237,7 +237,7 @@ def prepare(
     given = {key: options[key] for key in SETTINGS if options.get(key) is not None}
     given |= options.get("settings") or {}
     name, node = settings_of(question, estimator, given, folder)
-    require_held(name, node, options.get("critical"))
+    _require_held(name, node, options.get("critical"))
     seed = draw_seed(options.get("seed"))
     opened = open_runs(table, options, timed=timed)
     if "window_max" not in given and node.get("window_max") is not None:
@@ -251,7 +251,7 @@ def prepare(
     def compute() -> Estimate:
         data, notes = opened.cut()
         if data.critical is None and node.get("critical") == "boundary":
-            data = replace(data, critical=boundary_critical(data, fit.window_max, seed))
+            data = replace(data, critical=_boundary_critical(data, fit.window_max, seed))
         found = fit.fit(data, seed)
         said = [*notes, *left_out(data, fit.window_max), *found.warnings]
         return replace(found, warnings=said)
@@ -296,7 +296,7 @@ def run_part(
     )
 
 
-def require_held(name: str, node: Mapping[str, Any], critical: Any) -> None:
+def _require_held(name: str, node: Mapping[str, Any], critical: Any) -> None:
     """Refuse a critical point that the fit would not hold, or that is none.
 
     Raises:

@@ -22,7 +22,7 @@ from observatory.core.errors import ConfigError, FitRefusedError, StoreError
 from observatory.store.files import read_json, write_atomically, write_json
 from observatory.store.reader import Study
 
-SCHEMA = 2
+_SCHEMA = 2
 """Version of the layout of fits.json."""
 
 
@@ -137,13 +137,13 @@ def fit_outcomes(
                     continue
                 given = (critical_of(made[n]) for n in first if n in made)
                 critical = next((value for value in given if value is not None), None)
-                made[name] = attempt(fits[name], replace(table, critical=critical), plan.seed)
+                made[name] = _attempt(fits[name], replace(table, critical=critical), plan.seed)
             ordered = [made[name] for name in fits if name in made]
             records += [{**r, "warnings": [*notes, *r["warnings"]]} for r in ordered]
     return records
 
 
-def attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
+def _attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
     """The record of one fit, refused or not."""
     try:
         return fit.fit(observations, seed).to_json()
@@ -202,7 +202,7 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     """
     read_settings(settings)
     found = groups(study)
-    pooled = pooled_fits(study, settings)
+    pooled = _pooled_fits(study, settings)
     if len(found) == 1:
         return [{**record, "study_group": None} for record in fit_group(found[0], pooled, settings)]
     beside: list[StudyGroup] = []
@@ -215,7 +215,7 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     return [*records, *({**r, "study_group": None} for r in fit_across(beside, settings))]
 
 
-def pooled_fits(study: Study, settings: Mapping[str, Any]) -> list[Record]:
+def _pooled_fits(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     """The fits of all replicas of a study together; see `fit_outcomes`."""
     manifests = [run.manifest for run in study.runs]
     horizon_steps = min(int(m["horizon_steps"]) for m in manifests)
@@ -266,14 +266,14 @@ def read_fits(path: Path) -> list[Record]:
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("fits"), list):
         raise StoreError(f"`{path}` holds no list of fits. {again}")
-    if content.get("schema_version") != SCHEMA:
+    if content.get("schema_version") != _SCHEMA:
         raise StoreError(f"`{path}` is of another version of the package. {again}")
     return content["fits"]
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
     """Write a file of fits atomically; raises as `write_json` does."""
-    write_json(path, {"schema_version": SCHEMA, "fits": list(records)})
+    write_json(path, {"schema_version": _SCHEMA, "fits": list(records)})
 
 
 def write_fits(study_folder: Path, records: Sequence[Record]) -> Path:

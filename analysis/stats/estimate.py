@@ -34,7 +34,7 @@ def finite(number: float | None) -> float | None:
     return None if number is None or not math.isfinite(number) else float(number)
 
 
-def plain_values(values: Mapping[str, Plain]) -> dict[str, Plain]:
+def _plain_values(values: Mapping[str, Plain]) -> dict[str, Plain]:
     """Values as JSON takes them: what is not finite becomes null."""
     return {n: finite(value) if isinstance(value, float) else value for n, value in values.items()}
 
@@ -91,9 +91,9 @@ class Estimate:
             "seed": self.seed,
             "warnings": list(self.warnings),
             "refused": None,
-            "extras": plain_values(self.extras),
+            "extras": _plain_values(self.extras),
             "curves": {name: [finite(v) for v in values] for name, values in self.curves.items()},
-            "table": {name: plain_values(row) for name, row in self.table.items()},
+            "table": {name: _plain_values(row) for name, row in self.table.items()},
         }
 
     def __str__(self) -> str:

@@ -42,7 +42,7 @@ def replica_weights(
     return weights
 
 
-def seed_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _seed_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Seeds that may stand in for each other: those that were run in the same cells.
 
     Where a set of cells has too few seeds of its own, all seeds are one stratum, unless every seed
@@ -55,7 +55,7 @@ def seed_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
         Stratum of each seed, `[seed]`.
 
     Example:
-        >>> seed_strata(np.array([[True, True]] * 5 + [[True, False]] * 5)).tolist()
+        >>> _seed_strata(np.array([[True, True]] * 5 + [[True, False]] * 5)).tolist()
         [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
     """
     _, pattern, sizes = np.unique(present, axis=0, return_inverse=True, return_counts=True)
@@ -88,7 +88,7 @@ def row_weights(
         seeds, which = np.unique(seed, return_inverse=True)
         present = np.zeros((seeds.size, int(cell.max()) + 1), dtype=np.bool_)
         present[which, cell] = True
-        return replica_weights(seed_strata(present), n_draws, rng)[:, which] * weight
+        return replica_weights(_seed_strata(present), n_draws, rng)[:, which] * weight
     drawn = np.zeros((n_draws, cell.size))
     for value in np.unique(cell):
         members = np.flatnonzero(cell == value)
@@ -111,7 +111,7 @@ def resampled_counts(bins: RateBins, n_draws: int, rng: np.random.Generator) -> 
         n = np.rint(bins.n)
         k = rng.binomial(n.astype(np.int64), bins.rate, size=(n_draws, n.size))
         return np.tile(bins.n, (n_draws, 1)), k * (bins.n / n)
-    strata = seed_strata(bins.n_by > 0)
+    strata = _seed_strata(bins.n_by > 0)
     step = max(1, 20_000_000 // len(strata))
     parts = [
         replica_weights(strata, min(step, n_draws - at), rng).astype(np.float64)

@@ -38,7 +38,7 @@ def limits_text(parameter: Mapping[str, float | None], level: float) -> str:
     return f"  {level:.0%} [{number(low, 'unbounded')}, {number(high, 'unbounded')}]"
 
 
-def medians_text(record: Record, control: str) -> list[str]:
+def _medians_text(record: Record, control: str) -> list[str]:
     """Median times per value of the control, for records that hold some."""
     names = ("median.weight_decay", "median.value", "median.low", "median.high")
     curves = record.get("curves", {})
@@ -82,7 +82,7 @@ def text_of(record: Record) -> str:
         unit = f"  ({control})" if name == "critical" else ""
         limits = limits_text(parameter, record["level"])
         lines.append(f"  {name:<{width}} = {value}{limits}{unit}")
-    lines += [f"  {line}" for line in medians_text(record, control)]
+    lines += [f"  {line}" for line in _medians_text(record, control)]
     extras = record.get("extras", {})
     if "verdict" in extras:
         lines.append(f"  verdict: {extras['verdict']}. {extras.get('reason', '')}".rstrip())
@@ -115,7 +115,7 @@ def summary_text(record: Record) -> str:
     for name, parameter in record["params"].items():
         cells = (number(parameter[key]) for key in ("value", "se", "ci_low", "ci_high"))
         lines.append(f"{name:<22}" + "".join(f"{cell:>14}" for cell in cells))
-    lines += medians_text(record, control)
+    lines += _medians_text(record, control)
     lines.append("=" * WIDTH)
     for name, value in record.get("extras", {}).items():
         if value is not None and name != "control":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from observatory.core.errors import ConfigError
 
-PREFIXES = ("", "params.", "metrics.", "tags.")
+_PREFIXES = ("", "params.", "metrics.", "tags.")
 """What may stand before a name: the columns of an MLflow experiment have such prefixes."""
 
 
@@ -72,7 +72,7 @@ def resolve(
 
 def column_of(name: str, present: Sequence[str]) -> str | None:
     """The column of a name, with or without a prefix; None where there is none."""
-    return next((prefix + name for prefix in PREFIXES if prefix + name in present), None)
+    return next((prefix + name for prefix in _PREFIXES if prefix + name in present), None)
 
 
 def columns_text(columns: Mapping[str, str]) -> str:

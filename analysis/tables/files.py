@@ -7,8 +7,8 @@ import pandas as pd
 
 from observatory.core.errors import ConfigError
 
-PARQUET = (".parquet", ".pq")
-PARQUET_MAGIC = b"PAR1"
+_PARQUET = (".parquet", ".pq")
+_PARQUET_MAGIC = b"PAR1"
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -30,8 +30,8 @@ def read_table(path: Path) -> pd.DataFrame:
         start = file.read(4096)
     if not start.strip():
         raise ConfigError(f"`{path}` is empty. Give a table with a row of column names.")
-    parquet = start.startswith(PARQUET_MAGIC)
-    if path.suffix in PARQUET and not parquet:
+    parquet = start.startswith(_PARQUET_MAGIC)
+    if path.suffix in _PARQUET and not parquet:
         raise ConfigError(f"`{path}` is named like a Parquet file and is none. Write it anew.")
     frame = _parquet(path) if parquet else _text(path, start)
     require_table(frame, str(path))

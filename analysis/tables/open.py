@@ -10,7 +10,7 @@ from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
 
 Table = pd.DataFrame | Study | Path | str
-MLFLOW = "mlflow:"
+_MLFLOW = "mlflow:"
 
 
 def open_table(table: Table, tracking_uri: str | None = None) -> pd.DataFrame | Study:
@@ -29,12 +29,12 @@ def open_table(table: Table, tracking_uri: str | None = None) -> pd.DataFrame | 
     if isinstance(table, Study):
         return table
     name = "the table" if isinstance(table, pd.DataFrame) else str(table)
-    if name.startswith(MLFLOW):
+    if name.startswith(_MLFLOW):
         from observatory.mirror.read_table import experiment_table
 
-        table = experiment_table(name.removeprefix(MLFLOW), tracking_uri)
+        table = experiment_table(name.removeprefix(_MLFLOW), tracking_uri)
     elif tracking_uri is not None:
-        raise ConfigError(f"`tracking_uri` is for {MLFLOW}EXPERIMENT, got {name}: leave it out.")
+        raise ConfigError(f"`tracking_uri` is for {_MLFLOW}EXPERIMENT, got {name}: leave it out.")
     if isinstance(table, pd.DataFrame):
         require_table(table, name)
         made = table.rename(columns=str).reset_index(drop=True)

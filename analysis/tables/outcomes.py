@@ -12,10 +12,10 @@ from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.events.censoring import at_horizon
 from observatory.events.interval import Interval
 
-NOT_POOLED = ("task", "model", "loss", "optimizer", "train_fraction", "batch_size")
+_NOT_POOLED = ("task", "model", "loss", "optimizer", "train_fraction", "batch_size")
 """Parts of a configuration that replicas of one boundary should share."""
 HEAD = ("run_id", "replica", "seed", "weight_decay", "lr")
-TAIL = (
+_TAIL = (
     *("outcome", "instant", "diverged_step", "steps_watched", "retire_reason"),
     *("t_mem_lo", "t_mem_hi"),
 )
@@ -129,16 +129,16 @@ def replicas_table(outcomes: pd.DataFrame) -> pd.DataFrame:
         if event != "mem"
         for part in ("lo", "hi", "observed")
     ]
-    known = {*HEAD, *TAIL, *parts, "shard", "mem_observed"}
+    known = {*HEAD, *_TAIL, *parts, "shard", "mem_observed"}
     swept = [c for c in renamed.columns if c not in known]
-    return pd.DataFrame({name: renamed[name] for name in (*HEAD, *swept, *TAIL, *parts)})
+    return pd.DataFrame({name: renamed[name] for name in (*HEAD, *swept, *_TAIL, *parts)})
 
 
 def pooling_caveats(outcomes: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
     """What sets the replicas apart beside weight decay and seed."""
     swept = ["lr"] if len(np.unique(numbers(outcomes, "lr"))) > 1 else []
     configs = [m["config"] for m in manifests]
-    parts = [p for p in NOT_POOLED if len({repr(c.get(p)) for c in configs}) > 1]
+    parts = [p for p in _NOT_POOLED if len({repr(c.get(p)) for c in configs}) > 1]
     if len({m["horizon_steps"] for m in manifests}) > 1:
         parts.append("horizon_steps (cut at the shortest)")
     if not swept and not parts:

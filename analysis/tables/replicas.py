@@ -20,9 +20,9 @@ from observatory.analysis.tables.values import (
 )
 from observatory.core.errors import ConfigError
 
-MIRRORED = {"metrics.cell/weight_decay", "metrics.cell/replicas", "metrics.rate/grokked"}
+_MIRRORED = {"metrics.cell/weight_decay", "metrics.cell/replicas", "metrics.rate/grokked"}
 """Columns of an MLflow experiment that mirrors a study."""
-MAIN = "first99"
+_MAIN = "first99"
 """The event preset that is read where none is named."""
 ADVICE = "The table was changed by hand: write it anew."
 
@@ -40,7 +40,7 @@ def preset_names(present: Sequence[str]) -> list[str]:
 
 def is_ours(present: Sequence[str]) -> bool:
     """Whether a table comes from the run store, by a file or by MLflow."""
-    return bool(preset_names(present)) or set(present) >= MIRRORED
+    return bool(preset_names(present)) or set(present) >= _MIRRORED
 
 
 def read_replicas(
@@ -66,7 +66,7 @@ def read_replicas(
         ConfigError: If the table has no such event, or a replica is in it twice.
     """
     presets = preset_names(list(frame.columns))
-    name = MAIN if event is None else event
+    name = _MAIN if event is None else event
     if name not in presets:
         raise ConfigError(f"`event` must be one of {presets}, got {name!r}.")
     require_distinct_runs(frame)

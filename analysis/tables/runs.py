@@ -50,10 +50,10 @@ def read_runs(
     Raises:
         ConfigError: If a column is missing or a cell breaks its rule.
     """
-    require_event(columns, list(frame.columns), timed=timed)
+    _require_event(columns, list(frame.columns), timed=timed)
     require_distinct_runs(frame)
-    time, time_lo, watched = times_of(frame, columns)
-    grokked, watched, warnings = grokked_of(frame, columns, time, watched)
+    time, time_lo, watched = _times_of(frame, columns)
+    grokked, watched, warnings = _grokked_of(frame, columns, time, watched)
     if timed:
         advice = "Give the time at which it grokked, or leave the row out."
         rule = "must be given where a run grokked"
@@ -72,7 +72,7 @@ def read_runs(
         failed_at = np.where(competing, watched, np.nan)
     same = [name for name in (columns.control, columns.group) if name is not None]
     warnings += twins(frame, same, f"the {' and the '.join(same)}") if columns.group else []
-    if pasted_twice(frame):
+    if _pasted_twice(frame):
         warnings.append("The second half of the table repeats the first: was it pasted twice?")
     data = Observations(
         control,
@@ -93,7 +93,7 @@ def read_runs(
     return Reading(in_order(data), warnings, columns.text(roles))
 
 
-def require_event(columns: Columns, present: list[str], *, timed: bool) -> None:
+def _require_event(columns: Columns, present: list[str], *, timed: bool) -> None:
     """Refuse a table that does not say who grokked or, where a fit needs it, when."""
     if columns.success is None and columns.time is None:
         raise ConfigError(
@@ -107,7 +107,7 @@ def require_event(columns: Columns, present: list[str], *, timed: bool) -> None:
         )
 
 
-def grokked_of(
+def _grokked_of(
     frame: pd.DataFrame, columns: Columns, time: Array, watched: Array
 ) -> tuple[Mask, Array, list[str]]:
     """Whether each run grokked, steps watched, and a warning where a time means the latter."""
@@ -124,7 +124,7 @@ def grokked_of(
     return grokked, np.where(spoken & np.isnan(watched), time, watched), [warning]
 
 
-def times_of(frame: pd.DataFrame, columns: Columns) -> tuple[Array, Array | None, Array]:
+def _times_of(frame: pd.DataFrame, columns: Columns) -> tuple[Array, Array | None, Array]:
     """When each run grokked, the look before (None without such a column), and steps watched.
 
     A row with a last look and no time is watched up to that look. Raises as `observe`.
@@ -172,7 +172,7 @@ def require_distinct_runs(frame: pd.DataFrame) -> None:
     refuse(again, ", ".join(names), "must differ from row to row", "Remove what is twice.")
 
 
-def pasted_twice(frame: pd.DataFrame) -> bool:
+def _pasted_twice(frame: pd.DataFrame) -> bool:
     """Whether the rows of the second half are those of the first, in their order."""
     half = len(frame) // 2
     if len(frame) < 4 or len(frame) % 2:

@@ -12,24 +12,24 @@ from observatory.core.errors import ConfigError
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-TRUTHS = {
+_TRUTHS = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "t", "y"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", "f", "n"), False),
 }
-SHOWN = 5
+_SHOWN = 5
 """Row numbers that a complaint lists."""
 
 
-def rows_text(bad: Mask) -> str:
+def _rows_text(bad: Mask) -> str:
     """Which rows, counted from 1 below the column names.
 
     Example:
-        >>> rows_text(np.array([False, True, False, True])), rows_text(np.array([True]))
+        >>> _rows_text(np.array([False, True, False, True])), _rows_text(np.array([True]))
         ('rows 2, 4', 'row 1')
     """
     places = (np.flatnonzero(bad) + 1).tolist()
-    listed = ", ".join(str(place) for place in places[:SHOWN])
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+    listed = ", ".join(str(place) for place in places[:_SHOWN])
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
     return f"row{'s' if len(places) > 1 else ''} {listed}{more}"
 
 
@@ -54,7 +54,7 @@ def refuse(bad: Mask, name: str, rule: str, advice: str, column: pd.Series | Non
     if not bad.any():
         return
     value = "" if column is None else f", got {plain(column.iloc[int(np.argmax(bad))])!r}"
-    raise ConfigError(f"`{name}` {rule}{value} in {rows_text(bad)}. {advice}")
+    raise ConfigError(f"`{name}` {rule}{value} in {_rows_text(bad)}. {advice}")
 
 
 def cells(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -106,7 +106,7 @@ def truths(frame: pd.DataFrame, name: str) -> Mask:
     column = cells(frame, name)
     refuse(missing(column), name, "must be 0 or 1, got an empty cell", "Fill or remove the row.")
     codes, distinct = pd.factorize(column)
-    known = [TRUTHS.get(str(value).strip().lower()) for value in distinct]
+    known = [_TRUTHS.get(str(value).strip().lower()) for value in distinct]
     refuse(
         np.array([value is None for value in known])[codes],
         name,

@@ -151,7 +151,7 @@ def boundary_warnings(
                 )
             if not bins.weight_decay[0] <= parameter.value <= bins.weight_decay[-1]:
                 warnings.append(f"The {word} {name} lies outside the {name}s tried.")
-    if bins.n_by is None and one_seed_each(data):
+    if bins.n_by is None and _one_seed_each(data):
         warnings.append(
             f"Every {name} has replicas of one seed only: the interval does not say what another "
             "seed would do. Add seeds."
@@ -166,7 +166,7 @@ def boundary_warnings(
     return warnings
 
 
-def one_seed_each(data: Observations) -> bool:
+def _one_seed_each(data: Observations) -> bool:
     """Whether replicas share seeds, and no weight decay has more than one."""
     if data.seed is None or several_seeds(
         np.unique(data.weight_decay, return_inverse=True)[1], data.seed

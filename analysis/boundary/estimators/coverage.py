@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Refit = Callable[[Array, Array], Array]
+_Refit = Callable[[Array, Array], Array]
 """From n and k, `[row, bin]`, to log10 of the critical point, `[row]`; NaN where there is none."""
 
 N_DRAWS = 199
@@ -17,7 +17,7 @@ def percentile_coverage(
     n: Array,
     rate: Array,
     critical: float,
-    refit: Refit,
+    refit: _Refit,
     n_studies: int,
     level: float,
     rng: np.random.Generator,

@@ -129,7 +129,7 @@ def refit_boundary(
     return theta[back]
 
 
-def control_at(x: Array) -> Array:
+def _control_at(x: Array) -> Array:
     """10 to the x: a resample of a flat rate may put its centre hundreds of decades away."""
     with np.errstate(over="ignore"):
         return 10.0**x
@@ -246,7 +246,7 @@ class BoundaryLsq:
             horizon_epochs=data.horizon_epochs,
             params={
                 "critical": parameter(
-                    10.0 ** float(theta[0]), control_at(usable[:, 0]), control_at(without[:, 0])
+                    10.0 ** float(theta[0]), _control_at(usable[:, 0]), _control_at(without[:, 0])
                 ),
                 "slope": parameter(float(theta[1]), usable[:, 1], without[:, 1]),
             },

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 MAX_ROUNDS = 200
 """Rounds of the solver; a curve still moving then runs off to infinite slope."""
-MINPACK_TOLERANCE = 1.49012e-8
+_MINPACK_TOLERANCE = 1.49012e-8
 """Where MINPACK stops by default."""
 
 
@@ -23,7 +23,7 @@ def curve(x: Array, x0: Array | float, k: Array | float) -> Array:
 
 
 def fit_curves(
-    x: Array, rates: Array, start: Array, tolerance: float = MINPACK_TOLERANCE
+    x: Array, rates: Array, start: Array, tolerance: float = _MINPACK_TOLERANCE
 ) -> tuple[Array, Array]:
     """Unweighted least squares of the logistic on many sets of rates.
 

@@ -141,18 +141,18 @@ def boundary_record(
             "n_bins": bins.x.size,
             "control": data.control,
             **extras,
-            "slope_unit": slope_unit(extras.get("link")),
-            "width_10_90_decades": width_10_90(str(extras.get("link")), params["slope"].value),
+            "slope_unit": _slope_unit(extras.get("link")),
+            "width_10_90_decades": _width_10_90(str(extras.get("link")), params["slope"].value),
         },
     )
 
 
-def slope_unit(link: Plain) -> str:
+def _slope_unit(link: Plain) -> str:
     """What a slope counts, per decade of the control."""
     return {"probit": "probits", "cloglog": "log hazards"}.get(str(link), "logits") + " per decade"
 
 
-def width_10_90(link: str, slope: float) -> float:
+def _width_10_90(link: str, slope: float) -> float:
     """Decades over which the underlying curve rises from 0.1 to 0.9."""
     spans = {
         "logistic": 2.0 * math.log(9.0),

@@ -24,7 +24,7 @@ from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
-SPACING = 0.005
+_SPACING = 0.005
 """Decades between the values at which the two profiles are added."""
 REACH = 1.5
 """Decades beyond the estimate and beyond a ratio of 1 up to which the profiles are added."""
@@ -48,7 +48,7 @@ def penalised_profile(bins: RateBins, grid: Array) -> Array:
     return np.maximum(2.0 * (max(top, float(held.max())) - held), 0.0)
 
 
-def joint_draws(
+def _joint_draws(
     a: Observations, b: Observations, n_bootstrap: int, rng: np.random.Generator
 ) -> tuple[Array, bool]:
     """log10 of the ratio in each resample; where both tables have the same seeds, these are drawn.
@@ -119,9 +119,9 @@ def boundary_ratio(
         told = boundary_warnings(group, table, place, None)
         warnings += [f"{name}: {w}" for w in told if w not in group.horizon_warnings]
     log_ratio = centres[0] - centres[1]
-    reach = int(np.ceil((abs(log_ratio) + REACH) / SPACING))
+    reach = int(np.ceil((abs(log_ratio) + REACH) / _SPACING))
     shifts = np.arange(-reach, reach + 1)
-    steps = np.asarray(shifts * SPACING, dtype=np.float64)
+    steps = np.asarray(shifts * _SPACING, dtype=np.float64)
     profiles = [penalised_profile(t, c + steps) for t, c in zip(tables, centres, strict=True)]
     lost = np.full(shifts.size, np.inf)
     for i, shift in enumerate(shifts):
@@ -130,15 +130,15 @@ def boundary_ratio(
         lost[i] = float((above + below[: above.size]).min())
     inside = np.flatnonzero(lost <= chi2_quantile(level, 1))
     ends = [
-        10.0 ** (log_ratio + shifts[i] * SPACING) if 0 < i < shifts.size - 1 else None
+        10.0 ** (log_ratio + shifts[i] * _SPACING) if 0 < i < shifts.size - 1 else None
         for i in (int(inside[0]), int(inside[-1]))
     ]
     if None in ends:
         warnings.append(
             f"The ratio is unbounded on one side, up to a factor of {10.0**REACH:.3g} beyond."
         )
-    p_value = chi2_tail(float(np.interp(-log_ratio / SPACING, shifts, lost)), 1)
-    draws, joint = joint_draws(a, b, n_bootstrap, np.random.default_rng(seed))
+    p_value = chi2_tail(float(np.interp(-log_ratio / _SPACING, shifts, lost)), 1)
+    draws, joint = _joint_draws(a, b, n_bootstrap, np.random.default_rng(seed))
     if n_bootstrap - draws.size > (1.0 - level) * n_bootstrap:
         raise FitRefusedError(
             f"{n_bootstrap - draws.size} of {n_bootstrap} resamples hold no boundary in one of the "

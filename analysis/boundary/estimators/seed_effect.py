@@ -27,7 +27,7 @@ from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.solvers import chi2_tail
 from observatory.core.errors import FitRefusedError
 
-STEEPEST = 10.0
+_STEEPEST = 10.0
 """Largest slope looked at, in logits between the two closest weight decays."""
 
 
@@ -85,7 +85,7 @@ class BoundarySeedEffect:
         begin = np.array([np.append(plain[0], width * share) for share in (0.1, 1.0, 3.0)])
         begin[1:, 1] += np.log([1.3, 2.0])
         # Steeper than this, a seed's edge lies between two weight decays and shows no width.
-        high[1] = min(high[1], float(np.log(STEEPEST / np.diff(bins.x).min())))
+        high[1] = min(high[1], float(np.log(_STEEPEST / np.diff(bins.x).min())))
         n_nodes = N_NODES
         while True:
             evaluate = seed_likelihood(bins.x, bins.n_by, bins.k_by, link, n_nodes)

@@ -30,7 +30,7 @@ from observatory.core.errors import FitRefusedError
 Array = NDArray[np.float64]
 
 
-def require_window(bins: RateBins) -> None:
+def _require_window(bins: RateBins) -> None:
     """Refuse counts that do not rise and fall again.
 
     Raises:
@@ -50,7 +50,7 @@ def require_window(bins: RateBins) -> None:
         )
 
 
-def window_starts(bins: RateBins, low: Array, high: Array) -> Array:
+def _window_starts(bins: RateBins, low: Array, high: Array) -> Array:
     """A pair of edges for every pair of gaps that a fit may start from, `[start, 6]`."""
     peak = int(np.argmax(bins.rate))
     half = bins.rate.max() / 2.0
@@ -105,16 +105,16 @@ class BoundaryWindow:
         """Fit one table; `seed` is that of the counts that judge the second edge.
 
         Raises:
-            FitRefusedError: As `require_window`; also where no boundary can lie in the bins or two
+            FitRefusedError: As `_require_window`; also where no boundary can lie in the bins or two
                 edges cannot be told from one.
         """
         data = observations.within(self.window_max)
         bins, link = bin_rates(data), self.link
         require_boundary(bins)
-        require_window(bins)
+        _require_window(bins)
         low, high = box(bins, 0.0, self.lapse, two_edges=True)
         evaluate = penalised(binomial(bins.x, bins.n[None], bins.k[None], link), low < high)
-        begin = window_starts(bins, low, high)
+        begin = _window_starts(bins, low, high)
         theta, value = best_of(*climb(evaluate, begin, low, high, 1e-12), len(begin))
         found = Maximum(evaluate, WINDOW_NAMES, theta[0], float(value[0]), low, high)
         p = rates(bins.x, theta, link)[0][0]

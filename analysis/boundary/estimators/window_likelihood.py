@@ -16,11 +16,11 @@ from observatory.analysis.stats.links import Link
 
 Array = NDArray[np.float64]
 
-N_STARTS = 4
+_N_STARTS = 4
 """Pairs of gaps from which each set of counts is climbed: the best of all pairs."""
 
 
-def window_value(bins: RateBins, k: Array, link: Link, lapse: float | None) -> Array:
+def _window_value(bins: RateBins, k: Array, link: Link, lapse: float | None) -> Array:
     """The greatest log-likelihood of two edges, for many counts of the same bins.
 
     Args:
@@ -38,12 +38,12 @@ def window_value(bins: RateBins, k: Array, link: Link, lapse: float | None) -> A
     pairs = np.clip(np.stack([gaps[left], steep, *shares, gaps[right], steep], 1), low, high)
     p, q, _ = rates(x, pairs, link)
     fits = k @ np.log(p).T + (n - k) @ np.log(q).T
-    begin = pairs[np.argsort(-fits, axis=1)[:, :N_STARTS]].reshape(-1, 6)
-    n_each, k_each = np.tile(n, (len(begin), 1)), np.repeat(k, N_STARTS, axis=0)
-    return best_of(*climb(binomial(x, n_each, k_each, link), begin, low, high, 1e-7), N_STARTS)[1]
+    begin = pairs[np.argsort(-fits, axis=1)[:, :_N_STARTS]].reshape(-1, 6)
+    n_each, k_each = np.tile(n, (len(begin), 1)), np.repeat(k, _N_STARTS, axis=0)
+    return best_of(*climb(binomial(x, n_each, k_each, link), begin, low, high, 1e-7), _N_STARTS)[1]
 
 
-def edge_value(bins: RateBins, k: Array, link: Link) -> tuple[Array, NDArray[np.float64]]:
+def _edge_value(bins: RateBins, k: Array, link: Link) -> tuple[Array, NDArray[np.float64]]:
     """The greatest log-likelihood of one edge, rising or falling, and the rates of the first row.
 
     Its lapse rate is fitted: a few replicas that fail anywhere are no second edge.
@@ -82,9 +82,9 @@ def second_edge_p(
         n_simulations: Sets of counts drawn.
         rng: Where they come from.
     """
-    _, single = edge_value(bins, bins.k[None], link)
+    _, single = _edge_value(bins, bins.k[None], link)
     n = np.rint(bins.n)
     drawn = rng.binomial(n.astype(np.int64), single, size=(n_simulations, n.size)) * (bins.n / n)
     k = np.concatenate([bins.k[None], drawn])
-    ratio = window_value(bins, k, link, lapse) - edge_value(bins, k, link)[0]
+    ratio = _window_value(bins, k, link, lapse) - _edge_value(bins, k, link)[0]
     return (1.0 + float((ratio[1:] >= ratio[0] - 1e-6).sum())) / (1.0 + n_simulations)

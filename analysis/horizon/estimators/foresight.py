@@ -17,7 +17,7 @@ from observatory.analysis.times.estimators.aft_law import Laws, at_critical
 
 Array = NDArray[np.float64]
 
-N_QUANTILES = 40
+_N_QUANTILES = 40
 LONGER = tuple(float(x) for x in 2.0 ** np.arange(0.5, 6.5, 0.5))
 """Multiples of the longest horizon that are looked at, up to 64."""
 
@@ -50,7 +50,7 @@ def expected_records(
     errors: Errors, law: Laws, design: Design, horizon: float
 ) -> tuple[Records, Array]:
     """The records that a law leads one to expect, with their weights, `[1, record]`."""
-    share = np.linspace(0.0, 1.0, N_QUANTILES + 1)[1:-1]
+    share = np.linspace(0.0, 1.0, _N_QUANTILES + 1)[1:-1]
     z = np.append(errors.quantile(1.0 - share), np.inf) - errors.median
     gap = design.control - law.critical[0]
     above = gap > 0
@@ -73,8 +73,8 @@ def expected_records(
             np.full(above.size, RIGHT),
         ]
     )
-    cells = np.repeat(design.control[:, None], N_QUANTILES - 1, axis=1)
-    counts = np.repeat(design.n[:, None], N_QUANTILES - 1, axis=1)
+    cells = np.repeat(design.control[:, None], _N_QUANTILES - 1, axis=1)
+    counts = np.repeat(design.n[:, None], _N_QUANTILES - 1, axis=1)
     none = np.zeros(2 * above.size)
     records = Records(
         kind,

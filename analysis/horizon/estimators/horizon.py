@@ -38,11 +38,11 @@ from observatory.core.errors import ConfigError, FitRefusedError
 Array = NDArray[np.float64]
 Columns = dict[str, list[float | None]]
 
-BEYOND = 4.0
+_BEYOND = 4.0
 """Multiple of the longest horizon to which the laws are drawn."""
 
 
-def rising_bins(data: Observations, level: float) -> RateBins:
+def _rising_bins(data: Observations, level: float) -> RateBins:
     """The counts of a table that can be judged; refuses all others, as `Horizon.fit` says."""
     require_times(data)
     n_grokked = data.count(data.grokked)
@@ -54,7 +54,7 @@ def rising_bins(data: Observations, level: float) -> RateBins:
     return bins
 
 
-def early_sample(data: Observations, horizon: float) -> Sample | None:
+def _early_sample(data: Observations, horizon: float) -> Sample | None:
     """The table at a shorter horizon; None where too few replicas had grokked to fix the laws."""
     early = data.at_horizon(horizon)
     try:
@@ -70,7 +70,7 @@ def column(values: Array) -> list[float | None]:
     return [float(x) if np.isfinite(x) else None for x in values]
 
 
-def boundary_limits(values: Array, draws: Array, cells: Array, level: float) -> Array:
+def _boundary_limits(values: Array, draws: Array, cells: Array, level: float) -> Array:
     """Percentile limits at each horizon, `[horizon, 2]`.
 
     Where all resamples agree, since the counts separate, the limits are the weight decays on both
@@ -93,7 +93,7 @@ def boundary_curve(horizons: Array, values: Array, limits: Array) -> Columns:
     }
 
 
-def law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> Columns:
+def _law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> Columns:
     """The boundary that each law has at each horizon, those not yet run included."""
     steps = np.geomspace(first, last, 60)
     curves: Columns = {}
@@ -111,7 +111,7 @@ def scores(law: Laws, n_params: int) -> float:
     return 2.0 * n_params - 2.0 * float(law.loglik[0])
 
 
-def of_distribution(name: str, found: Evidence, observed: Array, level: float) -> dict[str, Plain]:
+def _of_distribution(name: str, found: Evidence, observed: Array, level: float) -> dict[str, Plain]:
     """What the record says of one error distribution.
 
     Args:
@@ -208,14 +208,14 @@ class Horizon:
                 weight decays tried.
         """
         data = observations.within(self.window_max)
-        bins = rising_bins(data, self.level)
+        bins = _rising_bins(data, self.level)
         whole = sample_of(data)
         steps = longest(whole)
         drawn = drawn_replicas(data, self.n_bootstrap, seed)
         horizons = shorter_horizons(data, steps, self.n_horizons)
         found = boundaries(data, horizons, np.concatenate([data.weights[None], drawn]))
         observed = float(found[0, -1])
-        early = early_sample(data, self.held_out * steps)
+        early = _early_sample(data, self.held_out * steps)
         evidence = {
             name: evidence_of(name, whole, early, drawn, self.n_grid, self.level) for name in ERRORS
         }
@@ -237,12 +237,12 @@ class Horizon:
                 "reason": f"{reason} {advice(foresight, steps)}",
             }
         for name, of in evidence.items():
-            extras |= of_distribution(name, of, found[:, -1], self.level)
+            extras |= _of_distribution(name, of, found[:, -1], self.level)
         best = min(evidence, key=lambda name: scores(evidence[name].free.law, N_PARAMS["free"]))
         extras["best_distribution"] = best
-        limits = boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
+        limits = _boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
         curves = boundary_curve(horizons, found[0], limits)
-        curves |= law_curves(evidence, float(horizons[0]), BEYOND * steps)
+        curves |= _law_curves(evidence, float(horizons[0]), _BEYOND * steps)
         free = evidence[best].free
         return Estimate(
             fit=self.fit_name,

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from observatory.analysis.stats.solvers import log_normal_cdf, normal_quantile
 
 Array = NDArray[np.float64]
-Along = tuple[Array, Array, Array]
+_Along = tuple[Array, Array, Array]
 """A function of z, its first and its second derivative."""
 Across = tuple[Array, Array, Array, Array, Array, Array]
 """A function of (z, w): value, then the derivatives z, w, zz, zw, ww."""
 
-LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -39,33 +39,33 @@ class Errors:
 
     name: str
     median: float
-    density: Callable[[Array], Along]
-    survival: Callable[[Array], Along]
-    cumulative: Callable[[Array], Along]
+    density: Callable[[Array], _Along]
+    survival: Callable[[Array], _Along]
+    cumulative: Callable[[Array], _Along]
     mass: Callable[[Array, Array], Across]
     quantile: Callable[[Array], Array]
 
 
-def sev_density(z: Array) -> Along:
+def _sev_density(z: Array) -> _Along:
     """Logarithm: ln f of the smallest extreme value: z - exp z."""
     a = np.exp(z)
     return z - a, 1.0 - a, -a
 
 
-def sev_survival(z: Array) -> Along:
+def _sev_survival(z: Array) -> _Along:
     """Logarithm: ln S = -exp z."""
     a = np.exp(z)
     return -a, -a, -a
 
 
-def sev_cumulative(z: Array) -> Along:
+def _sev_cumulative(z: Array) -> _Along:
     """Logarithm: ln F = ln(1 - exp(-exp z))."""
     a = np.exp(z)
     q = 1.0 / np.expm1(a)
     return np.log(-np.expm1(-a)), a * q, a * q - a * a * q * (1.0 + q)
 
 
-def sev_mass(z: Array, w: Array) -> Across:
+def _sev_mass(z: Array, w: Array) -> Across:
     """ln(S(z) - S(z + w)) = -a + ln(1 - exp(-g)), with a = exp z and g = a (exp w - 1)."""
     a, b = np.exp(z), np.exp(z + w)
     g = a * np.expm1(w)
@@ -81,25 +81,25 @@ def sev_mass(z: Array, w: Array) -> Across:
     )
 
 
-def normal_density(z: Array) -> Along:
+def _normal_density(z: Array) -> _Along:
     """Logarithm: ln f of the normal distribution."""
-    return -0.5 * z * z - LOG_ROOT_2PI, -z, -np.ones_like(z)
+    return -0.5 * z * z - _LOG_ROOT_2PI, -z, -np.ones_like(z)
 
 
-def normal_cumulative(z: Array) -> Along:
+def _normal_cumulative(z: Array) -> _Along:
     """Logarithm: ln F; its derivative is the inverse Mills ratio."""
     log_f = log_normal_cdf(z)
-    mills = np.exp(-0.5 * z * z - LOG_ROOT_2PI - log_f)
+    mills = np.exp(-0.5 * z * z - _LOG_ROOT_2PI - log_f)
     return log_f, mills, -mills * (mills + z)
 
 
-def normal_survival(z: Array) -> Along:
+def _normal_survival(z: Array) -> _Along:
     """Logarithm: ln S(z) = ln F(-z)."""
-    value, first, second = normal_cumulative(-z)
+    value, first, second = _normal_cumulative(-z)
     return value, -first, second
 
 
-def normal_mass(z: Array, w: Array) -> Across:
+def _normal_mass(z: Array, w: Array) -> Across:
     """ln(F(z + w) - F(z)), computed in the lower tail, where F keeps its digits."""
     high = z + w
     flip = z + high > 0
@@ -108,8 +108,8 @@ def normal_mass(z: Array, w: Array) -> Across:
         log_normal_cdf(np.where(flip, -high, z)),
     )
     value = upper + np.log(-np.expm1(lower - upper))
-    at_low = np.exp(-0.5 * z * z - LOG_ROOT_2PI - value)
-    at_high = np.exp(-0.5 * high * high - LOG_ROOT_2PI - value)
+    at_low = np.exp(-0.5 * z * z - _LOG_ROOT_2PI - value)
+    at_high = np.exp(-0.5 * high * high - _LOG_ROOT_2PI - value)
     slope = at_high - at_low
     return (
         value,
@@ -127,27 +127,27 @@ def softplus(z: Array) -> tuple[Array, Array]:
     return np.maximum(z, 0.0) + np.log1p(small), np.where(z > 0, 1.0, small) / (1.0 + small)
 
 
-def logistic_survival(z: Array) -> Along:
+def _logistic_survival(z: Array) -> _Along:
     """Logarithm: ln S = -ln(1 + exp z)."""
     value, f = softplus(z)
     return -value, -f, -f * (1.0 - f)
 
 
-def logistic_cumulative(z: Array) -> Along:
+def _logistic_cumulative(z: Array) -> _Along:
     """Logarithm: ln F = z + ln S."""
     value, f = softplus(z)
     return z - value, 1.0 - f, -f * (1.0 - f)
 
 
-def logistic_density(z: Array) -> Along:
+def _logistic_density(z: Array) -> _Along:
     """Logarithm: ln f = z + 2 ln S."""
     value, f = softplus(z)
     return z - 2.0 * value, 1.0 - 2.0 * f, -2.0 * f * (1.0 - f)
 
 
-def logistic_mass(z: Array, w: Array) -> Across:
+def _logistic_mass(z: Array, w: Array) -> Across:
     """Logarithm: ln(F(z + w) - F(z)) = ln F(z + w) + ln S(z) + ln(1 - exp(-w))."""
-    below, above = logistic_cumulative(z + w), logistic_survival(z)
+    below, above = _logistic_cumulative(z + w), _logistic_survival(z)
     q = 1.0 / np.expm1(w)
     return (
         below[0] + above[0] + np.log(-np.expm1(-w)),
@@ -163,28 +163,28 @@ ERRORS = {
     "weibull": Errors(
         "weibull",
         math.log(math.log(2.0)),
-        sev_density,
-        sev_survival,
-        sev_cumulative,
-        sev_mass,
+        _sev_density,
+        _sev_survival,
+        _sev_cumulative,
+        _sev_mass,
         lambda s: np.log(-np.log(s)),
     ),
     "lognormal": Errors(
         "lognormal",
         0.0,
-        normal_density,
-        normal_survival,
-        normal_cumulative,
-        normal_mass,
+        _normal_density,
+        _normal_survival,
+        _normal_cumulative,
+        _normal_mass,
         lambda s: -normal_quantile(s),
     ),
     "loglogistic": Errors(
         "loglogistic",
         0.0,
-        logistic_density,
-        logistic_survival,
-        logistic_cumulative,
-        logistic_mass,
+        _logistic_density,
+        _logistic_survival,
+        _logistic_cumulative,
+        _logistic_mass,
         lambda s: np.log1p(-s) - np.log(s),
     ),
 }

@@ -16,9 +16,9 @@ from observatory.analysis.times.estimators.aft_errors import Errors
 
 Array = NDArray[np.float64]
 
-CLOSEST = 1e-4
+_CLOSEST = 1e-4
 """Share of the smallest weight decay that grokked by which the critical point stays below it."""
-PROFILE_ROUNDS = 4
+_PROFILE_ROUNDS = 4
 """Refinements of the critical point along the profile of the exponent."""
 
 
@@ -109,7 +109,7 @@ def highest_critical(records: Records, weights: Array) -> Array:
 
 def shares(n_grid: int) -> Array:
     """Critical points as shares of the highest one: even steps from 0, finer towards 1."""
-    near = 1.0 - np.geomspace(1.0 / n_grid, CLOSEST, max(n_grid // 4, 2))
+    near = 1.0 - np.geomspace(1.0 / n_grid, _CLOSEST, max(n_grid // 4, 2))
     return np.concatenate([np.linspace(0.0, 1.0, n_grid, endpoint=False)[:-1], near])
 
 
@@ -227,5 +227,5 @@ def profile_exponent(
 
     if critical is None:
         grid = highest_critical(records, weights)[:, None] * shares(n_grid)
-        critical = searched(height, grid, PROFILE_ROUNDS)[0]
+        critical = searched(height, grid, _PROFILE_ROUNDS)[0]
     return height(critical[:, None], None)[0][:, 0]

@@ -54,7 +54,7 @@ def competing_warnings(data: Observations) -> list[str]:
     ]
 
 
-def end_of_watch(data: Observations) -> Array:
+def _end_of_watch(data: Observations) -> Array:
     """Steps for which each row would have been watched; 1, which tells nothing, where it failed."""
     ends = np.where(data.grokked, np.nan, data.followed)
     latest = float(np.nanmax(data.followed))
@@ -62,7 +62,7 @@ def end_of_watch(data: Observations) -> Array:
     return np.where(data.failed, 1.0, np.where(np.isnan(ends), horizon, ends))
 
 
-def look_of(data: Observations) -> float | None:
+def _look_of(data: Observations) -> float | None:
     """Typical steps between two looks, None where times are exact."""
     if data.time_lo is None:
         return None
@@ -160,9 +160,9 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     """
     rng = np.random.default_rng(seed)
     times = np.rint(data.weights).astype(np.int64)
-    control, end = (np.repeat(a, times) for a in (data.weight_decay, end_of_watch(data)))
+    control, end = (np.repeat(a, times) for a in (data.weight_decay, _end_of_watch(data)))
     time = simulated_times(zero.errors, zero.law, control, n_draws, rng)
-    records, weights = watched_records(time, control, end, look_of(data))
+    records, weights = watched_records(time, control, end, _look_of(data))
     start = np.repeat(zero.law.theta, n_draws, axis=0)
     none = at_critical(zero.errors, records, weights, np.zeros(n_draws), start)
     own = free_laws(zero.errors, records, weights, DRAW_GRID, DRAW_ROUNDS)

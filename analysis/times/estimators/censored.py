@@ -42,7 +42,7 @@ from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 
-TOO_NARROW = 1.3
+_TOO_NARROW = 1.3
 """Ratio of the bootstrap's interval to the profile's from which a reader is warned."""
 
 
@@ -70,7 +70,7 @@ def criteria(table: Table, n: int, critical: Critical) -> dict[str, Plain]:
     return {"loglik": loglik, "aic": aic, "aicc": corrected}
 
 
-def zero_law(zero: Table, free: Table, n: int, level: float) -> dict[str, Plain]:
+def _zero_law(zero: Table, free: Table, n: int, level: float) -> dict[str, Plain]:
     """The law without a threshold, and the test of it against the one with its own."""
     ratio = zero_ratio(zero, free)
     low, high = exponent_limits(zero, level, free=False)
@@ -98,7 +98,7 @@ def rival(table: Table) -> dict[str, Plain]:
     }
 
 
-def bootstrapped(value: float, draws: Array, level: float) -> Parameter:
+def _bootstrapped(value: float, draws: Array, level: float) -> Parameter:
     """A positive parameter with the basic bootstrap interval of its logarithm.
 
     A resample repeats replicas and so has too small a spread: the basic interval turns that bias
@@ -108,13 +108,13 @@ def bootstrapped(value: float, draws: Array, level: float) -> Parameter:
     return Parameter(value, standard_error(draws), value * value / high, value * value / low)
 
 
-def too_narrow(nu: Parameter, draws: Array, level: float) -> list[str]:
+def _too_narrow(nu: Parameter, draws: Array, level: float) -> list[str]:
     """A warning where resampling finds the exponent much less certain than the likelihood."""
     if nu.ci_low is None or nu.ci_high is None:
         return []
     low, high = percentile_interval(draws, level)
     ratio = (high - low) / (nu.ci_high - nu.ci_low)
-    if ratio < TOO_NARROW:
+    if ratio < _TOO_NARROW:
         return []
     return [
         f"The bootstrap's interval of nu [{low:.3g}, {high:.3g}] is {ratio:.1f} times as wide as "
@@ -214,10 +214,10 @@ class TimesAft:
             extras |= {"aic": None, "aicc": None}  # other laws have these replicas too
         params = self.parameters(table, draws)
         usable = np.isfinite(draws.nu)
-        warnings += too_narrow(params["nu"], draws.nu[usable], self.level)
+        warnings += _too_narrow(params["nu"], draws.nu[usable], self.level)
         if held is None:
             zero = table_of(sample, self.errors, 0.0, self.n_grid)
-            extras |= zero_law(zero, table, data.n, self.level) | rival(table)
+            extras |= _zero_law(zero, table, data.n, self.level) | rival(table)
             if self.n_parametric:
                 ratio = zero_ratio(zero, table)
                 extras["p_zero_simulated"] = parametric_p(
@@ -258,12 +258,12 @@ class TimesAft:
         nu_limits = exponent_limits(table, self.level, free)
         params = {
             "nu": Parameter(float(law.nu[0]), standard_error(draws.nu[usable]), *nu_limits),
-            "amplitude": bootstrapped(
+            "amplitude": _bootstrapped(
                 math.exp(float(law.log_amplitude[0])),
                 np.exp(draws.log_amplitude[usable]),
                 self.level,
             ),
-            "sigma": bootstrapped(float(law.sigma[0]), draws.sigma[usable], self.level),
+            "sigma": _bootstrapped(float(law.sigma[0]), draws.sigma[usable], self.level),
         }
         if free:
             params["critical"] = Parameter(

@@ -14,7 +14,7 @@ from observatory.analysis.times.estimators.power_law import (
 )
 
 
-def compare_laws(
+def _compare_laws(
     data: Observations, n_grid: int
 ) -> tuple[dict[str, Plain], dict[Critical, float], list[str]]:
     """All laws on the same replicas: those above the boundary's critical point.
@@ -67,10 +67,10 @@ class TimeComparison:
         """Compare the laws on one table; `seed` is recorded, nothing is drawn.
 
         Raises:
-            FitRefusedError: As `compare_laws`.
+            FitRefusedError: As `_compare_laws`.
         """
         data = observations.within(self.window_max)
-        extras, criteria, notes = compare_laws(data, self.n_grid)
+        extras, criteria, notes = _compare_laws(data, self.n_grid)
         best = min(criteria, key=lambda law: criteria[law])
         margin = min(score for law, score in criteria.items() if law != best) - criteria[best]
         candidates = [law for law, score in criteria.items() if score - criteria[best] < UNDECIDED]

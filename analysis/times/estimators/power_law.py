@@ -65,7 +65,7 @@ def free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) ->
     return np.where(np.isnan(rss).all(axis=-1), np.nan, best)
 
 
-def refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> float:
+def _refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> float:
     """`free_critical` of the data themselves, refined between its neighbours on the grid."""
     coarse = float(free_critical(weight_decay, y, weights[None], n_grid)[0])
     cell = float(weight_decay.min()) / n_grid
@@ -157,7 +157,7 @@ def fit_law(
     require_law(weight_decay, N_PARAMS[critical], weights.sum())
     y = np.log(time)
     if critical == "free":
-        point = refined_critical(weight_decay, y, weights, n_grid)
+        point = _refined_critical(weight_decay, y, weights, n_grid)
     elif critical == "zero":
         point = 0.0
     elif known is None:

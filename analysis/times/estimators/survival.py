@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 Columns = dict[str, list[float | None]]
 
 
-def steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float) -> Columns:
+def _steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float) -> Columns:
     """One curve as rows to draw: from step 0 to the end of the record, null limits where none."""
     low, high = share_limits(curve, level)
     last = float(1.0 - curve.survival[-1]) if curve.time.size else 0.0
@@ -36,7 +36,7 @@ def steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float
     }
 
 
-def one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
+def _one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Weight decay, steps and event of every replica, one row each: rows that are alike are summed.
 
     Raises:
@@ -55,9 +55,9 @@ def one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
     return control, time, seen > 0
 
 
-def curves_of(data: Observations, horizon: float, level: float) -> dict[str, list[float | None]]:
+def _curves_of(data: Observations, horizon: float, level: float) -> dict[str, list[float | None]]:
     """Curves, medians and restricted means of every weight decay, as the record holds them."""
-    control, time, seen = one_each(data)
+    control, time, seen = _one_each(data)
     names = {
         "km": ("weight_decay", "step", "share", "low", "high"),
         "median": ("weight_decay", "value", "low", "high"),
@@ -69,7 +69,7 @@ def curves_of(data: Observations, horizon: float, level: float) -> dict[str, lis
         curve = kaplan_meier(time[at], seen[at], level)
         latest = float(time[at].max())
         end = max(horizon, latest) if seen[at].all() else latest
-        for column, entries in steps_of(float(value), curve, end, level).items():
+        for column, entries in _steps_of(float(value), curve, end, level).items():
             made[f"km.{column}"] += entries
         mean = restricted_mean(curve, horizon, level)
         rows = {
@@ -82,7 +82,7 @@ def curves_of(data: Observations, horizon: float, level: float) -> dict[str, lis
     return made
 
 
-def common_end(data: Observations) -> float:
+def _common_end(data: Observations) -> float:
     """The step to which every curve is known: where restricted means end.
 
     A curve is known to its last look, and for ever where all replicas grokked.
@@ -129,7 +129,7 @@ class Survival:
                 "No replica grokked: all curves are flat. Add larger weight decays or a longer "
                 "horizon."
             )
-        horizon = float(data.horizon_steps) if data.horizon_steps else common_end(data)
+        horizon = float(data.horizon_steps) if data.horizon_steps else _common_end(data)
         extras: dict[str, Plain] = {
             "method": "Kaplan-Meier on upper ends; log-log limits; competing events to the horizon",
             "window_max": self.window_max,
@@ -139,7 +139,7 @@ class Survival:
         }
         cells = np.unique(data.weight_decay)
         if cells.size > 1:
-            control, time, seen = one_each(data)
+            control, time, seen = _one_each(data)
             chi_square = log_rank(time, seen, control)
             extras |= {
                 "logrank_chi2": chi_square,
@@ -158,5 +158,5 @@ class Survival:
             seed=seed,
             warnings=[*data.horizon_warnings, *competing_warnings(data)],
             extras=extras,
-            curves=curves_of(data, horizon, self.level),
+            curves=_curves_of(data, horizon, self.level),
         )

@@ -40,7 +40,7 @@ class SurvivalCurve:
     median_high: float | None
 
 
-def first_time(times: Array, there: NDArray[np.bool_]) -> float | None:
+def _first_time(times: Array, there: NDArray[np.bool_]) -> float | None:
     """The first of ascending times at which something holds, or None where it never does."""
     return float(times[np.argmax(there)]) if there.any() else None
 
@@ -70,7 +70,7 @@ def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> Survival
         np.asarray(found.n_risk, dtype=np.float64)[event],
         np.asarray(found.n_events, dtype=np.float64)[event],
         time.size,
-        first_time(times, survival <= 0.5 + 1e-9),
+        _first_time(times, survival <= 0.5 + 1e-9),
         *(float(limit) if np.isfinite(limit) else None for limit in limits),
     )
 

@@ -23,7 +23,7 @@ from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 
-METHOD = "least squares of ln t on uncensored replicas; percentile bootstrap by seed"
+_METHOD = "least squares of ln t on uncensored replicas; percentile bootstrap by seed"
 
 
 def interval(value: float, draws: Array, level: float) -> Parameter:
@@ -98,7 +98,7 @@ class TimePowerLaw:
             **information(float(rss), float(weights.sum()), N_PARAMS[self.critical])
         }
         extras |= {
-            "method": METHOD,
+            "method": _METHOD,
             "critical_kind": KINDS[self.critical],
             "window_max": self.window_max,
             "n_grokked": data.count(keep),
