@@ -61,6 +61,9 @@ def conditioning(law: Law, u: Array, value: Array, found: Solution) -> float:
     return float(values[0] / values[-1]) if values[-1] > 0 else math.inf
 
 
+STUCK = "The search ended at a limit: decay or offset is not determined."
+
+
 @final
 class EmergenceCurve:
     r"""Fits $A e^{-\lambda(\gamma t + t_0)} \ln(\gamma t + t_0) + K$ and says what of it is known.
@@ -136,15 +139,7 @@ class EmergenceCurve:
         kind = CLASSES[int(classes_of(found, first, last)[0])]
         share = float((classes_of(draws, first, last) == CLASSES.index(kind)).mean())
         curve = best.fitted[0]
-        widths = {"K": self.width * spread}
-        kept = identified(found.params, draws.params, self.level, widths, self.ratio)
-        decay_stuck, offset_stuck = at_limits(law, again)
-        if max(offset_stuck) > (1.0 - self.level) / 2.0:
-            kept = {name: made for name, made in kept.items() if name == "K"}
-        if max(decay_stuck) > (1.0 - self.level) / 2.0:
-            kept = {}
-        if "K" not in kept:  # what K may be is taken up by these, whatever their intervals say
-            kept = {name: made for name, made in kept.items() if name == "A"}
+        kept = self._identified(found, draws, at_limits(law, again), spread)
         params = {**self._peak(kind, found, draws, last), **kept}
         unknown = [name for name in PARAMETERS if name not in kept]
         extras: dict[str, Plain] = {
@@ -172,9 +167,8 @@ class EmergenceCurve:
             *unidentified_warning(
                 unknown, "curve, class and a peak inside the record are what is known."
             ),
+            *([STUCK] if stuck(law, best) else []),
         ]
-        if stuck(law, best):
-            warnings.append("The search ended at a limit: decay or offset is not determined.")
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
@@ -189,6 +183,25 @@ class EmergenceCurve:
             extras=extras,
             curves={name: column.tolist() for name, column in drawn.items()},
         )
+
+    def _identified(
+        self,
+        found: Emergence,
+        draws: Emergence,
+        limits: Sequence[tuple[float, float]],
+        spread: float,
+    ) -> dict[str, Parameter]:
+        """The parameters that the data fix, by their intervals and by where the search ended."""
+        widths, tail = {"K": self.width * spread}, (1.0 - self.level) / 2.0
+        kept = identified(found.params, draws.params, self.level, widths, self.ratio)
+        decay_stuck, offset_stuck = limits
+        if max(offset_stuck) > tail:
+            kept = {name: made for name, made in kept.items() if name == "K"}
+        if max(decay_stuck) > tail:
+            kept = {}
+        if "K" not in kept:  # what K may be is taken up by these, whatever their intervals say
+            kept = {name: made for name, made in kept.items() if name == "A"}
+        return kept
 
     def _peak(
         self, kind: str, found: Emergence, draws: Emergence, last: float

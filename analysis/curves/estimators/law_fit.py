@@ -166,13 +166,7 @@ def estimate_of(
         level=level,
         n=series.n,
         seed=seed,
-        warnings=[
-            *warnings,
-            *residual_warnings(series.value - curve, search.longest_block),
-            *fit.choice.warnings(fit.named.main, fit.named.meaning),
-            *unidentified_warning([n for n in values if n not in fit.params], fit.named.known),
-            *(["The search ended at a limit of its numbers."] if stuck(law, fit.solution) else []),
-        ],
+        warnings=[*warnings, *_warnings(fit, series, search, list(values))],
         extras={
             "r2": r_squared(series.value, curve),
             **fit.choice.extras(),
@@ -184,6 +178,17 @@ def estimate_of(
         },
         curves={name: column.tolist() for name, column in drawn.items()},
     )
+
+
+def _warnings(fit: Fit, series: Series, search: Search, names: Sequence[str]) -> list[str]:
+    """What a reader of any fitted law could take wrongly."""
+    law = fit.laws[fit.named.main]
+    return [
+        *residual_warnings(series.value - fit.solution.fitted[0], search.longest_block),
+        *fit.choice.warnings(fit.named.main, fit.named.meaning),
+        *unidentified_warning([n for n in names if n not in fit.params], fit.named.known),
+        *(["The search ended at a limit of its numbers."] if stuck(law, fit.solution) else []),
+    ]
 
 
 def constant_law() -> Law:

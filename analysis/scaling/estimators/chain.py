@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.scaling.estimators.collapse_link import Search, collapse_link, grid_bias
-from observatory.analysis.scaling.estimators.found import Found, limits_of
+from observatory.analysis.scaling.estimators.found import Draws, Found, limits_of
 from observatory.analysis.scaling.estimators.links import (
     crossing_link,
     groups_link,
@@ -15,7 +15,12 @@ from observatory.analysis.scaling.estimators.links import (
     susceptibility_link,
 )
 from observatory.analysis.scaling.estimators.remarks import remarks
-from observatory.analysis.scaling.estimators.sample import SizedRows, in_cells, require_signal
+from observatory.analysis.scaling.estimators.sample import (
+    Sample,
+    SizedRows,
+    in_cells,
+    require_signal,
+)
 from observatory.analysis.scaling.estimators.verdicts import Link, judge_chain
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.solvers import f_quantile
@@ -150,44 +155,11 @@ class FiniteSizeChain:
         sample, warnings = in_cells(on_log_axis(rows) if self.log_control else rows, self.min_seeds)
         degrees = sample.pivot.size - sample.sizes.size, sample.value.size - sample.pivot.size
         require_signal(sample, f_quantile(1.0 - self.flat_level, *degrees))
-        level = self.level
         search = Search(
             self.se_floor, self.min_overlap, self.zeta, self.n_starts, self.n_steps, self.n_profile
         )
-        links, parts = dict[str, Link](), list[Found]()
-        links["sharpening"], found, draws = sharpening_link(
-            sample,
-            self.se_floor,
-            (self.n_centres, self.n_widths),
-            (self.n_bootstrap, self.n_null),
-            self.least_exponent,
-            level,
-            rng,
-        )
-        parts.append(found)
-        links["crossings"], crossed, found = crossing_link(draws, self.min_share, level)
-        parts.append(found)
-        links["susceptibility"], found = susceptibility_link(draws, level)
-        parts.append(found)
-        links["groups"], found = groups_link(sample, self.n_uniform, level, rng)
-        parts.append(found)
-        quality = self.quality_low, self.quality_high
-        links["data_collapse"], collapse = collapse_link(
-            draws, search, quality, self.min_decades, level, rng
-        )
-        parts.insert(0, collapse)
-        chain = judge_chain(links, crossed, limits_of(collapse.params["critical"]), level)
-        numbers = [collapse.params[k].value for k in ("critical", "inverse_nu")]
-        ratio = collapse.params.get("zeta_over_nu")
-        numbers.append((self.zeta or 0.0) * numbers[1] if ratio is None else ratio.value)
-        bias = grid_bias(draws, search, np.array(numbers))
-        misfit = float(parts[1].extras["reduced_chi2"] or 0.0)
-        warnings += remarks(sample, draws.own, misfit, collapse.params, bias)
-        if not self.log_control and spans_decades(sample.control):
-            warnings.append(
-                "The control spans more than 1.5 decades on a linear axis: set log_control=true to "
-                "scale its logarithm."
-            )
+        links, chain, parts, draws = self._links(sample, search, rng)
+        warnings += self._warnings(draws, parts, search)
         whole = joined(parts)
         whole = from_log_axis(whole) if self.log_control else whole
         extras: dict[str, Plain] = {"verdict": chain.verdict, "reason": chain.reason}
@@ -202,7 +174,7 @@ class FiniteSizeChain:
             horizon_steps=None,
             horizon_epochs=None,
             params=whole.params,
-            level=level,
+            level=self.level,
             n=sample.value.size,
             seed=seed,
             warnings=warnings,
@@ -210,6 +182,46 @@ class FiniteSizeChain:
             curves=whole.curves,
             table={**{name: asdict(link) for name, link in links.items()}, **whole.table},
         )
+
+    def _links(
+        self, sample: Sample, search: Search, rng: np.random.Generator
+    ) -> tuple[dict[str, Link], Link, list[Found], Draws]:
+        """Each link and the whole chain; what they found, the data collapse first; the draws."""
+        links, level = dict[str, Link](), self.level
+        links["sharpening"], widths, draws = sharpening_link(
+            sample,
+            self.se_floor,
+            (self.n_centres, self.n_widths),
+            (self.n_bootstrap, self.n_null),
+            self.least_exponent,
+            level,
+            rng,
+        )
+        links["crossings"], crossed, places = crossing_link(draws, self.min_share, level)
+        links["susceptibility"], peaks = susceptibility_link(draws, level)
+        links["groups"], dips = groups_link(sample, self.n_uniform, level, rng)
+        quality = self.quality_low, self.quality_high
+        links["data_collapse"], collapse = collapse_link(
+            draws, search, quality, self.min_decades, level, rng
+        )
+        chain = judge_chain(links, crossed, limits_of(collapse.params["critical"]), level)
+        return links, chain, [collapse, widths, places, peaks, dips], draws
+
+    def _warnings(self, draws: Draws, parts: Sequence[Found], search: Search) -> list[str]:
+        """What a reader of the whole chain could take wrongly."""
+        params, sample = parts[0].params, draws.sample
+        numbers = [params[k].value for k in ("critical", "inverse_nu")]
+        ratio = params.get("zeta_over_nu")
+        numbers.append((self.zeta or 0.0) * numbers[1] if ratio is None else ratio.value)
+        bias = grid_bias(draws, search, np.array(numbers))
+        misfit = float(parts[1].extras["reduced_chi2"] or 0.0)
+        found = remarks(sample, draws.own, misfit, params, bias)
+        if not self.log_control and spans_decades(sample.control):
+            found.append(
+                "The control spans more than 1.5 decades on a linear axis: set log_control=true to "
+                "scale its logarithm."
+            )
+        return found
 
 
 def spans_decades(control: Sequence[float] | np.ndarray) -> bool:

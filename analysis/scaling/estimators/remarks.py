@@ -70,6 +70,12 @@ def remarks(
             f"A seed stays alike along the control (correlation {likeness:.2f}): smooth crossovers "
             "are drawn without that, so their p-values are too small or too large."
         )
+    return [*found, *_of_collapse(params, bias)]
+
+
+def _of_collapse(params: Mapping[str, Parameter], bias: Array | None) -> list[str]:
+    """Warnings about the numbers of the data collapse."""
+    found = list[str]()
     inverse = params["inverse_nu"]
     if inverse.ci_low is None or inverse.ci_low <= 0.0:
         found.append(
