@@ -15,6 +15,7 @@ from observatory.analysis.forecast.estimators.comparison import ForecastComparis
 from observatory.analysis.stats.estimate import Estimate
 from observatory.core.errors import FitRefusedError
 from tests.made_forecasts import Made
+from tests.statistical.stored import Calibration, Outcome
 
 UNSKILLED = ("nothing", "nothing_else", "clock_copy", "decay_on")
 SKILLED = ("precursor", "nowcast")
@@ -96,6 +97,36 @@ def counts(found: Estimate, name: str) -> np.ndarray:
     times = np.nan_to_num([number(found, name, f"time_{x}") for x in ("n", "covered")])
     flips = number(found, name, "best_flips_p") < 0.05
     return np.array([*hits, *false, times[0], times[0] * times[1], flips])
+
+
+JUDGED = ("nothing", "clock_copy", "decay_on")
+"""The signals without skill of the stored studies."""
+
+
+def skill(seed: int) -> Outcome:
+    """Whether a signal without skill is better in a study, and what of the precursor."""
+    records = SETS["negatives"].records(seed, (*JUDGED, "precursor"))
+    found = audit(n_bootstrap=199).estimate(records, seed)
+    return {
+        "wrong": wrongly_better(found, JUDGED),
+        "better": verdict(found, "precursor").startswith("better than every baseline"),
+        "lead": number(found, "precursor", "lead"),
+        **{f"p_{name}": number(found, name, "clock_p") for name in JUDGED},
+    }
+
+
+def evenness(seed: int) -> Outcome:
+    """Whether a signal as good as a baseline is called better than every baseline in a study."""
+    found = audit(n_bootstrap=99).estimate(SETS["even"].records(seed, ("even",)), seed)
+    p = {f"p_{rival}": number(found, "even", f"{rival}_p") for rival in ("clock", "best")}
+    return {"wrong": wrongly_better(found, ("even",)), **p}
+
+
+SOURCES = ("forecast/estimators", "stats")
+STORED = (
+    Calibration("audit_skill", 300, skill, SOURCES),
+    Calibration("audit_even", 150, evenness, SOURCES),
+)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ its midpoint at 0.12.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.stats import binom, chi2, f
+from scipy.stats import chi2, f
 
 from observatory.analysis.boundary.estimators.coverage import percentile_coverage
 from observatory.analysis.boundary.estimators.firth_points import FREE, firth_box
@@ -23,9 +24,11 @@ from observatory.analysis.boundary.estimators.likelihood import (
 )
 from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.boundary.estimators.seed_likelihood import SMALLEST, seed_likelihood
+from observatory.analysis.boundary.estimators.window_likelihood import second_edge_p
 from observatory.analysis.stats.ascent import best_of, climb
 from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.links import LINKS, Link
+from tests.statistical.stored import Calibration, Outcome
 
 X = np.log10(np.geomspace(0.02, 1.0, 12))
 X0 = np.log10(0.12)
@@ -45,11 +48,6 @@ class Covered:
     @property
     def share(self) -> float:
         return self.n_covered / self.n_answered
-
-    def within(self, alpha: float = 1e-3) -> bool:
-        """Whether the count lies in the exact two-sided binomial band of the level."""
-        low, high = binom.ppf([alpha / 2, 1 - alpha / 2], self.n_answered, LEVEL)
-        return bool(low <= self.n_covered <= high)
 
 
 def studies(
@@ -119,39 +117,79 @@ def least_squares(
     return Covered(n_studies, round(covered * n_studies), 0)
 
 
+def seed_deviances(
+    rng: np.random.Generator, n_seeds: int, spread: float, slope: float
+) -> dict[str, float] | None:
+    """Deviance of the truth in a study in which every seed has its own critical point.
+
+    Returns:
+        With the seed effect and without it; None where the study is refused.
+    """
+    link, n_by = LINKS["logistic"], np.ones((n_seeds, X.size))
+    own = X0 + spread * rng.normal(size=(n_seeds, 1))
+    k_by = (rng.random(n_by.shape) < 1 / (1 + np.exp(-slope * (X - own)))).astype(float)
+    n, k = n_by.sum(axis=0), k_by.sum(axis=0)
+    low, high = box(RateBins(X, n, k), 0.0, 0.0)
+    plain, value, margin = fit_many(X, n[None], k[None], link, low, high)
+    if margin[0] < SEPARATED or ((k > 0) & (k < n)).sum() < 2:
+        return None
+    _, at_truth, _ = fit_many(X, n[None], k[None], link, *held(low, high))
+    evaluate = seed_likelihood(X, n_by, k_by, link, 31)
+    low, high = np.append(low, SMALLEST), np.append(high, np.ptp(X))
+    width = np.exp(-plain[0, 1])
+    begin = np.array([np.append(plain[0], width * share) for share in (0.1, 1.0, 3.0)])
+    begin[1:, 1] += np.log([1.3, 2.0])
+    theta, top = best_of(*climb(evaluate, begin, low, high, 1e-9), 3)
+    again = np.concatenate([begin, theta])
+    _, below = best_of(*climb(evaluate, again, *held(low, high), 1e-9), 4)
+    return {
+        "seed effect": float(2 * (top[0] - below[0])),
+        "no seed effect": float(2 * (value[0] - at_truth[0])),
+    }
+
+
+def seed_limits(n_seeds: int) -> dict[str, float]:
+    """The deviance up to which the truth counts as covered, with the effect and without."""
+    return {"seed effect": f.ppf(LEVEL, 1, n_seeds - 1), "no seed effect": DROP}
+
+
 def with_seed_effect(
     rng: np.random.Generator, n_studies: int, n_seeds: int, spread: float, slope: float
 ) -> dict[str, Covered]:
-    """Studies in which every seed has its own critical point: with the effect and without it."""
-    link, degrees = LINKS["logistic"], n_seeds - 1
-    limits = {"seed effect": f.ppf(LEVEL, 1, degrees), "no seed effect": DROP}
-    inside, answered, refused = dict.fromkeys(limits, 0), 0, 0
-    n_by = np.ones((n_seeds, X.size))
-    for _ in range(n_studies):
-        own = X0 + spread * rng.normal(size=(n_seeds, 1))
-        k_by = (rng.random(n_by.shape) < 1 / (1 + np.exp(-slope * (X - own)))).astype(float)
-        n, k = n_by.sum(axis=0), k_by.sum(axis=0)
-        low, high = box(RateBins(X, n, k), 0.0, 0.0)
-        plain, value, margin = fit_many(X, n[None], k[None], link, low, high)
-        if margin[0] < SEPARATED or ((k > 0) & (k < n)).sum() < 2:
-            refused += 1
-            continue
-        _, at_truth, _ = fit_many(X, n[None], k[None], link, *held(low, high))
-        deviance = {"no seed effect": 2 * (value[0] - at_truth[0])}
-        evaluate = seed_likelihood(X, n_by, k_by, link, 31)
-        low, high = np.append(low, SMALLEST), np.append(high, np.ptp(X))
-        width = np.exp(-plain[0, 1])
-        begin = np.array([np.append(plain[0], width * share) for share in (0.1, 1.0, 3.0)])
-        begin[1:, 1] += np.log([1.3, 2.0])
-        theta, top = best_of(*climb(evaluate, begin, low, high, 1e-9), 3)
-        again = np.concatenate([begin, theta])
-        _, below = best_of(*climb(evaluate, again, *held(low, high), 1e-9), 4)
-        deviance["seed effect"] = 2 * (top[0] - below[0])
-        answered += 1
-        for name, limit in limits.items():
-            inside[name] += bool(deviance[name] <= limit)
-    return {name: Covered(answered, inside[name], refused) for name in limits}
+    """Many studies in which every seed has its own critical point."""
+    found = [seed_deviances(rng, n_seeds, spread, slope) for _ in range(n_studies)]
+    answered = [each for each in found if each is not None]
+    return {
+        name: Covered(
+            len(answered),
+            sum(each[name] <= limit for each in answered),
+            n_studies - len(answered),
+        )
+        for name, limit in seed_limits(n_seeds).items()
+    }
 
+
+def stored_seeds(spread: float, number: int) -> Outcome:
+    """A study of 20 seeds at slope 13.7; no number where it is refused."""
+    rng = np.random.default_rng([113, round(100 * spread), number])
+    return dict(seed_deviances(rng, 20, spread, 13.7) or {})
+
+
+def stored_edge(flat: bool, number: int) -> Outcome:
+    """The p-value of a second edge where there is one edge, or none."""
+    rng = np.random.default_rng([118, int(flat), number])
+    p = np.full(X.size, 0.5) if flat else 1 / (1 + np.exp(-8.0 * (X - X0)))
+    bins = RateBins(X, N, rng.binomial(20, p).astype(float))
+    return {"p": second_edge_p(bins, LINKS["logistic"], 0.0, 99, rng)}
+
+
+SOURCES = ("boundary/estimators", "stats")
+STORED = (
+    Calibration("seeds_alike", 500, partial(stored_seeds, 0.0), SOURCES),
+    Calibration("seeds_apart", 500, partial(stored_seeds, 0.25), SOURCES),
+    Calibration("edge_none", 200, partial(stored_edge, True), SOURCES),
+    Calibration("edge_one", 200, partial(stored_edge, False), SOURCES),
+)
 
 SLOPES = (3.0, 8.0, 13.7, 40.0)
 

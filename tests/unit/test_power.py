@@ -1,4 +1,8 @@
-"""Limits and power of statistical tests by hand."""
+"""Limits and power of statistical tests by hand, and that every such test states them."""
+
+import importlib
+import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ from scipy.stats import binom, norm
 
 from tests.power import POWER, Mean, Rate, states
 
+FOLDER = Path(__file__).parents[1] / "statistical"
 RATES = [
     Rate(200, 0.05, "above"),
     Rate(800, 0.9, "below"),
@@ -70,3 +75,17 @@ def test_a_docstring_with_another_number_is_refused() -> None:
     assert states(rate)(honest) is not None
     with pytest.raises(AssertionError, match="wrong must say: n = 200"):
         states(rate)(wrong)
+
+
+def test_every_statistical_test_states_its_power() -> None:
+    found = 0
+    for file in FOLDER.glob("test_*.py"):
+        module = importlib.import_module(f"tests.statistical.{file.stem}")
+        for name, test in inspect.getmembers(module, inspect.isfunction):
+            if name.startswith("test_"):
+                marks = {mark.name for mark in getattr(test, "pytestmark", [])}
+                assert "statistical" in marks, f"{file.name}: {name} states no `Rate` or `Mean`"
+                said = test.__doc__ or ""
+                assert "catches" in said or said.startswith("No rate"), f"{file.name}: {name}"
+                found += 1
+    assert found > 20
