@@ -18,7 +18,7 @@ class RateBins:
         x: log10 of the weight decay, `[bin]`.
         n: Replicas, `[bin]`.
         k: Grokked replicas, `[bin]`.
-        n_by: Replicas of each seed, `[seed, bin]`; null where seeds cannot be told from replicas,
+        n_by: Replicas of each seed, `[seed, bin]`; null where seeds are the replicas,
             see `seeds_recur`.
         k_by: Grokked replicas of each seed, likewise.
         control: What the weight decay is called.

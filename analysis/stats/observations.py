@@ -31,7 +31,7 @@ class Observations:
         weight: How many replicas a row stands for; null: one each.
         competing: Whether it collapsed or diverged and can no longer grok; null: none did.
         failed_at: When it did, in steps, NaN where nobody knows or where it did not; null likewise.
-        control: What `weight_decay` is called in what is told of a fit.
+        control: What `weight_decay` is called in messages.
     """
 
     weight_decay: Array

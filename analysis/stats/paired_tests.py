@@ -16,7 +16,7 @@ from observatory.analysis.stats.wilson import wilson_interval
 Array = NDArray[np.float64]
 
 SMALLEST = 1e-300
-"""Of a p-value that is told as a number."""
+"""Of a p-value that is printed as a number."""
 
 
 def p_text(p: float) -> str:

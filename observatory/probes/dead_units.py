@@ -33,8 +33,8 @@ def dead_units(
         This project's definition.
 
     Example:
-        >>> told = dead_units(torch.tensor([[[[0.0, 1.0], [0.0, 2.0]]]]))
-        >>> told["dead_count"].values, told["dead_share"]
+        >>> found = dead_units(torch.tensor([[[[0.0, 1.0], [0.0, 2.0]]]]))
+        >>> found["dead_count"].values, found["dead_share"]
         (tensor([[1]]), tensor([[0.5000]], dtype=torch.float64))
     """
     rows = units.flatten(start_dim=2, end_dim=-2)

@@ -67,8 +67,8 @@ def massive_activations(
     n, middle = ordered.shape[-1], (ordered.shape[-1] - 1) // 2
     upper = ordered[..., middle:].double().contiguous()
     number, positive = ~upper[..., -1].isnan(), upper[..., 0] != 0
-    told = torch.cat([upper[..., :1], ordered[..., -3:]], dim=-1)  # promotes to float64
-    median, top3, top2, top1 = told.where(number[..., None], torch.nan).unbind(dim=-1)
+    statistics = torch.cat([upper[..., :1], ordered[..., -3:]], dim=-1)  # promotes to float64
+    median, top3, top2, top1 = statistics.where(number[..., None], torch.nan).unbind(dim=-1)
     limits = median[..., None] * median.new_tensor(MULTIPLES)
     above = upper.shape[-1] - torch.searchsorted(upper, limits, right=True)
     shares = (above.double() / n).where(number[..., None], torch.nan).unbind(dim=-1)

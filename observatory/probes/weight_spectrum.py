@@ -48,8 +48,8 @@ def weight_spectrum(weight: Float[Tensor, "replica _ _"]) -> dict[str, Masked]:
 
     Example:
         >>> import torch
-        >>> told = weight_spectrum(torch.diag(torch.tensor([1.0, 1.0, 0.0, 0.0]))[None])
-        >>> [round(entry.values.item(), 6) for entry in told.values()]
+        >>> found = weight_spectrum(torch.diag(torch.tensor([1.0, 1.0, 0.0, 0.0]))[None])
+        >>> [round(entry.values.item(), 6) for entry in found.values()]
         [2.0, 2.0, 2.0, 0.5]
     """
     gram = smaller_gram(weight.double())

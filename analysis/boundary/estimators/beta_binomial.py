@@ -56,7 +56,7 @@ class BoundaryBetaBinomial:
 
         Raises:
             FitRefusedError: If there are no more groups than free parameters, no boundary can lie
-                in the bins, the counts are separated, or no rise can be told from a constant rate.
+                in the bins, the counts are separated, or the rate does not rise beyond its scatter.
         """
         data = observations.within(self.window_max)
         bins, link = bin_rates(data), self.link

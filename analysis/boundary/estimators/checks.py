@@ -1,4 +1,4 @@
-"""What is checked of every likelihood fit of a boundary, and what its reader is told."""
+"""What is checked of every likelihood fit of a boundary, and the warnings that follow."""
 
 from collections.abc import Mapping
 

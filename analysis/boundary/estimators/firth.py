@@ -56,8 +56,8 @@ class BoundaryFirth:
         """Fit one table; `seed` is that of the counts that judge the curve.
 
         Raises:
-            FitRefusedError: If no boundary can lie in the bins, or no rise can be told from a
-                constant rate.
+            FitRefusedError: If no boundary can lie in the bins, or the rate does not rise beyond
+                its scatter.
         """
         data = observations.within(self.window_max)
         bins = bin_rates(data)

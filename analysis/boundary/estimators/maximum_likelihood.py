@@ -52,7 +52,7 @@ def fit_likelihood(
 
     Raises:
         FitRefusedError: If no boundary can lie in the bins, there are fewer bins than free
-            parameters, the counts are separated, or no rise can be told from a constant rate.
+            parameters, the counts are separated, or the rate does not rise beyond its scatter.
     """
     require_boundary(bins)
     low, high = box(bins, guess, lapse)

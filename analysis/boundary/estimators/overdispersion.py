@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 RHO = 4
 SMALLEST, LARGEST = 1e-4, 0.5
-"""Ends of rho: below, the beta-binomial cannot be told from the binomial by any table of runs."""
+"""Ends of rho: below the first, no table of runs distinguishes it from the binomial."""
 
 
 def beta_binomial(

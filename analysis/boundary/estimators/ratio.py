@@ -101,8 +101,8 @@ def boundary_ratio(
         `bootstrap_high`.
 
     Raises:
-        FitRefusedError: If a group holds no boundary, no rise of it can be told from a constant
-            rate, or more resamples than the interval leaves out hold none.
+        FitRefusedError: If a group holds no boundary, its rate does not rise beyond its scatter, or
+            more resamples than the interval leaves out hold none.
     """
     tables = bin_rates(a), bin_rates(b)
     centres: list[float] = []
@@ -116,8 +116,8 @@ def boundary_ratio(
             raise FitRefusedError(f"{name}: {refusal}") from refusal
         centres.append(float(x0))
         place = {"critical": Parameter(10.0 ** float(x0), None, 0.0, np.inf)}
-        told = boundary_warnings(group, table, place, None)
-        warnings += [f"{name}: {w}" for w in told if w not in group.horizon_warnings]
+        found = boundary_warnings(group, table, place, None)
+        warnings += [f"{name}: {w}" for w in found if w not in group.horizon_warnings]
     log_ratio = centres[0] - centres[1]
     reach = int(np.ceil((abs(log_ratio) + REACH) / _SPACING))
     shifts = np.arange(-reach, reach + 1)

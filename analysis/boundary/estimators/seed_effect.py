@@ -62,8 +62,8 @@ class BoundarySeedEffect:
 
         Raises:
             FitRefusedError: If seeds do not recur over weight decays, there are fewer than five of
-                them, no boundary can lie in the bins, the counts are separated, or no rise can be
-                told from a constant rate.
+                them, no boundary can lie in the bins, the counts are separated, or the rate does
+                not rise beyond its scatter.
         """
         data = observations.within(self.window_max)
         bins, link = bin_rates(data), self.link

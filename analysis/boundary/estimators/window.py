@@ -106,7 +106,7 @@ class BoundaryWindow:
 
         Raises:
             FitRefusedError: As `_require_window`; also where no boundary can lie in the bins or two
-                edges cannot be told from one.
+                edges cannot be distinguished from one.
         """
         data = observations.within(self.window_max)
         bins, link = bin_rates(data), self.link

@@ -37,7 +37,7 @@ POWER = 0.8
 FARTHEST = 1000.0
 """How far below the smallest weight decay a design may go: laws that hardly fall go on for ever."""
 NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
-"""Error distributions as they are told."""
+"""Error distributions as messages call them."""
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ class PairedComparison:
         return None
 
     def _means(self, contrast: Contrast, m: int, rng: np.random.Generator) -> Numbers:
-        """All that is told of one contrast of means, before it is adjusted."""
+        """The row of one contrast of means, before it is adjusted."""
         contrast, unit = contrast.in_unit()
         one, other = contrast.first, contrast.second
         differences, n, alpha = other - one, one.size, 1.0 - self.level
@@ -284,7 +284,7 @@ class PairedComparison:
         }
 
     def _rates(self, contrast: Contrast) -> Numbers:
-        """All that is told of one contrast of rates, before it is adjusted."""
+        """The row of one contrast of rates, before it is adjusted."""
         one, other, n = contrast.first, contrast.second, contrast.first.size
         only_first, only_second = int(((one - other) > 0).sum()), int(((other - one) > 0).sum())
         low, high = wilson_interval([one.sum(), other.sum()], [n, n], self.level)

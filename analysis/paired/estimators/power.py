@@ -10,7 +10,7 @@ from scipy.stats import nct, t
 from observatory.analysis.stats.solvers import chi2_quantile, student_quantile, zero_between
 
 LARGEST = 10_000_000
-"""Pairs beyond which no plan is told."""
+"""Pairs beyond which no plan is given."""
 FARTHEST = 1e8
 """Centres of t farther out count as this one; scipy has no chances there."""
 

@@ -84,7 +84,7 @@ class VarianceComponents:
 
         Args:
             rows: The table.
-            seed: Told only; nothing is drawn.
+            seed: Of the record only; nothing is drawn.
 
         Returns:
             `variance[<component>]` in the squared unit of the value, `share[<component>]` of
@@ -92,7 +92,7 @@ class VarianceComponents:
             numeric one; with profile intervals.
 
         Raises:
-            FitRefusedError: If a component has too few levels, two cannot be told apart, rows
+            FitRefusedError: If a component has too few levels, two cannot be separated, rows
                 that are alike in all are equal, or the fit does not converge.
         """
         value = self._values(rows)
@@ -182,7 +182,7 @@ class VarianceComponents:
         return np.log10(rows.value)
 
     def _components(self, rows: VarianceRows) -> tuple[dict[str, Codes], list[str]]:
-        """All random effects, the one of whole cells included, and what cannot be told."""
+        """All random effects, the one of whole cells included, with warnings of those that are mixed."""
         levels = dict(rows.levels)
         for name, code in levels.items():
             if (found := int(code.max()) + 1) < self.min_levels:
@@ -268,7 +268,7 @@ def mixed_model(value: Array, fixed: Array, codes: Sequence[Codes], start: Array
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of limits at 0, which are told, and of the search
+            warnings.simplefilter("ignore")  # of limits at 0, which are marked, and of the search
             found = model.fit(start_params=begin, reml=True, method="lbfgs", pgtol=1e-9)
     except np.linalg.LinAlgError as error:
         raise FitRefusedError(
