@@ -182,7 +182,7 @@ class VarianceComponents:
         return np.log10(rows.value)
 
     def _components(self, rows: VarianceRows) -> tuple[dict[str, Codes], list[str]]:
-        """All random effects, that of whole cells included, and warnings of those that are mixed."""
+        """All random effects, that of whole cells too, and warnings of those that are mixed."""
         levels = dict(rows.levels)
         for name, code in levels.items():
             if (found := int(code.max()) + 1) < self.min_levels:
