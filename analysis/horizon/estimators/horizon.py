@@ -120,7 +120,7 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
         observed: The boundary at the longest horizon, then in resamples, `[1 + draw]`.
         level: Of the limits.
     """
-    found: dict[str, Plain] = {
+    values: dict[str, Plain] = {
         "lr": found.ratio,
         "p": found.p,
         "critical_free": float(found.free.law.critical[0]),
@@ -134,7 +134,7 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
     if found.foretold_zero is not None:
         ratios = observed[1:] / found.foretold_draws
         low, high = percentile_interval(ratios[~np.isnan(ratios)], level)
-        found |= {
+        values |= {
             "foretold_zero": found.foretold_zero,
             "foretold_free": found.foretold_free,
             "held_out_ratio": float(observed[0]) / found.foretold_zero,
@@ -142,7 +142,7 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
             "held_out_ratio_high": high,
             "flattens": found.flattens(float(observed[0])),
         }
-    return {f"{key}_{name}": value for key, value in found.items()}
+    return {f"{key}_{name}": value for key, value in values.items()}
 
 
 def advice(foresight: Foresight, steps: float) -> str:
