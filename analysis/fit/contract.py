@@ -2,7 +2,7 @@
 
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,9 +12,25 @@ if TYPE_CHECKING:
     from observatory.analysis.page.comparison import GroupComparison
     from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.page.facts import Facts
+    from observatory.analysis.stats.estimate import Estimate
+    from observatory.analysis.stats.observations import Observations
 
 Record = Mapping[str, Any]
 """A fit as `fits.json` holds it."""
+
+
+@runtime_checkable
+class Fit(Protocol):
+    """An estimator of observations of runs."""
+
+    fit_name: str
+    estimator: str
+    level: float
+    window_max: float
+
+    def fit(self, observations: "Observations", seed: int) -> "Estimate":
+        """The estimate, or `FitRefusedError` where the data cannot give one."""
+        ...
 
 
 class Question(ABC):

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.fit.contract import Fit
 from observatory.analysis.fit.settings import build, draw_seed, settings_of, shared_setting
-from observatory.analysis.fit.study import Fit
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.stats.observations import Observations

@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import pandas as pd
 
-from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.contract import Fit, Record
 from observatory.analysis.fit.questions import questions
 from observatory.analysis.fit.settings import STUDY, build
 from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.facts import gather
 from observatory.analysis.page.groups import Group, groups
-from observatory.analysis.stats.estimate import Estimate, refusal_record
+from observatory.analysis.stats.estimate import refusal_record
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.tables.cells import cells_record, observations
@@ -24,20 +24,6 @@ from observatory.store.reader import Study
 
 _SCHEMA = 2
 """Version of the layout of fits.json."""
-
-
-@runtime_checkable
-class Fit(Protocol):
-    """An estimator of observations of runs."""
-
-    fit_name: str
-    estimator: str
-    level: float
-    window_max: float
-
-    def fit(self, observations: Observations, seed: int) -> Estimate:
-        """The estimate, or `FitRefusedError` where the data cannot give one."""
-        ...
 
 
 @dataclass(frozen=True)

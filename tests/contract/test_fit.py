@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 
 import observatory
 from observatory.analysis.boundary.estimators.logistic import curve
-from observatory.analysis.fit.study import Fit, read_settings
+from observatory.analysis.fit.contract import Fit
+from observatory.analysis.fit.study import read_settings
 from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import ConfigError, FitRefusedError
 

@@ -58,7 +58,7 @@ def test_options_of_other_fits_are_refused(tmp_path: Path, capsys) -> None:
     runs(1.0).to_csv(tmp_path / "runs.csv", index=False)
     code, _, err = fit(tmp_path / "runs.csv", "--n-bootstrap", "9", capsys=capsys)
     assert code == 2
-    assert "There is no option `--n-bootstrap` of `observatory fit paired`" in err
+    assert "`--n-bootstrap` is no option of `observatory fit paired`" in err
 
 
 def test_rates_stay_rates_beside_means() -> None:
