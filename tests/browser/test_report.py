@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from observatory.analysis.report.compare import build_comparison
+from observatory.analysis.report.compare import build_comparison, fit_comparison
 from tests.unit.analysis.report.fabricate import Plan, fitted_study, published
 from tests.unit.analysis.report.laptop import cheap_pages, mapped
 
@@ -31,7 +31,8 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plans = (Plan(study="one", probes=()), Plan(study="two", probes=(), model="lstm", slowness=2))
     folders = [fitted_study(results, plan) for plan in plans]
     with cheap_pages("svg"):
-        return build_comparison(folders, results / "comparison.html", published(40))
+        fit_comparison(folders, results / "comparison.html", published(40))
+        return build_comparison(folders, results / "comparison.html")
 
 
 @pytest.fixture(scope="module")

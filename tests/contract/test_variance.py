@@ -32,7 +32,7 @@ def test_the_command_prints_a_record_and_draws_it(tmp_path: Path, capsys) -> Non
     assert set(record["params"]["icc"]) == {"value", "se", "ci_low", "ci_high"}
     assert 'id="share"' in file.read_text()
     assert cli.run([*given, "--n-bootstrap", "9"]) == 2
-    assert "no option `--n-bootstrap` of `observatory fit variance`" in capsys.readouterr().err
+    assert "`--n-bootstrap` is no option of `observatory fit variance`" in capsys.readouterr().err
     runs(n_splits=2).to_csv(tmp_path / "few.csv", index=False)
     assert cli.run(["fit", "variance", str(tmp_path / "few.csv")]) == 3
     assert "`split` has 2 levels" in capsys.readouterr().err

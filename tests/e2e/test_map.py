@@ -37,7 +37,7 @@ def test_map_leaves_what_it_promises(results: Path) -> None:
     study = results / "tiny"
     assert "<svg" in (study / "report.html").read_text()
     records = json.loads((study / "fits.json").read_text())
-    assert records["schema_version"] == 1
+    assert records["schema_version"] == 2
     with (study / "replicas.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4
@@ -116,7 +116,7 @@ VERBS = ("map", "train", "plan", "fit", "report", "browse", "status", "doctor", 
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_has_examples_and_is_quick_to_import(verb: str) -> None:
     code = (
-        "import sys; from observatory import cli\n"
+        "import sys; from observatory.cli import main as cli\n"
         "try: cli.run([sys.argv[1], '--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'lightning', 'mlflow', 'statsmodels', 'hydra'}\n"

@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 
+from observatory.analysis.fit.study import fit_study, write_fits
 from observatory.analysis.report.build import build_report
-from observatory.core.errors import ConfigError, StoreError
+from observatory.core.errors import StoreError
+from observatory.pipeline import rebuild_report
 from observatory.store.reader import Study
 from observatory.store.writer import update_manifest
-from tests.unit.analysis.report.fabricate import Plan, add_records, fabricate_study, fitted_study
+from tests.unit.analysis.report.fabricate import (
+    Plan,
+    add_records,
+    fabricate_study,
+    fitted_study,
+    published,
+)
 from tests.unit.analysis.report.pages import Page, read_page
 from tests.unit.analysis.report.records import every_kind
 
@@ -25,7 +33,6 @@ SMALL = Plan(
     horizon=600,
     probes=("representation",),
 )
-FIT = {"study": {"events": ["first99"], "level": 0.95}}
 
 
 @pytest.fixture(scope="module")
@@ -140,17 +147,15 @@ def test_unfinished_replicas_are_counted_apart_and_said(tmp_path: Path):
 
 def test_nothing_finished_yet(tmp_path: Path):
     plan = Plan(study="young", weight_decays=(0.1, 1.0), n_seeds=1, unfinished=2)
-    page = read_page(build_report(fabricate_study(tmp_path, plan), FIT))
+    page = read_page(build_report(fitted_study(tmp_path, plan)))
     assert "No replica has finished yet." in page.text
 
 
 def test_what_was_not_measured_is_said(tmp_path: Path):
     plan = Plan(study="bare", weight_decays=(0.1, 1.0), n_seeds=2, probes=())
-    page = read_page(build_report(fabricate_study(tmp_path, plan), FIT))
+    page = read_page(build_report(fitted_study(tmp_path, plan)))
     for figure in ("Attention diagnostics", "Massive activations", "Baselines"):
         assert f"{figure}: the probe" in page.text
-    assert "no fits.json" in page.text
-    assert page.tags["figure"] == 7
     assert (
         "Heads and accuracy, aligned at memorising and grokking: the attention probe was off"
         in page.text
@@ -158,9 +163,23 @@ def test_what_was_not_measured_is_said(tmp_path: Path):
     assert "Critical weight decay and exponent, together: fits.json has no such fit" in page.text
 
 
-def test_without_fits_and_settings_it_says_what_to_do(tmp_path: Path):
-    with pytest.raises(ConfigError, match="observatory fit"):
-        build_report(fabricate_study(tmp_path, SMALL))
+def test_without_fits_it_says_what_to_do_and_draws_nothing(tmp_path: Path):
+    folder = fabricate_study(tmp_path, SMALL)
+    with pytest.raises(StoreError, match=r"nothing was fitted\. Run `observatory fit STUDY`"):
+        build_report(folder)
+    assert not (folder / "report.html").exists()
+
+
+def test_deleted_fits_are_made_again_before_a_page_is(tmp_path: Path):
+    folder = fitted_study(tmp_path, SMALL)
+    before = json.loads((folder / "fits.json").read_text())
+    (folder / "fits.json").unlink()
+    manifest = folder / "runs" / SMALL.run_id / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["config"]["fit"] = published(60)
+    manifest.write_text(json.dumps(content))
+    rebuild_report(folder)
+    assert json.loads((folder / "fits.json").read_text()) == before
 
 
 def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_settings: Any):
@@ -171,9 +190,9 @@ def test_replicas_of_two_learning_rates_are_not_pooled(tmp_path: Path, fit_setti
         lrs=(0.003, 0.01),
         probes=("attention",),
     )
-    page = read_page(build_report(fabricate_study(tmp_path, plan), fit_settings))
+    page = read_page(build_report(fitted_study(tmp_path, plan, fit_settings)))
     assert "lr = 0.003" in page.text
-    assert "told in 2 groups, each with fits of its own" in page.text
+    assert "shown in 2 groups, each with fits of its own" in page.text
     own = [caption for caption in page.captions if "n = 6 replicas" in caption]
     both = [caption for caption in page.captions if "n = 12 replicas in 2 groups" in caption]
     assert (len(own), len(both)) == (22, 3)
@@ -196,7 +215,9 @@ def test_runs_that_differ_in_seed_are_pooled_and_in_size_are_not(tmp_path: Path,
                 probes=("attention",),
             ),
         )
-    page = read_page(build_report(tmp_path / "runs", fit_settings))
+    study = Study(tmp_path / "runs")
+    write_fits(study.folder, fit_study(study, fit_settings))
+    page = read_page(build_report(study.folder))
     sizes = Counter(re.search(r"n = (\d+) replicas", c)[1] for c in page.captions)
     assert sizes == {"8": 11, "4": 11, "12": 2}
     assert "model.d_model = 64" in page.text
@@ -236,7 +257,7 @@ def test_fits_that_are_no_list_are_refused(tmp_path: Path):
     folder = fabricate_study(tmp_path, SMALL)
     (folder / "fits.json").write_text("{}")
     with pytest.raises(StoreError, match="no list of fits"):
-        build_report(folder, FIT)
+        build_report(folder)
 
 
 def test_a_model_without_heads_is_told_so(tmp_path: Path, fit_settings: Any):
@@ -248,7 +269,8 @@ def test_a_model_without_heads_is_told_so(tmp_path: Path, fit_settings: Any):
         absent_probes={"attention": "Mlp has no attn_pattern"},
         task={**Study(folder).runs[0].manifest["task"], "negative": "it never groks (a source)"},
     )
-    page = build_report(folder, fit_settings).read_text(encoding="utf-8")
+    write_fits(folder, fit_study(Study(folder), fit_settings))
+    page = build_report(folder).read_text(encoding="utf-8")
     assert "Mlp has no attn_pattern" in page
     assert (
         "A known negative result, at the settings of its source: it never groks (a source)" in page

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from observatory.analysis.fit.study import write_records
 from observatory.analysis.page.groups import differences
-from observatory.analysis.report.compare import build_comparison
-from observatory.core.errors import ConfigError
+from observatory.analysis.report.compare import build_comparison, fit_comparison, fits_beside
+from observatory.core.errors import ConfigError, StoreError
 from observatory.store.files import read_json
-from observatory.store.reader import Study
-from observatory.store.writer import update_manifest
-from tests.unit.analysis.report.fabricate import Plan, fabricate_study, fitted_study, published
+from tests.unit.analysis.report.fabricate import Plan, fitted_study, published
 from tests.unit.analysis.report.pages import Page, read_page
 
 pytestmark = pytest.mark.slow  # every page draws its figures
@@ -20,6 +19,12 @@ pytestmark = pytest.mark.slow  # every page draws its figures
 DECAYS = (0.0, 0.06, 0.1, 0.2, 0.5, 1.0)
 FAST = Plan(study="fast", weight_decays=DECAYS, n_seeds=4, probes=())
 SLOW = Plan(study="slow", weight_decays=DECAYS, n_seeds=4, probes=(), model="lstm", slowness=1.8)
+
+
+def compare(folders: list[Path], out: Path) -> Page:
+    """The page of a comparison that was fitted with few resamples."""
+    fit_comparison(folders, out, published(40))
+    return read_page(build_comparison(folders, out))
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def compared(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Page:
     out = tmp_path_factory.mktemp("pages") / "comparison.html"
-    return read_page(build_comparison(folders, out, published(40)))
+    return compare(folders, out)
 
 
 def test_each_study_is_named_by_what_sets_it_apart(compared: Page):
@@ -60,9 +65,14 @@ def test_every_study_is_tested_against_the_first_with_holm_over_the_family(compa
     assert "mcnemar" in compared.text
 
 
-def test_without_settings_the_page_says_that_nothing_was_tested(
-    folders: list[Path], tmp_path: Path
-):
+def test_a_comparison_that_was_not_fitted_is_not_drawn(folders: list[Path], tmp_path: Path):
+    with pytest.raises(StoreError, match="nothing was fitted"):
+        build_comparison(folders, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_without_tests_the_page_says_that_nothing_was_tested(folders: list[Path], tmp_path: Path):
+    write_records(fits_beside(tmp_path / "page.html"), [])
     page = read_page(build_comparison(folders, tmp_path / "page.html"))
     assert "No ratio of two boundaries was tested" in page.text
     assert "Ratios of boundaries" not in page.text
@@ -80,23 +90,21 @@ def test_studies_of_different_horizons_are_matched_at_one_they_share(
 ):
     longer = Plan(study="longer", weight_decays=DECAYS, n_seeds=4, probes=(), horizon=4000)
     folder = fitted_study(tmp_path, longer)
-    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html", published(40)))
+    page = compare([folders[0], folder], tmp_path / "page.html")
     assert "(Firth at 2500 steps; p of equal boundaries" in page.text
     assert "The groups share no horizon at which all were fitted" in page.text
     assert "Horizon: each group’s own (2500 steps (2500 epochs), 4000 steps" in page.captions[0]
     settings = published(40)
     settings["study"] = {**settings["study"], "horizon_steps": [2500, 4000]}
     folder = fitted_study(tmp_path / "again", longer, settings=settings)
-    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html"))
+    page = compare([folders[0], folder], tmp_path / "page.html")
     assert "Horizon 2500 steps, of every group" in page.captions[0]
 
 
 def test_a_study_of_several_groups_brings_each(folders: list[Path], tmp_path: Path):
     rates = Plan(study="rates", weight_decays=(0.1, 1.0), n_seeds=2, lrs=(0.003, 0.01), probes=())
-    folder = fabricate_study(tmp_path, rates)
-    for run in Study(folder).runs:
-        update_manifest(run.folder, config={**run.manifest["config"], "fit": published(40)})
-    page = read_page(build_comparison([folders[0], folder], tmp_path / "page.html"))
+    folder = fitted_study(tmp_path, rates, published(40))
+    page = compare([folders[0], folder], tmp_path / "page.html")
     assert "rates: lr = 0.003" in page.text
     assert "n = 32 replicas in 3 groups" in page.captions[0]
 
@@ -104,7 +112,7 @@ def test_a_study_of_several_groups_brings_each(folders: list[Path], tmp_path: Pa
 @pytest.mark.parametrize("twice", [True, False])
 def test_one_study_is_no_comparison(folders: list[Path], tmp_path: Path, twice: bool):
     with pytest.raises(ConfigError, match="at least two different studies"):
-        build_comparison(folders[:1] * (1 + twice), tmp_path / "page.html")
+        fit_comparison(folders[:1] * (1 + twice), tmp_path / "page.html", published(40))
 
 
 def test_classes_of_one_name_are_told_by_their_module():
@@ -117,8 +125,6 @@ def test_a_group_that_differs_in_much_keeps_its_studys_name_and_the_table_has_th
 ):
     config = {f"setting_{i}": i for i in range(12)}
     other = Plan(study="other", weight_decays=(0.1, 1.0), n_seeds=2, probes=(), config=config)
-    page = read_page(
-        build_comparison([folders[0], fitted_study(tmp_path, other)], tmp_path / "p.html")
-    )
+    page = compare([folders[0], fitted_study(tmp_path, other)], tmp_path / "p.html")
     assert "other: λc" in page.text or "other: refused" in page.text
     assert "setting_0 = 0, setting_1 = 1, setting_10 = 10" in page.text
