@@ -55,17 +55,19 @@ def refit(study: Path, overrides: tuple[str, ...], as_json: bool, config_dir: Pa
             f"`{study}` is a table: say what to fit, as in `observatory fit boundary {study}`."
         )
     from observatory.analysis.stats.text import text_of
+    from observatory.analysis.tables.cells import CELLS
     from observatory.launch.compose import compose, search_path
     from observatory.pipeline import refit as fit_again
 
     settings = compose("map", [*search_path(config_dir), *overrides])["fit"]
     records = fit_again(study, settings)
+    fitted = [record for record in records if record["fit"] != CELLS]
     if as_json:
         print(json.dumps(records, indent=2))
     else:
-        print("\n".join(text_of(record) for record in records))
-    if records and all(record["refused"] for record in records):
-        raise FitRefusedError(f"every fit refused; the first: {records[0]['refused']}")
+        print("\n".join(text_of(record) for record in fitted))
+    if fitted and all(record["refused"] for record in fitted):
+        raise FitRefusedError(f"every fit refused; the first: {fitted[0]['refused']}")
     return 0
 
 
