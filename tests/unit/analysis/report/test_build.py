@@ -157,10 +157,11 @@ def test_what_was_not_measured_is_said(tmp_path: Path):
     for figure in ("Attention diagnostics", "Massive activations", "Baselines"):
         assert f"{figure}: the probe" in page.text
     assert (
-        "Heads and accuracy, aligned at memorising and grokking: the attention probe was off"
+        "Heads and accuracy, aligned at memorising and grokking: the probe attention was off"
         in page.text
     )
     assert "Critical weight decay and exponent, together: fits.json has no such fit" in page.text
+    assert page.tags["figure"] == 8
 
 
 def test_without_fits_it_says_what_to_do_and_draws_nothing(tmp_path: Path):
