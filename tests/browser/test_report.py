@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from observatory.analysis.fit.settings import fit_nodes
 from observatory.analysis.report.compare import build_comparison, fit_comparison
 from tests.unit.analysis.report.fabricate import Plan, fitted_study, published
 from tests.unit.analysis.report.laptop import cheap_pages, mapped
@@ -31,7 +32,8 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plans = (Plan(study="one", probes=()), Plan(study="two", probes=(), model="lstm", slowness=2))
     folders = [fitted_study(results, plan) for plan in plans]
     with cheap_pages("svg"):
-        fit_comparison(folders, results / "comparison.html", published(40))
+        settings = {**published(40), "paired": fit_nodes()["paired"]}
+        fit_comparison(folders, results / "comparison.html", settings)
         return build_comparison(folders, results / "comparison.html")
 
 
