@@ -84,7 +84,7 @@ def test_coverage_of_the_peak(stored: Calibration, rate: Rate) -> None:
     """H0: the 95 % intervals of place and height cover in 95 % (P) or 90 % (E) of the curves.
 
     P, whose peak is broad: 95 %. E, whose peak lies within three of 37 equally spaced steps: 90 %,
-    as docs/deeper_fits.md says. Curves of two per cent, 200 resamples, seeds [31, curve], stored.
+    as docs/curves.md says. Curves of two per cent, 200 resamples, seeds [31, curve], stored.
     n = 200, H0 rate 0.95, alpha = 0.001: accepts 179 to 198, catches 0.872 and 0.996.
     n = 200, H0 rate 0.9, alpha = 0.001: accepts 165 to 192, catches 0.798 and 0.972.
     """
