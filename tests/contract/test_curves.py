@@ -6,12 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from observatory.analysis.curves.estimators.emergence_law import emergence_curve
 from observatory.analysis.curves.estimators.series import CurveLaw, Series
-from observatory.analysis.curves.estimators.sparsity import silu_sparsity
 from observatory.analysis.fit.settings import estimators
 from observatory.core.errors import ConfigError, FitRefusedError
-from tests.made_curves import law_of
+from tests.made_curves import emergence_curve, law_of, silu_sparsity
 
 KEYS = {
     *("fit", "estimator", "event", "horizon_steps", "horizon_epochs", "params", "level", "n"),

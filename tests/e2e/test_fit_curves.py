@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.curves.estimators.emergence_law import emergence_curve
 from observatory.cli import main as cli
+from tests.made_curves import emergence_curve
 
 
 def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

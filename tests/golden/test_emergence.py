@@ -18,15 +18,15 @@ from scipy.special import lambertw
 
 from observatory.analysis.curves.estimators.emergence_law import (
     PARAMETERS,
-    emergence_curve,
-    peak_of,
-    published_start,
+    emergence_law,
+    in_steps,
 )
+from observatory.analysis.curves.estimators.laws import sparsity_laws
 from observatory.analysis.curves.estimators.relaxation import relaxation_bound
+from observatory.analysis.curves.estimators.separable import Law, Solution, evaluate
 from observatory.analysis.curves.estimators.series import Series
-from observatory.analysis.curves.estimators.sparsity import relu_sparsity, silu_sparsity
 from observatory.analysis.stats.solvers import student_quantile
-from tests.made_curves import law_of
+from tests.made_curves import emergence_curve, law_of
 
 SETS = {
     "E": (3000.0, 0.6, 1e-4, 1.0, 120.0),
@@ -46,31 +46,45 @@ KNOWN = {  # W, x*, t_peak, height, f(0), f(1e3), f(1e4), f(5e4), f(143e3)
 }  # fmt: skip
 CLASS = {"E": "early peak", "L": "log increase", "P": "early peak", "D": "decay only"}
 STEPS = np.linspace(0.0, 143_000.0, 37)
+LAW = emergence_law((1e-4, 1e3), (1e-5, 1e2))
 
 
 @pytest.mark.parametrize("name", SETS)
 def test_the_curve_and_its_peak(name: str) -> None:
     w, x, step, height, *values = KNOWN[name]
     assert lambertw(1.0 / SETS[name][1]).real == pytest.approx(w, rel=1e-6)
-    found = peak_of(*(np.array([number]) for number in SETS[name]))
-    assert found.x[0] == pytest.approx(x, rel=1e-6)
-    assert found.step[0] == pytest.approx(step, rel=1e-6)
+    found = in_steps(linear_form(*SETS[name]), 0.0, STEPS[-1])
+    assert {n: v[0] for n, v in found.params.items()} == pytest.approx(
+        dict(zip(PARAMETERS, SETS[name], strict=True)), rel=1e-6
+    )
+    assert SETS[name][2] * found.t_peak[0] + SETS[name][3] == pytest.approx(x, rel=1e-6)
+    assert found.t_peak[0] == pytest.approx(step, rel=1e-6)
     if height is not None:
         assert found.height[0] == pytest.approx(height, rel=1e-6)
     at = np.array([0.0, 1e3, 1e4, 5e4, 143e3])
     assert emergence_curve(at, *SETS[name]) == pytest.approx(values, rel=1e-6)
+    fitted = evaluate(LAW, at / STEPS[-1], linear_form(*SETS[name]))[0]
+    assert fitted == pytest.approx(values, rel=1e-6)
+
+
+def linear_form(a: float, decay: float, gamma: float, t0: float, k: float) -> Solution:
+    """The curve by the columns of our law on u from 0 to 1, worked out by hand."""
+    span = STEPS[-1]
+    b, s, one = decay * gamma * span, t0 / gamma / span, a * math.exp(-decay * t0)
+    two = -b * one * math.log(gamma * span)
+    none = np.full((1, 1), np.nan)
+    return Solution(np.log([[b, s]]), np.array([[one, two, k - two / b]]), none, none[0])
 
 
 def test_the_linear_form_of_set_e() -> None:
-    amplitude, decay, gamma, t0, _ = SETS["E"]
-    first = amplitude * math.exp(-decay * t0)
-    form = (decay * gamma, t0 / gamma, first, first * math.log(gamma))
+    found = linear_form(*SETS["E"])
+    (b, s), one = np.exp(found.theta[0]), found.coefficients[0, 0]
+    form = (b / STEPS[-1], s * STEPS[-1], one, one * math.log(SETS["E"][2]))
     assert form == pytest.approx((6e-5, 10_000, 1646.4349, -15164.226), rel=1e-6)
 
 
-def test_the_published_start() -> None:
-    u = np.linspace(0.0, 1.0, 37)
-    assert published_start(u, u) == pytest.approx((1.0, 3.371709, 1.0, 1.0, 0.5), abs=5e-7)
+def test_one_search_starts_where_the_published_fits_do() -> None:
+    assert np.exp(LAW.beside) == pytest.approx((3.371709, 1.0), abs=5e-7)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -107,10 +121,19 @@ SILU = {
 
 
 def test_the_sparsity_laws() -> None:
-    for law, percent in RELU.items():
-        assert np.abs(100 * relu_sparsity(AT, *law) - percent).max() <= 0.5e-4
-    for law, percent in SILU.items():
-        assert np.abs(100 * silu_sparsity(AT, *law) - percent).max() <= 0.5e-4
+    laws, most = sparsity_laws((0.02, 200.0), (0.05, 4.0)), AT.max()
+    for (c, alpha, b, limit), percent in RELU.items():
+        theta, coefficients = np.log([[c * most**alpha, alpha]]), np.array([[limit, math.exp(b)]])
+        assert_percent(laws["relu"], theta, coefficients, percent)
+    for (c, alpha, limit), percent in SILU.items():
+        coefficients = np.array([[limit, c * most**-alpha]])
+        assert_percent(laws["silu"], np.log([[alpha]]), coefficients, percent)
+
+
+def assert_percent(law: Law, theta: np.ndarray, coefficients: np.ndarray, percent: tuple) -> None:
+    none = np.full((1, 1), np.nan)
+    found = evaluate(law, AT / AT.max(), Solution(theta, coefficients, none, none[0]))[0]
+    assert np.abs(100 * found - percent).max() <= 0.5e-4
 
 
 def test_what_ten_sequences_are_worth() -> None:

@@ -6,20 +6,16 @@
 from functools import partial
 
 import numpy as np
+from scipy.special import lambertw
 
-from observatory.analysis.curves.estimators.emergence_law import (
-    emergence_curve,
-    emergence_law,
-    in_steps,
-    peak_of,
-)
+from observatory.analysis.curves.estimators.emergence_law import emergence_law, in_steps
 from observatory.analysis.curves.estimators.law_choice import Search, resample
 from observatory.analysis.curves.estimators.separable import fit_separable
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.fit.settings import settings_of
 from observatory.analysis.stats.resample import percentile_interval
 from observatory.core.errors import FitRefusedError
-from tests.made_curves import law_of
+from tests.made_curves import emergence_curve, law_of
 from tests.statistical.stored import Calibration, Outcome
 
 STEPS = np.linspace(0.0, 143_000.0, 37)
@@ -43,8 +39,9 @@ def noisy(name: str, rng: np.random.Generator) -> np.ndarray:
 
 def truth(name: str) -> tuple[float, float]:
     """Place and height of the peak of a set."""
-    peak = peak_of(*(np.array([number]) for number in SETS[name]))
-    return float(peak.step[0]), float(peak.height[0])
+    _, decay, gamma, t0, _ = SETS[name]
+    step = (1.0 / (decay * lambertw(1.0 / decay).real) - t0) / gamma
+    return step, float(emergence_curve(np.array([step]), *SETS[name])[0])
 
 
 def peak(name: str, number: int) -> Outcome:
@@ -53,9 +50,9 @@ def peak(name: str, number: int) -> Outcome:
     y = noisy(name, np.random.default_rng([31, number]))
     found = fit_separable(LAW, U, y, 31, 2)
     assert found is not None
-    draws = in_steps(resample(LAW, U, y, found, search, number), 0.0, STEPS[-1]).peak
+    draws = in_steps(resample(LAW, U, y, found, search, number), 0.0, STEPS[-1])
     outcome: Outcome = {}
-    for label, values in (("step", draws.step), ("height", draws.height)):
+    for label, values in (("step", draws.t_peak), ("height", draws.height)):
         low, high = percentile_interval(np.nan_to_num(values, nan=np.inf), 0.95)
         outcome |= {f"{label}_low": low, f"{label}_high": high}
     return outcome

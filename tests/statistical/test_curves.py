@@ -56,8 +56,8 @@ def test_two_per_cent_noise(name, least_r2, place, height, kind) -> None:
             kept.append(CLASSES[int(classes_of(fitted, 0.0, STEPS[-1])[0])] == kind)
         if place is not None:
             step, top = truth(name)
-            kept.append(abs(fitted.peak.step[0] / step - 1) < place)
-            kept.append(abs(fitted.peak.height[0] / top - 1) < height)
+            kept.append(abs(fitted.t_peak[0] / step - 1) < place)
+            kept.append(abs(fitted.height[0] / top - 1) < height)
         outside += not all(kept)
     assert OUTSIDE.accepts(outside)
 

@@ -1,12 +1,12 @@
 """Several laws of one curve, compared: which describes it best, and whether any does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.curves.estimators.separable import (
+    Array,
     Law,
     Solution,
     fit_separable,
@@ -22,8 +22,6 @@ from observatory.analysis.curves.estimators.series import (
 )
 from observatory.analysis.stats.estimate import Plain
 from observatory.core.errors import FitRefusedError
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -66,37 +64,15 @@ class Choice:
 
     def extras(self) -> dict[str, Plain]:
         """Criteria and weights for a record."""
-        weights = akaike_weights(self.aicc)
+        numbers = {"aic": self.aic, "aicc": self.aicc, "weight": akaike_weights(self.aicc)}
         return {
             "best_law": self.best,
-            **{f"aic_{name}": value for name, value in self.aic.items()},
-            **{f"aicc_{name}": value for name, value in self.aicc.items()},
-            **{f"weight_{name}": value for name, value in weights.items()},
+            **{f"{what}_{law}": v for what, laws in numbers.items() for law, v in laws.items()},
         }
-
-    def warnings(self, main: str, meaning: str) -> list[str]:
-        """A warning where another law is better than the one that was asked for.
-
-        Args:
-            main: Name of the law.
-            meaning: What follows where another one is better.
-        """
-        if self.best == main:
-            return []
-        gain = self.aicc[main] - self.aicc[self.best]
-        law = self.best.replace("_", " ")
-        return [f"The {law} law describes the values better (AICc lower by {gain:.1f}): {meaning}"]
 
 
 def choose(laws: Mapping[str, Law], x: Array, y: Array, search: Search) -> Choice:
-    """Fit every law.
-
-    Args:
-        laws: By name.
-        x: `[point]`.
-        y: `[point]`.
-        search: See `Search`.
-    """
+    """Fit every law to values `[point]` at x `[point]`."""
     found = {
         name: fit_separable(law, x, y, search.n_grid, search.n_starts) for name, law in laws.items()
     }
@@ -105,30 +81,21 @@ def choose(laws: Mapping[str, Law], x: Array, y: Array, search: Search) -> Choic
         name: criteria(float(solution.rss[0]), y.size, laws[name].n_params)
         for name, solution in fits.items()
     }
-    return Choice(
-        fits,
-        {name: score[0] for name, score in scores.items()},
-        {name: score[1] for name, score in scores.items()},
-    )
+    return Choice(fits, *({name: score[i] for name, score in scores.items()} for i in range(2)))
 
 
 def require_law(choice: Choice, main: str, series: Series, level: float) -> Solution:
     """The fit of one law, unless it cannot be fitted or a constant cannot be excluded.
 
-    Args:
-        choice: Fits of all laws, a constant among them.
-        main: Name of the law.
-        series: What was fitted.
-        level: A constant is excluded where its Akaike weight is below 1 less this.
+    A constant is excluded where its Akaike weight is below 1 less `level`.
 
     Raises:
         FitRefusedError: As said.
     """
-    law = main.replace("_", " ")
     if main not in choice.fits:
         raise FitRefusedError(
-            f"No {law} law fits `{series.value_name}`: its terms depend on each other at these "
-            f"values of `{series.step_name}`. Add some between first and last."
+            f"No {main.replace('_', ' ')} law fits `{series.value_name}`: its terms depend on each "
+            f"other at these values of `{series.step_name}`. Add some between first and last."
         )
     weight = akaike_weights(choice.aicc)["constant"]
     if weight >= 1.0 - level:
@@ -147,13 +114,3 @@ def resample(law: Law, x: Array, y: Array, found: Solution, search: Search, seed
     block, _ = block_of(y - found.fitted[0], search.longest_block)
     values = wild_draws(found.fitted[0], y, own, block, search.n_bootstrap, rng)
     return refit(law, x, values, found.theta[0], search.n_steps)
-
-
-def unidentified_warning(names: Sequence[str], known: str) -> list[str]:
-    """A warning that names what the data do not determine; none where they determine all."""
-    if not names:
-        return []
-    return [
-        f"Not identified: {', '.join(names)}. Very different values give the same curve, so they "
-        f"are left out; {known}"
-    ]

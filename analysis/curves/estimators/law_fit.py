@@ -1,10 +1,11 @@
-"""One law with named parameters against others, fitted to a curve, as an estimate."""
+"""One law with named parameters beside others, fitted to a curve, as an estimate."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.curves.estimators.law_choice import (
     Choice,
@@ -12,206 +13,243 @@ from observatory.analysis.curves.estimators.law_choice import (
     choose,
     require_law,
     resample,
-    unidentified_warning,
 )
-from observatory.analysis.curves.estimators.separable import Law, Solution, evaluate
+from observatory.analysis.curves.estimators.separable import Array, Law, Solution, evaluate
 from observatory.analysis.curves.estimators.series import (
     Series,
     at_limits,
     columns_to_draw,
     identified,
     r_squared,
+    require_points,
     residual_warnings,
-    stuck,
 )
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
-
-Array = NDArray[np.float64]
+from observatory.core.errors import FitRefusedError
 
 
 @dataclass(frozen=True)
 class Named:
-    """A law and what its numbers are called.
+    """What the numbers of a law are called.
 
     Attributes:
-        main: Name of the law.
-        params: Its parameters from a solution in the unit of the data, one entry per draw.
+        values: The parameters of a solution in the unit of the data, one entry per draw.
         limits: Per inner number, which parameters are not known where it is at its lower and at its
             upper limit: the interval of a number that cannot move is narrow, and no knowledge.
         widths: Widest interval of an identified parameter, for those of any sign.
-        ratio: Largest ratio of the limits of any other.
-        meaning: What follows where another law is better.
-        known: What is known where parameters are not.
     """
 
-    main: str
-    params: Callable[[Solution], Mapping[str, Array]]
+    values: Callable[[Solution], Mapping[str, Array]]
     limits: Sequence[tuple[Sequence[str], Sequence[str]]]
     widths: Mapping[str, float]
-    ratio: float
-    meaning: str
-    known: str
 
 
 @dataclass(frozen=True)
-class Fit:
+class Found:
     """A fitted law, before it is an estimate.
 
     Attributes:
-        named: Which law.
+        series: What was fitted.
+        scale: What of a step was subtracted, and what that was divided by, to get the laws' x.
+        main: Name of the law.
         choice: All laws.
         solution: Of the law.
+        again: The law on resampled values.
         draws: Its parameters in each resample, by name.
         params: What is identified.
-        again: The law on resampled values.
-        laws: All laws by name.
-        scale: What of a step is subtracted, and what that is divided by, to get the laws' x.
     """
 
-    named: Named
+    series: Series
+    scale: tuple[float, float]
+    main: str
     choice: Choice
     solution: Solution
+    again: Solution
     draws: Mapping[str, Array]
     params: Mapping[str, Parameter]
-    again: Solution
-    laws: Mapping[str, Law]
-    scale: tuple[float, float]
 
 
-def fit_named(
-    series: Series,
-    scale: tuple[float, float],
-    laws: Mapping[str, Law],
-    named: Named,
-    search: Search,
-    level: float,
-    seed: int,
-) -> Fit:
-    """Fit all laws to the values as they are, and resample the main one.
+@dataclass(frozen=True)
+class Judged:
+    """What a law makes of its fit.
 
-    Args:
-        series: The curve.
-        scale: What of a step is subtracted, and what that is divided by, to get the laws' x.
-        laws: By name, a constant among them.
-        named: The main one.
-        search: See `Search`.
-        level: Coverage of the intervals.
-        seed: Of the resampling.
-
-    Raises:
-        FitRefusedError: If the main law cannot be fitted, or a constant cannot be excluded.
-    """
-    x = (series.step - scale[0]) / scale[1]
-    choice = choose(laws, x, series.value, search)
-    found = require_law(choice, named.main, series, level)
-    again = resample(laws[named.main], x, series.value, found, search, seed)
-    with np.errstate(all="ignore"):  # what is not finite is not identified
-        values, draws = named.params(found), named.params(again)
-    kept = identified(values, draws, level, named.widths, named.ratio)
-    tail = (1.0 - level) / 2.0
-    lost = {
-        name
-        for ends, shares in zip(named.limits, at_limits(laws[named.main], again), strict=True)
-        for names, share in zip(ends, shares, strict=True)
-        if share > tail
-        for name in names
-    }
-    kept = {name: made for name, made in kept.items() if name not in lost}
-    return Fit(named, choice, found, draws, kept, again, laws, scale)
-
-
-def estimate_of(
-    fit: Fit,
-    series: Series,
-    *,
-    names: tuple[str, str],
-    search: Search,
-    level: float,
-    seed: int,
-    params: Mapping[str, Parameter] | None = None,
-    extras: Mapping[str, Plain] | None = None,
-    warnings: Sequence[str] = (),
-    horizon: tuple[int | None, float | None] = (None, None),
-) -> Estimate:
-    """The estimate of a fitted law.
-
-    Args:
-        fit: See `fit_named`.
-        series: What was fitted.
-        names: Of the fit, and of how.
-        search: See `Search`.
-        level: Coverage of the intervals.
-        seed: Of the resampling.
-        params: Parameters beside those of the law.
+    Attributes:
+        kept: Its parameters that are known.
+        beside: Parameters that follow from them.
         extras: What else is known.
         warnings: What else a reader could take wrongly.
-        horizon: In steps and in epochs.
+        horizon_epochs: Epochs that were run; None where nobody knows.
+        estimator: How, where the fit chose it.
     """
-    curve = fit.solution.fitted[0]
-    law, best = fit.laws[fit.named.main], fit.choice.best
-    drawn = columns_to_draw(series, law, fit.solution, fit.again, fit.scale, level)
-    if best != fit.named.main:
-        drawn["other.step"] = drawn["fit.step"]
-        x = (drawn["fit.step"] - fit.scale[0]) / fit.scale[1]
-        drawn["other.value"] = evaluate(fit.laws[best], x, fit.choice.fits[best])[0]
-    with np.errstate(all="ignore"):
-        values = fit.named.params(fit.solution)
-    return Estimate(
-        fit=names[0],
-        estimator=names[1],
-        event=series.value_name,
-        horizon_steps=horizon[0],
-        horizon_epochs=horizon[1],
-        params={**(params or {}), **fit.params},
-        level=level,
-        n=series.n,
-        seed=seed,
-        warnings=[*warnings, *_warnings(fit, series, search, list(values))],
-        extras={
-            "r2": r_squared(series.value, curve),
-            **fit.choice.extras(),
-            **{f"{name}_identified": name in fit.params for name in values},
-            **{f"optimum_{name}": float(value[0]) for name, value in values.items()},
-            **(extras or {}),
-            "n_bootstrap": search.n_bootstrap,
-            "method": "least squares, variable projection, wild bootstrap of the residuals",
-        },
-        curves={name: column.tolist() for name, column in drawn.items()},
-    )
+
+    kept: Mapping[str, Parameter]
+    beside: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
+    extras: Mapping[str, Plain] = field(default_factory=dict[str, Plain])
+    warnings: Sequence[str] = ()
+    horizon_epochs: float | None = None
+    estimator: str | None = None
 
 
-def _warnings(fit: Fit, series: Series, search: Search, names: Sequence[str]) -> list[str]:
-    """What a reader of any fitted law could take wrongly."""
-    law = fit.laws[fit.named.main]
-    return [
-        *residual_warnings(series.value - fit.solution.fitted[0], search.longest_block),
-        *fit.choice.warnings(fit.named.main, fit.named.meaning),
-        *unidentified_warning([n for n in names if n not in fit.params], fit.named.known),
-        *(["The search ended at a limit of its numbers."] if stuck(law, fit.solution) else []),
-    ]
+@dataclass(frozen=True, kw_only=True)
+class NamedLaw(Search, ABC):
+    """A law of curves, fitted beside plainer ones; its intervals are of a wild bootstrap.
 
+    Attributes:
+        min_points: Fewest distinct steps.
+        identified_width: Widest interval of an identified parameter of any sign, in ranges of the
+            values or of the steps.
+        identified_ratio: Largest ratio of the limits of any other identified parameter.
+        level: Coverage of the intervals.
+        main: Name of the law among `laws`.
+        fewest: Distinct steps without which there is no fit, whatever `min_points` says.
+        what: The law in messages.
+        better: What follows where another law is better.
+        known: What is known where parameters are not.
+        at_limit: Said of a search that ended at a limit.
+        of_sizes: Why x must be positive, of laws of x over its largest value; empty for laws of
+            the part of the record from first to last step.
+    """
 
-def constant_law() -> Law:
-    """The same value everywhere."""
-    return Law("constant", lambda x, theta: np.ones((len(theta), x.size, 1)), 1)
+    min_points: int
+    identified_width: float
+    identified_ratio: float
+    level: float
 
+    fit_name: ClassVar[str]
+    main: ClassVar[str]
+    fewest: ClassVar[int]
+    what: ClassVar[str]
+    better: ClassVar[str]
+    known: ClassVar[str]
+    at_limit: ClassVar[str] = "The search ended at a limit of its numbers."
+    of_sizes: ClassVar[str] = ""
+    usual_value: ClassVar[str] = "value"
+    usual_table: ClassVar[str | None] = None
+    pooled: ClassVar[bool] = False
 
-def line_law() -> Law:
-    """C + a x."""
+    @property
+    def estimator(self) -> str:
+        """How, as one word."""
+        return self.main
 
-    def columns(x: Array, theta: Array) -> Array:
-        ones = np.ones((len(theta), x.size))
-        return np.stack([ones, x * ones], axis=-1)
+    @property
+    @abstractmethod
+    def laws(self) -> Mapping[str, Law]:
+        """All laws by name, a constant among them."""
 
-    return Law("linear", columns, 2)
+    @abstractmethod
+    def named(self, series: Series, scale: tuple[float, float], main: str) -> Named:
+        """What the numbers of the main law are called."""
 
+    def checked(self, series: Series) -> Series:
+        """What is fitted of a curve; `FitRefusedError` where it is too short or does not move."""
+        require_points(series, max(self.min_points, self.fewest), self.what)
+        n_points = self.laws[self.main].n_params + 2
+        if series.n < n_points:
+            raise FitRefusedError(
+                f"{self.what} needs {n_points} points, got {series.n}. Add seeds."
+            )
+        if self.of_sizes and series.step.min() <= 0:
+            raise FitRefusedError(
+                f"`{series.step_name}` must be positive, got {series.step.min():g}: {self.of_sizes}"
+            )
+        return series
 
-def exponential_law(low: float, high: float) -> Law:
-    """C + a (1 - exp(-b x)), theta = ln b between the logarithms of these limits."""
+    def chosen(self, choice: Choice) -> str:
+        """Name of the main law."""
+        return self.main
 
-    def columns(x: Array, theta: Array) -> Array:
-        return np.stack(
-            [np.ones((len(theta), x.size)), -np.expm1(-np.exp(theta[:, :1]) * x)], axis=-1
+    def judge(self, found: Found) -> Judged:
+        """What the law makes of its fit; `FitRefusedError` where it does not apply."""
+        return Judged(found.params)
+
+    def estimate(self, series: Series, seed: int) -> Estimate:
+        """The law, what the values determine of it, and which law is best.
+
+        Args:
+            series: The curve.
+            seed: Of the resampling.
+
+        Raises:
+            FitRefusedError: If there are too few points, one is where the law is not defined, or a
+                constant cannot be excluded.
+        """
+        found, named = self._found(self.checked(series), seed)
+        series, main, choice = found.series, found.main, found.choice
+        judged = self.judge(found)
+        law, curve = self.laws[main], found.solution.fitted[0]
+        drawn = columns_to_draw(series, law, found.solution, found.again, found.scale, self.level)
+        if choice.best != main:
+            drawn["other.step"] = drawn["fit.step"]
+            x = (drawn["fit.step"] - found.scale[0]) / found.scale[1]
+            drawn["other.value"] = evaluate(self.laws[choice.best], x, choice.fits[choice.best])[0]
+        with np.errstate(all="ignore"):
+            values = named.values(found.solution)
+        return Estimate(
+            fit=self.fit_name,
+            estimator=judged.estimator or self.estimator,
+            event=series.value_name,
+            horizon_steps=None if self.pooled else series.horizon_steps,  # sizes have none
+            horizon_epochs=judged.horizon_epochs,
+            params={**judged.beside, **judged.kept},
+            level=self.level,
+            n=series.n,
+            seed=seed,
+            warnings=[*judged.warnings, *self._warnings(found, [*values], judged.kept)],
+            extras={
+                "r2": r_squared(series.value, curve),
+                **choice.extras(),
+                **{f"{name}_identified": name in judged.kept for name in values},
+                **{f"optimum_{name}": float(value[0]) for name, value in values.items()},
+                "n_bootstrap": self.n_bootstrap,
+                "method": "least squares, variable projection, wild bootstrap of the residuals",
+                **judged.extras,
+            },
+            curves={name: column.tolist() for name, column in drawn.items()},
         )
 
-    return Law("exponential", columns, 2, (float(np.log(low)),), (float(np.log(high)),))
+    def _found(self, series: Series, seed: int) -> tuple[Found, Named]:
+        """All laws fitted to the values as they are, the main one to resampled values too."""
+        first, last = float(series.step.min()), float(series.step.max())
+        scale = (0.0, last) if self.of_sizes else (first, last - first)
+        x = (series.step - scale[0]) / scale[1]
+        choice = choose(self.laws, x, series.value, self)
+        main = self.chosen(choice)
+        solution, law = require_law(choice, main, series, self.level), self.laws[main]
+        again = resample(law, x, series.value, solution, self, seed)
+        named = self.named(series, scale, main)
+        with np.errstate(all="ignore"):  # what is not finite is not identified
+            values, draws = named.values(solution), named.values(again)
+        kept = identified(values, draws, self.level, named.widths, self.identified_ratio)
+        tail = (1.0 - self.level) / 2.0
+        lost = {
+            name
+            for ends, shares in zip(named.limits, at_limits(law, again), strict=True)
+            for names, share in zip(ends, shares, strict=True)
+            if share > tail
+            for name in names
+        }
+        kept = {name: made for name, made in kept.items() if name not in lost}
+        return Found(series, scale, main, choice, solution, again, draws, kept), named
+
+    def _warnings(
+        self, found: Found, names: Sequence[str], kept: Mapping[str, Parameter]
+    ) -> list[str]:
+        """What a reader of any fitted law could take wrongly."""
+        choice, main, solution = found.choice, found.main, found.solution
+        residual = found.series.value - solution.fitted[0]
+        warnings = residual_warnings(residual, self.longest_block)
+        if choice.best != main:
+            gain = choice.aicc[main] - choice.aicc[choice.best]
+            warnings.append(
+                f"The {choice.best.replace('_', ' ')} law describes the values better (AICc lower "
+                f"by {gain:.1f}): {self.better}"
+            )
+        if unknown := [name for name in names if name not in kept]:
+            warnings.append(
+                f"Not identified: {', '.join(unknown)}. Very different values give the same curve, "
+                f"so they are left out; {self.known}"
+            )
+        if any(max(shares) > 0 for shares in at_limits(self.laws[main], solution)):
+            warnings.append(self.at_limit)
+        return warnings

@@ -26,7 +26,6 @@ class Law:
     """A curve: its columns, and where its non-linear numbers may lie.
 
     Attributes:
-        name: How it is called.
         columns: phi of x and theta.
         n_columns: How many columns.
         low: Least theta, `[inner]`; empty where all numbers are linear.
@@ -35,7 +34,6 @@ class Law:
         beside: A theta that is refined beside those of the grid; empty for none.
     """
 
-    name: str
     columns: Callable[[Array, Array], Array]
     n_columns: int
     low: Sequence[float] = ()

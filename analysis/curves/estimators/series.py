@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.curves.estimators.separable import Law, Solution, evaluate
+from observatory.analysis.curves.estimators.separable import Array, Law, Solution, evaluate
 from observatory.analysis.stats.estimate import Estimate, Parameter
 from observatory.analysis.stats.resample import percentile_interval
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
-
-N_DRAWN = 200
+_N_DRAWN = 200
 """Places at which a record holds the curve."""
 
 
@@ -251,7 +248,7 @@ def residual_warnings(residual: Array, longest: int) -> list[str]:
 def columns_to_draw(
     series: Series, law: Law, found: Solution, draws: Solution, scale: tuple[float, float], p: float
 ) -> dict[str, Array]:
-    """The data, and the curve with its band at `N_DRAWN` places, as a record's curves.
+    """The data, and the curve with its band at 200 places, as a record's curves.
 
     Args:
         series: The data.
@@ -261,7 +258,7 @@ def columns_to_draw(
         scale: What of a step is subtracted, and what that is divided by, to get the law's x.
         p: Level of the band.
     """
-    at = np.linspace(float(series.step.min()), float(series.step.max()), N_DRAWN)
+    at = np.linspace(float(series.step.min()), float(series.step.max()), _N_DRAWN)
     x = (at - scale[0]) / scale[1]
     tail = (1.0 - p) / 2.0
     low, high = np.quantile(evaluate(law, x, draws), [tail, 1.0 - tail], axis=0)
@@ -284,8 +281,3 @@ def at_limits(law: Law, found: Solution) -> list[tuple[float, float]]:
         )
         for inner, (low, high) in enumerate(zip(law.low, law.high, strict=True))
     ]
-
-
-def stuck(law: Law, found: Solution) -> bool:
-    """Whether the search itself ended at a limit."""
-    return any(max(shares) > 0 for shares in at_limits(law, found))

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from observatory.analysis.curves.estimators.emergence_law import emergence_curve
 from observatory.analysis.curves.estimators.relaxation import relaxation_bound
 from observatory.analysis.curves.estimators.series import (
     Series,
@@ -12,9 +11,8 @@ from observatory.analysis.curves.estimators.series import (
     lag_one,
     wild_draws,
 )
-from observatory.analysis.curves.estimators.sparsity import relu_sparsity
 from observatory.core.errors import ConfigError, FitRefusedError
-from tests.made_curves import law_of
+from tests.made_curves import emergence_curve, law_of, relu_sparsity
 
 STEPS = np.linspace(0.0, 143_000.0, 37)
 

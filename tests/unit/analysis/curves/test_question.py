@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from observatory.analysis.curves.estimators.emergence_law import emergence_curve
 from observatory.analysis.curves.question import curves
 from observatory.analysis.curves.table import gathered
 from observatory.analysis.curves.text import curves_frame
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError, FitRefusedError, StoreError
 from observatory.store.writer import ShardWriter, create_run
+from tests.made_curves import emergence_curve
 
 STEPS = np.linspace(0.0, 143_000.0, 37)
 

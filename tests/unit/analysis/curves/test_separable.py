@@ -6,8 +6,14 @@ from scipy.optimize import curve_fit
 from scipy.signal import lti, step
 from scipy.special import lambertw
 
-from observatory.analysis.curves.estimators.emergence_law import emergence_curve, emergence_law
-from observatory.analysis.curves.estimators.law_fit import constant_law, exponential_law, line_law
+from observatory.analysis.curves.estimators.emergence_law import emergence_law
+from observatory.analysis.curves.estimators.laws import (
+    constant_law,
+    emergence_alternatives,
+    exponential_law,
+    line_law,
+    step_response,
+)
 from observatory.analysis.curves.estimators.separable import (
     Law,
     central_slopes,
@@ -17,8 +23,8 @@ from observatory.analysis.curves.estimators.separable import (
     residual_slopes,
     solve_linear,
 )
-from observatory.analysis.curves.estimators.step_laws import alternatives, step_response
 from observatory.analysis.stats.solvers import lambert_of_log
+from tests.made_curves import emergence_curve
 
 U = np.linspace(0.0, 1.0, 37)
 EMERGENCE = emergence_law((1e-4, 1e3), (1e-5, 1e2))
@@ -36,7 +42,9 @@ def test_the_analytic_slopes_are_those_of_differences() -> None:
     assert found == pytest.approx(central_slopes(EMERGENCE, U, theta), rel=1e-5, abs=1e-8)
 
 
-@pytest.mark.parametrize("law", [EMERGENCE, *alternatives((1e-2, 1e2), (1e-3, 1e1)).values()])
+@pytest.mark.parametrize(
+    "law", [EMERGENCE, *emergence_alternatives((1e-2, 1e2), (1e-3, 1e1)).values()]
+)
 def test_the_jacobian_of_the_projection_is_that_of_its_residuals(law: Law) -> None:
     if not law.low:
         return
@@ -84,7 +92,7 @@ def test_no_search_of_scipy_on_all_five_numbers_is_better() -> None:
 
 
 def test_columns_that_depend_on_each_other_are_no_fit() -> None:
-    twice = Law("twice", lambda x, theta: np.stack([x, 2 * x], axis=-1)[None], 2)
+    twice = Law(lambda x, theta: np.stack([x, 2 * x], axis=-1)[None], 2)
     assert fit_separable(twice, U, U, 5, 1) is None
     assert fit_separable(line_law(), np.ones(5), np.arange(5.0), 5, 1) is None
 
