@@ -217,7 +217,9 @@ def _check_and_report(runs: Mapping[str, Config], message: Message) -> None:
         message(f"probes that cannot look: {', '.join(names)}")
 
 
-def retry(study: Path, here: bool, watch: Watch | None, message: Message) -> list[Path]:
+def retry(
+    study: Path, here: bool, watch: Watch | None, message: Message, *, trust: bool = False
+) -> list[Path]:
     """Train the runs of a study that failed or were interrupted; returns their folders.
 
     Args:
@@ -225,10 +227,13 @@ def retry(study: Path, here: bool, watch: Watch | None, message: Message) -> lis
         here: Train on this machine, whatever trained them before.
         watch: Shows the progress of a run.
         message: Receives lines for the user.
+        trust: Whether settings of the study may name code outside of this package, which runs.
 
     Raises:
+        ConfigError: If they do without.
         StoreError: If it is no study, or a run fails again.
     """
+    from observatory.launch.trust import check_trusted
     from observatory.store.reader import Study
 
     place = {"results": str(study.resolve().parent), "study": study.resolve().name}
@@ -240,6 +245,9 @@ def retry(study: Path, here: bool, watch: Watch | None, message: Message) -> lis
     if not runs:
         message("nothing to retry: every run is done, or another process trains it")
         return []
+    for run_id, config in runs.items():
+        if not trust:
+            check_trusted(config, f"Run `{run_id}` of {study}")
     return train_runs(runs, watch, message)
 
 

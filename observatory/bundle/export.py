@@ -26,7 +26,9 @@ from observatory.bundle.redact import (
     public_page,
     public_yaml,
 )
+from observatory.bundle.schema import ABOUT, BUNDLE_VERSION, SUMS
 from observatory.core.errors import ConfigError, StoreError
+from observatory.launch.trust import IMPORTED
 from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_atomically
 from observatory.store.identity import SCHEMA_VERSION
 from observatory.store.parts import PARTS
@@ -36,8 +38,6 @@ from observatory.store.schema import WEIGHTS
 if TYPE_CHECKING:
     from observatory.bundle.weights import Kept
 
-BUNDLE_VERSION = 1
-ABOUT, SUMS = "bundle.json", "SHA256SUMS"
 TARS = {".tar": "", ".tar.gz": "gz", ".tgz": "gz"}
 """Endings of a bundle in one file, and how it is compressed: the tables are already."""
 
@@ -56,6 +56,7 @@ def export_study(
     *,
     weights: bool = False,
     partial: bool = False,
+    trust: bool = False,
     authors: Sequence[str] = (),
 ) -> Path:
     """Write a study as a bundle; the same study gives the same bytes.
@@ -65,6 +66,7 @@ def export_study(
         out: A file that ends in .tar, .tar.gz or .tgz, or a folder; null: `<study>.tar` here.
         weights: Whether the parameters of replicas go along, as far as they exist.
         partial: Whether a study may be exported whose runs are not all done.
+        trust: Whether settings of the study may name code outside of this package, which runs.
         authors: Whom a citation names.
 
     Returns:
@@ -72,7 +74,8 @@ def export_study(
 
     Raises:
         StoreError: If the study cannot be read or the bundle not be written; there is none then.
-        ConfigError: If `out` exists, a run is not done, or no weights exist that are asked for.
+        ConfigError: If `out` exists, a run is not done, no weights exist that are asked for, or
+            their network is not of this package.
     """
     study = Study(folder)
     out = Path(f"{study.name}.tar") if out is None else out
@@ -85,7 +88,7 @@ def export_study(
             f"`{folder}` is not done: {named}. Let the same `observatory map` finish it, or give "
             "`--partial` for a bundle of what there is."
         )
-    kept = _kept(study) if weights else None
+    kept = _kept(study, trust) if weights else None
     whose = None if kept is None else frozenset((each.run_id, each.replica) for each in kept)
     manifests = tuple(_without_weights(public_manifest(run.manifest)) for run in study.runs)
     facts = BundleFacts(study.name, manifests, whose, tuple(authors))
@@ -98,16 +101,16 @@ def export_study(
 
         for name, content in _contents(study, facts, kept):
             add(name, content)
-        add("README.md", readme(facts, study, sums.keys()).encode())
+        add("README.md", readme(facts, study, made_of(study), sums.keys()).encode())
         lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
         sink.add(SUMS, "".join(lines).encode())
     return out
 
 
-def _kept(study: Study) -> "list[Kept]":
+def _kept(study: Study, trust: bool) -> "list[Kept]":
     from observatory.bundle.weights import kept_weights  # torch: only where asked for
 
-    kept = list(kept_weights(study))
+    kept = list(kept_weights(study, trust))
     if not kept:
         raise ConfigError(
             f"`--weights` finds none in `{study.folder}`: no replica trains, and those that left "
@@ -163,13 +166,20 @@ def _run_contents(run: Run) -> Iterator[tuple[str, bytes]]:
     yield "config.yaml", public_yaml(_read(run.folder / "config.yaml").decode()).encode()
 
 
+def made_of(study: Study) -> Path:
+    """Where fits and report of a study are: apart while they are those of its bundle."""
+    own = any((study.folder / name).exists() for name in ("fits.json", "report.html"))
+    return study.folder if own else study.folder / IMPORTED
+
+
 def _page(study: Study) -> Iterator[tuple[str, bytes]]:
     """What was made of the runs, as far as it was."""
-    figures = sorted(path for path in study.folder.glob("report/**/*") if path.is_file())
-    for path in (study.folder / "fits.json", study.folder / "replicas.csv", *figures):
+    made = made_of(study)
+    figures = sorted(path for path in made.glob("report/**/*") if path.is_file())
+    for path in (made / "fits.json", made / "replicas.csv", *figures):
         if path.exists():
-            yield path.relative_to(study.folder).as_posix(), _read(path)
-    report = study.folder / "report.html"
+            yield path.relative_to(made).as_posix(), _read(path)
+    report = made / "report.html"
     if report.exists():
         page = _read(report).decode()
         for run in study.runs:

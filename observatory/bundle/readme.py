@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 
 from observatory.bundle.cards import BundleFacts
 from observatory.bundle.redact import LEFT_OUT
@@ -54,12 +55,13 @@ WATCHED = Column(
 )
 
 
-def readme(facts: BundleFacts, study: Study, names: Collection[str]) -> str:
+def readme(facts: BundleFacts, study: Study, made: Path, names: Collection[str]) -> str:
     """A README that explains every file and every column.
 
     Args:
         facts: What the bundle says beside the study.
         study: The study.
+        made: Folder of its `replicas.csv`.
         names: The other files of the bundle.
     """
     finished = sum(run.outcomes()["outcome"].notna().sum() for run in study.runs)
@@ -80,7 +82,7 @@ def readme(facts: BundleFacts, study: Study, names: Collection[str]) -> str:
         "## Files",
         markdown_table(("file", "what it is"), present),
         "`runs/*` is one folder per run, `shards/*` one per worker of a run.",
-        *_columns(study),
+        *_columns(study, made),
         *_fits("fits.json" in names),
         "## Weights",
         _weights(facts, study),
@@ -125,7 +127,7 @@ The clock is the step, one optimizer update. In the tables null means not measur
 NaN measured and not finite. An event lies in the interval (`lo`, `hi`] between two looks."""
 
 
-def _columns(study: Study) -> Iterator[str]:
+def _columns(study: Study, made: Path) -> Iterator[str]:
     """A section per table, its columns over all runs."""
     yield f"## {REPLICAS}"
     found = {name for run in study.runs for name in run.replicas().columns}
@@ -135,7 +137,7 @@ def _columns(study: Study) -> Iterator[str]:
     ]
     yield _table([*known.values(), *swept])
     outcomes = {c.name: c for run in study.runs for c in run.columns("outcomes")}
-    csv = study.folder / "replicas.csv"
+    csv = made / "replicas.csv"
     if csv.exists():
         yield "## replicas.csv"
         names = csv.read_text(encoding="utf-8").partition("\n")[0].strip().split(",")

@@ -1,19 +1,33 @@
 """A bundle back into a study: checked whole before it takes a place among the others."""
 
+import gzip
 import hashlib
 import os
 import shutil
 import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase, RawIOBase
 from pathlib import Path, PurePosixPath
+from typing import final
 
-from observatory.bundle.export import ABOUT, BUNDLE_VERSION, SUMS
+from observatory.bundle.schema import SUMS, check_bundle
 from observatory.core.errors import ConfigError, StoreError
-from observatory.store.files import read_json, refused_as_store_error, sync, temporary_beside
-from observatory.store.reader import Study
+from observatory.launch.trust import IMPORTED
+from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_json
+
+MADE = ("report.html", "report", "fits.json", "replicas.csv")
+"""What was made of the runs elsewhere: kept apart, so that here it is made anew of the tables."""
+FREE_BYTES, RATIO = 2**26, 20
+"""A tar may hold the first, or as many times its own size as the second: a bundle has about 1.5."""
 
 
 def import_bundle(bundle: Path, results: Path) -> Path:
     """Make a study of a bundle; `report`, `fit`, `status` and `browse` work on it.
+
+    Pages and estimates that came with it are in its folder `imported/`, beside a note of where it
+    came from.
 
     Args:
         bundle: What `export_study` wrote: a folder, or a tar of one.
@@ -23,7 +37,8 @@ def import_bundle(bundle: Path, results: Path) -> Path:
         The study's folder, `results/<study>`.
 
     Raises:
-        StoreError: If the bundle is damaged, of a newer version, or reaches out of its folder.
+        StoreError: If the bundle is damaged, of another version, too large, holds what `export`
+            does not write, or reaches out of its folder.
         ConfigError: If it does not exist, or the study does. In either case nothing is left.
     """
     temporary = temporary_beside(results / "bundle")
@@ -31,13 +46,15 @@ def import_bundle(bundle: Path, results: Path) -> Path:
         results.mkdir(parents=True, exist_ok=True)
         try:
             temporary.mkdir()
-            top = _unpacked(bundle, temporary)
-            _check_sums(top, bundle)
-            study = results / _checked_name(top, bundle)
+            with _named(bundle):
+                top = _unpacked(bundle, temporary)
+                _check_sums(top)
+                study = results / check_bundle(top)
             if study.exists() or study.is_symlink():
                 raise ConfigError(
                     f"`{study}` exists and is not overwritten. Give another folder by `--results`."
                 )
+            _set_apart(top, bundle)
             os.rename(top, study)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -45,48 +62,102 @@ def import_bundle(bundle: Path, results: Path) -> Path:
     return study
 
 
+@contextmanager
+def _named(bundle: Path) -> Iterator[None]:
+    """Say of which bundle an error is."""
+    try:
+        yield
+    except StoreError as error:
+        raise StoreError(f"`{bundle}` was not imported: {error}") from error
+
+
+def _set_apart(top: Path, bundle: Path) -> None:
+    """Mark a study as a stranger's."""
+    (top / IMPORTED).mkdir()
+    for name in MADE:
+        if (top / name).exists():
+            (top / name).rename(top / IMPORTED / name)
+    write_json(top / IMPORTED / "origin.json", {"bundle": bundle.name, SUMS: _digest(top / SUMS)})
+
+
 def _unpacked(bundle: Path, into: Path) -> Path:
     """A copy of the bundle's files below `into`; returns its top folder."""
+    free = shutil.disk_usage(into).free
     if bundle.is_dir():
-        for path in bundle.rglob("*"):
+        paths = list(bundle.rglob("*"))
+        for path in paths:
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 raise StoreError(f"`{path}` is a link or a device; a bundle has only files.")
+        if (size := sum(path.stat().st_size for path in paths)) > free:
+            raise StoreError(f"it has {size:,} bytes, and the disk {free:,}. Free some space.")
         shutil.copytree(bundle, into / "bundle")
         return into / "bundle"
     if not bundle.is_file():
         raise ConfigError(f"`BUNDLE` must be a tar or a folder, got {bundle}: it does not exist.")
+    limit = max(FREE_BYTES, RATIO * bundle.stat().st_size)
     try:
-        with tarfile.open(bundle, "r|*") as archive:
+        with (
+            _opened(bundle) as file,
+            tarfile.open(fileobj=_Bounded(file, min(free, limit)), mode="r|") as archive,
+        ):
             for member in archive:
-                _check_member(member, bundle)
+                _check_member(member)
                 archive.extract(member, into, set_attrs=False, filter="data")
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         raise StoreError(
-            f"`{bundle}` is no tar, or it ends too early ({error}). Fetch it again."
+            f"it is no tar, or it ends too early ({error}). Fetch it again."
         ) from error
     tops = list(into.iterdir())
     if len(tops) != 1 or not tops[0].is_dir():
-        raise StoreError(f"`{bundle}` is no bundle: it must hold one folder, has {len(tops)}.")
+        raise StoreError(f"it is no bundle: it must hold one folder, has {len(tops)}.")
     return tops[0]
 
 
-def _check_member(member: tarfile.TarInfo, bundle: Path) -> None:
+def _opened(bundle: Path) -> BufferedIOBase:
+    with bundle.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(bundle) if packed else bundle.open("rb")
+
+
+@final
+class _Bounded(RawIOBase):
+    """A file of which no more than so many bytes are read.
+
+    Args:
+        file: Unpacks as it is read.
+        limit: In bytes.
+    """
+
+    def __init__(self, file: BufferedIOBase, limit: int) -> None:
+        self._file, self._limit, self._left = file, limit, limit
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, as many as are asked for; refuses those beyond the limit."""
+        content = self._file.read(self._left + 1 if size < 0 else min(size, self._left + 1))
+        self._left -= len(content)
+        if self._left < 0:
+            raise StoreError(
+                f"it unpacks to more than {self._limit:,} bytes, which no bundle of this size "
+                "does, or for which the disk has no room. If it is yours, unpack it with `tar` "
+                "and import the folder."
+            )
+        return content
+
+
+def _check_member(member: tarfile.TarInfo) -> None:
     """Refuse what is no plain file, and names that lead elsewhere."""
     path = PurePosixPath(member.name)
     if path.is_absolute() or ".." in path.parts or not (member.isfile() or member.isdir()):
         raise StoreError(
-            f"`{bundle}` holds {member.name!r}, which is a link, a device or leads out of its "
-            "folder: observatory did not write it. Nothing was imported."
+            f"it holds {member.name!r}, which is a link, a device or leads out of its folder."
         )
 
 
-def _check_sums(top: Path, bundle: Path) -> None:
+def _check_sums(top: Path) -> None:
     """Compare every file with the sums, and the sums with the files."""
     if not (top / SUMS).is_file():
-        raise StoreError(
-            f"`{bundle}` has no {SUMS}: it is no bundle, or it ends too early. Fetch it again."
-        )
-    lines = (top / SUMS).read_text(encoding="utf-8").splitlines()
+        raise StoreError(f"it has no {SUMS}: it is no bundle, or it ends too early.")
+    lines = (top / SUMS).read_text(encoding="utf-8", errors="replace").splitlines()
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     found = {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
     found -= {SUMS}
@@ -99,27 +170,11 @@ def _check_sums(top: Path, bundle: Path) -> None:
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise StoreError(
-                f"`{bundle}` {what} {', '.join(names[:3])}{more}: it was damaged or changed on its "
-                "way. Nothing was imported; fetch it again."
+                f"it {what} {', '.join(names[:3])}{more}. It was damaged or changed on its way: "
+                "fetch it again."
             )
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checked_name(top: Path, bundle: Path) -> str:
-    """The study's name, once layout, store and name are known to be what this version reads."""
-    about = read_json(top / ABOUT)
-    version, name = about.get("bundle_version"), about.get("study")
-    if not isinstance(version, int) or version > BUNDLE_VERSION:
-        raise StoreError(
-            f"`{bundle}` has `bundle_version` {version}, this version of observatory reads up to "
-            f"{BUNDLE_VERSION}. Install observatory {about['software']['version']}."
-        )
-    plain = isinstance(name, str) and "\\" not in name and name == PurePosixPath(name).name
-    if not plain or name.startswith("."):
-        raise StoreError(f"`{bundle}` names its study {name!r}, no plain name of a folder.")
-    Study(top)  # refuses a store of another version, and a bundle without a run
-    return name

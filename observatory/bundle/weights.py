@@ -16,6 +16,7 @@ from observatory.core.contracts import Model
 from observatory.core.errors import StoreError
 from observatory.fleet.fleet import EMPTY
 from observatory.fleet.stack import layout_of
+from observatory.launch.trust import check_trusted
 from observatory.store.reader import Run, Study
 from observatory.store.schema import WEIGHTS
 from observatory.training.build import build
@@ -54,11 +55,15 @@ class Kept:
         return save(self.params, metadata={KEY: json.dumps(about)})
 
 
-def kept_weights(study: Study) -> Iterator[Kept]:
+def kept_weights(study: Study, trust: bool) -> Iterator[Kept]:
     """Every replica whose parameters exist, by run and replica.
 
     A replica that left has a row in the table of final weights, where its run writes one; a replica
     that trains is in its shard's checkpoint; those of an imported study lie in its bundle's files.
+
+    Args:
+        study: The study.
+        trust: Whether the network of a run that trains may be code outside of this package.
 
     Raises:
         StoreError: If a table, a checkpoint or a file cannot be read, or is of another network than
@@ -66,7 +71,11 @@ def kept_weights(study: Study) -> Iterator[Kept]:
         ConfigError: If the network of a run cannot be built here.
     """
     for run in study.runs:
-        sources = (_imported(study.folder, run), _training(run), _left(run))  # the last one counts
+        sources = (
+            _imported(study.folder, run),
+            _training(run, trust),
+            _left(run),
+        )  # the last one counts
         found = {kept.replica: kept for source in sources for kept in source}
         yield from (found[replica] for replica in sorted(found))
 
@@ -82,7 +91,7 @@ def _left(run: Run) -> Iterator[Kept]:
         yield Kept(run.run_id, row["replica"], row["step"], params)
 
 
-def _training(run: Run) -> Iterator[Kept]:
+def _training(run: Run, trust: bool) -> Iterator[Kept]:
     """Replicas that trained when their shard was last saved.
 
     `Fleet.vacate` zeroes the slot of one that leaves.
@@ -90,6 +99,8 @@ def _training(run: Run) -> Iterator[Kept]:
     saved = {shard: state for shard, state in _checkpoints(run) if _seated(state)}
     if not saved:
         return
+    if not trust:
+        check_trusted(run.manifest["config"], f"Run `{run.run_id}`")
     parts = build(run.manifest["config"])
     assert isinstance(parts.network, Model)  # `build` refuses others
     layout = layout_of(parts.network)

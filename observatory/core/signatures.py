@@ -68,6 +68,15 @@ def signature_of(target: str) -> Signature | None:
     return None
 
 
+def defines(target: str) -> bool:
+    """Whether a module itself defines the public class or function that a `_target_` names."""
+    module, _, name = target.rpartition(".")
+    tree = None if name.startswith("_") else _source(module)
+    return tree is not None and any(
+        isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name for node in tree.body
+    )
+
+
 def declared_by(target: str) -> Signature | None:
     """As `signature_of`; types that can only be known by an import are known where it was made."""
     signature = signature_of(target)

@@ -16,7 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from observatory.core.errors import ConfigError
+from observatory.core.secrets import without_secrets
 from observatory.core.setting_types import fits
+from observatory.store.identity import stored_settings
 from observatory.training.check import check_settings
 
 
@@ -113,6 +115,7 @@ def ready(composed: DictConfig, experiment: str | None) -> dict[str, Any]:
         config[name] = str(value)
     named = config.pop("replicas", None)
     config = config if named is None else with_replicas(config, named)
+    stored_settings(config)
     check_settings(config)
     return config
 
@@ -140,7 +143,7 @@ def _conf() -> Iterator[None]:
         with initialize_config_module("observatory.conf", version_base="1.3"):
             yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_readable(error)) from error
+        raise ConfigError(without_secrets(_readable(error))) from error
 
 
 def _composed(name: str, overrides: Sequence[str]) -> DictConfig:

@@ -9,10 +9,11 @@ from typing import Any
 import observatory
 from observatory.core.contracts import Model
 from observatory.core.layout import matrices
+from observatory.core.secrets import without_secrets
 from observatory.fleet.replica_table import ReplicaTable
 from observatory.fleet.stack import layout_of
 from observatory.maths.norms import parameter_groups
-from observatory.store.identity import SCHEMA_VERSION
+from observatory.store.identity import SCHEMA_VERSION, stored_settings
 from observatory.store.reader import Run
 from observatory.training.build import Parts
 from observatory.training.provenance import machine, versions
@@ -52,8 +53,8 @@ def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "status": "running",
         "created": now(),
         "finished": None,
-        "command": " ".join(sys.argv),
-        "config": config,
+        "command": without_secrets(" ".join(sys.argv)),
+        "config": stored_settings(config),
         "package_version": observatory.__version__,
         "versions": versions(),
         "machine": machine(config["fleet"]["device"]),

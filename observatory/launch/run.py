@@ -11,6 +11,7 @@ import yaml
 
 import observatory
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
+from observatory.core.secrets import without_secrets
 from observatory.launch.layout import as_begun, resolved
 from observatory.launch.manifest import manifest_of, now, replica_columns, summed_cost
 from observatory.launch.workers import StoppedError, train_here, train_in_workers
@@ -78,9 +79,11 @@ def own_run(config: Config) -> Iterator[OwnedRun]:
     git, diff = code_state()
     manifest = {**manifest_of(config, parts, code), "git": git}
     replicas = replica_columns(folder.name, parts.table, config)
-    create_run(folder, manifest, replicas, yaml.safe_dump(config), diff or None)
+    settings = yaml.safe_dump(manifest["config"])
+    create_run(folder, manifest, replicas, settings, without_secrets(diff) or None)
     with own(folder / LOCK):
         manifest = _same_version(folder, config)
+        _same_settings(folder, manifest)
         _same_examples(folder, manifest, parts)
         if manifest["status"] == "done":
             yield OwnedRun(folder, config, done=True)
@@ -140,6 +143,15 @@ def _same_version(folder: Path, config: Config) -> dict[str, Any]:
             "`allow_other_version=true`."
         )
     return manifest
+
+
+def _same_settings(folder: Path, manifest: dict[str, Any]) -> None:
+    """Workers read the settings of the manifest: they are those of the run's identity."""
+    if identity(manifest["config"]) != manifest["identity"]:
+        raise StoreError(
+            f"{folder} has other settings in its {MANIFEST} than those that it was begun with: it "
+            "was changed by hand. Restore it from a copy, or choose another `study`."
+        )
 
 
 def _same_examples(folder: Path, manifest: dict[str, Any], parts: Parts) -> None:

@@ -197,6 +197,7 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
         slurm_setup=[
             *settings.setup,
             f"export PYTHONPATH={code}${{PYTHONPATH:+:$PYTHONPATH}}",
+            "export PYTHONDONTWRITEBYTECODE=1",
             f"export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}",
         ],
         slurm_additional_parameters=settings.additional,

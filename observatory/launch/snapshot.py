@@ -29,9 +29,10 @@ def freeze(study: Path) -> Path:
         copy = temporary_beside(shelf / package.name)
         shutil.copytree(package, copy / package.name, ignore=shutil.ignore_patterns("__pycache__"))
         folder = shelf / _digest(copy)
-        if folder.exists():
+        if folder.exists() and _digest(folder) == folder.name:
             shutil.rmtree(copy)
-        else:
+        else:  # what is not as its name says was changed since, or is none of ours
+            shutil.rmtree(folder, ignore_errors=True)
             copy.rename(folder)
     return folder
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from observatory.launch.display import cells
 from observatory.launch.queue import RECORD, active_jobs
+from observatory.launch.trust import is_imported
 from observatory.store.files import read_json
 from observatory.store.reader import Run, Study
 from observatory.training.worker import last_log_line
@@ -19,9 +20,10 @@ STALE_S = 600.0
 def study_status(folder: Path) -> list[dict[str, Any]]:
     """One record per run: its status, its counts per weight decay, steps made and left."""
     runs = Study(folder).runs
+    imported = is_imported(folder)
     as_jobs = any((run.folder / RECORD).exists() for run in runs)
     active = active_jobs() if as_jobs and shutil.which("squeue") else None
-    return [_record(run, active or {}) for run in runs]
+    return [{**_record(run, active or {}), "imported": imported} for run in runs]
 
 
 def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
@@ -86,6 +88,8 @@ def text(records: list[dict[str, Any]]) -> str:
             f"{record['replica_steps']:,} replica-steps made, "
             f"at most {record['steps_left_at_most']:,} left" + _when(record["seconds_left_at_most"])
         )
+        if record["imported"]:
+            lines.append("    imported from a bundle: others trained it and wrote its settings")
         if record["stale_shards"]:
             lines.append(
                 f"    stale: the shards {record['stale_shards']} have said nothing for "

@@ -9,6 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from observatory.core.errors import ConfigError
+from observatory.core.secrets import redacted
+
 SCHEMA_VERSION = 1
 """Version of the store's layout; part of every run's identity."""
 
@@ -31,6 +34,22 @@ run with others is another run, of which the replicas are those of the first."""
 
 PER_REPLICA = ("sweep", "seed", "optimizer.weight_decay", "optimizer.lr")
 """Settings of which every replica has its own value, in `replicas.parquet`."""
+
+
+def stored_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as it is written: no password or token of an address stands in it.
+
+    Raises:
+        ConfigError: If one stands in a setting that belongs to the run's identity.
+    """
+    stored = redacted(dict(config))
+    for name, value in stored.items():
+        if name not in WITHOUT_EFFECT and value != config[name]:
+            raise ConfigError(
+                f"`{name}` must hold no password or token, as it is written down with the run, got "
+                f"{value}. Keep it out of the settings, in a file or a variable of the environment."
+            )
+    return stored
 
 
 def identity(config: Mapping[str, Any]) -> str:

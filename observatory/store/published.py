@@ -15,6 +15,7 @@ from typing import Any
 
 import observatory
 from observatory.core.errors import StoreError
+from observatory.core.secrets import redacted
 from observatory.store.files import read_json, write_json
 
 PUBLISHED = "published.json"
@@ -65,7 +66,7 @@ def _state(study: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """
     made = [hashlib.sha256((study / name).read_bytes()).hexdigest() for name in MADE]
     return {
-        "settings": _digest(settings),
+        "settings": _digest(redacted(settings)),
         "runs": _digest(list(_recorded(study / "runs"))),
         "made": _digest([*made, *_recorded(study / "report")]),
         "code": _digest([*_source(), *_versions()]),

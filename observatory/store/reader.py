@@ -51,6 +51,11 @@ class Run:
                 "are intact. Restore it from a copy."
             )
         self.run_id: str = self.manifest["run_id"]
+        if self.run_id != self.folder.resolve().name:
+            raise StoreError(
+                f"`{self.folder}` holds the run {self.run_id!r}: its folder was renamed, or its "
+                "manifest changed by hand. Give the folder the name of the run."
+            )
 
     @property
     def status(self) -> Status:

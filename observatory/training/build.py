@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from observatory.core.contracts import Loss, Model, Optimizer
+from observatory.core.contracts import Loss, Model, Optimizer, Probe, Task
 from observatory.core.errors import ConfigError
 from observatory.fleet.batches import batch_examples
 from observatory.fleet.fleet import Fleet
@@ -24,6 +25,8 @@ from observatory.training.check import (
 from observatory.training.components import make
 from observatory.training.replicas import Config, replica_table
 from observatory.training.suitability import Scheduled, check_order, possible_probes
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def build(config: Config) -> Parts:
         ConfigError: If a setting breaks its rule; the message says which, why and what to do.
     """
     check_settings(config)
-    task = make(config["task"])
+    task = _made("task", config["task"], Task)
     dataset = Dataset.of(task, config["train_fraction"])
     network = make(
         config["model"],
@@ -96,7 +99,10 @@ def build(config: Config) -> Parts:
     check_order(network, task)
     probes, unavailable = possible_probes(
         {
-            name: Scheduled(probe=make(entry["probe"]), schedule=make(entry["schedule"]))
+            name: Scheduled(
+                probe=_made(f"probe.{name}", entry["probe"], Probe),
+                schedule=make(entry["schedule"]),
+            )
             for name, entry in config.get("probe", {}).items()
         },
         network,
@@ -105,9 +111,12 @@ def build(config: Config) -> Parts:
     return Parts(
         dataset=dataset,
         network=network,
-        loss=make(config["loss"]),
-        optimizer=make(config["optimizer"]["update"]),
-        events={name: make(entry) for name, entry in config.get("event", {}).items()},
+        loss=_made("loss", config["loss"], Loss),
+        optimizer=_made("optimizer.update", config["optimizer"]["update"], Optimizer),
+        events={
+            name: _made(f"event.{name}", entry, Event)
+            for name, entry in config.get("event", {}).items()
+        },
         probes=probes,
         unavailable=unavailable,
         rules=retirement_rules(config),
@@ -117,6 +126,17 @@ def build(config: Config) -> Parts:
         # none in the configuration of a run that was begun before there was one
         final_weights=config.get("store", {}).get("final_weights", False),
     )
+
+
+def _made(setting: str, entry: Any, contract: type[Made]) -> Made:
+    """A component, which must be what its place asks for."""
+    made = make(entry)
+    if not isinstance(made, contract):
+        raise ConfigError(
+            f"`{setting}` must name a class with all that a {contract.__name__} has, got "
+            f"{entry['_target_']}, which makes a {type(made).__name__}."
+        )
+    return made
 
 
 def _check_schedules(probes: Mapping[str, Scheduled], horizon: int) -> None:
