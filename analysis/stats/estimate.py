@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+from observatory.analysis.stats.observations import Observations
 
 Plain = float | int | str | bool | None
 
@@ -111,6 +113,42 @@ class Estimate:
         lines += [f"  {name}: {value}" for name, value in self.extras.items()]
         lines += [f"  warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
+
+
+@runtime_checkable
+class _Named(Protocol):
+    fit_name: str
+    level: float
+
+    @property
+    def estimator(self) -> str: ...
+
+
+def estimate_of(
+    fit: _Named, data: Observations, seed: int, warnings: Sequence[str], **parts: Any
+) -> Estimate:
+    """What a fit found in a table, whose event, horizon and number of replicas it takes.
+
+    Args:
+        fit: The fit: its names and its level.
+        data: The table, without the rows that did not enter.
+        seed: Of the resampling.
+        warnings: Put behind the one that the table names no horizon, where it does not.
+        parts: The other attributes of `Estimate`, such as `params`, or others for those above.
+    """
+    found = {
+        "fit": fit.fit_name,
+        "estimator": fit.estimator,
+        "event": data.event,
+        "horizon_steps": data.horizon_steps,
+        "horizon_epochs": data.horizon_epochs,
+        "params": {},
+        "level": fit.level,
+        "n": data.n,
+        "seed": seed,
+        "warnings": [*data.horizon_warnings, *warnings],
+    }
+    return Estimate(**found | parts)
 
 
 def refusal_record(

@@ -11,18 +11,12 @@ Array = NDArray[np.float64]
 
 
 def boundaries(data: Observations, horizons: Array, drawn: Array) -> Array:
-    """Boundaries in resamples of one table, each resample at every horizon.
+    """Boundaries in resamples of one table, each resample at every horizon, `[draw, horizon]`.
 
-    Firth's penalised logistic in log10 weight decay: finite for separated counts too.
-
-    Args:
-        data: A table whose events have times.
-        horizons: Steps, `[horizon]`.
-        drawn: Replicas of each row, `[draw, row]`.
-
-    Returns:
-        Weight decays at which half of the replicas grok, `[draw, horizon]`: infinite where none of
-        a resample did, 0 where all did.
+    The weight decays at which half of the replicas grok by Firth's penalised logistic in log10
+    weight decay, which is finite for separated counts too: infinite where none of a resample
+    grokked, 0 where all did. `drawn` says how many replicas of each row are in a resample, `[draw,
+    row]`.
     """
     cells, index = np.unique(data.weight_decay, return_inverse=True)
     member = (index[:, None] == np.arange(cells.size)).astype(np.float64)
@@ -36,17 +30,10 @@ def boundaries(data: Observations, horizons: Array, drawn: Array) -> Array:
 
 
 def shorter_horizons(data: Observations, longest: float, n_horizons: int) -> Array:
-    """Horizons, log-spaced, from the shortest at which a boundary is found up to the longest.
+    """Horizons in steps, log-spaced, from the shortest with a boundary up to the longest.
 
-    A boundary is found where it lies between the smallest and the largest weight decay.
-
-    Args:
-        data: A table whose events have times.
-        longest: Steps.
-        n_horizons: How many.
-
-    Raises:
-        FitRefusedError: If none is found at the longest.
+    The boundary must lie between the smallest and the largest weight decay; refused if that of the
+    longest horizon does not.
     """
     tried = np.geomspace(longest, float(data.time[data.grokked].min()), 60)
     found = boundaries(data, tried, data.weights[None])[0]

@@ -24,15 +24,10 @@ LONGER = tuple(float(x) for x in 2.0 ** np.arange(0.5, 6.5, 0.5))
 
 @dataclass(frozen=True)
 class Design:
-    """Replicas that could be run.
+    """Replicas that could be run."""
 
-    Attributes:
-        control: Weight decays, `[cell]`.
-        n: Replicas at each, `[cell]`.
-    """
-
-    control: Array
-    n: Array
+    control: Array  # weight decays, `[cell]`
+    n: Array  # replicas at each, `[cell]`
 
     def down_to(self, lowest: float) -> "Design":
         """With smaller weight decays at the same spacing until one is below `lowest`."""
@@ -105,10 +100,5 @@ def expected_ratio(
 
 
 def needed_ratio(level: float, power: float) -> float:
-    """The expected ratio at which a one-sided test of that level has that power.
-
-    Example:
-        >>> round(needed_ratio(0.95, 0.8), 2)
-        6.18
-    """
+    """The expected ratio at which a one-sided test of that level has that power."""
     return float(normal_quantile(np.array([level, power])).sum() ** 2)

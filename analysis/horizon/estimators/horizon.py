@@ -1,6 +1,7 @@
 """Whether a boundary is a threshold or the place where the times cross the horizon."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import final
 
 import numpy as np
@@ -19,7 +20,7 @@ from observatory.analysis.horizon.estimators.verdict import (
     verdict_of,
 )
 from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
@@ -36,10 +37,9 @@ from observatory.analysis.times.estimators.power_law import N_PARAMS, require_la
 from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
-Columns = dict[str, list[float | None]]
+_Columns = dict[str, list[float | None]]
 
-_BEYOND = 4.0
-"""Multiple of the longest horizon to which the laws are drawn."""
+_BEYOND = 4.0  # multiple of the longest horizon to which the laws are drawn
 
 
 def _rising_bins(data: Observations, level: float) -> RateBins:
@@ -65,7 +65,7 @@ def _early_sample(data: Observations, horizon: float) -> Sample | None:
     return sample_of(early)
 
 
-def column(values: Array) -> list[float | None]:
+def _column(values: Array) -> list[float | None]:
     """Numbers as the record holds them, null where infinite."""
     return [float(x) if np.isfinite(x) else None for x in values]
 
@@ -83,30 +83,30 @@ def _boundary_limits(values: Array, draws: Array, cells: Array, level: float) ->
     return np.where(alike[:, None], beside, limits)
 
 
-def boundary_curve(horizons: Array, values: Array, limits: Array) -> Columns:
+def boundary_curve(horizons: Array, values: Array, limits: Array) -> _Columns:
     """The boundary at each horizon with its limits."""
     return {
-        "boundary.horizon": column(horizons),
-        "boundary.critical": column(values),
-        "boundary.low": column(limits[:, 0]),
-        "boundary.high": column(limits[:, 1]),
+        "boundary.horizon": _column(horizons),
+        "boundary.critical": _column(values),
+        "boundary.low": _column(limits[:, 0]),
+        "boundary.high": _column(limits[:, 1]),
     }
 
 
-def _law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> Columns:
+def _law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> _Columns:
     """The boundary that each law has at each horizon, those not yet run included."""
     steps = np.geomspace(first, last, 60)
-    curves: Columns = {}
+    curves: _Columns = {}
     for name, found in evidence.items():
         for kind, table in (("zero", found.zero), ("free", found.free)):
-            curves[f"law_{kind}_{name}.horizon"] = column(steps)
-            curves[f"law_{kind}_{name}.critical"] = column(
+            curves[f"law_{kind}_{name}.horizon"] = _column(steps)
+            curves[f"law_{kind}_{name}.critical"] = _column(
                 np.array([table.law.boundary(at)[0] for at in steps])
             )
     return curves
 
 
-def scores(law: Laws, n_params: int) -> float:
+def _scores(law: Laws, n_params: int) -> float:
     """Akaike's criterion of a law."""
     return 2.0 * n_params - 2.0 * float(law.loglik[0])
 
@@ -114,11 +114,7 @@ def scores(law: Laws, n_params: int) -> float:
 def _of_distribution(name: str, found: Evidence, observed: Array, level: float) -> dict[str, Plain]:
     """What the record says of one error distribution.
 
-    Args:
-        name: Of the distribution.
-        found: Its laws.
-        observed: The boundary at the longest horizon, then in resamples, `[1 + draw]`.
-        level: Of the limits.
+    `observed` is the boundary at the longest horizon, then in resamples, `[1 + draw]`.
     """
     values: dict[str, Plain] = {
         "lr": found.ratio,
@@ -128,8 +124,8 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
         "aic_rival_gain": found.rival,
         "nu_zero": float(found.zero.law.nu[0]),
         "nu_free": float(found.free.law.nu[0]),
-        "aic_zero": scores(found.zero.law, N_PARAMS["zero"]),
-        "aic_free": scores(found.free.law, N_PARAMS["free"]),
+        "aic_zero": _scores(found.zero.law, N_PARAMS["zero"]),
+        "aic_free": _scores(found.free.law, N_PARAMS["free"]),
     }
     if found.foretold_zero is not None:
         ratios = observed[1:] / found.foretold_draws
@@ -145,7 +141,7 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
     return {f"{key}_{name}": value for key, value in values.items()}
 
 
-def advice(foresight: Foresight, steps: float) -> str:
+def _advice(foresight: Foresight, steps: float) -> str:
     """Which runs would decide, in words."""
     if foresight.horizon is None:
         return (
@@ -160,6 +156,7 @@ def advice(foresight: Foresight, steps: float) -> str:
 
 
 @final
+@dataclass(frozen=True)
 class Horizon:
     """The boundary at many horizons of one data set, the laws of the times, and a verdict.
 
@@ -171,33 +168,29 @@ class Horizon:
     that would decide. A threshold much below half of the boundary cannot be seen.
 
     Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+        window_max: Largest weight decay that enters.
+        held_out: The shorter horizon, as a share of the longest.
+        n_horizons: Horizons at which the boundary is shown.
+        n_grid: Points of the search for a critical point.
+        n_bootstrap: Resamples.
+        level: Coverage of the intervals; tests are at 1 - level.
     """
 
     fit_name = "horizon"
     estimator = "horizon_verdict"
+    window_max: float
+    held_out: float
+    n_horizons: int
+    n_grid: int
+    n_bootstrap: int
+    level: float
 
-    def __init__(
-        self,
-        window_max: float,
-        held_out: float,
-        n_horizons: int,
-        n_grid: int,
-        n_bootstrap: int,
-        level: float,
-    ) -> None:
-        if not 0 < held_out < 1:
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
             raise ConfigError(
-                f"`held_out` must be in (0, 1), got {held_out}. Give the shorter horizon as a "
+                f"`held_out` must be in (0, 1), got {self.held_out}. Give the shorter horizon as a "
                 "share of the longest."
             )
-        self.window_max = window_max
-        self.held_out = held_out
-        self.n_horizons = n_horizons
-        self.n_grid = n_grid
-        self.n_bootstrap = n_bootstrap
-        self.level = level
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Judge one table.
@@ -230,48 +223,27 @@ class Horizon:
         }
         if verdict == "cannot tell":
             foresight = foresee(evidence, whole, observed, self.level)
-            extras |= {
-                "deciding_horizon": foresight.horizon,
-                "deciding_seeds_factor": foresight.seeds_factor,
-                "deciding_lowest": foresight.lowest,
-                "reason": f"{reason} {advice(foresight, steps)}",
-            }
+            extras |= {f"deciding_{name}": value for name, value in asdict(foresight).items()}
+            extras["reason"] = f"{reason} {_advice(foresight, steps)}"
         for name, of in evidence.items():
             extras |= _of_distribution(name, of, found[:, -1], self.level)
-        best = min(evidence, key=lambda name: scores(evidence[name].free.law, N_PARAMS["free"]))
+        best = min(evidence, key=lambda name: _scores(evidence[name].free.law, N_PARAMS["free"]))
         extras["best_distribution"] = best
         limits = _boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
         curves = boundary_curve(horizons, found[0], limits)
         curves |= _law_curves(evidence, float(horizons[0]), _BEYOND * steps)
+        low, high = (float(limit) for limit in limits[-1])
         free = evidence[best].free
-        return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
-            event=data.event,
-            horizon_steps=data.horizon_steps,
-            horizon_epochs=data.horizon_epochs,
-            params={
-                "critical": Parameter(
-                    observed,
-                    standard_error(found[1:, -1]),
-                    float(limits[-1, 0]),
-                    float(limits[-1, 1]),
-                ),
-                "critical_free": Parameter(
-                    float(free.law.critical[0]), None, *critical_limits(free, self.level)
-                ),
-            },
-            level=self.level,
-            n=data.n,
-            seed=seed,
-            warnings=[
-                *data.horizon_warnings,
-                *competing_warnings(data),
-                *non_monotone(bins),
-                f"A threshold much below {0.5 * observed:.3g}, half of the boundary at the longest "
-                "horizon, cannot be seen.",
-                *rival_warnings(evidence, verdict),
-            ],
-            extras=extras,
-            curves=curves,
-        )
+        own = float(free.law.critical[0]), None, *critical_limits(free, self.level)
+        params = {
+            "critical": Parameter(observed, standard_error(found[1:, -1]), low, high),
+            "critical_free": Parameter(*own),
+        }
+        warnings = [
+            *competing_warnings(data),
+            *non_monotone(bins),
+            f"A threshold much below {0.5 * observed:.3g}, half of the boundary at the longest "
+            "horizon, cannot be seen.",
+            *rival_warnings(evidence, verdict),
+        ]
+        return estimate_of(self, data, seed, warnings, params=params, extras=extras, curves=curves)

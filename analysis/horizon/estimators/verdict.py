@@ -33,47 +33,27 @@ Array = NDArray[np.float64]
 ARTEFACT_BELOW, VISIBLE_ABOVE = 0.25, 0.5
 """Shares of the boundary at the longest horizon: an artefact is one whose threshold lies below the
 first; a threshold much below the second cannot be seen."""
-POWER = 0.8
-FARTHEST = 1000.0
-"""How far below the smallest weight decay a design may go: laws that hardly fall go on for ever."""
-NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
-"""Error distributions as messages call them."""
+_POWER = 0.8
+_FARTHEST = 1000.0  # how far below the smallest weight decay a design may go: some laws hardly fall
+_NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one error distribution says.
+    """What one error distribution says; a boundary is foretold from the held-out horizon."""
 
-    Attributes:
-        zero: The law with critical point 0, at the longest horizon.
-        free: The law with its own, likewise.
-        ratio: Likelihood ratio of the two.
-        p: Its p-value (chi-bar-square).
-        upper: One-sided upper limit of the critical point.
-        rival: How much lower the rival's criterion is, a law with a constant part of the time and
-            no threshold: a difference of AIC, negative where the law with a threshold fits better.
-        foretold_zero: The boundary at the longest horizon, as the law with critical point 0
-            foretells it from the held-out horizon; null where that cannot fix the laws, or none is
-            foretold.
-        foretold_free: As the law with its own foretells it.
-        foretold_draws: `foretold_zero` in resamples, `[draw]`.
-    """
-
-    zero: Table
-    free: Table
-    ratio: float
-    p: float
-    upper: float
-    rival: float
-    foretold_zero: float | None
-    foretold_free: float | None
-    foretold_draws: Array
+    zero: Table  # the law with critical point 0, at the longest horizon
+    free: Table  # the law with its own, likewise
+    ratio: float  # likelihood ratio of the two
+    p: float  # its p-value (chi-bar-square)
+    upper: float  # one-sided upper limit of the critical point
+    rival: float  # AIC of the law with a constant part of the time and no threshold, less `free`'s
+    foretold_zero: float | None  # by the law with critical point 0; None: nothing is foretold
+    foretold_free: float | None  # by the law with its own
+    foretold_draws: Array  # `foretold_zero` in resamples, `[draw]`
 
     def flattens(self, observed: float) -> bool | None:
-        """Whether the boundary is nearer, in ln, to what the law with a threshold foretold.
-
-        Null where nothing was foretold.
-        """
+        """Whether the boundary is nearer, in ln, to what the law with a threshold foretold."""
         if self.foretold_zero is None or self.foretold_free is None:
             return None
         return observed**2 > self.foretold_zero * self.foretold_free
@@ -87,18 +67,10 @@ def evidence_of(
     n_grid: int,
     level: float,
 ) -> Evidence:
-    """Fit both laws under one error distribution.
+    """Fit both laws under one error distribution, at the longest horizon and at the held-out one.
 
-    Args:
-        name: Of the distribution.
-        whole: The table at the longest horizon.
-        early: The same at the held-out horizon; None where it cannot fix the laws.
-        drawn: Replicas of each row in resamples, `[draw, row]`.
-        n_grid: Points of the search for the critical point.
-        level: Of the upper limit.
-
-    Raises:
-        FitRefusedError: If the likelihood has no maximum.
+    `early` is None where the held-out horizon cannot fix the laws; `drawn` says how many replicas
+    of each row are in a resample, `[draw, row]`; `level` is that of the upper limit.
     """
     errors = ERRORS[name]
     zero, free = (table_of(whole, errors, critical, n_grid) for critical in (0.0, None))
@@ -149,8 +121,8 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
         level: Of the tests.
     """
     each = list(evidence.values())
-    p_values = ", ".join(f"{e.p:.2g} ({NAMES[name]})" for name, e in evidence.items())
-    uppers = ", ".join(f"{e.upper:.3g} ({NAMES[name]})" for name, e in evidence.items())
+    p_values = ", ".join(f"{e.p:.2g} ({_NAMES[name]})" for name, e in evidence.items())
+    uppers = ", ".join(f"{e.upper:.3g} ({_NAMES[name]})" for name, e in evidence.items())
     rejected = all(e.p < 1.0 - level for e in each)
     flat = [e.flattens(observed) for e in each]
     if rejected and all(flat):
@@ -187,7 +159,7 @@ def rival_warnings(evidence: Mapping[str, Evidence], verdict: str) -> list[str]:
     close = [name for name, e in evidence.items() if e.rival > -UNDECIDED]
     if verdict != "threshold" or not close:
         return []
-    under = ", ".join(NAMES[name] for name in close)
+    under = ", ".join(_NAMES[name] for name in close)
     return [
         "A law without a threshold but with a part of the time that does not depend on the weight "
         f"decay fits as well (AIC within 2 under {under}): weight decays nearer to the boundary, "
@@ -197,38 +169,25 @@ def rival_warnings(evidence: Mapping[str, Evidence], verdict: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Foresight:
-    """Runs that would decide.
+    """Runs that would decide."""
 
-    Attributes:
-        horizon: Steps at which a threshold of half of the present boundary would be found under
-            every error distribution; null beyond the largest that was looked at.
-        seeds_factor: How many times as many seeds would then, without a threshold, put its upper
-            limit below a quarter of the boundary.
-        lowest: Smallest weight decay of that design.
-    """
-
-    horizon: int | None
-    seeds_factor: float | None
-    lowest: float | None
+    horizon: (
+        int | None
+    )  # steps that show a threshold of half of the boundary; None: too far
+    seeds_factor: float | None  # times as many seeds would then, without one, show an artefact
+    lowest: float | None  # smallest weight decay of that design
 
 
 def foresee(
     evidence: Mapping[str, Evidence], sample: Sample, observed: float, level: float
 ) -> Foresight:
-    """The horizon that would decide, by expected likelihood ratios at a power of 0.8.
-
-    Args:
-        evidence: By error distribution.
-        sample: The table at the longest horizon.
-        observed: Its boundary.
-        level: Of the tests.
-    """
+    """The horizon that would decide, by expected likelihood ratios at a power of 0.8."""
     cells, index = np.unique(sample.data.weight_decay, return_inverse=True)
     n = np.bincount(index, weights=sample.data.weights).astype(np.float64)
     design = Design(cells, n)
     highest = float(highest_critical(sample.records, sample.weights)[0])
     half = min(VISIBLE_ABOVE * observed, 0.99 * highest)
-    needed = needed_ratio(level, POWER)
+    needed = needed_ratio(level, _POWER)
     laws = {
         name: (e.zero.law, table_of(sample, ERRORS[name], half, e.zero.n_grid).law)
         for name, e in evidence.items()
@@ -236,7 +195,7 @@ def foresee(
     for factor in (1.0, *LONGER):
         horizon = factor * longest(sample)
         lowest = min(float(zero.boundary(horizon)[0]) for zero, _ in laws.values())
-        if not lowest > cells[0] / FARTHEST:
+        if not lowest > cells[0] / _FARTHEST:
             break
         larger = design.down_to(VISIBLE_ABOVE * lowest)
         found = min(

@@ -4,6 +4,9 @@ Letters: z = tau ln t + c + d u, with tau = 1/sigma > 0 and u the covariate, her
 ln(weight_decay - critical). In (tau, c, d) the log-likelihood of all three error distributions is
 concave (Burridge 1981), so that a damped Newton method finds its maximum from anywhere; in
 (location, scale) it is not. P = problem: a bootstrap draw, a simulated table, a point of a grid.
+
+Here and in the modules beside it `weights` says how many replicas each record stands for,
+`[problem, record]`, and `theta` or `start` is (tau, c, d), or (tau, c) without a covariate.
 """
 
 from dataclasses import dataclass, replace
@@ -18,26 +21,21 @@ from observatory.analysis.times.estimators.aft_errors import Errors
 Array = NDArray[np.float64]
 
 EXACT, INTERVAL, LEFT, RIGHT = 0, 1, 2, 3
-CHUNK = 400_000
-"""Largest number of (problem, record) pairs that are worked on at once."""
+_CHUNK = 400_000  # largest number of (problem, record) pairs that are worked on at once
 
 
 @dataclass(frozen=True)
 class Records:
     """What was seen of each replica's time, sorted by kind.
 
-    Attributes:
-        kind: `EXACT`, `INTERVAL`, `LEFT` (before the first look) or `RIGHT` (never), `[record]`.
-        log_time: ln of the time, of the lower end of an interval, or of the end of a record without
-            an event; of the upper end for `LEFT`, `[record]` or `[problem, record]`.
-        width: ln(t_hi / t_lo) of an interval, 1 for an exact time, 0 else; shaped like `log_time`.
-        control: Weight decay, `[record]`.
+    `log_time` is ln of the time, of the lower end of an interval, or of the end of a record without
+    an event; of the upper end for `LEFT`. It and `width` are `[record]` or `[problem, record]`.
     """
 
-    kind: NDArray[np.int64]
+    kind: NDArray[np.int64]  # `EXACT`, `INTERVAL`, `LEFT` (before a look), `RIGHT` (never)
     log_time: Array
-    width: Array
-    control: Array
+    width: Array  # ln(t_hi / t_lo) of an interval, 1 for an exact time, 0 else
+    control: Array  # weight decay, `[record]`
 
     @property
     def edges(self) -> tuple[int, int, int]:
@@ -47,16 +45,10 @@ class Records:
 
 
 def records_of(data: Observations) -> tuple[Records, NDArray[np.int64]]:
-    """The records of a table, equal ones once.
+    """The records of a table, equal ones once, and the record of each row, `[row]`.
 
     A replica that collapsed or diverged never groks: it is followed to the horizon (Fine and Gray's
-    convention), see `Observations.followed`.
-
-    Args:
-        data: A table whose events all have times.
-
-    Returns:
-        The records, and the record of each row, `[row]`.
+    convention), see `Observations.followed`. All events must have times.
     """
     seen, high = data.grokked, data.followed
     low = np.full(high.size, np.nan) if data.time_lo is None else data.time_lo
@@ -73,12 +65,7 @@ def records_of(data: Observations) -> tuple[Records, NDArray[np.int64]]:
 
 
 def gathered(weights: Array, index: NDArray[np.int64]) -> Array:
-    """Weights of rows summed over the rows of each record, `[problem, row]` to `[.., record]`.
-
-    Args:
-        weights: Of rows, `[problem, row]`.
-        index: Record of each row; every record has one, `[row]`.
-    """
+    """Weights of rows summed over the rows of each record, `[problem, row]` to `[.., record]`."""
     order = np.argsort(index, kind="stable")
     first = np.flatnonzero(np.diff(index[order], prepend=-1))
     return np.add.reduceat(weights[:, order], first, axis=1)
@@ -87,17 +74,10 @@ def gathered(weights: Array, index: NDArray[np.int64]) -> Array:
 def likelihood(
     errors: Errors, records: Records, covariate: Array | None, weights: Array, theta: Array
 ) -> tuple[Array, Array, Array]:
-    """Log-likelihood of ln t with its gradient and Hessian in (tau, c, d), or in (tau, c).
+    """Log-likelihood of ln t, `[problem]`, with its gradient and Hessian in `theta`.
 
-    Args:
-        errors: Distribution of the errors.
-        records: What was seen.
-        covariate: u, `[record]` or `[problem, record]`; None for a model without one.
-        weights: How many replicas each record stands for, `[problem, record]`.
-        theta: `[problem, 2 or 3]`.
-
-    Returns:
-        `[problem]`, `[problem, k]`, `[problem, k, k]`; not finite where tau is not positive.
+    The covariate is u, `[record]` or `[problem, record]`, or None for a model without one. Values
+    are not finite where tau is not positive.
     """
     tau = theta[:, :1]
     z = tau * records.log_time + theta[:, 1:2]
@@ -146,17 +126,11 @@ def likelihood(
 
 @dataclass(frozen=True)
 class Fits:
-    """Maxima of many log-likelihoods.
+    """Maxima of many log-likelihoods, NaN and -inf where none was found."""
 
-    Attributes:
-        theta: (tau, c, d) or (tau, c), NaN where none was found, `[problem, k]`.
-        loglik: Log-likelihood of ln t there, -inf where none was found, `[problem]`.
-        curvature: Minus the Hessian, `[problem, k, k]`.
-    """
-
-    theta: Array
-    loglik: Array
-    curvature: Array
+    theta: Array  # `[problem, k]`
+    loglik: Array  # of ln t, `[problem]`
+    curvature: Array  # minus the Hessian, `[problem, k, k]`
 
 
 def maximise(
@@ -164,19 +138,12 @@ def maximise(
 ) -> Fits:
     """Damped Newton on all problems at once, those that have converged left out.
 
-    Args:
-        errors: As in `likelihood`, like the next three.
-        records: What was seen.
-        covariate: u.
-        weights: `[problem, record]`.
-        start: `[problem, k]`, tau positive.
-
     Raises:
         ValueError: If `start` and `weights` differ in their number of problems.
     """
     if len(start) != len(weights):
         raise ValueError(f"`start` must have {len(weights)} rows, got {len(start)}.")
-    step = max(1, CHUNK // max(records.kind.size, 1))
+    step = max(1, _CHUNK // max(records.kind.size, 1))
     parts = [
         _maximise(
             errors,
@@ -186,11 +153,8 @@ def maximise(
         )
         for at in range(0, len(weights), step)
     ]
-    return Fits(
-        np.concatenate([part.theta for part in parts]),
-        np.concatenate([part.loglik for part in parts]),
-        np.concatenate([part.curvature for part in parts]),
-    )
+    names = ("theta", "loglik", "curvature")
+    return Fits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _slice(

@@ -15,35 +15,23 @@ from numpy.typing import NDArray
 from observatory.analysis.stats.solvers import log_normal_cdf, normal_quantile
 
 Array = NDArray[np.float64]
-_Along = tuple[Array, Array, Array]
-"""A function of z, its first and its second derivative."""
-Across = tuple[Array, Array, Array, Array, Array, Array]
-"""A function of (z, w): value, then the derivatives z, w, zz, zw, ww."""
+_Along = tuple[Array, Array, Array]  # a function of z, its first and its second derivative
+_Across = tuple[Array, ...]  # a function of (z, w): value, then the derivatives z, w, zz, zw, ww
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True)
 class Errors:
-    """One error distribution.
+    """One error distribution."""
 
-    Attributes:
-        name: That of the distribution of the times themselves.
-        median: z at which S is one half.
-        density: ln f.
-        survival: ln S, of a record that ended at z without the event.
-        cumulative: ln F, of an event at some unknown time before z.
-        mass: ln(S(z) - S(z + w)), of an event between two looks.
-        quantile: z at which S has a given value.
-    """
-
-    name: str
-    median: float
-    density: Callable[[Array], _Along]
-    survival: Callable[[Array], _Along]
-    cumulative: Callable[[Array], _Along]
-    mass: Callable[[Array, Array], Across]
-    quantile: Callable[[Array], Array]
+    name: str  # that of the distribution of the times themselves
+    median: float  # z at which S is one half
+    density: Callable[[Array], _Along]  # ln f
+    survival: Callable[[Array], _Along]  # ln S, of a record that ended at z without the event
+    cumulative: Callable[[Array], _Along]  # ln F, of an event at some unknown time before z
+    mass: Callable[[Array, Array], _Across]  # ln(S(z) - S(z + w)), of an event between two looks
+    quantile: Callable[[Array], Array]  # z at which S has a given value
 
 
 def _sev_density(z: Array) -> _Along:
@@ -65,7 +53,7 @@ def _sev_cumulative(z: Array) -> _Along:
     return np.log(-np.expm1(-a)), a * q, a * q - a * a * q * (1.0 + q)
 
 
-def _sev_mass(z: Array, w: Array) -> Across:
+def _sev_mass(z: Array, w: Array) -> _Across:
     """ln(S(z) - S(z + w)) = -a + ln(1 - exp(-g)), with a = exp z and g = a (exp w - 1)."""
     a, b = np.exp(z), np.exp(z + w)
     g = a * np.expm1(w)
@@ -99,7 +87,7 @@ def _normal_survival(z: Array) -> _Along:
     return value, -first, second
 
 
-def _normal_mass(z: Array, w: Array) -> Across:
+def _normal_mass(z: Array, w: Array) -> _Across:
     """ln(F(z + w) - F(z)), computed in the lower tail, where F keeps its digits."""
     high = z + w
     flip = z + high > 0
@@ -121,7 +109,7 @@ def _normal_mass(z: Array, w: Array) -> Across:
     )
 
 
-def softplus(z: Array) -> tuple[Array, Array]:
+def _softplus(z: Array) -> tuple[Array, Array]:
     """Values of ln(1 + exp z), and its derivative, the logistic distribution function."""
     small = np.exp(-np.abs(z))
     return np.maximum(z, 0.0) + np.log1p(small), np.where(z > 0, 1.0, small) / (1.0 + small)
@@ -129,23 +117,23 @@ def softplus(z: Array) -> tuple[Array, Array]:
 
 def _logistic_survival(z: Array) -> _Along:
     """Logarithm: ln S = -ln(1 + exp z)."""
-    value, f = softplus(z)
+    value, f = _softplus(z)
     return -value, -f, -f * (1.0 - f)
 
 
 def _logistic_cumulative(z: Array) -> _Along:
     """Logarithm: ln F = z + ln S."""
-    value, f = softplus(z)
+    value, f = _softplus(z)
     return z - value, 1.0 - f, -f * (1.0 - f)
 
 
 def _logistic_density(z: Array) -> _Along:
     """Logarithm: ln f = z + 2 ln S."""
-    value, f = softplus(z)
+    value, f = _softplus(z)
     return z - 2.0 * value, 1.0 - 2.0 * f, -2.0 * f * (1.0 - f)
 
 
-def _logistic_mass(z: Array, w: Array) -> Across:
+def _logistic_mass(z: Array, w: Array) -> _Across:
     """Logarithm: ln(F(z + w) - F(z)) = ln F(z + w) + ln S(z) + ln(1 - exp(-w))."""
     below, above = _logistic_cumulative(z + w), _logistic_survival(z)
     q = 1.0 / np.expm1(w)

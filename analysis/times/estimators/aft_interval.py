@@ -21,17 +21,12 @@ from observatory.analysis.times.estimators.aft_law import (
 
 Array = NDArray[np.float64]
 
-N_REGION, PROFILE_GRID = 31, 12
-"""Points of each axis of the joint region, and of the search along the profile of nu."""
+_N_REGION = 31  # points of each axis of the joint region
+PROFILE_GRID = 12  # points of the search along the profile of nu
 
 
 def crossing(height: Callable[[Array], Array], inside: float, outside: float) -> float:
-    """Where a function turns negative, between a point where it is not and one where it is.
-
-    Example:
-        >>> round(crossing(lambda x: 2.0 - x, 0.0, 5.0), 4)
-        2.0
-    """
+    """Where a function turns negative, between a point where it is not and one where it is."""
     above, below = 0.0, -np.inf
     for _ in range(4):
         points = np.linspace(inside, outside, 9)
@@ -43,15 +38,12 @@ def crossing(height: Callable[[Array], Array], inside: float, outside: float) ->
     return inside + share * (outside - inside)
 
 
-def outermost(
+def _outermost(
     height: Callable[[Array], Array], points: Array, values: Array
 ) -> tuple[float, float]:
-    """The outermost points at which a function is not negative, refined between grid points.
+    """The _outermost points at which a function is not negative, refined between grid points.
 
-    Args:
-        height: The function.
-        points: Ascending; where it is not negative at an end, that end is the limit.
-        values: `height(points)`, not negative somewhere.
+    `points` ascend; where the function is not negative at an end, that end is the limit.
     """
     inside = np.flatnonzero(values >= 0)
     low, high = int(inside[0]), int(inside[-1])
@@ -63,21 +55,13 @@ def outermost(
 
 @dataclass(frozen=True)
 class Table:
-    """One table and the law fitted to it, about which profiles are drawn.
+    """One table and the law fitted to it, about which profiles are drawn."""
 
-    Attributes:
-        errors: Distribution of the errors.
-        records: What was seen.
-        weights: `[1, record]`.
-        law: One problem.
-        n_grid: Points of the search for the critical point.
-    """
-
-    errors: Errors
+    errors: Errors  # distribution of the errors
     records: Records
-    weights: Array
-    law: Laws
-    n_grid: int
+    weights: Array  # `[1, record]`
+    law: Laws  # one problem
+    n_grid: int  # points of the search for the critical point
 
     @property
     def begin(self) -> Array:
@@ -111,7 +95,7 @@ def critical_limits(table: Table, level: float, degrees: int = 1) -> tuple[float
     def height(critical: Array) -> Array:
         return table.at(critical) - target
 
-    low, high = outermost(height, points, height(points))
+    low, high = _outermost(height, points, height(points))
     return low, highest if high == points[-1] else high
 
 
@@ -149,10 +133,9 @@ def exponent_limits(
 def joint_region(table: Table, level: float) -> dict[str, list[float | None]]:
     """Twice the fall of the log-likelihood on a grid of (critical, nu) about its maximum.
 
-    Returns:
-        Columns `critical`, `nu`, `delta`, the critical point running fastest, to six digits; the
-        region of the level is where delta is below the chi-square quantile of two degrees of
-        freedom. None where the law is impossible.
+    Columns `critical`, `nu`, `delta`, the critical point running fastest, to six digits; the region
+    of the level is where delta is below the chi-square quantile of two degrees of freedom. None
+    where the law is impossible.
     """
     low, high = critical_limits(table, level, degrees=2)
     nus = exponent_limits(table, level, free=True, degrees=2)
@@ -161,17 +144,19 @@ def joint_region(table: Table, level: float) -> dict[str, list[float | None]]:
         centre * f if limit is None else limit for limit, f in zip(nus, (0.0, 3.0), strict=True)
     ]
     critical, nu = np.meshgrid(
-        np.linspace(low, high * (1.0 - 1e-6), N_REGION), np.linspace(ends[0], ends[1], N_REGION)
+        np.linspace(low, high * (1.0 - 1e-6), _N_REGION), np.linspace(ends[0], ends[1], _N_REGION)
     )
     several, each = repeated(table.records, table.weights, critical.size)
     start = np.tile(table.begin, (critical.size, 1))
     value = at_exponent(table.errors, several, each, critical.ravel(), nu.ravel(), start)
     delta = 2.0 * (table.law.loglik[0] - value)
-    return {
-        "critical": [float(f"{x:.6g}") for x in critical.ravel()],
-        "nu": [float(f"{x:.6g}") for x in nu.ravel()],
-        "delta": [float(f"{x:.6g}") if np.isfinite(x) else None for x in delta],
-    }
+    columns = {"critical": critical.ravel(), "nu": nu.ravel(), "delta": delta}
+    return {name: six_digits(values) for name, values in columns.items()}
+
+
+def six_digits(values: Array) -> list[float | None]:
+    """Numbers to six digits, None where not finite."""
+    return [float(f"{x:.6g}") if np.isfinite(x) else None for x in values]
 
 
 def chi_bar_square(lr: float) -> float:

@@ -16,31 +16,20 @@ from observatory.analysis.times.estimators.aft_errors import Errors
 
 Array = NDArray[np.float64]
 
-_CLOSEST = 1e-4
-"""Share of the smallest weight decay that grokked by which the critical point stays below it."""
-_PROFILE_ROUNDS = 4
-"""Refinements of the critical point along the profile of the exponent."""
+_CLOSEST = 1e-4  # share of its highest value by which the critical point stays below it
+_PROFILE_ROUNDS = 4  # refinements of the critical point along the profile of the exponent
 
 
 @dataclass(frozen=True)
 class Laws:
-    """Laws fitted to many tables.
-
-    Attributes:
-        critical: `[problem]`.
-        nu: `[problem]`.
-        log_amplitude: ln of the median time at critical + 1, `[problem]`.
-        sigma: Scale of the errors of ln t, `[problem]`.
-        loglik: Log-likelihood of ln t, `[problem]`.
-        theta: As the solver has them, `[problem, 3]`.
-    """
+    """Laws fitted to many tables, every array `[problem]`."""
 
     critical: Array
     nu: Array
-    log_amplitude: Array
-    sigma: Array
-    loglik: Array
-    theta: Array
+    log_amplitude: Array  # ln of the median time at critical + 1
+    sigma: Array  # scale of the errors of ln t
+    loglik: Array  # log-likelihood of ln t
+    theta: Array  # as the solver has them, `[problem, 3]`
 
     def boundary(self, horizon: float) -> Array:
         """The weight decay at which the median time equals a horizon, `[problem]`.
@@ -51,8 +40,8 @@ class Laws:
             return self.critical + np.exp((self.log_amplitude - np.log(horizon)) / self.nu)
 
 
-def laws(errors: Errors, critical: Array, fits: Fits) -> Laws:
-    """The solver's numbers as laws."""
+def _laws(errors: Errors, critical: Array, fits: Fits) -> Laws:
+    """The solver's numbers as _laws."""
     tau, c, d = fits.theta.T
     return Laws(critical, d / tau, (errors.median - c) / tau, 1.0 / tau, fits.loglik, fits.theta)
 
@@ -64,7 +53,7 @@ def distance(records: Records, critical: Array, weights: Array) -> tuple[Array, 
     return np.log(np.where(above, gap, 1.0)), weights * above
 
 
-def starting(errors: Errors, records: Records, n: int) -> Array:
+def _starting(errors: Errors, records: Records, n: int) -> Array:
     """Where a fit may start that knows nothing: no slope, the times' own mean and spread."""
     timed = records.log_time[..., : records.edges[2]]
     tau = 1.0 / max(float(np.std(timed)), 0.1)
@@ -74,18 +63,13 @@ def starting(errors: Errors, records: Records, n: int) -> Array:
 def at_critical(
     errors: Errors, records: Records, weights: Array, critical: Array, start: Array | None = None
 ) -> Laws:
-    """Laws whose critical point is held, below every weight decay that grokked.
+    """Laws whose critical point is held, below every weight decay that grokked, `[problem]`.
 
-    Args:
-        errors: Distribution of the errors.
-        records: What was seen.
-        weights: `[problem, record]`.
-        critical: `[problem]`.
-        start: The solver's, `[problem, 3]`; None to start from nothing.
+    Without a `start` the solver starts from nothing.
     """
     u, kept = distance(records, critical, weights)
-    start = starting(errors, records, len(critical)) if start is None else start
-    return laws(errors, critical, maximise(errors, records, u, kept, start))
+    start = _starting(errors, records, len(critical)) if start is None else start
+    return _laws(errors, critical, maximise(errors, records, u, kept, start))
 
 
 def at_exponent(
@@ -121,18 +105,15 @@ def repeated(records: Records, weights: Array, n_points: int) -> tuple[Records, 
     return records, np.repeat(weights, n_points, axis=0)
 
 
-Height = Callable[[Array, Array | None], tuple[Array, Array]]
-"""How high points `[problem, point]` are, and what to start from near each, given such starts."""
+# how high points `[problem, point]` are, and what to start from near each, given such starts
+_Height = Callable[[Array, Array | None], tuple[Array, Array]]
 
 
-def searched(height: Height, grid: Array, rounds: int) -> tuple[Array, Array]:
+def searched(height: _Height, grid: Array, rounds: int) -> tuple[Array, Array]:
     """Where a function of one number is highest, for many at once: a grid, then finer ones.
 
-    Args:
-        height: The function.
-        grid: First points, ascending, `[problem, point]`.
-        rounds: How often the neighbours of the best point are joined by seven points, themselves
-            included: each divides the distance of points by three.
+    `grid` ascends, `[problem, point]`. In each of the rounds the neighbours of the best point are
+    joined by seven points, themselves included, which divides their distance by three.
 
     Returns:
         The best point, `[problem]`, and the start that belongs to it.
@@ -153,15 +134,7 @@ def searched(height: Height, grid: Array, rounds: int) -> tuple[Array, Array]:
 def profile_critical(
     errors: Errors, records: Records, weights: Array, points: Array, start: Array | None
 ) -> Laws:
-    """Laws at several critical points of each table, problem by problem.
-
-    Args:
-        errors: Distribution of the errors.
-        records: What was seen.
-        weights: `[problem, record]`.
-        points: Critical points, `[problem, point]`.
-        start: The solver's, `[problem, point, 3]`.
-    """
+    """Laws at several critical points `[problem, point]` of each table, problem by problem."""
     several, each = repeated(records, weights, points.shape[1])
     flat = None if start is None else start.reshape(-1, 3)
     return at_critical(errors, several, each, points.ravel(), flat)
@@ -175,15 +148,9 @@ def free_laws(
     rounds: int,
     guess: Array | None = None,
 ) -> Laws:
-    """Laws with a critical point of their own.
+    """Laws with a critical point of their own; `n_grid` as in `shares`, `rounds` as in `searched`.
 
-    Args:
-        errors: Distribution of the errors.
-        records: What was seen.
-        weights: `[problem, record]`.
-        n_grid: As in `shares`.
-        rounds: As in `searched`.
-        guess: The solver's start at each of the shares, `[point, 3]`.
+    `guess` is the solver's start at each of the shares, `[point, 3]`.
     """
     grid = highest_critical(records, weights)[:, None] * shares(n_grid)
 
@@ -206,16 +173,9 @@ def profile_exponent(
     critical: Array | None,
     n_grid: int,
 ) -> Array:
-    """Log-likelihood at held exponents, the rest fitted anew, `[problem]`.
+    """Log-likelihood at held exponents `[problem]`, the rest fitted anew, `[problem]`.
 
-    Args:
-        errors: Distribution of the errors.
-        records: What was seen.
-        weights: `[problem, record]`.
-        nu: Exponents, `[problem]`.
-        begin: (tau, c) to start from, `[problem, 2]`.
-        critical: Held critical points, `[problem]`; None to fit them anew.
-        n_grid: As in `shares`.
+    It starts from (tau, c), `[problem, 2]`; critical points are held too, or fitted anew for None.
     """
 
     def height(points: Array, start: Array | None) -> tuple[Array, Array]:

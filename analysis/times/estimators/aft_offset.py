@@ -18,36 +18,24 @@ from observatory.analysis.times.estimators.aft_law import searched
 Array = NDArray[np.float64]
 
 N_PARAMS = 4
-NU, SHARE = (0.1, 4.0), (0.0, 5.0)
-"""Where the exponent is looked for, and t0 in units of the rest of the time at the largest weight
-decay."""
-N_GRID, ROUNDS = 7, 5
-"""First points along each, and refinements."""
+_NU = (0.1, 4.0)  # where the exponent is looked for
+_SHARE = (0.0, 5.0)  # where t0 is, in units of the rest of the time at the largest weight decay
+_N_GRID, _ROUNDS = 7, 5  # first points along each, and refinements
 
 
 @dataclass(frozen=True)
 class OffsetLaw:
-    """The law with its best numbers.
+    """The law with its best numbers."""
 
-    Attributes:
-        offset: t0 in steps.
-        nu: Exponent.
-        loglik: Log-likelihood of ln t.
-    """
-
-    offset: float
+    offset: float  # t0 in steps
     nu: float
-    loglik: float
+    loglik: float  # log-likelihood of ln t
 
 
 def offset_law(errors: Errors, records: Records, weights: Array, begin: Array) -> OffsetLaw:
     """The law of one table: the best exponent at each t0, and of these the best t0.
 
-    Args:
-        errors: Distribution of the errors.
-        records: What was seen.
-        weights: `[1, record]`.
-        begin: (tau, c) to start from, `[2]`.
+    `weights` is `[1, record]`; the solver starts from `begin`, (tau, c).
     """
     ratio = records.control / float(records.control.max())
 
@@ -63,13 +51,13 @@ def offset_law(errors: Errors, records: Records, weights: Array, begin: Array) -
             value = fits(np.repeat(share, nu.shape[1]), nu.ravel()).loglik.reshape(nu.shape)
             return value, np.zeros((*nu.shape, 1))
 
-        return searched(height, np.tile(np.linspace(*NU, N_GRID), (share.size, 1)), ROUNDS)[0]
+        return searched(height, np.tile(np.linspace(*_NU, _N_GRID), (share.size, 1)), _ROUNDS)[0]
 
     def over_nu(share: Array, start: Array | None) -> tuple[Array, Array]:
         flat = share.ravel()
         return fits(flat, best_nu(flat)).loglik.reshape(share.shape), np.zeros((*share.shape, 1))
 
-    share = searched(over_nu, np.linspace(*SHARE, N_GRID)[None], ROUNDS)[0]
+    share = searched(over_nu, np.linspace(*_SHARE, _N_GRID)[None], _ROUNDS)[0]
     nu = best_nu(share)
     found = fits(share, nu)
     tau, c = found.theta[0]

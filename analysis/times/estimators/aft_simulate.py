@@ -24,19 +24,11 @@ def simulated_times(
 def watched_records(
     time: Array, control: Array, end: Array, look: float | None
 ) -> tuple[Records, Array]:
-    """What would have been seen of such times.
+    """What would have been seen of times `[problem, row]`, and the weights of these records.
 
-    Every row becomes two records, one with the event and one without, of which each table counts
-    one: so the records of all tables share their kinds.
-
-    Args:
-        time: `[problem, row]`.
-        control: Weight decay, `[row]`.
-        end: Steps for which each row is watched, `[row]`.
-        look: Steps between looks; None where times are exact.
-
-    Returns:
-        Records and their weights, `[problem, record]`.
+    Each row is watched to its `end` and looked at every `look` steps, None where times are exact.
+    It becomes two records, one with the event and one without, of which each table counts one: so
+    the records of all tables share their kinds.
     """
     if look is None:
         seen = time <= end

@@ -23,17 +23,12 @@ from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
-DRAW_GRID, DRAW_ROUNDS, ROUNDS = 8, 2, 8
-"""Grid and refinements of the critical point in each resample (to 1 % of its range), and
-refinements in the data themselves (to 1e-5 of it)."""
+DRAW_GRID, _DRAW_ROUNDS = 8, 2  # of the critical point in each resample: to 1 % of its range
+_ROUNDS = 8  # refinements in the data themselves: to 1e-5 of it
 
 
 def require_times(data: Observations) -> None:
-    """Refuse events without a time.
-
-    Raises:
-        FitRefusedError: If a replica grokked at an unknown time.
-    """
+    """Refuse a table in which a replica grokked at an unknown time."""
     untimed = data.grokked & ~(data.time > 0)
     if untimed.any():
         raise FitRefusedError(
@@ -73,19 +68,12 @@ def _look_of(data: Observations) -> float | None:
 
 @dataclass(frozen=True)
 class Sample:
-    """One table as records.
-
-    Attributes:
-        data: The table.
-        records: Its records, equal ones once.
-        index: Record of each row, `[row]`.
-        weights: How many replicas each record stands for, `[1, record]`.
-    """
+    """One table as records."""
 
     data: Observations
-    records: Records
-    index: NDArray[np.int64]
-    weights: Array
+    records: Records  # equal ones once
+    index: NDArray[np.int64]  # record of each row, `[row]`
+    weights: Array  # `[1, record]`
 
     def resampled(self, drawn: Array) -> Array:
         """Weights of the records in resamples, from replicas of each row, `[draw, row]`."""
@@ -107,14 +95,10 @@ def drawn_replicas(data: Observations, n_draws: int, seed: int) -> Array:
 
 
 def table_of(sample: Sample, errors: Errors, critical: float | None, n_grid: int) -> Table:
-    """The law of a table, its critical point held or, for None, free.
-
-    Raises:
-        FitRefusedError: If the likelihood has no maximum.
-    """
+    """The law of a table, its critical point held or, for None, free; refused without a maximum."""
     records, weights = sample.records, sample.weights
     if critical is None:
-        law = free_laws(errors, records, weights, n_grid, ROUNDS)
+        law = free_laws(errors, records, weights, n_grid, _ROUNDS)
     else:
         law = at_critical(errors, records, weights, np.array([critical]))
     if not np.isfinite(law.nu[0]):
@@ -128,10 +112,7 @@ def table_of(sample: Sample, errors: Errors, critical: float | None, n_grid: int
 def resampled_laws(table: Table, weights: Array, free: bool) -> Laws:
     """The law of resamples, started from the law of the table itself.
 
-    Args:
-        table: The table and its law.
-        weights: Of the records, `[draw, record]`.
-        free: Whether the critical point is fitted anew.
+    `weights` are of the records, `[draw, record]`; the critical point may be fitted anew.
     """
     errors, records = table.errors, table.records
     if not free:
@@ -141,7 +122,7 @@ def resampled_laws(table: Table, weights: Array, free: bool) -> Laws:
     grid = highest_critical(records, table.weights)[:, None] * shares(DRAW_GRID)
     guess = profile_critical(errors, records, table.weights, grid, None).theta
     guess = np.where(np.isnan(guess), table.law.theta, guess)
-    return free_laws(errors, records, weights, DRAW_GRID, DRAW_ROUNDS, guess)
+    return free_laws(errors, records, weights, DRAW_GRID, _DRAW_ROUNDS, guess)
 
 
 def zero_ratio(zero: Table, free: Table) -> float:
@@ -153,10 +134,7 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     """The share of tables without a threshold whose likelihood ratio is at least that of the data.
 
     Tables are drawn from the law with critical point 0, with the rows, the horizon and the typical
-    distance of looks of the data, and independent replicas.
-
-    Returns:
-        (1 + exceedances) / (1 + draws).
+    distance of looks of the data, and independent replicas: (1 + exceedances) / (1 + draws).
     """
     rng = np.random.default_rng(seed)
     times = np.rint(data.weights).astype(np.int64)
@@ -165,7 +143,7 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     records, weights = watched_records(time, control, end, _look_of(data))
     start = np.repeat(zero.law.theta, n_draws, axis=0)
     none = at_critical(zero.errors, records, weights, np.zeros(n_draws), start)
-    own = free_laws(zero.errors, records, weights, DRAW_GRID, DRAW_ROUNDS)
+    own = free_laws(zero.errors, records, weights, DRAW_GRID, _DRAW_ROUNDS)
     ratios = 2.0 * (own.loglik - none.loglik)
     usable = ratios[np.isfinite(ratios)]
     return (1.0 + float((usable >= ratio - 1e-9).sum())) / (1.0 + usable.size)

@@ -1,12 +1,14 @@
 """Amplitude and exponent of the time to grok, replicas that did not grok included."""
 
 import math
-from typing import cast, final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
@@ -16,12 +18,14 @@ from observatory.analysis.times.estimators.aft_interval import (
     critical_limits,
     exponent_limits,
     joint_region,
+    six_digits,
     upper_limit,
 )
 from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_offset import N_PARAMS as OFFSET_PARAMS
 from observatory.analysis.times.estimators.aft_offset import offset_law
 from observatory.analysis.times.estimators.aft_table import (
+    Sample,
     competing_warnings,
     drawn_replicas,
     parametric_p,
@@ -32,21 +36,23 @@ from observatory.analysis.times.estimators.aft_table import (
     zero_ratio,
 )
 from observatory.analysis.times.estimators.power_law import (
+    HELD,
     KINDS,
     N_PARAMS,
+    NO_BOUNDARY,
     UNDECIDED,
     Critical,
+    require_among,
     require_law,
 )
-from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
-_TOO_NARROW = 1.3
-"""Ratio of the bootstrap's interval to the profile's from which a reader is warned."""
+_TOO_NARROW = 1.3  # ratio of the bootstrap's interval to the profile's from which to warn
 
 
-def possible(data: Observations, critical: float) -> tuple[Observations, list[str]]:
+def _possible(data: Observations, critical: float) -> tuple[Observations, list[str]]:
     """The rows that a law with a given critical point allows, and how many it does not."""
     against = data.grokked & (data.weight_decay <= critical)
     n = data.count(against)
@@ -58,7 +64,7 @@ def possible(data: Observations, critical: float) -> tuple[Observations, list[st
     ]
 
 
-def criteria(table: Table, n: int, critical: Critical) -> dict[str, Plain]:
+def _criteria(table: Table, n: int, critical: Critical) -> dict[str, Plain]:
     """Log-likelihood of ln t and Akaike's criteria.
 
     Comparable between laws and error distributions on the same replicas only.
@@ -68,34 +74,6 @@ def criteria(table: Table, n: int, critical: Critical) -> dict[str, Plain]:
     few = n - k - 1.0
     corrected = aic + 2.0 * k * (k + 1.0) / few if few > 0 else None
     return {"loglik": loglik, "aic": aic, "aicc": corrected}
-
-
-def _zero_law(zero: Table, free: Table, n: int, level: float) -> dict[str, Plain]:
-    """The law without a threshold, and the test of it against the one with its own."""
-    ratio = zero_ratio(zero, free)
-    low, high = exponent_limits(zero, level, free=False)
-    of_zero = criteria(zero, n, "zero")
-    return {
-        "nu_zero": float(zero.law.nu[0]),
-        "nu_zero_low": low,
-        "nu_zero_high": high,
-        "amplitude_zero": math.exp(float(zero.law.log_amplitude[0])),
-        "sigma_zero": float(zero.law.sigma[0]),
-        **{f"{name}_zero": value for name, value in of_zero.items()},
-        "lr_zero": ratio,
-        "p_zero": chi_bar_square(ratio),
-        "critical_upper": upper_limit(free, level),
-    }
-
-
-def rival(table: Table) -> dict[str, Plain]:
-    """The law without a threshold but with a part of the time that is the same everywhere."""
-    law = offset_law(table.errors, table.records, table.weights, table.begin)
-    return {
-        "offset_rival": law.offset,
-        "nu_rival": law.nu,
-        "aic_rival": 2.0 * OFFSET_PARAMS - 2.0 * law.loglik,
-    }
 
 
 def _bootstrapped(value: float, draws: Array, level: float) -> Parameter:
@@ -123,6 +101,7 @@ def _too_narrow(nu: Parameter, draws: Array, level: float) -> list[str]:
 
 
 @final
+@dataclass(frozen=True)
 class TimesAft:
     """The law t = A (weight_decay - critical)^-nu of median times, by censored likelihood.
 
@@ -132,8 +111,13 @@ class TimesAft:
     are those of the profile likelihood, of amplitude and spread those of a bootstrap by seed.
 
     Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+        distribution: A key of `ERRORS`.
+        critical: "zero", "boundary" (held where a boundary fit has it), or "free".
+        window_max: Largest weight decay that enters.
+        n_grid: Points of the search for the critical point.
+        n_bootstrap: Resamples.
+        n_parametric: Simulated tables of the test of 0; 0 to leave that out.
+        level: Coverage of the intervals.
 
     Source:
         arXiv:2605.20441 fits the same law to uncensored replicas (`TimePowerLaw`). Deviation:
@@ -142,43 +126,22 @@ class TimesAft:
     """
 
     fit_name = "times_censored"
+    distribution: str
+    critical: Critical
+    window_max: float
+    n_grid: int
+    n_bootstrap: int
+    n_parametric: int
+    level: float
 
-    def __init__(
-        self,
-        distribution: str,
-        critical: str,
-        window_max: float,
-        n_grid: int,
-        n_bootstrap: int,
-        n_parametric: int,
-        level: float,
-    ) -> None:
-        if distribution not in ERRORS:
-            raise ConfigError(f"`distribution` must be among {sorted(ERRORS)}, got {distribution}.")
-        if critical not in N_PARAMS:
-            raise ConfigError(f"`critical` must be among {sorted(N_PARAMS)}, got {critical}.")
-        self.errors = ERRORS[distribution]
-        self.critical: Critical = cast(Critical, critical)
-        self.window_max = window_max
-        self.n_grid = n_grid
-        self.n_bootstrap = n_bootstrap
-        self.n_parametric = n_parametric
-        self.level = level
-        self.estimator = f"{distribution}_{critical}"
+    def __post_init__(self) -> None:
+        for name, known in (("distribution", ERRORS), ("critical", N_PARAMS)):
+            require_among(name, getattr(self, name), known)
 
-    def held(self, data: Observations) -> float | None:
-        """The critical point that is not fitted; None where it is.
-
-        Raises:
-            FitRefusedError: If a boundary should give it and none did.
-        """
-        if self.critical != "boundary":
-            return 0.0 if self.critical == "zero" else None
-        if data.critical is None:
-            raise FitRefusedError(
-                "No critical weight decay to hold fixed: no boundary fit gave one at this horizon."
-            )
-        return data.critical
+    @property
+    def estimator(self) -> str:
+        """How, as one word."""
+        return f"{self.distribution}_{self.critical}"
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Fit one table.
@@ -189,80 +152,56 @@ class TimesAft:
         """
         data = observations.within(self.window_max)
         require_times(data)
-        held = self.held(data)
-        data, warnings = possible(data, held or 0.0)
+        held = {"zero": 0.0, "free": None}.get(self.critical, data.critical)
+        if self.critical == "boundary" and held is None:
+            raise FitRefusedError(NO_BOUNDARY)
+        data, warnings = _possible(data, held or 0.0)
         n_grokked = data.count(data.grokked)
         require_law(data.weight_decay[data.grokked], N_PARAMS[self.critical], n_grokked)
         sample = sample_of(data)
-        table = table_of(sample, self.errors, held, self.n_grid)
+        table = table_of(sample, ERRORS[self.distribution], held, self.n_grid)
         weights = sample.resampled(drawn_replicas(data, self.n_bootstrap, seed))
         draws = resampled_laws(table, weights, free=held is None)
+        usable = np.isfinite(draws.nu)
         extras: dict[str, Plain] = {
             "method": "censored likelihood of ln t; profile limits of nu and critical, basic "
             "bootstrap of amplitude and sigma",
-            "distribution": self.errors.name,
+            "distribution": self.distribution,
             "critical_kind": KINDS[self.critical],
             "amplitude_is": "median time in steps at critical + 1",
             "window_max": self.window_max,
             "n_grokked": n_grokked,
             "n_censored": data.count(~data.grokked),
             "n_competing": data.count(data.failed),
-            **criteria(table, data.n, self.critical),
+            **_criteria(table, data.n, self.critical),
         }
-        curves: dict[str, list[float | None]] = {}
         if warnings:
             extras |= {"aic": None, "aicc": None}  # other laws have these replicas too
-        params = self.parameters(table, draws)
-        usable = np.isfinite(draws.nu)
+        params, curves = self._parameters(table, draws), {}
         warnings += _too_narrow(params["nu"], draws.nu[usable], self.level)
         if held is None:
-            zero = table_of(sample, self.errors, 0.0, self.n_grid)
-            extras |= _zero_law(zero, table, data.n, self.level) | rival(table)
-            if self.n_parametric:
-                ratio = zero_ratio(zero, table)
-                extras["p_zero_simulated"] = parametric_p(
-                    zero, ratio, data, self.n_parametric, seed
-                )
+            extras |= self._of_threshold(sample, table, seed)
             region = joint_region(table, self.level)
             curves = {f"region.{name}": column for name, column in region.items()}
-            curves["joint.critical"] = [float(f"{x:.6g}") for x in draws.critical[usable]]
-            curves["joint.nu"] = [float(f"{x:.6g}") for x in draws.nu[usable]]
-            warnings += self.told_of_zero(extras)
+            curves["joint.critical"] = six_digits(draws.critical[usable])
+            curves["joint.nu"] = six_digits(draws.nu[usable])
+            warnings += self._near_zero(extras)
         else:
             extras["critical"] = held
         if self.critical == "boundary":
-            warnings.append(
-                "The critical weight decay is held at its point estimate: its uncertainty is not "
-                "in these intervals."
-            )
+            warnings.append(HELD)
         if not usable.all():
             warnings.append(f"Resamples that cannot fix the law are left out ({(~usable).sum()}).")
-        return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
-            event=data.event,
-            horizon_steps=data.horizon_steps,
-            horizon_epochs=data.horizon_epochs,
-            params=params,
-            level=self.level,
-            n=data.n,
-            seed=seed,
-            warnings=[*data.horizon_warnings, *competing_warnings(data), *warnings],
-            extras=extras,
-            curves=curves,
-        )
+        warnings = [*competing_warnings(data), *warnings]
+        return estimate_of(self, data, seed, warnings, params=params, extras=extras, curves=curves)
 
-    def parameters(self, table: Table, draws: Laws) -> dict[str, Parameter]:
-        """All parameters with their limits."""
+    def _parameters(self, table: Table, draws: Laws) -> dict[str, Parameter]:
         usable, law, free = np.isfinite(draws.nu), table.law, self.critical == "free"
         nu_limits = exponent_limits(table, self.level, free)
+        amplitude = math.exp(float(law.log_amplitude[0])), np.exp(draws.log_amplitude[usable])
         params = {
             "nu": Parameter(float(law.nu[0]), standard_error(draws.nu[usable]), *nu_limits),
-            "amplitude": _bootstrapped(
-                math.exp(float(law.log_amplitude[0])),
-                np.exp(draws.log_amplitude[usable]),
-                self.level,
-            ),
+            "amplitude": _bootstrapped(*amplitude, self.level),
             "sigma": _bootstrapped(float(law.sigma[0]), draws.sigma[usable], self.level),
         }
         if free:
@@ -273,24 +212,45 @@ class TimesAft:
             )
         return params
 
-    def rivalled(self, extras: dict[str, Plain]) -> bool:
-        """Whether the rival's criterion is within 2 of the law's, or better."""
-        ours, theirs = float(extras["aic"] or 0.0), float(extras["aic_rival"] or 0.0)
-        return theirs < ours + UNDECIDED
+    def _of_threshold(self, sample: Sample, free: Table, seed: int) -> dict[str, Plain]:
+        """The law without a threshold, the test of it against the one with its own, the rival."""
+        zero = table_of(sample, free.errors, 0.0, self.n_grid)
+        ratio = zero_ratio(zero, free)
+        low, high = exponent_limits(zero, self.level, free=False)
+        of_zero = _criteria(zero, sample.data.n, "zero")
+        rival = offset_law(free.errors, free.records, free.weights, free.begin)
+        found: dict[str, Plain] = {
+            "nu_zero": float(zero.law.nu[0]),
+            "nu_zero_low": low,
+            "nu_zero_high": high,
+            "amplitude_zero": math.exp(float(zero.law.log_amplitude[0])),
+            "sigma_zero": float(zero.law.sigma[0]),
+            **{f"{name}_zero": value for name, value in of_zero.items()},
+            "lr_zero": ratio,
+            "p_zero": chi_bar_square(ratio),
+            "critical_upper": upper_limit(free, self.level),
+            "offset_rival": rival.offset,
+            "nu_rival": rival.nu,
+            "aic_rival": 2.0 * OFFSET_PARAMS - 2.0 * rival.loglik,
+        }
+        if self.n_parametric:
+            p = parametric_p(zero, ratio, sample.data, self.n_parametric, seed)
+            found["p_zero_simulated"] = p
+        return found
 
-    def told_of_zero(self, extras: dict[str, Plain]) -> list[str]:
-        """A warning where the times do not tell the critical point from 0."""
+    def _near_zero(self, extras: Mapping[str, Plain]) -> list[str]:
+        """A warning where the times do not tell the critical point from 0, or a rival fits too."""
         p = float(extras.get("p_zero_simulated", extras["p_zero"]) or 0.0)
-        offset = float(extras["offset_rival"] or 0.0)
-        if p < 1.0 - self.level and self.rivalled(extras):
+        if p >= 1.0 - self.level:
+            upper = float(extras["critical_upper"] or 0.0)
             return [
-                f"A law without a threshold, {offset:.3g} steps plus a power of the weight decay, "
-                "fits these times as well (AIC within 2): they bend, but not only a threshold "
-                "bends them."
+                f"The times do not tell this critical weight decay from 0 (p = {p:.2g}); the "
+                f"one-sided upper limit is {upper:.3g}."
             ]
-        if p < 1.0 - self.level:
+        if float(extras["aic_rival"] or 0.0) >= float(extras["aic"] or 0.0) + UNDECIDED:
             return []
         return [
-            f"The times do not tell this critical weight decay from 0 (p = {p:.2g}); the one-sided "
-            f"upper limit is {float(extras['critical_upper'] or 0.0):.3g}."
+            f"A law without a threshold, {float(extras['offset_rival'] or 0.0):.3g} steps plus a "
+            "power of the weight decay, fits these times as well (AIC within 2): they bend, but "
+            "not only a threshold bends them."
         ]

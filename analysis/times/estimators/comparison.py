@@ -1,8 +1,9 @@
 """Which critical point the times prefer: none, the boundary's, or one of their own."""
 
+from dataclasses import dataclass
 from typing import final
 
-from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.estimate import Estimate, Plain, estimate_of
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.times.estimators.power_law import (
     N_PARAMS,
@@ -17,17 +18,9 @@ from observatory.analysis.times.estimators.power_law import (
 def _compare_laws(
     data: Observations, n_grid: int
 ) -> tuple[dict[str, Plain], dict[Critical, float], list[str]]:
-    """All laws on the same replicas: those above the boundary's critical point.
+    """Every number as `<name>_<law>`, AICc by law, and who is left out: all on the same replicas.
 
-    Args:
-        data: Replicas of the fit window.
-        n_grid: As in `free_critical`.
-
-    Returns:
-        Spread, criteria and exponent of each law as `<name>_<law>`; AICc by law; who is left out.
-
-    Raises:
-        FitRefusedError: If the times cannot fix the law with the most numbers.
+    Those are the replicas above the boundary's critical point.
     """
     keep, notes = uncensored(data, above=data.critical or 0.0)
     weight_decay, time, weights = data.weight_decay[keep], data.time[keep], data.weights[keep]
@@ -47,27 +40,21 @@ def _compare_laws(
 
 
 @final
+@dataclass(frozen=True)
 class TimeComparison:
-    """AICc of the power laws of `TimePowerLaw` on one set of replicas.
-
-    Attributes:
-        fit_name: What is fitted.
-        estimator: How.
-    """
+    """AICc of the power laws of `TimePowerLaw` on one set of replicas."""
 
     fit_name = "times_comparison"
     estimator = "aicc"
-
-    def __init__(self, window_max: float, n_grid: int, level: float) -> None:
-        self.window_max = window_max
-        self.n_grid = n_grid
-        self.level = level
+    window_max: float
+    n_grid: int
+    level: float
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Compare the laws on one table; `seed` is recorded, nothing is drawn.
 
         Raises:
-            FitRefusedError: As `_compare_laws`.
+            FitRefusedError: If the times cannot fix the law with the most numbers.
         """
         data = observations.within(self.window_max)
         extras, criteria, notes = _compare_laws(data, self.n_grid)
@@ -80,16 +67,5 @@ class TimeComparison:
             "delta_aicc": margin,
             "verdict": best if len(candidates) == 1 else f"cannot tell: {', '.join(candidates)}",
         }
-        return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
-            event=data.event,
-            horizon_steps=data.horizon_steps,
-            horizon_epochs=data.horizon_epochs,
-            params={},
-            level=self.level,
-            n=int(extras["n_grokked"] or 0),
-            seed=seed,
-            warnings=[*data.horizon_warnings, *notes],
-            extras=extras,
-        )
+        n = int(extras["n_grokked"] or 0)
+        return estimate_of(self, data, seed, notes, n=n, extras=extras)

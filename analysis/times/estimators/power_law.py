@@ -4,6 +4,7 @@ Letters: y = ln t, u = ln(weight_decay - critical), y = ln A - nu u + noise.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.solvers import minimise_between
-from observatory.core.errors import FitRefusedError
+from observatory.core.errors import ConfigError, FitRefusedError
 
 Array = NDArray[np.float64]
 Critical = Literal["zero", "boundary", "free"]
@@ -22,18 +23,24 @@ N_PARAMS = {"zero": 3, "boundary": 3, "free": 4}
 was taken from a boundary fit is not counted, though it came from the same replicas."""
 UNDECIDED = 2.0
 """Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
+HELD = (
+    "The critical weight decay is held at its point estimate: its uncertainty is not in these "
+    "intervals."
+)
+NO_BOUNDARY = "No critical weight decay to hold fixed: no boundary fit gave one at this horizon."
+
+
+def require_among(name: str, value: str, known: Iterable[str]) -> None:
+    """Refuse a setting that is none of the known values, by `ConfigError`."""
+    if value not in known:
+        raise ConfigError(f"`{name}` must be among {sorted(known)}, got {value}.")
 
 
 def fit_line(u: Array, y: Array, weights: Array) -> Array:
-    """Weighted least squares of y = ln A - nu u.
+    """Weighted least squares of y = ln A - nu u: `(ln A, nu, residual sum of squares)`, `[..., 3]`.
 
-    Args:
-        u: ln(weight_decay - critical), `[replica]`.
-        y: ln t, `[replica]`.
-        weights: Multiplicities, `[..., replica]`.
-
-    Returns:
-        `(ln A, nu, residual sum of squares)`, `[..., 3]`; NaN where fewer than two u are distinct.
+    u = ln(weight_decay - critical) and y = ln t, `[replica]`; multiplicities are `[..., replica]`.
+    NaN where fewer than two u are distinct.
     """
     total = weights.sum(axis=-1)
     share = weights / np.where(total > 0, total, np.nan)[..., None]
@@ -47,17 +54,11 @@ def fit_line(u: Array, y: Array, weights: Array) -> Array:
     return np.stack([log_amplitude, -slope, np.maximum(rss, 0.0)], axis=-1)
 
 
-def free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> Array:
-    """The critical point in [0, smallest weight decay) of least squares, from a grid.
+def _free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> Array:
+    """The critical point in [0, smallest weight decay) of least squares, from an even grid.
 
-    Args:
-        weight_decay: `[replica]`.
-        y: ln t, `[replica]`.
-        weights: Multiplicities, `[draw, replica]`.
-        n_grid: Points of the grid, evenly spaced, 0 included.
-
-    Returns:
-        The best grid point of each draw, `[draw]`; NaN where nothing can be fitted.
+    Multiplicities are `[draw, replica]`. The best grid point of each draw; NaN where nothing can be
+    fitted.
     """
     grid = np.linspace(0.0, float(weight_decay.min()), n_grid, endpoint=False)
     rss = np.stack([fit_line(np.log(weight_decay - c), y, weights)[..., 2] for c in grid], axis=-1)
@@ -66,8 +67,8 @@ def free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) ->
 
 
 def _refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> float:
-    """`free_critical` of the data themselves, refined between its neighbours on the grid."""
-    coarse = float(free_critical(weight_decay, y, weights[None], n_grid)[0])
+    """`_free_critical` of the data themselves, refined between its neighbours on the grid."""
+    coarse = float(_free_critical(weight_decay, y, weights[None], n_grid)[0])
     cell = float(weight_decay.min()) / n_grid
 
     def rss(critical: float) -> float:
@@ -82,30 +83,20 @@ def uncensored(observations: Observations, above: float) -> tuple[NDArray[np.boo
     """Replicas that grokked at a known time and lie above a critical point, and who is left out."""
     timed = observations.grokked & (observations.time > 0)
     keep = timed & (observations.weight_decay > above)
-    n_censored = observations.count(~observations.grokked)
-    n_untimed = observations.count(observations.grokked & ~timed)
-    n_below = observations.count(timed & ~keep)
-    notes = [f"Uncensored replicas only: those that did not grok are left out ({n_censored})."]
-    if n_untimed:
-        notes.append(f"Replicas that grokked at an unknown time are left out ({n_untimed}).")
-    if n_below:
-        notes.append(
-            f"Replicas that grokked at or below the critical point are left out ({n_below})."
-        )
-    return keep, notes if n_censored else notes[1:]
+    cases = (
+        ("Uncensored replicas only: those that did not grok", ~observations.grokked),
+        ("Replicas that grokked at an unknown time", observations.grokked & ~timed),
+        ("Replicas that grokked at or below the critical point", timed & ~keep),
+    )
+    counts = {who: observations.count(rows) for who, rows in cases}
+    return keep, [f"{who} are left out ({n})." for who, n in counts.items() if n]
 
 
 def require_law(weight_decay: Array, n_params: int, n: float | None = None) -> None:
     """Refuse times that cannot fix a power law.
 
-    Args:
-        weight_decay: Of each row that grokked, `[row]`.
-        n_params: Numbers of the law, its spread included.
-        n: Replicas that the rows stand for; null: one each.
-
-    Raises:
-        FitRefusedError: If there are fewer distinct weight decays than numbers of the curve, or no
-            more replicas than fitted numbers.
+    Fewer distinct weight decays than numbers of the curve, or no more replicas than `n_params`,
+    which counts the spread; `n` is the number of replicas, None: one for each row that grokked.
     """
     n_cells = np.unique(weight_decay).size
     n_replicas = weight_decay.size if n is None else round(n)
@@ -118,15 +109,10 @@ def require_law(weight_decay: Array, n_params: int, n: float | None = None) -> N
 
 
 def information(rss: float, n: float, n_params: int) -> dict[str, float]:
-    """Spread and Akaike's criteria of normal noise in ln t.
+    """Spread and Akaike's criteria of normal noise in ln t, from a residual sum of squares.
 
-    Args:
-        rss: Residual sum of squares of ln t.
-        n: Replicas.
-        n_params: Fitted numbers, the spread included.
-
-    Returns:
-        `rms_log`, `aic` = n ln(rss / n) + 2 k, and `aicc`, corrected for few replicas.
+    `rms_log`, `aic` = n ln(rss / n) + 2 k, and `aicc`, corrected for few replicas; k counts the
+    spread.
     """
     aic = n * math.log(max(rss, 1e-300) / n) + 2.0 * n_params
     correction = 2.0 * n_params * (n_params + 1.0) / (n - n_params - 1.0)
@@ -143,13 +129,7 @@ def fit_law(
 ) -> tuple[float, Array]:
     """The critical point and `(ln A, nu, rss)` of one law.
 
-    Args:
-        weight_decay: `[row]`.
-        time: `[row]`.
-        weights: How many replicas each row stands for, `[row]`.
-        critical: Which law.
-        known: The critical point of a boundary, where that law takes it.
-        n_grid: As in `free_critical`.
+    `known` is the critical point of a boundary, where that law takes it.
 
     Raises:
         FitRefusedError: As `require_law`; or if a critical point should be given and is not.
@@ -161,9 +141,7 @@ def fit_law(
     elif critical == "zero":
         point = 0.0
     elif known is None:
-        raise FitRefusedError(
-            "No critical weight decay to hold fixed: no boundary fit gave one at this horizon."
-        )
+        raise FitRefusedError(NO_BOUNDARY)
     else:
         point = known
     return point, fit_line(np.log(weight_decay - point), y, weights)
@@ -172,23 +150,16 @@ def fit_law(
 def bootstrap_law(
     weight_decay: Array, time: Array, weights: Array, critical: float | None, n_grid: int
 ) -> Array:
-    """The law on resampled replicas.
+    """The law on resampled replicas: `(critical, ln A, nu)`, `[draw, 3]`, NaN where there is none.
 
-    Args:
-        weight_decay: `[replica]`.
-        time: `[replica]`.
-        weights: Multiplicity of each in each resample, `[draw, replica]`.
-        critical: Held at this value; None to fit it anew in each resample, on a grid.
-        n_grid: Points of that grid.
-
-    Returns:
-        `(critical, ln A, nu)`, `[draw, 3]`; NaN where a resample cannot fix a law.
+    The critical point is held, or for None fitted anew in each resample, on a grid; the
+    multiplicity of each replica in each resample is `[draw, replica]`.
     """
     y = np.log(time)
     if critical is not None:
         lines = fit_line(np.log(weight_decay - critical), y, weights)
         return np.column_stack([np.full(len(lines), critical), lines[:, :2]])
-    points = free_critical(weight_decay, y, weights, n_grid)
+    points = _free_critical(weight_decay, y, weights, n_grid)
     draws = np.full((len(weights), 3), np.nan)
     for point in np.unique(points[~np.isnan(points)]):
         at = points == point

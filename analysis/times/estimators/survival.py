@@ -1,11 +1,12 @@
 """How many replicas have grokked by each step, per weight decay, without a law."""
 
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.estimate import Estimate, Plain, estimate_of
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.solvers import chi2_tail
 from observatory.analysis.times.estimators.aft_table import competing_warnings, require_times
@@ -19,10 +20,10 @@ from observatory.analysis.times.estimators.survival_curves import (
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
-Columns = dict[str, list[float | None]]
+_Columns = dict[str, list[float | None]]
 
 
-def _steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float) -> Columns:
+def _steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float) -> _Columns:
     """One curve as rows to draw: from step 0 to the end of the record, null limits where none."""
     low, high = share_limits(curve, level)
     last = float(1.0 - curve.survival[-1]) if curve.time.size else 0.0
@@ -37,11 +38,7 @@ def _steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: floa
 
 
 def _one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Weight decay, steps and event of every replica, one row each: rows that are alike are summed.
-
-    Raises:
-        FitRefusedError: If what is summed is no whole number of replicas.
-    """
+    """Weight decay, steps and event of every replica, one row each; refuses fractions of one."""
     rows = np.stack([data.weight_decay, data.followed, data.grokked.astype(np.float64)], axis=1)
     distinct, which = np.unique(rows, axis=0, return_inverse=True)
     total = np.bincount(which.reshape(-1), weights=data.weights)
@@ -55,7 +52,7 @@ def _one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
     return control, time, seen > 0
 
 
-def _curves_of(data: Observations, horizon: float, level: float) -> dict[str, list[float | None]]:
+def _curves_of(data: Observations, horizon: float, level: float) -> _Columns:
     """Curves, medians and restricted means of every weight decay, as the record holds them."""
     control, time, seen = _one_each(data)
     names = {
@@ -63,7 +60,7 @@ def _curves_of(data: Observations, horizon: float, level: float) -> dict[str, li
         "median": ("weight_decay", "value", "low", "high"),
         "rmst": ("weight_decay", "value", "se", "low", "high", "n"),
     }
-    made: Columns = {f"{curve}.{column}": [] for curve in names for column in names[curve]}
+    made: _Columns = {f"{curve}.{column}": [] for curve in names for column in names[curve]}
     for value in np.unique(control):
         at = control == value
         curve = kaplan_meier(time[at], seen[at], level)
@@ -93,6 +90,7 @@ def _common_end(data: Observations) -> float:
 
 
 @final
+@dataclass(frozen=True)
 class Survival:
     """Kaplan-Meier curves and restricted means per weight decay, and the log-rank test.
 
@@ -101,20 +99,14 @@ class Survival:
     incidence, with these as competing events. The log-rank test takes replicas as independent;
     seeds that recur over weight decays make it conservative.
 
-    Attributes:
-        fit_name: What is fitted.
-        estimator: How.
-
     Source:
         Kaplan and Meier (1958); Mantel (1966). Deviation: none; computed by statsmodels.
     """
 
     fit_name = "survival"
     estimator = "kaplan_meier"
-
-    def __init__(self, window_max: float, level: float) -> None:
-        self.window_max = window_max
-        self.level = level
+    window_max: float
+    level: float
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Describe one table; `seed` is recorded, nothing is drawn.
@@ -146,17 +138,5 @@ class Survival:
                 "logrank_df": int(cells.size - 1),
                 "logrank_p": chi2_tail(chi_square, int(cells.size - 1)),
             }
-        return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
-            event=data.event,
-            horizon_steps=data.horizon_steps,
-            horizon_epochs=data.horizon_epochs,
-            params={},
-            level=self.level,
-            n=data.n,
-            seed=seed,
-            warnings=[*data.horizon_warnings, *competing_warnings(data)],
-            extras=extras,
-            curves=_curves_of(data, horizon, self.level),
-        )
+        curves = _curves_of(data, horizon, self.level)
+        return estimate_of(self, data, seed, competing_warnings(data), extras=extras, curves=curves)

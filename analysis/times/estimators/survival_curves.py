@@ -15,28 +15,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SurvivalCurve:
-    """One Kaplan-Meier curve.
+    """One Kaplan-Meier curve; `time` to `events` are `[event]`."""
 
-    Attributes:
-        time: Steps at which someone grokked, `[event]`.
-        survival: Share that has not grokked after each, `[event]`.
-        se: Greenwood's standard error of that share; NaN where nobody is left, `[event]`.
-        at_risk: Replicas that had not grokked before each, `[event]`.
-        events: Replicas that grokked at each, `[event]`.
-        n: Replicas.
-        median: Median time; null where it is not reached.
-        median_low: Lower limit of the median (Brookmeyer and Crowley, log-log); null likewise.
-        median_high: Upper limit.
-    """
-
-    time: Array
-    survival: Array
-    se: Array
-    at_risk: Array
-    events: Array
-    n: int
-    median: float | None
-    median_low: float | None
+    time: Array  # steps at which someone grokked
+    survival: Array  # share that has not grokked after each
+    se: Array  # Greenwood's, of that share; NaN where nobody is left
+    at_risk: Array  # replicas that had not grokked before each
+    events: Array  # replicas that grokked at each
+    n: int  # replicas
+    median: float | None  # None where it is not reached
+    median_low: float | None  # Brookmeyer and Crowley, log-log; None likewise
     median_high: float | None
 
 
@@ -48,10 +36,8 @@ def _first_time(times: Array, there: NDArray[np.bool_]) -> float | None:
 def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> SurvivalCurve:
     """The Kaplan-Meier curve of one group.
 
-    Args:
-        time: When each replica grokked, or until when it was watched, in steps, `[replica]`.
-        seen: Whether it grokked, `[replica]`.
-        level: Of the limits of the median.
+    `time` is when each replica grokked, or until when it was watched, in steps, `[replica]`; `seen`
+    whether it grokked; `level` that of the limits of the median.
     """
     none = np.zeros(0)
     if not seen.any():
@@ -90,17 +76,10 @@ def share_limits(curve: SurvivalCurve, level: float) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class RestrictedMean:
-    """Mean number of steps until grokking, counting at most the horizon.
+    """Mean number of steps until grokking, counting at most the horizon."""
 
-    Attributes:
-        value: In steps.
-        se: Null where nobody grokked, or of a single replica.
-        low: Lower limit, null likewise.
-        high: Upper limit.
-    """
-
-    value: float
-    se: float | None
+    value: float  # in steps
+    se: float | None  # None where nobody grokked, or of a single replica; so are the limits
     low: float | None
     high: float | None
 

@@ -1,46 +1,45 @@
 """Amplitude and exponent of the time to grok against weight decay, with their intervals."""
 
 import math
-from typing import cast, final
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_table import drawn_replicas
 from observatory.analysis.times.estimators.power_law import (
+    HELD,
     KINDS,
     N_PARAMS,
     Critical,
     bootstrap_law,
     fit_law,
     information,
+    require_among,
     uncensored,
 )
-from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
-_METHOD = "least squares of ln t on uncensored replicas; percentile bootstrap by seed"
 
-
-def interval(value: float, draws: Array, level: float) -> Parameter:
+def _interval(value: float, draws: Array, level: float) -> Parameter:
     """A parameter with its percentile interval."""
     return Parameter(value, standard_error(draws), *percentile_interval(draws, level))
 
 
 @final
+@dataclass(frozen=True)
 class TimePowerLaw:
     """Amplitude and exponent of t = A (weight_decay - critical)^-nu on replicas that grokked.
 
     Least squares in ln t, with t the upper end of the event's interval, in steps. Replicas that did
     not grok are left out, so times near the boundary are too short: a description, not a test.
-
-    Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+    `critical` is "zero", "boundary" (held where a boundary fit has it), or "free".
 
     Source:
         arXiv:2605.20441, fit of nu (critical held at its point estimate). Deviation: the bootstrap
@@ -48,18 +47,19 @@ class TimePowerLaw:
     """
 
     fit_name = "times"
+    critical: Critical
+    window_max: float
+    n_grid: int
+    n_bootstrap: int
+    level: float
 
-    def __init__(
-        self, critical: str, window_max: float, n_grid: int, n_bootstrap: int, level: float
-    ) -> None:
-        if critical not in N_PARAMS:
-            raise ConfigError(f"`critical` must be among {sorted(N_PARAMS)}, got {critical}.")
-        self.critical: Critical = cast(Critical, critical)
-        self.window_max = window_max
-        self.n_grid = n_grid
-        self.n_bootstrap = n_bootstrap
-        self.level = level
-        self.estimator = f"log_least_squares_{critical}"
+    def __post_init__(self) -> None:
+        require_among("critical", self.critical, N_PARAMS)
+
+    @property
+    def estimator(self) -> str:
+        """How, as one word."""
+        return f"log_least_squares_{self.critical}"
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Fit one table.
@@ -71,19 +71,13 @@ class TimePowerLaw:
         data = observations.within(self.window_max)
         known = data.critical if self.critical == "boundary" else None
         keep, warnings = uncensored(data, above=known or 0.0)
-        weight_decay, time = data.weight_decay[keep], data.time[keep]
+        times = data.weight_decay[keep], data.time[keep]
         weights = data.weights[keep]
-        point, (log_amplitude, nu, rss) = fit_law(
-            weight_decay, time, weights, self.critical, known, self.n_grid
-        )
-        drawn = drawn_replicas(data, self.n_bootstrap, seed)
-        draws = bootstrap_law(
-            weight_decay,
-            time,
-            drawn[:, keep],
-            None if self.critical == "free" else point,
-            self.n_grid,
-        )
+        point, line = fit_law(*times, weights, self.critical, known, self.n_grid)
+        log_amplitude, nu, rss = (float(number) for number in line)
+        held = None if self.critical == "free" else point
+        drawn = drawn_replicas(data, self.n_bootstrap, seed)[:, keep]
+        draws = bootstrap_law(*times, drawn, held, self.n_grid)
         usable = draws[~np.isnan(draws).any(axis=1)]
         if len(draws) - len(usable) > (1.0 - self.level) * len(draws):
             raise FitRefusedError(
@@ -91,43 +85,27 @@ class TimePowerLaw:
                 "Add replicas at weight decays where they grok."
             )
         params = {
-            "nu": interval(float(nu), usable[:, 2], self.level),
-            "amplitude": interval(math.exp(float(log_amplitude)), np.exp(usable[:, 1]), self.level),
+            "nu": _interval(nu, usable[:, 2], self.level),
+            "amplitude": _interval(math.exp(log_amplitude), np.exp(usable[:, 1]), self.level),
         }
         extras: dict[str, Plain] = {
-            **information(float(rss), float(weights.sum()), N_PARAMS[self.critical])
-        }
-        extras |= {
-            "method": _METHOD,
+            **information(rss, float(weights.sum()), N_PARAMS[self.critical]),
+            "method": "least squares of ln t on uncensored replicas; percentile bootstrap by seed",
             "critical_kind": KINDS[self.critical],
             "window_max": self.window_max,
             "n_grokked": data.count(keep),
             "n_censored": data.count(~data.grokked),
         }
-        if self.critical == "free":
-            params["critical"] = interval(point, usable[:, 0], self.level)
+        if held is None:
+            params["critical"] = _interval(point, usable[:, 0], self.level)
             if point == 0.0:
                 warnings.append(
                     "The best critical weight decay is 0, the end of its range: its interval is "
                     "one-sided and may be too narrow."
                 )
         else:
-            extras["critical"] = point
+            extras["critical"] = held
         if self.critical == "boundary":
-            warnings.append(
-                "The critical weight decay is held at its point estimate: its uncertainty is not "
-                "in these intervals."
-            )
-        return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
-            event=data.event,
-            horizon_steps=data.horizon_steps,
-            horizon_epochs=data.horizon_epochs,
-            params=params,
-            level=self.level,
-            n=data.count(keep),
-            seed=seed,
-            warnings=[*data.horizon_warnings, *warnings],
-            extras=extras,
-        )
+            warnings.append(HELD)
+        n = data.count(keep)
+        return estimate_of(self, data, seed, warnings, n=n, params=params, extras=extras)
