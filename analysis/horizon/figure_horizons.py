@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,14 @@ from numpy.typing import NDArray
 from observatory.analysis.boundary.figure_rate import draw_rates
 from observatory.analysis.page.decay_axis import draw_decay_axis
 from observatory.analysis.page.frames import column, evenly
-from observatory.analysis.page.records import Record, draw_boundary_curve, limits, mark_critical
+from observatory.analysis.page.records import (
+    Record,
+    columns_of,
+    draw_boundary_curve,
+    limits,
+    mark_critical,
+)
+from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -21,37 +29,30 @@ from observatory.analysis.page.style import (
     MUTED,
     WIDTH,
     note,
+    plain,
     plain_log_ticks,
     styled,
 )
+from observatory.analysis.stats.observations import Observations
 
-MAX_PANELS = 3
-"""Horizons with a panel of rates; of more, as many are chosen evenly, the ends included."""
-_FORESIGHT = 4.0
-"""Laws are drawn up to this multiple of the longest horizon: beyond the data they part."""
+_MAX_PANELS = 3  # horizons with a panel of rates; of more, as many are chosen evenly
+_FORESIGHT = 4.0  # laws are drawn up to this multiple of the longest horizon: there they part
+
+
+_DASHED = (0, (4, 2))
 
 
 @dataclass(frozen=True)
 class Track:
-    """The critical weight decay against the horizon, as observed or as a law has it.
+    """The critical weight decay against the horizon, as observed or of a law, `[horizon]`."""
 
-    Attributes:
-        label: What the legend says.
-        horizon: In steps, `[horizon]`.
-        critical: NaN where there is none, `[horizon]`.
-        low: Lower limit, NaN where there is none, `[horizon]`.
-        high: Likewise.
-        family: Index of the law's distribution, which sets the colour.
-        free: Whether the law has a critical weight decay of its own: dashed, else solid.
-    """
-
-    label: str
-    horizon: NDArray[np.float64]
-    critical: NDArray[np.float64]
+    label: str  # what the legend says
+    horizon: NDArray[np.float64]  # in steps
+    critical: NDArray[np.float64]  # NaN where there is none, as are its limits
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    family: int = 0
-    free: bool = False
+    family: int = 0  # index of the law's distribution, which sets the colour
+    free: bool = False  # whether the law has a critical weight decay of its own: dashed, else solid
 
 
 def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: float | None) -> None:
@@ -64,8 +65,8 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: fl
     axes.set_xscale("log")
     axes.set_yscale("log")
     x, y = observed.horizon[found], observed.critical[found]
-    low = np.where(np.isnan(observed.low), observed.critical, observed.low)[found]
-    high = np.where(np.isnan(observed.high), observed.critical, observed.high)[found]
+    ends = (observed.low[found], observed.high[found])
+    low, high = (np.where(np.isnan(end), y, end) for end in ends)
     for horizon, start, end in zip(x, low, high, strict=True):
         axes.plot([horizon, horizon], [start, end], "_-", color=INK, lw=1.0, gid="interval")
     axes.plot(x, y, "s", color=INK, markersize=4.5, gid="critical-at-horizon", zorder=5)
@@ -80,14 +81,10 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: fl
     limits_y = (bottom / margin, top * margin)
     for law in laws:
         inside = (law.critical >= limits_y[0] / 2) & (law.critical <= limits_y[1] * 2)
-        axes.plot(
-            law.horizon,
-            np.where(inside, law.critical, np.nan),
-            color=LINE_COLOURS[law.family % 5],
-            linestyle=(0, (4, 2)) if law.free else "-",
-            linewidth=1.1,
-            gid="law-free" if law.free else "law-zero",
-        )
+        style = {"linestyle": _DASHED if law.free else "-", "linewidth": 1.1}
+        seen = np.where(inside, law.critical, np.nan)
+        gid = "law-free" if law.free else "law-zero"
+        axes.plot(law.horizon, seen, color=LINE_COLOURS[law.family % 5], gid=gid, **style)
     if not laws and x.size > 1:
         line, anchor = np.sort(x), int(np.argmax(x))
         inverse = y[anchor] * x[anchor] / line
@@ -138,7 +135,7 @@ def horizons_figure(
             C / weight decay would give is drawn.
         deciding: A horizon in steps that would decide between the laws, or None.
     """
-    chosen = [int(horizon) for horizon in evenly(sorted(cells), MAX_PANELS)]
+    chosen = [int(horizon) for horizon in evenly(sorted(cells), _MAX_PANELS)]
     figure = Figure(figsize=(WIDTH, 3.1))
     widths = [*[1.0] * len(chosen), 1.75]
     panels = figure.subplots(1, len(chosen) + 1, squeeze=False, width_ratios=widths)[0]
@@ -158,19 +155,36 @@ def horizons_figure(
 
 
 def _handles(observed: Track, laws: Sequence[Track]) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=INK, marker="s", markersize=4.5, linewidth=1, label=observed.label)
-    ]
+    seen = {"color": INK, "marker": "s", "markersize": 4.5, "linewidth": 1}
+    lines: dict[str, dict[str, Any]] = {observed.label: seen}
     if not laws:
-        dashed = {"color": MUTED, "linestyle": LINE_STYLES[1]}
-        return [*handles, Line2D([], [], label="∝ 1 / horizon", **dashed)]
-    families = {law.family: law.label for law in laws}
-    handles += [
-        Line2D([], [], color=LINE_COLOURS[family % 5], label=label)
-        for family, label in families.items()
-    ]
+        lines["∝ 1 / horizon"] = {"color": MUTED, "linestyle": LINE_STYLES[1]}
+    lines |= {law.label: {"color": LINE_COLOURS[law.family % 5]} for law in laws}
     if any(law.free for law in laws):
-        handles.append(Line2D([], [], color=MUTED, linestyle=(0, (4, 2)), label="dashed: λc free"))
+        lines["dashed: λc free"] = {"color": MUTED, "linestyle": _DASHED}
     if any(not law.free for law in laws):
-        handles.append(Line2D([], [], color=MUTED, label="solid: λc = 0"))
-    return handles
+        lines["solid: λc = 0"] = {"color": MUTED}
+    return [Line2D([], [], label=label, **style) for label, style in lines.items()]
+
+
+def draw_horizon(axes: Axes, record: Record, data: Observations) -> None:
+    """The boundary against the horizon, and what the preferred laws of the times make of it."""
+    seen = columns_of(record, "boundary")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    low, high = (np.where(np.isnan(seen[e]), seen["critical"], seen[e]) for e in ("low", "high"))
+    axes.vlines(seen["horizon"], low, high, color=INK, linewidth=1.0, gid="interval")
+    style = {"color": INK, "markersize": 4.5, "gid": "critical-at-horizon"}
+    axes.plot(seen["horizon"], seen["critical"], "s", label="boundary", **style)
+    best = record["extras"]["best_distribution"]
+    words = {"zero": "no threshold", "free": "threshold free"}
+    for index, (kind, meaning) in enumerate(words.items()):
+        law = columns_of(record, f"law_{kind}_{best}")
+        style = {"color": LINE_COLOURS[index], "linestyle": LINE_STYLES[index]}
+        label = f"{best} times, {meaning}"
+        axes.plot(law["horizon"], law["critical"], gid=f"law-{kind}", label=label, **style)
+    plain_log_ticks(axes.xaxis)
+    plain_log_ticks(axes.yaxis)
+    axes.set_xlabel("horizon (steps)")
+    axes.set_ylabel(f"critical {plain(data.control)}")
+    entitle(axes, record, None)

@@ -1,7 +1,6 @@
 """Regime diagram: what has become of the replicas, over weight decay and horizon."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from observatory.analysis.horizon.figure_horizons import Track
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
 from observatory.analysis.page.frames import column, words
 from observatory.analysis.page.style import (
@@ -25,6 +25,8 @@ from observatory.analysis.page.style import (
     styled,
 )
 
+Array = NDArray[np.float64]
+
 _REGIMES = {
     "not yet memorised": "#ffffff",
     "memorised": "#b9bfc6",
@@ -35,19 +37,7 @@ _HATCH: dict[str, Any] = {"hatch": "\\\\\\", "linewidth": 0}
 """Over boxes of which most replicas collapsed or diverged: distinct without colours too."""
 
 
-@dataclass(frozen=True)
-class EdgeAt:
-    """The critical weight decay at some horizons, with its interval; NaN where unbounded."""
-
-    horizon: NDArray[np.float64]
-    critical: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-
-def regime_shares(
-    times: pd.DataFrame, decays: Sequence[float], horizons: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def regime_shares(times: pd.DataFrame, decays: Sequence[float], horizons: Array) -> Array:
     """Shares of the regimes, in the order of `_REGIMES`, had the records ended at each horizon.
 
     Args:
@@ -80,7 +70,7 @@ def regime_shares(
     return np.stack(by_decay, axis=2)
 
 
-def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
+def _edges(centres: Array) -> Array:
     """Borders half way between neighbours on a log axis."""
     logs = np.log(centres)
     middle = (logs[1:] + logs[:-1]) / 2
@@ -91,10 +81,10 @@ def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
 def _boxes(
     times: pd.DataFrame,
     decays: Sequence[float],
-    borders: NDArray[np.float64],
+    borders: Array,
     span: tuple[float, float],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Boxes between the steps at which the shares of a weight decay change, and their colours.
+) -> tuple[Array, Array, Array]:
+    """Boxes between the steps at which the shares of a weight decay change.
 
     Returns:
         Corners, `[box, corner, 2]`, mixtures of the colours of `_REGIMES`, `[box, rgb]`, and the
@@ -103,9 +93,7 @@ def _boxes(
     palette = np.array([to_rgb(colour) for colour in _REGIMES.values()])
     changes = np.stack([column(times, name) for name in ("t_mem", "t_hi", "watched")])
     everyone = column(times, "weight_decay")
-    corners: list[NDArray[np.float64]] = []
-    colours: list[NDArray[np.float64]] = []
-    gone: list[float] = []
+    corners, colours, gone = list[Array](), list[Array](), list[float]()
     for decay, left, right in zip(decays, borders[:-1], borders[1:], strict=True):
         at = changes[:, everyone == decay]
         cuts = np.unique(np.concatenate([span, at[(at > span[0]) & (at < span[1])]]))
@@ -120,9 +108,7 @@ def _boxes(
 
 
 @styled
-def regimes_figure(
-    times: pd.DataFrame, horizon: float, edge: EdgeAt | None, first: float
-) -> Figure:
+def regimes_figure(times: pd.DataFrame, horizon: float, edge: Track | None, first: float) -> Figure:
     """A map whose colour mixes those of the regimes by their shares, the boundary on top.
 
     Args:
@@ -157,20 +143,10 @@ def regimes_figure(
         for colour, width in (("white", 3.4), (INK, 1.3)):
             axes.hlines(edge.horizon, low, high, color=colour, linewidth=width - 0.4, zorder=3)
             axes.plot(edge.critical, edge.horizon, color=colour, linewidth=width, zorder=3)
-        axes.plot(
-            edge.critical,
-            edge.horizon,
-            "o",
-            color=INK,
-            mec="white",
-            ms=5,
-            zorder=4,
-            gid="edge",
-            clip_on=False,
-        )
-        handles.append(
-            Line2D([], [], color=INK, marker="o", mec="white", label="λc at this horizon")
-        )
+        dot: dict[str, Any] = {"color": INK, "marker": "o", "mec": "white"}
+        place = {"linestyle": "none", "ms": 5, "zorder": 4, "gid": "edge", "clip_on": False}
+        axes.plot(edge.critical, edge.horizon, **dot, **place)
+        handles.append(Line2D([], [], label="λc at this horizon", **dot))
     axes.set_xlim(borders[0], borders[-1])
     axes.set_yscale("log")
     axes.set_ylim(first, horizon)

@@ -53,7 +53,7 @@ class HorizonQuestion(Question):
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """The boundary against the horizon, and what the laws of the times make of it."""
-        from observatory.analysis.horizon.figure_fit import draw_horizon
+        from observatory.analysis.horizon.figure_horizons import draw_horizon
         from observatory.analysis.page.single import drawn
 
         return drawn(draw_horizon, fitted.record, fitted.data.cut()[0], ax)

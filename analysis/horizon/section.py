@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
-from observatory.analysis.horizon.figure_regimes import EdgeAt, regimes_figure
+from observatory.analysis.horizon.figure_regimes import regimes_figure
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column
@@ -26,14 +26,13 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
     if times.empty:
         return NotDrawn(title, "no replica has a record yet")
     observed = _observed(facts)
-    edge = EdgeAt(observed.horizon, observed.critical, observed.low, observed.high)
-    known = ~np.isnan(observed.critical)
+    edge = None if np.isnan(observed.critical).all() else observed
     first = float(np.nanmin([*column(times, "t_mem"), *column(times, "t_hi"), facts.horizon]))
     first = min(first, facts.horizon / 2) / 1.5
     on_top = (
         f"Black: the boundary λc at each horizon ({observed.label}) with its "
         f"{_level(facts):.0%} interval. "
-        if known.any()
+        if edge is not None
         else "No boundary was found. "
     )
     return Drawing(
@@ -46,7 +45,7 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
             f"its level, the event has not occurred. {on_top}All horizons use the same records: "
             f"points are correlated. {context(facts)}"
         ),
-        figure=regimes_figure(times, facts.horizon, edge if known.any() else None, first),
+        figure=regimes_figure(times, facts.horizon, edge, first),
     )
 
 

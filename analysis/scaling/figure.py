@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from observatory.analysis.fit.contract import Record
+from observatory.analysis.page.records import Record, floats
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -23,20 +23,19 @@ from observatory.analysis.page.style import (
 
 Array = NDArray[np.float64]
 
-KINDS = {
-    "raw": "raw",
-    "centred": "about each cell's mean",
-    "shifted": "above the lowest mean",
-}
-LAWS = ("power", "logarithm", "saturating", "hill", "constant")
-LOWEST = -1.0
-"""Cumulants below are not drawn: with few seeds they have no lower bound to speak of."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+_KINDS = {"raw": "raw", "centred": "about each cell's mean", "shifted": "above the lowest mean"}
+_LAWS = ("power", "logarithm", "saturating", "hill", "constant")
+_LOWEST = -1.0  # cumulants below are not drawn: with few seeds they have no lower bound to speak of
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
-def column(record: Record, name: str) -> Array:
-    """A column of the record's curves, null as NaN."""
-    return np.array([np.nan if v is None else v for v in record["curves"][name]], dtype=np.float64)
+def _column(record: Record, name: str) -> Array:
+    return floats(record["curves"][name])
+
+
+def _with_limits(record: Record, name: str) -> tuple[Array, Array, Array]:
+    value, low, high = (_column(record, f"{name}{end}") for end in ("", "_low", "_high"))
+    return value, low, high
 
 
 def _verdict(record: Record, link: str) -> str:
@@ -45,23 +44,15 @@ def _verdict(record: Record, link: str) -> str:
 
 def _by_size(axes: Axes, record: Record, x: str, y: str, error: str | None) -> None:
     """A line per size, dark to light in rising size."""
-    of, xs, ys = (column(record, f"cell.{name}") for name in ("size", x, y))
-    bars = None if error is None else column(record, f"cell.{error}")
+    of, xs, ys = (_column(record, f"cell.{name}") for name in ("size", x, y))
+    bars = None if error is None else _column(record, f"cell.{error}")
     colours = decay_colours(sorted(set(of.tolist())))
     for index, (size, colour) in enumerate(colours.items()):
         at = of == size
-        axes.errorbar(
-            xs[at],
-            ys[at],
-            yerr=None if bars is None else bars[at],
-            color=colour,
-            marker=MARKERS[index % len(MARKERS)],
-            markersize=3,
-            linewidth=0.9,
-            elinewidth=0.7,
-            label=f"{size:g}",
-            gid=f"size-{size:g}",
-        )
+        yerr = None if bars is None else bars[at]
+        style = {"color": colour, "marker": _MARKERS[index % len(_MARKERS)], "markersize": 3}
+        style |= {"linewidth": 0.9, "elinewidth": 0.7, "label": f"{size:g}"}
+        axes.errorbar(xs[at], ys[at], yerr=yerr, gid=f"size-{size:g}", **style)
 
 
 def _band(axes: Axes, record: Record, name: str) -> None:
@@ -104,36 +95,34 @@ def _cumulant(axes: Axes, record: Record, kind: str) -> None:
     row = record["table"].get(f"crossing_{kind}")
     words = "fewer than 3 pairs cross" if row is None else f"crossings: p = {row['p']:.2g}"
     axes.set_ylabel(f"U4 {kind}")
-    axes.set_title(f"U4 {KINDS[kind]}; {words}")
-    axes.set_ylim(max(axes.get_ylim()[0], LOWEST), 0.75)
+    axes.set_title(f"U4 {_KINDS[kind]}; {words}")
+    axes.set_ylim(max(axes.get_ylim()[0], _LOWEST), 0.75)
 
 
 def _crossings(axes: Axes, record: Record) -> None:
-    x = column(record, "pair.inverse_size")
+    x = _column(record, "pair.inverse_size")
     shift = 0.012 * float(np.ptp(x))
     seen = list[float]()
-    for index, kind in enumerate(KINDS):
-        y, low, high = (column(record, f"pair.{kind}{end}") for end in ("", "_low", "_high"))
+    for index, kind in enumerate(_KINDS):
+        y, low, high = _with_limits(record, f"pair.{kind}")
         colour = LINE_COLOURS[index]
         place = x + (index - 1) * shift
         known = np.isfinite(y) & np.isfinite(low)
         bars = np.stack([y - low, high - y])[:, known].clip(min=0)
-        axes.errorbar(
-            place[known], y[known], yerr=bars, fmt=MARKERS[index], markersize=3, elinewidth=0.6,
-            color=colour, label=kind, gid=f"crossings-{kind}",
-        )  # fmt: skip
+        style = {"fmt": _MARKERS[index], "markersize": 3, "elinewidth": 0.6, "color": colour}
+        gid = f"crossings-{kind}"
+        axes.errorbar(place[known], y[known], yerr=bars, label=kind, gid=gid, **style)
         seen += y[known].tolist()
         params = record["params"]
-        if f"crossing_{kind}" in params:
+        if f"crossing_{kind}" in params and not record["extras"]["log_control"]:
             start, slope = (params[f"{n}_{kind}"]["value"] for n in ("crossing", "drift"))
             ends = np.array([0.0, x.max()])
-            if not record["extras"]["log_control"]:
-                axes.plot(ends, start + slope * ends, color=colour, linewidth=0.8,
-                          linestyle=LINE_STYLES[index])  # fmt: skip
+            style = {"color": colour, "linewidth": 0.8, "linestyle": LINE_STYLES[index]}
+            axes.plot(ends, start + slope * ends, **style)
     if not seen:
         note(axes, "no pair of sizes crosses")
         return
-    control = column(record, "cell.control")
+    control = _column(record, "cell.control")
     axes.set_ylim(control.min(), control.max())
     axes.set_xlim(left=0.0)
     axes.set_xlabel("mean 1 / size of a pair")
@@ -143,15 +132,15 @@ def _crossings(axes: Axes, record: Record) -> None:
 
 
 def _growth(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
-    size = column(record, "size.size")
+    size = _column(record, "size.size")
     _limits(axes, record, "chi")
     extras = record["extras"]
-    for index, law in enumerate(LAWS):
+    for index, law in enumerate(_LAWS):
         criterion = extras[f"aicc_{law}"]
         words = "too few sizes" if criterion is None else f"AICc {criterion:.3g}"
-        axes.plot(size, column(record, f"size.chi_{law}"), color=LINE_COLOURS[index],
-                  linestyle=LINE_STYLES[index], linewidth=1.0, label=f"{law}, {words}",
-                  gid=f"law-{law}")  # fmt: skip
+        style = {"color": LINE_COLOURS[index], "linestyle": LINE_STYLES[index], "linewidth": 1.0}
+        y, label = _column(record, f"size.chi_{law}"), f"{law}, {words}"
+        axes.plot(size, y, label=label, gid=f"law-{law}", **style)
     _log_axes(axes, names)
     axes.set_ylabel("largest n_s Var")
     axes.set_title(f"susceptibility: {_verdict(record, 'susceptibility')}")
@@ -159,7 +148,7 @@ def _growth(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
 
 
 def _widths(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
-    size, width = column(record, "size.size"), column(record, "size.width")
+    size, width = _column(record, "size.size"), _column(record, "size.width")
     _limits(axes, record, "width")
     found = record["params"]["sharpening"]
     middle = np.exp(np.log(size).mean())
@@ -176,11 +165,11 @@ def _widths(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
 
 
 def _limits(axes: Axes, record: Record, name: str) -> None:
-    size = column(record, "size.size")
-    y, low, high = (column(record, f"size.{name}{end}") for end in ("", "_low", "_high"))
+    size = _column(record, "size.size")
+    y, low, high = _with_limits(record, f"size.{name}")
     bars = np.nan_to_num(np.stack([y - low, high - y])).clip(min=0)
-    axes.errorbar(size, y, yerr=bars, fmt="o", color=INK, markersize=4, elinewidth=0.8, zorder=4,
-                  gid=name)  # fmt: skip
+    style = {"fmt": "o", "color": INK, "markersize": 4, "elinewidth": 0.8, "zorder": 4}
+    axes.errorbar(size, y, yerr=bars, gid=name, **style)
 
 
 def _log_axes(axes: Axes, names: Mapping[str, str]) -> None:
@@ -207,7 +196,7 @@ def finite_size_figure(record: Record, names: Mapping[str, str]) -> Figure:
         axes.set_xscale("log" if log else "linear")
     _means(grid[0, 0], record, names)
     _collapse(grid[0, 1], record)
-    for axes, kind in zip((grid[1, 0], grid[1, 1], grid[2, 0]), KINDS, strict=True):
+    for axes, kind in zip((grid[1, 0], grid[1, 1], grid[2, 0]), _KINDS, strict=True):
         _cumulant(axes, record, kind)
     for axes in along:
         axes.set_xlabel(plain(names["control"]))

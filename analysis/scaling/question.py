@@ -71,7 +71,7 @@ def scaling(
         observatory.core.errors.FitRefusedError: Scaling with size needs 3 sizes...
     """
     from observatory.analysis.fit.observed import known_options
-    from observatory.analysis.scaling.prepare import prepare_scaling
+    from observatory.analysis.scaling.table import prepare_scaling
 
     return prepare_scaling(table, estimator, known_options(options, ScalingOptions)).run()
 

@@ -15,8 +15,7 @@ from observatory.analysis.fit.settings import STUDY, build
 from observatory.analysis.fit.task import Part
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.frames import column, evenly, select, where
-from observatory.analysis.scaling.prepare import chain_part
-from observatory.analysis.scaling.table import read_sized
+from observatory.analysis.scaling.table import chain_part, read_sized
 from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.tables.last_looks import configured
 from observatory.analysis.training.heads import head_readings

@@ -1,14 +1,18 @@
-"""An order parameter by size, control and seed, from a table of anyone or from the run store."""
+"""An order parameter by size, control and seed, from any table, and the chain that is for it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.fit.settings import build, draw_seed, settings_of
+from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.scaling.estimators.sample import SizedRows
-from observatory.analysis.tables.columns import Role, resolve
+from observatory.analysis.tables.columns import Role, columns_text, resolve
 from observatory.analysis.tables.last_looks import last_looks
+from observatory.analysis.tables.open import Table, open_table
 from observatory.analysis.tables.values import labels, numbers, refuse
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
@@ -20,27 +24,23 @@ ROLES = {
     "group": Role(usual=("seed",)),
 }
 """Size of a system, what is varied at each, the order parameter, what rows of one size share."""
-STUDY_ROLES = {
+_STUDY_ROLES = {
     **ROLES,
     "control": Role(usual=("weight_decay",), required=True),
     "value": Role(usual=("val_acc",), required=True),
 }
 """The same of a study, whose size is a setting such as task.p."""
+_MAX_DRAWN = 50_000_000
+"""Rows of all resamples together."""
 
 
 @dataclass(frozen=True)
 class SizedTable:
-    """A table as the chain takes it.
-
-    Attributes:
-        rows: Size, control, value and seed of each row.
-        columns: Which column was read as what, by role.
-        warnings: What was left out.
-    """
+    """A table as the chain takes it."""
 
     rows: SizedRows
-    columns: Mapping[str, str]
-    warnings: list[str]
+    columns: Mapping[str, str]  # which column was read as what, by role
+    warnings: list[str]  # what was left out
 
 
 def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> SizedTable:
@@ -55,7 +55,7 @@ def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> 
     """
     roles, frame = ROLES, table
     if isinstance(frame, Study):
-        roles = STUDY_ROLES
+        roles = _STUDY_ROLES
         wanted = [asked.get(role) or rule.usual[0] for role, rule in roles.items()]
         frame = last_looks(frame, wanted[:-1])
     names = resolve(asked, roles, list(frame.columns))
@@ -88,3 +88,54 @@ def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> 
         names["value"],
     )
     return SizedTable(rows, names, warnings)
+
+
+def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, Any]) -> Task:
+    """The chain on a table.
+
+    Args:
+        table: A frame, a CSV or Parquet file, a study or its folder, "mlflow:EXPERIMENT".
+        estimator: Name of a file of conf/fit, with or without the question.
+        options: As of `ScalingOptions`, checked by `known_options`.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    numbers = {name: given[name] for name in ("level", "n_bootstrap") if name in given}
+    folder = given.get("config_dir")
+    changes = {**numbers, **given.get("settings", {})}
+    name, node = settings_of("scaling", estimator, changes, folder)
+    chain = build(name, node, trusted=folder is not None)
+    opened = open_table(table, given.get("tracking_uri"))
+    read = read_sized(opened, {role: given.get(role) for role in ROLES})
+    n_draws, n_rows = max(node["n_bootstrap"], node["n_null"]), read.rows.value.size
+    if n_rows * n_draws > _MAX_DRAWN:
+        raise ConfigError(
+            f"`n_bootstrap` and `n_null` must be at most {_MAX_DRAWN // n_rows} for {n_rows} rows, "
+            f"got {n_draws}: every draw holds them all. Lower them, or thin the table."
+        )
+    part = chain_part(chain, read, draw_seed(given.get("seed")))
+    return Task("scaling", [part], read.columns)
+
+
+def chain_part(chain: Any, read: SizedTable, seed: int) -> Part:
+    """The chain as a part of a task.
+
+    Args:
+        chain: A finite-size analysis.
+        read: What it is of.
+        seed: Of all draws.
+    """
+    return Part(
+        fit=chain.fit_name,
+        estimator=chain.estimator,
+        event=read.rows.order_parameter,
+        level=chain.level,
+        n=read.rows.value.size,
+        seed=seed,
+        compute=lambda: chain.estimate(read.rows, seed),
+        warnings=read.warnings,
+        extras={"columns": columns_text(read.columns)},
+    )

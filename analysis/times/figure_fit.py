@@ -18,7 +18,7 @@ from observatory.analysis.page.style import (
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.text import number
 
-MAX_CURVES = 6
+_MAX_CURVES = 6
 
 
 def draw_times(axes: Axes, record: Record, data: Observations) -> None:
@@ -55,7 +55,7 @@ def draw_times(axes: Axes, record: Record, data: Observations) -> None:
 def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
     """The share that has grokked against time, for a few values of the control."""
     curves = columns_of(record, "km")
-    values = evenly(np.unique(curves["weight_decay"]).tolist(), MAX_CURVES)
+    values = evenly(np.unique(curves["weight_decay"]).tolist(), _MAX_CURVES)
     colours = decay_colours(values)
     for value in values:
         at = curves["weight_decay"] == value

@@ -22,17 +22,10 @@ def cumulative_incidence(
 
     Returns:
         The times at which the share rises, preceded by 0, and the share from then on.
-
-    Example:
-        >>> cumulative_incidence(np.array([1., 2., 3.]), np.array([True, False, True]),
-        ...                      np.array([False, True, False]))[1].round(3).tolist()
-        [0.0, 0.333, 0.667]
     """
-    steps, shares = [0.0], [0.0]
-    free = 1.0
+    steps, shares, free = [0.0], [0.0], 1.0
     for time in np.unique(times[grokked | competing]):
-        at_risk = int((times >= time).sum())
-        now = times == time
+        at_risk, now = int((times >= time).sum()), times == time
         gain = free * int((now & grokked).sum()) / at_risk
         free *= 1.0 - int((now & (grokked | competing)).sum()) / at_risk
         if gain > 0:
@@ -44,11 +37,7 @@ def cumulative_incidence(
 def incidence_table(times: pd.DataFrame) -> pd.DataFrame:
     """The cumulative incidence of every weight decay, without a band.
 
-    Args:
-        times: One row per replica, as of `times_figure`.
-
-    Returns:
-        Columns weight_decay, step, share, low and high; the last two are NaN.
+    `times` is as of `times_figure`. Columns weight_decay, step, share, and low and high, NaN.
     """
     end, decays = words(times, "end"), column(times, "weight_decay")
     seen, failed = end == "grokked", np.isin(end, ["collapsed", "diverged"])

@@ -1,6 +1,7 @@
 """Share of replicas that have grokked by a step, with its band, and the restricted mean time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,23 +22,17 @@ from observatory.analysis.page.style import (
     styled,
 )
 
-MAX_CURVES = 5
-"""Weight decays with a curve of their own; more bands only hide each other."""
+_MAX_CURVES = 5  # weight decays with a curve of their own; more bands only hide each other
 
+_DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
 ShareLaw = Callable[[float, NDArray[np.float64]], NDArray[np.float64]]
 """Share that a fitted law lets grok by some steps, at a weight decay."""
 
 
 def chosen_curves(curves: pd.DataFrame) -> list[float]:
-    """At most `MAX_CURVES` weight decays, evenly by rank, of those at which some replica grokked.
-
-    Example:
-        >>> rows = pd.DataFrame({"weight_decay": [0.0, 0.1, 0.1], "share": [0.0, 0.0, 0.5]})
-        >>> chosen_curves(rows)
-        [0.1]
-    """
+    """A few weight decays, evenly by rank, of those at which some replica grokked."""
     values = np.unique(column(curves, "weight_decay")[column(curves, "share") > 0])
-    return evenly(values.tolist(), MAX_CURVES)
+    return evenly(values.tolist(), _MAX_CURVES)
 
 
 def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: str, start: float, end: float) -> None:
@@ -47,18 +42,15 @@ def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: str, start: float, end:
         np.append(column(curve, name), column(curve, name)[-1]) for name in ("share", "low", "high")
     )
     axes.step(steps, share, where="post", color=colour, gid="incidence")
-    axes.fill_between(
-        steps, low, high, step="post", color=colour, alpha=0.14, linewidth=0, gid="incidence-band"
-    )
+    style = {"step": "post", "color": colour, "alpha": 0.14, "linewidth": 0}
+    axes.fill_between(steps, low, high, gid="incidence-band", **style)
 
 
 def _draw_means(axes: Axes, means: pd.DataFrame, horizon: float) -> None:
     draw_decay_axis(axes, means["weight_decay"].tolist(), spacing=0.075)
     x = positions(means["weight_decay"], means["weight_decay"])
-    value = column(means, "value")
-    axes.vlines(
-        x, column(means, "low"), column(means, "high"), color=INK, linewidth=1.0, gid="mean-bar"
-    )
+    value, low, high = (column(means, name) for name in ("value", "low", "high"))
+    axes.vlines(x, low, high, color=INK, linewidth=1.0, gid="mean-bar")
     axes.plot(x, value, "o", color=INK, markersize=3.5, gid="restricted-mean")
     axes.axhline(horizon, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), gid="horizon")
     axes.set_ylim(0, horizon * 1.06)
@@ -103,14 +95,7 @@ def survival_figure(
         axes.plot(stopped, heights, "|", color=colours[decay], markersize=6, gid="censored")
         if law is not None:
             steps = np.geomspace(start, horizon, 200)
-            axes.plot(
-                steps,
-                law(decay, steps),
-                color=colours[decay],
-                linestyle=(0, (4, 2)),
-                linewidth=0.9,
-                gid="law",
-            )
+            axes.plot(steps, law(decay, steps), color=colours[decay], gid="law", **_DASHED)
     axes.set_xscale("log")
     axes.set_xlim(start, horizon * 1.05)
     plain_log_ticks(axes.xaxis)
@@ -119,9 +104,7 @@ def survival_figure(
     axes.set_title("Share that has grokked")
     handles = decay_handles(decays, marked=False)
     if law is not None:
-        handles.append(
-            Line2D([], [], color=MUTED, linestyle=(0, (4, 2)), linewidth=0.9, label="fitted law")
-        )
+        handles.append(Line2D([], [], color=MUTED, label="fitted law", **_DASHED))
     if not decays:
         axes.text(0.5, 0.5, "no replica grokked", transform=axes.transAxes, ha="center")
     figure.legend(handles=handles, loc="outside lower center", ncols=7, **LEGEND)

@@ -32,17 +32,9 @@ def _draw_others(axes: Axes, x: NDArray[np.float64], times: pd.DataFrame) -> Non
         chosen = end == kind
         if chosen.any():
             label = "not grokked, at the last step watched" if kind == "censored" else kind
-            axes.plot(
-                x[chosen],
-                times.loc[chosen, "watched"],
-                marker,
-                color=colour or OUTCOME_COLOURS[kind],
-                markerfacecolor="none",
-                markersize=4.5,
-                markeredgewidth=1.0,
-                gid=kind,
-                label=label,
-            )
+            style = {"markerfacecolor": "none", "markersize": 4.5, "markeredgewidth": 1.0}
+            style |= {"color": colour or OUTCOME_COLOURS[kind], "gid": kind, "label": label}
+            axes.plot(x[chosen], times.loc[chosen, "watched"], marker, **style)
 
 
 def _draw_laws(axes: Axes, laws: Mapping[str, PowerLaw], decays: NDArray[np.float64]) -> None:
@@ -50,14 +42,9 @@ def _draw_laws(axes: Axes, laws: Mapping[str, PowerLaw], decays: NDArray[np.floa
     bottom, top = axes.get_ylim()
     for index, (label, law) in enumerate(laws.items()):
         y = law(decays)
-        axes.plot(
-            decays,
-            np.where((y >= bottom) & (y <= top), y, np.nan),
-            color=LINE_COLOURS[index % 5],
-            linestyle=LINE_STYLES[index % 5],
-            gid="power-law",
-            label=label,
-        )
+        style = {"color": LINE_COLOURS[index % 5], "linestyle": LINE_STYLES[index % 5]}
+        inside = np.where((y >= bottom) & (y <= top), y, np.nan)
+        axes.plot(decays, inside, gid="power-law", label=label, **style)
 
 
 @styled
@@ -85,9 +72,8 @@ def times_figure(
     if seen.any():
         low = times.loc[seen, "t_lo"].clip(lower=lowest / 2)
         high = times.loc[seen, "t_hi"]
-        axes.vlines(
-            x[seen], low, high, color=INK, linewidth=1.0, alpha=0.75, gid="grokked-interval"
-        )
+        style = {"color": INK, "linewidth": 1.0, "alpha": 0.75}
+        axes.vlines(x[seen], low, high, gid="grokked-interval", **style)
         axes.plot(x[seen], high, "o", color=INK, markersize=2.8, gid="grokked", label="grokked")
     _draw_others(axes, x, times)
     axes.axhline(horizon, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), gid="horizon")

@@ -14,34 +14,22 @@ from observatory.analysis.page.wording import estimate, interval, number
 from observatory.analysis.times.figure_survival import ShareLaw
 from observatory.analysis.times.figure_times import PowerLaw
 
-_LN2 = math.log(2.0)
 DISTRIBUTIONS = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
 """Distributions of the times by the names that records give them."""
 
 
 @dataclass(frozen=True)
 class CensoredLaw:
-    """A law of all replicas, those that did not grok as censored.
+    """A law of all replicas, those that did not grok as censored."""
 
-    Attributes:
-        record: The record that it stands in.
-        distribution: A key of `DISTRIBUTIONS`.
-        kind: "free", "zero" or "boundary": what the critical weight decay is.
-        critical: The critical weight decay.
-        nu: Exponent with its interval.
-        amplitude: Median time in steps where weight decay exceeds the critical one by 1.
-        sigma: Scale of ln t.
-        aicc: Corrected information criterion; infinite where it was not computed.
-    """
-
-    record: Record
-    distribution: str
-    kind: str
+    record: Record  # that it stands in
+    distribution: str  # a key of `DISTRIBUTIONS`
+    kind: str  # "free", "zero" or "boundary": what the critical weight decay is
     critical: float
-    nu: tuple[float, float | None, float | None]
-    amplitude: float
-    sigma: float
-    aicc: float
+    nu: tuple[float, float | None, float | None]  # exponent with its interval
+    amplitude: float  # median time in steps where weight decay exceeds the critical one by 1
+    sigma: float  # scale of ln t
+    aicc: float  # infinite where it was not computed
 
     @property
     def name(self) -> str:
@@ -73,31 +61,17 @@ def _laws_of(record: Record) -> Iterator[CensoredLaw]:
     values = {name: parameter["value"] for name, parameter in record["params"].items()}
     extras = record["extras"]
     distribution, _, kind = str(record["estimator"]).partition("_")
-    yield CensoredLaw(
-        record=record,
-        distribution=distribution,
-        kind=kind,
-        critical=critical_of(record),
-        nu=limits(record, "nu") or (math.nan, None, None),
-        amplitude=values["amplitude"],
-        sigma=values["sigma"],
-        aicc=_criterion(extras, "aicc"),
-    )
+    own = critical_of(record), limits(record, "nu") or (math.nan, None, None)
+    numbers = (*own, values["amplitude"], values["sigma"], _aicc(extras, ""))
+    yield CensoredLaw(record, distribution, kind, *numbers)
     if kind != "zero" and extras.get("nu_zero") is not None:
-        yield CensoredLaw(
-            record=record,
-            distribution=distribution,
-            kind="zero",
-            critical=0.0,
-            nu=(extras["nu_zero"], extras.get("nu_zero_low"), extras.get("nu_zero_high")),
-            amplitude=extras["amplitude_zero"],
-            sigma=extras["sigma_zero"],
-            aicc=_criterion(extras, "aicc_zero"),
-        )
+        nu = extras["nu_zero"], extras.get("nu_zero_low"), extras.get("nu_zero_high")
+        numbers = (0.0, nu, extras["amplitude_zero"], extras["sigma_zero"], _aicc(extras, "_zero"))
+        yield CensoredLaw(record, distribution, "zero", *numbers)
 
 
-def _criterion(extras: Mapping[str, Any], name: str) -> float:
-    value = extras.get(name)
+def _aicc(extras: Mapping[str, Any], kind: str) -> float:
+    value = extras.get(f"aicc{kind}")
     return math.inf if value is None else float(value)
 
 
@@ -164,7 +138,7 @@ def share_law(law: CensoredLaw) -> ShareLaw:
     def share(weight_decay: float, steps: NDArray[np.float64]) -> NDArray[np.float64]:
         z = np.log(steps / median(np.array([weight_decay]))) / law.sigma
         if law.distribution == "weibull":
-            grokked = -np.expm1(-_LN2 * np.exp(np.minimum(z, 700.0)))
+            grokked = -np.expm1(-math.log(2.0) * np.exp(np.minimum(z, 700.0)))
         else:
             grokked = special.ndtr(z) if law.distribution == "lognormal" else special.expit(z)
         return np.where(np.isnan(z), 0.0, grokked)

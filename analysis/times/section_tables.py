@@ -14,10 +14,10 @@ from observatory.analysis.times.section_laws import DISTRIBUTIONS, censored_laws
 
 def time_tables(facts: Facts) -> list[Table]:
     """Laws, their comparison, restricted means and the horizon's verdict."""
-    return [power_laws(facts), comparison(facts), means(facts), verdict(facts)]
+    return [_power_laws(facts), _comparison(facts), _means(facts), _verdict(facts)]
 
 
-def power_laws(facts: Facts) -> Table:
+def _power_laws(facts: Facts) -> Table:
     """Every power law of the time to grok: censored ones, then those of the uncensored replicas."""
     notes = Footnotes()
     found = [r for r in facts.records if r["fit"] in ("times_censored", "times")]
@@ -86,7 +86,7 @@ def _uncensored(record: Record, facts: Facts, notes: Footnotes) -> list[str]:
     ]
 
 
-def comparison(facts: Facts) -> Table:
+def _comparison(facts: Facts) -> Table:
     """Power laws of one set of uncensored replicas, by their information criteria."""
     notes = Footnotes()
     rows: list[list[str]] = []
@@ -119,7 +119,7 @@ def comparison(facts: Facts) -> Table:
     )
 
 
-def means(facts: Facts) -> Table:
+def _means(facts: Facts) -> Table:
     """Restricted mean time per weight decay, and whether weight decays differ at all."""
     notes = Footnotes()
     rows: list[list[str]] = []
@@ -172,7 +172,7 @@ def _medians(curves: Mapping[str, Sequence[float | None]]) -> dict[float | None,
     }
 
 
-def verdict(facts: Facts) -> Table:
+def _verdict(facts: Facts) -> Table:
     """What the horizon analysis concludes, and from what."""
     notes = Footnotes()
     rows: list[list[str]] = []

@@ -171,9 +171,7 @@ def rival_warnings(evidence: Mapping[str, Evidence], verdict: str) -> list[str]:
 class Foresight:
     """Runs that would decide."""
 
-    horizon: (
-        int | None
-    )  # steps that show a threshold of half of the boundary; None: too far
+    horizon: int | None  # steps that show a threshold of half of the boundary; None: too far
     seeds_factor: float | None  # times as many seeds would then, without one, show an artefact
     lowest: float | None  # smallest weight decay of that design
 

@@ -14,31 +14,17 @@ Array = NDArray[np.float64]
 
 KINDS = ("raw", "centred", "shifted")
 """Zero of m as the table has it; at the mean of each cell; at the lowest mean of all cells."""
-
-LEAST_NOISE = 1e-3
+_LEAST_NOISE = 1e-3
 
 
 def cumulant(moments: Moments, origin: Array | float) -> Array:
     r"""Binder-like cumulant of each cell, $1 - \langle m^4\rangle / (3\langle m^2\rangle^2)$.
 
-    Not unbiased in few seeds: with n seeds it is off by a term of order 1 / n.
-
-    Args:
-        moments: Of m, `[draw, cell]`.
-        origin: Where m is taken to be zero.
-
-    Returns:
-        `[draw, cell]`, dimensionless: 2/3 where all seeds are equal and not zero, 0 for normal
-        scatter about the origin; NaN where every seed lies on it.
+    Not unbiased in few seeds: with n seeds it is off by a term of order 1 / n. 2/3 where all seeds
+    are equal and not at the origin, 0 for normal scatter about it; NaN where every seed lies on it.
 
     Source:
         Binder (1981), Z. Phys. B 43, 119. Deviation: averages over seeds, and any origin.
-
-    Example:
-        >>> one = np.ones((1, 1))
-        >>> two_peaks = Moments(one, 0 * one, one, 0 * one, one)
-        >>> cumulant(two_peaks, 0.0).round(3).tolist(), cumulant(two_peaks, -1.0).round(3).tolist()
-        ([[0.667]], [[0.333]])
     """
     shift = moments.mean - origin
     second = moments.second + shift**2
@@ -58,20 +44,10 @@ def cumulants(moments: Moments) -> dict[str, Array]:
 def dominant_crossing(x: Array, difference: Array, noise: Array) -> Array:
     """Where a difference changes sign with the largest area, over its noise, on its smaller side.
 
-    Curves that lie on each other cross at random: such crossings have little area beside them.
-
-    Args:
-        x: Rising, `[point]`.
-        difference: `[draw, point]`; NaN counts as no difference.
-        noise: Spread of the difference at each point, positive, `[point]`.
-
-    Returns:
-        `[draw]`; NaN where the sign never changes.
-
-    Example:
-        >>> difference = np.array([[-1.0, 1.0, 3.0, -0.1]])
-        >>> dominant_crossing(np.arange(4.0), difference, np.ones(4)).tolist()
-        [0.5]
+    Curves that lie on each other cross at random: such crossings have little area beside them. `x`
+    rises, `[point]`; `noise` is the spread of the `[draw, point]` differences at each point,
+    positive; NaN counts as no difference, and is the crossing where the sign never changes,
+    `[draw]`.
     """
     difference = np.nan_to_num(difference)
     step = np.gradient(x) / noise
@@ -88,8 +64,8 @@ def dominant_crossing(x: Array, difference: Array, noise: Array) -> Array:
             np.where(better, np.minimum(left, area), best),
         )
         weight = np.abs(last) + np.abs(here)
-        between = at + (place - at) * np.abs(last) / np.where(weight > 0, weight, 1.0)
-        pending, left = np.where(crossed, between, pending), np.where(crossed, area, left)
+        _linear = at + (place - at) * np.abs(last) / np.where(weight > 0, weight, 1.0)
+        pending, left = np.where(crossed, _linear, pending), np.where(crossed, area, left)
         area = np.where(crossed, 0.0, area) + np.abs(here) * step[k]
         known = here != 0
         sign = np.where(known, np.sign(here), sign)
@@ -100,25 +76,17 @@ def dominant_crossing(x: Array, difference: Array, noise: Array) -> Array:
 
 @dataclass(frozen=True)
 class Crossings:
-    """Where the cumulants of two sizes cross, for all pairs of sizes.
+    """Where the cumulants of two sizes cross, for all pairs of sizes."""
 
-    Attributes:
-        inverse_size: Mean of 1 / size of each pair, `[pair]`.
-        place: Value of the control, NaN where they do not cross, `[draw, pair]`.
-    """
-
-    inverse_size: Array
-    place: Array
+    inverse_size: Array  # mean of 1 / size of each pair, `[pair]`
+    place: Array  # value of the control, NaN where they do not cross, `[draw, pair]`
 
     def drift(self, weight: Array) -> tuple[Array, Array, Array]:
         """Weighted line through the crossings against 1 / size, in each draw.
 
-        Args:
-            weight: Of each pair, `[pair]`; 0 leaves a pair out.
-
         Returns:
             The crossing at infinite size, the slope, and the standard deviation of the crossings
-            about their mean, each `[draw]`; NaN where fewer than three pairs cross.
+            about their mean, each `[draw]`; NaN where fewer than three pairs of some weight cross.
         """
         there = np.isfinite(self.place) & (weight > 0)
         w = np.where(there, weight, 0.0)
@@ -134,16 +102,13 @@ class Crossings:
 def cumulant_noise(draws: Array) -> Array:
     """Spread of the cumulant of each cell over resamples, from their quartiles, `[cell]`."""
     low, high = np.nanquantile(np.where(np.isnan(draws).all(axis=0), 0.0, draws), [0.25, 0.75], 0)
-    return np.maximum((high - low) / 1.349, LEAST_NOISE)
+    return np.maximum((high - low) / 1.349, _LEAST_NOISE)
 
 
 def crossings(sample: Sample, cumulant: Array, noise: Array) -> Crossings:
     """The dominant crossing of every pair of sizes, by linear interpolation.
 
-    Args:
-        sample: The cells.
-        cumulant: `[draw, cell]`.
-        noise: Of `cumulant_noise`: where it is large, a crossing weighs little, `[cell]`.
+    Where the noise of the cumulants `[draw, cell]` is large, `[cell]`, a crossing weighs little.
     """
     inverse, places = list[float](), list[Array]()
     for i in range(sample.sizes.size):
@@ -156,13 +121,13 @@ def crossings(sample: Sample, cumulant: Array, noise: Array) -> Crossings:
             if grid.size < 2:
                 places.append(np.full(len(cumulant), np.nan))
                 continue
-            difference = between(cumulant[:, b], xb, grid) - between(cumulant[:, a], xa, grid)
-            spread = between(noise[None, a] ** 2, xa, grid) + between(noise[None, b] ** 2, xb, grid)
+            difference = _linear(cumulant[:, b], xb, grid) - _linear(cumulant[:, a], xa, grid)
+            spread = _linear(noise[None, a] ** 2, xa, grid) + _linear(noise[None, b] ** 2, xb, grid)
             places.append(dominant_crossing(grid, difference, np.sqrt(spread[0])))
     return Crossings(np.array(inverse), np.stack(places, axis=-1))
 
 
-def between(values: Array, x: Array, grid: Array) -> Array:
+def _linear(values: Array, x: Array, grid: Array) -> Array:
     """Linear interpolation of many curves, `[draw, point]` to `[draw, grid]`."""
     right = np.clip(np.searchsorted(x, grid), 1, x.size - 1)
     share = (grid - x[right - 1]) / (x[right] - x[right - 1])
@@ -172,14 +137,9 @@ def between(values: Array, x: Array, grid: Array) -> Array:
 
 
 def pair_weights(draws: Crossings, min_share: float) -> Array:
-    """Inverse variance of each pair's crossing, 0 where it is missing from too many draws.
+    """Inverse variance of each pair's crossing, `[pair]`, by the distance of its quartiles.
 
-    Args:
-        draws: The crossings of resampled seeds.
-        min_share: Share of the draws in which a pair must cross.
-
-    Returns:
-        `[pair]`; the spread is the distance of the quartiles, since crossings have outliers.
+    0 where the pair crosses in less than the `min_share` of the draws. Crossings have outliers.
     """
     weight = np.zeros(draws.inverse_size.size)
     for pair, places in enumerate(draws.place.T):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import final
 
 import numpy as np
@@ -26,16 +27,12 @@ from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.solvers import f_quantile
 from observatory.core.errors import FitRefusedError
 
-PLACES = ("critical", "crossing_raw", "crossing_centred", "crossing_shifted")
+_PLACES = ("critical", "crossing_raw", "crossing_centred", "crossing_shifted")
 """Parameters that are values of the control."""
 
 
-def on_log_axis(rows: SizedRows) -> SizedRows:
-    """The rows with log10 of the control.
-
-    Raises:
-        FitRefusedError: If a control is not positive.
-    """
+def _on_log_axis(rows: SizedRows) -> SizedRows:
+    """The rows with log10 of the control; refused where one is not positive."""
     if np.any(rows.control <= 0):
         raise FitRefusedError(
             "On a log axis the control must be positive, and some rows have 0. Leave them out, or "
@@ -44,10 +41,10 @@ def on_log_axis(rows: SizedRows) -> SizedRows:
     return replace(rows, control=np.log10(rows.control))
 
 
-def from_log_axis(found: Found) -> Found:
+def _from_log_axis(found: Found) -> Found:
     """Places back from log10: intervals are transformed, standard errors stay in decades."""
     params = {
-        name: _raised(parameter) if name in PLACES else parameter
+        name: _raised(parameter) if name in _PLACES else parameter
         for name, parameter in found.params.items()
     }
     curves = {
@@ -77,56 +74,32 @@ def _raised(found: Parameter) -> Parameter:
 @final
 @dataclass(frozen=True, kw_only=True)
 class FiniteSizeChain:
-    """Sharpening, crossings, susceptibility, groups of seeds, collapse; a verdict for each and all.
-
-    Attributes:
-        log_control: Whether the control is scaled as its logarithm to base 10.
-        zeta: Exponent of the order parameter held at this; None to fit it.
-        min_seeds: Fewest seeds of a cell.
-        flat_level: Level of the test that the control changes anything.
-        se_floor: Least standard error of a mean, as a share of the range of means.
-        n_centres: Centres of sigmoids tried.
-        n_widths: Widths tried.
-        least_exponent: Exponent of the width below which shrinking counts as none.
-        min_share: Share of resamples in which a pair of sizes must cross.
-        min_overlap: Share of cells that must overlap with another size in a collapse.
-        min_decades: Decades of size below which exponents are underdetermined.
-        quality_low: S below this means errors so large that anything collapses.
-        quality_high: S above this means no collapse.
-        n_starts: Random starts of the search for the collapse.
-        n_steps: Most steps of a search.
-        n_profile: Points of each profile of S.
-        n_uniform: Uniform samples that the dip is compared with.
-        n_bootstrap: Resamples of seeds.
-        n_null: Smooth crossovers simulated.
-        level: Coverage of intervals; tests are at 1 - level.
-    """
+    """Sharpening, crossings, susceptibility, groups of seeds, collapse, and what they come to."""
 
     fit_name = "scaling"
     estimator = "finite_size_chain"
-    log_control: bool
-    zeta: float | None
-    min_seeds: int
-    flat_level: float
-    se_floor: float
-    n_centres: int
-    n_widths: int
-    least_exponent: float
-    min_share: float
-    min_overlap: float
-    min_decades: float
-    quality_low: float
-    quality_high: float
-    n_starts: int
-    n_steps: int
-    n_profile: int
-    n_uniform: int
-    n_bootstrap: int
-    n_null: int
-    level: float
+    log_control: bool  # scale log10 of the control
+    zeta: float | None  # exponent of the order parameter held at this; None to fit it
+    min_seeds: int  # fewest seeds of a cell
+    flat_level: float  # of the test that the control changes anything
+    se_floor: float  # least standard error of a mean, as a share of the range of means
+    n_centres: int  # centres of sigmoids tried
+    n_widths: int  # widths tried
+    least_exponent: float  # of the width, below which shrinking counts as none
+    min_share: float  # of resamples in which a pair of sizes must cross
+    min_overlap: float  # share of cells that must overlap with another size in a collapse
+    min_decades: float  # of size, below which exponents are underdetermined
+    quality_low: float  # S below this means errors so large that anything collapses
+    quality_high: float  # S above this means no collapse
+    n_starts: int  # random starts of the search for the collapse
+    n_steps: int  # most steps of a search
+    n_profile: int  # points of each profile of S
+    n_uniform: int  # uniform samples that the dip is compared with
+    n_bootstrap: int  # resamples of seeds
+    n_null: int  # smooth crossovers simulated
+    level: float  # coverage of intervals; tests are at 1 - level
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` where a number is out of range."""
         if self.n_steps < 10:
             raise ValueError(f"`n_steps` must be at least 10, got {self.n_steps}.")
         if not 0.0 <= self.quality_low < self.quality_high:
@@ -152,7 +125,9 @@ class FiniteSizeChain:
             FitRefusedError: If there are too few sizes, values or seeds, or nothing changes.
         """
         rng = np.random.default_rng(seed)
-        sample, warnings = in_cells(on_log_axis(rows) if self.log_control else rows, self.min_seeds)
+        sample, warnings = in_cells(
+            _on_log_axis(rows) if self.log_control else rows, self.min_seeds
+        )
         degrees = sample.pivot.size - sample.sizes.size, sample.value.size - sample.pivot.size
         require_signal(sample, f_quantile(1.0 - self.flat_level, *degrees))
         search = Search(
@@ -160,13 +135,17 @@ class FiniteSizeChain:
         )
         links, chain, parts, draws = self._links(sample, search, rng)
         warnings += self._warnings(draws, parts, search)
-        whole = joined(parts)
-        whole = from_log_axis(whole) if self.log_control else whole
-        extras: dict[str, Plain] = {"verdict": chain.verdict, "reason": chain.reason}
-        extras |= {"p_crossover": chain.p, **whole.extras}
-        extras |= {"n_sizes": sample.sizes.size, "n_cells": sample.pivot.size}
-        extras |= {"log_control": self.log_control, "n_bootstrap": self.n_bootstrap}
-        extras |= {"n_null": self.n_null}
+        whole = _joined(parts)
+        whole = _from_log_axis(whole) if self.log_control else whole
+        extras: dict[str, Plain] = {
+            "verdict": chain.verdict,
+            "reason": chain.reason,
+            "p_crossover": chain.p,
+            **whole.extras,
+            "n_sizes": sample.sizes.size,
+            "n_cells": sample.pivot.size,
+            **{name: getattr(self, name) for name in ("log_control", "n_bootstrap", "n_null")},
+        }
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
@@ -216,7 +195,8 @@ class FiniteSizeChain:
         bias = grid_bias(draws, search, np.array(numbers))
         misfit = float(parts[1].extras["reduced_chi2"] or 0.0)
         found = remarks(sample, draws.own, misfit, params, bias)
-        if not self.log_control and spans_decades(sample.control):
+        low, high = float(sample.control.min()), float(sample.control.max())
+        if not self.log_control and low > 0 and np.log10(high / low) > 1.5:
             found.append(
                 "The control spans more than 1.5 decades on a linear axis: set log_control=true to "
                 "scale its logarithm."
@@ -224,18 +204,9 @@ class FiniteSizeChain:
         return found
 
 
-def spans_decades(control: Sequence[float] | np.ndarray) -> bool:
-    """Whether positive values of the control span more than 1.5 decades."""
-    values = np.asarray(control, dtype=np.float64)
-    return bool(values.min() > 0 and np.log10(values.max() / values.min()) > 1.5)
-
-
-def joined(parts: Sequence[Found]) -> Found:
+def _joined(parts: Sequence[Found]) -> Found:
     """What all links found, as one."""
     whole = Found()
-    for part in parts:
-        whole.params.update(part.params)
-        whole.curves.update(part.curves)
-        whole.extras.update(part.extras)
-        whole.table.update(part.table)
+    for part, name in product(parts, ("params", "curves", "extras", "table")):
+        getattr(whole, name).update(getattr(part, name))
     return whole

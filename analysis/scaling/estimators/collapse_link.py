@@ -12,8 +12,13 @@ from observatory.analysis.scaling.estimators.collapse_quality import (
     starts,
     within_one,
 )
-from observatory.analysis.scaling.estimators.crossover_null import tail_share
-from observatory.analysis.scaling.estimators.found import Draws, Found, limits_of, parameter
+from observatory.analysis.scaling.estimators.found import (
+    Draws,
+    Found,
+    limits_of,
+    parameter,
+    tail_share,
+)
 from observatory.analysis.scaling.estimators.sample import Moments, Sample, thinned
 from observatory.analysis.scaling.estimators.verdicts import Collapsed, Link, judge_collapse
 from observatory.analysis.stats.estimate import Parameter
@@ -25,16 +30,7 @@ Limits = tuple[float, float]
 
 @dataclass(frozen=True)
 class Search:
-    """How a collapse is searched.
-
-    Attributes:
-        se_floor: Least standard error of a mean, as a share of the range of means.
-        min_overlap: Share of cells that must overlap with another size.
-        zeta: Exponent of the order parameter held at this; None to fit it.
-        n_starts: Random starts.
-        n_steps: Most steps of each.
-        n_profile: Points of each profile of S.
-    """
+    """How a collapse is searched, with the settings of `FiniteSizeChain`."""
 
     se_floor: float
     min_overlap: float
@@ -79,8 +75,8 @@ def collapse_link(
     unstretched = float(problem.without_size()[0])
     limit = quality_range[1]
     own = numbers[None, 1], np.array([quality]), np.array([unstretched])
-    null = stretch_gain(smooth[0][:, 1], smooth[1], crossover.without_size(), limit)
-    p = tail_share(float(stretch_gain(*own, limit)[0]), null)
+    null = _stretch_gain(smooth[0][:, 1], smooth[1], crossover.without_size(), limit)
+    p = tail_share(float(_stretch_gain(*own, limit)[0]), null)
     found = Found(extras={"quality": quality})
     for k, name in enumerate(NUMBERS[: problem.n_free]):
         found.params[name] = parameter(float(numbers[k]), redrawn[:, k], level)
@@ -91,11 +87,13 @@ def collapse_link(
         found.params["zeta"] = parameter(float(numbers[2] / numbers[1]), ratio, level)
     found.extras["quality_without_size"] = unstretched
     stretch = np.exp(problem.log_size)[sample.of_size]
-    found.curves["cell.scaled_control"] = (
-        (sample.control - numbers[0]) * stretch ** numbers[1]
-    ).tolist()
-    found.curves["cell.scaled_mean"] = (draws.own.mean[0] * stretch ** -numbers[2]).tolist()
-    found.curves["cell.scaled_se"] = (problem.se[0] * stretch ** -numbers[2]).tolist()
+    shrink = stretch ** -numbers[2]
+    scaled = {
+        "control": (sample.control - numbers[0]) * stretch ** numbers[1],
+        "mean": draws.own.mean[0] * shrink,
+        "se": problem.se[0] * shrink,
+    }
+    found.curves.update({f"cell.scaled_{name}": of.tolist() for name, of in scaled.items()})
     decades = float(np.log10(sample.sizes[-1] / sample.sizes[0]))
     limited = problem.with_a_limit(numbers)
     lost = (limited - quality) * sample.pivot.size / max(quality, 1e-12)
@@ -104,7 +102,7 @@ def collapse_link(
     return judge_collapse(collapsed, quality_range, min_decades, level), found
 
 
-def stretch_gain(inverse_nu: Array, quality: Array, unstretched: Array, limit: float) -> Array:
+def _stretch_gain(inverse_nu: Array, quality: Array, unstretched: Array, limit: float) -> Array:
     """How much better curves collapse when size stretches the control, with the sign of 1 / nu.
 
     0 where they do not collapse at all, S above the limit: a bad collapse is no rival.
@@ -151,10 +149,8 @@ def grid_bias(draws: Draws, search: Search, numbers: Array) -> Array | None:
     """How much a control twice as coarse moves the numbers, over 3, `[3]`.
 
     Between values of the control a curve is taken for a line: the error is of second order in
-    their distance, so a third of this is that of the table itself.
-
-    Returns:
-        Null where half of the values do not make a table.
+    their distance, so a third of this is that of the table itself. None where half of the values do
+    not make a table.
     """
     sample, moved = draws.sample, list[Array]()
     places = [np.arange(sample.cells_of(s).size) for s in range(sample.sizes.size)]

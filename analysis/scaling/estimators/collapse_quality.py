@@ -16,40 +16,28 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 NUMBERS = ("critical", "inverse_nu", "zeta_over_nu")
-NO_STRETCH = np.linspace(-1.0, 1.0, 41)
-"""Values of b tried where a = 0."""
-LEFT = np.array([0.5, 0.7, 0.9])
-"""Shares of the largest size's width that stay for ever, in the laws of a width with a limit."""
-DECAYS = np.geomspace(0.25, 4.0, 9)
-"""Exponents with which the rest of the width goes."""
-LIMIT_STEPS = 60
-"""Most steps of their searches, which start where S is least without a limit."""
-CHUNK = 30_000
+_NO_STRETCH = np.linspace(-1.0, 1.0, 41)  # values of b tried where a = 0
+# laws of a width with a limit: what stays of the largest size's, exponents with which the rest goes
+_LEFT, _DECAYS = np.array([0.5, 0.7, 0.9]), np.geomspace(0.25, 4.0, 9)
+_LIMIT_STEPS = 60  # most steps of their searches, which start where S is least without a limit
+_CHUNK = 30_000
 
 
 @dataclass(frozen=True)
 class Collapse:
     """Mean curves of several sizes, in one or more draws, to be put onto one.
 
-    Attributes:
-        sample: The cells.
-        mean: Mean order parameter, `[draw, cell]`.
-        se: Its standard error, positive, `[draw, cell]`.
-        min_overlap: Share of the cells that must lie within another size's range; where fewer do,
-            S is infinite.
-        zeta: b held at this times a; None: b is fitted.
-        n_steps: Most steps of a search.
-        laws: ln of what stretches the control of each size in each draw, `[draw, size]`; None: a
-            times `log_size`.
+    Where a smaller share of the cells than `min_overlap` lies within another size's range, S is
+    infinite.
     """
 
     sample: Sample
-    mean: Array
-    se: Array
+    mean: Array  # of the order parameter, `[draw, cell]`
+    se: Array  # of the mean, positive, `[draw, cell]`
     min_overlap: float
-    zeta: float | None
-    n_steps: int
-    laws: Array | None = None
+    zeta: float | None  # b held at this times a; None: b is fitted
+    n_steps: int  # most steps of a search
+    laws: Array | None = None  # ln of what stretches each size, `[draw, size]`; None: a ln size
 
     @cached_property
     def log_size(self) -> Array:
@@ -72,11 +60,7 @@ class Collapse:
         return free if self.zeta is None else np.column_stack([free, self.zeta * free[:, 1]])
 
     def quality(self, numbers: Array, draw: Index) -> Array:
-        """S at each point.
-
-        Args:
-            numbers: `(critical, inverse_nu, zeta_over_nu)`, `[point, 3]`.
-            draw: The draw that each point is for, `[point]`.
+        """S at each `(critical, inverse_nu, zeta_over_nu)`, `[point, 3]`, of the draw it is for.
 
         Returns:
             Mean square distance of cells from the curve of the other sizes, in its variance,
@@ -86,7 +70,7 @@ class Collapse:
             Houdayer & Hartmann (2004), Phys. Rev. B 70, 014418, appendix. Deviation: infinite
             where too few cells overlap, or the critical point is outside the control.
         """
-        step = max(1, CHUNK // (self.sample.control.size * self.sample.sizes.size))
+        step = max(1, _CHUNK // (self.sample.control.size * self.sample.sizes.size))
         parts = [
             self._quality(numbers[at : at + step], draw[at : at + step])
             for at in range(0, max(len(numbers), 1), step)
@@ -135,7 +119,7 @@ class Collapse:
 
     def without_size(self) -> Array:
         """Least S of each draw where size does not stretch the control, 1 / nu = 0, `[draw]`."""
-        n, ratios = len(self.mean), NO_STRETCH if self.zeta is None else np.zeros(1)
+        n, ratios = len(self.mean), _NO_STRETCH if self.zeta is None else np.zeros(1)
         middle = float(np.median(self.sample.control))
         points = np.column_stack([np.full(ratios.size, middle), 0.0 * ratios, ratios])
         draw = np.repeat(np.arange(n), ratios.size)
@@ -146,21 +130,14 @@ class Collapse:
 
         The control is stretched by 1 / w with $w = f + (1 - f) (L / L_N)^{-a}$: of the width of the
         largest size at least half stays, however much it shrinks over the sizes that were run.
-
-        Args:
-            best: Where S is least without a limit, the start of every search.
+        Searches start from `best`, where S is least without a limit.
         """
         down = self.log_size[-1] - self.log_size
-        laws = np.array([-np.log(f + (1.0 - f) * np.exp(a * down)) for f in LEFT for a in DECAYS])
+        laws = np.array([-np.log(f + (1.0 - f) * np.exp(a * down)) for f in _LEFT for a in _DECAYS])
         n = len(laws)
         mean, se = (np.tile(each[:1], (n, 1)) for each in (self.mean, self.se))
-        limited = replace(
-            self,
-            mean=mean,
-            se=se,
-            laws=laws - laws.mean(axis=1, keepdims=True),
-            n_steps=LIMIT_STEPS,
-        )
+        laws = laws - laws.mean(axis=1, keepdims=True)
+        limited = replace(self, mean=mean, se=se, laws=laws, n_steps=_LIMIT_STEPS)
         return float(limited.search(np.tile(best, (n, 1)), np.arange(n))[1].min())
 
     def search(self, start: Array, draw: Index) -> tuple[Array, Array]:
@@ -193,14 +170,9 @@ class Collapse:
 
 
 def standard_errors(sample: Sample, variance: Array, floor: float) -> Array:
-    """Standard error of each cell's mean, no less than a share of the range of means.
+    """Standard error of each cell's mean, no less than a share `floor` of the range of means.
 
-    Seeds that all end at the same plateau would else outweigh all others.
-
-    Args:
-        sample: The cells.
-        variance: Over seeds, `[draw, cell]`.
-        floor: That share.
+    Seeds that all end at the same plateau would else outweigh all others. `[draw, cell]`.
     """
     least = floor * float(np.ptp(sample.pivot))
     return np.sqrt(np.maximum(variance / sample.n, least**2))

@@ -1,4 +1,4 @@
-"""What the links of the finite-size chain share: draws, and parameters with their intervals."""
+"""What the links of the finite-size chain share: draws, smooth crossovers, parameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -58,3 +58,36 @@ def spread_columns(name: str, own: Array, draws: Array, level: float) -> Curves:
         f"{name}_low": [p.ci_low for p in limits],
         f"{name}_high": [p.ci_high for p in limits],
     }
+
+
+def crossover_draws(
+    sample: Sample, fitted: Array, distance: Array, n_draws: int, rng: np.random.Generator
+) -> Array:
+    """Smooth crossovers: nothing but place and plateaus of the sigmoid depends on size.
+
+    The scatter about a sigmoid `fitted` with one width for all sizes is a function of the
+    `distance` from its centre in widths alone, `[cell]` each: every seed's is drawn from the cells
+    of all sizes nearest in that distance, in units of each size's range.
+
+    Returns:
+        Distance of each row from the pivot of its cell, `[draw, row]`.
+    """
+    sizes = range(sample.sizes.size)
+    ranges = np.array([float(np.ptp(sample.pivot[sample.cells_of(s)])) for s in sizes])
+    amplitude = ranges[sample.of_size]
+    inflated = np.sqrt(sample.n / np.maximum(sample.n - 1.0, 1.0)) / amplitude
+    scatter = sample.deviation * inflated[sample.of_cell]
+    drawn = np.empty((n_draws, sample.value.size))
+    for cell, start in enumerate(sample.starts):
+        nearest = np.argsort(np.abs(distance - distance[cell]), kind="stable")[: len(sizes)]
+        pool = np.flatnonzero(np.isin(sample.of_cell, nearest))
+        n = int(sample.n[cell])
+        chosen = scatter[pool[rng.integers(pool.size, size=(n_draws, n))]]
+        moved = fitted[cell] - sample.pivot[cell]
+        drawn[:, start : start + n] = moved + amplitude[cell] * chosen
+    return drawn
+
+
+def tail_share(observed: float, null: Array) -> float:
+    """Share of the null at least as large as the observed, which counts itself; never 0."""
+    return float((1.0 + (null >= observed).sum()) / (1.0 + null.size))

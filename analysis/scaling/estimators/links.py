@@ -12,14 +12,15 @@ from observatory.analysis.scaling.estimators.binder import (
     pair_weights,
 )
 from observatory.analysis.scaling.estimators.collapse_quality import standard_errors
-from observatory.analysis.scaling.estimators.crossover_null import crossover_draws, tail_share
 from observatory.analysis.scaling.estimators.found import (
     Curves,
     Draws,
     Found,
+    crossover_draws,
     limits_of,
     parameter,
     spread_columns,
+    tail_share,
 )
 from observatory.analysis.scaling.estimators.sample import Sample, moments, resampled
 from observatory.analysis.scaling.estimators.sharpening import (
@@ -43,7 +44,7 @@ from observatory.analysis.stats.estimate import Plain
 Array = NDArray[np.float64]
 
 
-def concentration(spread: Array) -> Array:
+def _concentration(spread: Array) -> Array:
     """How close together crossings lie; none at all is as far as can be, `[draw]`."""
     return -np.nan_to_num(spread, nan=np.inf, posinf=np.inf)
 
@@ -74,7 +75,7 @@ def crossing_link(
         if np.isnan(place[0]):
             by_kind[kind] = Crossed(None, None, 1.0)
             continue
-        p = tail_share(float(concentration(spread)[0]), concentration(null))
+        p = tail_share(float(_concentration(spread)[0]), _concentration(null))
         at = parameter(float(place[0]), places, level)
         moved = parameter(float(slope[0]), slopes, level)
         found.params.update({f"crossing_{kind}": at, f"drift_{kind}": moved})
@@ -119,14 +120,8 @@ def sharpening_link(
 ) -> tuple[Link, Found, Draws]:
     """The width against size; from its fit with one width for all sizes, the smooth crossovers.
 
-    Args:
-        sample: The cells.
-        se_floor: Least standard error of a mean, as a share of the range of means.
-        grid_size: Centres and widths tried.
-        n_draws: Resamples of seeds, and smooth crossovers.
-        least: Exponent below which shrinking counts as none.
-        level: Of intervals and tests.
-        rng: Where draws come from.
+    `grid_size` is how many centres and widths are tried, `n_draws` how many resamples of seeds and
+    smooth crossovers are drawn, `least` the exponent below which shrinking counts as none.
     """
     once = np.ones((1, sample.value.size))
     own = moments(sample, sample.deviation, once)

@@ -7,17 +7,17 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-Objective = Callable[[Array, Index], Array]
-"""Points `[point, number]` and the problem that each belongs to `[point]`, to values `[point]`."""
+# points `[point, number]` and the problem that each belongs to `[point]`, to values `[point]`
+_Objective = Callable[[Array, Index], Array]
 
 
 def minimise_each(
-    objective: Objective, start: Array, step: Array, n_steps: int, tolerance: float
+    objective: _Objective, start: Array, step: Array, n_steps: int, tolerance: float
 ) -> tuple[Array, Array]:
-    """Minimise one function per problem.
+    """Minimise one function per problem, which may be infinite, never NaN.
 
     Args:
-        objective: May be infinite, never NaN.
+        objective: The functions.
         start: Where each problem starts, `[problem, number]`.
         step: Length of the first simplex along each number, `[number]`.
         n_steps: Most steps taken.
@@ -49,7 +49,7 @@ def minimise_each(
 
 
 def _moved(
-    objective: Objective, simplex: Array, value: Array, problem: Index
+    objective: _Objective, simplex: Array, value: Array, problem: Index
 ) -> tuple[Array, Array]:
     """One step of each simplex, its points sorted by value."""
     centre = simplex[:, :-1].mean(axis=1)

@@ -11,13 +11,10 @@ from observatory.analysis.stats.estimate import Parameter
 
 Array = NDArray[np.float64]
 
-MISFIT = 3.0
-"""Squares per degree of freedom above which a sigmoid does not describe the means."""
-ALIKE = 0.2
-"""Correlation of one seed at neighbouring values of the control that is mentioned."""
-FEW_SEEDS = 10
-COARSE = 0.5
-"""Error of the coarse control, in standard errors, that is mentioned."""
+_MISFIT = 3.0  # squares per degree of freedom above which a sigmoid does not describe the means
+_ALIKE = 0.2  # correlation of one seed at neighbouring values of the control that is mentioned
+_FEW_SEEDS = 10
+_COARSE = 0.5  # error of the coarse control, in standard errors, that is mentioned
 
 
 def remarks(
@@ -29,20 +26,16 @@ def remarks(
 ) -> list[str]:
     """Warnings about the table and its fit.
 
-    Args:
-        sample: The cells.
-        own: Their moments, one draw.
-        reduced_chi2: Of the sigmoids.
-        params: Of the collapse.
-        bias: Error of the numbers of the collapse from a coarse control, `[3]`; None where unknown.
+    `bias` is the error of the numbers of the collapse from a coarse control, `[3]`; None where
+    unknown.
     """
     found = [
         "U4 depends on the zero of the order parameter: raw, centred and shifted are shown, and a "
         "crossing of one alone is none."
     ]
-    if sample.n.min() < FEW_SEEDS:
+    if sample.n.min() < _FEW_SEEDS:
         found.append(
-            f"Some cells have {sample.n.min():g} seeds: with fewer than {FEW_SEEDS}, resampled "
+            f"Some cells have {sample.n.min():g} seeds: with fewer than {_FEW_SEEDS}, resampled "
             "intervals are too narrow and cumulants biased."
         )
     if np.ptp(sample.n) > 0:
@@ -54,7 +47,7 @@ def remarks(
             f"The variance is largest at an end of the control at size {sizes}: the peak may lie "
             "beyond. Add values there."
         )
-    if reduced_chi2 > MISFIT:
+    if reduced_chi2 > _MISFIT:
         found.append(
             f"Sigmoids describe the means badly (chi-square {reduced_chi2:.3g} per degree of "
             "freedom): the width is that of the nearest sigmoid."
@@ -65,7 +58,7 @@ def remarks(
             "rate and say nothing more."
         )
     likeness = neighbour_correlation(sample)
-    if likeness is not None and abs(likeness) > ALIKE:
+    if likeness is not None and abs(likeness) > _ALIKE:
         found.append(
             f"A seed stays alike along the control (correlation {likeness:.2f}): smooth crossovers "
             "are drawn without that, so their p-values are too small or too large."
@@ -84,7 +77,7 @@ def _of_collapse(params: Mapping[str, Parameter], bias: Array | None) -> list[st
         )
     for k, name in enumerate(("critical", "inverse_nu", "zeta_over_nu")):
         se = params[name].se if name in params else None
-        if bias is not None and se is not None and abs(bias[k]) > COARSE * se:
+        if bias is not None and se is not None and abs(bias[k]) > _COARSE * se:
             found.append(
                 f"The control is coarse: that moves {name} by about {bias[k]:.2g}, beside a "
                 f"standard error of {se:.2g}, and raises S. Add values between."

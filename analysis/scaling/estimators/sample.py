@@ -17,48 +17,28 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SizedRows:
-    """A table of an order parameter, a row per network.
+    """A table of an order parameter, a row per network."""
 
-    Attributes:
-        size: Size of the system, positive, `[row]`.
-        control: What is varied at each size, on the axis of the fits, `[row]`.
-        value: The order parameter m, `[row]`.
-        seed: What rows share within a size; None where every row is its own, `[row]`.
-        order_parameter: Its name.
-    """
-
-    size: Array
-    control: Array
-    value: Array
-    seed: Index | None
-    order_parameter: str
+    size: Array  # of the system, positive, `[row]`
+    control: Array  # what is varied at each size, on the axis of the fits, `[row]`
+    value: Array  # the order parameter m, `[row]`
+    seed: Index | None  # what rows share within a size; None where every row is its own, `[row]`
+    order_parameter: str  # its name
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The rows in cells, sorted by size and control.
+    """The rows in cells, sorted by size and control."""
 
-    Attributes:
-        sizes: Distinct sizes, rising, `[size]`.
-        of_size: Which size each cell is of, `[cell]`.
-        control: Of each cell, rising within a size, `[cell]`.
-        n: Seeds of each cell, `[cell]`.
-        starts: First row of each cell, `[cell]`.
-        of_cell: Cell of each row, `[row]`.
-        value: `[row]`.
-        seed: What rows share within a size, or None, `[row]`.
-        pivot: Mean of each cell: deviations are taken from it, `[cell]`.
-    """
-
-    sizes: Array
-    of_size: Index
-    control: Array
-    n: Array
-    starts: Index
-    of_cell: Index
-    value: Array
-    seed: Index | None
-    pivot: Array
+    sizes: Array  # distinct, rising, `[size]`
+    of_size: Index  # which size each cell is of, `[cell]`
+    control: Array  # of each cell, rising within a size, `[cell]`
+    n: Array  # seeds of each cell, `[cell]`
+    starts: Index  # first row of each cell, `[cell]`
+    of_cell: Index  # cell of each row, `[row]`
+    value: Array  # `[row]`
+    seed: Index | None  # what rows share within a size, or None, `[row]`
+    pivot: Array  # mean of each cell: deviations are taken from it, `[cell]`
 
     @property
     def deviation(self) -> Array:
@@ -72,19 +52,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments over the seeds of each cell, in each draw.
+    """Moments over the seeds of each cell, in each draw, `[draw, cell]`."""
 
-    Attributes:
-        n: Seeds, `[draw, cell]`.
-        mean: `[draw, cell]`.
-        second: Second central moment, divided by n, `[draw, cell]`.
-        third: Third, likewise.
-        fourth: Fourth, likewise.
-    """
-
-    n: Array
+    n: Array  # seeds
     mean: Array
-    second: Array
+    second: Array  # central, divided by n, as are the next two
     third: Array
     fourth: Array
 
@@ -102,8 +74,7 @@ class Moments:
 def in_cells(rows: SizedRows, min_seeds: int) -> tuple[Sample, list[str]]:
     """Sort rows into cells; cells with too few seeds are left out, which is said.
 
-    Raises:
-        FitRefusedError: If fewer than three sizes have five values of the control.
+    Refused if fewer than three sizes have five values of the control.
     """
     order = np.lexsort((rows.control, rows.size))
     pairs = np.column_stack([rows.size, rows.control])[order]
@@ -162,12 +133,7 @@ def thinned(sample: Sample, keep: NDArray[np.bool_]) -> Sample:
 def require_signal(sample: Sample, f_limit: float) -> None:
     """Refuse an order parameter that does not depend on the control, or whose seeds are equal.
 
-    Args:
-        sample: The cells.
-        f_limit: Largest ratio of variances, between cells to within, that counts as flat.
-
-    Raises:
-        FitRefusedError: As said.
+    `f_limit` is the largest ratio of variances, between cells to within, that counts as flat.
     """
     within = float((sample.deviation**2).sum()) / (sample.value.size - sample.pivot.size)
     total = np.bincount(sample.of_size, sample.n * sample.pivot)
@@ -188,15 +154,10 @@ def require_signal(sample: Sample, f_limit: float) -> None:
 
 
 def moments(sample: Sample, deviation: Array, weights: Array) -> Moments:
-    """Moments of each cell.
+    """Central moments of each cell, from deviations so that no digits are lost.
 
-    Args:
-        sample: The cells.
-        deviation: Distance of each row from the pivot of its cell, `[row]` or `[draw, row]`.
-        weights: How often each row counts, `[draw, row]`, or `[1, row]`.
-
-    Returns:
-        Central moments, from deviations so that no digits are lost.
+    `deviation` is the distance of each row from the pivot of its cell, `[row]` or `[draw, row]`,
+    and `weights` how often the row counts, `[draw, row]` or `[1, row]`.
     """
     n = np.add.reduceat(weights, sample.starts, axis=-1)
     power, raw = weights * deviation, list[Array]()
@@ -220,7 +181,7 @@ def resampled(sample: Sample, n_draws: int, rng: np.random.Generator) -> Array:
     weights = np.zeros((n_draws, sample.value.size))
     for size in range(sample.sizes.size):
         rows = np.flatnonzero(sample.of_size[sample.of_cell] == size)
-        seeds = whole_seeds(sample, rows)
+        seeds = _whole_seeds(sample, rows)
         if seeds is None:
             weights[:, rows] = replica_weights(sample.of_cell[rows], n_draws, rng)
         else:
@@ -229,7 +190,7 @@ def resampled(sample: Sample, n_draws: int, rng: np.random.Generator) -> Array:
     return weights
 
 
-def whole_seeds(sample: Sample, rows: Index) -> Index | None:
+def _whole_seeds(sample: Sample, rows: Index) -> Index | None:
     """Index of the seed of each row, where every seed is once in every cell of these rows."""
     if sample.seed is None:
         return None

@@ -16,56 +16,36 @@ from observatory.analysis.stats.solvers import expit
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-EXPONENTS = np.arange(-2.0, 6.0001, 0.05)
+_EXPONENTS = np.arange(-2.0, 6.0001, 0.05)
 
 
 @dataclass(frozen=True)
-class SigmoidGrid:
-    """Sigmoids of each size, made ready for weighted least squares.
+class _SigmoidGrid:
+    """Sigmoids of each size, made ready for weighted least squares."""
 
-    Attributes:
-        cells: Cells of each size.
-        root: Square root of the weight of each cell, `[cell]`.
-        log_width: Rising, evenly spaced, `[width]`.
-        centre: `[centre]`.
-        basis: For each size the two orthonormal columns of each sigmoid, weighted,
-            `[2, centre * width, cell of the size]`.
-        log_size: ln of size over the geometric mean of sizes, `[size]`.
-    """
-
-    cells: list[Index]
-    root: Array
-    log_width: Array
-    centre: Array
-    basis: list[Array]
-    log_size: Array
+    cells: list[Index]  # of each size
+    root: Array  # square root of the weight of each cell, `[cell]`
+    log_width: Array  # rising, evenly spaced, `[width]`
+    centre: Array  # `[centre]`
+    basis: list[Array]  # of each size, orthonormal: `[2, centre * width, cell of the size]`
+    log_size: Array  # ln of size over the geometric mean of sizes, `[size]`
 
 
 @dataclass(frozen=True)
 class Sharpening:
-    """The exponent of the width in each draw.
+    """The exponent of the width in each draw; every array `[draw]`."""
 
-    Attributes:
-        exponent: a, `[draw]`.
-        statistic: Signed root of the gain over a = 0, in residual variances, `[draw]`.
-        log_width: ln of the width that all sizes share where a = 0, `[draw]`.
-        reduced: Squares left, in variances, per degree of freedom, `[draw]`.
-    """
-
-    exponent: Array
-    statistic: Array
-    log_width: Array
-    reduced: Array
+    exponent: Array  # a
+    statistic: Array  # signed root of the gain over a = 0, in residual variances
+    log_width: Array  # ln of the width that all sizes share where a = 0
+    reduced: Array  # squares left, in variances, per degree of freedom
 
 
-def sigmoid_grid(sample: Sample, se: Array, n_centres: int, n_widths: int) -> SigmoidGrid:
-    """Prepare the search.
+def sigmoid_grid(sample: Sample, se: Array, n_centres: int, n_widths: int) -> _SigmoidGrid:
+    """Prepare the search over centres in the range of the control and a grid of widths.
 
-    Args:
-        sample: The cells.
-        se: Standard error of each cell's mean, positive, `[cell]`.
-        n_centres: Candidates of c over the range of the control.
-        n_widths: Candidates of w, from an eighth of the finest spacing to twice the range.
+    Widths go from an eighth of the finest spacing to twice the range; `se` is the standard error of
+    each cell's mean, positive, `[cell]`.
     """
     cells = [sample.cells_of(i) for i in range(sample.sizes.size)]
     low, high = float(sample.control.min()), float(sample.control.max())
@@ -84,10 +64,10 @@ def sigmoid_grid(sample: Sample, se: Array, n_centres: int, n_widths: int) -> Si
         second = np.where(norm > 1e-9 * np.sqrt((weight**2).sum()), second / norm, 0.0)
         basis.append(np.stack([np.broadcast_to(first, second.shape), second]))
     log_size = np.log(sample.sizes)
-    return SigmoidGrid(cells, root, log_width, centre, basis, log_size - log_size.mean())
+    return _SigmoidGrid(cells, root, log_width, centre, basis, log_size - log_size.mean())
 
 
-def squares(grid: SigmoidGrid, mean: Array, size: int) -> Array:
+def _squares(grid: _SigmoidGrid, mean: Array, size: int) -> Array:
     """Weighted squares left by every sigmoid of a size, `[draw, centre, width]`."""
     cells = grid.cells[size]
     y = (mean * grid.root)[:, cells]
@@ -97,38 +77,28 @@ def squares(grid: SigmoidGrid, mean: Array, size: int) -> Array:
     return np.maximum(rest, 0.0).reshape(len(y), grid.centre.size, grid.log_width.size)
 
 
-def best_centres(grid: SigmoidGrid, mean: Array) -> Array:
+def _best_centres(grid: _SigmoidGrid, mean: Array) -> Array:
     """Squares left for each width by the best centre, `[size, draw, width]`."""
     step = max(1, 4_000_000 // (grid.centre.size * grid.log_width.size))
     sizes = range(len(grid.cells))
     parts = [
-        np.stack([squares(grid, mean[at : at + step], s).min(axis=1) for s in sizes])
+        np.stack([_squares(grid, mean[at : at + step], s).min(axis=1) for s in sizes])
         for at in range(0, len(mean), step)
     ]
     return np.concatenate(parts, axis=1)
 
 
-def sharpening(grid: SigmoidGrid, mean: Array) -> Sharpening:
-    """Fit the law of the widths in each draw.
-
-    Args:
-        grid: Of `sigmoid_grid`.
-        mean: Mean order parameter, `[draw, cell]`.
-    """
-    step = max(1, 4_000_000 // (grid.centre.size * grid.log_width.size))
-    parts = [
-        np.stack(
-            [squares(grid, mean[at : at + step], s).min(axis=1) for s in range(len(grid.cells))]
-        )
-        for at in range(0, len(mean), step)
-    ]
-    by_width = np.concatenate(parts, axis=1)  # [size, draw, width]
-    total = np.stack([law_squares(grid, by_width, a) for a in EXPONENTS])  # [exponent, draw, width]
+def sharpening(grid: _SigmoidGrid, mean: Array) -> Sharpening:
+    """Fit the law of the widths to the mean order parameter, `[draw, cell]`, in each draw."""
+    by_width = _best_centres(grid, mean)
+    total = np.stack(
+        [_law_squares(grid, by_width, a) for a in _EXPONENTS]
+    )  # [exponent, draw, width]
     best = total.min(axis=-1)
-    flat = int(np.argmin(np.abs(EXPONENTS)))
+    flat = int(np.argmin(np.abs(_EXPONENTS)))
     k = np.argmin(best, axis=0)
     draw = np.arange(len(mean))
-    exponent = EXPONENTS[k] + (EXPONENTS[1] - EXPONENTS[0]) * vertex(best, k)
+    exponent = _EXPONENTS[k] + (_EXPONENTS[1] - _EXPONENTS[0]) * _vertex(best, k)
     free = mean.shape[1] - 3 * len(grid.cells) - 2
     noise = np.maximum(best[k, draw], 1e-12) / max(free, 1)
     gain = np.maximum(best[flat] - best[k, draw], 0.0) / noise
@@ -136,7 +106,7 @@ def sharpening(grid: SigmoidGrid, mean: Array) -> Sharpening:
     return Sharpening(exponent, np.sign(exponent) * np.sqrt(gain), shared, noise)
 
 
-def law_squares(grid: SigmoidGrid, by_width: Array, exponent: float) -> Array:
+def _law_squares(grid: _SigmoidGrid, by_width: Array, exponent: float) -> Array:
     """Squares of all sizes together for each width at the mean size, `[draw, width]`."""
     step = grid.log_width[1] - grid.log_width[0]
     last = grid.log_width.size - 1
@@ -149,7 +119,7 @@ def law_squares(grid: SigmoidGrid, by_width: Array, exponent: float) -> Array:
     return total
 
 
-def vertex(best: Array, k: Index) -> Array:
+def _vertex(best: Array, k: Index) -> Array:
     """Where a parabola through the least value and its neighbours is least, in steps, `[draw]`."""
     draw, inner = np.arange(best.shape[1]), np.clip(k, 1, len(best) - 2)
     left, mid, right = best[inner - 1, draw], best[inner, draw], best[inner + 1, draw]
@@ -158,26 +128,20 @@ def vertex(best: Array, k: Index) -> Array:
     return np.where(inner == k, np.clip(move, -0.5, 0.5), 0.0)
 
 
-def width_of_each(grid: SigmoidGrid, mean: Array) -> Array:
+def width_of_each(grid: _SigmoidGrid, mean: Array) -> Array:
     """Ln of the width of each size by itself, `[draw, size]`."""
-    return grid.log_width[np.argmin(best_centres(grid, mean), axis=-1)].T
+    return grid.log_width[np.argmin(_best_centres(grid, mean), axis=-1)].T
 
 
-def shared_curve(grid: SigmoidGrid, sample: Sample, log_width: float) -> tuple[Array, Array]:
-    """The sigmoids of one width for all sizes, as fitted to the cells' means.
+def shared_curve(grid: _SigmoidGrid, sample: Sample, log_width: float) -> tuple[Array, Array]:
+    """Fitted mean of each cell under one width for all sizes, and its distance from the centre.
 
-    Args:
-        grid: Of `sigmoid_grid`.
-        sample: The cells.
-        log_width: ln of that width; the nearest of the grid is taken.
-
-    Returns:
-        Fitted mean of each cell, and its distance from the centre in widths, each `[cell]`.
+    The width nearest to the one given on the grid is taken; the distance is in widths, `[cell]`.
     """
     fitted, distance = np.zeros(sample.pivot.size), np.zeros(sample.pivot.size)
     k = int(np.argmin(np.abs(grid.log_width - log_width)))
     for size, cells in enumerate(grid.cells):
-        c = int(np.argmin(squares(grid, sample.pivot[None], size)[0, :, k]))
+        c = int(np.argmin(_squares(grid, sample.pivot[None], size)[0, :, k]))
         first, second = grid.basis[size][:, c * grid.log_width.size + k]
         y = (sample.pivot * grid.root)[cells]
         fitted[cells] = ((y @ first) * first + (y @ second) * second) / grid.root[cells]

@@ -13,24 +13,17 @@ from observatory.analysis.scaling.estimators.sample import Moments, Sample
 Array = NDArray[np.float64]
 
 LAWS = ("constant", "power", "logarithm", "saturating", "hill")
-N_NUMBERS = {"constant": 1, "power": 2, "logarithm": 2, "saturating": 2, "hill": 3}
+_N_NUMBERS = {"constant": 1, "power": 2, "logarithm": 2, "saturating": 2, "hill": 3}
 """Numbers of each law; the spread about it is one more."""
-HILL_EXPONENTS = np.geomspace(0.25, 8.0, 26)
 
 
 @dataclass(frozen=True)
 class Laws:
-    """Laws fitted to the largest susceptibility of each size, in each draw.
+    """Laws fitted to the largest susceptibility of each size, in each draw."""
 
-    Attributes:
-        exponent: gamma / nu of the power law, `[draw]`.
-        aicc: By law; infinite where there are too few sizes for it, each `[draw]`.
-        fitted: ln chi of each law, `[draw, size]`.
-    """
-
-    exponent: Array
-    aicc: dict[str, Array]
-    fitted: dict[str, Array]
+    exponent: Array  # gamma / nu of the power law, `[draw]`
+    aicc: dict[str, Array]  # by law; infinite where there are too few sizes for it, each `[draw]`
+    fitted: dict[str, Array]  # ln chi of each law, `[draw, size]`
 
 
 def peaks(sample: Sample, moments: Moments) -> Array:
@@ -56,16 +49,16 @@ def peak_cells(sample: Sample, moments: Moments) -> tuple[Array, list[float]]:
     return np.array(places), ends
 
 
-def shapes(size: Array) -> dict[str, Array]:
+def _shapes(size: Array) -> dict[str, Array]:
     """Ln of each law with amplitude 1, for each of its other numbers, `[candidate, size]`.
 
     The power law is not among them: it is a line in ln size.
     """
     low = float(size.min())
-    over = np.concatenate([np.geomspace(1e-2, 1e3, 200)])[:, None]
+    over = np.geomspace(1e-2, 1e3, 200)[:, None]
     rate = np.geomspace(1e-3, 30.0, 200)[:, None] / low
     middle = np.geomspace(0.03 * low, 30.0 * float(size.max()), 80)[:, None, None]
-    power = HILL_EXPONENTS[:, None]
+    power = np.geomspace(0.25, 8.0, 26)[:, None]
     hill = -np.logaddexp(0.0, power * (np.log(middle) - np.log(size)))
     return {
         "constant": np.zeros((1, size.size)),
@@ -76,32 +69,27 @@ def shapes(size: Array) -> dict[str, Array]:
 
 
 def fit_laws(size: Array, chi: Array) -> Laws:
-    """Fit every law by least squares of ln chi.
+    """Fit every law by least squares of ln chi, `[draw, size]`, positive, sizes rising.
 
-    Args:
-        size: Rising, `[size]`.
-        chi: Positive, `[draw, size]`.
-
-    Returns:
-        Exponent of the power law, and Akaike's criterion corrected for few sizes, n ln(RSS / n) +
-        2 k + 2 k (k + 1) / (n - k - 1), of each law; k counts the spread.
+    Akaike's criterion is corrected for few sizes: n ln(RSS / n) + 2 k + 2 k (k + 1) / (n - k - 1);
+    k counts the spread.
     """
     y = np.log(np.maximum(chi, 1e-300))
     mean = y.mean(axis=-1, keepdims=True)
     x = np.log(size) - np.log(size).mean()
     exponent = (y @ x) / (x @ x)
     fitted = {"power": mean + exponent[:, None] * x}
-    for law, shape in shapes(size).items():
+    for law, shape in _shapes(size).items():
         centred = shape - shape.mean(axis=-1, keepdims=True)
         left = (centred**2).sum(axis=-1) - 2.0 * (y - mean) @ centred.T
         fitted[law] = mean + centred[np.argmin(left, axis=-1)]
-    aicc = {law: criterion(((y - fitted[law]) ** 2).sum(axis=-1), size.size, law) for law in LAWS}
+    aicc = {law: _criterion(((y - fitted[law]) ** 2).sum(axis=-1), size.size, law) for law in LAWS}
     return Laws(exponent, aicc, fitted)
 
 
-def criterion(rss: Array, n: int, law: str) -> Array:
+def _criterion(rss: Array, n: int, law: str) -> Array:
     """Akaike's corrected criterion of a law with `rss` left at n sizes."""
-    k = N_NUMBERS[law] + 1
+    k = _N_NUMBERS[law] + 1
     if n - k - 1 <= 0:
         return np.full(rss.shape, np.inf)
     return n * np.log(np.maximum(rss, 1e-12) / n) + 2.0 * k + 2.0 * k * (k + 1) / (n - k - 1)

@@ -17,25 +17,15 @@ LEVELS = np.geomspace(0.1, 300.0, 64)
 
 
 def dip(samples: Array) -> Array:
-    """Hartigan's dip of samples of one size.
+    """Hartigan's dip of samples of one size, `[sample, value]`: 0 where all values are equal.
 
     The maximum over lambda is taken on a grid, so the dip is a lower bound of the exact one; the
     null is simulated with the same grid.
-
-    Args:
-        samples: `[sample, value]`.
-
-    Returns:
-        `[sample]`, at least 0; 0 where all values are equal.
 
     Source:
         Hartigan & Hartigan (1985), Ann. Stat. 13, 70; Müller & Sawitzki (1991), JASA 86, 738:
         the difference of excess masses is twice the dip. Deviation: lambda on a grid; without the
         floor of 1 / (2 n) of the exact dip.
-
-    Example:
-        >>> dip(np.array([[0.0, 0.01, 0.02, 0.98, 0.99, 1.0]])).round(2).tolist()
-        [0.24]
     """
     x = np.sort(samples, axis=-1)
     span = x[:, -1] - x[:, 0]
@@ -53,18 +43,10 @@ def dip(samples: Array) -> Array:
 
 
 def cell_dips(sample: Sample, n_null: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Dip of every cell, and how often a uniform sample of as many seeds dips as deep.
+    """Dip of every cell, and its p-value: how often a uniform sample of as many seeds dips as deep.
 
     The uniform is the unimodal distribution whose dip is largest in the limit: for others the
-    p-value is too large.
-
-    Args:
-        sample: The cells.
-        n_null: Uniform samples for each number of seeds.
-        rng: Where they come from.
-
-    Returns:
-        Dip and p-value, each `[cell]`.
+    p-value is too large. `n_null` samples are drawn for each number of seeds.
     """
     found, p = np.zeros(sample.pivot.size), np.ones(sample.pivot.size)
     for n in np.unique(sample.n):

@@ -11,30 +11,27 @@ from observatory.analysis.scaling.estimators.binder import KINDS
 Array = NDArray[np.float64]
 Limits = tuple[float, float]
 
-UNDERDETERMINED = "underdetermined"
-FEW_SEEDS_FOR_GROUPS = 20
-"""Seeds per cell below which two groups are hardly ever distinguished from one."""
-FEWEST_SIZES = 6
-"""Sizes below which the correction of AICc for laws of two numbers exceeds any evidence."""
-LIMIT_LOST = 25.0
-"""Residual variances that a width with a limit must lose before it counts as excluded."""
-UNDECIDED = 2.0
-"""Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
+_UNDERDETERMINED = "underdetermined"
+_FEW_SEEDS_FOR_GROUPS = 20  # per cell: with fewer, two groups are hardly ever distinguished
+_FEWEST_SIZES = 6  # with fewer, AICc's correction for laws of two numbers exceeds any evidence
+_LIMIT_LOST = 25.0  # residual variances that a width with a limit must lose to be excluded
+_UNDECIDED = 2.0  # difference of Akaike's criteria below which the weaker law is a candidate
+_GROWTH = {
+    "power": "grows as a power",
+    "logarithm": "grows as a logarithm",
+    "saturating": "saturates",
+    "hill": "saturates",
+    "constant": "does not grow",
+}
 
 
 @dataclass(frozen=True)
 class Link:
-    """One link: its verdict, why, and the chance of it under a smooth crossover where there is one.
+    """One link of the chain."""
 
-    Attributes:
-        verdict: A few words.
-        reason: A sentence.
-        p: Share of smooth crossovers that show as much; None where that was not asked.
-    """
-
-    verdict: str
-    reason: str
-    p: float | None = None
+    verdict: str  # a few words
+    reason: str  # a sentence
+    p: float | None = None  # share of smooth crossovers that show as much; None where not asked
 
 
 def overlap(a: Limits, b: Limits) -> bool:
@@ -43,41 +40,30 @@ def overlap(a: Limits, b: Limits) -> bool:
 
 
 def judge_sharpening(exponent: float, limits: Limits, p: float, least: float, level: float) -> Link:
-    """Whether the width shrinks with size.
+    """Whether the width shrinks with size, w = w0 L^-a.
 
-    Args:
-        exponent: Of the width in size, a of w = w0 L^-a.
-        limits: Its interval.
-        p: Its share among smooth crossovers.
-        least: Exponent below which shrinking counts as none.
-        level: Of the test.
+    `p` is the share of smooth crossovers that shrink as much, `least` the exponent below which
+    shrinking counts as none.
     """
     seen = f"width ~ size^(-a), a = {exponent:.3g}, {level:.0%} [{limits[0]:.3g}, {limits[1]:.3g}]"
     if p < 1.0 - level and limits[0] > 0.0:
         return Link("sharpens", f"{seen}; a smooth crossover does so with p = {p:.2g}.", p)
     if limits[1] < least:
         return Link("does not sharpen", f"{seen}: below {least:g}, which counts as none.", p)
-    return Link(
-        UNDERDETERMINED,
+    reason = (
         f"{seen}, p = {p:.2g}: neither shrinking nor its absence is shown. Add seeds, sizes "
-        "further apart, or values of the control within the change.",
-        p,
+        "further apart, or values of the control within the change."
     )
+    return Link(_UNDERDETERMINED, reason, p)
 
 
 @dataclass(frozen=True)
 class Crossed:
-    """The crossings of one kind of cumulant.
+    """The crossings of one kind of cumulant."""
 
-    Attributes:
-        limits: Interval of the crossing at infinite size; None where fewer than three pairs cross.
-        drift: Interval of its slope against 1 / size.
-        p: Share of smooth crossovers whose crossings lie as close together.
-    """
-
-    limits: Limits | None
-    drift: Limits | None
-    p: float
+    limits: Limits | None  # of the crossing at infinite size; None: fewer than three pairs cross
+    drift: Limits | None  # interval of its slope against 1 / size
+    p: float  # share of smooth crossovers whose crossings lie as close together
 
 
 def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
@@ -90,12 +76,11 @@ def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
     p = min(found.p for found in by_kind.values())
     seen = ", ".join(f"{kind} p = {found.p:.2g}" for kind, found in by_kind.items())
     if not crossing:
-        return Link(
-            UNDERDETERMINED,
+        reason = (
             f"Crossings lie no closer together than those of a smooth crossover ({seen}), or fewer "
-            "than three pairs of sizes cross. Add seeds: cumulants need many.",
-            p,
+            "than three pairs of sizes cross. Add seeds: cumulants need many."
         )
+        return Link(_UNDERDETERMINED, reason, p)
     places = list(crossing.values())
     drifts = [kind for kind in crossing if not _holds_zero(by_kind[kind].drift)]
     moved = f" They drift with 1 / size ({', '.join(drifts)})." if drifts else ""
@@ -103,12 +88,11 @@ def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
     if len(crossing) == len(KINDS) and agree:
         return Link("cross at one place", f"For every zero of m ({seen}).{moved}", p)
     which = f"only for {', '.join(crossing)}" if len(crossing) < len(KINDS) else "at other places"
-    return Link(
-        "depend on the zero of m",
+    reason = (
         f"They cross {which} ({seen}): a crossing that comes with the choice of the zero is no "
-        f"property of the system.{moved}",
-        p,
+        f"property of the system.{moved}"
     )
+    return Link("depend on the zero of m", reason, p)
 
 
 def _holds_zero(limits: Limits | None) -> bool:
@@ -120,31 +104,20 @@ def judge_susceptibility(
 ) -> Link:
     """Which law of growth the data single out, if any."""
     best = min(aicc, key=lambda law: aicc[law])
-    rivals = [law for law in aicc if law != best and aicc[law] < aicc[best] + UNDECIDED]
+    rivals = [law for law in aicc if law != best and aicc[law] < aicc[best] + _UNDECIDED]
     seen = f"gamma / nu in [{exponent[0]:.3g}, {exponent[1]:.3g}] ({level:.0%})"
-    if n_sizes < FEWEST_SIZES:
-        return Link(
-            UNDERDETERMINED,
-            f"{n_sizes} sizes cannot distinguish laws of two numbers, {seen}. Add sizes: six in "
-            "all or more.",
-            p,
-        )
-    if rivals:
-        return Link(
-            UNDERDETERMINED,
-            f"AICc of {best} and {', '.join(rivals)} within {UNDECIDED:g}, {seen}. Add sizes.",
-            p,
-        )
-    if best == "power" and exponent[0] <= 0.0:
-        return Link("does not grow", f"A power law fits best, and {seen}.", p)
-    words = {
-        "power": "grows as a power",
-        "logarithm": "grows as a logarithm",
-        "saturating": "saturates",
-        "hill": "saturates",
-        "constant": "does not grow",
-    }
-    return Link(words[best], f"AICc of the {best} law is lowest by more than 2, {seen}.", p)
+    verdict = _UNDERDETERMINED
+    if n_sizes < _FEWEST_SIZES:
+        few = f"{n_sizes} sizes cannot distinguish laws of two numbers"
+        reason = f"{few}, {seen}. Add sizes: six in all or more."
+    elif rivals:
+        reason = f"AICc of {best} and {', '.join(rivals)} within {_UNDECIDED:g}, {seen}. Add sizes."
+    elif best == "power" and exponent[0] <= 0.0:
+        verdict, reason = "does not grow", f"A power law fits best, and {seen}."
+    else:
+        verdict = _GROWTH[best]
+        reason = f"AICc of the {best} law is lowest by more than 2, {seen}."
+    return Link(verdict, reason, p)
 
 
 def judge_groups(p_by_size: Sequence[float], n_by_size: Sequence[float], level: float) -> Link:
@@ -152,36 +125,23 @@ def judge_groups(p_by_size: Sequence[float], n_by_size: Sequence[float], level: 
     last = [float(p) for p in p_by_size[-2:]]
     seen = f"p = {last[0]:.2g} and {last[1]:.2g} at the two largest sizes (dip, Bonferroni)"
     if max(last) < 1.0 - level:
-        return Link(
-            "two groups",
-            f"{seen}: a jump, or a threshold that differs among seeds; the dip does not say which.",
-        )
-    if min(n_by_size[-2:]) < FEW_SEEDS_FOR_GROUPS:
-        return Link(
-            UNDERDETERMINED,
-            f"{seen}, with fewer than {FEW_SEEDS_FOR_GROUPS} seeds per cell. Add seeds.",
-        )
+        what = "a jump, or a threshold that differs among seeds; the dip does not say which"
+        return Link("two groups", f"{seen}: {what}.")
+    if min(n_by_size[-2:]) < _FEW_SEEDS_FOR_GROUPS:
+        few = f"with fewer than {_FEW_SEEDS_FOR_GROUPS} seeds per cell"
+        return Link(_UNDERDETERMINED, f"{seen}, {few}. Add seeds.")
     return Link("no second group seen", f"{seen}.")
 
 
 @dataclass(frozen=True)
 class Collapsed:
-    """A data collapse, to be judged.
+    """A data collapse, to be judged."""
 
-    Attributes:
-        quality: Least S.
-        inverse_nu: Interval of 1 / nu.
-        p: Share of smooth crossovers with as large a 1 / nu.
-        decades: log10 of the largest size over the smallest.
-        limit_lost: How much worse the best collapse is whose width tends to a limit, in residual
-            variances over all cells.
-    """
-
-    quality: float
-    inverse_nu: Limits
-    p: float
-    decades: float
-    limit_lost: float
+    quality: float  # least S
+    inverse_nu: Limits  # interval of 1 / nu
+    p: float  # share of smooth crossovers with as large a 1 / nu
+    decades: float  # log10 of the largest size over the smallest
+    limit_lost: float  # loss of the best collapse with a limited width, in residual variances
 
 
 def judge_collapse(
@@ -190,44 +150,29 @@ def judge_collapse(
     """Whether the curves of all sizes lie on one, stretched by a power of the size."""
     low, high = found.inverse_nu
     seen = f"S = {found.quality:.3g}, 1 / nu in [{low:.3g}, {high:.3g}] ({level:.0%})"
+    stretched, verdict = low > 0.0 and found.p < 1.0 - level, _UNDERDETERMINED
     if found.decades < min_decades:
-        return Link(
-            UNDERDETERMINED,
-            f"Sizes span {found.decades:.2g} decades, less than {min_decades:g}: {seen}. Add sizes "
-            "further apart.",
-            found.p,
-        )
-    if found.quality < quality_range[0]:
-        return Link(
-            UNDERDETERMINED,
-            f"{seen}: far below 1, the errors are so large that any curves collapse. Add seeds.",
-            found.p,
-        )
-    if found.quality > quality_range[1]:
-        return Link(
-            "does not collapse",
-            f"{seen}: above {quality_range[1]:g}. Corrections to scaling, too coarse a control, or "
-            "no scaling.",
-            found.p,
-        )
-    if low > 0.0 and found.p < 1.0 - level and found.limit_lost <= LIMIT_LOST:
-        return Link(
-            UNDERDETERMINED,
+        span = f"Sizes span {found.decades:.2g} decades, less than {min_decades:g}"
+        reason = f"{span}: {seen}. Add sizes further apart."
+    elif found.quality < quality_range[0]:
+        loose = "far below 1, the errors are so large that any curves collapse"
+        reason = f"{seen}: {loose}. Add seeds."
+    elif found.quality > quality_range[1]:
+        verdict, causes = "does not collapse", "Corrections to scaling, too coarse a control, or no"
+        reason = f"{seen}: above {quality_range[1]:g}. {causes} scaling."
+    elif stretched and found.limit_lost <= _LIMIT_LOST:
+        reason = (
             f"{seen}; but a width that tends to a limit, of which half of the largest size's or "
-            "more is left, collapses them as well. Add larger sizes, or seeds.",
-            found.p,
+            "more is left, collapses them as well. Add larger sizes, or seeds."
         )
-    if low > 0.0 and found.p < 1.0 - level:
-        return Link(
-            "collapses", f"{seen}; a smooth crossover gives it with p = {found.p:.2g}.", found.p
-        )
-    if low <= 0.0 <= high:
-        return Link(
-            "collapses without size",
-            f"{seen}: the curves lie on one as they are.",
-            found.p,
-        )
-    return Link(UNDERDETERMINED, f"{seen}, p = {found.p:.2g} under a smooth crossover.", found.p)
+    elif stretched:
+        verdict = "collapses"
+        reason = f"{seen}; a smooth crossover gives it with p = {found.p:.2g}."
+    elif low <= 0.0 <= high:
+        verdict, reason = "collapses without size", f"{seen}: the curves lie on one as they are."
+    else:
+        reason = f"{seen}, p = {found.p:.2g} under a smooth crossover."
+    return Link(verdict, reason, found.p)
 
 
 def judge_chain(
@@ -236,14 +181,8 @@ def judge_chain(
     """The verdict of the whole chain.
 
     A transition needs the width to shrink, the curves to collapse, better than with a width that
-    tends to a limit, and no crossing elsewhere. Since the first alone is a test at the level,
-    crossovers of one width pass no more often.
-
-    Args:
-        links: "sharpening", "crossings", "data_collapse" and others.
-        crossed: The crossings of each kind.
-        critical: Interval of the critical point of the collapse.
-        level: Of the tests.
+    tends to a limit, and no crossing elsewhere than in the interval of the critical point. Since
+    the first alone is a test at the level, crossovers of one width pass no more often.
     """
     sharpening, collapse = links["sharpening"], links["data_collapse"]
     p = max(link.p for link in (sharpening, collapse) if link.p is not None)
@@ -257,12 +196,11 @@ def judge_chain(
             if seen
             else "Cumulants could not say: the critical point rests on the collapse."
         )
-        return Link(
-            "transition",
+        reason = (
             "The width shrinks with size, and the curves collapse better than with a width that "
-            f"tends to a limit. {also} Order and universality are not claimed.",
-            p,
+            f"tends to a limit. {also} Order and universality are not claimed."
         )
+        return Link("transition", reason, p)
     lacking = [
         f"{name}: {link.verdict}"
         for name, link in (("sharpening", sharpening), ("data collapse", collapse))
@@ -270,4 +208,4 @@ def judge_chain(
     ]
     if elsewhere:
         lacking.append("crossings: away from the critical point of the collapse")
-    return Link(UNDERDETERMINED, f"{'; '.join(lacking)}.", p)
+    return Link(_UNDERDETERMINED, f"{'; '.join(lacking)}.", p)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from observatory.analysis.boundary.figure_rate import rate_figure
 from observatory.analysis.boundary.figure_window import window_figure
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
-from observatory.analysis.horizon.figure_regimes import EdgeAt, regime_shares, regimes_figure
+from observatory.analysis.horizon.figure_regimes import regime_shares, regimes_figure
 from observatory.analysis.page.bands import aligned
 from observatory.analysis.page.decay_axis import positions
 from observatory.analysis.page.forest import Row, forest_figure
@@ -299,7 +299,7 @@ def test_regimes_are_shares_that_sum_to_one_and_change_with_the_horizon():
     np.testing.assert_allclose(shares[2, :, 2], [1 / 3, 2 / 3, 2 / 3])  # grokked
     np.testing.assert_allclose(shares[3, :, 3], [0, 0, 1])  # collapsed
     np.testing.assert_allclose(shares[1, :, 1], [0, 1, 0.5])  # memorised
-    edge = EdgeAt(np.array([1e3, 2.5e3]), np.array([0.4, 0.2]), np.full(2, np.nan), np.ones(2))
+    edge = Track("λc", np.array([1e3, 2.5e3]), np.array([0.4, 0.2]), np.full(2, np.nan), np.ones(2))
     figure = regimes_figure(times, 2500, edge, 10)
     assert _n_points(figure, "edge") == 2
     assert len(_found(figure, "regimes")) == 1

@@ -8,8 +8,8 @@ from scipy.stats import chi2, t
 
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.cells import waiting_time
-from observatory.analysis.times.estimators.survival import Survival
-from observatory.analysis.times.estimators.survival_curves import (
+from observatory.analysis.times.estimators.survival import (
+    Survival,
     kaplan_meier,
     log_rank,
     restricted_mean,
