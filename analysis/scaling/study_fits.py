@@ -28,13 +28,7 @@ D_HEAD, AMPLITUDE = "d_head", "sigma_h"
 def fit_chain(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
     """The chain of val accuracy at the last look, where groups differ in a size.
 
-    Args:
-        comparison: The groups.
-        settings: The `fit` node of a configuration, plain values.
-
-    Returns:
-        One record, refused or not; none where the study does not ask for it, or the groups differ
-        in no size.
+    One record, refused or not; none where the study does not ask for it, or no size differs.
     """
     if "scaling" not in settings:
         return []
@@ -49,9 +43,8 @@ def fit_chain(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[
 def fit_amplitudes(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
     """The law of the largest sigma_h against d_head, at few weight decays that all groups have.
 
-    Returns:
-        A record per weight decay, one refusal where there is nothing to fit; none where the study
-        does not ask for it, or the groups do not differ in d_head.
+    A record per weight decay, one refusal where there is nothing to fit; none where the study does
+    not ask for it, or the groups do not differ in d_head.
     """
     if "curves_saturation" not in settings:
         return []
@@ -139,12 +132,5 @@ def _refusal(fit: Any, event: str, n: int, seed: int, reason: str) -> Record:
     def compute() -> Estimate:
         raise FitRefusedError(reason)
 
-    return Part(
-        fit=fit.fit_name,
-        estimator=fit.estimator,
-        event=event,
-        level=fit.level,
-        n=n,
-        seed=seed,
-        compute=compute,
-    ).record()
+    names = {"fit": fit.fit_name, "estimator": fit.estimator, "level": fit.level}
+    return Part(event=event, n=n, seed=seed, compute=compute, **names).record()

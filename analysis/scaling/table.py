@@ -44,11 +44,7 @@ class SizedTable:
 
 
 def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> SizedTable:
-    """Read and check a table.
-
-    Args:
-        table: As `open_table` gives it.
-        asked: Names of columns by role; of a study, also of settings of its runs.
+    """Read and check a table, its columns named by role; of a study also settings of its runs.
 
     Raises:
         ConfigError: If a column is missing, holds what is no number, or a seed recurs in a cell.
@@ -73,30 +69,17 @@ def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> 
     seed = labels(frame, names["group"]) if "group" in names else None
     if seed is not None:
         again = pd.DataFrame({"s": size, "c": control, "g": seed}).duplicated().to_numpy()
-        refuse(
-            again,
-            names["group"],
-            "must be once at each size and control, is there again",
-            "Keep the rows of one setting, or name the column that sets these runs apart.",
-        )
+        rule = "must be once at each size and control, is there again"
+        cure = "Keep the rows of one setting, or name the column that sets these runs apart."
+        refuse(again, names["group"], rule, cure)
     order = np.lexsort((value, np.zeros(value.size) if seed is None else seed, control, size))
-    rows = SizedRows(
-        size[order],
-        control[order],
-        value[order],
-        None if seed is None else seed[order],
-        names["value"],
-    )
-    return SizedTable(rows, names, warnings)
+    size, control, value = size[order], control[order], value[order]
+    seed = None if seed is None else seed[order]
+    return SizedTable(SizedRows(size, control, value, seed, names["value"]), names, warnings)
 
 
 def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, Any]) -> Task:
-    """The chain on a table.
-
-    Args:
-        table: A frame, a CSV or Parquet file, a study or its folder, "mlflow:EXPERIMENT".
-        estimator: Name of a file of conf/fit, with or without the question.
-        options: As of `ScalingOptions`, checked by `known_options`.
+    """The chain on a table, with the options of `ScalingOptions`, checked by `known_options`.
 
     Raises:
         ConfigError: If the table or a setting breaks a rule.
@@ -121,13 +104,7 @@ def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, A
 
 
 def chain_part(chain: Any, read: SizedTable, seed: int) -> Part:
-    """The chain as a part of a task.
-
-    Args:
-        chain: A finite-size analysis.
-        read: What it is of.
-        seed: Of all draws.
-    """
+    """The chain on what was read, as a part of a task."""
     return Part(
         fit=chain.fit_name,
         estimator=chain.estimator,

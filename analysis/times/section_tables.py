@@ -1,12 +1,13 @@
 """The tables of times to grok: laws with and without the replicas that did not, and the verdict."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from observatory.analysis.boundary.section_tables import head, levels
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.records import Record
+from observatory.analysis.page.records import Record, columns_of
 from observatory.analysis.page.table import Footnotes, Table
 from observatory.analysis.page.wording import DASH, estimate, interval, number, verdict_words
 from observatory.analysis.times.section_laws import DISTRIBUTIONS, censored_laws, critical_of
@@ -17,18 +18,28 @@ def time_tables(facts: Facts) -> list[Table]:
     return [_power_laws(facts), _comparison(facts), _means(facts), _verdict(facts)]
 
 
+def _refused(record: Record, start: Sequence[str], width: int, notes: Footnotes) -> list[str]:
+    """The row of a fit that refused: what it is of, dashes, and the reason as a note."""
+    return [*start, "refused", *[DASH] * (width - len(start) - 2), notes.cite(record)]
+
+
 def _power_laws(facts: Facts) -> Table:
     """Every power law of the time to grok: censored ones, then those of the uncensored replicas."""
     notes = Footnotes()
     found = [r for r in facts.records if r["fit"] in ("times_censored", "times")]
-    rows = [
-        *(row for r in found if r["fit"] == "times_censored" for row in _censored(r, facts, notes)),
-        *(_uncensored(r, facts, notes) for r in found if r["fit"] == "times"),
-    ]
+    found.sort(key=lambda record: record["fit"], reverse=True)
     heads = (
         *("estimator", "event", "horizon, steps (epochs)", "n", "λc", "ν", "A, steps"),
         *("spread of ln t", "LR of λc = 0", "its p", "AICc", "notes"),
     )
+    rows: list[list[str]] = []
+    for record in found:
+        start = head(record, facts.group.steps_per_epoch)
+        if record["refused"] is not None:
+            rows.append(_refused(record, start, len(heads), notes))
+        else:
+            censored = record["fit"] == "times_censored"
+            rows += (_censored if censored else _uncensored)(record, start, notes)
     caption = (
         "t = A (weight decay − λc)^(−ν). Weibull, log-normal and log-logistic rows: the "
         "likelihood of every replica, the event between two evaluations, those that did not grok "
@@ -42,23 +53,19 @@ def _power_laws(facts: Facts) -> Table:
     return Table("Time to grok", heads, kinds, rows, caption, notes=notes.lines)
 
 
-def _censored(record: Record, facts: Facts, notes: Footnotes) -> list[list[str]]:
+def _censored(record: Record, start: list[str], notes: Footnotes) -> list[list[str]]:
     """A row of the record's law, and one of the same law with the critical point at 0."""
-    start = head(record, facts.group.steps_per_epoch)
-    if record["refused"] is not None:
-        return [[*start, "refused", *[DASH] * 6, notes.cite(record)]]
     extras = record["extras"]
     rows: list[list[str]] = []
     for law in censored_laws([record]):
         own = law.kind in str(record["estimator"])
+        free = own and "critical" in record["params"]
         test = [number(extras.get("lr_zero")), number(extras.get("p_zero"), 2)]
         rows.append(
             [
                 start[0] if own else f"{law.distribution} zero",
                 *start[1:],
-                estimate(record, "critical")
-                if own and "critical" in record["params"]
-                else f"{number(law.critical)} (held)",
+                estimate(record, "critical") if free else f"{number(law.critical)} (held)",
                 law.nu_words,
                 estimate(record, "amplitude") if own else number(law.amplitude),
                 estimate(record, "sigma") if own else number(law.sigma),
@@ -70,53 +77,39 @@ def _censored(record: Record, facts: Facts, notes: Footnotes) -> list[list[str]]
     return rows
 
 
-def _uncensored(record: Record, facts: Facts, notes: Footnotes) -> list[str]:
-    start = head(record, facts.group.steps_per_epoch)
-    if record["refused"] is not None:
-        return [*start, "refused", *[DASH] * 6, notes.cite(record)]
+def _uncensored(record: Record, start: list[str], notes: Footnotes) -> list[list[str]]:
     free = "critical" in record["params"]
-    return [
-        *start,
-        estimate(record, "critical") if free else f"{number(critical_of(record))} (held)",
-        estimate(record, "nu"),
-        estimate(record, "amplitude"),
-        number(record["extras"].get("rms_log")),
-        *[DASH] * 3,
-        notes.cite(record),
-    ]
+    critical = estimate(record, "critical") if free else f"{number(critical_of(record))} (held)"
+    numbers = [critical, *(estimate(record, name) for name in ("nu", "amplitude"))]
+    spread = number(record["extras"].get("rms_log"))
+    return [[*start, *numbers, spread, *[DASH] * 3, notes.cite(record)]]
 
 
 def _comparison(facts: Facts) -> Table:
     """Power laws of one set of uncensored replicas, by their information criteria."""
     notes = Footnotes()
     rows: list[list[str]] = []
-    for record in facts.records:
-        if record["fit"] != "times_comparison":
-            continue
-        extras, start = record["extras"], head(record, facts.group.steps_per_epoch)[1:]
-        if record["refused"] is not None:
-            rows.append([*start, "refused", *[DASH] * 5, notes.cite(record)])
-            continue
-        for law in ("zero", "boundary", "free"):
-            if f"aicc_{law}" in extras:
-                scores = [
-                    number(extras[f"{name}_{law}"], 4)
-                    for name in ("critical", "nu", "rms_log", "aicc")
-                ]
-                preferred = str(extras.get("verdict", DASH))
-                rows.append([*start, law, *scores, preferred, notes.cite(record)])
     heads = (
         *("event", "horizon, steps (epochs)", "n", "λc is", "λc", "ν", "rms of ln t", "AICc"),
         *("preferred", "notes"),
     )
+    for record in (r for r in facts.records if r["fit"] == "times_comparison"):
+        extras, start = record["extras"], head(record, facts.group.steps_per_epoch)[1:]
+        if record["refused"] is not None:
+            rows.append(_refused(record, start, len(heads), notes))
+            continue
+        preferred = str(extras.get("verdict", DASH))
+        for law in (law for law in ("zero", "boundary", "free") if f"aicc_{law}" in extras):
+            names = (f"{name}_{law}" for name in ("critical", "nu", "rms_log", "aicc"))
+            scores = [number(extras[name], 4) for name in names]
+            rows.append([*start, law, *scores, preferred, notes.cite(record)])
     caption = (
         "AICc of least squares of ln t on the same replicas, those above the boundary's λc; "
         "smaller is better, and a difference below 2 does not decide."
     )
     kinds = ("", "", "num", "", *["num"] * 4, "", "")
-    return Table(
-        "Which power law, uncensored replicas only", heads, kinds, rows, caption, notes=notes.lines
-    )
+    title = "Which power law, uncensored replicas only"
+    return Table(title, heads, kinds, rows, caption, notes=notes.lines)
 
 
 def _means(facts: Facts) -> Table:
@@ -124,52 +117,52 @@ def _means(facts: Facts) -> Table:
     notes = Footnotes()
     rows: list[list[str]] = []
     tests: list[str] = []
+    heads = (
+        *("weight decay", "n", "median, steps", "interval", "restricted mean, steps"),
+        *("se", "interval", "notes"),
+    )
     for record in facts.of("survival"):
         if record["refused"] is not None:
-            rows.append([DASH, DASH, "refused", *[DASH] * 4, notes.cite(record)])
+            rows.append(_refused(record, [DASH, DASH], len(heads), notes))
             continue
-        curves, extras = record["curves"], record["extras"]
-        names = ("weight_decay", "n", "value", "se", "low", "high")
-        columns = [curves.get(f"rmst.{name}", []) for name in names]
-        medians = _medians(curves)
-        rows += [
-            [
-                decay_label(decay),
-                DASH if n is None else f"{n:.0f}",
-                *medians.get(decay, (DASH, DASH)),
-                number(value, 4),
-                number(se),
-                DASH if se is None else interval(low, high),
-                notes.cite(record),
-            ]
-            for decay, n, value, se, low, high in zip(*columns, strict=True)
-        ]
+        extras = record["extras"]
+        means, medians = (columns_of(record, name) for name in ("rmst", "median"))
+        for i, decay in enumerate(means["weight_decay"]):
+            mean, median = ({n: _known(v[i]) for n, v in of.items()} for of in (means, medians))
+            rows.append(
+                [
+                    decay_label(decay),
+                    number(mean["n"], 4),
+                    number(median["value"], 4),
+                    _ends(median, "value"),
+                    number(mean["value"], 4),
+                    number(mean["se"]),
+                    _ends(mean, "se"),
+                    notes.cite(record),
+                ]
+            )
         if extras.get("logrank_p") is not None:
             tests.append(
                 f" Log-rank test that all weight decays share one curve: chi-square "
                 f"{number(extras['logrank_chi2'])} with {extras['logrank_df']} degrees of freedom, "
                 f"p = {number(extras['logrank_p'], 2)}."
             )
-    heads = (
-        *("weight decay", "n", "median, steps", "interval", "restricted mean, steps"),
-        *("se", "interval", "notes"),
-    )
     caption = (
         "Restricted mean: mean of the smaller of the time to grok and the horizon; it needs no law "
         "and counts replicas that did not grok. A dash: half had not grokked by the horizon. "
         f"{levels(facts.of('survival'))}{''.join(tests)}"
     )
-    kinds = (*["num"] * 7, "")
-    return Table("Median and restricted mean time", heads, kinds, rows, caption, notes=notes.lines)
+    title, kinds = "Median and restricted mean time", (*["num"] * 7, "")
+    return Table(title, heads, kinds, rows, caption, notes=notes.lines)
 
 
-def _medians(curves: Mapping[str, Sequence[float | None]]) -> dict[float | None, tuple[str, str]]:
-    names = ("weight_decay", "value", "low", "high")
-    columns = [curves.get(f"median.{name}", []) for name in names]
-    return {
-        decay: (number(value, 4), DASH if value is None else interval(low, high))
-        for decay, value, low, high in zip(*columns, strict=True)
-    }
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _ends(of: Mapping[str, float | None], needs: str) -> str:
+    """The interval of a row of a curve, a dash where it lacks what it `needs`."""
+    return DASH if of[needs] is None else interval(of["low"], of["high"])
 
 
 def _verdict(facts: Facts) -> Table:
@@ -177,28 +170,22 @@ def _verdict(facts: Facts) -> Table:
     notes = Footnotes()
     rows: list[list[str]] = []
     verdicts: list[str] = []
+    heads = (
+        *("times", "LR of λc = 0", "its p", "λc, free", "upper limit", "ν, λc = 0", "ν, free"),
+        *("held out / predicted", "flattens", "notes"),
+    )
     for record in facts.of("horizon"):
         if record["refused"] is not None:
-            rows.append(["refused", *[DASH] * 8, notes.cite(record)])
+            rows.append(_refused(record, [], len(heads), notes))
             continue
-        extras = record["extras"]
         verdicts.append(f"{verdict_words(record)} Boundary: λc = {estimate(record, 'critical')}.")
-        rows += [
-            [
-                words,
-                number(extras.get(f"lr_{name}")),
-                number(extras.get(f"p_{name}"), 2),
-                number(extras.get(f"critical_free_{name}")),
-                number(extras.get(f"critical_upper_{name}")),
-                number(extras.get(f"nu_zero_{name}")),
-                number(extras.get(f"nu_free_{name}")),
-                _held_out(extras, name),
-                _yes(extras.get(f"flattens_{name}")),
-                notes.cite(record),
-            ]
-            for name, words in DISTRIBUTIONS.items()
-            if f"lr_{name}" in extras
-        ]
+        for name, words in DISTRIBUTIONS.items():
+            of = {key.removesuffix(f"_{name}"): v for key, v in record["extras"].items()}
+            if f"lr_{name}" in record["extras"]:
+                values = ("critical_free", "critical_upper", "nu_zero", "nu_free")
+                scores = [number(of["lr"]), number(of["p"], 2), *(number(of[v]) for v in values)]
+                flattens = {None: DASH, True: "yes", False: "no"}[of.get("flattens")]
+                rows.append([words, *scores, _held_out(of), flattens, notes.cite(record)])
     caption = (
         f"{' '.join(verdicts)} Rule. Threshold: λc = 0 is rejected under all three distributions "
         "of the times and the boundary flattens on the held-out longer horizon. Horizon artefact: "
@@ -207,21 +194,12 @@ def _verdict(facts: Facts) -> Table:
         "cannot be seen. Held out: the boundary at the longest horizon over what the law with λc "
         "= 0 predicts from the shorter one, with its interval."
     )
-    heads = (
-        *("times", "LR of λc = 0", "its p", "λc, free", "upper limit", "ν, λc = 0", "ν, free"),
-        *("held out / predicted", "flattens", "notes"),
-    )
     kinds = ("", *["num"] * 7, "", "")
     return Table("Threshold or horizon", heads, kinds, rows, caption.strip(), notes=notes.lines)
 
 
-def _held_out(extras: Mapping[str, Any], name: str) -> str:
-    value = extras.get(f"held_out_ratio_{name}")
-    if value is None:
+def _held_out(of: Mapping[str, Any]) -> str:
+    if of.get("held_out_ratio") is None:
         return DASH
-    ends = (extras.get(f"held_out_ratio_{end}_{name}") for end in ("low", "high"))
-    return f"{number(value)} {interval(*ends)}"
-
-
-def _yes(value: object) -> str:
-    return DASH if value is None else "yes" if value else "no"
+    ends = (of.get(f"held_out_ratio_{end}") for end in ("low", "high"))
+    return f"{number(of['held_out_ratio'])} {interval(*ends)}"

@@ -43,19 +43,23 @@ def _on_log_axis(rows: SizedRows) -> SizedRows:
 
 def _from_log_axis(found: Found) -> Found:
     """Places back from log10: intervals are transformed, standard errors stay in decades."""
-    params = {
-        name: _raised(parameter) if name in _PLACES else parameter
-        for name, parameter in found.params.items()
-    }
+
+    def back(value: float | None) -> float | None:
+        return None if value is None else 10.0**value
+
+    def raised(of: Parameter) -> Parameter:
+        return Parameter(10.0**of.value, of.se, back(of.ci_low), back(of.ci_high))
+
+    params = {name: raised(of) if name in _PLACES else of for name, of in found.params.items()}
     curves = {
-        name: [None if v is None else 10.0**v for v in values] if _is_place(name) else values
+        name: list(map(back, values)) if _is_place(name) else values
         for name, values in found.curves.items()
     }
-    table = dict(found.table)
-    table["critical"] = {
+    critical = {
         name: 10.0**limit if isinstance(limit, float) else limit
-        for name, limit in table["critical"].items()
+        for name, limit in found.table["critical"].items()
     }
+    table = found.table | {"critical": critical}
     return replace(found, params=params, curves=curves, table=table)
 
 
@@ -64,11 +68,6 @@ def _is_place(name: str) -> bool:
     return name in ("cell.control", "profile_critical.value") or (
         curve == "pair" and column != "inverse_size"
     )
-
-
-def _raised(found: Parameter) -> Parameter:
-    low, high = (None if end is None else 10.0**end for end in (found.ci_low, found.ci_high))
-    return Parameter(10.0**found.value, found.se, low, high)
 
 
 @final
@@ -146,6 +145,7 @@ class FiniteSizeChain:
             "n_cells": sample.pivot.size,
             **{name: getattr(self, name) for name in ("log_control", "n_bootstrap", "n_null")},
         }
+        table = {**{name: asdict(link) for name, link in links.items()}, **whole.table}
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
@@ -159,7 +159,7 @@ class FiniteSizeChain:
             warnings=warnings,
             extras=extras,
             curves=whole.curves,
-            table={**{name: asdict(link) for name, link in links.items()}, **whole.table},
+            table=table,
         )
 
     def _links(
@@ -167,14 +167,9 @@ class FiniteSizeChain:
     ) -> tuple[dict[str, Link], Link, list[Found], Draws]:
         """Each link and the whole chain; what they found, the data collapse first; the draws."""
         links, level = dict[str, Link](), self.level
+        grid, n_draws = (self.n_centres, self.n_widths), (self.n_bootstrap, self.n_null)
         links["sharpening"], widths, draws = sharpening_link(
-            sample,
-            self.se_floor,
-            (self.n_centres, self.n_widths),
-            (self.n_bootstrap, self.n_null),
-            self.least_exponent,
-            level,
-            rng,
+            sample, self.se_floor, grid, n_draws, self.least_exponent, level, rng
         )
         links["crossings"], crossed, places = crossing_link(draws, self.min_share, level)
         links["susceptibility"], peaks = susceptibility_link(draws, level)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.scaling.estimators.sample import Moments, Sample
-from observatory.analysis.scaling.estimators.susceptibility import peak_cells
+from observatory.analysis.scaling.estimators.susceptibility import peaks_at_ends
 from observatory.analysis.stats.estimate import Parameter
 
 Array = NDArray[np.float64]
@@ -29,52 +29,28 @@ def remarks(
     `bias` is the error of the numbers of the collapse from a coarse control, `[3]`; None where
     unknown.
     """
-    found = [
+    fewest, ends = sample.n.min(), peaks_at_ends(sample, own)
+    alike = neighbour_correlation(sample) or 0.0
+    inverse = params["inverse_nu"].ci_low
+    cases = {
         "U4 depends on the zero of the order parameter: raw, centred and shifted are shown, and a "
-        "crossing of one alone is none."
-    ]
-    if sample.n.min() < _FEW_SEEDS:
-        found.append(
-            f"Some cells have {sample.n.min():g} seeds: with fewer than {_FEW_SEEDS}, resampled "
-            "intervals are too narrow and cumulants biased."
-        )
-    if np.ptp(sample.n) > 0:
-        found.append("Cells differ in seeds; chi uses the median number for all.")
-    ends = peak_cells(sample, own)[1]
-    if ends:
-        sizes = ", ".join(f"{size:g}" for size in ends)
-        found.append(
-            f"The variance is largest at an end of the control at size {sizes}: the peak may lie "
-            "beyond. Add values there."
-        )
-    if reduced_chi2 > _MISFIT:
-        found.append(
-            f"Sigmoids describe the means badly (chi-square {reduced_chi2:.3g} per degree of "
-            "freedom): the width is that of the nearest sigmoid."
-        )
-    if np.unique(sample.value).size <= 2:
-        found.append(
-            "The order parameter has two values only: U4, chi and the groups are functions of its "
-            "rate and say nothing more."
-        )
-    likeness = neighbour_correlation(sample)
-    if likeness is not None and abs(likeness) > _ALIKE:
-        found.append(
-            f"A seed stays alike along the control (correlation {likeness:.2f}): smooth crossovers "
-            "are drawn without that, so their p-values are too small or too large."
-        )
-    return [*found, *_of_collapse(params, bias)]
-
-
-def _of_collapse(params: Mapping[str, Parameter], bias: Array | None) -> list[str]:
-    """Warnings about the numbers of the data collapse."""
-    found = list[str]()
-    inverse = params["inverse_nu"]
-    if inverse.ci_low is None or inverse.ci_low <= 0.0:
-        found.append(
-            "1 / nu may be 0: then no critical point is fixed by the collapse, and neither are nu "
-            "and zeta."
-        )
+        "crossing of one alone is none.": True,
+        f"Some cells have {fewest:g} seeds: with fewer than {_FEW_SEEDS}, resampled intervals are "
+        "too narrow and cumulants biased.": fewest < _FEW_SEEDS,
+        "Cells differ in seeds; chi uses the median number for all.": np.ptp(sample.n) > 0,
+        f"The variance is largest at an end of the control at size "
+        f"{', '.join(f'{size:g}' for size in ends)}: the peak may lie beyond. Add values "
+        "there.": bool(ends),
+        f"Sigmoids describe the means badly (chi-square {reduced_chi2:.3g} per degree of "
+        "freedom): the width is that of the nearest sigmoid.": reduced_chi2 > _MISFIT,
+        "The order parameter has two values only: U4, chi and the groups are functions of its "
+        "rate and say nothing more.": np.unique(sample.value).size <= 2,
+        f"A seed stays alike along the control (correlation {alike:.2f}): smooth crossovers are "
+        "drawn without that, so their p-values are too small or too large.": abs(alike) > _ALIKE,
+        "1 / nu may be 0: then no critical point is fixed by the collapse, and neither are nu and "
+        "zeta.": inverse is None or inverse <= 0.0,
+    }
+    found = [text for text, holds in cases.items() if holds]
     for k, name in enumerate(("critical", "inverse_nu", "zeta_over_nu")):
         se = params[name].se if name in params else None
         if bias is not None and se is not None and abs(bias[k]) > _COARSE * se:

@@ -3,7 +3,8 @@
 Letters: a cell is one size at one value of the control; m is the order parameter of one seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,19 @@ class Sample:
     of_size: Index  # which size each cell is of, `[cell]`
     control: Array  # of each cell, rising within a size, `[cell]`
     n: Array  # seeds of each cell, `[cell]`
-    starts: Index  # first row of each cell, `[cell]`
-    of_cell: Index  # cell of each row, `[row]`
     value: Array  # `[row]`
     seed: Index | None  # what rows share within a size, or None, `[row]`
     pivot: Array  # mean of each cell: deviations are taken from it, `[cell]`
+
+    @cached_property
+    def starts(self) -> Index:
+        """First row of each cell, `[cell]`."""
+        return np.concatenate([[0], np.cumsum(self.n)[:-1]]).astype(np.int64)
+
+    @cached_property
+    def of_cell(self) -> Index:
+        """Cell of each row, `[row]`."""
+        return np.repeat(np.arange(self.n.size), self.n.astype(np.int64))
 
     @property
     def deviation(self) -> Array:
@@ -91,23 +100,12 @@ def in_cells(rows: SizedRows, min_seeds: int) -> tuple[Sample, list[str]]:
             f"seeds; got, of such values, {found}. Add sizes, values of the control, or seeds."
         )
     kept = order[keep]
-    pairs = pairs[keep]
-    table, of_cell, n = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
-    of_cell = of_cell.reshape(-1).astype(np.int64)
+    table, n = np.unique(pairs[keep], axis=0, return_counts=True)
     sizes, of_size = np.unique(table[:, 0], return_inverse=True)
-    starts = np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.int64)
-    value = rows.value[kept]
-    sample = Sample(
-        sizes,
-        of_size.reshape(-1).astype(np.int64),
-        table[:, 1],
-        n.astype(np.float64),
-        starts,
-        of_cell,
-        value,
-        None if rows.seed is None else rows.seed[kept],
-        np.add.reduceat(value, starts) / n,
-    )
+    of_size = of_size.reshape(-1).astype(np.int64)
+    value, seed = rows.value[kept], None if rows.seed is None else rows.seed[kept]
+    mean = np.add.reduceat(value, np.cumsum(n) - n) / n
+    sample = Sample(sizes, of_size, table[:, 1], n.astype(np.float64), value, seed, mean)
     lost = int((~keep).sum())
     what = f"Rows of cells with fewer than {min_seeds} seeds, or of sizes with fewer than 5 such"
     return sample, [f"{what} cells, are left out ({lost})."] if lost else []
@@ -116,18 +114,9 @@ def in_cells(rows: SizedRows, min_seeds: int) -> tuple[Sample, list[str]]:
 def thinned(sample: Sample, keep: NDArray[np.bool_]) -> Sample:
     """Some of the cells; every size must keep one."""
     rows = keep[sample.of_cell]
-    n = sample.n[keep]
-    return Sample(
-        sample.sizes,
-        sample.of_size[keep],
-        sample.control[keep],
-        n,
-        np.concatenate([[0], np.cumsum(n)[:-1]]).astype(np.int64),
-        np.unique(sample.of_cell[rows], return_inverse=True)[1].reshape(-1).astype(np.int64),
-        sample.value[rows],
-        None if sample.seed is None else sample.seed[rows],
-        sample.pivot[keep],
-    )
+    cells = {name: getattr(sample, name)[keep] for name in ("of_size", "control", "n", "pivot")}
+    seed = None if sample.seed is None else sample.seed[rows]
+    return replace(sample, value=sample.value[rows], seed=seed, **cells)
 
 
 def require_signal(sample: Sample, f_limit: float) -> None:

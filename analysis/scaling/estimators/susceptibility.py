@@ -37,16 +37,14 @@ def peaks(sample: Sample, moments: Moments) -> Array:
     return float(np.median(sample.n)) * np.stack(each, axis=-1)
 
 
-def peak_cells(sample: Sample, moments: Moments) -> tuple[Array, list[float]]:
-    """Where each size's variance is largest, and the sizes at which that is the range's end."""
-    places, ends = list[float](), list[float]()
+def peaks_at_ends(sample: Sample, moments: Moments) -> list[float]:
+    """The sizes whose variance is largest at an end of the control."""
+    found = list[float]()
     for size in range(sample.sizes.size):
-        cells = sample.cells_of(size)
-        k = int(np.argmax(moments.variance[0, cells]))
-        places.append(float(sample.control[cells[k]]))
-        if k in (0, cells.size - 1):
-            ends.append(float(sample.sizes[size]))
-    return np.array(places), ends
+        variance = moments.variance[0, sample.cells_of(size)]
+        if int(np.argmax(variance)) in (0, variance.size - 1):
+            found.append(float(sample.sizes[size]))
+    return found
 
 
 def _shapes(size: Array) -> dict[str, Array]:

@@ -25,7 +25,6 @@ _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 class Errors:
     """One error distribution."""
 
-    name: str  # that of the distribution of the times themselves
     median: float  # z at which S is one half
     density: Callable[[Array], _Along]  # ln f
     survival: Callable[[Array], _Along]  # ln S, of a record that ended at z without the event
@@ -35,19 +34,19 @@ class Errors:
 
 
 def _sev_density(z: Array) -> _Along:
-    """Logarithm: ln f of the smallest extreme value: z - exp z."""
+    """Ln f of the smallest extreme value: z - exp z."""
     a = np.exp(z)
     return z - a, 1.0 - a, -a
 
 
 def _sev_survival(z: Array) -> _Along:
-    """Logarithm: ln S = -exp z."""
+    """Ln S = -exp z."""
     a = np.exp(z)
     return -a, -a, -a
 
 
 def _sev_cumulative(z: Array) -> _Along:
-    """Logarithm: ln F = ln(1 - exp(-exp z))."""
+    """Ln F = ln(1 - exp(-exp z))."""
     a = np.exp(z)
     q = 1.0 / np.expm1(a)
     return np.log(-np.expm1(-a)), a * q, a * q - a * a * q * (1.0 + q)
@@ -70,19 +69,19 @@ def _sev_mass(z: Array, w: Array) -> _Across:
 
 
 def _normal_density(z: Array) -> _Along:
-    """Logarithm: ln f of the normal distribution."""
+    """Ln f of the normal distribution."""
     return -0.5 * z * z - _LOG_ROOT_2PI, -z, -np.ones_like(z)
 
 
 def _normal_cumulative(z: Array) -> _Along:
-    """Logarithm: ln F; its derivative is the inverse Mills ratio."""
+    """Ln F; its derivative is the inverse Mills ratio."""
     log_f = log_normal_cdf(z)
     mills = np.exp(-0.5 * z * z - _LOG_ROOT_2PI - log_f)
     return log_f, mills, -mills * (mills + z)
 
 
 def _normal_survival(z: Array) -> _Along:
-    """Logarithm: ln S(z) = ln F(-z)."""
+    """Ln S(z) = ln F(-z)."""
     value, first, second = _normal_cumulative(-z)
     return value, -first, second
 
@@ -116,25 +115,25 @@ def _softplus(z: Array) -> tuple[Array, Array]:
 
 
 def _logistic_survival(z: Array) -> _Along:
-    """Logarithm: ln S = -ln(1 + exp z)."""
+    """Ln S = -ln(1 + exp z)."""
     value, f = _softplus(z)
     return -value, -f, -f * (1.0 - f)
 
 
 def _logistic_cumulative(z: Array) -> _Along:
-    """Logarithm: ln F = z + ln S."""
+    """Ln F = z + ln S."""
     value, f = _softplus(z)
     return z - value, 1.0 - f, -f * (1.0 - f)
 
 
 def _logistic_density(z: Array) -> _Along:
-    """Logarithm: ln f = z + 2 ln S."""
+    """Ln f = z + 2 ln S."""
     value, f = _softplus(z)
     return z - 2.0 * value, 1.0 - 2.0 * f, -2.0 * f * (1.0 - f)
 
 
 def _logistic_mass(z: Array, w: Array) -> _Across:
-    """Logarithm: ln(F(z + w) - F(z)) = ln F(z + w) + ln S(z) + ln(1 - exp(-w))."""
+    """ln(F(z + w) - F(z)) = ln F(z + w) + ln S(z) + ln(1 - exp(-w))."""
     below, above = _logistic_cumulative(z + w), _logistic_survival(z)
     q = 1.0 / np.expm1(w)
     return (
@@ -147,33 +146,33 @@ def _logistic_mass(z: Array, w: Array) -> _Across:
     )
 
 
+def _sev_quantile(s: Array) -> Array:
+    return np.log(-np.log(s))
+
+
+def _normal_quantile(s: Array) -> Array:
+    return -normal_quantile(s)
+
+
+def _logistic_quantile(s: Array) -> Array:
+    return np.log1p(-s) - np.log(s)
+
+
+_LN_LN2 = math.log(math.log(2.0))
 ERRORS = {
     "weibull": Errors(
-        "weibull",
-        math.log(math.log(2.0)),
-        _sev_density,
-        _sev_survival,
-        _sev_cumulative,
-        _sev_mass,
-        lambda s: np.log(-np.log(s)),
+        _LN_LN2, _sev_density, _sev_survival, _sev_cumulative, _sev_mass, _sev_quantile
     ),
     "lognormal": Errors(
-        "lognormal",
-        0.0,
-        _normal_density,
-        _normal_survival,
-        _normal_cumulative,
-        _normal_mass,
-        lambda s: -normal_quantile(s),
+        0.0, _normal_density, _normal_survival, _normal_cumulative, _normal_mass, _normal_quantile
     ),
     "loglogistic": Errors(
-        "loglogistic",
         0.0,
         _logistic_density,
         _logistic_survival,
         _logistic_cumulative,
         _logistic_mass,
-        lambda s: np.log1p(-s) - np.log(s),
+        _logistic_quantile,
     ),
 }
 """By the name of the distribution of the times: errors of ln t are smallest extreme value, normal

@@ -167,9 +167,5 @@ def chi_bar_square(lr: float) -> float:
 
     Source:
         Self and Liang (1987), J. Am. Stat. Assoc. 82, 605, case 5. Deviation: none.
-
-    Example:
-        >>> round(chi_bar_square(2.7055), 3), chi_bar_square(0.0)
-        (0.05, 1.0)
     """
     return 0.5 * chi2_tail(lr, 1) if lr > 0 else 1.0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
-from observatory.analysis.stats.estimate import Estimate, Plain, estimate_of
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.solvers import chi2_tail, normal_quantile, student_quantile
 from observatory.analysis.times.estimators.aft_table import competing_warnings, require_times
@@ -80,22 +80,13 @@ def share_limits(curve: SurvivalCurve, level: float) -> tuple[Array, Array]:
     return 1.0 - ends[1], 1.0 - ends[0]
 
 
-@dataclass(frozen=True)
-class RestrictedMean:
-    """Mean number of steps until grokking, counting at most the horizon."""
-
-    value: float  # in steps
-    se: float | None  # None where nobody grokked, or of a single replica; so are the limits
-    low: float | None
-    high: float | None
-
-
-def restricted_mean(curve: SurvivalCurve, horizon: float, level: float) -> RestrictedMean:
-    r"""Area under a survival curve up to the horizon.
+def restricted_mean(curve: SurvivalCurve, horizon: float, level: float) -> Parameter:
+    r"""Mean number of steps until grokking, counting at most the horizon: area under the curve.
 
     Its variance is $\sum_i A_i^2 d_i / (Y_i (Y_i - d_i))$, with A the area beyond each event, d the
     events and Y those at risk, times n / (n - 1): with everyone watched to the horizon this is the
-    squared standard error of the mean of min(t, horizon). Limits are Student's, cut at the horizon.
+    squared standard error of the mean of min(t, horizon). Limits are Student's, cut at the horizon;
+    None where nobody grokked, or of a single replica.
 
     Source:
         Klein and Moeschberger (2003), section 4.5. Deviation: n / (n - 1) counts replicas, not
@@ -107,14 +98,14 @@ def restricted_mean(curve: SurvivalCurve, horizon: float, level: float) -> Restr
     pieces = np.diff(edges) * np.concatenate([[1.0], survival])
     value = float(pieces.sum())
     if not time.size or curve.n < 2:
-        return RestrictedMean(value, None, None, None)
+        return Parameter(value)
     beyond = np.cumsum(pieces[::-1])[::-1][1:]
     at_risk, events = curve.at_risk[inside], curve.events[inside]
     left = np.maximum(at_risk - events, 1.0)  # where nobody is left, the area beyond is 0
     variance = float((beyond**2 * events / (at_risk * left)).sum()) * curve.n / (curve.n - 1)
     se = float(np.sqrt(variance))
     half = se * student_quantile(0.5 + 0.5 * level, curve.n - 1)
-    return RestrictedMean(value, se, max(value - half, 0.0), min(value + half, horizon))
+    return Parameter(value, se, max(value - half, 0.0), min(value + half, horizon))
 
 
 def log_rank(time: Array, seen: NDArray[np.bool_], group: Array) -> float:
@@ -123,17 +114,17 @@ def log_rank(time: Array, seen: NDArray[np.bool_], group: Array) -> float:
 
 
 def _steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float) -> _Columns:
-    """One curve as rows to draw: from step 0 to the end of the record, null limits where none."""
-    low, high = share_limits(curve, level)
-    last = float(1.0 - curve.survival[-1]) if curve.time.size else 0.0
-    ends = [[None if np.isnan(x) else float(x) for x in limit] for limit in (low, high)]
-    return {
+    """One curve as rows to draw: from step 0 to the end of the record, None limits where none."""
+    made: _Columns = {
         "weight_decay": [weight_decay] * (curve.time.size + 2),
         "step": [0.0, *curve.time.tolist(), end],
-        "share": [0.0, *(1.0 - curve.survival).tolist(), last],
-        "low": [0.0, *ends[0], ends[0][-1] if ends[0] else None],
-        "high": [0.0, *ends[1], ends[1][-1] if ends[1] else None],
+        "share": [0.0, *(1.0 - curve.survival).tolist()],
     }
+    made["share"].append(made["share"][-1])
+    for name, limit in zip(("low", "high"), share_limits(curve, level), strict=True):
+        ends = [None if np.isnan(x) else float(x) for x in limit]
+        made[name] = [0.0, *ends, ends[-1] if ends else None]
+    return made
 
 
 def _one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -170,7 +161,7 @@ def _curves_of(data: Observations, horizon: float, level: float) -> _Columns:
         mean = restricted_mean(curve, horizon, level)
         rows = {
             "median": (float(value), curve.median, curve.median_low, curve.median_high),
-            "rmst": (float(value), mean.value, mean.se, mean.low, mean.high, float(curve.n)),
+            "rmst": (float(value), mean.value, mean.se, mean.ci_low, mean.ci_high, float(curve.n)),
         }
         for name, entries in rows.items():
             for column, entry in zip(names[name], entries, strict=True):

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from observatory.analysis.boundary.estimators.firth_points import firth_points
-from observatory.analysis.horizon.estimators.boundary import boundaries, shorter_horizons
 from observatory.analysis.horizon.estimators.foresight import (
     Design,
     expected_ratio,
     expected_records,
     needed_ratio,
 )
-from observatory.analysis.horizon.estimators.horizon import Horizon
+from observatory.analysis.horizon.estimators.horizon import Horizon, boundaries, shorter_horizons
 from observatory.analysis.horizon.estimators.verdict import Evidence, foretold, verdict_of
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_law import at_critical
