@@ -19,6 +19,7 @@ from observatory.analysis.times.estimators.aft import (
     records_of,
 )
 from observatory.analysis.times.estimators.aft_errors import ERRORS
+from observatory.analysis.times.estimators.aft_law import Times
 from observatory.analysis.times.estimators.aft_offset import offset_law
 
 NAMES = sorted(ERRORS)
@@ -231,7 +232,7 @@ def test_the_offset_law_is_that_of_a_plain_minimiser(name: str) -> None:
     z = errors.quantile(1.0 - rng.random(60)) - errors.median
     y = np.log(120.0 + 100.0 * control**-1.1) + 0.1 * z
     records = Records(np.full(60, EXACT), y, np.ones(60), control)
-    found = offset_law(errors, records, np.ones((1, 60)), np.array([5.0, -30.0]))
+    found = offset_law(Times(errors, records, np.ones((1, 60))), np.array([5.0, -30.0]))
 
     def loss(x: np.ndarray) -> float:
         u = -np.log(np.abs(x[3]) + np.exp(x[1]) * control ** -x[2])

@@ -15,14 +15,7 @@ from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.analysis.times.estimators.aft import Records
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import PROFILE_GRID
-from observatory.analysis.times.estimators.aft_law import (
-    Laws,
-    at_critical,
-    free_laws,
-    highest_critical,
-    profile_critical,
-    profile_exponent,
-)
+from observatory.analysis.times.estimators.aft_law import Laws, Times
 from observatory.analysis.times.estimators.aft_offset import offset_law
 from observatory.analysis.times.estimators.aft_table import DRAW_GRID, sample_of, table_of
 from observatory.analysis.times.estimators.power_law import UNDECIDED, fit_line
@@ -37,8 +30,8 @@ SEEDS_APART = {"seed_sd": 0.2, "noise": 0.22}
 def pair(made: Made, times: np.ndarray, name: str, horizon: float) -> tuple[Laws, Laws]:
     """The laws without and with a threshold, of every study at one horizon."""
     records, weights = made.records(times, horizon)
-    zero = at_critical(ERRORS[name], records, weights, np.zeros(len(times)))
-    return zero, free_laws(ERRORS[name], records, weights, DRAW_GRID, ROUNDS)
+    of = Times(ERRORS[name], records, weights)
+    return of.at_critical(np.zeros(len(times))), of.free(DRAW_GRID, ROUNDS)
 
 
 def covered(made: Made, n: int, seed: int, free: bool, level: float = 0.95) -> np.ndarray:
@@ -55,9 +48,8 @@ def covered(made: Made, n: int, seed: int, free: bool, level: float = 0.95) -> n
     usable = np.isfinite(law.nu)
     held = None if free else law.critical
     nu = np.full(n, made.nu)
-    value = profile_exponent(
-        errors, records, weights, nu, np.nan_to_num(start, nan=1.0), held, PROFILE_GRID
-    )
+    of = Times(errors, records, weights)
+    value = of.profile_exponent(nu, np.nan_to_num(start, nan=1.0), held, PROFILE_GRID)
     inside = 2.0 * (law.loglik - value) <= chi2_quantile(level, 1)
     return inside[usable]
 
@@ -115,10 +107,11 @@ def below_upper(
     name: str, records: Records, weights: np.ndarray, free: Laws, critical: np.ndarray
 ) -> np.ndarray:
     """Whether the one-sided 95 % upper limit of the critical point lies below `critical`."""
-    possible = critical < highest_critical(records, weights)
+    of = Times(ERRORS[name], records, weights)
+    possible = critical < of.highest
     held = np.where(possible, critical, 0.0)
     start = np.where(np.isnan(free.theta), [1.0, -6.0, 1.0], free.theta)
-    there = profile_critical(ERRORS[name], records, weights, held[:, None], start[:, None])
+    there = of.profile_critical(held[:, None], start[:, None])
     fallen = 2.0 * (free.loglik - there.loglik) > chi2_quantile(0.9, 1)
     return ~possible | (fallen & (free.critical < critical))
 
@@ -128,7 +121,7 @@ def rivalled(made: Made, times: np.ndarray) -> bool:
     sample = sample_of(made.table(times))
     for errors in ERRORS.values():
         free = table_of(sample, errors, None, DRAW_GRID)
-        rival = offset_law(errors, sample.records, sample.weights, free.begin)
+        rival = offset_law(free.of, free.begin)
         if 2.0 * (free.law.loglik[0] - rival.loglik) < UNDECIDED:
             return True
     return False

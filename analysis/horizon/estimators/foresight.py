@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from observatory.analysis.stats.solvers import normal_quantile
 from observatory.analysis.times.estimators.aft import INTERVAL, LEFT, RIGHT, Records
 from observatory.analysis.times.estimators.aft_errors import Errors
-from observatory.analysis.times.estimators.aft_law import Laws, at_critical
+from observatory.analysis.times.estimators.aft_law import Laws, Times
 
 Array = NDArray[np.float64]
 
@@ -91,8 +91,9 @@ def expected_ratio(
     Infinite where the other law is impossible, or has no maximum: the records rule it out.
     """
     records, weights = expected_records(errors, truth, design, horizon)
-    other = at_critical(errors, records, weights, np.array([critical]), truth.theta)
-    own = at_critical(errors, records, weights, truth.critical, truth.theta)
+    of = Times(errors, records, weights)
+    other = of.at_critical(np.array([critical]), truth.theta)
+    own = of.at_critical(truth.critical, truth.theta)
     timed = (records.kind != RIGHT) & (weights[0] > 1e-9)
     if np.any(records.control[timed] <= critical) or not np.isfinite(other.loglik[0]):
         return np.inf

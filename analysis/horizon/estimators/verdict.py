@@ -18,7 +18,7 @@ from observatory.analysis.horizon.estimators.foresight import (
 )
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square, upper_limit
-from observatory.analysis.times.estimators.aft_law import Laws, highest_critical
+from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_offset import offset_law
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
@@ -75,7 +75,7 @@ def evidence_of(
     errors = ERRORS[name]
     zero, free = (table_of(whole, errors, critical, n_grid) for critical in (0.0, None))
     ratio = zero_ratio(zero, free)
-    rival = offset_law(errors, whole.records, whole.weights, free.begin)
+    rival = offset_law(free.of, free.begin)
     found = Evidence(
         zero,
         free,
@@ -183,7 +183,7 @@ def foresee(
     cells, index = np.unique(sample.data.weight_decay, return_inverse=True)
     n = np.bincount(index, weights=sample.data.weights).astype(np.float64)
     design = Design(cells, n)
-    highest = float(highest_critical(sample.records, sample.weights)[0])
+    highest = float(sample.times(ERRORS["weibull"]).highest[0])
     half = min(VISIBLE_ABOVE * observed, 0.99 * highest)
     needed = needed_ratio(level, _POWER)
     laws = {

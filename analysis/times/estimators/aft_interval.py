@@ -7,17 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail
-from observatory.analysis.times.estimators.aft import Records
-from observatory.analysis.times.estimators.aft_errors import Errors
-from observatory.analysis.times.estimators.aft_law import (
-    Laws,
-    at_critical,
-    at_exponent,
-    highest_critical,
-    profile_exponent,
-    repeated,
-    shares,
-)
+from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
 
 Array = NDArray[np.float64]
 
@@ -41,7 +31,7 @@ def crossing(height: Callable[[Array], Array], inside: float, outside: float) ->
 def _outermost(
     height: Callable[[Array], Array], points: Array, values: Array
 ) -> tuple[float, float]:
-    """The _outermost points at which a function is not negative, refined between grid points.
+    """The outermost points at which a function is not negative, refined between grid points.
 
     `points` ascend; where the function is not negative at an end, that end is the limit.
     """
@@ -57,9 +47,7 @@ def _outermost(
 class Table:
     """One table and the law fitted to it, about which profiles are drawn."""
 
-    errors: Errors  # distribution of the errors
-    records: Records
-    weights: Array  # `[1, record]`
+    of: Times  # one problem
     law: Laws  # one problem
     n_grid: int  # points of the search for the critical point
 
@@ -67,7 +55,7 @@ class Table:
     def begin(self) -> Array:
         """The scale and place (tau, c) from which a fit with a held exponent starts, `[2]`."""
         tau = self.law.theta[0, 0]
-        return np.array([tau, self.errors.median - tau * self.law.log_amplitude[0]])
+        return np.array([tau, self.of.errors.median - tau * self.law.log_amplitude[0]])
 
     def drop(self, level: float, degrees: int) -> float:
         """The log-likelihood at the edge of a region of that level."""
@@ -75,9 +63,8 @@ class Table:
 
     def at(self, critical: Array) -> Array:
         """Log-likelihood at critical points, `[point]`."""
-        several, each = repeated(self.records, self.weights, critical.size)
         start = np.repeat(self.law.theta, critical.size, axis=0)
-        return at_critical(self.errors, several, each, critical, start).loglik
+        return self.of.repeated(critical.size).at_critical(critical, start).loglik
 
 
 def critical_limits(table: Table, level: float, degrees: int = 1) -> tuple[float, float]:
@@ -87,7 +74,7 @@ def critical_limits(table: Table, level: float, degrees: int = 1) -> tuple[float
     negative, nor above one that grokked. Where the truth is 0 the two-sided interval covers it
     in (1 + level) / 2: it is conservative there.
     """
-    highest = float(highest_critical(table.records, table.weights)[0])
+    highest = float(table.of.highest[0])
     grid = np.append(highest * shares(table.n_grid), table.law.critical)
     points = np.unique(grid)
     target = table.drop(level, degrees)
@@ -112,11 +99,10 @@ def exponent_limits(
     centre = float(table.law.nu[0])
 
     def height(nu: Array) -> Array:
-        several, each = repeated(table.records, table.weights, nu.size)
         begin = np.tile(table.begin, (nu.size, 1))
         held = None if free else np.repeat(table.law.critical, nu.size)
-        value = profile_exponent(table.errors, several, each, nu, begin, held, PROFILE_GRID)
-        return value - target
+        several = table.of.repeated(nu.size)
+        return several.profile_exponent(nu, begin, held, PROFILE_GRID) - target
 
     def limit(sign: float) -> float | None:
         inside, step = centre, 0.05 * max(abs(centre), 0.1)
@@ -146,9 +132,8 @@ def joint_region(table: Table, level: float) -> dict[str, list[float | None]]:
     critical, nu = np.meshgrid(
         np.linspace(low, high * (1.0 - 1e-6), _N_REGION), np.linspace(ends[0], ends[1], _N_REGION)
     )
-    several, each = repeated(table.records, table.weights, critical.size)
     start = np.tile(table.begin, (critical.size, 1))
-    value = at_exponent(table.errors, several, each, critical.ravel(), nu.ravel(), start)
+    value = table.of.repeated(critical.size).at_exponent(critical.ravel(), nu.ravel(), start)
     delta = 2.0 * (table.law.loglik[0] - value)
     columns = {"critical": critical.ravel(), "nu": nu.ravel(), "delta": delta}
     return {name: six_digits(values) for name, values in columns.items()}

@@ -40,69 +40,10 @@ class Laws:
             return self.critical + np.exp((self.log_amplitude - np.log(horizon)) / self.nu)
 
 
-def _laws(errors: Errors, critical: Array, fits: Fits) -> Laws:
-    """The solver's numbers as _laws."""
-    tau, c, d = fits.theta.T
-    return Laws(critical, d / tau, (errors.median - c) / tau, 1.0 / tau, fits.loglik, fits.theta)
-
-
-def distance(records: Records, critical: Array, weights: Array) -> tuple[Array, Array]:
-    """The covariate ln(weight_decay - critical), and the weights above the critical point."""
-    gap = records.control - critical[:, None]
-    above = gap > 0
-    return np.log(np.where(above, gap, 1.0)), weights * above
-
-
-def _starting(errors: Errors, records: Records, n: int) -> Array:
-    """Where a fit may start that knows nothing: no slope, the times' own mean and spread."""
-    timed = records.log_time[..., : records.edges[2]]
-    tau = 1.0 / max(float(np.std(timed)), 0.1)
-    return np.tile([tau, errors.median - tau * float(np.mean(timed)), 0.0], (n, 1))
-
-
-def at_critical(
-    errors: Errors, records: Records, weights: Array, critical: Array, start: Array | None = None
-) -> Laws:
-    """Laws whose critical point is held, below every weight decay that grokked, `[problem]`.
-
-    Without a `start` the solver starts from nothing.
-    """
-    u, kept = distance(records, critical, weights)
-    start = _starting(errors, records, len(critical)) if start is None else start
-    return _laws(errors, critical, maximise(errors, records, u, kept, start))
-
-
-def at_exponent(
-    errors: Errors, records: Records, weights: Array, critical: Array, nu: Array, start: Array
-) -> Array:
-    """Log-likelihood where critical point and exponent are held, `[problem]`."""
-    u, kept = distance(records, critical, weights)
-    moved = replace(
-        records,
-        log_time=records.log_time + nu[:, None] * u,
-        width=np.broadcast_to(records.width, u.shape),
-    )
-    return maximise(errors, moved, None, kept, start).loglik
-
-
-def highest_critical(records: Records, weights: Array) -> Array:
-    """The smallest weight decay that grokked, `[problem]`; infinite where none did."""
-    timed = (records.kind != RIGHT) & (weights > 0)
-    return np.where(timed, records.control, np.inf).min(axis=1)
-
-
 def shares(n_grid: int) -> Array:
     """Critical points as shares of the highest one: even steps from 0, finer towards 1."""
     near = 1.0 - np.geomspace(1.0 / n_grid, _CLOSEST, max(n_grid // 4, 2))
     return np.concatenate([np.linspace(0.0, 1.0, n_grid, endpoint=False)[:-1], near])
-
-
-def repeated(records: Records, weights: Array, n_points: int) -> tuple[Records, Array]:
-    """Every problem `n_points` times, problem by problem."""
-    if records.log_time.ndim == 2:
-        time, width = (np.repeat(a, n_points, axis=0) for a in (records.log_time, records.width))
-        records = replace(records, log_time=time, width=width)
-    return records, np.repeat(weights, n_points, axis=0)
 
 
 # how high points `[problem, point]` are, and what to start from near each, given such starts
@@ -131,61 +72,100 @@ def searched(height: _Height, grid: Array, rounds: int) -> tuple[Array, Array]:
     return grid[row, best], start[row, best]
 
 
-def profile_critical(
-    errors: Errors, records: Records, weights: Array, points: Array, start: Array | None
-) -> Laws:
-    """Laws at several critical points `[problem, point]` of each table, problem by problem."""
-    several, each = repeated(records, weights, points.shape[1])
-    flat = None if start is None else start.reshape(-1, 3)
-    return at_critical(errors, several, each, points.ravel(), flat)
+@dataclass(frozen=True)
+class Times:
+    """Times of many tables with alike records, under one distribution of the errors."""
 
+    errors: Errors
+    records: Records
+    weights: Array  # `[problem, record]`
 
-def free_laws(
-    errors: Errors,
-    records: Records,
-    weights: Array,
-    n_grid: int,
-    rounds: int,
-    guess: Array | None = None,
-) -> Laws:
-    """Laws with a critical point of their own; `n_grid` as in `shares`, `rounds` as in `searched`.
+    @property
+    def highest(self) -> Array:
+        """The smallest weight decay that grokked, `[problem]`; infinite where none did."""
+        timed = (self.records.kind != RIGHT) & (self.weights > 0)
+        return np.where(timed, self.records.control, np.inf).min(axis=1)
 
-    `guess` is the solver's start at each of the shares, `[point, 3]`.
-    """
-    grid = highest_critical(records, weights)[:, None] * shares(n_grid)
+    def repeated(self, n_points: int) -> "Times":
+        """Every problem `n_points` times, problem by problem."""
+        records = self.records
+        if records.log_time.ndim == 2:
+            time, width = (np.repeat(a, n_points, 0) for a in (records.log_time, records.width))
+            records = replace(records, log_time=time, width=width)
+        return Times(self.errors, records, np.repeat(self.weights, n_points, axis=0))
 
-    def height(points: Array, start: Array | None) -> tuple[Array, Array]:
-        if start is None and guess is not None:
-            start = np.broadcast_to(guess, (*points.shape, 3))
-        found = profile_critical(errors, records, weights, points, start)
-        return found.loglik.reshape(points.shape), found.theta.reshape(*points.shape, 3)
+    def _distance(self, critical: Array) -> tuple[Array, Array]:
+        """The covariate ln(weight_decay - critical), and the weights above the critical point."""
+        gap = self.records.control - critical[:, None]
+        above = gap > 0
+        return np.log(np.where(above, gap, 1.0)), self.weights * above
 
-    critical, start = searched(height, np.where(np.isfinite(grid), grid, 0.0), rounds)
-    return at_critical(errors, records, weights, critical, start)
+    def at_critical(self, critical: Array, start: Array | None = None) -> Laws:
+        """Laws whose critical point is held, below every weight decay that grokked, `[problem]`."""
+        u, kept = self._distance(critical)
+        if start is None:  # no slope, the times' own mean and spread
+            timed = self.records.log_time[..., : self.records.edges[2]]
+            tau = 1.0 / max(float(np.std(timed)), 0.1)
+            begin = [tau, self.errors.median - tau * float(np.mean(timed)), 0.0]
+            start = np.tile(begin, (len(critical), 1))
+        fits = maximise(self.errors, self.records, u, kept, start)
+        tau, c, d = fits.theta.T
+        log_amplitude = (self.errors.median - c) / tau
+        return Laws(critical, d / tau, log_amplitude, 1.0 / tau, fits.loglik, fits.theta)
 
+    def moved(self, shift: Array, weights: Array, start: Array) -> Fits:
+        """Fits of spread and place alone, to times from whose logarithm a law is taken.
 
-def profile_exponent(
-    errors: Errors,
-    records: Records,
-    weights: Array,
-    nu: Array,
-    begin: Array,
-    critical: Array | None,
-    n_grid: int,
-) -> Array:
-    """Log-likelihood at held exponents `[problem]`, the rest fitted anew, `[problem]`.
+        Args:
+            shift: What is added to ln t, `[problem, record]`.
+            weights: In place of the table's own, likewise.
+            start: (tau, c), `[problem, 2]`.
+        """
+        time = self.records.log_time + shift
+        width = np.broadcast_to(self.records.width, time.shape)
+        records = replace(self.records, log_time=time, width=width)
+        return maximise(self.errors, records, None, weights, start)
 
-    It starts from (tau, c), `[problem, 2]`; critical points are held too, or fitted anew for None.
-    """
+    def at_exponent(self, critical: Array, nu: Array, start: Array) -> Array:
+        """Log-likelihood where critical point and exponent are held, `[problem]`."""
+        u, kept = self._distance(critical)
+        return self.moved(nu[:, None] * u, kept, start).loglik
 
-    def height(points: Array, start: Array | None) -> tuple[Array, Array]:
-        n = points.shape[1]
-        several, each = repeated(records, weights, n)
-        at, first = np.repeat(nu, n), np.repeat(begin, n, axis=0)
-        value = at_exponent(errors, several, each, points.ravel(), at, first)
-        return value.reshape(points.shape), np.zeros((*points.shape, 1))
+    def profile_critical(self, points: Array, start: Array | None) -> Laws:
+        """Laws at critical points `[problem, point]` of each table, problem by problem."""
+        flat = None if start is None else start.reshape(-1, 3)
+        return self.repeated(points.shape[1]).at_critical(points.ravel(), flat)
 
-    if critical is None:
-        grid = highest_critical(records, weights)[:, None] * shares(n_grid)
-        critical = searched(height, grid, _PROFILE_ROUNDS)[0]
-    return height(critical[:, None], None)[0][:, 0]
+    def free(self, n_grid: int, rounds: int, guess: Array | None = None) -> Laws:
+        """Laws with a critical point of their own; `n_grid` as in `shares`, then `searched`.
+
+        `guess` is the solver's start at each of the shares, `[point, 3]`.
+        """
+        grid = self.highest[:, None] * shares(n_grid)
+
+        def height(points: Array, start: Array | None) -> tuple[Array, Array]:
+            if start is None and guess is not None:
+                start = np.broadcast_to(guess, (*points.shape, 3))
+            found = self.profile_critical(points, start)
+            return found.loglik.reshape(points.shape), found.theta.reshape(*points.shape, 3)
+
+        return self.at_critical(*searched(height, np.where(np.isfinite(grid), grid, 0.0), rounds))
+
+    def profile_exponent(
+        self, nu: Array, begin: Array, critical: Array | None, n_grid: int
+    ) -> Array:
+        """Log-likelihood at held exponents `[problem]`, the rest fitted anew, `[problem]`.
+
+        It starts from (tau, c), `[problem, 2]`; critical points are held too, or for None fitted.
+        """
+
+        def height(points: Array, start: Array | None) -> tuple[Array, Array]:
+            n = points.shape[1]
+            at, first = np.repeat(nu, n), np.repeat(begin, n, axis=0)
+            value = self.repeated(n).at_exponent(points.ravel(), at, first)
+            return value.reshape(points.shape), np.zeros((*points.shape, 1))
+
+        if critical is None:
+            grid = self.highest[:, None] * shares(n_grid)
+            critical = searched(height, grid, _PROFILE_ROUNDS)[0]
+        return height(critical[:, None], None)[0][:, 0]

@@ -6,14 +6,13 @@ large weight decays grok later than a power law has it. Where it fits as well, a
 above 0 is no finding.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.times.estimators.aft import Fits, Records, maximise
-from observatory.analysis.times.estimators.aft_errors import Errors
-from observatory.analysis.times.estimators.aft_law import searched
+from observatory.analysis.times.estimators.aft import Fits
+from observatory.analysis.times.estimators.aft_law import Times, searched
 
 Array = NDArray[np.float64]
 
@@ -32,19 +31,17 @@ class OffsetLaw:
     loglik: float  # log-likelihood of ln t
 
 
-def offset_law(errors: Errors, records: Records, weights: Array, begin: Array) -> OffsetLaw:
+def offset_law(of: Times, begin: Array) -> OffsetLaw:
     """The law of one table: the best exponent at each t0, and of these the best t0.
 
-    `weights` is `[1, record]`; the solver starts from `begin`, (tau, c).
+    The solver starts from `begin`, (tau, c).
     """
-    ratio = records.control / float(records.control.max())
+    ratio = of.records.control / float(of.records.control.max())
 
     def fits(share: Array, nu: Array) -> Fits:
         shift = -np.log(share[:, None] + ratio ** -nu[:, None])
-        time = records.log_time + shift
-        moved = replace(records, log_time=time, width=np.broadcast_to(records.width, time.shape))
-        many = np.repeat(weights, nu.size, axis=0)
-        return maximise(errors, moved, None, many, np.tile(begin, (nu.size, 1)))
+        weights = np.repeat(of.weights, nu.size, axis=0)
+        return of.moved(shift, weights, np.tile(begin, (nu.size, 1)))
 
     def best_nu(share: Array) -> Array:
         def height(nu: Array, start: Array | None) -> tuple[Array, Array]:
@@ -61,5 +58,5 @@ def offset_law(errors: Errors, records: Records, weights: Array, begin: Array) -
     nu = best_nu(share)
     found = fits(share, nu)
     tau, c = found.theta[0]
-    rest = float(np.exp((errors.median - c) / tau))
+    rest = float(np.exp((of.errors.median - c) / tau))
     return OffsetLaw(rest * float(share[0]), float(nu[0]), float(found.loglik[0]))

@@ -1,6 +1,6 @@
 """From a table of replicas to fitted laws: who enters, resamples, simulated tables, the test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,7 @@ from observatory.analysis.times.estimators.aft import (
 )
 from observatory.analysis.times.estimators.aft_errors import Errors
 from observatory.analysis.times.estimators.aft_interval import Table
-from observatory.analysis.times.estimators.aft_law import (
-    Laws,
-    at_critical,
-    free_laws,
-    highest_critical,
-    profile_critical,
-    shares,
-)
+from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
 from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
@@ -82,6 +75,10 @@ class Sample:
     index: NDArray[np.int64]  # record of each row, `[row]`
     weights: Array  # `[1, record]`
 
+    def times(self, errors: Errors) -> Times:
+        """What is fitted, under a distribution of the errors."""
+        return Times(errors, self.records, self.weights)
+
     def resampled(self, drawn: Array) -> Array:
         """Weights of the records in resamples, from replicas of each row, `[draw, row]`."""
         return gathered(drawn, self.index)
@@ -103,17 +100,15 @@ def drawn_replicas(data: Observations, n_draws: int, seed: int) -> Array:
 
 def table_of(sample: Sample, errors: Errors, critical: float | None, n_grid: int) -> Table:
     """The law of a table, its critical point held or, for None, free; refused without a maximum."""
-    records, weights = sample.records, sample.weights
-    if critical is None:
-        law = free_laws(errors, records, weights, n_grid, _ROUNDS)
-    else:
-        law = at_critical(errors, records, weights, np.array([critical]))
+    of = sample.times(errors)
+    held = critical is not None
+    law = of.at_critical(np.array([critical])) if held else of.free(n_grid, _ROUNDS)
     if not np.isfinite(law.nu[0]):
         raise FitRefusedError(
             "The likelihood of the times has no maximum: they do not fix spread and exponent. "
             "Add replicas at weight decays where they grok."
         )
-    return Table(errors, records, weights, law, n_grid)
+    return Table(of, law, n_grid)
 
 
 def resampled_laws(table: Table, weights: Array, free: bool) -> Laws:
@@ -121,15 +116,14 @@ def resampled_laws(table: Table, weights: Array, free: bool) -> Laws:
 
     `weights` are of the records, `[draw, record]`; the critical point may be fitted anew.
     """
-    errors, records = table.errors, table.records
+    of = replace(table.of, weights=weights)
     if not free:
         held = np.repeat(table.law.critical, len(weights))
-        start = np.repeat(table.law.theta, len(weights), axis=0)
-        return at_critical(errors, records, weights, held, start)
-    grid = highest_critical(records, table.weights)[:, None] * shares(DRAW_GRID)
-    guess = profile_critical(errors, records, table.weights, grid, None).theta
+        return of.at_critical(held, np.repeat(table.law.theta, len(weights), axis=0))
+    grid = table.of.highest[:, None] * shares(DRAW_GRID)
+    guess = table.of.profile_critical(grid, None).theta
     guess = np.where(np.isnan(guess), table.law.theta, guess)
-    return free_laws(errors, records, weights, DRAW_GRID, _DRAW_ROUNDS, guess)
+    return of.free(DRAW_GRID, _DRAW_ROUNDS, guess)
 
 
 def zero_ratio(zero: Table, free: Table) -> float:
@@ -146,12 +140,11 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     rng = np.random.default_rng(seed)
     times = np.rint(data.weights).astype(np.int64)
     control, end = (np.repeat(a, times) for a in (data.weight_decay, _end_of_watch(data)))
-    time = simulated_times(zero.errors, zero.law, control, n_draws, rng)
-    records, weights = watched_records(time, control, end, _look_of(data))
-    start = np.repeat(zero.law.theta, n_draws, axis=0)
-    none = at_critical(zero.errors, records, weights, np.zeros(n_draws), start)
-    own = free_laws(zero.errors, records, weights, DRAW_GRID, _DRAW_ROUNDS)
-    ratios = 2.0 * (own.loglik - none.loglik)
+    errors = zero.of.errors
+    time = simulated_times(errors, zero.law, control, n_draws, rng)
+    of = Times(errors, *watched_records(time, control, end, _look_of(data)))
+    none = of.at_critical(np.zeros(n_draws), np.repeat(zero.law.theta, n_draws, axis=0))
+    ratios = 2.0 * (of.free(DRAW_GRID, _DRAW_ROUNDS).loglik - none.loglik)
     usable = ratios[np.isfinite(ratios)]
     return (1.0 + float((usable >= ratio - 1e-9).sum())) / (1.0 + usable.size)
 

@@ -214,11 +214,11 @@ class TimesAft:
 
     def _of_threshold(self, sample: Sample, free: Table, seed: int) -> dict[str, Plain]:
         """The law without a threshold, the test of it against the one with its own, the rival."""
-        zero = table_of(sample, free.errors, 0.0, self.n_grid)
+        zero = table_of(sample, free.of.errors, 0.0, self.n_grid)
         ratio = zero_ratio(zero, free)
         low, high = exponent_limits(zero, self.level, free=False)
         of_zero = _criteria(zero, sample.data.n, "zero")
-        rival = offset_law(free.errors, free.records, free.weights, free.begin)
+        rival = offset_law(free.of, free.begin)
         found: dict[str, Plain] = {
             "nu_zero": float(zero.law.nu[0]),
             "nu_zero_low": low,

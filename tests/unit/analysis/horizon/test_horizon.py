@@ -15,7 +15,7 @@ from observatory.analysis.horizon.estimators.foresight import (
 from observatory.analysis.horizon.estimators.horizon import Horizon, boundaries, shorter_horizons
 from observatory.analysis.horizon.estimators.verdict import Evidence, foretold, verdict_of
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_law import at_critical
+from observatory.analysis.times.estimators.aft_law import Times
 from observatory.analysis.times.estimators.aft_table import sample_of, table_of
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_times import Made
@@ -156,7 +156,7 @@ def test_expected_records_are_the_mean_of_simulated_ones(name: str) -> None:
     design = Design(np.array(made.cells), np.full(8, 8.0))
     records, weights = expected_records(errors, truth, design, 6000.0)
     assert weights.sum() == pytest.approx(64.0)
-    back = at_critical(errors, records, weights, np.array([0.02]), truth.theta)
+    back = Times(errors, records, weights).at_critical(np.array([0.02]), truth.theta)
     assert back.nu[0] == pytest.approx(1.0, abs=0.01)
     assert back.sigma[0] == pytest.approx(0.25, rel=0.01)
     sample = sample_of(many.one(1))

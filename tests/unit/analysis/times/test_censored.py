@@ -15,7 +15,7 @@ from observatory.analysis.times.estimators.aft_interval import (
     exponent_limits,
     upper_limit,
 )
-from observatory.analysis.times.estimators.aft_law import at_critical, highest_critical, shares
+from observatory.analysis.times.estimators.aft_law import shares
 from observatory.analysis.times.estimators.aft_table import (
     drawn_replicas,
     parametric_p,
@@ -59,13 +59,10 @@ def test_nobody_below_the_critical_point_counts_and_nobody_there_may_grok() -> N
     """The replicas at 0.05 never grok: without them the likelihood at 0.08 is the same."""
     data = THRESHOLD.one(1)
     whole, above = sample_of(data), sample_of(data.take(data.weight_decay > 0.08))
-    laws = [
-        at_critical(ERRORS["weibull"], s.records, s.weights, np.array([0.08]))
-        for s in (whole, above)
-    ]
+    laws = [s.times(ERRORS["weibull"]).at_critical(np.array([0.08])) for s in (whole, above)]
     assert laws[0].loglik == pytest.approx(laws[1].loglik, rel=1e-12)
     lowest = data.weight_decay[data.grokked].min()
-    assert highest_critical(whole.records, whole.weights)[0] == lowest
+    assert whole.times(ERRORS["weibull"]).highest[0] == lowest
     assert (shares(48) < 1).all()
     assert (np.diff(shares(48)) > 0).all()
 
