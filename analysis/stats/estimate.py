@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from observatory.analysis.stats.observations import Observations
 
@@ -115,22 +115,13 @@ class Estimate:
         return "\n".join(lines)
 
 
-@runtime_checkable
-class _Named(Protocol):
-    fit_name: str
-    level: float
-
-    @property
-    def estimator(self) -> str: ...
-
-
 def estimate_of(
-    fit: _Named, data: Observations, seed: int, warnings: Sequence[str], **parts: Any
+    fit: Any, data: Observations, seed: int, warnings: Sequence[str], **parts: Any
 ) -> Estimate:
     """What a fit found in a table, whose event, horizon and number of replicas it takes.
 
     Args:
-        fit: The fit: its names and its level.
+        fit: Whose `fit_name`, `estimator` and `level` are taken.
         data: The table, without the rows that did not enter.
         seed: Of the resampling.
         warnings: Put behind the one that the table names no horizon, where it does not.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from observatory.analysis.scaling.estimators.links import sharpening_link
 from observatory.analysis.scaling.estimators.sample import SizedRows, in_cells
+from observatory.analysis.scaling.estimators.sharpening import sharpening_link
 from tests.made_sizes import QUICK, chain, limited, scaled, thresholds
 from tests.statistical.stored import Calibration, Outcome
 

@@ -23,7 +23,6 @@ from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, esti
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_interval import critical_limits
 from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
@@ -273,7 +272,7 @@ class Horizon:
         curves |= _law_curves(evidence, float(horizons[0]), _BEYOND * steps)
         low, high = (float(limit) for limit in limits[-1])
         free = evidence[best].free
-        own = float(free.law.critical[0]), None, *critical_limits(free, self.level)
+        own = float(free.law.critical[0]), None, *free.critical_limits(self.level)
         params = {
             "critical": Parameter(observed, standard_error(found[1:, -1]), low, high),
             "critical_free": Parameter(*own),

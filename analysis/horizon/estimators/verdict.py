@@ -17,7 +17,7 @@ from observatory.analysis.horizon.estimators.foresight import (
     needed_ratio,
 )
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square, upper_limit
+from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square
 from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_offset import offset_law
 from observatory.analysis.times.estimators.aft_table import (
@@ -81,7 +81,7 @@ def evidence_of(
         free,
         ratio,
         chi_bar_square(ratio),
-        upper_limit(free, level),
+        free.upper_limit(level),
         2.0 * (rival.loglik - float(free.law.loglik[0])),
         None,
         None,

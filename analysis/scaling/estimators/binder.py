@@ -8,12 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.scaling.estimators.found import (
+    Draws,
+    Found,
+    limits_of,
+    parameter,
+    spread_columns,
+    tail_share,
+)
 from observatory.analysis.scaling.estimators.sample import Moments, Sample
+from observatory.analysis.scaling.estimators.verdicts import KINDS, Crossed, Link, judge_crossings
 
 Array = NDArray[np.float64]
 
-KINDS = ("raw", "centred", "shifted")
-"""Zero of m as the table has it; at the mean of each cell; at the lowest mean of all cells."""
 _LEAST_NOISE = 1e-3
 
 
@@ -148,3 +155,51 @@ def pair_weights(draws: Crossings, min_share: float) -> Array:
             low, high = np.quantile(seen, [0.25, 0.75])
             weight[pair] = 1.0 / max((high - low) / 1.349, 1e-12) ** 2
     return weight
+
+
+def _concentration(spread: Array) -> Array:
+    """How close together crossings lie; none at all is as far as can be, `[draw]`."""
+    return -np.nan_to_num(spread, nan=np.inf, posinf=np.inf)
+
+
+def crossing_link(
+    draws: Draws, min_share: float, level: float
+) -> tuple[Link, dict[str, Crossed], Found]:
+    """Cumulants of every kind, their crossings, and the drift of these with 1 / size."""
+    own, again, smooth = (cumulants(m) for m in (draws.own, draws.again, draws.smooth))
+    found, by_kind = Found(), dict[str, Crossed]()
+    inverse = 1.0 / draws.sample.sizes
+    for kind in KINDS:
+        found.curves[f"cell.{kind}"] = [None if np.isnan(v) else float(v) for v in own[kind][0]]
+        noise = cumulant_noise(again[kind])
+        pairs, redrawn = (crossings(draws.sample, c[kind], noise) for c in (own, again))
+        weight = pair_weights(redrawn, min_share)
+        place, slope, spread = pairs.drift(weight)
+        places, slopes, _ = redrawn.drift(weight)
+        null = crossings(draws.sample, smooth[kind], noise).drift(np.maximum(weight, 1e-300))[2]
+        found.curves["pair.inverse_size"] = pairs.inverse_size.tolist()
+        found.curves.update(spread_columns(f"pair.{kind}", pairs.place[0], redrawn.place, level))
+        lowest = [_lowest(draws.sample, u[kind]) for u in (own, again)]
+        tied = Crossings(inverse, lowest[0]), Crossings(inverse, lowest[1])
+        even = np.ones(inverse.size)
+        found.params[f"u4_lowest_{kind}"] = parameter(
+            float(tied[0].drift(even)[0][0]), tied[1].drift(even)[0], level
+        )
+        if np.isnan(place[0]):
+            by_kind[kind] = Crossed(None, None, 1.0)
+            continue
+        p = tail_share(float(_concentration(spread)[0]), _concentration(null))
+        at = parameter(float(place[0]), places, level)
+        moved = parameter(float(slope[0]), slopes, level)
+        found.params.update({f"crossing_{kind}": at, f"drift_{kind}": moved})
+        found.table[f"crossing_{kind}"] = {"p": p}
+        by_kind[kind] = Crossed(limits_of(at), limits_of(moved), p)
+    return judge_crossings(by_kind, level), by_kind, found
+
+
+def _lowest(sample: Sample, cumulant: Array) -> Array:
+    """Lowest cumulant of each size, `[draw, size]`."""
+    filled = np.where(np.isnan(cumulant), np.inf, cumulant)
+    each = [filled[:, sample.cells_of(s)].min(axis=-1) for s in range(sample.sizes.size)]
+    lowest = np.stack(each, axis=-1)
+    return np.where(np.isinf(lowest), np.nan, lowest)

@@ -7,14 +7,9 @@ from typing import final
 
 import numpy as np
 
+from observatory.analysis.scaling.estimators.binder import crossing_link
 from observatory.analysis.scaling.estimators.collapse_link import Search, collapse_link, grid_bias
 from observatory.analysis.scaling.estimators.found import Draws, Found, limits_of
-from observatory.analysis.scaling.estimators.links import (
-    crossing_link,
-    groups_link,
-    sharpening_link,
-    susceptibility_link,
-)
 from observatory.analysis.scaling.estimators.remarks import remarks
 from observatory.analysis.scaling.estimators.sample import (
     Sample,
@@ -22,6 +17,9 @@ from observatory.analysis.scaling.estimators.sample import (
     in_cells,
     require_signal,
 )
+from observatory.analysis.scaling.estimators.sharpening import sharpening_link
+from observatory.analysis.scaling.estimators.susceptibility import susceptibility_link
+from observatory.analysis.scaling.estimators.unimodality import groups_link
 from observatory.analysis.scaling.estimators.verdicts import Link, judge_chain
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.solvers import f_quantile

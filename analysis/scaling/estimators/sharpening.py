@@ -10,7 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.scaling.estimators.sample import Sample
+from observatory.analysis.scaling.estimators.collapse_quality import standard_errors
+from observatory.analysis.scaling.estimators.found import (
+    Draws,
+    Found,
+    crossover_draws,
+    limits_of,
+    parameter,
+    spread_columns,
+    tail_share,
+)
+from observatory.analysis.scaling.estimators.sample import Sample, moments, resampled
+from observatory.analysis.scaling.estimators.verdicts import Link, judge_sharpening
+from observatory.analysis.stats.estimate import Plain
 from observatory.analysis.stats.solvers import expit
 
 Array = NDArray[np.float64]
@@ -147,3 +159,43 @@ def shared_curve(grid: _SigmoidGrid, sample: Sample, log_width: float) -> tuple[
         fitted[cells] = ((y @ first) * first + (y @ second) * second) / grid.root[cells]
         distance[cells] = (sample.control[cells] - grid.centre[c]) / np.exp(grid.log_width[k])
     return fitted, distance
+
+
+def sharpening_link(
+    sample: Sample,
+    se_floor: float,
+    grid_size: tuple[int, int],
+    n_draws: tuple[int, int],
+    least: float,
+    level: float,
+    rng: np.random.Generator,
+) -> tuple[Link, Found, Draws]:
+    """The width against size; from its fit with one width for all sizes, the smooth crossovers.
+
+    `grid_size` is how many centres and widths are tried, `n_draws` how many resamples of seeds and
+    smooth crossovers are drawn, `least` the exponent below which shrinking counts as none.
+    """
+    once = np.ones((1, sample.value.size))
+    own = moments(sample, sample.deviation, once)
+    se = standard_errors(sample, own.variance, se_floor)[0]
+    grid = sigmoid_grid(sample, se, *grid_size)
+    measured = sharpening(grid, own.mean)
+    again = moments(sample, sample.deviation, resampled(sample, n_draws[0], rng))
+    redrawn = sharpening(grid, again.mean)
+    fitted, distance = shared_curve(grid, sample, float(measured.log_width[0]))
+    smooth = moments(sample, crossover_draws(sample, fitted, distance, n_draws[1], rng), once)
+    p = tail_share(float(measured.statistic[0]), sharpening(grid, smooth.mean).statistic)
+    exponent = parameter(float(measured.exponent[0]), redrawn.exponent, level)
+    link = judge_sharpening(exponent.value, limits_of(exponent), p, least, level)
+    widths = np.exp(width_of_each(grid, own.mean)[0])
+    curves = spread_columns("size.width", widths, np.exp(width_of_each(grid, again.mean)), level)
+    curves |= {
+        "cell.size": sample.sizes[sample.of_size].tolist(),
+        "cell.control": sample.control.tolist(),
+        "cell.n": sample.n.tolist(),
+        "cell.mean": own.mean[0].tolist(),
+        "cell.se": se.tolist(),
+        "cell.crossover": fitted.tolist(),
+    }
+    extras: dict[str, Plain] = {"reduced_chi2": float(measured.reduced[0])}
+    return link, Found({"sharpening": exponent}, curves, extras), Draws(sample, own, again, smooth)

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.scaling.estimators.found import (
+    Curves,
+    Draws,
+    Found,
+    limits_of,
+    parameter,
+    spread_columns,
+    tail_share,
+)
 from observatory.analysis.scaling.estimators.sample import Moments, Sample
+from observatory.analysis.scaling.estimators.verdicts import Link, judge_susceptibility
+from observatory.analysis.stats.estimate import Plain
 
 Array = NDArray[np.float64]
 
@@ -91,3 +102,20 @@ def _criterion(rss: Array, n: int, law: str) -> Array:
     if n - k - 1 <= 0:
         return np.full(rss.shape, np.inf)
     return n * np.log(np.maximum(rss, 1e-12) / n) + 2.0 * k + 2.0 * k * (k + 1) / (n - k - 1)
+
+
+def susceptibility_link(draws: Draws, level: float) -> tuple[Link, Found]:
+    """The largest variance of each size, and the laws of its growth."""
+    sizes = draws.sample.sizes
+    chi = [peaks(draws.sample, m) for m in (draws.own, draws.again, draws.smooth)]
+    own, again, smooth = (fit_laws(sizes, c) for c in chi)
+    exponent = parameter(float(own.exponent[0]), again.exponent, level)
+    p = tail_share(float(own.exponent[0]), smooth.exponent)
+    aicc = {law: float(own.aicc[law][0]) for law in LAWS}
+    link = judge_susceptibility(aicc, limits_of(exponent), sizes.size, p, level)
+    curves: Curves = {"size.size": sizes.tolist()}
+    curves |= spread_columns("size.chi", chi[0][0], chi[1], level)
+    curves |= {f"size.chi_{law}": np.exp(own.fitted[law][0]).tolist() for law in LAWS}
+    curves["cell.chi"] = (float(np.median(draws.sample.n)) * draws.own.variance[0]).tolist()
+    extras: dict[str, Plain] = {f"aicc_{law}": value for law, value in aicc.items()}
+    return link, Found({"gamma_over_nu": exponent}, curves, extras)

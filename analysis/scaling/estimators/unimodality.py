@@ -8,7 +8,9 @@ $\lambda$ times their length.
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.scaling.estimators.found import Curves, Found
 from observatory.analysis.scaling.estimators.sample import Sample
+from observatory.analysis.scaling.estimators.verdicts import Link, judge_groups
 
 Array = NDArray[np.float64]
 
@@ -63,3 +65,19 @@ def two_groups(sample: Sample, p: Array) -> Array:
     """Smallest p-value of each size times its number of cells (Bonferroni), `[size]`."""
     each = [p[sample.cells_of(s)] for s in range(sample.sizes.size)]
     return np.array([min(1.0, float(c.min()) * c.size) for c in each])
+
+
+def groups_link(
+    sample: Sample, n_uniform: int, level: float, rng: np.random.Generator
+) -> tuple[Link, Found]:
+    """Whether seeds fall into two groups, by the dip of each cell."""
+    depth, p = cell_dips(sample, n_uniform, rng)
+    by_size = two_groups(sample, p)
+    sizes = range(sample.sizes.size)
+    fewest = [float(sample.n[sample.cells_of(s)].min()) for s in sizes]
+    curves: Curves = {
+        "cell.dip": depth.tolist(),
+        "cell.p_dip": p.tolist(),
+        "size.p_two_groups": by_size.tolist(),
+    }
+    return judge_groups(by_size.tolist(), fewest, level), Found({}, curves, {})

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.scaling.estimators.binder import KINDS
-
 Array = NDArray[np.float64]
 Limits = tuple[float, float]
 
+KINDS = ("raw", "centred", "shifted")
+"""Zero of m as the table has it; at the mean of each cell; at the lowest mean of all cells."""
 _UNDERDETERMINED = "underdetermined"
 _FEW_SEEDS_FOR_GROUPS = 20  # per cell: with fewer, two groups are hardly ever distinguished
 _FEWEST_SIZES = 6  # with fewer, AICc's correction for laws of two numbers exceeds any evidence

@@ -66,77 +66,72 @@ class Table:
         start = np.repeat(self.law.theta, critical.size, axis=0)
         return self.of.repeated(critical.size).at_critical(critical, start).loglik
 
+    def critical_limits(self, level: float, degrees: int = 1) -> tuple[float, float]:
+        """Limits of the critical point in [0, smallest weight decay that grokked).
 
-def critical_limits(table: Table, level: float, degrees: int = 1) -> tuple[float, float]:
-    """Limits of the critical point in [0, smallest weight decay that grokked).
+        Limits at the ends of that range are the ends themselves: a critical weight decay cannot be
+        negative, nor above one that grokked. Where the truth is 0 the two-sided interval covers it
+        in (1 + level) / 2: it is conservative there.
+        """
+        highest = float(self.of.highest[0])
+        grid = np.append(highest * shares(self.n_grid), self.law.critical)
+        points = np.unique(grid)
+        target = self.drop(level, degrees)
 
-    Limits at the ends of that range are the ends themselves: a critical weight decay cannot be
-    negative, nor above one that grokked. Where the truth is 0 the two-sided interval covers it
-    in (1 + level) / 2: it is conservative there.
-    """
-    highest = float(table.of.highest[0])
-    grid = np.append(highest * shares(table.n_grid), table.law.critical)
-    points = np.unique(grid)
-    target = table.drop(level, degrees)
+        def height(critical: Array) -> Array:
+            return self.at(critical) - target
 
-    def height(critical: Array) -> Array:
-        return table.at(critical) - target
+        low, high = _outermost(height, points, height(points))
+        return low, highest if high == points[-1] else high
 
-    low, high = _outermost(height, points, height(points))
-    return low, highest if high == points[-1] else high
+    def upper_limit(self, level: float) -> float:
+        """One-sided upper limit of the critical point."""
+        return self.critical_limits(2.0 * level - 1.0)[1]
 
+    def exponent_limits(
+        self, level: float, free: bool, degrees: int = 1
+    ) -> tuple[float | None, float | None]:
+        """Limits of the exponent, a free critical point fitted anew; None: unbounded."""
+        target = self.drop(level, degrees)
+        centre = float(self.law.nu[0])
 
-def upper_limit(table: Table, level: float) -> float:
-    """One-sided upper limit of the critical point."""
-    return critical_limits(table, 2.0 * level - 1.0)[1]
+        def height(nu: Array) -> Array:
+            begin = np.tile(self.begin, (nu.size, 1))
+            held = None if free else np.repeat(self.law.critical, nu.size)
+            several = self.of.repeated(nu.size)
+            return several.profile_exponent(nu, begin, held, PROFILE_GRID) - target
 
+        def limit(sign: float) -> float | None:
+            inside, step = centre, 0.05 * max(abs(centre), 0.1)
+            for _ in range(12):
+                outside = inside + sign * step
+                if height(np.array([outside]))[0] < 0:
+                    return crossing(height, inside, outside)
+                inside, step = outside, 2.0 * step
+            return None
 
-def exponent_limits(
-    table: Table, level: float, free: bool, degrees: int = 1
-) -> tuple[float | None, float | None]:
-    """Limits of the exponent, the critical point fitted anew where it is free; None: unbounded."""
-    target = table.drop(level, degrees)
-    centre = float(table.law.nu[0])
+        return limit(-1.0), limit(1.0)
 
-    def height(nu: Array) -> Array:
-        begin = np.tile(table.begin, (nu.size, 1))
-        held = None if free else np.repeat(table.law.critical, nu.size)
-        several = table.of.repeated(nu.size)
-        return several.profile_exponent(nu, begin, held, PROFILE_GRID) - target
+    def joint_region(self, level: float) -> dict[str, list[float | None]]:
+        """Twice the fall of the log-likelihood on a grid of (critical, nu) about its maximum.
 
-    def limit(sign: float) -> float | None:
-        inside, step = centre, 0.05 * max(abs(centre), 0.1)
-        for _ in range(12):
-            outside = inside + sign * step
-            if height(np.array([outside]))[0] < 0:
-                return crossing(height, inside, outside)
-            inside, step = outside, 2.0 * step
-        return None
-
-    return limit(-1.0), limit(1.0)
-
-
-def joint_region(table: Table, level: float) -> dict[str, list[float | None]]:
-    """Twice the fall of the log-likelihood on a grid of (critical, nu) about its maximum.
-
-    Columns `critical`, `nu`, `delta`, the critical point running fastest, to six digits; the region
-    of the level is where delta is below the chi-square quantile of two degrees of freedom. None
-    where the law is impossible.
-    """
-    low, high = critical_limits(table, level, degrees=2)
-    nus = exponent_limits(table, level, free=True, degrees=2)
-    centre = float(table.law.nu[0])
-    ends = [
-        centre * f if limit is None else limit for limit, f in zip(nus, (0.0, 3.0), strict=True)
-    ]
-    critical, nu = np.meshgrid(
-        np.linspace(low, high * (1.0 - 1e-6), _N_REGION), np.linspace(ends[0], ends[1], _N_REGION)
-    )
-    start = np.tile(table.begin, (critical.size, 1))
-    value = table.of.repeated(critical.size).at_exponent(critical.ravel(), nu.ravel(), start)
-    delta = 2.0 * (table.law.loglik[0] - value)
-    columns = {"critical": critical.ravel(), "nu": nu.ravel(), "delta": delta}
-    return {name: six_digits(values) for name, values in columns.items()}
+        Columns `critical`, `nu`, `delta`, the critical point running fastest; the region of the
+        level is where delta is below the chi-square quantile of two degrees of freedom. None where
+        the law is impossible.
+        """
+        low, high = self.critical_limits(level, degrees=2)
+        nus = self.exponent_limits(level, free=True, degrees=2)
+        centre = float(self.law.nu[0])
+        first, last = (
+            centre * f if limit is None else limit for limit, f in zip(nus, (0.0, 3.0), strict=True)
+        )
+        points = np.linspace(low, high * (1.0 - 1e-6), _N_REGION)
+        critical, nu = np.meshgrid(points, np.linspace(first, last, _N_REGION))
+        start = np.tile(self.begin, (critical.size, 1))
+        value = self.of.repeated(critical.size).at_exponent(critical.ravel(), nu.ravel(), start)
+        delta = 2.0 * (self.law.loglik[0] - value)
+        columns = {"critical": critical.ravel(), "nu": nu.ravel(), "delta": delta}
+        return {name: six_digits(values) for name, values in columns.items()}
 
 
 def six_digits(values: Array) -> list[float | None]:

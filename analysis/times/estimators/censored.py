@@ -12,15 +12,7 @@ from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, esti
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_interval import (
-    Table,
-    chi_bar_square,
-    critical_limits,
-    exponent_limits,
-    joint_region,
-    six_digits,
-    upper_limit,
-)
+from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square, six_digits
 from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_offset import N_PARAMS as OFFSET_PARAMS
 from observatory.analysis.times.estimators.aft_offset import offset_law
@@ -181,7 +173,7 @@ class TimesAft:
         warnings += _too_narrow(params["nu"], draws.nu[usable], self.level)
         if held is None:
             extras |= self._of_threshold(sample, table, seed)
-            region = joint_region(table, self.level)
+            region = table.joint_region(self.level)
             curves = {f"region.{name}": column for name, column in region.items()}
             curves["joint.critical"] = six_digits(draws.critical[usable])
             curves["joint.nu"] = six_digits(draws.nu[usable])
@@ -197,7 +189,7 @@ class TimesAft:
 
     def _parameters(self, table: Table, draws: Laws) -> dict[str, Parameter]:
         usable, law, free = np.isfinite(draws.nu), table.law, self.critical == "free"
-        nu_limits = exponent_limits(table, self.level, free)
+        nu_limits = table.exponent_limits(self.level, free)
         amplitude = math.exp(float(law.log_amplitude[0])), np.exp(draws.log_amplitude[usable])
         params = {
             "nu": Parameter(float(law.nu[0]), standard_error(draws.nu[usable]), *nu_limits),
@@ -208,7 +200,7 @@ class TimesAft:
             params["critical"] = Parameter(
                 float(law.critical[0]),
                 standard_error(draws.critical[usable]),
-                *critical_limits(table, self.level),
+                *table.critical_limits(self.level),
             )
         return params
 
@@ -216,7 +208,7 @@ class TimesAft:
         """The law without a threshold, the test of it against the one with its own, the rival."""
         zero = table_of(sample, free.of.errors, 0.0, self.n_grid)
         ratio = zero_ratio(zero, free)
-        low, high = exponent_limits(zero, self.level, free=False)
+        low, high = zero.exponent_limits(self.level, free=False)
         of_zero = _criteria(zero, sample.data.n, "zero")
         rival = offset_law(free.of, free.begin)
         found: dict[str, Plain] = {
@@ -228,7 +220,7 @@ class TimesAft:
             **{f"{name}_zero": value for name, value in of_zero.items()},
             "lr_zero": ratio,
             "p_zero": chi_bar_square(ratio),
-            "critical_upper": upper_limit(free, self.level),
+            "critical_upper": free.upper_limit(self.level),
             "offset_rival": rival.offset,
             "nu_rival": rival.nu,
             "aic_rival": 2.0 * OFFSET_PARAMS - 2.0 * rival.loglik,

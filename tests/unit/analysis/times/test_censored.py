@@ -8,13 +8,7 @@ import pytest
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_interval import (
-    chi_bar_square,
-    critical_limits,
-    crossing,
-    exponent_limits,
-    upper_limit,
-)
+from observatory.analysis.times.estimators.aft_interval import chi_bar_square, crossing
 from observatory.analysis.times.estimators.aft_law import shares
 from observatory.analysis.times.estimators.aft_table import (
     drawn_replicas,
@@ -72,12 +66,12 @@ def test_limits_are_where_the_profile_has_fallen(name: str) -> None:
     """There the log-likelihood, all else fitted anew, is 1.92 below its maximum: to 1e-3."""
     table = table_of(sample_of(THRESHOLD.one(2)), ERRORS[name], None, 48)
     drop = 0.5 * chi2_quantile(0.95, 1)
-    ends = np.array(critical_limits(table, 0.95))
+    ends = np.array(table.critical_limits(0.95))
     assert table.law.loglik[0] - table.at(ends) == pytest.approx(drop, abs=1e-3)
-    assert upper_limit(table, 0.95) < ends[1]
+    assert table.upper_limit(0.95) < ends[1]
     zero = table_of(sample_of(THRESHOLD.one(2)), ERRORS[name], 0.0, 48)
-    low, high = exponent_limits(zero, 0.95, free=False)
-    wide_low, wide_high = exponent_limits(table, 0.95, free=True)
+    low, high = zero.exponent_limits(0.95, free=False)
+    wide_low, wide_high = table.exponent_limits(0.95, free=True)
     assert low < zero.law.nu[0] < high
     assert wide_low < table.law.nu[0] < wide_high
     assert wide_high - wide_low > high - low
@@ -87,7 +81,7 @@ def test_limits_end_where_the_range_does() -> None:
     """Times without a threshold: the lower limit is 0; the free law holds the zero law."""
     sample = sample_of(Made().one(0))
     zero, free = (table_of(sample, ERRORS["lognormal"], c, 48) for c in (0.0, None))
-    low, high = critical_limits(free, 0.95)
+    low, high = free.critical_limits(0.95)
     assert low == 0.0
     assert 0 < high <= 0.03
     assert free.law.loglik[0] >= zero.law.loglik[0] - 1e-9
