@@ -79,10 +79,7 @@ def _edges(centres: Array) -> Array:
 
 
 def _boxes(
-    times: pd.DataFrame,
-    decays: Sequence[float],
-    borders: Array,
-    span: tuple[float, float],
+    times: pd.DataFrame, decays: Sequence[float], borders: Array, span: tuple[float, float]
 ) -> tuple[Array, Array, Array]:
     """Boxes between the steps at which the shares of a weight decay change.
 

@@ -60,12 +60,7 @@ class Evidence:
 
 
 def evidence_of(
-    name: str,
-    whole: Sample,
-    early: Sample | None,
-    drawn: Array,
-    n_grid: int,
-    level: float,
+    name: str, whole: Sample, early: Sample | None, drawn: Array, n_grid: int, level: float
 ) -> Evidence:
     """Fit both laws under one error distribution, at the longest horizon and at the held-out one.
 
