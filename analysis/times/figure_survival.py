@@ -11,22 +11,71 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
-from observatory.analysis.page.frames import column, evenly, where
+from observatory.analysis.page.frames import column, evenly, where, words
 from observatory.analysis.page.panels import LEGEND, decay_handles
+from observatory.analysis.page.records import Record, columns_of
+from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import (
     INK,
     MUTED,
     WIDTH,
     decay_colours,
+    plain,
     plain_log_ticks,
     styled,
 )
+from observatory.analysis.stats.observations import Observations
 
-_MAX_CURVES = 5  # weight decays with a curve of their own; more bands only hide each other
+_MAX_CURVES, _MAX_CURVES_ALONE = 5, 6  # on the page, where more bands only hide each other
 
 _DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
 ShareLaw = Callable[[float, NDArray[np.float64]], NDArray[np.float64]]
 """Share that a fitted law lets grok by some steps, at a weight decay."""
+
+
+def cumulative_incidence(
+    times: NDArray[np.float64], grokked: NDArray[np.bool_], competing: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Aalen-Johansen estimate of the share that has grokked by each time.
+
+    Collapse and divergence compete with grokking: such a replica can no longer grok, which is not
+    the same as being watched for too short a time. Without them it is one minus Kaplan-Meier.
+
+    Args:
+        times: Step of the event or of the last look, `[replica]`.
+        grokked: Whether it grokked at that step, `[replica]`.
+        competing: Whether it collapsed or diverged at that step, `[replica]`.
+
+    Returns:
+        The times at which the share rises, preceded by 0, and the share from then on.
+    """
+    steps, shares, free = [0.0], [0.0], 1.0
+    for time in np.unique(times[grokked | competing]):
+        at_risk, now = int((times >= time).sum()), times == time
+        gain = free * int((now & grokked).sum()) / at_risk
+        free *= 1.0 - int((now & (grokked | competing)).sum()) / at_risk
+        if gain > 0:
+            steps.append(float(time))
+            shares.append(shares[-1] + gain)
+    return np.array(steps), np.array(shares)
+
+
+def incidence_table(times: pd.DataFrame) -> pd.DataFrame:
+    """The cumulative incidence of every weight decay, without a band.
+
+    `times` is as of `times_figure`. Columns weight_decay, step, share, and low and high, NaN.
+    """
+    end, decays = words(times, "end"), column(times, "weight_decay")
+    seen, failed = end == "grokked", np.isin(end, ["collapsed", "diverged"])
+    clock = np.where(seen, column(times, "t_hi"), column(times, "watched"))
+    pieces: list[pd.DataFrame] = []
+    for decay in np.unique(decays):
+        at = decays == decay
+        steps, shares = cumulative_incidence(clock[at], seen[at], failed[at])
+        pieces.append(pd.DataFrame({"weight_decay": decay, "step": steps, "share": shares}))
+    columns = ["weight_decay", "step", "share"]
+    table = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+    return table.assign(low=np.nan, high=np.nan)
 
 
 def chosen_curves(curves: pd.DataFrame) -> list[float]:
@@ -109,3 +158,21 @@ def survival_figure(
         axes.text(0.5, 0.5, "no replica grokked", transform=axes.transAxes, ha="center")
     figure.legend(handles=handles, loc="outside lower center", ncols=7, **LEGEND)
     return figure
+
+
+def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
+    """The share that has grokked against time, for a few values of the control."""
+    curves = columns_of(record, "km")
+    values = evenly(np.unique(curves["weight_decay"]).tolist(), _MAX_CURVES_ALONE)
+    colours = decay_colours(values)
+    for value in values:
+        at = curves["weight_decay"] == value
+        steps, share = curves["step"][at], curves["share"][at]
+        style = {"color": colours[value], "step": "post", "alpha": 0.14, "linewidth": 0}
+        axes.fill_between(steps, curves["low"][at], curves["high"][at], **style)
+        label = f"{plain(data.control)} {value:g}"
+        axes.step(steps, share, where="post", color=colours[value], gid="incidence", label=label)
+    axes.set_xlabel("steps")
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_ylabel("share that has grokked")
+    entitle(axes, record, None)

@@ -8,7 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from observatory.analysis.page.decay_axis import draw_decay_axis, spread_positions
+from observatory.analysis.page.decay_axis import draw_decay_axis, positions, spread_positions
+from observatory.analysis.page.records import Record, estimator_name
+from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import (
     INK,
     LINE_COLOURS,
@@ -16,9 +18,12 @@ from observatory.analysis.page.style import (
     MUTED,
     OUTCOME_COLOURS,
     WIDTH,
+    plain,
     plain_log_ticks,
     styled,
 )
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.text import number
 
 PowerLaw = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """Time in steps at given weight decays; NaN where the law has none."""
@@ -86,3 +91,34 @@ def times_figure(
     axes.set_ylabel("time to grok (steps)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
+
+
+def draw_times(axes: Axes, record: Record, data: Observations) -> None:
+    """Times of the runs that grokked, ends of the records of the others, and the fitted law."""
+    cells = data.weight_decay.tolist()
+    draw_decay_axis(axes, cells, spacing=0.07)
+    axes.set_yscale("log")
+    x = positions(data.weight_decay, cells)
+    seen = data.grokked & (data.time > 0)
+    axes.plot(x[seen], data.time[seen], "o", color=INK, markersize=3, gid="grokked",
+              label="grokked")  # fmt: skip
+    if (~seen).any():
+        style = {"color": MUTED, "markerfacecolor": "none", "markersize": 4.5}
+        label = "not grokked, at the last step watched"
+        axes.plot(x[~seen], data.followed[~seen], "^", gid="censored", label=label, **style)
+    params = {name: parameter["value"] for name, parameter in record["params"].items()}
+    if {"amplitude", "nu"} <= set(params):
+        critical = params.get("critical", record["extras"].get("critical") or 0.0)
+        inside = data.within(record["extras"].get("window_max")).weight_decay
+        inside = inside[inside > critical]
+        if inside.size:
+            decays = np.geomspace(inside.min(), inside.max(), 300)
+            law = params["amplitude"] * (decays - critical) ** -params["nu"]
+            bottom, top = axes.get_ylim()
+            label = f"{plain(estimator_name(record))}: ν = {number(params['nu'])}"
+            seen = np.where((law >= bottom) & (law <= top), law, np.nan)
+            axes.plot(decays, seen, color=LINE_COLOURS[0], gid="power-law", label=label)
+            axes.set_ylim(bottom, top)
+    plain_log_ticks(axes.yaxis)
+    axes.set_ylabel("time to grok (steps)")
+    entitle(axes, record, data.control)

@@ -94,7 +94,7 @@ class TimesQuestion(Question):
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """Times, ends of the records of runs that did not grok, and the fitted law."""
         from observatory.analysis.page.single import drawn
-        from observatory.analysis.times.figure_fit import draw_times
+        from observatory.analysis.times.figure_times import draw_times
 
         return drawn(draw_times, fitted.record, fitted.data.cut()[0], ax)
 
@@ -117,7 +117,7 @@ class SurvivalQuestion(Question):
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """The share that has grokked, for a few values of the control."""
         from observatory.analysis.page.single import drawn
-        from observatory.analysis.times.figure_fit import draw_survival
+        from observatory.analysis.times.figure_survival import draw_survival
 
         return drawn(draw_survival, fitted.record, fitted.data.cut()[0], ax)
 

@@ -10,9 +10,12 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn, context, why_no
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, select, where, words
 from observatory.analysis.page.records import Record, columns_of, limits
-from observatory.analysis.times.figure_incidence import incidence_table
 from observatory.analysis.times.figure_joint import Region, joint_figure
-from observatory.analysis.times.figure_survival import chosen_curves, survival_figure
+from observatory.analysis.times.figure_survival import (
+    chosen_curves,
+    incidence_table,
+    survival_figure,
+)
 from observatory.analysis.times.figure_times import times_figure
 from observatory.analysis.times.section_laws import (
     DISTRIBUTIONS,

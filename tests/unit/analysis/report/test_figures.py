@@ -21,9 +21,12 @@ from observatory.analysis.page.records import boundary_curve
 from observatory.analysis.page.style import OUTCOME_COLOURS, plain_log_ticks, save
 from observatory.analysis.report.figure_heatmap import heatmap_figure
 from observatory.analysis.report.figure_overlay import Boundary, overlay_figure
-from observatory.analysis.times.figure_incidence import cumulative_incidence, incidence_table
 from observatory.analysis.times.figure_joint import Region, joint_figure, on_lattice
-from observatory.analysis.times.figure_survival import survival_figure
+from observatory.analysis.times.figure_survival import (
+    cumulative_incidence,
+    incidence_table,
+    survival_figure,
+)
 from observatory.analysis.times.figure_times import times_figure
 from observatory.analysis.training.figure_outcomes import outcomes_figure
 from observatory.analysis.training.figure_phases import phases_figure

@@ -12,11 +12,11 @@ from observatory.analysis.scaling.estimators.binder import (
 )
 from observatory.analysis.scaling.estimators.collapse_quality import (
     Collapse,
+    minimise_each,
     standard_errors,
     within_one,
 )
 from observatory.analysis.scaling.estimators.found import crossover_draws, tail_share
-from observatory.analysis.scaling.estimators.nelder_mead import minimise_each
 from observatory.analysis.scaling.estimators.remarks import neighbour_correlation
 from observatory.analysis.scaling.estimators.sample import (
     Moments,
