@@ -8,14 +8,11 @@ it must reach (z_a + z_b)^2.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.stats.solvers import normal_quantile
+from observatory.analysis.stats.solvers import Array, normal_quantile
 from observatory.analysis.times.estimators.aft import INTERVAL, LEFT, RIGHT, Records
 from observatory.analysis.times.estimators.aft_errors import Errors
 from observatory.analysis.times.estimators.aft_law import Laws, Times
-
-Array = NDArray[np.float64]
 
 _N_QUANTILES = 40
 LONGER = tuple(float(x) for x in 2.0 ** np.arange(0.5, 6.5, 0.5))

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.checks import require_logistic_rise
 from observatory.analysis.boundary.estimators.firth_points import firth_points
@@ -20,7 +19,7 @@ from observatory.analysis.horizon.estimators.verdict import (
 )
 from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_law import Laws
@@ -34,7 +33,6 @@ from observatory.analysis.times.estimators.aft_table import (
 from observatory.analysis.times.estimators.power_law import N_PARAMS, require_law
 from observatory.core.errors import ConfigError, FitRefusedError
 
-Array = NDArray[np.float64]
 _Columns = dict[str, list[float | None]]
 
 _BEYOND = 4.0  # multiple of the longest horizon to which the laws are drawn

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.horizon.estimators.foresight import (
     LONGER,
@@ -16,7 +15,7 @@ from observatory.analysis.horizon.estimators.foresight import (
     expected_ratio,
     needed_ratio,
 )
-from observatory.analysis.times.estimators.aft_errors import ERRORS
+from observatory.analysis.times.estimators.aft_errors import ERRORS, Array
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square
 from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_offset import offset_law
@@ -27,8 +26,6 @@ from observatory.analysis.times.estimators.aft_table import (
     zero_ratio,
 )
 from observatory.analysis.times.estimators.power_law import UNDECIDED
-
-Array = NDArray[np.float64]
 
 ARTEFACT_BELOW, VISIBLE_ABOVE = 0.25, 0.5
 """Shares of the boundary at the longest horizon: an artefact is one whose threshold lies below the

@@ -6,7 +6,6 @@ $U_4 = 1 - \langle m^4\rangle / (3 \langle m^2\rangle^2)$ depends on where m is 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.scaling.estimators.found import (
     Draws,
@@ -16,10 +15,8 @@ from observatory.analysis.scaling.estimators.found import (
     spread_columns,
     tail_share,
 )
-from observatory.analysis.scaling.estimators.sample import Moments, Sample
+from observatory.analysis.scaling.estimators.sample import Array, Moments, Sample
 from observatory.analysis.scaling.estimators.verdicts import KINDS, Crossed, Link, judge_crossings
-
-Array = NDArray[np.float64]
 
 _LEAST_NOISE = 1e-3
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.scaling.estimators.collapse_quality import (
     NUMBERS,
@@ -15,17 +14,15 @@ from observatory.analysis.scaling.estimators.collapse_quality import (
 from observatory.analysis.scaling.estimators.found import (
     Draws,
     Found,
+    Limits,
     limits_of,
     parameter,
     tail_share,
 )
-from observatory.analysis.scaling.estimators.sample import Moments, Sample, thinned
+from observatory.analysis.scaling.estimators.sample import Array, Moments, Sample, thinned
 from observatory.analysis.scaling.estimators.verdicts import Collapsed, Link, judge_collapse
 from observatory.analysis.stats.estimate import Parameter
 from observatory.core.errors import FitRefusedError
-
-Array = NDArray[np.float64]
-Limits = tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.scaling.estimators.sample import Sample
+from observatory.analysis.scaling.estimators.sample import Array, Index, Sample
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 # points `[point, number]` and the problem that each belongs to `[point]`, to values `[point]`
 _Objective = Callable[[Array, Index], Array]
 

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.scaling.estimators.sample import Moments, Sample
 from observatory.analysis.stats.estimate import Parameter, Plain
-from observatory.analysis.stats.resample import percentile_interval
+from observatory.analysis.stats.resample import Array, percentile_interval
 
-Array = NDArray[np.float64]
 Limits = tuple[float, float]
 Curves = dict[str, Sequence[float | None]]
 

@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.scaling.estimators.sample import Moments, Sample
+from observatory.analysis.scaling.estimators.sample import Array, Moments, Sample
 from observatory.analysis.scaling.estimators.susceptibility import peaks_at_ends
 from observatory.analysis.stats.estimate import Parameter
-
-Array = NDArray[np.float64]
 
 _MISFIT = 3.0  # squares per degree of freedom above which a sigmoid does not describe the means
 _ALIKE = 0.2  # correlation of one seed at neighbouring values of the control that is mentioned

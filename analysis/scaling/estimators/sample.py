@@ -9,10 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.resample import replica_weights
+from observatory.analysis.stats.resample import Array, replica_weights
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 

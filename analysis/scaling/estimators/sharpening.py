@@ -8,7 +8,6 @@ resamples at once.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.scaling.estimators.collapse_quality import standard_errors
 from observatory.analysis.scaling.estimators.found import (
@@ -20,13 +19,10 @@ from observatory.analysis.scaling.estimators.found import (
     spread_columns,
     tail_share,
 )
-from observatory.analysis.scaling.estimators.sample import Sample, moments, resampled
+from observatory.analysis.scaling.estimators.sample import Index, Sample, moments, resampled
 from observatory.analysis.scaling.estimators.verdicts import Link, judge_sharpening
 from observatory.analysis.stats.estimate import Plain
-from observatory.analysis.stats.solvers import expit
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
+from observatory.analysis.stats.solvers import Array, expit
 
 _EXPONENTS = np.arange(-2.0, 6.0001, 0.05)
 

@@ -6,7 +6,6 @@ $\chi = n_s \mathrm{Var}(m)$; every law is fitted to ln chi by least squares.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.scaling.estimators.found import (
     Curves,
@@ -17,11 +16,9 @@ from observatory.analysis.scaling.estimators.found import (
     spread_columns,
     tail_share,
 )
-from observatory.analysis.scaling.estimators.sample import Moments, Sample
+from observatory.analysis.scaling.estimators.sample import Array, Moments, Sample
 from observatory.analysis.scaling.estimators.verdicts import Link, judge_susceptibility
 from observatory.analysis.stats.estimate import Plain
-
-Array = NDArray[np.float64]
 
 LAWS = ("constant", "power", "logarithm", "saturating", "hill")
 _N_NUMBERS = {"constant": 1, "power": 2, "logarithm": 2, "saturating": 2, "hill": 3}

@@ -6,13 +6,10 @@ $\lambda$ times their length.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.scaling.estimators.found import Curves, Found
-from observatory.analysis.scaling.estimators.sample import Sample
+from observatory.analysis.scaling.estimators.sample import Array, Sample
 from observatory.analysis.scaling.estimators.verdicts import Link, judge_groups
-
-Array = NDArray[np.float64]
 
 LEVELS = np.geomspace(0.1, 300.0, 64)
 """Values of lambda tried, times the range of the sample."""

@@ -14,11 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.solvers import solve_each
 from observatory.analysis.times.estimators.aft_errors import Errors
-
-Array = NDArray[np.float64]
 
 EXACT, INTERVAL, LEFT, RIGHT = 0, 1, 2, 3
 _CHUNK = 400_000  # largest number of (problem, record) pairs that are worked on at once

@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.stats.solvers import log_normal_cdf, normal_quantile
+from observatory.analysis.stats.solvers import Array, log_normal_cdf, normal_quantile
 
-Array = NDArray[np.float64]
 _Along = tuple[Array, Array, Array]  # a function of z, its first and its second derivative
 _Across = tuple[Array, ...]  # a function of (z, w): value, then the derivatives z, w, zz, zw, ww
 

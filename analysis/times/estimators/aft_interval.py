@@ -4,12 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail
+from observatory.analysis.stats.solvers import Array, chi2_quantile, chi2_tail
 from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
-
-Array = NDArray[np.float64]
 
 _N_REGION = 31  # points of each axis of the joint region
 PROFILE_GRID = 12  # points of the search along the profile of nu

@@ -9,12 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.times.estimators.aft import RIGHT, Fits, Records, maximise
-from observatory.analysis.times.estimators.aft_errors import Errors
-
-Array = NDArray[np.float64]
+from observatory.analysis.times.estimators.aft_errors import Array, Errors
 
 _CLOSEST = 1e-4  # share of its highest value by which the critical point stays below it
 _PROFILE_ROUNDS = 4  # refinements of the critical point along the profile of the exponent

@@ -9,12 +9,9 @@ above 0 is no finding.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.times.estimators.aft import Fits
+from observatory.analysis.times.estimators.aft import Array, Fits
 from observatory.analysis.times.estimators.aft_law import Times, searched
-
-Array = NDArray[np.float64]
 
 N_PARAMS = 4
 _NU = (0.1, 4.0)  # where the exponent is looked for

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import row_weights
 from observatory.analysis.times.estimators.aft import (
     EXACT,
@@ -20,8 +20,6 @@ from observatory.analysis.times.estimators.aft_errors import Errors
 from observatory.analysis.times.estimators.aft_interval import Table
 from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
 from observatory.core.errors import FitRefusedError
-
-Array = NDArray[np.float64]
 
 DRAW_GRID, _DRAW_ROUNDS = 8, 2  # of the critical point in each resample: to 1 % of its range
 _ROUNDS = 8  # refinements in the data themselves: to 1e-5 of it

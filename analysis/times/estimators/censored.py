@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square, six_digits
@@ -38,8 +37,6 @@ from observatory.analysis.times.estimators.power_law import (
     require_law,
 )
 from observatory.core.errors import FitRefusedError
-
-Array = NDArray[np.float64]
 
 _TOO_NARROW = 1.3  # ratio of the bootstrap's interval to the profile's from which to warn
 

@@ -10,11 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.solvers import minimise_between
 from observatory.core.errors import ConfigError, FitRefusedError
 
-Array = NDArray[np.float64]
 Critical = Literal["zero", "boundary", "free"]
 
 KINDS: dict[str, str] = {"zero": "zero", "boundary": "fixed", "free": "free"}

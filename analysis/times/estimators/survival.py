@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.solvers import chi2_tail, normal_quantile, student_quantile
 from observatory.analysis.times.estimators.aft_table import competing_warnings, require_times
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
 _Columns = dict[str, list[float | None]]
 
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_table import drawn_replicas
 from observatory.analysis.times.estimators.power_law import (
@@ -23,8 +22,6 @@ from observatory.analysis.times.estimators.power_law import (
     uncensored,
 )
 from observatory.core.errors import FitRefusedError
-
-Array = NDArray[np.float64]
 
 
 def _interval(value: float, draws: Array, level: float) -> Parameter:
