@@ -61,13 +61,10 @@ def regime_shares(times: pd.DataFrame, decays: Sequence[float], horizons: Array)
     grokked = (column(times, "t_hi") <= until) & ~gone
     memorised = (column(times, "t_mem") <= until) & ~gone & ~grokked
     states = np.stack([~(gone | grokked | memorised), memorised, grokked, gone]).astype(np.float64)
-    everyone = column(times, "weight_decay")
+    own = [column(times, "weight_decay") == decay for decay in decays]
     none = np.full(states.shape[:2], np.nan)
-    by_decay = [
-        states[:, :, everyone == decay].mean(axis=2) if (everyone == decay).any() else none
-        for decay in decays
-    ]
-    return np.stack(by_decay, axis=2)
+    means = [states[:, :, rows].mean(axis=2) if rows.any() else none for rows in own]
+    return np.stack(means, axis=2)
 
 
 def _edges(centres: Array) -> Array:
@@ -108,11 +105,7 @@ def _boxes(
 def regimes_figure(times: pd.DataFrame, horizon: float, edge: Track | None, first: float) -> Figure:
     """A map whose colour mixes those of the regimes by their shares, the boundary on top.
 
-    Args:
-        times: See `regime_shares`.
-        horizon: The longest horizon, in steps.
-        edge: The boundary at some horizons, or None.
-        first: The shortest horizon that is drawn, in steps.
+    It is drawn from the `first` horizon to the longest, in steps; `times` as in `regime_shares`.
     """
     figure = Figure(figsize=(WIDTH, 3.7))
     axes = figure.add_subplot()
@@ -120,11 +113,8 @@ def regimes_figure(times: pd.DataFrame, horizon: float, edge: Track | None, firs
     draw_decay_axis(axes, decays.tolist())
     borders = _edges(positions(decays, decays))
     boxes, colours, gone = _boxes(times, decays.tolist(), borders, (first, horizon))
-    axes.add_collection(
-        PolyCollection(
-            list(boxes), facecolors=colours, edgecolors=colours, linewidths=0.6, gid="regimes"
-        )
-    )
+    style = {"facecolors": colours, "edgecolors": colours, "linewidths": 0.6}
+    axes.add_collection(PolyCollection(list(boxes), gid="regimes", **style))
     most = list(boxes[gone >= 0.5])
     axes.add_collection(PolyCollection(most, facecolors="none", edgecolors=INK, **_HATCH))
     if decays[0] == 0 and decays.size > 1:

@@ -29,12 +29,8 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
     edge = None if np.isnan(observed.critical).all() else observed
     first = float(np.nanmin([*column(times, "t_mem"), *column(times, "t_hi"), facts.horizon]))
     first = min(first, facts.horizon / 2) / 1.5
-    on_top = (
-        f"Black: the boundary λc at each horizon ({observed.label}) with its "
-        f"{_level(facts):.0%} interval. "
-        if edge is not None
-        else "No boundary was found. "
-    )
+    black = f"Black: the boundary λc at each horizon ({observed.label}) with its"
+    on_top = "No boundary was found." if edge is None else f"{black} {_level(facts)} interval."
     return Drawing(
         name="regimes",
         title=title,
@@ -42,7 +38,7 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
             "State of the replicas of a weight decay (dimensionless, log axis, 0 left of the axis "
             "break) had training ended at each horizon (steps, log axis): a mixture of the colours "
             "of the states by their shares (dimensionless). Memorised: train accuracy has reached "
-            f"its level, the event has not occurred. {on_top}All horizons use the same records: "
+            f"its level, the event has not occurred. {on_top} All horizons use the same records: "
             f"points are correlated. {context(facts)}"
         ),
         figure=regimes_figure(times, facts.horizon, edge, first),
@@ -56,6 +52,7 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
         return NotDrawn(title, "no fit at a second horizon is in fits.json")
     steps = ", ".join(f"{horizon}" for horizon in sorted(facts.cells_at))
     laws = [] if record is None else _laws(record)
+    deciding = None if record is None else record["extras"].get("deciding_horizon")
     observed = _observed(facts)
     lines = (
         "Lines: where the median time of each fitted law meets the horizon, with λc = 0 (solid) "
@@ -70,15 +67,10 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
             f"The same records censored at {steps} steps: rate of grokking (share, dimensionless) "
             "against weight decay, and the critical weight decay λc against the horizon (steps; "
             f"{observed.label}). The data are nested, so the points are correlated. {lines} "
-            f"{_level(facts):.0%} intervals. {context(facts)}"
+            f"{_level(facts)} intervals. {context(facts)}"
         ),
         figure=horizons_figure(
-            facts.cells_at,
-            facts.boundaries_at,
-            facts.window_max,
-            observed,
-            laws,
-            None if record is None else record["extras"].get("deciding_horizon"),
+            facts.cells_at, facts.boundaries_at, facts.window_max, observed, laws, deciding
         ),
     )
 
@@ -121,5 +113,5 @@ def _track(
     return Track(label, found["horizon"], found["critical"], low, high, family, free)
 
 
-def _level(facts: Facts) -> float:
-    return float(facts.boundaries[0]["level"]) if facts.boundaries else facts.level
+def _level(facts: Facts) -> str:
+    return f"{facts.boundaries[0]['level'] if facts.boundaries else facts.level:.0%}"

@@ -35,8 +35,7 @@ def fit_chain(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[
     for name in settings[STUDY]["sizes"]:
         sizes = _numbers([configured(g.facts.config, name) for g in comparison.groups])
         if sizes is not None:
-            seed = int(settings[STUDY]["seed"])
-            return [_chain(comparison.groups, name, sizes, settings["scaling"], seed)]
+            return [_chain(comparison.groups, name, sizes, settings)]
     return []
 
 
@@ -54,9 +53,8 @@ def fit_amplitudes(comparison: GroupComparison, settings: Mapping[str, Any]) -> 
     law: CurveLaw = build("curves_saturation", settings["curves_saturation"])
     seed = int(settings[STUDY]["seed"])
     readings = [head_readings(group.facts) for group in comparison.groups]
-    tables = [
-        r.assign(**{D_HEAD: d}) for r, d in zip(readings, widths, strict=True) if r is not None
-    ]
+    pairs = zip(readings, widths, strict=True)
+    tables = [table.assign(**{D_HEAD: d}) for table, d in pairs if table is not None]
     if len(tables) < len(widths):
         return [_refusal(law, AMPLITUDE, 0, seed, "A group lacks the attention probe.")]
     rows = pd.concat(tables, ignore_index=True)
@@ -82,20 +80,15 @@ def _numbers(found: Sequence[float | None]) -> list[float] | None:
 
 def _d_head(group: StudyGroup) -> float | None:
     """Width of one head; None for a model without heads."""
-    d_model, n_heads = (
-        configured(group.facts.config, f"model.{name}") for name in ("d_model", "n_heads")
-    )
+    names = ("model.d_model", "model.n_heads")
+    d_model, n_heads = (configured(group.facts.config, name) for name in names)
     return None if d_model is None or not n_heads else d_model / n_heads
 
 
 def _chain(
-    groups: Sequence[StudyGroup],
-    name: str,
-    sizes: Sequence[float],
-    node: Mapping[str, Any],
-    seed: int,
+    groups: Sequence[StudyGroup], name: str, sizes: Sequence[float], settings: Mapping[str, Any]
 ) -> Record:
-    chain = build("scaling", node)
+    chain, seed = build("scaling", settings["scaling"]), int(settings[STUDY]["seed"])
     frames = [_last(group) for group in groups]
     known = [f.assign(**{name: s}) for f, s in zip(frames, sizes, strict=True) if f is not None]
     rows = pd.concat(known, ignore_index=True) if known else pd.DataFrame({CONTROL: []})

@@ -9,7 +9,7 @@ from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context, why_not
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, select, where, words
-from observatory.analysis.page.records import Record, columns_of, limits
+from observatory.analysis.page.records import columns_of
 from observatory.analysis.times.figure_joint import Region, joint_figure
 from observatory.analysis.times.figure_survival import (
     chosen_curves,
@@ -22,6 +22,7 @@ from observatory.analysis.times.section_laws import (
     CensoredLaw,
     best_law,
     censored_laws,
+    critical_of,
     drawn_laws,
     power_laws,
     share_law,
@@ -36,11 +37,12 @@ def draw_times(facts: Facts) -> Iterator[Drawing | NotDrawn]:
 
 
 def _times(facts: Facts) -> Drawing:
-    laws = {
-        **drawn_laws(censored_laws(facts.of("times_censored"))),
-        **power_laws(facts.of("times")),
-    }
+    laws = drawn_laws(censored_laws(facts.of("times_censored"))) | power_laws(facts.of("times"))
     seen = int((words(facts.times, "end") == "grokked").sum())
+    lines = (
+        "Lines: fitted power laws of the median time, over the weight decays that entered them; "
+        "those of uncensored replicas use the replicas that grokked only."
+    )
     return Drawing(
         name="times",
         title="Time to grok against weight decay",
@@ -49,21 +51,11 @@ def _times(facts: Facts) -> Drawing:
             "evaluations between which it happened, the dot is the later one. Open triangles are "
             "the replicas that did not, at the last step watched (the time is longer, unknown); "
             "crosses collapsed or diverged. Replicas of one weight decay are spread sideways. The "
-            "dotted line is the horizon. "
-            + (
-                "Lines: fitted power laws of the median time, over the weight decays that entered "
-                "them; those of uncensored replicas use the replicas that grokked only. "
-                if laws
-                else "No power law was fitted. "
-            )
-            + context(facts)
+            f"dotted line is the horizon. {lines if laws else 'No power law was fitted.'} "
+            f"{context(facts)}"
         ),
         figure=times_figure(facts.times, laws, facts.horizon, facts.window_max),
     )
-
-
-def _curve(record: Record, name: str) -> pd.DataFrame:
-    return pd.DataFrame(columns_of(record, name))
 
 
 def _survival(facts: Facts) -> Drawing | NotDrawn:
@@ -71,16 +63,23 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
     if facts.times.empty:
         return NotDrawn(title, "no replica has a record yet")
     record = facts.single("survival")
-    curves = incidence_table(facts.times) if record is None else _curve(record, "km")
-    means = None if record is None else _curve(record, "rmst")
+    curves, means, band, entered, right = incidence_table(facts.times), None, "", "", ""
+    if record is not None:
+        curves, means = (pd.DataFrame(columns_of(record, name)) for name in ("km", "rmst"))
+        band = f" with pointwise {record['level']:.0%} bands"
+        entered = f" {record['n']} replicas entered these fits."
+        right = (
+            " Right: restricted mean time, the mean of the smaller of the time and the horizon "
+            "(dotted), with intervals."
+        )
     law = best_law(censored_laws(facts.of("times_censored")))
     going = where(facts.times, words(facts.times, "end") == "censored")
     ends = select(going, ["weight_decay", "watched"]).rename(columns={"watched": "step"})
     drawn = chosen_curves(curves)
     rest = sorted(set(column(facts.cells, "weight_decay")) - set(drawn))
     not_drawn = f" Not drawn: weight decay {', '.join(map(decay_label, rest))}." if rest else ""
-    band = "" if record is None else f" with pointwise {record['level']:.0%} bands"
-    entered = "" if record is None else f" {record['n']} replicas entered these fits."
+    dashed = "" if law is None else f" Dashed: {law.words}."
+    share = None if law is None else share_law(law)
     return Drawing(
         name="survival",
         title=title,
@@ -89,18 +88,9 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
             "(log axis), by weight decay; an event counts from the later of its two evaluations. "
             "A replica that collapsed or diverged can no longer grok and stays in the denominator "
             f"of the share. Small bars: records that end without an event (censored).{not_drawn}"
-            + (f" Dashed: {law.words}." if law is not None else "")
-            + (
-                " Right: restricted mean time, the mean of the smaller of the time and the "
-                "horizon (dotted), with intervals."
-                if means is not None
-                else ""
-            )
-            + f"{entered} {context(facts)}"
+            f"{dashed}{right}{entered} {context(facts)}"
         ),
-        figure=survival_figure(
-            curves, ends, facts.horizon, None if law is None else share_law(law), means
-        ),
+        figure=survival_figure(curves, ends, facts.horizon, share, means),
     )
 
 
@@ -114,7 +104,8 @@ def _joint(facts: Facts) -> Drawing | NotDrawn:
     ]
     if not regions:
         return NotDrawn(title, why_not(facts, "times_censored"))
-    uncensored = [_point(record) for record in facts.of("times") if record["refused"] is None]
+    found = [record for record in facts.of("times") if record["refused"] is None]
+    uncensored = [(critical_of(record), record["params"]["nu"]["value"]) for record in found]
     return Drawing(
         name="joint",
         title=title,
@@ -132,15 +123,8 @@ def _joint(facts: Facts) -> Drawing | NotDrawn:
     )
 
 
-def _point(record: Record) -> tuple[float, float]:
-    critical = limits(record, "critical")
-    held = record["extras"].get("critical") or 0.0
-    return (held if critical is None else critical[0]), record["params"]["nu"]["value"]
-
-
 def _region(free: CensoredLaw, zero: CensoredLaw | None) -> Region:
-    curves, extras = free.record["curves"], free.record["extras"]
-    region, cloud = _curve(free.record, "region"), _curve(free.record, "joint")
+    extras, cloud = free.record["extras"], columns_of(free.record, "joint")
     lr, p = extras.get("lr_zero"), extras.get("p_zero")
     test = "" if lr is None or p is None else f"\nLR of λc = 0: {lr:.3g}, p = {p:.2g}"
     held = None
@@ -150,12 +134,8 @@ def _region(free: CensoredLaw, zero: CensoredLaw | None) -> Region:
         held = (nu, low, high)
     return Region(
         title=f"{free.name}{test}",
-        critical=column(region, "critical"),
-        nu=column(region, "nu"),
-        delta=column(region, "delta"),
-        cloud=select(cloud, ["critical", "nu"]).to_numpy()
-        if "joint.nu" in curves
-        else np.empty((0, 2)),
+        cloud=np.stack([cloud["critical"], cloud["nu"]], axis=1) if cloud else np.empty((0, 2)),
         best=(free.critical, free.nu[0]),
         zero=held,
+        **columns_of(free.record, "region"),
     )

@@ -1,9 +1,8 @@
 """Fitted times to grok as curves."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +48,7 @@ class CensoredLaw:
 
 
 def censored_laws(records: Sequence[Record]) -> list[CensoredLaw]:
-    """The laws of records that did not refuse; one with a free critical point holds that at 0 too.
-
-    Args:
-        records: Records of `times_censored` for one event and horizon.
-    """
+    """The laws of records that did not refuse; a free critical point is held at 0 too."""
     return [law for record in records if record["refused"] is None for law in _laws_of(record)]
 
 
@@ -62,16 +57,16 @@ def _laws_of(record: Record) -> Iterator[CensoredLaw]:
     extras = record["extras"]
     distribution, _, kind = str(record["estimator"]).partition("_")
     own = critical_of(record), limits(record, "nu") or (math.nan, None, None)
-    numbers = (*own, values["amplitude"], values["sigma"], _aicc(extras, ""))
+    numbers = (*own, values["amplitude"], values["sigma"], _aicc(extras.get("aicc")))
     yield CensoredLaw(record, distribution, kind, *numbers)
     if kind != "zero" and extras.get("nu_zero") is not None:
         nu = extras["nu_zero"], extras.get("nu_zero_low"), extras.get("nu_zero_high")
-        numbers = (0.0, nu, extras["amplitude_zero"], extras["sigma_zero"], _aicc(extras, "_zero"))
+        spread = extras["amplitude_zero"], extras["sigma_zero"], _aicc(extras.get("aicc_zero"))
+        numbers = (0.0, nu, *spread)
         yield CensoredLaw(record, distribution, "zero", *numbers)
 
 
-def _aicc(extras: Mapping[str, Any], kind: str) -> float:
-    value = extras.get(f"aicc{kind}")
+def _aicc(value: float | None) -> float:
     return math.inf if value is None else float(value)
 
 
@@ -94,13 +89,12 @@ def drawn_laws(laws: Sequence[CensoredLaw]) -> dict[str, PowerLaw]:
 def power_laws(records: Sequence[Record]) -> dict[str, PowerLaw]:
     """Laws of uncensored replicas, t = A (weight_decay - critical)^-nu, by labels with numbers."""
     laws: dict[str, PowerLaw] = {}
-    for record in records:
-        if record["refused"] is None:
-            kind, critical = record["extras"]["critical_kind"], critical_of(record)
-            name = _critical_words(kind, critical)
-            amplitude, nu = (record["params"][key]["value"] for key in ("amplitude", "nu"))
-            label = f"uncensored replicas, {name}: ν = {estimate(record, 'nu')}"
-            laws[label] = _median_law(amplitude, nu, critical)
+    for record in (record for record in records if record["refused"] is None):
+        critical = critical_of(record)
+        name = _critical_words(record["extras"]["critical_kind"], critical)
+        amplitude, nu = (record["params"][key]["value"] for key in ("amplitude", "nu"))
+        label = f"uncensored replicas, {name}: ν = {estimate(record, 'nu')}"
+        laws[label] = _median_law(amplitude, nu, critical)
     return laws
 
 

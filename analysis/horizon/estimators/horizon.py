@@ -22,7 +22,6 @@ from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, esti
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
     competing_warnings,
@@ -121,12 +120,8 @@ def _boundary_limits(values: Array, draws: Array, cells: Array, level: float) ->
 
 def boundary_curve(horizons: Array, values: Array, limits: Array) -> _Columns:
     """The boundary at each horizon with its limits."""
-    return {
-        "boundary.horizon": _column(horizons),
-        "boundary.critical": _column(values),
-        "boundary.low": _column(limits[:, 0]),
-        "boundary.high": _column(limits[:, 1]),
-    }
+    columns = {"horizon": horizons, "critical": values, "low": limits[:, 0], "high": limits[:, 1]}
+    return {f"boundary.{name}": _column(of) for name, of in columns.items()}
 
 
 def _law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> _Columns:
@@ -135,16 +130,10 @@ def _law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> 
     curves: _Columns = {}
     for name, found in evidence.items():
         for kind, table in (("zero", found.zero), ("free", found.free)):
+            critical = np.array([table.law.boundary(at)[0] for at in steps])
             curves[f"law_{kind}_{name}.horizon"] = _column(steps)
-            curves[f"law_{kind}_{name}.critical"] = _column(
-                np.array([table.law.boundary(at)[0] for at in steps])
-            )
+            curves[f"law_{kind}_{name}.critical"] = _column(critical)
     return curves
-
-
-def _scores(law: Laws, n_params: int) -> float:
-    """Akaike's criterion of a law."""
-    return 2.0 * n_params - 2.0 * float(law.loglik[0])
 
 
 def _of_distribution(name: str, found: Evidence, observed: Array, level: float) -> dict[str, Plain]:
@@ -160,8 +149,8 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
         "aic_rival_gain": found.rival,
         "nu_zero": float(found.zero.law.nu[0]),
         "nu_free": float(found.free.law.nu[0]),
-        "aic_zero": _scores(found.zero.law, N_PARAMS["zero"]),
-        "aic_free": _scores(found.free.law, N_PARAMS["free"]),
+        "aic_zero": found.zero.law.aic(N_PARAMS["zero"]),
+        "aic_free": found.free.law.aic(N_PARAMS["free"]),
     }
     if found.foretold_zero is not None:
         ratios = observed[1:] / found.foretold_draws
@@ -180,9 +169,8 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
 def _advice(foresight: Foresight, steps: float) -> str:
     """Which runs would decide, in words."""
     if foresight.horizon is None:
-        return (
-            f"No horizon up to {64 * steps:g} steps would decide with this many seeds: add seeds."
-        )
+        until = f"{64 * steps:g} steps"
+        return f"No horizon up to {until} would decide with this many seeds: add seeds."
     lowest, seeds = foresight.lowest or 0.0, foresight.seeds_factor
     more = "" if seeds is None else f", and {seeds:.1f} times as many seeds to rule one out"
     return (
@@ -263,7 +251,7 @@ class Horizon:
             extras["reason"] = f"{reason} {_advice(foresight, steps)}"
         for name, of in evidence.items():
             extras |= _of_distribution(name, of, found[:, -1], self.level)
-        best = min(evidence, key=lambda name: _scores(evidence[name].free.law, N_PARAMS["free"]))
+        best = min(evidence, key=lambda name: evidence[name].free.law.aic(N_PARAMS["free"]))
         extras["best_distribution"] = best
         limits = _boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
         curves = boundary_curve(horizons, found[0], limits)

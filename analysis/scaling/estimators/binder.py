@@ -63,13 +63,11 @@ def dominant_crossing(x: Array, difference: Array, noise: Array) -> Array:
         here = difference[:, k]
         crossed = (sign * here) < 0
         better = crossed & (np.minimum(left, area) > best)
-        found, best = (
-            np.where(better, pending, found),
-            np.where(better, np.minimum(left, area), best),
-        )
+        found = np.where(better, pending, found)
+        best = np.where(better, np.minimum(left, area), best)
         weight = np.abs(last) + np.abs(here)
-        _linear = at + (place - at) * np.abs(last) / np.where(weight > 0, weight, 1.0)
-        pending, left = np.where(crossed, _linear, pending), np.where(crossed, area, left)
+        zero = at + (place - at) * np.abs(last) / np.where(weight > 0, weight, 1.0)
+        pending, left = np.where(crossed, zero, pending), np.where(crossed, area, left)
         area = np.where(crossed, 0.0, area) + np.abs(here) * step[k]
         known = here != 0
         sign = np.where(known, np.sign(here), sign)
@@ -154,11 +152,6 @@ def pair_weights(draws: Crossings, min_share: float) -> Array:
     return weight
 
 
-def _concentration(spread: Array) -> Array:
-    """How close together crossings lie; none at all is as far as can be, `[draw]`."""
-    return -np.nan_to_num(spread, nan=np.inf, posinf=np.inf)
-
-
 def crossing_link(
     draws: Draws, min_share: float, level: float
 ) -> tuple[Link, dict[str, Crossed], Found]:
@@ -176,16 +169,15 @@ def crossing_link(
         null = crossings(draws.sample, smooth[kind], noise).drift(np.maximum(weight, 1e-300))[2]
         found.curves["pair.inverse_size"] = pairs.inverse_size.tolist()
         found.curves.update(spread_columns(f"pair.{kind}", pairs.place[0], redrawn.place, level))
-        lowest = [_lowest(draws.sample, u[kind]) for u in (own, again)]
-        tied = Crossings(inverse, lowest[0]), Crossings(inverse, lowest[1])
-        even = np.ones(inverse.size)
-        found.params[f"u4_lowest_{kind}"] = parameter(
-            float(tied[0].drift(even)[0][0]), tied[1].drift(even)[0], level
-        )
+        each = (Crossings(inverse, _lowest(draws.sample, u[kind])) for u in (own, again))
+        lowest, lowests = (of.drift(np.ones(inverse.size))[0] for of in each)
+        found.params[f"u4_lowest_{kind}"] = parameter(float(lowest[0]), lowests, level)
         if np.isnan(place[0]):
             by_kind[kind] = Crossed(None, None, 1.0)
             continue
-        p = tail_share(float(_concentration(spread)[0]), _concentration(null))
+        # the closer the crossings lie the more they show; none at all is as far as can be
+        close, closes = (-np.nan_to_num(s, nan=np.inf, posinf=np.inf) for s in (spread, null))
+        p = tail_share(float(close[0]), closes)
         at = parameter(float(place[0]), places, level)
         moved = parameter(float(slope[0]), slopes, level)
         found.params.update({f"crossing_{kind}": at, f"drift_{kind}": moved})

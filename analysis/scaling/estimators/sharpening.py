@@ -99,9 +99,8 @@ def _best_centres(grid: _SigmoidGrid, mean: Array) -> Array:
 def sharpening(grid: _SigmoidGrid, mean: Array) -> Sharpening:
     """Fit the law of the widths to the mean order parameter, `[draw, cell]`, in each draw."""
     by_width = _best_centres(grid, mean)
-    total = np.stack(
-        [_law_squares(grid, by_width, a) for a in _EXPONENTS]
-    )  # [exponent, draw, width]
+    laws = [_law_squares(grid, by_width, a) for a in _EXPONENTS]
+    total = np.stack(laws)  # [exponent, draw, width]
     best = total.min(axis=-1)
     flat = int(np.argmin(np.abs(_EXPONENTS)))
     k = np.argmin(best, axis=0)

@@ -72,9 +72,6 @@ def groups_link(
     by_size = two_groups(sample, p)
     sizes = range(sample.sizes.size)
     fewest = [float(sample.n[sample.cells_of(s)].min()) for s in sizes]
-    curves: Curves = {
-        "cell.dip": depth.tolist(),
-        "cell.p_dip": p.tolist(),
-        "size.p_two_groups": by_size.tolist(),
-    }
-    return judge_groups(by_size.tolist(), fewest, level), Found({}, curves, {})
+    curves: Curves = {"cell.dip": depth.tolist(), "cell.p_dip": p.tolist()}
+    curves["size.p_two_groups"] = by_size.tolist()
+    return judge_groups(by_size.tolist(), fewest, level), Found(curves=curves)

@@ -82,7 +82,7 @@ def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
         )
         return Link(_UNDERDETERMINED, reason, p)
     places = list(crossing.values())
-    drifts = [kind for kind in crossing if not _holds_zero(by_kind[kind].drift)]
+    drifts = [k for k in crossing if (d := by_kind[k].drift) and not d[0] <= 0.0 <= d[1]]
     moved = f" They drift with 1 / size ({', '.join(drifts)})." if drifts else ""
     agree = all(overlap(a, b) for a in places for b in places)
     if len(crossing) == len(KINDS) and agree:
@@ -93,10 +93,6 @@ def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
         f"property of the system.{moved}"
     )
     return Link("depend on the zero of m", reason, p)
-
-
-def _holds_zero(limits: Limits | None) -> bool:
-    return limits is None or limits[0] <= 0.0 <= limits[1]
 
 
 def judge_susceptibility(

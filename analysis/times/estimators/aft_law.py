@@ -28,6 +28,10 @@ class Laws:
     loglik: Array  # log-likelihood of ln t
     theta: Array  # as the solver has them, `[problem, 3]`
 
+    def aic(self, n_params: int) -> float:
+        """Akaike's criterion of the first problem."""
+        return 2.0 * n_params - 2.0 * float(self.loglik[0])
+
     def boundary(self, horizon: float) -> Array:
         """The weight decay at which the median time equals a horizon, `[problem]`.
 

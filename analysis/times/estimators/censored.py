@@ -59,7 +59,7 @@ def _criteria(table: Table, n: int, critical: Critical) -> dict[str, Plain]:
     Comparable between laws and error distributions on the same replicas only.
     """
     k, loglik = N_PARAMS[critical], float(table.law.loglik[0])
-    aic = 2.0 * k - 2.0 * loglik
+    aic = table.law.aic(k)
     few = n - k - 1.0
     corrected = aic + 2.0 * k * (k + 1.0) / few if few > 0 else None
     return {"loglik": loglik, "aic": aic, "aicc": corrected}
