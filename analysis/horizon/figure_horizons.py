@@ -37,8 +37,6 @@ from observatory.analysis.stats.observations import Observations
 
 _MAX_PANELS = 3  # horizons with a panel of rates; of more, as many are chosen evenly
 _FORESIGHT = 4.0  # laws are drawn up to this multiple of the longest horizon: there they part
-
-
 _DASHED = (0, (4, 2))
 
 

@@ -50,6 +50,7 @@ def _amplitudes(comparison: GroupComparison, records: Sequence[Record]) -> Drawi
     if "group" not in records[0]:
         return NotDrawn(title, str(records[0]["refused"]).rstrip("."))
     decays = [decay_label(record["group"]["weight_decay"]) for record in records]
+    labels = [f"weight decay {decay}" for decay in decays]
     return Drawing(
         name="groups-amplitude",
         title=title,
@@ -59,11 +60,7 @@ def _amplitudes(comparison: GroupComparison, records: Sequence[Record]) -> Drawi
             "Line and band: c + a (1 − exp(−b d_head)) and its interval, where a constant is "
             f"excluded; dashed: a law that describes the points better. {comparison.context}"
         ),
-        figure=curves_figure(
-            records,
-            [f"weight decay {decay}" for decay in decays],
-            ("d_head", "peak sigma_h (nats)"),
-        ),
+        figure=curves_figure(records, labels, ("d_head", "peak sigma_h (nats)")),
         table=_laws(decays, records),
     )
 

@@ -30,8 +30,7 @@ _STUDY_ROLES = {
     "value": Role(usual=("val_acc",), required=True),
 }
 """The same of a study, whose size is a setting such as task.p."""
-_MAX_DRAWN = 50_000_000
-"""Rows of all resamples together."""
+_MAX_DRAWN = 50_000_000  # rows of all resamples together
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,11 @@ from collections.abc import Mapping
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.stats.text import limits_text, number
 
-WIDTH = 100
+_WIDTH = 100
 
 
 def chain_text(record: Record, names: Mapping[str, str]) -> str:
-    """Verdicts with their reasons, then parameters, then warnings.
-
-    Args:
-        record: Of `FiniteSizeChain`, not a refusal.
-        names: Columns of the table by role.
-    """
+    """Verdicts with their reasons, then parameters, then warnings; `names` are columns by role."""
     extras = record["extras"]
     value, size, control = (names[role] for role in ("value", "size", "control"))
     lines = [
@@ -31,13 +26,12 @@ def chain_text(record: Record, names: Mapping[str, str]) -> str:
     for name, found in record["params"].items():
         text = number(found["value"], "not finite")
         lines.append(f"  {name:<{width}} = {text}{limits_text(found, record['level'])}")
-    lines.append(
-        f"  S = {number(extras['quality'])}, without size {number(extras['quality_without_size'])}"
-    )
+    own, without = (number(extras[name]) for name in ("quality", "quality_without_size"))
+    lines.append(f"  S = {own}, without size {without}")
     for warning in record["warnings"]:
         lines += _wrapped(f"warning: {warning}", "  ")
     return "\n".join(lines)
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")

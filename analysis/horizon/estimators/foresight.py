@@ -32,10 +32,8 @@ class Design:
         more: list[float] = []
         while min([self.control[0], *more]) > lowest:
             more.append(float(min([self.control[0], *more]) / ratio))
-        each = float(np.median(self.n))
-        return Design(
-            np.concatenate([more[::-1], self.control]), np.concatenate([[each] * len(more), self.n])
-        )
+        n = np.concatenate([[float(np.median(self.n))] * len(more), self.n])
+        return Design(np.concatenate([more[::-1], self.control]), n)
 
 
 def expected_records(
@@ -58,13 +56,7 @@ def expected_records(
     mass = np.diff(cdf, axis=1, prepend=0.0)
     first, width = mass[:, 0], np.where(cut > lower, cut - lower, 1.0)[:, 1:]
     inside = mass[:, 1:] > 0
-    kind = np.concatenate(
-        [
-            np.full(int(inside.sum()), INTERVAL),
-            np.full(above.size, LEFT),
-            np.full(above.size, RIGHT),
-        ]
-    )
+    kind = np.repeat([INTERVAL, LEFT, RIGHT], [int(inside.sum()), above.size, above.size])
     cells = np.repeat(design.control[:, None], _N_QUANTILES - 1, axis=1)
     counts = np.repeat(design.n[:, None], _N_QUANTILES - 1, axis=1)
     none = np.zeros(2 * above.size)

@@ -5,7 +5,7 @@ to 0 as the horizon grows, and one with a critical point of its own, whose bound
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -67,29 +67,16 @@ def evidence_of(
     errors = ERRORS[name]
     zero, free = (table_of(whole, errors, critical, n_grid) for critical in (0.0, None))
     ratio = zero_ratio(zero, free)
-    rival = offset_law(free.of, free.begin)
-    found = Evidence(
-        zero,
-        free,
-        ratio,
-        chi_bar_square(ratio),
-        free.upper_limit(level),
-        2.0 * (rival.loglik - float(free.law.loglik[0])),
-        None,
-        None,
-        np.zeros(0),
-    )
-    if early is None:
-        return found
-    horizon = longest(whole)
-    before, own = (table_of(early, errors, critical, n_grid) for critical in (0.0, None))
-    again = resampled_laws(before, early.resampled(drawn), free=False)
-    return replace(
-        found,
-        foretold_zero=foretold(before.law, horizon),
-        foretold_free=foretold(own.law, horizon),
-        foretold_draws=again.boundary(horizon),
-    )
+    rival = 2.0 * (offset_law(free.of, free.begin).loglik - float(free.law.loglik[0]))
+    held = None, None, np.zeros(0)
+    if early is not None:
+        before, own = (table_of(early, errors, critical, n_grid) for critical in (0.0, None))
+        again = resampled_laws(before, early.resampled(drawn), free=False)
+        horizon = longest(whole)
+        places = (foretold(law.law, horizon) for law in (before, own))
+        held = (*places, again.boundary(horizon))
+    p, upper = chi_bar_square(ratio), free.upper_limit(level)
+    return Evidence(zero, free, ratio, p, upper, rival, *held)
 
 
 def foretold(law: Laws, horizon: float) -> float | None:
@@ -105,12 +92,9 @@ def longest(sample: Sample) -> float:
 
 
 def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) -> tuple[str, str]:
-    """The verdict and its reason.
+    """The verdict and its reason, from the evidence by error distribution.
 
-    Args:
-        evidence: By error distribution.
-        observed: The boundary at the longest horizon.
-        level: Of the tests.
+    `observed` is the boundary at the longest horizon.
     """
     each = list(evidence.values())
     p_values = ", ".join(f"{e.p:.2g} ({_NAMES[name]})" for name, e in evidence.items())
@@ -178,31 +162,25 @@ def foresee(
     highest = float(sample.times(ERRORS["weibull"]).highest[0])
     half = min(VISIBLE_ABOVE * observed, 0.99 * highest)
     needed = needed_ratio(level, _POWER)
-    laws = {
-        name: (e.zero.law, table_of(sample, ERRORS[name], half, e.zero.n_grid).law)
+    halves = {
+        name: table_of(sample, ERRORS[name], half, e.zero.n_grid).law
         for name, e in evidence.items()
     }
     for factor in (1.0, *LONGER):
         horizon = factor * longest(sample)
-        lowest = min(float(zero.boundary(horizon)[0]) for zero, _ in laws.values())
+        places = {name: float(e.zero.law.boundary(horizon)[0]) for name, e in evidence.items()}
+        lowest = min(places.values())
         if not lowest > cells[0] / _FARTHEST:
             break
         larger = design.down_to(VISIBLE_ABOVE * lowest)
         found = min(
-            expected_ratio(ERRORS[name], with_half, 0.0, larger, horizon)
-            for name, (_, with_half) in laws.items()
+            expected_ratio(ERRORS[name], law, 0.0, larger, horizon) for name, law in halves.items()
         )
         if found < needed:
             continue
         absent = min(
-            expected_ratio(
-                ERRORS[name],
-                zero,
-                ARTEFACT_BELOW * float(zero.boundary(horizon)[0]),
-                larger,
-                horizon,
-            )
-            for name, (zero, _) in laws.items()
+            expected_ratio(ERRORS[name], e.zero.law, ARTEFACT_BELOW * places[name], larger, horizon)
+            for name, e in evidence.items()
         )
         seeds = max(needed / absent, 1.0) if absent > 0 else None
         return Foresight(round(horizon), seeds, float(larger.control[0]))

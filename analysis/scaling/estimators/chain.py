@@ -100,10 +100,8 @@ class FiniteSizeChain:
         if self.n_steps < 10:
             raise ValueError(f"`n_steps` must be at least 10, got {self.n_steps}.")
         if not 0.0 <= self.quality_low < self.quality_high:
-            raise ValueError(
-                f"`quality_low` must be below `quality_high`, got {self.quality_low} and "
-                f"{self.quality_high}."
-            )
+            got = f"{self.quality_low} and {self.quality_high}"
+            raise ValueError(f"`quality_low` must be below `quality_high`, got {got}.")
 
     def estimate(self, rows: SizedRows, seed: int) -> Estimate:
         """Go through the chain.
@@ -122,9 +120,8 @@ class FiniteSizeChain:
             FitRefusedError: If there are too few sizes, values or seeds, or nothing changes.
         """
         rng = np.random.default_rng(seed)
-        sample, warnings = in_cells(
-            _on_log_axis(rows) if self.log_control else rows, self.min_seeds
-        )
+        axis = _on_log_axis(rows) if self.log_control else rows
+        sample, warnings = in_cells(axis, self.min_seeds)
         degrees = sample.pivot.size - sample.sizes.size, sample.value.size - sample.pivot.size
         require_signal(sample, f_quantile(1.0 - self.flat_level, *degrees))
         search = Search(

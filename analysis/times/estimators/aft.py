@@ -142,14 +142,10 @@ def maximise(
     if len(start) != len(weights):
         raise ValueError(f"`start` must have {len(weights)} rows, got {len(start)}.")
     step = max(1, _CHUNK // max(records.kind.size, 1))
+    chunks = [slice(at, at + step) for at in range(0, len(weights), step)]
     parts = [
-        _maximise(
-            errors,
-            *_slice(records, covariate, slice(at, at + step)),
-            weights[at : at + step],
-            start[at : at + step],
-        )
-        for at in range(0, len(weights), step)
+        _maximise(errors, *_slice(records, covariate, rows), weights[rows], start[rows])
+        for rows in chunks
     ]
     names = ("theta", "loglik", "curvature")
     return Fits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
