@@ -92,7 +92,6 @@ def _observed(facts: Facts) -> Track:
 
 
 def _laws(record: Record) -> list[Track]:
-    """What every fitted law of the times predicts of the boundary."""
     tracks = [
         _track(record, f"law_{kind}_{name}", words, family, free=kind == "free")
         for family, (name, words) in enumerate(DISTRIBUTIONS.items())

@@ -30,7 +30,6 @@ PowerLaw = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def _draw_others(axes: Axes, x: NDArray[np.float64], times: pd.DataFrame) -> None:
-    """The replicas that did not grok, at the last step watched."""
     end = times["end"].to_numpy()
     marks = {"censored": ("^", MUTED), "collapsed": ("x", ""), "diverged": ("+", "")}
     for kind, (marker, colour) in marks.items():

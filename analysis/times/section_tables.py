@@ -24,7 +24,6 @@ def _refused(record: Record, start: Sequence[str], width: int, notes: Footnotes)
 
 
 def _power_laws(facts: Facts) -> Table:
-    """Every power law of the time to grok: censored ones, then those of the uncensored replicas."""
     notes = Footnotes()
     found = [r for r in facts.records if r["fit"] in ("times_censored", "times")]
     found.sort(key=lambda record: record["fit"], reverse=True)
@@ -86,7 +85,6 @@ def _uncensored(record: Record, start: list[str], notes: Footnotes) -> list[list
 
 
 def _comparison(facts: Facts) -> Table:
-    """Power laws of one set of uncensored replicas, by their information criteria."""
     notes = Footnotes()
     rows: list[list[str]] = []
     heads = (
@@ -113,7 +111,6 @@ def _comparison(facts: Facts) -> Table:
 
 
 def _means(facts: Facts) -> Table:
-    """Restricted mean time per weight decay, and whether weight decays differ at all."""
     notes = Footnotes()
     rows: list[list[str]] = []
     tests: list[str] = []
@@ -166,7 +163,6 @@ def _ends(of: Mapping[str, float | None], needs: str) -> str:
 
 
 def _verdict(facts: Facts) -> Table:
-    """What the horizon analysis concludes, and from what."""
     notes = Footnotes()
     rows: list[list[str]] = []
     verdicts: list[str] = []

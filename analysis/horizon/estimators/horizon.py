@@ -26,10 +26,11 @@ from observatory.analysis.times.estimators.aft_table import (
     Sample,
     competing_warnings,
     drawn_replicas,
+    require_fixed,
     require_times,
     sample_of,
 )
-from observatory.analysis.times.estimators.power_law import N_PARAMS, require_law
+from observatory.analysis.times.estimators.power_law import N_PARAMS
 from observatory.core.errors import ConfigError, FitRefusedError
 
 _Columns = dict[str, list[float | None]]
@@ -40,8 +41,7 @@ _BEYOND = 4.0  # multiple of the longest horizon to which the laws are drawn
 def _rising_bins(data: Observations, level: float) -> RateBins:
     """The counts of a table that can be judged; refuses all others, as `Horizon.fit` says."""
     require_times(data)
-    n_grokked = data.count(data.grokked)
-    require_law(data.weight_decay[data.grokked], N_PARAMS["free"], n_grokked)
+    require_fixed(data, "free")
     bins = bin_rates(data)
     require_boundary(bins)
     x0, log_slope = firth_points(bins.x, bins.n[None], bins.k[None])[0]
@@ -93,8 +93,7 @@ def _early_sample(data: Observations, horizon: float) -> Sample | None:
     """The table at a shorter horizon; None where too few replicas had grokked to fix the laws."""
     early = data.at_horizon(horizon)
     try:
-        n_grokked = early.count(early.grokked)
-        require_law(early.weight_decay[early.grokked], N_PARAMS["free"], n_grokked)
+        require_fixed(early, "free")
     except FitRefusedError:
         return None
     return sample_of(early)
@@ -167,7 +166,6 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
 
 
 def _advice(foresight: Foresight, steps: float) -> str:
-    """Which runs would decide, in words."""
     if foresight.horizon is None:
         until = f"{64 * steps:g} steps"
         return f"No horizon up to {until} would decide with this many seeds: add seeds."

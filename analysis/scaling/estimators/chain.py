@@ -177,7 +177,6 @@ class FiniteSizeChain:
         return links, chain, [collapse, widths, places, peaks, dips], draws
 
     def _warnings(self, draws: Draws, parts: Sequence[Found], search: Search) -> list[str]:
-        """What a reader of the whole chain could take wrongly."""
         params, sample = parts[0].params, draws.sample
         numbers = [params[k].value for k in ("critical", "inverse_nu")]
         ratio = params.get("zeta_over_nu")
@@ -195,7 +194,6 @@ class FiniteSizeChain:
 
 
 def _joined(parts: Sequence[Found]) -> Found:
-    """What all links found, as one."""
     whole = Found()
     for part, name in product(parts, ("params", "curves", "extras", "table")):
         getattr(whole, name).update(getattr(part, name))

@@ -46,7 +46,6 @@ class Collapse:
 
     @cached_property
     def _cells(self) -> list[Index]:
-        """The cells of each size."""
         return [self.sample.cells_of(size) for size in range(self.sample.sizes.size)]
 
     @property

@@ -128,7 +128,6 @@ class Fits:
 
     theta: Array  # `[problem, k]`
     loglik: Array  # of ln t, `[problem]`
-    curvature: Array  # minus the Hessian, `[problem, k, k]`
 
 
 def maximise(
@@ -147,14 +146,12 @@ def maximise(
         _maximise(errors, *_slice(records, covariate, rows), weights[rows], start[rows])
         for rows in chunks
     ]
-    names = ("theta", "loglik", "curvature")
-    return Fits(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    return Fits(*map(np.concatenate, zip(*((p.theta, p.loglik) for p in parts), strict=True)))
 
 
 def _slice(
     records: Records, covariate: Array | None, rows: slice | NDArray[np.int64]
 ) -> tuple[Records, Array | None]:
-    """The records and the covariate of some of the problems."""
     if records.log_time.ndim == 2:
         records = replace(records, log_time=records.log_time[rows], width=records.width[rows])
     if covariate is not None and covariate.ndim == 2:
@@ -193,4 +190,4 @@ def _maximise(
             rate[active] = np.where(better, 1.0, 0.25 * rate[active])
             active = active[~done & (rate[active] > 1e-10) & np.isfinite(gain)]
     theta[~found] = np.nan
-    return Fits(theta, np.where(found, value, -np.inf), -hessian)
+    return Fits(theta, np.where(found, value, -np.inf))

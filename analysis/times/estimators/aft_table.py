@@ -19,6 +19,7 @@ from observatory.analysis.times.estimators.aft import (
 from observatory.analysis.times.estimators.aft_errors import Errors
 from observatory.analysis.times.estimators.aft_interval import Table
 from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
+from observatory.analysis.times.estimators.power_law import N_PARAMS, require_law
 from observatory.core.errors import FitRefusedError
 
 DRAW_GRID, _DRAW_ROUNDS = 8, 2  # of the critical point in each resample: to 1 % of its range
@@ -34,6 +35,12 @@ def require_times(data: Observations) -> None:
             f"{data.event}. Use an event that is located by a threshold, such as first99, or add "
             "the steps at which they grokked."
         )
+
+
+def require_fixed(data: Observations, critical: str) -> None:
+    """Refuse a table in which too few replicas grokked to fix a law."""
+    times = data.weight_decay[data.grokked]
+    require_law(times, N_PARAMS[critical], data.count(data.grokked))
 
 
 def competing_warnings(data: Observations) -> list[str]:

@@ -20,6 +20,7 @@ from observatory.analysis.times.estimators.aft_table import (
     competing_warnings,
     drawn_replicas,
     parametric_p,
+    require_fixed,
     require_times,
     resampled_laws,
     sample_of,
@@ -32,9 +33,7 @@ from observatory.analysis.times.estimators.power_law import (
     N_PARAMS,
     NO_BOUNDARY,
     UNDECIDED,
-    Critical,
     require_among,
-    require_law,
 )
 from observatory.core.errors import FitRefusedError
 
@@ -53,7 +52,7 @@ def _possible(data: Observations, critical: float) -> tuple[Observations, list[s
     ]
 
 
-def _criteria(table: Table, n: int, critical: Critical) -> dict[str, Plain]:
+def _criteria(table: Table, n: int, critical: str) -> dict[str, Plain]:
     """Log-likelihood of ln t and Akaike's criteria.
 
     Comparable between laws and error distributions on the same replicas only.
@@ -116,7 +115,7 @@ class TimesAft:
 
     fit_name = "times_censored"
     distribution: str
-    critical: Critical
+    critical: str
     window_max: float
     n_grid: int
     n_bootstrap: int
@@ -145,8 +144,7 @@ class TimesAft:
         if self.critical == "boundary" and held is None:
             raise FitRefusedError(NO_BOUNDARY)
         data, warnings = _possible(data, held or 0.0)
-        n_grokked = data.count(data.grokked)
-        require_law(data.weight_decay[data.grokked], N_PARAMS[self.critical], n_grokked)
+        require_fixed(data, self.critical)
         sample = sample_of(data)
         table = table_of(sample, ERRORS[self.distribution], held, self.n_grid)
         weights = sample.resampled(drawn_replicas(data, self.n_bootstrap, seed))
@@ -159,7 +157,7 @@ class TimesAft:
             "critical_kind": KINDS[self.critical],
             "amplitude_is": "median time in steps at critical + 1",
             "window_max": self.window_max,
-            "n_grokked": n_grokked,
+            "n_grokked": data.count(data.grokked),
             "n_censored": data.count(~data.grokked),
             "n_competing": data.count(data.failed),
             **_criteria(table, data.n, self.critical),

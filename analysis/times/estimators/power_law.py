@@ -5,7 +5,6 @@ Letters: y = ln t, u = ln(weight_decay - critical), y = ln A - nu u + noise.
 
 import math
 from collections.abc import Iterable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.solvers import minimise_between
 from observatory.core.errors import ConfigError, FitRefusedError
-
-Critical = Literal["zero", "boundary", "free"]
 
 KINDS: dict[str, str] = {"zero": "zero", "boundary": "fixed", "free": "free"}
 N_PARAMS = {"zero": 3, "boundary": 3, "free": 4}
@@ -122,7 +119,7 @@ def fit_law(
     weight_decay: Array,
     time: Array,
     weights: Array,
-    critical: Critical,
+    critical: str,
     known: float | None,
     n_grid: int,
 ) -> tuple[float, Array]:

@@ -14,7 +14,6 @@ from observatory.analysis.times.estimators.power_law import (
     HELD,
     KINDS,
     N_PARAMS,
-    Critical,
     bootstrap_law,
     fit_law,
     information,
@@ -25,7 +24,6 @@ from observatory.core.errors import FitRefusedError
 
 
 def _interval(value: float, draws: Array, level: float) -> Parameter:
-    """A parameter with its percentile interval."""
     return Parameter(value, standard_error(draws), *percentile_interval(draws, level))
 
 
@@ -44,7 +42,7 @@ class TimePowerLaw:
     """
 
     fit_name = "times"
-    critical: Critical
+    critical: str
     window_max: float
     n_grid: int
     n_bootstrap: int
