@@ -15,8 +15,7 @@ from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.analysis.times.estimators.aft import Records
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import PROFILE_GRID
-from observatory.analysis.times.estimators.aft_law import Laws, Times
-from observatory.analysis.times.estimators.aft_offset import offset_law
+from observatory.analysis.times.estimators.aft_law import Laws, Times, offset_law
 from observatory.analysis.times.estimators.aft_table import DRAW_GRID, sample_of, table_of
 from observatory.analysis.times.estimators.power_law import UNDECIDED, fit_line
 from tests.made_times import Made

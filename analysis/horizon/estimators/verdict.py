@@ -17,8 +17,7 @@ from observatory.analysis.horizon.estimators.foresight import (
 )
 from observatory.analysis.times.estimators.aft_errors import ERRORS, Array
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square
-from observatory.analysis.times.estimators.aft_law import Laws
-from observatory.analysis.times.estimators.aft_offset import offset_law
+from observatory.analysis.times.estimators.aft_law import Laws, offset_law
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
     resampled_laws,
@@ -68,15 +67,15 @@ def evidence_of(
     zero, free = (table_of(whole, errors, critical, n_grid) for critical in (0.0, None))
     ratio = zero_ratio(zero, free)
     rival = 2.0 * (offset_law(free.of, free.begin).loglik - float(free.law.loglik[0]))
-    held = None, None, np.zeros(0)
+    of_zero, of_free, draws = None, None, np.zeros(0)
     if early is not None:
         before, own = (table_of(early, errors, critical, n_grid) for critical in (0.0, None))
         again = resampled_laws(before, early.resampled(drawn), free=False)
         horizon = longest(whole)
-        places = (foretold(law.law, horizon) for law in (before, own))
-        held = (*places, again.boundary(horizon))
+        of_zero, of_free = (foretold(law.law, horizon) for law in (before, own))
+        draws = again.boundary(horizon)
     p, upper = chi_bar_square(ratio), free.upper_limit(level)
-    return Evidence(zero, free, ratio, p, upper, rival, *held)
+    return Evidence(zero, free, ratio, p, upper, rival, of_zero, of_free, draws)
 
 
 def foretold(law: Laws, horizon: float) -> float | None:
