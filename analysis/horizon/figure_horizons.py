@@ -35,7 +35,6 @@ from observatory.analysis.page.style import (
 )
 from observatory.analysis.stats.observations import Observations
 
-_MAX_PANELS = 3  # horizons with a panel of rates; of more, as many are chosen evenly
 _FORESIGHT = 4.0  # laws are drawn up to this multiple of the longest horizon: there they part
 _DASHED = (0, (4, 2))
 
@@ -124,16 +123,11 @@ def horizons_figure(
 ) -> Figure:
     """Rates at some horizons, and the critical weight decay against the horizon with its laws.
 
-    Args:
-        cells: The table of `cell_table` at each horizon, in steps.
-        records: Boundaries of one estimator at these horizons.
-        window_max: Largest weight decay that entered the fits.
-        observed: The boundary at every horizon.
-        laws: What fitted laws of the time predict; without any, the slope that a time of
-            C / weight decay would give is drawn.
-        deciding: A horizon in steps that would decide between the laws, or None.
+    `cells` are the counts at each horizon, in steps, `records` boundaries of one estimator there.
+    Without `laws` the slope is drawn that a time of C / weight decay would give; `deciding` is a
+    horizon in steps that would decide between the laws, or None.
     """
-    chosen = [int(horizon) for horizon in evenly(sorted(cells), _MAX_PANELS)]
+    chosen = [int(horizon) for horizon in evenly(sorted(cells), 3)]
     figure = Figure(figsize=(WIDTH, 3.1))
     widths = [*[1.0] * len(chosen), 1.75]
     panels = figure.subplots(1, len(chosen) + 1, squeeze=False, width_ratios=widths)[0]

@@ -11,7 +11,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from observatory.analysis.horizon.figure_horizons import Track
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
@@ -24,8 +23,7 @@ from observatory.analysis.page.style import (
     plain_log_ticks,
     styled,
 )
-
-Array = NDArray[np.float64]
+from observatory.analysis.stats.observations import Array
 
 _REGIMES = {
     "not yet memorised": "#ffffff",
@@ -40,20 +38,11 @@ _HATCH: dict[str, Any] = {"hatch": "\\\\\\", "linewidth": 0}
 def regime_shares(times: pd.DataFrame, decays: Sequence[float], horizons: Array) -> Array:
     """Shares of the regimes, in the order of `_REGIMES`, had the records ended at each horizon.
 
-    Args:
-        times: One row per replica: weight_decay, t_hi, t_mem (steps, NaN where not observed),
-            watched (steps) and end.
-        decays: Weight decays.
-        horizons: Steps.
+    `times` has a row per replica: weight_decay, t_hi, t_mem (steps, NaN where not observed),
+    watched (steps) and end.
 
     Returns:
         `[regime, horizon, weight decay]`; sums to 1 over regimes, NaN without a replica.
-
-    Example:
-        >>> row = {"weight_decay": 1.0, "t_hi": 50.0, "t_mem": 20.0, "watched": 90}
-        >>> one = pd.DataFrame([row | {"end": "grokked"}])
-        >>> regime_shares(one, [1.0], np.array([10.0, 30.0, 60.0]))[2, :, 0].tolist()
-        [0.0, 0.0, 1.0]
     """
     failed = np.isin(words(times, "end"), ["collapsed", "diverged"])
     until = horizons[:, None]

@@ -78,11 +78,8 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
 def _observed(facts: Facts) -> Track:
     """The boundary against the horizon: of the horizon analysis, or of the first estimator."""
     record = facts.single("horizon")
-    if record is not None:
-        label = str(record["extras"].get("boundary") or "observed boundary")
-        made = _track(record, "boundary", label)
-        if made is not None:
-            return made
+    if record and (made := _track(record, "boundary", "observed boundary")):
+        return made
     at = [r for r in facts.boundaries_at if r["horizon_steps"] is not None]
     at = sorted(at, key=lambda r: r["horizon_steps"])
     found = [limits(r, "critical") or (None, None, None) for r in at]

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from observatory.analysis.page.records import Record, floats
 from observatory.analysis.page.style import (
@@ -20,12 +19,10 @@ from observatory.analysis.page.style import (
     plain_log_ticks,
     styled,
 )
-
-Array = NDArray[np.float64]
+from observatory.analysis.stats.observations import Array
 
 _KINDS = {"raw": "raw", "centred": "about each cell's mean", "shifted": "above the lowest mean"}
 _LAWS = ("power", "logarithm", "saturating", "hill", "constant")
-_LOWEST = -1.0  # cumulants below are not drawn: with few seeds they have no lower bound to speak of
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
@@ -96,7 +93,7 @@ def _cumulant(axes: Axes, record: Record, kind: str) -> None:
     words = "fewer than 3 pairs cross" if row is None else f"crossings: p = {row['p']:.2g}"
     axes.set_ylabel(f"U4 {kind}")
     axes.set_title(f"U4 {_KINDS[kind]}; {words}")
-    axes.set_ylim(max(axes.get_ylim()[0], _LOWEST), 0.75)
+    axes.set_ylim(max(axes.get_ylim()[0], -1.0), 0.75)  # few seeds: no lower bound to speak of
 
 
 def _crossings(axes: Axes, record: Record) -> None:
@@ -184,9 +181,7 @@ def _log_axes(axes: Axes, names: Mapping[str, str]) -> None:
 def finite_size_figure(record: Record, names: Mapping[str, str]) -> Figure:
     """All links of the chain, a panel each; the verdict is the title.
 
-    Args:
-        record: Of `FiniteSizeChain`, not a refusal.
-        names: Columns of the table by role: "size", "control" and "value".
+    `names` are columns of the table by role: "size", "control" and "value".
     """
     figure = Figure(figsize=(WIDTH, 9.6))
     grid = figure.subplots(4, 2)

@@ -104,14 +104,13 @@ def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, A
 
 def chain_part(chain: Any, read: SizedTable, seed: int) -> Part:
     """The chain on what was read, as a part of a task."""
+    names = {"fit": chain.fit_name, "estimator": chain.estimator, "level": chain.level}
     return Part(
-        fit=chain.fit_name,
-        estimator=chain.estimator,
         event=read.rows.order_parameter,
-        level=chain.level,
         n=read.rows.value.size,
         seed=seed,
         compute=lambda: chain.estimate(read.rows, seed),
         warnings=read.warnings,
         extras={"columns": columns_text(read.columns)},
+        **names,
     )

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.stats.text import limits_text, number
 
-_WIDTH = 100
-
 
 def chain_text(record: Record, names: Mapping[str, str]) -> str:
     """Verdicts with their reasons, then parameters, then warnings; `names` are columns by role."""
@@ -34,4 +32,4 @@ def chain_text(record: Record, names: Mapping[str, str]) -> str:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=f"{indent}  ")
+    return textwrap.wrap(text, 100, initial_indent=indent, subsequent_indent=f"{indent}  ")

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from observatory.analysis.page.style import INK, LINE_COLOURS, MUTED, WIDTH, note, styled
 
 _LEVELS = {0.95: 5.991, 0.5: 1.386}  # chi-square with two degrees of freedom: ends of the regions
-_REACH = 1.8  # of a region's right end: up to there estimates of uncensored replicas are drawn
-_CLOUD = 400  # bootstrap draws that are drawn; of more, every few
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def _draw(
         axes.contour(criticals, nus, drawn, [drop], colors=[colour], linewidths=1.0).set_gid(
             f"region-{level:g}"
         )
-    cloud = region.cloud[:: max(1, -(-len(region.cloud) // _CLOUD))]
+    cloud = region.cloud[:: max(1, -(-len(region.cloud) // 400))]  # of many draws, every few
     dots = {"color": INK, "markersize": 1.8, "alpha": 0.35, "mew": 0}
     axes.plot(cloud[:, 0], cloud[:, 1], ".", gid="cloud", **dots)
     axes.axvline(0.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="zero-line")
@@ -68,7 +66,7 @@ def _draw(
     columns, rows = inside.any(axis=0), inside.any(axis=1)
     shown = [*(region.zero or ()), region.best[1]]
     if columns.any():
-        right = _REACH * float(criticals[columns].max())
+        right = 1.8 * float(criticals[columns].max())  # beyond, estimates are printed
         near = [point for point in uncensored if point[0] <= right]
         right = max([float(criticals[columns].max()), *(critical for critical, _ in near)])
         axes.set_xlim(-0.06 * right, 1.06 * right)

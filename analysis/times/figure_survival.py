@@ -27,7 +27,6 @@ from observatory.analysis.page.style import (
 from observatory.analysis.stats.observations import Observations
 
 _MAX_CURVES, _MAX_CURVES_ALONE = 5, 6  # on the page, where more bands only hide each other
-
 _DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
 ShareLaw = Callable[[float, NDArray[np.float64]], NDArray[np.float64]]
 """Share that a fitted law lets grok by some steps, at a weight decay."""
@@ -40,11 +39,7 @@ def cumulative_incidence(
 
     Collapse and divergence compete with grokking: such a replica can no longer grok, which is not
     the same as being watched for too short a time. Without them it is one minus Kaplan-Meier.
-
-    Args:
-        times: Step of the event or of the last look, `[replica]`.
-        grokked: Whether it grokked at that step, `[replica]`.
-        competing: Whether it collapsed or diverged at that step, `[replica]`.
+    `times` are steps of the event or of the last look, `[replica]`.
 
     Returns:
         The times at which the share rises, preceded by 0, and the share from then on.
@@ -117,13 +112,9 @@ def survival_figure(
 ) -> Figure:
     """Steps of the share that has grokked for a few weight decays; the restricted means of all.
 
-    Args:
-        curves: Columns weight_decay, step, share, low, high (NaN where there is no band), rising
-            in steps within a weight decay.
-        ends: Columns weight_decay and step: records that end without an event.
-        horizon: Steps at which replicas were censored.
-        law: A fitted law, drawn dashed over the curves.
-        means: Columns weight_decay, value, low, high, in steps; None: the panel is left out.
+    `curves` has the columns weight_decay, step (rising), share, low, high (NaN: no band); `ends`
+    weight_decay and step of records that end without an event; `means` weight_decay, value, low,
+    high in steps, or None. The horizon is in steps; a fitted law is drawn dashed over the curves.
     """
     figure = Figure(figsize=(WIDTH, 3.3))
     if means is None:

@@ -57,12 +57,9 @@ def times_figure(
 ) -> Figure:
     """Every replica: its interval if it grokked, an open triangle where its record ends if not.
 
-    Args:
-        times: One row per replica: weight_decay, t_lo, t_hi (steps, NaN where not observed),
-            watched (steps) and end ("grokked", "censored", "collapsed" or "diverged").
-        laws: Fitted power laws by label.
-        horizon: Steps at which replicas were censored.
-        window_max: Largest weight decay that entered the laws; they are drawn up to there.
+    `times` has a row per replica: weight_decay, t_lo, t_hi (steps, NaN where not observed), watched
+    (steps) and end ("grokked", "censored", "collapsed" or "diverged"). Laws by label are drawn up
+    to the largest weight decay that entered them, `window_max`.
     """
     figure = Figure(figsize=(WIDTH, 4.0))
     axes = figure.add_subplot()

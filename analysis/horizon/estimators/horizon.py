@@ -35,8 +35,6 @@ from observatory.core.errors import ConfigError, FitRefusedError
 
 _Columns = dict[str, list[float | None]]
 
-_BEYOND = 4.0  # multiple of the longest horizon to which the laws are drawn
-
 
 def _rising_bins(data: Observations, level: float) -> RateBins:
     """The counts of a table that can be judged; refuses all others, as `Horizon.fit` says."""
@@ -188,24 +186,16 @@ class Horizon:
     the law without does. "horizon artefact": under all three the one-sided upper limit of the
     critical weight decay is below a quarter of the boundary. Else "cannot tell", with the horizon
     that would decide. A threshold much below half of the boundary cannot be seen.
-
-    Attributes:
-        window_max: Largest weight decay that enters.
-        held_out: The shorter horizon, as a share of the longest.
-        n_horizons: Horizons at which the boundary is shown.
-        n_grid: Points of the search for a critical point.
-        n_bootstrap: Resamples.
-        level: Coverage of the intervals; tests are at 1 - level.
     """
 
     fit_name = "horizon"
     estimator = "horizon_verdict"
-    window_max: float
-    held_out: float
-    n_horizons: int
-    n_grid: int
-    n_bootstrap: int
-    level: float
+    window_max: float  # largest weight decay that enters
+    held_out: float  # the shorter horizon, as a share of the longest
+    n_horizons: int  # at which the boundary is shown
+    n_grid: int  # points of the search for a critical point
+    n_bootstrap: int  # resamples
+    level: float  # coverage of the intervals; tests are at 1 - level
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
@@ -253,7 +243,7 @@ class Horizon:
         extras["best_distribution"] = best
         limits = _boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
         curves = boundary_curve(horizons, found[0], limits)
-        curves |= _law_curves(evidence, float(horizons[0]), _BEYOND * steps)
+        curves |= _law_curves(evidence, float(horizons[0]), 4.0 * steps)
         low, high = (float(limit) for limit in limits[-1])
         free = evidence[best].free
         own = float(free.law.critical[0]), None, *free.critical_limits(self.level)

@@ -18,8 +18,6 @@ from observatory.analysis.scaling.estimators.found import (
 from observatory.analysis.scaling.estimators.sample import Array, Moments, Sample
 from observatory.analysis.scaling.estimators.verdicts import KINDS, Crossed, Link, judge_crossings
 
-_LEAST_NOISE = 1e-3
-
 
 def cumulant(moments: Moments, origin: Array | float) -> Array:
     r"""Binder-like cumulant of each cell, $1 - \langle m^4\rangle / (3\langle m^2\rangle^2)$.
@@ -104,7 +102,7 @@ class Crossings:
 def cumulant_noise(draws: Array) -> Array:
     """Spread of the cumulant of each cell over resamples, from their quartiles, `[cell]`."""
     low, high = np.nanquantile(np.where(np.isnan(draws).all(axis=0), 0.0, draws), [0.25, 0.75], 0)
-    return np.maximum((high - low) / 1.349, _LEAST_NOISE)
+    return np.maximum((high - low) / 1.349, 1e-3)
 
 
 def crossings(sample: Sample, cumulant: Array, noise: Array) -> Crossings:

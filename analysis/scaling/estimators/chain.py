@@ -20,13 +20,10 @@ from observatory.analysis.scaling.estimators.sample import (
 from observatory.analysis.scaling.estimators.sharpening import sharpening_link
 from observatory.analysis.scaling.estimators.susceptibility import susceptibility_link
 from observatory.analysis.scaling.estimators.unimodality import groups_link
-from observatory.analysis.scaling.estimators.verdicts import Link, judge_chain
+from observatory.analysis.scaling.estimators.verdicts import KINDS, Link, judge_chain
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.solvers import f_quantile
 from observatory.core.errors import FitRefusedError
-
-_PLACES = ("critical", "crossing_raw", "crossing_centred", "crossing_shifted")
-"""Parameters that are values of the control."""
 
 
 def _on_log_axis(rows: SizedRows) -> SizedRows:
@@ -48,7 +45,8 @@ def _from_log_axis(found: Found) -> Found:
     def raised(of: Parameter) -> Parameter:
         return Parameter(10.0**of.value, of.se, back(of.ci_low), back(of.ci_high))
 
-    params = {name: raised(of) if name in _PLACES else of for name, of in found.params.items()}
+    places = ("critical", *(f"crossing_{kind}" for kind in KINDS))
+    params = {name: raised(of) if name in places else of for name, of in found.params.items()}
     curves = {
         name: list(map(back, values)) if _is_place(name) else values
         for name, values in found.curves.items()
@@ -105,10 +103,6 @@ class FiniteSizeChain:
 
     def estimate(self, rows: SizedRows, seed: int) -> Estimate:
         """Go through the chain.
-
-        Args:
-            rows: Order parameter by size, control and seed.
-            seed: Of all draws.
 
         Returns:
             `critical`, `nu`, `inverse_nu`, `zeta`, `zeta_over_nu` of the collapse; `sharpening`,

@@ -15,10 +15,8 @@ from observatory.analysis.scaling.estimators.sample import Array, Index, Sample
 _Objective = Callable[[Array, Index], Array]
 
 NUMBERS = ("critical", "inverse_nu", "zeta_over_nu")
-_NO_STRETCH = np.linspace(-1.0, 1.0, 41)  # values of b tried where a = 0
 # laws of a width with a limit: what stays of the largest size's, exponents with which the rest goes
 _LEFT, _DECAYS = np.array([0.5, 0.7, 0.9]), np.geomspace(0.25, 4.0, 9)
-_LIMIT_STEPS = 60  # most steps of their searches, which start where S is least without a limit
 _CHUNK = 30_000
 
 
@@ -117,7 +115,7 @@ class Collapse:
 
     def without_size(self) -> Array:
         """Least S of each draw where size does not stretch the control, 1 / nu = 0, `[draw]`."""
-        n, ratios = len(self.mean), _NO_STRETCH if self.zeta is None else np.zeros(1)
+        n, ratios = len(self.mean), np.linspace(-1.0, 1.0, 41) if self.zeta is None else np.zeros(1)
         middle = float(np.median(self.sample.control))
         points = np.column_stack([np.full(ratios.size, middle), 0.0 * ratios, ratios])
         draw = np.repeat(np.arange(n), ratios.size)
@@ -135,7 +133,7 @@ class Collapse:
         n = len(laws)
         mean, se = (np.tile(each[:1], (n, 1)) for each in (self.mean, self.se))
         laws = laws - laws.mean(axis=1, keepdims=True)
-        limited = replace(self, mean=mean, se=se, laws=laws, n_steps=_LIMIT_STEPS)
+        limited = replace(self, mean=mean, se=se, laws=laws, n_steps=60)
         return float(limited.search(np.tile(best, (n, 1)), np.arange(n))[1].min())
 
     def search(self, start: Array, draw: Index) -> tuple[Array, Array]:
@@ -204,12 +202,8 @@ def minimise_each(
 ) -> tuple[Array, Array]:
     """Minimise one function per problem, which may be infinite, never NaN.
 
-    Args:
-        objective: The functions.
-        start: Where each problem starts, `[problem, number]`.
-        step: Length of the first simplex along each number, `[number]`.
-        n_steps: Most steps taken.
-        tolerance: A problem rests when the values of its simplex differ by less.
+    It starts at `start`, `[problem, number]`, with a simplex of length `step` along each number; a
+    problem rests when the values of its simplex differ by less than the tolerance.
 
     Returns:
         The least point of each problem, `[problem, number]`, and its value, `[problem]`.

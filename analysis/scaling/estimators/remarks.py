@@ -8,11 +8,6 @@ from observatory.analysis.scaling.estimators.sample import Array, Moments, Sampl
 from observatory.analysis.scaling.estimators.susceptibility import peaks_at_ends
 from observatory.analysis.stats.estimate import Parameter
 
-_MISFIT = 3.0  # squares per degree of freedom above which a sigmoid does not describe the means
-_ALIKE = 0.2  # correlation of one seed at neighbouring values of the control that is mentioned
-_FEW_SEEDS = 10
-_COARSE = 0.5  # error of the coarse control, in standard errors, that is mentioned
-
 
 def remarks(
     sample: Sample,
@@ -32,25 +27,25 @@ def remarks(
     cases = {
         "U4 depends on the zero of the order parameter: raw, centred and shifted are shown, and a "
         "crossing of one alone is none.": True,
-        f"Some cells have {fewest:g} seeds: with fewer than {_FEW_SEEDS}, resampled intervals are "
-        "too narrow and cumulants biased.": fewest < _FEW_SEEDS,
+        f"Some cells have {fewest:g} seeds: with fewer than 10, resampled intervals are "
+        "too narrow and cumulants biased.": fewest < 10,
         "Cells differ in seeds; chi uses the median number for all.": np.ptp(sample.n) > 0,
         f"The variance is largest at an end of the control at size "
         f"{', '.join(f'{size:g}' for size in ends)}: the peak may lie beyond. Add values "
         "there.": bool(ends),
         f"Sigmoids describe the means badly (chi-square {reduced_chi2:.3g} per degree of "
-        "freedom): the width is that of the nearest sigmoid.": reduced_chi2 > _MISFIT,
+        "freedom): the width is that of the nearest sigmoid.": reduced_chi2 > 3.0,
         "The order parameter has two values only: U4, chi and the groups are functions of its "
         "rate and say nothing more.": np.unique(sample.value).size <= 2,
         f"A seed stays alike along the control (correlation {alike:.2f}): smooth crossovers are "
-        "drawn without that, so their p-values are too small or too large.": abs(alike) > _ALIKE,
+        "drawn without that, so their p-values are too small or too large.": abs(alike) > 0.2,
         "1 / nu may be 0: then no critical point is fixed by the collapse, and neither are nu and "
         "zeta.": inverse is None or inverse <= 0.0,
     }
     found = [text for text, holds in cases.items() if holds]
     for k, name in enumerate(("critical", "inverse_nu", "zeta_over_nu")):
         se = params[name].se if name in params else None
-        if bias is not None and se is not None and abs(bias[k]) > _COARSE * se:
+        if bias is not None and se is not None and abs(bias[k]) > 0.5 * se:
             found.append(
                 f"The control is coarse: that moves {name} by about {bias[k]:.2g}, beside a "
                 f"standard error of {se:.2g}, and raises S. Add values between."

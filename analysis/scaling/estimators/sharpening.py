@@ -184,13 +184,8 @@ def sharpening_link(
     link = judge_sharpening(exponent.value, limits_of(exponent), p, least, level)
     widths = np.exp(width_of_each(grid, own.mean)[0])
     curves = spread_columns("size.width", widths, np.exp(width_of_each(grid, again.mean)), level)
-    curves |= {
-        "cell.size": sample.sizes[sample.of_size].tolist(),
-        "cell.control": sample.control.tolist(),
-        "cell.n": sample.n.tolist(),
-        "cell.mean": own.mean[0].tolist(),
-        "cell.se": se.tolist(),
-        "cell.crossover": fitted.tolist(),
-    }
+    cells = {"size": sample.sizes[sample.of_size], "control": sample.control, "n": sample.n}
+    cells |= {"mean": own.mean[0], "se": se, "crossover": fitted}
+    curves |= {f"cell.{name}": of.tolist() for name, of in cells.items()}
     extras: dict[str, Plain] = {"reduced_chi2": float(measured.reduced[0])}
     return link, Found({"sharpening": exponent}, curves, extras), Draws(sample, own, again, smooth)

@@ -13,7 +13,6 @@ KINDS = ("raw", "centred", "shifted")
 """Zero of m as the table has it; at the mean of each cell; at the lowest mean of all cells."""
 _UNDERDETERMINED = "underdetermined"
 _FEW_SEEDS_FOR_GROUPS = 20  # per cell: with fewer, two groups are hardly ever distinguished
-_FEWEST_SIZES = 6  # with fewer, AICc's correction for laws of two numbers exceeds any evidence
 _LIMIT_LOST = 25.0  # residual variances that a width with a limit must lose to be excluded
 _UNDECIDED = 2.0  # difference of Akaike's criteria below which the weaker law is a candidate
 _GROWTH = {
@@ -103,7 +102,7 @@ def judge_susceptibility(
     rivals = [law for law in aicc if law != best and aicc[law] < aicc[best] + _UNDECIDED]
     seen = f"gamma / nu in [{exponent[0]:.3g}, {exponent[1]:.3g}] ({level:.0%})"
     verdict = _UNDERDETERMINED
-    if n_sizes < _FEWEST_SIZES:
+    if n_sizes < 6:  # AICc's correction for laws of two numbers then exceeds any evidence
         few = f"{n_sizes} sizes cannot distinguish laws of two numbers"
         reason = f"{few}, {seen}. Add sizes: six in all or more."
     elif rivals:

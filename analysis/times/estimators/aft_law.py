@@ -18,7 +18,6 @@ OFFSET_PARAMS = 4
 _NU = (0.1, 4.0)  # where the exponent of an offset law is looked for
 _SHARE = (0.0, 5.0)  # where its t0 is, in units of the rest of the time at the largest weight decay
 _OFFSET_GRID, _OFFSET_ROUNDS = 7, 5  # first points along each, and refinements
-_PROFILE_ROUNDS = 4  # refinements of the critical point along the profile of the exponent
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,8 @@ def searched(height: _Height, grid: Array, rounds: int) -> tuple[Array, Array]:
     """Where a function of one number is highest, for many at once: a grid, then finer ones.
 
     `grid` ascends, `[problem, point]`. In each of the rounds the neighbours of the best point are
-    joined by seven points, themselves included, which divides their distance by three.
-
-    Returns:
-        The best point, `[problem]`, and the start that belongs to it.
+    joined by seven points, themselves included, which divides their distance by three. The best
+    point, `[problem]`, and the start that belongs to it.
     """
     row = np.arange(len(grid))
     value, start = height(grid, None)
@@ -119,13 +116,7 @@ class Times:
         return Laws(critical, d / tau, log_amplitude, 1.0 / tau, fits.loglik, fits.theta)
 
     def moved(self, shift: Array, weights: Array, start: Array) -> Fits:
-        """Fits of spread and place alone, to times from whose logarithm a law is taken.
-
-        Args:
-            shift: What is added to ln t, `[problem, record]`.
-            weights: In place of the table's own, likewise.
-            start: (tau, c), `[problem, 2]`.
-        """
+        """Fits of spread and place alone, (tau, c), where a law is taken from ln t by a shift."""
         time = self.records.log_time + shift
         width = np.broadcast_to(self.records.width, time.shape)
         records = replace(self.records, log_time=time, width=width)
@@ -172,7 +163,7 @@ class Times:
 
         if critical is None:
             grid = self.highest[:, None] * shares(n_grid)
-            critical = searched(height, grid, _PROFILE_ROUNDS)[0]
+            critical = searched(height, grid, 4)[0]
         return height(critical[:, None], None)[0][:, 0]
 
 

@@ -46,12 +46,11 @@ def require_fixed(data: Observations, critical: str) -> None:
 def competing_warnings(data: Observations) -> list[str]:
     """A warning where replicas collapsed or diverged."""
     n = data.count(data.failed)
-    if not n:
-        return []
-    return [
+    text = (
         f"Replicas that collapsed or diverged count as never having grokked ({n}): they are "
         "followed to the horizon, not censored when they failed."
-    ]
+    )
+    return [text] if n else []
 
 
 def _end_of_watch(data: Observations) -> Array:
@@ -194,8 +193,7 @@ def watched_records(
         np.concatenate([np.asarray(part[i], dtype=np.float64) for part in parts], axis=1)
         for i in (1, 2, 3)
     )
-    width[:, kind == INTERVAL] = np.where(
-        width[:, kind == INTERVAL] > 0, width[:, kind == INTERVAL], 1.0
-    )
+    inside = kind == INTERVAL
+    width[:, inside] = np.where(width[:, inside] > 0, width[:, inside], 1.0)
     records = Records(kind.astype(np.int64), np.log(log_time), width, np.tile(control, len(parts)))
     return records, weights

@@ -35,8 +35,6 @@ from observatory.analysis.times.estimators.power_law import (
 )
 from observatory.core.errors import FitRefusedError
 
-_TOO_NARROW = 1.3  # ratio of the bootstrap's interval to the profile's from which to warn
-
 
 def _possible(data: Observations, critical: float) -> tuple[Observations, list[str]]:
     """The rows that a law with a given critical point allows, and how many it does not."""
@@ -78,7 +76,7 @@ def _too_narrow(nu: Parameter, draws: Array, level: float) -> list[str]:
         return []
     low, high = percentile_interval(draws, level)
     ratio = (high - low) / (nu.ci_high - nu.ci_low)
-    if ratio < _TOO_NARROW:
+    if ratio < 1.3:
         return []
     return [
         f"The bootstrap's interval of nu [{low:.3g}, {high:.3g}] is {ratio:.1f} times as wide as "
@@ -96,15 +94,6 @@ class TimesAft:
     such; an event between two looks enters as that interval. Limits of nu and of the critical point
     are those of the profile likelihood, of amplitude and spread those of a bootstrap by seed.
 
-    Attributes:
-        distribution: A key of `ERRORS`.
-        critical: "zero", "boundary" (held where a boundary fit has it), or "free".
-        window_max: Largest weight decay that enters.
-        n_grid: Points of the search for the critical point.
-        n_bootstrap: Resamples.
-        n_parametric: Simulated tables of the test of 0; 0 to leave that out.
-        level: Coverage of the intervals.
-
     Source:
         arXiv:2605.20441 fits the same law to uncensored replicas (`TimePowerLaw`). Deviation:
         censored likelihood; the critical point may be fitted, between 0 and the smallest weight
@@ -112,13 +101,13 @@ class TimesAft:
     """
 
     fit_name = "times_censored"
-    distribution: str
-    critical: str
-    window_max: float
-    n_grid: int
-    n_bootstrap: int
-    n_parametric: int
-    level: float
+    distribution: str  # a key of `ERRORS`
+    critical: str  # "zero", "boundary" (held where a boundary fit has it), or "free"
+    window_max: float  # largest weight decay that enters
+    n_grid: int  # points of the search for the critical point
+    n_bootstrap: int  # resamples
+    n_parametric: int  # simulated tables of the test of 0; 0 to leave that out
+    level: float  # coverage of the intervals
 
     def __post_init__(self) -> None:
         for name, known in (("distribution", ERRORS), ("critical", N_PARAMS)):

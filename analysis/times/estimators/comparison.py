@@ -14,34 +14,10 @@ from observatory.analysis.times.estimators.power_law import (
 )
 
 
-def _compare_laws(
-    data: Observations, n_grid: int
-) -> tuple[dict[str, Plain], dict[str, float], list[str]]:
-    """Every number as `<name>_<law>`, AICc by law, and who is left out: all on the same replicas.
-
-    Those are the replicas above the boundary's critical point.
-    """
-    keep, notes = uncensored(data, above=data.critical or 0.0)
-    weight_decay, time, weights = data.weight_decay[keep], data.time[keep], data.weights[keep]
-    laws: tuple[str, ...] = ("free", "zero", "boundary")
-    extras: dict[str, Plain] = {"n_grokked": data.count(keep)}
-    criteria: dict[str, float] = {}
-    for law in laws:
-        if law == "boundary" and data.critical is None:
-            notes.append("No boundary fit gave a critical weight decay: that law is missing.")
-            continue
-        point, (_, nu, rss) = fit_law(weight_decay, time, weights, law, data.critical, n_grid)
-        scores = information(float(rss), float(weights.sum()), N_PARAMS[law])
-        criteria[law] = scores["aicc"]
-        extras |= {f"{name}_{law}": score for name, score in scores.items()}
-        extras |= {f"nu_{law}": float(nu), f"critical_{law}": point}
-    return extras, criteria, notes
-
-
 @final
 @dataclass(frozen=True)
 class TimeComparison:
-    """AICc of the power laws of `TimePowerLaw` on one set of replicas."""
+    """AICc of the power laws of `TimePowerLaw` on replicas above the boundary's critical point."""
 
     fit_name = "times_comparison"
     estimator = "aicc"
@@ -56,7 +32,20 @@ class TimeComparison:
             FitRefusedError: If the times cannot fix the law with the most numbers.
         """
         data = observations.within(self.window_max)
-        extras, criteria, notes = _compare_laws(data, self.n_grid)
+        keep, notes = uncensored(data, above=data.critical or 0.0)
+        own = data.take(keep)
+        extras: dict[str, Plain] = {"n_grokked": data.count(keep)}
+        criteria: dict[str, float] = {}
+        for law in ("free", "zero", "boundary"):
+            if law == "boundary" and data.critical is None:
+                notes.append("No boundary fit gave a critical weight decay: that law is missing.")
+                continue
+            times = own.weight_decay, own.time, own.weights
+            point, (_, nu, rss) = fit_law(*times, law, data.critical, self.n_grid)
+            scores = information(float(rss), float(own.weights.sum()), N_PARAMS[law])
+            criteria[law] = scores["aicc"]
+            extras |= {f"{name}_{law}": score for name, score in scores.items()}
+            extras |= {f"nu_{law}": float(nu), f"critical_{law}": point}
         best = min(criteria, key=lambda law: criteria[law])
         margin = min(score for law, score in criteria.items() if law != best) - criteria[best]
         candidates = [law for law, score in criteria.items() if score - criteria[best] < UNDECIDED]
@@ -66,5 +55,4 @@ class TimeComparison:
             "delta_aicc": margin,
             "verdict": best if len(candidates) == 1 else f"cannot tell: {', '.join(candidates)}",
         }
-        n = int(extras["n_grokked"] or 0)
-        return estimate_of(self, data, seed, notes, n=n, extras=extras)
+        return estimate_of(self, data, seed, notes, n=data.count(keep), extras=extras)

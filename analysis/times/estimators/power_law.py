@@ -53,8 +53,7 @@ def fit_line(u: Array, y: Array, weights: Array) -> Array:
 def _free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> Array:
     """The critical point in [0, smallest weight decay) of least squares, from an even grid.
 
-    Multiplicities are `[draw, replica]`. The best grid point of each draw; NaN where nothing can be
-    fitted.
+    Multiplicities are `[draw, replica]`; NaN where nothing can be fitted.
     """
     grid = np.linspace(0.0, float(weight_decay.min()), n_grid, endpoint=False)
     rss = np.stack([fit_line(np.log(weight_decay - c), y, weights)[..., 2] for c in grid], axis=-1)
@@ -131,15 +130,11 @@ def fit_law(
         FitRefusedError: As `require_law`; or if a critical point should be given and is not.
     """
     require_law(weight_decay, N_PARAMS[critical], weights.sum())
-    y = np.log(time)
+    y, point = np.log(time), known if critical == "boundary" else 0.0
     if critical == "free":
         point = _refined_critical(weight_decay, y, weights, n_grid)
-    elif critical == "zero":
-        point = 0.0
-    elif known is None:
+    if point is None:
         raise FitRefusedError(NO_BOUNDARY)
-    else:
-        point = known
     return point, fit_line(np.log(weight_decay - point), y, weights)
 
 

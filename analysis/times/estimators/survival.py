@@ -33,11 +33,6 @@ class SurvivalCurve:
     median_high: float | None
 
 
-def _first_time(times: Array, there: NDArray[np.bool_]) -> float | None:
-    """The first of ascending times at which something holds, or None where it never does."""
-    return float(times[np.argmax(there)]) if there.any() else None
-
-
 def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> SurvivalCurve:
     """The Kaplan-Meier curve of one group.
 
@@ -51,19 +46,13 @@ def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> Survival
         found = SurvfuncRight(time, seen.astype(np.int64))
         limits = np.asarray(found.quantile_ci(0.5, alpha=1.0 - level), dtype=np.float64)
     event = found.n_events > 0
-    survival = np.asarray(found.surv_prob, dtype=np.float64)[event]
-    se = np.asarray(found.surv_prob_se, dtype=np.float64)[event]
-    times = np.asarray(found.surv_times, dtype=np.float64)[event]
-    return SurvivalCurve(
-        times,
-        survival,
-        np.where(survival > 0, se, np.nan),
-        np.asarray(found.n_risk, dtype=np.float64)[event],
-        np.asarray(found.n_events, dtype=np.float64)[event],
-        time.size,
-        _first_time(times, survival <= 0.5 + 1e-9),
-        *(float(limit) if np.isfinite(limit) else None for limit in limits),
-    )
+    columns = found.surv_times, found.surv_prob, found.surv_prob_se, found.n_risk, found.n_events
+    times, left, se, *counts = (np.asarray(c, dtype=np.float64)[event] for c in columns)
+    half = left <= 0.5 + 1e-9
+    median = float(times[np.argmax(half)]) if half.any() else None
+    ends = (float(limit) if np.isfinite(limit) else None for limit in limits)
+    se = np.where(left > 0, se, np.nan)
+    return SurvivalCurve(times, left, se, *counts, time.size, median, *ends)
 
 
 def share_limits(curve: SurvivalCurve, level: float) -> tuple[Array, Array]:
@@ -218,14 +207,11 @@ class Survival:
             "n_competing": data.count(data.failed),
             "rmst_steps": horizon,
         }
-        cells = np.unique(data.weight_decay)
-        if cells.size > 1:
+        degrees = np.unique(data.weight_decay).size - 1
+        if degrees:
             control, time, seen = _one_each(data)
-            chi_square = log_rank(time, seen, control)
-            extras |= {
-                "logrank_chi2": chi_square,
-                "logrank_df": int(cells.size - 1),
-                "logrank_p": chi2_tail(chi_square, int(cells.size - 1)),
-            }
+            chi2 = log_rank(time, seen, control)
+            extras |= {"logrank_chi2": chi2, "logrank_df": degrees}
+            extras["logrank_p"] = chi2_tail(chi2, degrees)
         curves = _curves_of(data, horizon, self.level)
         return estimate_of(self, data, seed, competing_warnings(data), extras=extras, curves=curves)
