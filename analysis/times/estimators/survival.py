@@ -47,12 +47,12 @@ def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> Survival
         limits = np.asarray(found.quantile_ci(0.5, alpha=1.0 - level), dtype=np.float64)
     event = found.n_events > 0
     columns = found.surv_times, found.surv_prob, found.surv_prob_se, found.n_risk, found.n_events
-    times, left, se, *counts = (np.asarray(c, dtype=np.float64)[event] for c in columns)
+    times, left, se, risk, events = (np.asarray(c, dtype=np.float64)[event] for c in columns)
     half = left <= 0.5 + 1e-9
     median = float(times[np.argmax(half)]) if half.any() else None
-    ends = (float(limit) if np.isfinite(limit) else None for limit in limits)
+    low, high = (float(limit) if np.isfinite(limit) else None for limit in limits)
     se = np.where(left > 0, se, np.nan)
-    return SurvivalCurve(times, left, se, *counts, time.size, median, *ends)
+    return SurvivalCurve(times, left, se, risk, events, time.size, median, low, high)
 
 
 def share_limits(curve: SurvivalCurve, level: float) -> tuple[Array, Array]:
