@@ -3,7 +3,6 @@
 The public surface. Every name is imported when first asked for: `import observatory` stays quick.
 """
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +60,9 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("observatory.fits"), _FITS[name])
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
-    near = get_close_matches(name, __all__, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    from observatory.core.settings import did_you_mean
+
+    meant = did_you_mean(name, __all__)
     raise AttributeError(f"`observatory` has no `{name}`, only {__all__}.{meant}")
 
 

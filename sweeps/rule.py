@@ -1,10 +1,10 @@
 """The settings of a boundary search: what is searched for, and when it is found."""
 
 from dataclasses import dataclass
-from typing import Any, cast, final
+from typing import Any, final
 
 from observatory.core.errors import ConfigError
-from observatory.core.setting_types import check_types, declared
+from observatory.core.settings import Count, Positive, Share, Size, checked, declared
 from observatory.sweeps.aims import Aims, Second
 from observatory.sweeps.grid_posterior import Edge, Prior
 from observatory.sweeps.optuna_samplers import Field, OrdinarySampler
@@ -47,46 +47,33 @@ class Rule:
     event: str
     low: float
     high: float
-    batch: int
-    n_seeds: int
-    width_decades: float
-    budget: int
-    level: float
-    seed: int
-    edge: str
+    batch: Size
+    n_seeds: Size
+    width_decades: Positive
+    budget: Size
+    level: Share
+    seed: Count
+    edge: Edge
     target: str
     second: dict[str, Any] | None
     retries: int
     sampler: str
-    points: int
+    points: Size
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ConfigError(f"`search.seed` must not be negative, got {self.seed}.")
+        checked(vars(self), declared(Rule), "search")
         if not 0 < self.low < self.high:
             raise ConfigError(
                 f"`search.low` must be positive and below `search.high`, got {self.low} and "
                 f"{self.high}. Give weight decays that surely lie on both sides of the boundary."
             )
-        for name in ("batch", "n_seeds", "budget", "points"):
-            if (value := getattr(self, name)) < 1:
-                raise ConfigError(f"`search.{name}` must be at least 1, got {value}.")
-        if not self.width_decades > 0:
-            raise ConfigError(f"`search.width_decades` must be positive, got {self.width_decades}.")
-        if not 0 < self.level < 1:
-            raise ConfigError(f"`search.level` must be in (0, 1), got {self.level}. Give a share.")
-        if self.edge not in ("lower", "upper"):
-            raise ConfigError(f"`search.edge` must be lower or upper, got {self.edge!r}.")
         self.made()
 
     def _second(self) -> Second | None:
         if self.second is None:
             return None
-        if set(self.second) != {"name", "values"}:
-            raise ConfigError(
-                f"`search.second` must be null or have a name and values, got {self.second}."
-            )
-        check_types({"name": str, "values": list[float]}, self.second, "search.second.")
+        types = {"name": str, "values": list[float]}
+        checked(self.second, types, "search.second", complete=True)
         name, values = self.second["name"], self.second["values"]
         if name in NOT_SECOND:
             raise ConfigError(f"`search.second.name` cannot be `{name}`: {NOT_SECOND[name]}.")
@@ -97,7 +84,7 @@ class Rule:
         second = self._second()
         if self.sampler == "boundary":
             aims = Aims(self.batch, self.target, second, self.retries)
-            prior = Prior(self.low, self.high, cast(Edge, self.edge))
+            prior = Prior(self.low, self.high, self.edge)
             return BoundarySampler(prior, CONTROL, self.n_seeds, self.seed, aims)
         if second is not None and second.shared:
             raise ConfigError(
@@ -116,5 +103,4 @@ def read_rule(settings: dict[str, Any]) -> Rule:
     Raises:
         ConfigError: If a setting breaks its own.
     """
-    check_types(declared(Rule), settings, "search.")
-    return Rule(**settings)
+    return Rule(**checked(settings, declared(Rule), "search", complete=True))

@@ -16,9 +16,9 @@ from observatory.analysis.fit.task import Task
 from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.multiplicity import holm
+from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.paired_rates import compare_rates
-from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.tables.cells import observations
 from observatory.analysis.tables.open import Table
 from observatory.core.errors import ConfigError, FitRefusedError
@@ -175,7 +175,7 @@ def prepare_seeds(
         ConfigError: If the table or an option breaks a rule.
         StoreError: If a folder is no study.
     """
-    require_numbers({"width_decades": width_decades, "assurance": assurance})
+    checked_numbers({"width_decades": width_decades, "assurance": assurance})
     opened = open_runs(pilot, options, timed=False)
     level, n_simulations = (_shared(name, options) for name in ("level", "n_simulations"))
     seed = draw_seed(options.get("seed"))

@@ -10,8 +10,8 @@ from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.bins import bin_rates, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter
 from observatory.analysis.stats.links import LINKS
+from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.core.errors import ConfigError, FitRefusedError
 
@@ -54,7 +54,7 @@ def plan_seeds(
             enough: then the spacing of the weight decays limits the width, and where to add some is
             said.
     """
-    require_numbers({"width_decades": width_decades, "assurance": assurance})
+    checked_numbers({"width_decades": width_decades, "assurance": assurance})
     if n_simulations < 20:
         raise ConfigError(
             f"`n_simulations` must be at least 20, got {n_simulations}: a plan needs them."

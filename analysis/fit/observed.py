@@ -11,14 +11,15 @@ from observatory.analysis.fit.contract import Fit
 from observatory.analysis.fit.settings import build, draw_seed, settings_of, shared_setting
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.stats.estimate import Estimate
+from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.tables.observe import observe
 from observatory.analysis.tables.open import Table, open_table
 from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
 from observatory.analysis.tables.reading import Columns, cut
 from observatory.analysis.tables.replicas import is_ours
 from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.settings import checked
 from observatory.store.reader import Study
 
 _LOGGED = "params.horizon_steps"
@@ -165,11 +166,8 @@ def known_options(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
     named = {ALIASES.get(name, name): value for name, value in options.items()}
     if twice := [old for old, name in ALIASES.items() if {old, name} <= set(options)]:
         raise ConfigError(f"`{ALIASES[twice[0]]}` and `{twice[0]}` are one option: give one.")
-    known = sorted(kind.__annotations__)
-    if unknown := sorted(set(named) - set(known)):
-        raise ConfigError(f"There is no option {unknown}, only {known}.")
-    require_numbers(named)
-    return named
+    checked(named, dict.fromkeys(kind.__annotations__, Any), owner="this fit")
+    return checked_numbers(named, given=True)
 
 
 def left_out(data: Observations, window_max: float | None) -> list[str]:

@@ -1,6 +1,5 @@
 """The questions that there are: every folder of `analysis/` with a `question.py`."""
 
-import difflib
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -8,7 +7,7 @@ from pkgutil import iter_modules
 
 import observatory.analysis
 from observatory.analysis.fit.contract import Question
-from observatory.core.errors import ConfigError
+from observatory.core.settings import known_name
 
 
 @cache
@@ -31,6 +30,5 @@ def question_named(name: str) -> Question:
     for question in known.values():
         if name == question.name or name in question.aliases:
             return question
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    raise ConfigError(f"`fit` must be one of {', '.join(known)}, got {name!r}.{meant}")
+    known_name("fit", name, known)
+    return known[name]

@@ -1,6 +1,5 @@
 """The settings of fits: files of `conf/fit`, some of their numbers changed, as components."""
 
-import difflib
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import cache
@@ -13,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from observatory.analysis.stats.rules import checked_numbers, require_numbers
+from observatory.analysis.stats.numbers import checked_numbers
 from observatory.core.errors import ConfigError
+from observatory.core.settings import checked, known_name
 
 STUDY = "study"
 """The node of the numbers that all fits of a study share."""
@@ -83,8 +83,7 @@ def draw_seed(asked: int | None) -> int:
         >>> draw_seed(None), draw_seed(7)
         (0, 7)
     """
-    require_numbers({"seed": asked})
-    return int(shared_setting("seed") if asked is None else asked)
+    return checked_numbers({"seed": shared_setting("seed") if asked is None else asked})["seed"]
 
 
 def estimators(question: str, folder: Path | None = None) -> dict[str, str]:
@@ -117,13 +116,9 @@ def settings_of(
         ConfigError: If there is no such estimator or setting, or a number breaks its rule.
     """
     known = estimators(question, folder)
-    name = known.get(estimator or question, estimator)
-    if name is None or name not in known.values():
-        near = difflib.get_close_matches(str(estimator), known, n=1, cutoff=0.5)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigError(
-            f"`estimator` of {question} must be one of {sorted(known)}, got {estimator!r}.{meant}"
-        )
+    name = known.get(estimator or question, str(estimator))
+    if name not in known.values():
+        known_name(f"estimator` of `{question}", estimator, known)
     return name, changed(name, fit_nodes(folder)[name], changes or {})
 
 
@@ -133,11 +128,7 @@ def changed(name: str, node: Mapping[str, Any], changes: Mapping[str, Any]) -> d
     Raises:
         ConfigError: If the fit has no such setting, or a number breaks its rule.
     """
-    known = sorted(set(node) - {"_target_"})
-    if unknown := sorted(set(changes) - set(known)):
-        near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.5)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"`{name}` has no setting {unknown}, only {known}.{meant}")
+    checked(changes, {known: Any for known in node if known != "_target_"}, owner=f"`{name}`")
     return {**node, **checked_numbers(changes)}
 
 

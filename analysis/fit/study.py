@@ -14,8 +14,8 @@ from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.facts import gather
 from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.stats.estimate import refusal_record
+from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.rules import require_numbers
 from observatory.analysis.tables.cells import cells_record, observations
 from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
 from observatory.core.errors import ConfigError, FitRefusedError, StoreError
@@ -56,7 +56,7 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[StudyPlan, dict[str, Fit
             rule.
     """
     plan = StudyPlan(**{f.name: settings[STUDY][f.name] for f in fields(StudyPlan)})
-    require_numbers({k: v for k, v in settings[STUDY].items() if k != "horizon_steps"})
+    checked_numbers({k: v for k, v in settings[STUDY].items() if k != "horizon_steps"})
     made = {name: build(name, node) for name, node in settings.items() if name != STUDY}
     return plan, {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
 

@@ -1,10 +1,10 @@
 """Which column of a table is what: one way to find them, for every question."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from observatory.core.errors import ConfigError
+from observatory.core.settings import did_you_mean, nearest_first
 
 _PREFIXES = ("", "params.", "metrics.", "tags.")
 """What may stand before a name: the columns of an MLflow experiment have such prefixes."""
@@ -88,9 +88,8 @@ def columns_text(columns: Mapping[str, str]) -> str:
 def known_columns(present: Sequence[str], near: str = "") -> str:
     """The columns of the table, those like a name first where there are many."""
     if len(present) > 30:
-        alike = difflib.get_close_matches(near, present, n=10, cutoff=0.4)
-        rest = [name for name in present if name not in alike]
-        return f"It has {len(present)} columns, such as {[*alike, *rest][:20]}."
+        alike = nearest_first(near, present)[:20]
+        return f"It has {len(present)} columns, such as {alike}."
     return f"It has {list(present)}."
 
 
@@ -98,10 +97,8 @@ def _named(role: str, name: str, present: Sequence[str]) -> str:
     found = column_of(name, present)
     if found is None:
         option = role.replace("_", "-")
-        near = difflib.get_close_matches(name, present, n=1, cutoff=0.6)
-        meant = f"Did you mean {near[0]}? " if near else ""
         raise ConfigError(
-            f"`{option}` names the column {name!r}, which is not in the table. {meant}"
-            f"{known_columns(present, name)}"
+            f"`{option}` names the column {name!r}, which is not in the table."
+            f"{did_you_mean(name, present)} {known_columns(present, name)}"
         )
     return found

@@ -55,8 +55,7 @@ class BoundarySweeper(Sweeper):
             sys.exit(error.exit_code)
 
     def _sweep(self, arguments: list[str]) -> None:
-        from observatory.core.errors import ConfigError
-        from observatory.core.setting_types import check_types
+        from observatory.core.settings import Size, checked
         from observatory.launch.compose import plain
         from observatory.store.lock import own
         from observatory.store.reader import Run
@@ -66,9 +65,7 @@ class BoundarySweeper(Sweeper):
 
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(arguments)
         settings = {**_plain(self.search), **_limits(overrides)}
-        check_types({"fleets": int}, {"fleets": self.fleets}, "hydra.sweeper.")
-        if self.fleets < 1:
-            raise ConfigError(f"`hydra.sweeper.fleets` must be at least 1, got {self.fleets}.")
+        checked({"fleets": self.fleets}, {"fleets": Size}, "hydra.sweeper")
         rule = read_rule(settings)
         fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
         config = plain(self.loader.load_sweep_config(self.master, fixed))

@@ -14,7 +14,7 @@ import yaml
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError, StoreError
 from observatory.core.names import check_plain_name
-from observatory.core.setting_types import check_types
+from observatory.core.settings import checked
 from observatory.store.parts import PARTS
 from observatory.store.reader import MANIFEST, REPLICAS, Study
 from observatory.store.schema import to_arrow_schema
@@ -183,7 +183,7 @@ def _schema(name: str, columns: list[dict[str, Any]], where: str) -> pa.Schema:
         if not _TABLE.fullmatch(name) or not all(_COLUMN.fullmatch(c.name) for c in read):
             raise ValueError("a name is not plain")
         for column in read:
-            check_types({"unit": str, "meaning": str}, vars(column))
+            checked(vars(column), {"unit": str, "meaning": str}, open_ended=True)
         return to_arrow_schema(read)
     except (KeyError, TypeError, ValueError, StoreError) as error:
         raise StoreError(
@@ -207,7 +207,7 @@ def _check(values: Any, types: Mapping[str, Any], where: str) -> None:
     if lacking := sorted(types.keys() - values.keys()):
         raise StoreError(f"{where} lacks {lacking}.")
     try:
-        check_types(types, values)
+        checked(values, types, open_ended=True)
     except ConfigError as error:
         raise StoreError(f"{where}: {str(error)[:500]}") from error
 

@@ -1,27 +1,17 @@
 """Commands as click makes them, with help texts and complaints in our words."""
 
-import difflib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import click
+
+from observatory.core.settings import did_you_mean
 
 EXIT_CODES = "exit codes: 0 done, 2 bad input, 3 a fit refused, 4 another process owns the run"
 WIDTH = 100
 """Columns of a help text, where the terminal has as many."""
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question that names what is nearest to a mistyped name, empty where nothing is near.
-
-    Example:
-        >>> did_you_mean("trian", ["map", "train"]), did_you_mean("x", ["map"])
-        (' Did you mean train?', '')
-    """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]}?" if near else ""
 
 
 @final

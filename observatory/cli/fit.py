@@ -11,7 +11,6 @@ from observatory.cli.commands import (
     EXIT_CODES,
     Command,
     Option,
-    did_you_mean,
     summary_of,
     write_examples,
     write_text,
@@ -19,6 +18,7 @@ from observatory.cli.commands import (
 from observatory.cli.question import of_a_question, question_command
 from observatory.cli.types import Folder
 from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.settings import did_you_mean
 
 STUDY = "STUDY"
 """The name, never typed, of the command that fits a study."""

@@ -12,7 +12,6 @@ from observatory.cli.commands import (
     EXIT_CODES,
     SETTINGS,
     Command,
-    did_you_mean,
     message_of,
     summary_of,
     write_examples,
@@ -22,6 +21,7 @@ from observatory.cli.fit import fit
 from observatory.cli.runs import map_runs, plan, sweep, train
 from observatory.cli.studies import browse, doctor, export, import_, report, retry, status
 from observatory.core.errors import ObservatoryError
+from observatory.core.settings import did_you_mean
 
 NAME = "observatory"
 INTERRUPTED = 130

@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Union
 
-from observatory.core.setting_types import declared
+from observatory.core.settings import declared
 
-_LIGHT = ("typing", "collections.abc", "pathlib", "observatory.core.setting_types")
+_LIGHT = ("typing", "collections.abc", "pathlib", "observatory.core.settings")
 """Modules whose names are looked up by importing them."""
 
 

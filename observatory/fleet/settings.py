@@ -1,16 +1,15 @@
 """Settings of a fleet: its layout, its evaluations, and when a replica leaves. Imports no torch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from observatory.core.errors import ConfigError
 from observatory.core.schedule import Schedule
-from observatory.maths.settings import check_sizes
+from observatory.core.settings import Count, Size, checked, declared
 
 if TYPE_CHECKING:
     from observatory.fleet.replicas import Dataset
 
-PRECISIONS = ("float32", "float64")
+Precision = Literal["float32", "float64"]
 """Precisions of parameters, activations and losses."""
 SERIES = ("train_acc", "val_acc")
 """What evaluation records at every look, and an event may look at."""
@@ -34,30 +33,19 @@ class FleetSettings:
         study_seed: Root of the study's "probe" generator.
     """
 
-    size: int
-    batch_size: int | None
-    dtype: str
-    loss_dtype: str
-    path: str
-    decay: str
+    size: Size
+    batch_size: Size | None
+    dtype: Precision
+    loss_dtype: Precision
+    path: Literal["fast", "generic"]
+    decay: Literal["all", "matrices"]
     device: str
-    probe_examples: int
-    probe_buffer: int
+    probe_examples: Size
+    probe_buffer: Count
     study_seed: int
 
     def __post_init__(self) -> None:
-        for name in ("size", "batch_size", "probe_examples"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"`{name}` must be at least 1, got {value}.")
-        for name, known in (
-            ("dtype", list(PRECISIONS)),
-            ("loss_dtype", list(PRECISIONS)),
-            ("path", ["fast", "generic"]),
-            ("decay", ["all", "matrices"]),
-        ):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"`{name}` must be one of {known}, got {getattr(self, name)!r}.")
+        checked(vars(self), declared(FleetSettings))
 
 
 @dataclass(frozen=True)
@@ -71,10 +59,10 @@ class EvaluationSettings:
         chunk: Examples per forward, a bound on memory unless the loss is coupled.
     """
 
-    every: int
-    subset: int | None
+    every: Size
+    subset: Size | None
     full: Schedule | None
-    chunk: int
+    chunk: Size
 
     def looked_at(self, dataset: "Dataset") -> tuple[int, int]:
         """Train and val examples of one replica at a regular look."""
@@ -82,10 +70,7 @@ class EvaluationSettings:
         return min(most, dataset.n_train), min(most, dataset.n_val)
 
     def __post_init__(self) -> None:
-        for name in ("every", "subset", "chunk"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"`evaluation.{name}` must be at least 1, got {value}.")
+        checked(vars(self), declared(EvaluationSettings), "evaluation")
 
 
 @dataclass(frozen=True)
@@ -103,17 +88,14 @@ class RetirementRules:
         lost_looks: Consecutive such looks that make it lost.
     """
 
-    horizon_steps: int
+    horizon_steps: Size
     settle: bool
-    tail_steps: int
+    tail_steps: Count
     collapse_level: float
-    collapse_looks: int
+    collapse_looks: Size
     collapse_after: int
     lost_level: float
-    lost_looks: int
+    lost_looks: Size
 
     def __post_init__(self) -> None:
-        check_sizes(horizon_steps=self.horizon_steps)
-        if self.tail_steps < 0:
-            raise ConfigError(f"`tail_steps` must not be negative, got {self.tail_steps}.")
-        check_sizes(collapse_looks=self.collapse_looks, lost_looks=self.lost_looks)
+        checked(vars(self), declared(RetirementRules))

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from observatory.core.errors import ConfigError
 from observatory.core.secrets import without_secrets
-from observatory.core.setting_types import fits
+from observatory.core.settings import fits
 from observatory.store.identity import stored_settings
 from observatory.training.check import check_settings
 

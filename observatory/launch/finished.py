@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from observatory.core.setting_types import fits
+from observatory.core.settings import fits
 from observatory.core.signatures import declared_by
 from observatory.launch.layout import begun_runs
 from observatory.store.files import read_json

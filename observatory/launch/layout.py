@@ -10,7 +10,7 @@ from observatory.launch.settings import job_settings
 from observatory.store.files import read_json
 from observatory.store.identity import identity
 from observatory.store.reader import MANIFEST
-from observatory.training.check import check_counts
+from observatory.training.check import check_layout
 from observatory.training.device import cuda_devices, torch_device
 from observatory.training.provenance import usable_cores
 from observatory.training.replicas import Config, replica_table
@@ -34,7 +34,7 @@ def resolved(config: Config) -> Config:
         )
     if not as_jobs:
         fleet["device"] = torch_device(fleet["device"])
-    check_counts(fleet, "size", "threads")
+    check_layout(fleet)
     if fleet["shards"] == "auto":
         if as_jobs:
             fleet["shards"] = math.ceil(len(replica_table(config)) / fleet["size"])
@@ -42,7 +42,6 @@ def resolved(config: Config) -> Config:
             fleet["shards"] = cuda_devices()
         else:
             fleet["shards"] = usable_cores()
-    check_counts(fleet, "shards")
     return laid_out({**config, "fleet": fleet})
 
 

@@ -6,8 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from observatory.core.errors import ConfigError
-from observatory.maths.settings import check_name
+from observatory.core.settings import Positive, check_arguments, known_name
 
 CENTRES = ("classes", "samples")
 
@@ -34,10 +33,9 @@ class Li2:
 
     unit = "1"
 
-    def __init__(self, *, centre: str, scale: float) -> None:
-        check_name("centre", centre, CENTRES)
-        if scale <= 0:
-            raise ConfigError(f"`scale` must be positive, got {scale}.")
+    def __init__(self, *, centre: str, scale: Positive) -> None:
+        known_name("centre", centre, CENTRES)
+        check_arguments(Li2, scale=scale)
         self.coupled, self.scale = centre == "samples", scale
 
     def each(

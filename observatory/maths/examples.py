@@ -8,7 +8,7 @@ from torch import Tensor
 
 from observatory.core.errors import ConfigError
 from observatory.core.rng import named_generator
-from observatory.maths.settings import check_fraction
+from observatory.core.settings import Share, checked
 
 MAX_EXAMPLES = 1_000_000
 """Above it a task is refused: examples are held whole, and evaluated whole, by every replica."""
@@ -75,7 +75,7 @@ def random_split(
         >>> len(train), len(val), sorted(train.tolist() + val.tolist()) == list(range(10))
         (3, 7, True)
     """
-    check_fraction(fraction)
+    checked({"train_fraction": fraction}, {"train_fraction": Share})
     n_train = round(fraction * n_examples)
     if n_train in (0, n_examples):
         raise ConfigError(

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
-from observatory.core.errors import ConfigError
-from observatory.core.setting_types import check_types, declared
+from observatory.core.settings import Range, checked, declared
 from observatory.mirror.cells import Granularity
 from observatory.mirror.connection import default_tracking_uri, is_server
 
@@ -35,7 +34,7 @@ class MlflowSettings:
     experiment: str | None
     artifacts: str | None
     granularity: Granularity
-    points: int
+    points: Annotated[int, Range(2, advice="Give the steps per curve.")]
     per_layer: bool
     timeout_s: float
     lock_timeout_s: float
@@ -53,11 +52,8 @@ def mlflow_settings(values: Mapping[str, Any], results: Path) -> MlflowSettings:
     Raises:
         ConfigError: If a value is outside its rule.
     """
-    check_types(declared(MlflowSettings) | {"tracking_uri": str | None}, values, "mlflow.")
-    if values["points"] < 2:
-        raise ConfigError(
-            f"`mlflow.points` must be at least 2, got {values['points']}. Give the steps per curve."
-        )
+    types = declared(MlflowSettings) | {"tracking_uri": str | None}
+    values = checked(values, types, "mlflow", complete=True)
     uri = values["tracking_uri"] or default_tracking_uri(results)
     artifacts = values["artifacts"]
     if artifacts is None and not is_server(uri):

@@ -12,9 +12,9 @@ from torch import Tensor
 from observatory.core.contracts import Hyper, Optimizer
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
+from observatory.core.settings import Positive, Size, check_arguments, known_name
 from observatory.maths.decay import kept
 from observatory.maths.nesting import nest, nested
-from observatory.maths.settings import check_sizes
 
 SCALES = ("original", "match_rms_adamw", "none")
 
@@ -99,22 +99,18 @@ class Muon:
         momentum: float,
         nesterov: bool,
         ns_coefficients: Sequence[float],
-        ns_steps: int,
-        eps: float,
+        ns_steps: Size,
+        eps: Positive,
         scale: str,
         rest: Optimizer,
-        rest_lr_ratio: float,
+        rest_lr_ratio: Positive,
     ) -> None:
         if not 0 <= momentum < 1:
             raise ConfigError(f"`momentum` must be in [0, 1), got {momentum}.")
         if len(ns_coefficients) != 3:
             raise ConfigError(f"`ns_coefficients` must be three, got {list(ns_coefficients)}.")
-        check_sizes(ns_steps=ns_steps)
-        for name, value in (("eps", eps), ("rest_lr_ratio", rest_lr_ratio)):
-            if value <= 0:
-                raise ConfigError(f"`{name}` must be positive, got {value}.")
-        if scale not in SCALES:
-            raise ConfigError(f"`scale` must be one of {list(SCALES)}, got {scale!r}.")
+        check_arguments(Muon, ns_steps=ns_steps, eps=eps, rest_lr_ratio=rest_lr_ratio)
+        known_name("scale", scale, SCALES)
         self.momentum, self.nesterov = momentum, nesterov
         self.ns_coefficients, self.ns_steps, self.eps = tuple(ns_coefficients), ns_steps, eps
         self.scale, self.rest, self.rest_lr_ratio = scale, rest, rest_lr_ratio

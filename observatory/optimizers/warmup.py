@@ -9,8 +9,8 @@ from torch import Tensor
 
 from observatory.core.contracts import Hyper, Optimizer
 from observatory.core.layout import Params
+from observatory.core.settings import Size, check_arguments
 from observatory.maths.nesting import nest, nested
-from observatory.maths.settings import check_sizes
 
 
 @final
@@ -24,8 +24,8 @@ class Warmup:
         inner: Optimizer that makes the step.
     """
 
-    def __init__(self, *, steps: int, inner: Optimizer) -> None:
-        check_sizes(steps=steps)
+    def __init__(self, *, steps: Size, inner: Optimizer) -> None:
+        check_arguments(Warmup, steps=steps)
         self.steps, self.inner = steps, inner
 
     def init(self, flat: Float[Tensor, "replica param"]) -> Params:

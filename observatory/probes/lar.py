@@ -14,10 +14,10 @@ from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
+from observatory.core.settings import Size, check_arguments
 from observatory.core.view import FleetView
 from observatory.maths.activations import activation
 from observatory.maths.matrices import matrix_names, per_matrix
-from observatory.maths.settings import check_sizes
 
 
 def square_norm(rows: Float[Tensor, "replica sample _"]) -> Float[Tensor, " replica"]:
@@ -89,8 +89,8 @@ class Lar(Probe):
         ),
     )
 
-    def __init__(self, *, most_examples: int) -> None:
-        check_sizes(most_examples=most_examples)
+    def __init__(self, *, most_examples: Size) -> None:
+        check_arguments(Lar, most_examples=most_examples)
         self.most_examples = most_examples
 
     def measure(self, view: FleetView) -> Measurement:

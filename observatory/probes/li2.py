@@ -22,10 +22,10 @@ from torch import Tensor
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.errors import ConfigError
+from observatory.core.settings import known_name
 from observatory.core.view import FleetView
 from observatory.maths.activations import stacked_blocks
 from observatory.maths.fourier import token_power
-from observatory.maths.settings import check_name
 
 CENTRES = ("classes", "samples")
 PURE = 0.9  # share of power in one frequency above which a unit owns it
@@ -271,7 +271,7 @@ class Li2(Probe):
     )
 
     def __init__(self, *, centre: str, gram_units: int) -> None:
-        check_name("centre", centre, CENTRES)
+        known_name("centre", centre, CENTRES)
         if gram_units < 2:
             raise ConfigError(
                 f"`gram_units` must be at least 2, got {gram_units}. Their products are compared."

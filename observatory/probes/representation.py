@@ -12,10 +12,10 @@ from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
+from observatory.core.settings import Size, check_arguments
 from observatory.core.view import FleetView
 from observatory.maths.activations import activation
 from observatory.maths.class_ratio import class_scatter
-from observatory.maths.settings import check_sizes
 from observatory.maths.spectrum import (
     eigenvalues,
     entropy,
@@ -129,8 +129,8 @@ class Representation(Probe):
         ),
     )
 
-    def __init__(self, *, most_examples: int) -> None:
-        check_sizes(most_examples=most_examples)
+    def __init__(self, *, most_examples: Size) -> None:
+        check_arguments(Representation, most_examples=most_examples)
         self.most_examples = most_examples
 
     def measure(self, view: FleetView) -> Measurement:

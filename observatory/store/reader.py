@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
+from observatory.core.settings import did_you_mean
 from observatory.store.files import read_json
 from observatory.store.lock import owner_of
 from observatory.store.parts import PARTS, read_part, sort_rows, to_frame
-from observatory.store.replica import Replica, nearest
+from observatory.store.replica import Replica
 from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
 
 MANIFEST = "manifest.json"
@@ -148,7 +149,8 @@ class Run:
         if holding:
             raise StoreError(f"`{column}` is in {holding}: name one of them as `table`.")
         every = sorted({name for columns in known.values() for name in columns})
-        raise StoreError(f"Run `{self.run_id}` records no `{column}`. {nearest(column, every)}")
+        meant = did_you_mean(column, every)
+        raise StoreError(f"Run `{self.run_id}` records no `{column}`, only {every}.{meant}")
 
     def replica(self, number: int) -> Replica:
         """One network of the run.

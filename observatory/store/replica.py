@@ -1,6 +1,5 @@
 """One network of a run: its settings, how it ended, and what was recorded of it as series."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
@@ -78,14 +77,3 @@ class Replica:
         known = {str(n): v for n, v in self.outcome.items() if n in ("seed", "weight_decay", "lr")}
         settings = ", ".join(f"{name} {value:g}" for name, value in known.items())
         return f"Replica {self.number} of run {self.run.run_id}: {settings}"
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """A sentence that names the nearest known word, or all of them.
-
-    Example:
-        >>> nearest("val_ac", ["train_acc", "val_acc"])
-        'Did you mean `val_acc`?'
-    """
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"Did you mean `{near[0]}`?" if near else f"There are {known}."

@@ -4,44 +4,50 @@ What needs the objects themselves (a group's laws, a network that must see an or
 they are made, by `build`.
 """
 
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from observatory.core.errors import ConfigError
-from observatory.core.setting_types import check_types, declared, fits
+from observatory.core.settings import Share, Size, checked, declared, known_name
 from observatory.fleet.settings import (
     SERIES,
     EvaluationSettings,
     FleetSettings,
     RetirementRules,
 )
-from observatory.maths.settings import check_fraction, check_name, check_sizes
 from observatory.training.components import check_component, make
 from observatory.training.device import check_device
 from observatory.training.replicas import Config, replica_table
 
+_BESIDE = ("batch_size", "decay", "study_seed")
+"""Settings of the fleet that stand outside of its group."""
+_FLEET, _RULES = declared(FleetSettings), declared(RetirementRules)
 _SHARED = {
-    "train_fraction": float,
-    "batch_size": int | None,
-    "horizon_steps": int,
+    "train_fraction": Share,
+    "batch_size": _FLEET["batch_size"],
+    "horizon_steps": _RULES.pop("horizon_steps"),
     "modulus": int,
     "allow_other_version": bool,
     "seed": int,
 }
-_LAYOUT = {
-    **dict.fromkeys(("size", "threads", "probe_examples", "probe_buffer"), int),
-    **dict.fromkeys(("device", "dtype", "loss_dtype", "path"), str),
-    "shards": int | str,
+_NUMBERS = float | list[float]
+_GROUPS = {
+    "evaluation": declared(EvaluationSettings),
+    "retirement": _RULES,
+    "fleet": {
+        **{name: kind for name, kind in _FLEET.items() if name not in _BESIDE},
+        "threads": Size,
+        "shards": Size | Literal["auto"],
+    },
+    "optimizer": {
+        "update": Any,
+        "decay": _FLEET["decay"],
+        "weight_decay": _NUMBERS,
+        "lr": _NUMBERS,
+    },
+    "store": {"checkpoint_every": Size, "progress_every": float, "final_weights": bool},
 }
-_OPTIMIZER = {
-    "update": Any,
-    "decay": str,
-    "weight_decay": float | list[float],
-    "lr": float | list[float],
-}
-_STORE = {"checkpoint_every": int, "progress_every": float, "final_weights": bool}
-"""Types of settings that no class declares."""
+"""What the settings of each group must be."""
 NEEDED_EVENTS = ("mem", "first99", "held99")
 
 
@@ -54,24 +60,10 @@ def check_settings(config: Config) -> None:
     Raises:
         ConfigError: If a setting is unknown, of another type, or outside its range.
     """
-    check_types(_SHARED, config)
-    check_fraction(config["train_fraction"])
-    retirement = {k: v for k, v in declared(RetirementRules).items() if k != "horizon_steps"}
-    for group, types in (
-        ("evaluation", declared(EvaluationSettings)),
-        ("retirement", retirement),
-        ("fleet", _LAYOUT),
-        ("optimizer", _OPTIMIZER),
-        ("store", _STORE),
-    ):
-        _check_names(group, config.get(group, {}), set(types) - {"return"})
-        check_types(types, config.get(group, {}), f"{group}.")
-    check_counts(config["fleet"], "size", "threads")
-    if config["fleet"]["shards"] != "auto":
-        check_counts(config["fleet"], "shards")
+    checked(config, _SHARED, open_ended=True)
+    for group, types in _GROUPS.items():
+        checked(config.get(group, {}), types, group, complete=group != "store")
     check_device(config["fleet"]["device"])
-    check_sizes(checkpoint_every=config.get("store", {}).get("checkpoint_every", 1))
-    fleet_settings(config)
     for entry in (config["task"], config["model"], config["loss"], config["optimizer"]["update"]):
         check_component(entry)
     for entry in config.get("probe", {}).values():
@@ -81,17 +73,13 @@ def check_settings(config: Config) -> None:
     _check_together(config)
 
 
-def check_counts(fleet: Mapping[str, Any], *names: str) -> None:
-    """Refuse numbers of slots, threads or shards that are no positive integers.
+def check_layout(fleet: Mapping[str, Any]) -> None:
+    """Refuse a layout that breaks a rule.
 
     Raises:
-        ConfigError: If one is.
+        ConfigError: If one does.
     """
-    for name in names:
-        if not fits(fleet[name], int) or fleet[name] < 1:
-            raise ConfigError(
-                f"`fleet.{name}` must be an integer of at least 1, got {fleet[name]!r}."
-            )
+    checked(fleet, _GROUPS["fleet"], "fleet")
 
 
 def evaluation_settings(config: Config) -> EvaluationSettings:
@@ -127,15 +115,6 @@ def retirement_rules(config: Config) -> RetirementRules:
     return RetirementRules(horizon_steps=config["horizon_steps"], **config["retirement"])
 
 
-def _check_names(group: str, given: Mapping[str, Any], known: Collection[str]) -> None:
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"`{group}` must have settings by name, got {given!r}.")
-    for name in given:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=len(known), cutoff=0.0)
-            raise ConfigError(f"`{group}.{name}` is no setting; those of `{group}` are {near}.")
-
-
 def _check_together(config: Config) -> None:
     """Rules that concern several settings at once."""
     evaluation, rules = evaluation_settings(config), retirement_rules(config)
@@ -147,6 +126,6 @@ def _check_together(config: Config) -> None:
         )
     events = {name: make(entry) for name, entry in config.get("event", {}).items()}
     for name, event in events.items():
-        check_name(f"event.{name}.series", event.series, SERIES)
+        known_name(f"event.{name}.series", event.series, SERIES)
     if missing := [name for name in NEEDED_EVENTS if name not in events]:
         raise ConfigError(f"`event` must include {list(NEEDED_EVENTS)}, missing {missing}.")

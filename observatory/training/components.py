@@ -1,14 +1,14 @@
 """A component from its entry in a configuration: a `_target_` and the settings that it declares."""
 
 import re
-from collections.abc import Collection, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
 from observatory.core.errors import ConfigError
-from observatory.core.setting_types import check_types
+from observatory.core.settings import checked
 from observatory.core.signatures import declared_by
 
+_REMOVE = " If an experiment sets it, remove it by `~GROUP.NAME`, GROUP being task, model, ..."
 _UNKNOWN = re.compile(r"got an unexpected keyword argument '(\w+)'")
 
 
@@ -29,7 +29,9 @@ def make(entry: Any, **more: Any) -> Any:
         if isinstance(cause, ConfigError):
             raise cause from None
         if isinstance(cause, TypeError) and (unknown := _UNKNOWN.search(str(cause))):
-            raise _no_such_setting(str(entry.get("_target_")), unknown[1], ()) from error
+            raise ConfigError(
+                f"`{unknown[1]}` is no setting of {entry['_target_']}.{_REMOVE}"
+            ) from error
         raise ConfigError(f"`{entry.get('_target_')}` cannot be made: {error}") from error
 
 
@@ -52,16 +54,10 @@ def check_component(entry: Any) -> None:
     if signature is None:
         return  # said when it is made
     given = {name: value for name, value in entry.items() if not str(name).startswith("_")}
-    if not signature.open_ended and (unknown := sorted(set(given) - set(signature.types))):
-        raise _no_such_setting(target, unknown[0], signature.types)
-    check_types(signature.types, given)
-
-
-def _no_such_setting(target: str, setting: str, known: Collection[str]) -> ConfigError:
-    owner = target.rpartition(".")[2]
-    near = get_close_matches(setting, known, n=1)
-    meant = f" (`{near[0]}`?)" if near else ""
-    return ConfigError(
-        f"`{setting}` must not be set: {owner} has no such setting{meant}. If an experiment sets "
-        f"it, remove it by `~GROUP.{setting}`, GROUP being task, model, ..."
+    checked(
+        given,
+        signature.types,
+        owner=target.rpartition(".")[2],
+        advice=_REMOVE,
+        open_ended=signature.open_ended,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from observatory.core.errors import ConfigError
-from observatory.core.setting_types import check_types
+from observatory.core.settings import checked
 from observatory.fleet.replica_table import ReplicaTable
 
 Config = dict[str, Any]
@@ -42,7 +42,7 @@ def replica_table(config: Config) -> ReplicaTable:
             raise ConfigError(f"`sweep` axis `{empty[0]}` must hold at least one value, got none.")
         for name, values in zip(AXES, lists, strict=True):
             for value in values:
-                check_types(_AXES, {name: value})
+                checked({name: value}, _AXES)
         rows += [(float(w), float(lr), seed) for w, lr, seed in itertools.product(*lists)]
     if len(set(rows)) < len(rows):
         twice = next(row for row in rows if rows.count(row) > 1)

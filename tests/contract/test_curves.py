@@ -102,7 +102,7 @@ def test_flat_and_short_curves_are_refused_with_a_way_out(model: str) -> None:
 
 
 def test_a_setting_that_is_none_is_refused(model: str) -> None:
-    with pytest.raises(ConfigError, match="has no setting"):
+    with pytest.raises(ConfigError, match="is no setting of"):
         law_of(model, no_such=1)
-    with pytest.raises(ConfigError, match="`estimator` of curves must be one of"):
+    with pytest.raises(ConfigError, match="`estimator` of `curves` must be one of"):
         law_of("no_such")

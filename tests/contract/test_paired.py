@@ -176,7 +176,7 @@ def test_the_order_of_rows_and_the_unit_change_nothing() -> None:
         ({"settings": {"test": "z"}}, "`test` must be one of"),
         ({"settings": {"margin": -1.0}}, "`margin` must be a positive number"),
         ({"level": 1.0}, r"`level` must be in \(0, 1\)"),
-        ({"settings": {"nope": 1}}, "has no setting"),
+        ({"settings": {"nope": 1}}, "is no setting of"),
         ({"value": "seed"}, "one thing only"),
     ],
 )

@@ -117,7 +117,7 @@ def test_numerics_too_small_to_be_fitted_are_refused_without_a_warning() -> None
         ({"arm": "z"}, "`arm` names the column 'z'"),
         ({"settings": {"min_levels": 2}}, "`min_levels` must be a whole number of at least 3"),
         ({"level": 1.0}, r"`level` must be in \(0, 1\)"),
-        ({"settings": {"nope": 1}}, "has no setting"),
+        ({"settings": {"nope": 1}}, "is no setting of"),
     ],
 )
 def test_what_breaks_a_rule_is_refused(changes: dict, reason: str) -> None:

@@ -13,8 +13,8 @@ from observatory.analysis.forecast.estimators.scored import Scored, score, seed_
 from observatory.analysis.forecast.estimators.verdicts import FAMILIES, adjust, verdict
 from observatory.analysis.forecast.estimators.warnings import doubts, require_enough
 from observatory.analysis.stats.estimate import Estimate, Plain
-from observatory.analysis.stats.rules import SHARE
 from observatory.core.errors import FitRefusedError
+from observatory.core.settings import Share, checked
 
 MEMORISED = "memorised"
 STARTS = (MEMORISED, "first_look")
@@ -87,8 +87,7 @@ class ForecastComparison:
             raise ValueError(
                 f"`signals` must be a list of names, or null, got {self.signals!r}. Write [a, b]."
             )
-        if not SHARE.kept(self.alpha):
-            raise ValueError(f"`alpha` must be {SHARE.must}, got {self.alpha!r}. {SHARE.advice}")
+        checked({"alpha": self.alpha}, {"alpha": Share})
         if self.n_bootstrap < FEWEST_DRAWS:
             raise ValueError(
                 f"`n_bootstrap` must be at least {FEWEST_DRAWS}, got {self.n_bootstrap}. A p-value "

@@ -1,7 +1,7 @@
 """The two-layer network of Li2: sigma(X W_in) W_out on concatenated one-hots (arXiv:2509.21519)."""
 
 import math
-from typing import final
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int
@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
+from observatory.core.settings import Size, check_arguments
 from observatory.maths.hooks import HookPoint
 from observatory.maths.nonlinearities import ACTIVATIONS
-from observatory.maths.settings import check_name, check_sizes
 from observatory.models.li2.blockwise import Blockwise
 
 
@@ -53,16 +53,15 @@ class Li2(nn.Module):
     def __init__(
         self,
         *,
-        d_mlp: int,
-        activation: str,
+        d_mlp: Size,
+        activation: Literal["relu", "square"],
         zero_readout: bool,
         d_vocab: int,
         n_classes: int,
         n_operands: int,
     ) -> None:
         super().__init__()
-        check_sizes(d_mlp=d_mlp)
-        check_name("activation", activation, ("relu", "square"))
+        check_arguments(Li2, d_mlp=d_mlp, activation=activation)
         if activation == "square" and n_operands > 2:
             raise ConfigError(
                 f"`n_operands` must be at most 2 with the square activation, got {n_operands}: "

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from observatory.core.contracts import FastPath
 from observatory.core.layout import Weight
+from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint
-from observatory.maths.settings import check_scales, check_sizes
 from observatory.models.lstm.recurrent_forward import RecurrentForward
 
 
@@ -71,17 +71,18 @@ class Lstm(nn.Module):
     def __init__(
         self,
         *,
-        n_layers: int,
-        d_model: int,
-        d_hidden: int,
-        embed_std: float,
+        n_layers: Size,
+        d_model: Size,
+        d_hidden: Size,
+        embed_std: NotNegative,
         d_vocab: int,
         n_classes: int,
         n_operands: int,
     ) -> None:
         super().__init__()
-        check_sizes(n_layers=n_layers, d_model=d_model, d_hidden=d_hidden)
-        check_scales(embed_std=embed_std)
+        check_arguments(
+            Lstm, n_layers=n_layers, d_model=d_model, d_hidden=d_hidden, embed_std=embed_std
+        )
         self.n_layers, self.n_operands, self.embed_std = n_layers, n_operands, embed_std
         self.W_E = nn.Parameter(torch.empty(d_vocab, d_model))
         self.blocks = nn.ModuleList(

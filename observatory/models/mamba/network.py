@@ -31,8 +31,8 @@ from torch.nn import functional as F
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
+from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint, block_hooks
-from observatory.maths.settings import check_scales, check_sizes
 from observatory.models.mamba.pair_forward import PairForward
 
 BLOCK_HOOKS = {
@@ -129,13 +129,13 @@ class Mamba(nn.Module):
     def __init__(
         self,
         *,
-        n_layers: int,
-        d_model: int,
-        expand: int,
-        d_state: int,
-        d_conv: int,
-        dt_rank: int | None,
-        embed_std: float,
+        n_layers: Size,
+        d_model: Size,
+        expand: Size,
+        d_state: Size,
+        d_conv: Size,
+        dt_rank: Size | None,
+        embed_std: NotNegative,
         dt_min: float,
         dt_max: float,
         dt_init_floor: float,
@@ -144,12 +144,9 @@ class Mamba(nn.Module):
         n_operands: int,
     ) -> None:
         super().__init__()
-        check_scales(embed_std=embed_std)
-        check_sizes(
-            n_layers=n_layers, d_model=d_model, expand=expand, d_state=d_state, d_conv=d_conv
-        )
+        check_arguments(Mamba, n_layers=n_layers, d_model=d_model, expand=expand, d_state=d_state)
+        check_arguments(Mamba, d_conv=d_conv, dt_rank=dt_rank, embed_std=embed_std)
         dt_rank = math.ceil(d_model / 16) if dt_rank is None else dt_rank
-        check_sizes(dt_rank=dt_rank)
         if not 0 < dt_min <= dt_max or dt_init_floor <= 0:
             raise ConfigError(
                 "`dt_min`, `dt_max` and `dt_init_floor` must be positive with dt_min <= dt_max, "

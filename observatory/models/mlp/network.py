@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from observatory.core.contracts import FastPath
 from observatory.core.layout import Weight
+from observatory.core.settings import NotNegative, Size, check_arguments, known_name
 from observatory.maths.hooks import HookPoint
 from observatory.maths.nonlinearities import ACTIVATIONS
-from observatory.maths.settings import check_name, check_scales, check_sizes
 from observatory.models.mlp.table_forward import TableForward
 
 
@@ -61,20 +61,19 @@ class Mlp(nn.Module):
     def __init__(
         self,
         *,
-        n_layers: int,
-        d_model: int | None,
-        d_mlp: int,
+        n_layers: Size,
+        d_model: Size | None,
+        d_mlp: Size,
         activation: str,
         bias: bool,
-        embed_std: float,
+        embed_std: NotNegative,
         d_vocab: int,
         n_classes: int,
         n_operands: int,
     ) -> None:
         super().__init__()
-        check_sizes(n_layers=n_layers, d_model=1 if d_model is None else d_model, d_mlp=d_mlp)
-        check_scales(embed_std=embed_std)
-        check_name("activation", activation, ACTIVATIONS)
+        check_arguments(Mlp, n_layers=n_layers, d_model=d_model, d_mlp=d_mlp, embed_std=embed_std)
+        known_name("activation", activation, ACTIVATIONS)
         self.n_layers, self.activation, self.bias = n_layers, activation, bias
         self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands
         if d_model is None:

@@ -7,7 +7,7 @@ the rows of W_O (TransformerLens' `[head, d_model, d_head]` with the heads flatt
 """
 
 import math
-from typing import Literal, final, get_args
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
+from observatory.core.settings import NotNegative, Size, check_arguments, known_name
 from observatory.maths.hooks import HookPoint, block_hooks
 from observatory.maths.nonlinearities import ACTIVATIONS
-from observatory.maths.settings import check_name, check_scales, check_sizes
 from observatory.models.transformer.block import BLOCK_HOOKS, Block
 from observatory.models.transformer.pair_forward import PairForward
 
@@ -85,10 +85,10 @@ class Transformer(nn.Module):
     def __init__(
         self,
         *,
-        n_layers: int,
-        n_heads: int,
-        d_model: int,
-        d_mlp: int,
+        n_layers: Size,
+        n_heads: Size,
+        d_model: Size,
+        d_mlp: Size,
         activation: str,
         gated: bool,
         positions: Positions,
@@ -96,19 +96,21 @@ class Transformer(nn.Module):
         bias: bool,
         attn_bias: bool,
         causal: bool,
-        embed_std: float,
-        matrix_std: float | None,
+        embed_std: NotNegative,
+        matrix_std: NotNegative | None,
         d_vocab: int,
         n_classes: int,
         n_operands: int,
     ) -> None:
         super().__init__()
-        check_sizes(n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp)
-        check_scales(embed_std=embed_std, matrix_std=matrix_std)
+        check_arguments(
+            Transformer, n_layers=n_layers, n_heads=n_heads, d_model=d_model, d_mlp=d_mlp
+        )
+        check_arguments(
+            Transformer, positions=positions, norm=norm, embed_std=embed_std, matrix_std=matrix_std
+        )
         _check_heads(d_model, n_heads, positions == "rotary")
-        check_name("activation", activation, ACTIVATIONS)
-        check_name("positions", positions, get_args(Positions))
-        check_name("norm", norm, get_args(Norm))
+        known_name("activation", activation, ACTIVATIONS)
         self.n_layers, self.n_heads, self.norm, self.positions = n_layers, n_heads, norm, positions
         self.activation, self.gated, self.causal = activation, gated, causal
         self.embed_std, self.matrix_std = embed_std, matrix_std

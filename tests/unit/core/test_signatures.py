@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import observatory
-from observatory.core.setting_types import declared
+from observatory.core.settings import declared
 from observatory.core.signatures import signature_of
 
 CONF = Path(observatory.__file__).parents[1] / "conf"

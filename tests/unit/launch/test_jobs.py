@@ -41,12 +41,12 @@ def settings(**change: Any) -> JobSettings:
     [
         (
             "launcher.cluster=pbs",
-            r"`launcher.cluster` must be null or one of \['slurm'\], got 'pbs'",
+            "`launcher.cluster` must be 'slurm', got 'pbs'",
         ),
-        ("launcher.parallel=0", "`launcher.parallel` must be at least 1, got 0"),
-        ("launcher.mem_gb=-1", "`launcher.mem_gb` must be positive, got -1"),
+        ("launcher.parallel=0", "`launcher.parallel` must be a whole number of at least 1, got 0"),
+        ("launcher.mem_gb=-1", "`launcher.mem_gb` must be a positive number, got -1"),
         ("launcher.signal_delay_s=20000", "must be shorter than `launcher.timeout_min`"),
-        ("+launcher.gpus=1", r"\['gpus'\] are too few or many"),
+        ("+launcher.gpus=1", "`launcher.gpus` is no setting of `launcher`"),
         ("fleet.device=auto", "`fleet.device` must be cpu or cuda where jobs train, got 'auto'"),
     ],
 )

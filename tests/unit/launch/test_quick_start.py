@@ -59,11 +59,11 @@ print(json.dumps(taken))
 @pytest.mark.parametrize(
     ("override", "said"),
     [
-        ("+model.n_head=2", "`n_head` must not be set: Transformer has no such setting"),
-        ("+model.n_head=2", "`n_heads`?"),
-        ("+fleet.slots=8", "`fleet.slots` is no setting; those of `fleet` are"),
-        ("+retirement.tail=1", "those of `retirement` are ['tail_steps'"),
-        ("model.d_model=wide", "`d_model` must be an integer, got 'wide'"),
+        ("+model.n_head=2", "`n_head` is no setting of Transformer, which has ['n_heads'"),
+        ("+model.n_head=2", "Did you mean n_heads?"),
+        ("+fleet.slots=8", "`fleet.slots` is no setting of `fleet`, which has"),
+        ("+retirement.tail=1", "no setting of `retirement`, which has ['tail_steps'"),
+        ("model.d_model=wide", "`d_model` must be a whole number of at least 1, got 'wide'"),
         ("model.positions=round", "`positions` must be one of"),
     ],
 )

@@ -60,7 +60,7 @@ def test_matrices_start_with_the_spread_that_is_set() -> None:
     [
         ({"d_model": 6, "n_heads": 2, "positions": "rotary"}, "must be even with rotary"),
         ({"activation": "tanh"}, "`activation` must be one of"),
-        ({"d_mlp": 0}, "`d_mlp` must be at least 1"),
+        ({"d_mlp": 0}, "`d_mlp` must be a whole number of at least 1"),
         ({"n_heads": 3}, "`d_model` must be a multiple"),
     ],
 )

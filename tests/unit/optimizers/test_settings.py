@@ -25,7 +25,7 @@ MOMENTS = {"beta1": 0.9, "beta2": 0.98, "eps": 1e-8}
         (Grokfast, {"alpha": 1.0, "lamb": 2.0, "inner": INNER}, r"`alpha` must be in \[0, 1\)"),
         (Grokfast, {"alpha": 0.9, "lamb": -1.0, "inner": INNER}, "`lamb` must not be negative"),
         (OrthoGrad, {"eps": 0.0, "inner": INNER}, "`eps` must be positive"),
-        (Warmup, {"steps": 0, "inner": INNER}, "`steps` must be at least 1"),
+        (Warmup, {"steps": 0, "inner": INNER}, "`steps` must be a whole number of at least 1"),
     ],
 )
 def test_it_is_refused(optimizer: type, settings: dict[str, object], message: str) -> None:

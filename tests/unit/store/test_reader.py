@@ -251,7 +251,7 @@ def test_one_network_is_a_series_by_step(run: Run) -> None:
     assert run.replica(1).outcome["outcome"] == "grokked"
     assert set(run.replica(2).table("evaluation")["replica"]) == {2}
     assert "Replica 1 of run" in repr(run.replica(1))
-    with pytest.raises(StoreError, match="Did you mean `loss`"):
+    with pytest.raises(StoreError, match="Did you mean loss"):
         run.replica(1).series("los")
     with pytest.raises(StoreError, match="replicas 0 to 2, got 9"):
         run.replica(9)

@@ -36,14 +36,14 @@ def test_the_window_of_a_foreign_table_is_open_and_what_it_leaves_out_is_counted
     [
         (
             {"level": 95},
-            r"`level` must be in \(0, 1\), got 95. Give the share, not the percentage.",
+            r"`level` must be in \(0, 1\), got 95. Give the fraction, not the percentage.",
         ),
         ({"n_bootstrap": 0}, "`n_bootstrap` must be a whole number of at least 20, got 0"),
         ({"n_bootstrap": 99.5}, "`n_bootstrap` must be a whole number"),
         ({"seed": -1}, "`seed` must be a whole number of at least 0, got -1"),
-        ({"steps_per_epoch": 0}, "`steps_per_epoch` must be a positive whole number"),
-        ({"horizon_steps": 0.5}, "`horizon_steps` must be a positive whole number"),
-        ({"window_max": -1.0}, "`window_max` must be a positive number"),
+        ({"steps_per_epoch": 0}, "`steps_per_epoch` must be a whole number"),
+        ({"horizon_steps": 0.5}, "`horizon_steps` must be a whole number"),
+        ({"window_max": -1.0}, "`window_max` must be a number of at least 0"),
         ({"settings": {"lapse": "none"}}, "`lapse` must be in .*or null, got 'none'"),
         ({"settings": {"n_simulations": True}}, "`n_simulations` must be a whole number"),
     ],
@@ -56,7 +56,7 @@ def test_numbers_that_break_their_rule_are_refused_before_the_fit(options, messa
 def test_numbers_of_a_comparison_and_of_a_plan_keep_their_rules_too() -> None:
     with pytest.raises(ConfigError, match="`level` must be"):
         fits.ratio(COUNTS, COUNTS, level=95)
-    with pytest.raises(ConfigError, match=r"There is no option \['smoothing'\], only"):
+    with pytest.raises(ConfigError, match=r"`smoothing` is no setting of this fit, which has"):
         fits.ratio(COUNTS, COUNTS, smoothing=0.0)  # pyright: ignore[reportCallIssue]
     with pytest.raises(ConfigError, match="`width_decades` must be a positive number, got -1"):
         fits.seeds(COUNTS, width_decades=-1.0)
@@ -69,7 +69,7 @@ def test_a_critical_point_is_held_by_fits_that_hold_one() -> None:
         fits.times(runs(), "boundary", horizon_steps=3000, critical=-0.1)
     with pytest.raises(ConfigError, match="`critical` is a point to hold, and times holds none"):
         fits.times(runs(), critical=0.1)
-    with pytest.raises(ConfigError, match=r"There is no option \['critical'\], only"):
+    with pytest.raises(ConfigError, match=r"`critical` is no setting of this fit, which has"):
         fits.boundary(COUNTS, critical=0.1)  # pyright: ignore[reportCallIssue]
 
 
@@ -129,7 +129,7 @@ def test_a_pilot_plans_its_seeds() -> None:
     )
     assert narrow.params["n_seeds"] > wide.params["n_seeds"]
     assert narrow.record["extras"]["n_simulations"] == 40
-    with pytest.raises(ConfigError, match=r"There is no option \['settings'\], only"):
+    with pytest.raises(ConfigError, match=r"`settings` is no setting of this fit, which has"):
         fits.seeds(COUNTS, width_decades=0.5, settings={})  # pyright: ignore[reportCallIssue]
 
 

@@ -44,13 +44,15 @@ def test_what_a_caller_changes_of_the_settings_is_not_kept() -> None:
 
 
 def test_what_is_unknown_lists_what_is_known() -> None:
-    with pytest.raises(ConfigError, match=r"`estimator` of boundary must be one of .*'lsq'"):
+    with pytest.raises(ConfigError, match=r"`estimator` of `boundary` must be one of .*'lsq'"):
         fits.boundary(COUNTS, "ols")
     with pytest.raises(ConfigError, match=r"got 'firht'\. Did you mean firth\?"):
         fits.boundary(COUNTS, "firht")
-    with pytest.raises(ConfigError, match=r"`boundary_firth` has no setting \['smoothing'\], only"):
+    with pytest.raises(
+        ConfigError, match=r"`smoothing` is no setting of `boundary_firth`, which has"
+    ):
         fits.boundary(COUNTS, "firth", smoothing=0.5)
-    with pytest.raises(ConfigError, match=r"There is no option \['horizon'\], only"):
+    with pytest.raises(ConfigError, match=r"`horizon` is no setting of this fit"):
         fits.boundary(COUNTS, "firth", horizon=5)  # pyright: ignore[reportCallIssue]
 
 
@@ -118,7 +120,7 @@ def test_an_estimator_of_ones_own_is_a_class_and_a_yaml_in_a_folder(mine: Path) 
     assert (found.record["estimator"], found.record["level"]) == ("halfway", 0.95)
     lower = fits.boundary(COUNTS, "halfway", config_dir=mine, level=0.5, settings={"offset": 0.0})
     assert (lower.params["critical"], lower.record["level"]) == (0.01, 0.5)
-    with pytest.raises(ConfigError, match=r"`boundary_halfway` has no setting \['interval'\]"):
+    with pytest.raises(ConfigError, match=r"`interval` is no setting of `boundary_halfway`"):
         fits.boundary(COUNTS, "halfway", config_dir=mine, interval="bca")
 
 
