@@ -1,6 +1,8 @@
 """The settings of fits: files of `conf/fit`, some of their numbers changed, as components."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from functools import cache
 from importlib import import_module
@@ -19,6 +21,8 @@ from observatory.core.settings import checked, known_name
 STUDY = "study"
 """The node of the numbers that all fits of a study share."""
 PACKAGE = "observatory.analysis."
+_TRUSTED: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
+"""Classes that a command may make beside ours."""
 
 
 @cache
@@ -66,6 +70,21 @@ def fit_nodes(folder: Path | None = None) -> dict[str, dict[str, Any]]:
     places = [*ours.iterdir(), *sorted(own.glob("*.yaml"))]
     named = [place for place in places if place.name.endswith(".yaml")]
     return _resolved({p.name.removesuffix(".yaml"): p.read_text(encoding="utf-8") for p in named})
+
+
+@contextmanager
+def classes_of(folder: Path | None) -> Iterator[None]:
+    """Meanwhile, the fits of a study may be of the classes that a folder's `fit/*.yaml` name.
+
+    The settings that a study stored are never enough for a class outside this package.
+    """
+    own = folder is not None and any((folder / "fit").glob("*.yaml"))
+    nodes = fit_nodes(folder) if own else {}
+    token = _TRUSTED.set(frozenset(str(node.get("_target_")) for node in nodes.values()))
+    try:
+        yield
+    finally:
+        _TRUSTED.reset(token)
 
 
 def shared_setting(name: str) -> Any:
@@ -148,8 +167,9 @@ def build(name: str, node: Mapping[str, Any], *, trusted: bool = False) -> Any:
         numbers = checked_numbers(node)
     except ConfigError as error:
         raise ConfigError(f"`fit.{name}`: {error}") from error
-    module, _, class_name = _current(str(numbers.pop("_target_", ""))).rpartition(".")
-    if not trusted and not module.startswith(PACKAGE):
+    target = _current(str(numbers.pop("_target_", "")))
+    module, _, class_name = target.rpartition(".")
+    if not (trusted or target in _TRUSTED.get() or module.startswith(PACKAGE)):
         raise ConfigError(
             f"`fit.{name}._target_` must name a class in {PACKAGE[:-1]}, got {module}. Put the "
             "YAML of a class of your own into a folder and name it by `--config-dir`."

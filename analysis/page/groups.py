@@ -8,17 +8,12 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.page.frames import where
+from observatory.analysis.tables.outcomes import leaves, settings_apart
 from observatory.core.errors import StoreError
 from observatory.store.reader import Run, Study
 
 _OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay"})
 """Columns of replicas.parquet that do not split a group."""
-_NOT_SCIENCE = (
-    *("seed", "study", "results", "store", "mlflow", "fit", "display", "hydra", "experiment"),
-    *("allow_other_version", "sweep", "probe", "event"),
-    *("fleet.shards", "fleet.size", "fleet.threads", "optimizer.weight_decay", "optimizer.lr"),
-)
-"""Settings that do not split runs: they change no replica, or replicas.parquet has them."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +117,8 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         >>> differences([lstm, *mlps])[:2]
         [['model = Lstm'], ['model = Mlp', 'model.d_mlp = 64']]
     """
-    flat = [dict(_leaves(config)) for config in configs]
-    varying = sorted(
-        key
-        for key in {key for config in flat for key in config}
-        if not any(key == name or key.startswith(f"{name}.") for name in _NOT_SCIENCE)
-        and len({repr(config.get(key)) for config in flat}) > 1
-    )
+    flat = [dict(leaves(config)) for config in configs]
+    varying = settings_apart(flat)
     return [_set_apart(own, flat, varying) for own in flat]
 
 
@@ -171,12 +161,3 @@ def _split(rows: pd.DataFrame, by: list[str]) -> Iterator[tuple[list[str], pd.Da
 
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values of a nested mapping."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -18,7 +18,11 @@ def _whole(low: int, advice: str = "", high: float | None = None) -> Any:
     return Annotated[float, Range(low, high, whole=True, advice=advice)]
 
 
-_GUESS = Annotated[float, Range(0.0, 0.4999, advice="Give null to have it fitted.")] | None
+def _or_null(kind: Any) -> Any:
+    return kind | None
+
+
+_GUESS = _or_null(Annotated[float, Range(0.0, 0.4999, advice="Give null to have it fitted.")])
 _LIMIT = Annotated[float, Range(1e-9, 1e9)]
 _LIMITS = Annotated[tuple[_LIMIT, _LIMIT], Rising(0.01, advice="They limit a search.")]
 _WINDOW = Annotated[
@@ -49,13 +53,13 @@ _GROUPS: dict[Any, tuple[str, ...]] = {
     _whole(5): ("n_profile", "min_events"),
     _whole(11): ("n_centres", "n_widths"),
     _whole(19, "A p-value needs them."): ("n_null",),
-    _whole(1, "Give null for the tests of the table.", 1e6) | None: ("n_tests",),
+    _or_null(_whole(1, "Give null for the tests of the table.", 1e6)): ("n_tests",),
     Positive: ("lr", "width_decades", "identified_width"),
-    Positive | None: ("margin", "target", "half_width"),
+    _or_null(Positive): ("margin", "target", "half_width"),
     NotNegative: ("weight_decay", "smoothing", "min_lead", "nowcast_margin"),
-    _WIDEST | None: ("window_max",),
+    _or_null(_WIDEST): ("window_max",),
     _LIMITS: ("beta", "tau", "rate", "exponents", "width"),
-    _WINDOW | None: ("window",),
+    _or_null(_WINDOW): ("window",),
     list[Share]: ("shares",),
     Annotated[float, Range(1e-3, 20.0)]: ("exponent",),
     Annotated[float, Range(1.0, open=True)]: ("identified_ratio",),

@@ -1,6 +1,6 @@
 """A study's replicas and their outcomes, as recorded and as a shorter horizon would have it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.events.censoring import at_horizon
 from observatory.events.interval import Interval
+from observatory.store.identity import LAYOUT, PER_REPLICA, WITHOUT_EFFECT
 
-_NOT_POOLED = ("task", "model", "loss", "optimizer", "train_fraction", "batch_size")
-"""Parts of a configuration that replicas of one boundary should share."""
+_ALIKE = (*WITHOUT_EFFECT, *LAYOUT, *PER_REPLICA, "probe", "event", "hydra")
+"""Settings that change no replica, or that replicas.parquet has; all others set runs apart."""
 HEAD = ("run_id", "replica", "seed", "weight_decay", "lr")
 _TAIL = (
     *("outcome", "instant", "diverged_step", "steps_watched", "retire_reason"),
@@ -134,11 +135,34 @@ def replicas_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: renamed[name] for name in (*HEAD, *swept, *_TAIL, *parts)})
 
 
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values of a nested mapping."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def settings_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings, by dotted name, in which runs differ so that their replicas do.
+
+    Args:
+        configs: As `leaves` gives them.
+    """
+    return sorted(
+        key
+        for key in {key for config in configs for key in config}
+        if not any(key == name or key.startswith(f"{name}.") for name in _ALIKE)
+        and len({repr(config.get(key)) for config in configs}) > 1
+    )
+
+
 def pooling_caveats(outcomes: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
     """What sets the replicas apart beside weight decay and seed."""
     swept = ["lr"] if len(np.unique(numbers(outcomes, "lr"))) > 1 else []
-    configs = [m["config"] for m in manifests]
-    parts = [p for p in _NOT_POOLED if len({repr(c.get(p)) for c in configs}) > 1]
+    apart = settings_apart([dict(leaves(manifest["config"])) for manifest in manifests])
+    parts = [p for p in dict.fromkeys(k.partition(".")[0] for k in apart) if p != "horizon_steps"]
     if len({m["horizon_steps"] for m in manifests}) > 1:
         parts.append("horizon_steps (cut at the shortest)")
     if not swept and not parts:

@@ -54,13 +54,15 @@ def refit(study: Path, overrides: tuple[str, ...], as_json: bool, config_dir: Pa
         raise ConfigError(
             f"`{study}` is a table: say what to fit, as in `observatory fit boundary {study}`."
         )
+    from observatory.analysis.fit.settings import classes_of
     from observatory.analysis.stats.text import text_of
     from observatory.analysis.tables.cells import CELLS
     from observatory.launch.compose import compose, search_path
     from observatory.pipeline import refit as fit_again
 
     settings = compose("map", [*search_path(config_dir), *overrides])["fit"]
-    records = fit_again(study, settings)
+    with classes_of(config_dir):
+        records = fit_again(study, settings)
     fitted = [record for record in records if record["fit"] != CELLS]
     if as_json:
         print(json.dumps(records, indent=2))

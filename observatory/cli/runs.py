@@ -189,16 +189,21 @@ def composed(
     verb: str, overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, **hydra: Any
 ) -> int:
     """Do a verb: plain overrides here, Hydra's own flags through Hydra's application."""
+    from observatory.analysis.fit.settings import classes_of
+
     flags = _typed(hydra)
     modes = [f"--{name}" for name in MODES if hydra[name]]
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)} exclude each other: give one of them.")
     if flags:
         folder = [] if config_dir is None else ["--config-dir", str(config_dir.resolve())]
-        return hydra_application(verb, [*flags, *folder, *overrides])
+        with classes_of(config_dir):
+            return hydra_application(verb, [*flags, *folder, *overrides])
     from observatory.launch.compose import compose_runs, search_path
 
-    perform(verb, compose_runs(verb, [*search_path(config_dir), *overrides]), quiet=quiet)
+    runs = compose_runs(verb, [*search_path(config_dir), *overrides])
+    with classes_of(config_dir):
+        perform(verb, runs, quiet=quiet)
     return 0
 
 

@@ -7,9 +7,14 @@ from pathlib import Path
 import click
 
 from observatory.cli.commands import Command, Option
+from observatory.cli.types import Folder
 
 FOLDER = click.Path(path_type=Path)
 JSON = click.option("--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
+CONFIG_DIR = click.option(
+    "--config-dir", cls=Option, type=Folder(), metavar="DIR",
+    help="Folder of configurations of your own, laid out as conf/ is: their classes are trusted.",
+)  # fmt: skip
 A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
 
 
@@ -27,18 +32,21 @@ A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
     "--out", cls=Option, type=FOLDER, metavar="FILE",
     help="Page of a comparison (comparison.html).",
 )  # fmt: skip
-def report(studies: tuple[Path, ...], out: Path | None) -> int:
+@CONFIG_DIR
+def report(studies: tuple[Path, ...], out: Path | None, config_dir: Path | None) -> int:
     """Build a study's report.html anew.
 
     From its store and fits.json; of several studies, one page that compares them, the first being
     the one that others are compared with.
     """
+    from observatory.analysis.fit.settings import classes_of
     from observatory.pipeline import compare_studies, rebuild_report
 
-    if len(studies) == 1 and out is None:
-        print(rebuild_report(studies[0]))
-    else:
-        print(compare_studies(studies, out or Path("comparison.html")))
+    with classes_of(config_dir):
+        if len(studies) == 1 and out is None:
+            print(rebuild_report(studies[0]))
+        else:
+            print(compare_studies(studies, out or Path("comparison.html")))
     return 0
 
 

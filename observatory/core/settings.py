@@ -91,7 +91,7 @@ Share = Annotated[
 
 
 def checked(
-    values: Mapping[str, Any],
+    values: Any,
     types: Mapping[str, Any],
     group: str = "",
     *,
@@ -124,21 +124,22 @@ def checked(
     whose, start = owner or f"`{group}`", f"{group}." if group else ""
     if not isinstance(values, Mapping):
         raise ConfigError(f"`{group}` must have settings by name, got {values!r}.")
-    if not open_ended and (unknown := [name for name in values if name not in types]):
+    given = cast(Mapping[str, Any], values)
+    if not open_ended and (unknown := [name for name in given if name not in types]):
         raise ConfigError(
             f"`{start}{unknown[0]}` is no setting of {whose}, which has "
             f"{nearest_first(unknown[0], types)}.{did_you_mean(unknown[0], types)}{advice}"
         )
-    if complete and (missing := [name for name in types if name not in values]):
+    if complete and (missing := [name for name in types if name not in given]):
         raise ConfigError(
             f"`{start}{missing[0]}` must be given, {_words(types[missing[0]])}, and is missing."
         )
-    for name, value in values.items():
+    for name, value in given.items():
         if name in types and not fits(value, types[name]):
             advice = "".join(f" {rule.advice}" for rule in _rules(types[name]) if rule.advice)
             must = _words(types[name])
             raise ConfigError(f"`{start}{name}` must be {must}, got {value!r}.{advice}")
-    return {name: _whole(value, types.get(name)) for name, value in values.items()}
+    return {name: _whole(value, types.get(name)) for name, value in given.items()}
 
 
 def check_arguments(owner: Any, **given: Any) -> None:
@@ -203,9 +204,9 @@ def fits(value: Any, hint: Any) -> bool:
     if origin is Literal:
         return value in args
     if hint in (int, float):
-        number = isinstance(value, Integral if hint is int else Real)
-        whole = isinstance(value, Integral)
-        return number and not isinstance(value, bool) and (whole or math.isfinite(value))
+        if isinstance(value, bool) or not isinstance(value, Real):
+            return False
+        return isinstance(value, Integral) or (hint is float and math.isfinite(value))
     if hint in _WORDS:
         return isinstance(value, hint)
     if origin in _LISTS:
@@ -246,7 +247,7 @@ def _words(hint: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_words(each) for each in args)
     if origin is Literal:
-        return f"one of {list(args)}" if len(args) > 1 else repr(args[0])
+        return f"one of {list(args)}" if len(args) > 1 else ", ".join(map(repr, args))
     if origin is tuple and args and args[-1] is not Ellipsis:
         return f"[{', '.join(_words(each) for each in args)}]"
     if origin in _LISTS:

@@ -21,6 +21,7 @@ from observatory.core.settings import (
     fits,
     known_name,
 )
+from observatory.fleet.settings import EvaluationSettings
 
 NAN, INF = float("nan"), float("inf")
 
@@ -81,25 +82,25 @@ def test_unknown_and_missing_names_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"`fleet.shards` must be given, a whole number"):
         checked({"size": 3}, types, "fleet", complete=True)
     with pytest.raises(ConfigError, match="`fleet` must have settings by name, got 3"):
-        checked(3, types, "fleet")  # pyright: ignore[reportArgumentType]
+        checked(3, types, "fleet")
     with pytest.raises(ConfigError, match=r"of \['lsq', 'firth'\], got 'lqs'. Did you mean lsq"):
         known_name("estimator", "lqs", ["firth", "lsq"])
 
 
 def test_what_a_rule_says() -> None:
-    advised = Annotated[float, Range(2, 1e6, whole=True, advice="Give fewer.")] | None
+    advised: Any = Annotated[float, Range(2, 1e6, whole=True, advice="Give fewer.")]
     for kind, value, said in (
         (Share, 95, "in (0, 1), got 95. Give the fraction, not the percentage."),
         (Positive, 0, "a positive number, got 0."),
-        (Size | None, 0, "a whole number of at least 1 or null, got 0."),
+        (declared(EvaluationSettings)["subset"], 0, "a whole number of at least 1 or null, got 0."),
         (Annotated[float, Range(1, open=True)], 1, "a number above 1, got 1."),
-        (advised, 1, "a whole number in [2, 1e+06] or null, got 1. Give fewer."),
+        (advised | None, 1, "a whole number in [2, 1e+06] or null, got 1. Give fewer."),
         (Literal["a"], "b", "'a', got 'b'."),
         (
             Annotated[tuple[Share, Share], Rising(0.01)],
             [0.5, 0.5],
             "[in (0, 1), in (0, 1)], rising, each at least 1% above the one before, "
-            "got [0.5, 0.5]. Give the fraction, not the percentage.",
+            "got [0.5, 0.5].",
         ),
     ):
         with pytest.raises(ConfigError) as refused:

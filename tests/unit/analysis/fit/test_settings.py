@@ -15,8 +15,10 @@ from observatory.analysis.fit.settings import (
     fit_nodes,
     settings_of,
 )
-from observatory.analysis.fit.study import read_settings
+from observatory.analysis.fit.study import fit_outcomes, read_settings
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError
+from tests.made_outcomes import laptop
 
 COUNTS = pd.DataFrame(
     {"weight_decay": [0.0, 0.01, 0.03, 0.1, 0.3], "n": 20, "n_grokked": [0, 1, 6, 15, 20]}
@@ -122,6 +124,38 @@ def test_an_estimator_of_ones_own_is_a_class_and_a_yaml_in_a_folder(mine: Path) 
     assert (lower.params["critical"], lower.record["level"]) == (0.01, 0.5)
     with pytest.raises(ConfigError, match=r"`interval` is no setting of `boundary_halfway`"):
         fits.boundary(COUNTS, "halfway", config_dir=mine, interval="bca")
+
+
+def test_a_class_of_ones_own_fits_a_study_where_its_folder_is_named(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted: list[str] = []
+
+    def refit(study: Path, settings: dict) -> list[dict]:
+        shared = {**settings["study"], "events": ["first99"]}
+        records = fit_outcomes(laptop(), 2500, 10, {**settings, "study": shared}, [])
+        fitted.extend(record["estimator"] for record in records)
+        return []
+
+    monkeypatch.setattr("observatory.pipeline.refit", refit)
+    asked = ["fit", str(mine), "--set", "fit=[study,boundary_halfway]", "--config-dir", str(mine)]
+    assert cli.run(asked) == 0, capsys.readouterr().err
+    assert "halfway" in fitted
+    nodes = fit_nodes(mine)
+    shared = {**nodes["study"], "events": ["first99"]}
+    stored = {"study": shared, "boundary_halfway": nodes["boundary_halfway"]}
+    with pytest.raises(ConfigError, match="must name a class in"):
+        fit_outcomes(laptop(), 2500, 10, stored, [])
+    for command in ("map", "sweep", "train"):
+        monkeypatch.setattr(
+            "observatory.cli.runs.perform",
+            lambda verb, runs, quiet: fit_outcomes(laptop(), 2500, 10, stored, []),
+        )
+        assert cli.run([command, "experiment=smoke", "--config-dir", str(mine)]) == 0
+    again = "observatory.pipeline.rebuild_report"
+    monkeypatch.setattr(again, lambda study: fit_outcomes(laptop(), 2500, 10, stored, []))
+    assert cli.run(["report", str(mine), "--config-dir", str(mine)]) == 0
+    assert cli.run(["report", str(mine)]) == 2
 
 
 def test_a_file_of_ones_own_replaces_ours_of_its_name(mine: Path) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from observatory.analysis.page.groups import differences
 from observatory.analysis.tables.cells import cell_table, waiting_time
 from observatory.analysis.tables.outcomes import censored, pooling_caveats, replicas_table
 from observatory.core.errors import ConfigError, FitRefusedError
@@ -73,6 +74,24 @@ def test_pooling_different_settings_is_told() -> None:
         caveat
         == "Replicas that differ in lr, model, horizon_steps (cut at the shortest) are pooled."
     )
+
+
+def test_what_sets_runs_apart_is_listed_once() -> None:
+    def run(**config: object) -> dict:
+        return {"config": config, "horizon_steps": 2500}
+
+    def said(*runs: dict) -> list[str]:
+        return pooling_caveats(laptop(), runs)
+
+    for alike in ("launcher", "study", "mlflow", "allow_other_version", "probe"):
+        one, other = run(**{alike: {"a": 1}}), run(**{alike: {"a": 2}})
+        assert said(one, other) == []
+        assert differences([one["config"], other["config"]]) == [[], []]
+    single = [run(optimizer={"weight_decay": w, "lr": 0.1}) for w in (0.1, 0.2)]
+    assert said(*single) == []
+    rules = [run(retirement={"settle": settle}, fleet={"size": 3}) for settle in (True, False)]
+    assert said(*rules) == ["Replicas that differ in retirement are pooled."]
+    assert differences([r["config"] for r in rules])[0] == ["retirement.settle = True"]
 
 
 def test_replicas_csv_has_the_columns_of_the_definitions() -> None:
