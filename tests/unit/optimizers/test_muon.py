@@ -74,8 +74,8 @@ def test_a_model_without_hidden_matrices_is_refused() -> None:
         ({"momentum": 1.0}, r"`momentum` must be in \[0, 1\)"),
         ({"ns_coefficients": (1.5, -0.5)}, "`ns_coefficients` must be three"),
         ({"ns_steps": 0}, "`ns_steps` must be a whole number of at least 1"),
-        ({"eps": 0.0}, "`eps` must be positive"),
-        ({"rest_lr_ratio": 0.0}, "`rest_lr_ratio` must be positive"),
+        ({"eps": 0.0}, "`eps` must be a positive number"),
+        ({"rest_lr_ratio": 0.0}, "`rest_lr_ratio` must be a positive number"),
         ({"scale": "rms"}, "`scale` must be one of"),
     ],
 )
