@@ -26,8 +26,7 @@ def climb(
     Args:
         evaluate: The likelihood.
         start: Where each row starts, `[row, param]`; moved into the box.
-        low: Lower ends of the box, `[param]` or `[row, param]`; a parameter whose ends agree is
-            held.
+        low: Lower ends of the box, `[param]` or `[row, param]`; where both agree it is held.
         high: Upper ends.
         tolerance: A row stops where a step promises to raise the log-likelihood by less.
 
@@ -99,8 +98,7 @@ def profile_limits(
 ) -> tuple[float | None, float | None]:
     """Where the profile of one parameter has fallen by `drop` below its maximum.
 
-    All other parameters are fitted anew at every value, all values at once. Where the profile
-    crosses more than once, the outermost crossing counts.
+    All others are fitted anew at every value, all values at once; the outermost crossing counts.
 
     Args:
         evaluate: The likelihood; it is asked for more rows than the data have, all alike.
@@ -108,8 +106,7 @@ def profile_limits(
         high: Upper ends.
         best: The maximum, `[param]`.
         starts: Other places to start from, `[start, param]`.
-        axis: Position of the parameter, smallest and largest value looked at, and the distance of
-            the values.
+        axis: Position of the parameter, first and last value looked at, and their spacing.
         drop: Half the chi-square quantile of the level wanted.
 
     Returns:
@@ -120,14 +117,10 @@ def profile_limits(
     top = float(evaluate(best[None], np.zeros(1, dtype=np.int64))[0][0])
 
     def heights(values: Array, near: Array) -> tuple[Array, Array]:
-        seeds = np.repeat(near[None], values.size, axis=0)
-        seeds = seeds.reshape(-1, best.size).copy()
-        held = np.repeat(values, len(near))
-        seeds[:, index] = held
+        seeds, held = np.tile(near, (values.size, 1)), np.repeat(values, len(near))
         lows, highs = (np.tile(end, (len(seeds), 1)) for end in (low, high))
-        lows[:, index] = highs[:, index] = held
-        theta, value = best_of(*climb(evaluate, seeds, lows, highs, 1e-9), len(near))
-        return theta, value
+        seeds[:, index] = lows[:, index] = highs[:, index] = held
+        return best_of(*climb(evaluate, seeds, lows, highs, 1e-9), len(near))
 
     def limit(end: float, side: int) -> float | None:
         centre = float(best[index])

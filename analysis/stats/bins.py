@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.solvers import fisher_p
 from observatory.core.errors import FitRefusedError
 
@@ -18,26 +18,25 @@ class RateBins:
         x: log10 of the weight decay, `[bin]`.
         n: Replicas, `[bin]`.
         k: Grokked replicas, `[bin]`.
-        n_by: Replicas of each seed, `[seed, bin]`; null where seeds are the replicas,
-            see `seeds_recur`.
+        n_by: Replicas of each seed, `[seed, bin]`; null where seeds do not recur over bins.
         k_by: Grokked replicas of each seed, likewise.
         control: What the weight decay is called.
     """
 
-    x: NDArray[np.float64]
-    n: NDArray[np.float64]
-    k: NDArray[np.float64]
-    n_by: NDArray[np.float64] | None = None
-    k_by: NDArray[np.float64] | None = None
+    x: Array
+    n: Array
+    k: Array
+    n_by: Array | None = None
+    k_by: Array | None = None
     control: str = "weight decay"
 
     @property
-    def rate(self) -> NDArray[np.float64]:
+    def rate(self) -> Array:
         """Share of grokked replicas, `[bin]`."""
         return self.k / self.n
 
     @property
-    def weight_decay(self) -> NDArray[np.float64]:
+    def weight_decay(self) -> Array:
         """The weight decays, `[bin]`."""
         return 10.0**self.x
 
@@ -65,22 +64,12 @@ def bin_rates(observations: Observations) -> RateBins:
     return RateBins(np.log10(cells), n, k, n_by, k_by, name)
 
 
-def seeds_recur(
-    cell: NDArray[np.intp], seed: NDArray[np.int64], weight: NDArray[np.float64]
-) -> bool:
-    """Whether replicas share seeds, in a way that resampling seeds can show.
-
-    With one seed in every cell it cannot: all resamples would be alike.
-
-    Args:
-        cell: Index of each row's weight decay, `[row]`.
-        seed: `[row]`.
-        weight: How many replicas each row stands for, `[row]`.
-    """
+def seeds_recur(cell: NDArray[np.intp], seed: NDArray[np.int64], weight: Array) -> bool:
+    """Whether replicas share seeds; not where every cell has one: all resamples would be alike."""
     return seeds_shared(seed, weight) and several_seeds(cell, seed)
 
 
-def seeds_shared(seed: NDArray[np.int64], weight: NDArray[np.float64]) -> bool:
+def seeds_shared(seed: NDArray[np.int64], weight: Array) -> bool:
     """Whether some seed has more than one replica."""
     seeds, which = np.unique(seed, return_inverse=True)
     return bool(np.any(_counted(which, weight, seeds.size) > 1.0))
@@ -92,10 +81,8 @@ def several_seeds(cell: NDArray[np.intp], seed: NDArray[np.int64]) -> bool:
     return len(pairs) > np.unique(cell).size
 
 
-def distinct_rows(table: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def distinct_rows(table: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Where each distinct row first stands, and which of these every row is.
-
-    Resamples of counts repeat: a fit of each distinct one is enough.
 
     Example:
         >>> [a.tolist() for a in distinct_rows(np.array([[1.0, 2.0], [0.0, 1.0], [1.0, 2.0]]))]
@@ -107,9 +94,7 @@ def distinct_rows(table: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray
     return np.unique(which, return_index=True)[1], which
 
 
-def _counted(
-    index: NDArray[np.intp], weight: NDArray[np.float64], size: int
-) -> NDArray[np.float64]:
+def _counted(index: NDArray[np.intp], weight: Array, size: int) -> Array:
     return np.asarray(np.bincount(index, weights=weight, minlength=size), dtype=np.float64)
 
 
@@ -158,19 +143,14 @@ def separation_reason(bins: RateBins) -> str:
 
 
 def non_monotone(bins: RateBins) -> list[str]:
-    """A warning where the rate falls as weight decay grows, with the largest fall.
-
-    The p-value is Fisher's exact test on the two bins named; it is not corrected for having
-    picked them.
-    """
+    """A warning where the rate falls as weight decay grows, with the largest fall and its p."""
     rate = bins.rate
     peak = np.maximum.accumulate(rate)
     later = int(np.argmax(peak - rate))
     if peak[later] <= rate[later]:
         return []
     earlier = int(np.argmax(rate[:later]))
-    table = [[round(bins.k[i]), round(bins.n[i] - bins.k[i])] for i in (earlier, later)]
-    p_value = fisher_p(table)
+    p_value = fisher_p([[round(bins.k[i]), round(bins.n[i] - bins.k[i])] for i in (earlier, later)])
     return [
         f"The rate is not monotone: it falls from {rate[earlier]:.2f} at {bins.control} "
         f"{bins.weight_decay[earlier]:g} to {rate[later]:.2f} at {bins.weight_decay[later]:g} "

@@ -98,22 +98,6 @@ class Estimate:
             "table": {name: _plain_values(row) for name, row in self.table.items()},
         }
 
-    def __str__(self) -> str:
-        horizon = "unknown" if self.horizon_steps is None else f"{self.horizon_steps} steps"
-        if self.horizon_epochs is not None:
-            horizon += f" ({self.horizon_epochs:g} epochs)"
-        lines = [f"{self.fit} [{self.estimator}] of {self.event}, horizon {horizon}, n = {self.n}"]
-        for name, p in self.params.items():
-            low, high = (
-                "unbounded" if finite(limit) is None else f"{limit:.4g}"
-                for limit in (p.ci_low, p.ci_high)
-            )
-            limits = "" if low == high == "unbounded" else f"  {self.level:.0%} [{low}, {high}]"
-            lines.append(f"  {name} = {p.value:.4g}{limits}")
-        lines += [f"  {name}: {value}" for name, value in self.extras.items()]
-        lines += [f"  warning: {warning}" for warning in self.warnings]
-        return "\n".join(lines)
-
 
 def estimate_of(
     fit: Any, data: Observations, seed: int, warnings: Sequence[str], **parts: Any
@@ -130,40 +114,15 @@ def estimate_of(
     found = {
         "fit": fit.fit_name,
         "estimator": fit.estimator,
-        "event": data.event,
-        "horizon_steps": data.horizon_steps,
-        "horizon_epochs": data.horizon_epochs,
+        **data.about,
         "params": {},
         "level": fit.level,
-        "n": data.n,
         "seed": seed,
         "warnings": [*data.horizon_warnings, *warnings],
     }
     return Estimate(**found | parts)
 
 
-def refusal_record(
-    *,
-    fit: str,
-    estimator: str,
-    event: str,
-    horizon_steps: int | None,
-    horizon_epochs: float | None,
-    level: float,
-    n: int,
-    seed: int,
-    reason: str,
-) -> dict[str, Any]:
-    """The record of a fit that refused: no parameters, and the reason."""
-    empty = Estimate(
-        fit=fit,
-        estimator=estimator,
-        event=event,
-        horizon_steps=horizon_steps,
-        horizon_epochs=horizon_epochs,
-        params={},
-        level=level,
-        n=n,
-        seed=seed,
-    )
-    return {**empty.to_json(), "refused": reason}
+def refusal_record(*, reason: str, **known: Any) -> dict[str, Any]:
+    """The record of a fit that refused: no parameters, and the reason; `known` as of `Estimate`."""
+    return {**Estimate(params={}, **known).to_json(), "refused": reason}

@@ -9,11 +9,7 @@ from numpy.typing import NDArray
 def magnitude(values: NDArray[np.float64]) -> float:
     """The power of two below the largest absolute value: division by it is exact.
 
-    Args:
-        values: Finite, of any shape.
-
-    Returns:
-        The power; 1 where all values are 0.
+    1 where all values are 0.
 
     Example:
         >>> magnitude(np.array([-6.0, 1.0])), magnitude(np.zeros(2))

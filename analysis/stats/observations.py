@@ -92,11 +92,16 @@ class Observations:
         return self.horizon_steps / self.steps_per_epoch
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What the record of every fit says of its table: event, horizon, n."""
+        names = ("event", "horizon_steps", "horizon_epochs", "n")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def horizon_warnings(self) -> list[str]:
         """A warning where the horizon is not known: a boundary means little without it."""
-        if self.horizon_steps is not None:
-            return []
-        return [f"The table names no horizon: the critical {self.control} depends on it."]
+        unknown = f"The table names no horizon: the critical {self.control} depends on it."
+        return [unknown] if self.horizon_steps is None else []
 
     def take(self, keep: NDArray[np.bool_]) -> "Observations":
         """The rows to keep, in their order."""
@@ -155,20 +160,9 @@ class Observations:
 
 
 def from_counts(
-    weight_decay: ArrayLike,
-    n: ArrayLike,
-    n_grokked: ArrayLike,
-    event: str,
-    horizon_steps: int | None,
+    weight_decay: ArrayLike, n: ArrayLike, n_grokked: ArrayLike, event: str, horizon: int | None
 ) -> Observations:
     """At most two weighted rows per row of a table of counts: who grokked and who did not.
-
-    Args:
-        weight_decay: One per row of the table, `[cell]`.
-        n: Replicas, `[cell]`.
-        n_grokked: Of these, the grokked ones, `[cell]`.
-        event: What grokked means in the table.
-        horizon_steps: Its horizon, if known.
 
     Raises:
         ValueError: If more replicas grokked than there are.
@@ -184,13 +178,6 @@ def from_counts(
         raise ValueError(f"`n_grokked` must lie in [0, n], got {successes} of {total}.")
     weight = np.stack([successes, total - successes], axis=1).ravel()
     rows, grokked = np.repeat(cells, 2), np.tile([True, False], cells.size)
-    counted = weight > 0
-    return Observations(
-        rows[counted],
-        grokked[counted],
-        np.full(int(counted.sum()), np.nan),
-        event,
-        horizon_steps,
-        None,
-        weight=weight[counted],
-    )
+    times = np.full(rows.size, np.nan)
+    found = Observations(rows, grokked, times, event, horizon, None)
+    return replace(found.take(weight > 0), weight=weight[weight > 0])

@@ -30,30 +30,17 @@ def compare_rates(
         raise FitRefusedError(
             f"{names[0]} and {names[1]} share no value of {a.control}. Run both at the same ones."
         )
-    shares: list[tuple[float, float]] = []
-    p_values: list[float] = []
-    n_paired = 0
-    for value in shared:
-        at, bt = a.take(a.weight_decay == value), b.take(b.weight_decay == value)
-        hits = [float((t.weights * t.grokked).sum()) for t in (at, bt)]
-        shares.append((hits[0] / float(at.weights.sum()), hits[1] / float(bt.weights.sum())))
-        pairs = _pairs(at, bt)
-        if pairs is not None:
-            n_paired += 1
-            p_values.append(mcnemar_p(int(pairs[0].sum()), int(pairs[1].sum())))
-        else:
-            table = [[round(h), t.n - round(h)] for h, t in zip(hits, (at, bt), strict=True)]
-            p_values.append(fisher_p(table))
-    adjusted = holm(np.array(p_values))
+    rows = [
+        _compared(*(t.take(t.weight_decay == value) for t in (a, b))) for value in shared.tolist()
+    ]
+    *shares, p_values, paired = (list(column) for column in zip(*rows, strict=True))
+    n_paired, adjusted = sum(paired), holm(np.array(p_values))
     return Estimate(
         fit="rate_comparison",
         estimator="mcnemar" if n_paired == shared.size else "fisher",
-        event=a.event,
-        horizon_steps=a.horizon_steps,
-        horizon_epochs=a.horizon_epochs,
+        **{**a.about, "n": a.n + b.n},
         params={},
         level=level,
-        n=a.n + b.n,
         seed=0,
         warnings=a.horizon_warnings,
         extras={
@@ -66,12 +53,23 @@ def compare_rates(
         },
         curves={
             "rates.weight_decay": shared.tolist(),
-            "rates.a": [share[0] for share in shares],
-            "rates.b": [share[1] for share in shares],
+            "rates.a": shares[0],
+            "rates.b": shares[1],
             "rates.p": p_values,
             "rates.p_holm": adjusted.tolist(),
         },
     )
+
+
+def _compared(a: Observations, b: Observations) -> tuple[float, float, float, bool]:
+    """Both rates at one weight decay, the p-value of their difference, whether it is of pairs."""
+    hits = [float((t.weights * t.grokked).sum()) for t in (a, b)]
+    shares = hits[0] / float(a.weights.sum()), hits[1] / float(b.weights.sum())
+    pairs = _pairs(a, b)
+    if pairs is not None:
+        return *shares, mcnemar_p(int(pairs[0].sum()), int(pairs[1].sum())), True
+    table = [[round(h), t.n - round(h)] for h, t in zip(hits, (a, b), strict=True)]
+    return *shares, fisher_p(table), False
 
 
 def _pairs(a: Observations, b: Observations) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:

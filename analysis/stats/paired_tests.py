@@ -30,11 +30,7 @@ def p_text(p: float) -> str:
 
 
 def paired_t(differences: Array) -> tuple[float, float]:
-    """Student's t of paired differences against 0, and its two-sided p-value.
-
-    Args:
-        differences: Not all equal, `[pair]`.
-    """
+    """Student's t of paired differences, not all equal, against 0, and its two-sided p-value."""
     found = ttest_1samp(differences, 0.0)
     return float(found.statistic), float(found.pvalue)
 
@@ -47,11 +43,8 @@ def wilcoxon_p(differences: Array) -> float:
 def sign_flip_p(differences: Array, n_flips: int, rng: np.random.Generator) -> float:
     """Two-sided p-value of the mean among all flips of the differences' signs.
 
-    Args:
-        differences: Of pairs, `[pair]`.
-        n_flips: All flips are taken where there are no more than this; else so many are drawn,
-            and the data count as one more.
-        rng: For the draws.
+    All flips are taken where there are no more than `n_flips`; else so many are drawn, and the data
+    count as one more.
 
     Source:
         Phipson & Smyth (2010), Stat. Appl. Genet. Mol. Biol. 9, 39, for the draws. Deviation: none.
@@ -71,24 +64,12 @@ def sign_flip_p(differences: Array, n_flips: int, rng: np.random.Generator) -> f
 
 
 def equivalence_p(first: Array, second: Array, margin: float) -> float:
-    """p-value of two one-sided paired t tests: that means differ by `margin` or more.
-
-    Args:
-        first: Values of one arm, `[pair]`.
-        second: Values of the other, `[pair]`.
-        margin: Largest difference that does not matter, positive.
-    """
+    """p-value of two one-sided paired t tests: that means differ by `margin` or more."""
     return float(ttost_paired(first, second, -margin, margin)[0])
 
 
 def noncentrality_interval(t: float, degrees: int, level: float) -> tuple[float, float]:
-    """Limits of the noncentrality of the t distribution that t came from.
-
-    Args:
-        t: As observed.
-        degrees: Of freedom.
-        level: Coverage.
-    """
+    """Limits of the noncentrality of the t distribution that an observed t came from."""
 
     def below(end: float) -> float:
         """The chance of a t below the one observed; scipy has none far out in the tails."""
@@ -109,10 +90,6 @@ def cohen_paired(differences: Array, level: float) -> tuple[float, float, float]
 
     Not the d of two groups: see `cohen_between`.
 
-    Args:
-        differences: Not all equal, `[pair]`.
-        level: Coverage.
-
     Example:
         >>> [round(v, 3) for v in cohen_paired(np.array([1.0, 2.0, 3.0]), 0.95)]
         [2.0, -0.142, 4.105]
@@ -127,11 +104,6 @@ def cohen_between(first: Array, second: Array, level: float) -> tuple[float, flo
     """Cohen's d of two arms, mean difference over the pooled scatter within arms, for paired data.
 
     It can be compared with the d of studies that do not pair; its interval knows of the pairing.
-
-    Args:
-        first: Values of one arm, `[pair]`.
-        second: Values of the other, `[pair]`.
-        level: Coverage.
 
     Source:
         Algina & Keselman (2003), Educ. Psychol. Meas. 63, 537: approximate. Deviation: none.
@@ -149,11 +121,6 @@ def cohen_unpaired(first: Array, second: Array, level: float) -> tuple[float, fl
     Where pairs are alike its interval is too wide: see `cohen_between`, the same number for arms
     of the same pairs.
 
-    Args:
-        first: Values of one arm, `[row]`; not all equal within both arms.
-        second: Values of the other; any number of rows.
-        level: Coverage.
-
     Source:
         Hedges & Olkin (1985), Statistical Methods for Meta-Analysis, section 5. Deviation: none.
 
@@ -170,12 +137,7 @@ def cohen_unpaired(first: Array, second: Array, level: float) -> tuple[float, fl
 
 
 def rate_difference(first: Array, second: Array, level: float) -> tuple[float, float, float]:
-    """The second share minus the first of paired outcomes, with its interval.
-
-    Args:
-        first: 0 or 1, `[pair]`.
-        second: 0 or 1, `[pair]`.
-        level: Coverage.
+    """The second share minus the first of paired outcomes, each 0 or 1, with its interval.
 
     Source:
         Newcombe (1998), Stat. Med. 17, 2635, method 10. Deviation: none.

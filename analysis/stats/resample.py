@@ -22,11 +22,6 @@ def replica_weights(
     chosen, not observed. For the same strata in the same order and the same seed the draws are the
     same: one set of replicas, re-censored at several horizons, is so resampled jointly.
 
-    Args:
-        stratum: Index of each unit's stratum, `[unit]`.
-        n_draws: Number of resamples.
-        rng: Where the draws come from.
-
     Returns:
         Multiplicities, `[draw, unit]`; each row sums to the size of the stratum in each.
 
@@ -48,12 +43,6 @@ def _seed_strata(present: NDArray[np.bool_]) -> NDArray[np.int64]:
     Where a set of cells has too few seeds of its own, all seeds are one stratum, unless every seed
     is in one cell alone.
 
-    Args:
-        present: Whether each seed was run in each cell, `[seed, cell]`.
-
-    Returns:
-        Stratum of each seed, `[seed]`.
-
     Example:
         >>> _seed_strata(np.array([[True, True]] * 5 + [[True, False]] * 5)).tolist()
         [1, 1, 1, 1, 1, 0, 0, 0, 0, 0]
@@ -73,13 +62,6 @@ def row_weights(
     """How often each row appears in each resample: seeds are drawn where they recur over cells.
 
     Else the replicas of each cell are drawn, those that a weighted row stands for one by one.
-
-    Args:
-        cell: Index of each row's weight decay, `[row]`.
-        seed: What rows share, `[row]`; None where every row is its own.
-        weight: How many replicas each row stands for, `[row]`.
-        n_draws: Number of resamples.
-        rng: Where the draws come from.
 
     Returns:
         Replicas drawn of each row, `[draw, row]`.
@@ -150,13 +132,9 @@ def left_out(bins: RateBins) -> tuple[Array, Array, Array]:
 
 
 def percentile_interval(draws: Array, level: float) -> tuple[float, float]:
-    """Percentile interval of resampled estimates.
+    """Percentile interval of resampled estimates, none NaN.
 
     The limits are order statistics, rounded outwards, so that infinite draws are allowed.
-
-    Args:
-        draws: One estimate per resample, no NaN, `[draw]`.
-        level: Coverage, such as 0.95.
     """
     tail = (1.0 - level) / 2.0
     low = np.quantile(draws, tail, method="lower")

@@ -94,19 +94,14 @@ def summary_text(record: Record) -> str:
     """A text table of the whole record: settings, parameters, goodness of fit, warnings."""
     control = control_of(record)
     horizon = record["horizon_steps"]
-    left = {
-        "Estimator": record["estimator"],
-        "Control": control,
-        "Event": record["event"],
-    }
-    right = {
-        "Runs": str(record["n"]),
-        "Horizon": "unknown" if horizon is None else f"{horizon} steps",
-        "Level": f"{record['level']:.4g}",
-    }
+    rows = (
+        ("Estimator", record["estimator"], "Runs", str(record["n"])),
+        ("Control", control, "Horizon", "unknown" if horizon is None else f"{horizon} steps"),
+        ("Event", record["event"], "Level", f"{record['level']:.4g}"),
+    )
     half = WIDTH // 2
     lines = [f"{record['fit'].replace('_', ' ').capitalize()} fit".center(WIDTH), "=" * WIDTH]
-    for (name, value), (other, words) in zip(left.items(), right.items(), strict=True):
+    for name, value, other, words in rows:
         lines.append(f"{name + ':':<12}{value:<{half - 12}}  {other + ':':<10}{words:>{half - 12}}")
     tail = (1.0 - record["level"]) / 2.0
     ends = (f"[{tail:.4g}", f"{1.0 - tail:.4g}]")

@@ -13,14 +13,6 @@ def wilson_interval(
 
     Unlike the normal interval it stays inside [0, 1] and is not empty at 0 of n and n of n.
 
-    Args:
-        k: Successes, `[bin]`.
-        n: Trials, all positive, `[bin]`.
-        level: Coverage, such as 0.95.
-
-    Returns:
-        The limits, float64, `[bin]` each.
-
     Raises:
         ValueError: If a bin holds no trial.
 

@@ -23,8 +23,8 @@ from observatory.analysis.boundary.estimators.likelihood import (
     penalised,
 )
 from observatory.analysis.boundary.estimators.rate_curve import rates
-from observatory.analysis.boundary.estimators.seed_likelihood import SMALLEST, seed_likelihood
-from observatory.analysis.boundary.estimators.window_likelihood import second_edge_p
+from observatory.analysis.boundary.estimators.seed_effect import SMALLEST, seed_likelihood
+from observatory.analysis.boundary.estimators.window import second_edge_p
 from observatory.analysis.stats.ascent import best_of, climb
 from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.links import LINKS, Link

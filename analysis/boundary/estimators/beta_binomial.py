@@ -1,34 +1,69 @@
-"""The boundary where rates scatter around the curve more than their counts allow."""
+"""The boundary where rates scatter around the curve more than their counts allow.
 
+Letters as in `rate_curve`, and rho the correlation of two replicas of one group; theta = (x0, log
+slope, guess, lapse, rho), s = (1 - rho) / rho.
+"""
+
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_rise
-from observatory.analysis.boundary.estimators.likelihood import SEPARATED, box, fit_many
-from observatory.analysis.boundary.estimators.overdispersion import (
-    LARGEST,
-    RHO,
-    SMALLEST,
-    beta_binomial,
-)
+from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_fit
+from observatory.analysis.boundary.estimators.likelihood import box
 from observatory.analysis.boundary.estimators.profile import (
     NAMES,
+    Fitted,
+    LikelihoodFit,
     Maximum,
-    boundary_record,
     profiled,
 )
-from observatory.analysis.stats.ascent import best_of, climb
-from observatory.analysis.stats.bins import bin_rates, require_boundary, separation_reason
-from observatory.analysis.stats.estimate import Estimate, Plain
-from observatory.analysis.stats.links import link_named
+from observatory.analysis.boundary.estimators.rate_curve import rates
+from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
+from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.estimate import Plain
+from observatory.analysis.stats.links import Link, link_named
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.solvers import chi2_tail
+from observatory.analysis.stats.solvers import digamma, log_gamma
 from observatory.core.errors import FitRefusedError
+
+_RHO = 4
+_SMALLEST, _LARGEST = 1e-4, 0.5
+"""Ends of rho: below the first, no table of runs distinguishes it from the binomial."""
+
+
+def beta_binomial(
+    x: Array, group_bin: NDArray[np.int64], n: Array, k: Array, link: Link
+) -> Evaluate:
+    """The likelihood of counts `[group]`, each of one bin, without binomial coefficients."""
+    missed = n - k
+
+    def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        p, q, slopes = rates(x, theta[:, :4], link)
+        p, q, slopes = p[:, group_bin], q[:, group_bin], slopes[:, :, group_bin]
+        rho = theta[:, _RHO, None]
+        s = (1.0 - rho) / rho
+        a, b = p * s, q * s
+        value = log_gamma(k + a) - log_gamma(a) + log_gamma(missed + b) - log_gamma(b)
+        value = (value + log_gamma(s) - log_gamma(n + s)).sum(axis=1)
+        up, down = digamma(k + a) - digamma(a), digamma(missed + b) - digamma(b)
+        by_s = p * up + q * down + digamma(s) - digamma(n + s)
+        terms = np.concatenate(
+            [slopes * (s * (up - down))[:, None], (by_s * (-1.0 / rho**2))[:, None]], axis=1
+        )
+        weight = n / (p * q * (1.0 + (n - 1.0) * rho))
+        metric = terms @ terms.swapaxes(1, 2)
+        metric[:, :4, :4] = (slopes * weight[:, None]) @ slopes.swapaxes(1, 2)
+        metric[:, _RHO, :4] = metric[:, :4, _RHO] = 0.0
+        return value, terms.sum(axis=2), metric
+
+    return evaluate
 
 
 @final
-class BoundaryBetaBinomial:
+@dataclass(kw_only=True)
+class BoundaryBetaBinomial(LikelihoodFit):
     """Critical weight decay, slope, lapse rate and overdispersion.
 
     A group is the replicas of one seed at one weight decay where a seed has several of them there,
@@ -36,32 +71,19 @@ class BoundaryBetaBinomial:
     `overdispersion`; 0 is the binomial.
 
     Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+        link: The shape of the rise.
+        lapse: The lapse rate; None to fit it.
     """
 
-    fit_name = "boundary"
-    estimator = "beta_binomial"
+    link: str
+    lapse: float | None
 
-    def __init__(
-        self, link: str, window_max: float | None, lapse: float | None, level: float
-    ) -> None:
-        self.link = link_named(link)
-        self.window_max = window_max
-        self.lapse = lapse
-        self.level = level
+    def __post_init__(self) -> None:
+        self.estimator, self._link = "beta_binomial", link_named(self.link)
 
-    def fit(self, observations: Observations, seed: int) -> Estimate:
-        """Fit one table; `seed` is recorded, nothing is drawn.
-
-        Raises:
-            FitRefusedError: If there are no more groups than free parameters, no boundary can lie
-                in the bins, the counts are separated, or the rate does not rise beyond its scatter.
-        """
-        data = observations.within(self.window_max)
-        bins, link = bin_rates(data), self.link
-        require_boundary(bins)
-        group_bin, n, k = np.arange(bins.x.size), bins.n, bins.k
+    def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
+        """Refuses where there are no more groups than free parameters, or as `require_fit`."""
+        link, group_bin, n, k = self._link, np.arange(bins.x.size), bins.n, bins.k
         if bins.n_by is not None and bins.k_by is not None and np.any(bins.n_by > 1):
             which, group_bin = np.nonzero(bins.n_by)
             n, k = bins.n_by[which, group_bin], bins.k_by[which, group_bin]
@@ -72,33 +94,28 @@ class BoundaryBetaBinomial:
                 f"{n_free} free parameters need more groups than that, got {n.size}. Add "
                 f"{data.control}s, or several replicas per seed."
             )
-        plain, value, margin = fit_many(bins.x, bins.n[None], bins.k[None], link, low, high)
-        if margin[0] < SEPARATED:
-            raise FitRefusedError(separation_reason(bins))
-        require_rise(float(value[0]), (bins.k, bins.n), self.level)
+        plain, value = require_fit(bins, link, low, high, self.level)
         evaluate = beta_binomial(bins.x, group_bin, n, k, link)
-        low, high = np.append(low, SMALLEST), np.append(high, LARGEST)
-        begin = np.array([np.append(plain[0], rho) for rho in (0.01, 0.1, 0.3)])
+        low, high = np.append(low, _SMALLEST), np.append(high, _LARGEST)
+        begin = np.array([np.append(plain, rho) for rho in (0.01, 0.1, 0.3)])
         theta, best = best_of(*climb(evaluate, begin, low, high, 1e-12), 3)
         names = (*NAMES, "overdispersion")
         found = Maximum(evaluate, names, theta[0], float(best[0]), low, high)
         params = profiled(found, bins.x, self.level)
+        ratio, p_value = found.gain_over(value)
         extras: dict[str, Plain] = {
             "method": f"beta-binomial likelihood of the {link.name} curve in "
             f"log10({data.control}); profile likelihood",
             "link": link.name,
             "n_groups": n.size,
             "log_likelihood": found.value,
-            "aic": 2.0 * n_free - 2.0 * found.value,
-            "lr_no_overdispersion": 2.0 * max(found.value - float(value[0]), 0.0),
+            "aic": found.aic,
+            "lr_no_overdispersion": ratio,
             "window_max": self.window_max,
+            "p_no_overdispersion": p_value,
+            **found.held_shares,
         }
-        ratio = float(extras["lr_no_overdispersion"] or 0.0)
-        extras["p_no_overdispersion"] = 0.5 * chi2_tail(ratio, 1) if ratio > 0 else 1.0
-        extras |= {NAMES[i]: float(theta[0, i]) for i in (2, 3) if not found.free[i]}
         warnings = boundary_warnings(data, bins, params, None)
-        if theta[0, RHO] <= SMALLEST:
+        if theta[0, _RHO] <= _SMALLEST:
             warnings.append("No overdispersion was found: the fit equals the binomial one.")
-        return boundary_record(
-            data, bins, params, self.estimator, self.level, seed, warnings, extras
-        )
+        return params, warnings, extras

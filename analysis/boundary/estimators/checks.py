@@ -3,19 +3,21 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.likelihood import (
+    SEPARATED,
     binomial_log_likelihood,
     fit_many,
     step_likelihood,
 )
 from observatory.analysis.boundary.estimators.rate_curve import rates
+from observatory.analysis.stats.ascent import Array
 from observatory.analysis.stats.bins import (
     RateBins,
     distinct_rows,
     non_monotone,
     seeds_shared,
+    separation_reason,
     several_seeds,
 )
 from observatory.analysis.stats.estimate import Parameter, Plain
@@ -24,23 +26,11 @@ from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.solvers import chi2_tail
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
 
-
-def require_rise(found_value: float, counts: tuple[Array, Array], level: float) -> None:
-    """Refuse a rise that a constant rate would show as well.
-
-    Args:
-        found_value: Log-likelihood of the curve, without binomial coefficients.
-        counts: k and n, `[bin]` each.
-        level: The likelihood ratio must exceed what a constant rate exceeds in 1 - level.
-
-    Raises:
-        FitRefusedError: If it does not.
-    """
-    k, n = counts
-    overall = np.full(k.size, k.sum() / n.sum())
-    constant = float(binomial_log_likelihood(k, n, overall).sum())
+def _require_rise(found_value: float, bins: RateBins, level: float) -> None:
+    """Refuse a log-likelihood whose ratio to a constant rate's chance exceeds in 1 - level."""
+    overall = np.full(bins.x.size, bins.k.sum() / bins.n.sum())
+    constant = float(binomial_log_likelihood(bins.k, bins.n, overall).sum())
     p_value = chi2_tail(2.0 * max(found_value - constant, 0.0), 1)
     if p_value > 1.0 - level:
         raise FitRefusedError(
@@ -50,25 +40,32 @@ def require_rise(found_value: float, counts: tuple[Array, Array], level: float) 
 
 
 def require_logistic_rise(bins: RateBins, x0: float, log_slope: float, level: float) -> float:
-    """Refuse a logistic rise without lapses that a constant rate would show as well.
-
-    Args:
-        bins: The counts.
-        x0: log10 of the critical control.
-        log_slope: ln of the slope per decade.
-        level: As in `require_rise`.
-
-    Returns:
-        Log-likelihood of the curve, without binomial coefficients.
+    """Log-likelihood of a logistic without lapses.
 
     Raises:
-        FitRefusedError: As `require_rise`.
+        FitRefusedError: If a constant rate would show such a rise as well.
     """
     theta = np.array([[x0, log_slope, 0.0, 0.0]])
     p = rates(bins.x, theta, LINKS["logistic"])[0][0]
     value = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
-    require_rise(value, (bins.k, bins.n), level)
+    _require_rise(value, bins, level)
     return value
+
+
+def require_fit(
+    bins: RateBins, link: Link, low: Array, high: Array, level: float, tolerance: float = 1e-10
+) -> tuple[Array, float]:
+    """Maximum likelihood of one edge: its parameters, `[4]`, and the log-likelihood.
+
+    Raises:
+        FitRefusedError: If the counts are separated, or the rate does not rise beyond its scatter.
+    """
+    n, k = bins.n[None], bins.k[None]
+    theta, value, margin = fit_many(bins.x, n, k, link, low, high, tolerance=tolerance)
+    if margin[0] < SEPARATED:
+        raise FitRefusedError(separation_reason(bins))
+    _require_rise(float(value[0]), bins, level)
+    return theta[0], float(value[0])
 
 
 def misfit(
@@ -82,18 +79,8 @@ def misfit(
     """The deviance of one edge, and how often counts of the fitted curve show a larger one.
 
     The reference is a parametric bootstrap, refitted by maximum likelihood as the data are: with
-    few replicas per bin the deviance is far from chi-square.
-
-    Args:
-        bins: The counts.
-        theta: The fitted curve, `[4]`.
-        box: Ends of the box of its parameters.
-        link: The shape of the rise.
-        n_simulations: Sets of counts drawn; 0 for no test.
-        rng: Where they come from.
-
-    Returns:
-        `deviance`, `degrees_of_freedom`, and `deviance_p`, null where nothing is left to test.
+    few replicas per bin the deviance is far from chi-square. Its p is null where nothing is left to
+    test.
     """
     low, high = box
     n = np.rint(bins.n)
@@ -124,16 +111,7 @@ def boundary_warnings(
     assumes_like_seeds: bool = True,
     only_rises: bool = True,
 ) -> list[str]:
-    """What a reader of a boundary could take wrongly.
-
-    Args:
-        data: The table.
-        bins: Its counts.
-        params: What was fitted.
-        misfit_p: Of the goodness of fit; null where it was not tested.
-        assumes_like_seeds: Whether the fit takes replicas of a seed as independent.
-        only_rises: Whether the curve has no falling edge.
-    """
+    """What a reader of a boundary could take wrongly, by parameters and goodness of fit."""
     name = data.control
     warnings = [*data.horizon_warnings, *(non_monotone(bins) if only_rises else [])]
     if isinstance(misfit_p, float) and misfit_p < 0.01:
@@ -179,11 +157,8 @@ def seed_excess(bins: RateBins, n_permutations: int = 999) -> float | None:
     """Whether some seeds grok more often than others at the same weight decays.
 
     The statistic is the variance over seeds of grokked minus expected counts; under the null the
-    outcomes of each cell are shuffled among its seeds.
-
-    Returns:
-        The permutation p-value; None where seeds have several replicas in a
-        cell or there are fewer than three seeds.
+    outcomes of each cell are shuffled among its seeds. None where seeds have several replicas in a
+    cell or there are fewer than three seeds.
     """
     if bins.n_by is None or bins.k_by is None or len(bins.n_by) < 3 or np.any(bins.n_by > 1):
         return None
@@ -194,7 +169,7 @@ def seed_excess(bins: RateBins, n_permutations: int = 999) -> float | None:
     total = np.zeros((n_permutations, len(there)))
     for j in range(bins.x.size):
         members = np.flatnonzero(there[:, j])
-        drawn = rng.permuted(np.tile(centred[members, j], (n_permutations, 1)), axis=1)
-        total[:, members] += drawn
+        once = np.tile(centred[members, j], (n_permutations, 1))
+        total[:, members] += rng.permuted(once, axis=1)
     larger = np.square(total).sum(axis=1) >= observed - 1e-9
     return (1.0 + float(larger.sum())) / (1.0 + n_permutations)

@@ -1,9 +1,9 @@
 """Which curve describes the boundary: by AICc, and on replicas that a fit has not seen."""
 
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.likelihood import (
     binomial_log_likelihood,
@@ -14,22 +14,16 @@ from observatory.analysis.boundary.estimators.likelihood import (
 from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Plain
-from observatory.analysis.stats.links import LINKS
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.links import LINKS, Link
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
-
-UNDECIDED = 2.0
+_UNDECIDED = 2.0
 """Difference of AICc below which the weaker of two curves is still a candidate."""
 
 
 def folds(bins: RateBins, n_folds: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Replicas and grokked replicas of every fold: whole seeds where seeds recur over bins.
-
-    Returns:
-        n and k, both `[fold, bin]`; they add up to the counts.
-    """
+    """N and k of every fold, `[fold, bin]`: whole seeds where seeds recur; they add up to all."""
     if bins.n_by is not None and bins.k_by is not None:
         order = rng.permutation(len(bins.n_by)) % min(n_folds, len(bins.n_by))
         member = np.eye(int(order.max()) + 1)[order]
@@ -47,6 +41,7 @@ def folds(bins: RateBins, n_folds: int, rng: np.random.Generator) -> tuple[Array
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
 class BoundaryComparison:
     """AICc and cross-validated log score of six curves: three links, lapses held at 0 or fitted.
 
@@ -55,17 +50,17 @@ class BoundaryComparison:
     what such a table can know.
 
     Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+        window_max: Largest control that enters; None for no end.
+        n_folds: Parts that are left out in turn.
+        level: Of the record.
     """
+
+    window_max: float | None
+    n_folds: int
+    level: float
 
     fit_name = "boundary_comparison"
     estimator = "aicc"
-
-    def __init__(self, window_max: float | None, n_folds: int, level: float) -> None:
-        self.window_max = window_max
-        self.n_folds = n_folds
-        self.level = level
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Compare the curves on one table; `seed` deals replicas, or seeds, into folds.
@@ -81,59 +76,61 @@ class BoundaryComparison:
                 f"Comparing curves needs at least four {data.control}s, got "
                 f"{bins.x.size}. Add some near the boundary."
             )
-        n_out, k_out = folds(bins, self.n_folds, np.random.default_rng(seed))
-        n_all = np.concatenate([bins.n[None], bins.n - n_out])
-        k_all = np.concatenate([bins.k[None], bins.k - k_out])
+        out = folds(bins, self.n_folds, np.random.default_rng(seed))
         extras: dict[str, Plain] = {
             "method": "AICc on all replicas; log score on "
             + ("whole seeds" if bins.n_by is not None else "replicas")
-            + f" left out in {len(n_out)} folds",
+            + f" left out in {len(out[0])} folds",
             "window_max": self.window_max,
             "control": data.control,
         }
-        criteria: dict[str, float] = {}
-        scores: dict[str, Array] = {}
-        for link in LINKS.values():
-            for lapse in (0.0, None):
-                name = link.name if lapse == 0.0 else f"{link.name}_lapse"
-                low, high = box(bins, 0.0, lapse)
-                theta, value, _ = fit_many(bins.x, n_all, k_all, link, low, high)
-                best = max(float(value[0]), float(step_likelihood(k_all, n_all, low, high)[0][0]))
-                size = int((low < high).sum())
-                few = 2.0 * size * (size + 1.0) / max(data.n - size - 1.0, 1.0)
-                criteria[name] = 2.0 * size - 2.0 * best + few
-                p = rates(bins.x, theta[1:], link)[0]
-                edge = 0.5 / (n_all[1:].sum(axis=1, keepdims=True) + 1.0)
-                seen = binomial_log_likelihood(k_out, n_out, np.clip(p, edge, 1.0 - edge))
-                scores[name] = seen.sum(axis=1)
-        preferred = min(criteria, key=lambda name: criteria[name])
-        total = float(n_out.sum())
-        best_score = max(scores, key=lambda name: float(scores[name].sum()))
-        for name, aicc in criteria.items():
-            behind = scores[best_score] - scores[name]
+        scored = {
+            link.name + ("" if lapse == 0.0 else "_lapse"): _scored(bins, data.n, link, lapse, *out)
+            for link in LINKS.values()
+            for lapse in (0.0, None)
+        }
+        preferred = min(scored, key=lambda name: scored[name][0])
+        best = max(scored, key=lambda name: float(scored[name][1].sum()))
+        total = float(out[0].sum())
+        for name, (aicc, scores) in scored.items():
+            behind = scored[best][1] - scores
             spread = float(behind.std(ddof=1)) * len(behind) ** 0.5 if len(behind) > 1 else 0.0
             extras |= {
                 f"aicc_{name}": aicc,
-                f"log_score_{name}": float(scores[name].sum()) / total,
+                f"log_score_{name}": float(scores.sum()) / total,
                 f"log_score_behind_{name}": float(behind.sum()) / total,
                 f"log_score_behind_se_{name}": spread / total,
             }
-        close = [m for m, aicc in criteria.items() if aicc - criteria[preferred] < UNDECIDED]
+        close = [m for m, (aicc, _) in scored.items() if aicc - scored[preferred][0] < _UNDECIDED]
         extras |= {
             "preferred": preferred,
-            "preferred_log_score": best_score,
+            "preferred_log_score": best,
             "verdict": preferred if len(close) == 1 else f"cannot tell: {', '.join(close)}",
         }
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
-            event=data.event,
-            horizon_steps=data.horizon_steps,
-            horizon_epochs=data.horizon_epochs,
+            **data.about,
             params={},
             level=self.level,
-            n=data.n,
             seed=seed,
             warnings=data.horizon_warnings,
             extras=extras,
         )
+
+
+def _scored(
+    bins: RateBins, n_runs: int, link: Link, lapse: float | None, n_out: Array, k_out: Array
+) -> tuple[float, Array]:
+    """AICc of one curve on all counts, and its log score on each fold that a fit has not seen."""
+    low, high = box(bins, 0.0, lapse)
+    n_all = np.concatenate([bins.n[None], bins.n - n_out])
+    k_all = np.concatenate([bins.k[None], bins.k - k_out])
+    theta, value, _ = fit_many(bins.x, n_all, k_all, link, low, high)
+    best = max(float(value[0]), float(step_likelihood(k_all, n_all, low, high)[0][0]))
+    size = int((low < high).sum())
+    few = 2.0 * size * (size + 1.0) / max(n_runs - size - 1.0, 1.0)
+    p = rates(bins.x, theta[1:], link)[0]
+    edge = 0.5 / (n_all[1:].sum(axis=1, keepdims=True) + 1.0)
+    seen = binomial_log_likelihood(k_out, n_out, np.clip(p, edge, 1.0 - edge))
+    return 2.0 * size - 2.0 * best + few, seen.sum(axis=1)

@@ -1,20 +1,17 @@
 """Firth's bias reduction of the logistic boundary, for many counts at once."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.likelihood import binomial, penalised, starts
-from observatory.analysis.stats.ascent import Evaluate, best_of, climb
+from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
 from observatory.analysis.stats.bins import distinct_rows
 from observatory.analysis.stats.links import LINKS
-
-Array = NDArray[np.float64]
 
 FREE = np.array([True, True, False, False])
 
 
 def firth_likelihood(x: Array, n: Array, k: Array) -> Evaluate:
-    """The penalised likelihood of (x0, log slope); see `penalised`."""
+    """The penalised likelihood of (x0, log slope)."""
     return penalised(binomial(x, n, k, LINKS["logistic"]), FREE)
 
 
@@ -26,19 +23,12 @@ def firth_box(x: Array) -> tuple[Array, Array]:
 
 
 def firth_points(x: Array, n: Array, k: Array) -> Array:
-    """The penalised estimate of each row of counts, finite for separated counts too.
+    """The penalised estimate of each row of counts `[row, bin]`, finite for separated ones too.
 
-    Args:
-        x: log10 of the control, rising, `[bin]`.
-        n: Replicas, `[row, bin]`; bins may be empty.
-        k: Grokked replicas, likewise.
+    Bins may be empty.
 
     Returns:
         `(x0, log slope)`, `[row, 2]`; NaN where all or none grokked.
-
-    Source:
-        Firth (1993), Biometrika 80, 27; Heinze and Schemper (2002), Stat. Med. 21, 2409.
-        Deviation: none.
     """
     first, back = distinct_rows(np.concatenate([n, k], axis=1))
     n, k = n[first], k[first]

@@ -1,12 +1,16 @@
 """The boundary as it was published: least squares of a logistic on the rates per weight decay."""
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.boundary.estimators.coverage import coverage_warning, percentile_coverage
+from observatory.analysis.boundary.estimators.coverage import (
+    bootstrap_warnings,
+    percentile_coverage,
+)
 from observatory.analysis.boundary.estimators.logistic import curve, fit_curves, step_limit
 from observatory.analysis.stats.bins import (
     RateBins,
@@ -17,10 +21,9 @@ from observatory.analysis.stats.bins import (
     separation_reason,
 )
 from observatory.analysis.stats.estimate import Estimate, Parameter
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import (
     bca_interval,
-    few_seeds_warning,
     left_out,
     percentile_interval,
     resampled_counts,
@@ -29,20 +32,15 @@ from observatory.analysis.stats.resample import (
 from observatory.analysis.stats.solvers import fit_curve
 from observatory.core.errors import ConfigError, FitRefusedError
 
-Array = NDArray[np.float64]
-
 PUBLISHED_START = (math.log10(0.05), 5.0)
 """Where the published fit starts: part of the estimator, as its solver settings are."""
-
-
-INTERVALS = {
+_INTERVALS = {
     "percentile": "percentile bootstrap",
     "bca": "bias-corrected and accelerated bootstrap",
 }
 
 
-def smoothed(k: Array, n: Array, smoothing: float) -> Array:
-    """Rates (k + s) / (n + 2 s); `smoothing` s = 0 leaves them as they are."""
+def _smoothed(k: Array, n: Array, smoothing: float) -> Array:
     return (k + smoothing) / (n + 2.0 * smoothing)
 
 
@@ -51,10 +49,6 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
 
     Unweighted least squares on the rates by `scipy.optimize.curve_fit` with its default settings,
     from `PUBLISHED_START`. Where another start finds a lower optimum, that one is taken.
-
-    Args:
-        bins: Counts per weight decay.
-        smoothing: s of (k + s) / (n + 2 s).
 
     Returns:
         `(log10 of the critical weight decay, slope per decade)`, the residual sum of squares, and
@@ -68,7 +62,7 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
         arXiv:2605.20441, boundary fit. Deviation: refuses where the optimum does not exist.
     """
     require_boundary(bins)
-    rates = smoothed(bins.k, bins.n, smoothing)
+    rates = _smoothed(bins.k, bins.n, smoothing)
     begin = np.array([PUBLISHED_START, *((x0, k) for x0 in bins.x for k in (2.0, 8.0, 30.0))])
     thetas, sums = fit_curves(bins.x, np.tile(rates, (len(begin), 1)), begin)
     published = bool(sums[0] <= sums.min() * (1.0 + 1e-6) + 1e-12)
@@ -89,26 +83,15 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
 def refit_boundary(
     bins: RateBins, n: Array, k: Array, smoothing: float, start: Array, point: Array
 ) -> Array:
-    """The same estimate on other counts of the same bins, all of them at once.
+    """`(x0, slope)`, `[draw, 2]`, of other counts, `[draw, bin]`, of the same bins.
 
-    A fit that ends far outside the weight decays tried starts again at the point estimate. Where
-    the optimum is at infinite slope, the slope is infinite and the critical point is
-    where a solver with the published tolerance stops, which reproduces the published interval.
-    Where nothing rises, both numbers are NaN.
-
-    Args:
-        bins: Counts per weight decay.
-        n: Replicas, `[draw, bin]`; the rate of an empty bin is that of its neighbour below, of
-            the first ones that of the next above.
-        k: Grokked replicas, likewise.
-        smoothing: As in `fit_boundary`.
-        start: Where each fit starts, `(x0, slope)`.
-        point: The estimate on the data, likewise.
-
-    Returns:
-        `(x0, slope)` of each set of counts, `[draw, 2]`.
+    A fit from `start` that ends far outside the weight decays tried starts again at `point`, the
+    estimate. Where the optimum is at infinite slope, the slope is infinite and the critical point
+    is where a solver with the published tolerance stops, which reproduces the published interval.
+    Where nothing rises, both are NaN. The rate of an empty bin is that of its neighbour below, of
+    the first ones that of the next above.
     """
-    drawn = smoothed(k, np.where(n > 0, n, 1.0), smoothing)
+    drawn = _smoothed(k, np.where(n > 0, n, 1.0), smoothing)
     there = np.arange(bins.x.size) >= np.argmax(n > 0, axis=1)[:, None]
     for j in range(bins.x.size - 2, -1, -1):
         drawn[:, j] = np.where(there[:, j], drawn[:, j], drawn[:, j + 1])
@@ -136,38 +119,44 @@ def _control_at(x: Array) -> Array:
 
 
 @final
+@dataclass(frozen=True, kw_only=True)
 class BoundaryLsq:
     """Critical weight decay and slope by `fit_boundary`, with a bootstrap interval.
 
     Seeds are drawn whole where they recur over weight decays, else replicas within their own.
 
     Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+        window_max: Largest control that enters; None for no end.
+        smoothing: s of (k + s) / (n + 2 s).
+        interval: Kind of interval.
+        n_bootstrap: Resamples.
+        n_studies: Studies that measure what the bootstrap covers.
+        level: Coverage of the interval.
     """
+
+    window_max: float | None
+    smoothing: float
+    interval: str
+    n_bootstrap: int
+    n_studies: int
+    level: float
 
     fit_name = "boundary"
 
-    def __init__(
-        self,
-        window_max: float | None,
-        smoothing: float,
-        interval: str,
-        n_bootstrap: int,
-        n_studies: int,
-        level: float,
-    ) -> None:
-        if interval not in INTERVALS:
-            raise ConfigError(f"`interval` must be among {sorted(INTERVALS)}, got {interval}.")
-        if not smoothing >= 0:
-            raise ConfigError(f"`smoothing` must be at least 0, got {smoothing}. Give 0 for none.")
-        self.interval = interval
-        self.window_max = window_max
-        self.smoothing = smoothing
-        self.n_bootstrap = n_bootstrap
-        self.n_studies = n_studies
-        self.level = level
-        self.estimator = "least_squares_smoothed" if smoothing else "least_squares"
+    def __post_init__(self) -> None:
+        if self.interval not in _INTERVALS:
+            raise ConfigError(
+                f"`interval` must be among {sorted(_INTERVALS)}, got {self.interval}."
+            )
+        if not self.smoothing >= 0:
+            raise ConfigError(
+                f"`smoothing` must be at least 0, got {self.smoothing}. Give 0 for none."
+            )
+
+    @property
+    def estimator(self) -> str:
+        """How, as one word."""
+        return "least_squares_smoothed" if self.smoothing else "least_squares"
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Fit one table.
@@ -177,86 +166,41 @@ class BoundaryLsq:
                 interval leaves out shows no rise.
         """
         data = observations.within(self.window_max)
-        bins = bin_rates(data)
+        bins, rng = bin_rates(data), np.random.default_rng(seed)
         theta, rss, start = fit_boundary(bins, self.smoothing)
-        rng = np.random.default_rng(seed)
-        draws = refit_boundary(
-            bins, *resampled_counts(bins, self.n_bootstrap, rng), self.smoothing, start, theta
-        )
+
+        def refit(n: Array, k: Array) -> Array:
+            return refit_boundary(bins, n, k, self.smoothing, start, theta)
+
+        draws = refit(*resampled_counts(bins, self.n_bootstrap, rng))
         usable = draws[~np.isnan(draws[:, 0])]
-        n_flat, n_steep = len(draws) - len(usable), int(np.isinf(usable[:, 1]).sum())
+        n_flat = len(draws) - len(usable)
         if n_flat > (1.0 - self.level) * self.n_bootstrap:
             raise FitRefusedError(
                 f"{n_flat} of {self.n_bootstrap} resamples show no rise of the rate with "
                 f"{data.control}. Add replicas or {data.control}s."
             )
-        n_left, k_left, alike = left_out(bins)
-        without = refit_boundary(bins, n_left, k_left, self.smoothing, start, theta)
-        kept = np.isfinite(without).all(axis=1)
-        without, alike = without[kept], alike[kept]
-
-        still = len(np.unique(usable[:, 0])) == 1
-
-        def parameter(value: float, drawn: Array, left: Array) -> Parameter:
-            if still:
-                return Parameter(value)
-            ends = (
-                bca_interval(value, drawn, left, alike, self.level)
-                if self.interval == "bca"
-                else percentile_interval(drawn, self.level)
-            )
-            return Parameter(value, standard_error(drawn), *ends)
-
+        params = self._params(bins, theta, usable, refit)
         covered = percentile_coverage(
             bins.n,
             curve(bins.x, *theta),
             float(theta[0]),
-            lambda n, k: refit_boundary(bins, n, k, self.smoothing, start, theta)[:, 0],
+            lambda n, k: refit(n, k)[:, 0],
             self.n_studies,
             self.level,
             rng,
         )
-        warnings = [
-            *data.horizon_warnings,
-            *non_monotone(bins),
-            *few_seeds_warning(bins),
-            *coverage_warning(covered, self.n_studies, self.level, INTERVALS["percentile"]),
-        ]
-        if still:
-            warnings.append(
-                "Every resample gives the same counts: a bootstrap cannot tell the uncertainty of "
-                "this fit. Use Firth's estimator."
-            )
-        if n_flat:
-            warnings.append(f"{n_flat} of {self.n_bootstrap} resamples show no rise: left out.")
-        if n_steep:
-            warnings.append(
-                f"{n_steep} of {self.n_bootstrap} resamples have their optimum at infinite slope: "
-                "the slope is weakly bounded from above."
-            )
-        if self.smoothing and step_limit(bins.x, bins.rate[None])[1][0] < 1e-12:
-            warnings.append("The counts are separated: the slope is set by the smoothing.")
-        if not bins.x[0] <= theta[0] <= bins.x[-1]:
-            warnings.append(f"The critical {data.control} lies outside the {data.control}s tried.")
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
-            event=data.event,
-            horizon_steps=data.horizon_steps,
-            horizon_epochs=data.horizon_epochs,
-            params={
-                "critical": parameter(
-                    10.0 ** float(theta[0]), _control_at(usable[:, 0]), _control_at(without[:, 0])
-                ),
-                "slope": parameter(float(theta[1]), usable[:, 1], without[:, 1]),
-            },
+            **data.about,
+            params=params,
             level=self.level,
-            n=data.n,
             seed=seed,
-            warnings=warnings,
+            warnings=self._warnings(data, bins, theta, usable, covered),
             extras={
                 "method": "unweighted least squares of the logistic in "
-                f"log10({data.control}) on rates per value; {INTERVALS[self.interval]}",
+                f"log10({data.control}) on rates per value; {_INTERVALS[self.interval]}",
                 "link": "logistic",
                 "control": data.control,
                 "rss": rss,
@@ -268,3 +212,52 @@ class BoundaryLsq:
                 "width_10_90_decades": 2.0 * math.log(9.0) / float(theta[1]),
             },
         )
+
+    def _params(
+        self, bins: RateBins, theta: Array, draws: Array, refit: Callable[[Array, Array], Array]
+    ) -> dict[str, Parameter]:
+        """Critical point and slope; without interval where every resample gives the same counts."""
+        n_left, k_left, alike = left_out(bins)
+        without = refit(n_left, k_left)
+        kept = np.isfinite(without).all(axis=1)
+        params: dict[str, Parameter] = {}
+        for i, (name, scale) in enumerate((("critical", _control_at), ("slope", np.asarray))):
+            value, drawn = float(scale(theta[i])), scale(draws[:, i])
+            if _all_alike(draws):
+                params[name] = Parameter(value)
+                continue
+            ends = (
+                bca_interval(value, drawn, scale(without[kept, i]), alike[kept], self.level)
+                if self.interval == "bca"
+                else percentile_interval(drawn, self.level)
+            )
+            params[name] = Parameter(value, standard_error(drawn), *ends)
+        return params
+
+    def _warnings(
+        self, data: Observations, bins: RateBins, theta: Array, draws: Array, covered: float
+    ) -> list[str]:
+        """What a reader could take wrongly."""
+        n, n_steep, percentile = self.n_bootstrap, int(np.isinf(draws[:, 1]).sum()), "percentile"
+        said = {
+            "Every resample gives the same counts: a bootstrap cannot tell the uncertainty of "
+            "this fit. Use Firth's estimator.": _all_alike(draws),
+            f"{n - len(draws)} of {n} resamples show no rise: left out.": len(draws) < n,
+            f"{n_steep} of {n} resamples have their optimum at infinite slope: the slope is weakly "
+            "bounded from above.": n_steep > 0,
+            "The counts are separated: the slope is set by the smoothing.": self.smoothing > 0
+            and step_limit(bins.x, bins.rate[None])[1][0] < 1e-12,
+            f"The critical {data.control} lies outside the {data.control}s tried.": not bins.x[0]
+            <= theta[0]
+            <= bins.x[-1],
+        }
+        return [
+            *data.horizon_warnings,
+            *non_monotone(bins),
+            *bootstrap_warnings(bins, covered, self.n_studies, self.level, _INTERVALS[percentile]),
+            *(words for words, holds in said.items() if holds),
+        ]
+
+
+def _all_alike(draws: Array) -> bool:
+    return len(np.unique(draws[:, 0])) == 1

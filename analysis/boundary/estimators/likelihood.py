@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.rate_curve import LOG_SLOPE, LOG_SLOPE_1, rates
-from observatory.analysis.stats.ascent import Evaluate, best_of, climb
+from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
 from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.links import Link
-
-Array = NDArray[np.float64]
 
 SEPARATED = 1e-6
 """Log-likelihood by which a finite slope must beat an infinite one."""
@@ -29,13 +27,9 @@ def binomial_log_likelihood(k: Array, n: Array, p: Array) -> Array:
 
 
 def binomial(x: Array, n: Array, k: Array, link: Link) -> Evaluate:
-    """The likelihood that `climb` takes, with the expected information as its metric.
+    """The likelihood of counts `[row, bin]`, or `[1, bin]` where every row has the same ones.
 
-    Args:
-        x: `[bin]`.
-        n: Replicas, `[row, bin]`, or `[1, bin]` where every row has the same counts.
-        k: Grokked replicas, likewise.
-        link: The shape of the edges.
+    Its metric is the expected information.
     """
 
     def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
@@ -45,26 +39,18 @@ def binomial(x: Array, n: Array, k: Array, link: Link) -> Evaluate:
         value = (successes * np.log(p) + (trials - successes) * np.log(q)).sum(axis=1)
         pull = (successes - trials * p) / (p * q)
         weight = trials / (p * q)
-        return value, (slopes @ pull[:, :, None])[..., 0], _squared(slopes, weight)
+        scaled = slopes * np.sqrt(weight)[:, None, :]
+        return value, (slopes @ pull[:, :, None])[..., 0], scaled @ scaled.swapaxes(1, 2)
 
     return evaluate
-
-
-def _squared(slopes: Array, weight: Array) -> Array:
-    """Sum over bins of weight times the outer product of the slopes, `[row, param, param]`."""
-    scaled = slopes * np.sqrt(weight)[:, None, :]
-    return scaled @ scaled.swapaxes(1, 2)
 
 
 def penalised(evaluate: Evaluate, free: NDArray[np.bool_]) -> Evaluate:
     """A likelihood with Jeffreys' prior on its free parameters, the edges being straight lines.
 
     The prior is that of intercept and slope, so it does not depend on where 0 lies on the axis. For
-    the logistic with one edge and no lapses this is Firth's bias reduction.
-
-    Args:
-        evaluate: A likelihood whose metric is the expected information.
-        free: Which parameters are fitted, `[param]`.
+    the logistic with one edge and no lapses this is Firth's bias reduction. The metric of
+    `evaluate` must be the expected information.
     """
     lines = [i for i in (LOG_SLOPE, LOG_SLOPE_1) if i < free.size and free[i]]
     steps = 1e-5 * np.eye(free.size)[free]
@@ -110,16 +96,7 @@ def step_likelihood(k: Array, n: Array, low: Array, high: Array) -> tuple[Array,
     """The best log-likelihood of an infinitely steep rise, and the bin where its step lies.
 
     Below one bin the rate is the guessing rate, above it one minus the lapsing rate, and the bin
-    itself is free in between.
-
-    Args:
-        k: Grokked replicas, `[row, bin]`.
-        n: Replicas, `[row, bin]`.
-        low: Lower ends of the box of (x0, log slope, guess, lapse).
-        high: Upper ends.
-
-    Returns:
-        The log-likelihood and the bin of each row, `[row]`.
+    itself is free in between. `low`, `high`: ends of the box of (x0, log slope, guess, lapse).
     """
     lost = n - k
     heights: list[Array] = []
@@ -139,12 +116,9 @@ def step_likelihood(k: Array, n: Array, low: Array, high: Array) -> tuple[Array,
 
 
 def starts(x: Array, k: Array, n: Array, low: Array, high: Array) -> Array:
-    """Three places to climb from, for each row of counts.
+    """Three places to climb from for each row of counts, `[row * 3, 4]`, row by row.
 
     The step lies where a step fits best; slopes are gentle, middling and steep for the window.
-
-    Returns:
-        `[row * 3, 4]`, row by row.
     """
     place = x[step_likelihood(k, n, np.array([0, 0, 0, 0.0]), np.array([0, 0, HALF, HALF]))[1]]
     middle = np.array([0.0, 0.0, 0.01, 0.02])
@@ -164,17 +138,9 @@ def fit_many(
     more: Array | None = None,
     tolerance: float = 1e-10,
 ) -> tuple[Array, Array, Array]:
-    """Maximum likelihood with one edge, for many counts at once.
+    """Maximum likelihood with one edge, for many counts `[row, bin]` at once; bins may be empty.
 
-    Args:
-        x: `[bin]`.
-        n: Replicas, `[row, bin]`; bins may be empty.
-        k: Grokked replicas, likewise.
-        link: The shape of the rise.
-        low: Lower ends of the box, `[4]`.
-        high: Upper ends.
-        more: A start of the caller's for every row, `[4]`.
-        tolerance: See `climb`.
+    `more` is a start for every row beside the three of `starts`.
 
     Returns:
         theta, `[row, 4]`; the log-likelihood, `[row]`; and by how much it exceeds that of an

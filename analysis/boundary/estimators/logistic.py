@@ -7,11 +7,9 @@ logits), F = 1 / (1 + exp(-k (x - x0))).
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.solvers import expit
+from observatory.analysis.stats.solvers import Array, expit
 
-Array = NDArray[np.float64]
-
-MAX_ROUNDS = 200
+_MAX_ROUNDS = 200
 """Rounds of the solver; a curve still moving then runs off to infinite slope."""
 _MINPACK_TOLERANCE = 1.49012e-8
 """Where MINPACK stops by default."""
@@ -31,12 +29,6 @@ def fit_curves(
     included, since where it stops is part of a published estimator: on rates whose optimum is at
     infinite slope it stops at a finite one.
 
-    Args:
-        x: log10 weight decay, `[bin]`.
-        rates: Rates to be fitted, `[draw, bin]`.
-        start: Where each fit starts, `(x0, k)`, `[draw, 2]`.
-        tolerance: Relative fall of the sum of squares, or of the trust region, that ends a fit.
-
     Returns:
         `(x0, k)`, `[draw, 2]`, and the residual sum of squares, `[draw]`: a local optimum.
 
@@ -51,15 +43,8 @@ def fit_curves(
     scale: Array = np.zeros_like(theta)
     damping: Array = np.zeros(len(start))
     radius = np.full(len(start), np.inf)
-    for round_number in range(MAX_ROUNDS):
-        x0, k = theta
-        bell = fitted * (1.0 - fitted)
-        by_x0, by_k, residual = -k * bell, (at - x0) * bell, wanted - fitted
-        terms = np.empty((5, *bell.shape))
-        pairs = ((by_x0, by_x0), (by_x0, by_k), (by_k, by_k), (by_x0, residual), (by_k, residual))
-        for i, (u, v) in enumerate(pairs):
-            terms[i] = u * v
-        products = terms.sum(axis=1)
+    for round_number in range(_MAX_ROUNDS):
+        products = _products(at, theta, fitted, wanted)
         scale = np.maximum(scale, np.sqrt(products[[0, 2]]))
         weight = np.where(scale > 0, scale, 1.0)
         if round_number == 0:
@@ -99,6 +84,17 @@ def fit_curves(
             break
     found[:, rows], sums[rows] = theta, rss
     return found.T, sums
+
+
+def _products(at: Array, theta: Array, fitted: Array, wanted: Array) -> Array:
+    """Of the slopes with each other, three, and with the residual, two: `[5, row]`."""
+    bell = fitted * (1.0 - fitted)
+    by_x0, by_k, residual = -theta[1] * bell, (at - theta[0]) * bell, wanted - fitted
+    terms = np.empty((5, *bell.shape))
+    pairs = ((by_x0, by_x0), (by_x0, by_k), (by_k, by_k), (by_x0, residual), (by_k, residual))
+    for i, (u, v) in enumerate(pairs):
+        terms[i] = u * v
+    return terms.sum(axis=1)
 
 
 def _length(weight: Array, step: Array) -> Array:
@@ -162,10 +158,6 @@ def step_limit(x: Array, rates: Array) -> tuple[Array, Array]:
 
     In the limit of infinite slope the curve is 0 below one bin, 1 above it, and free to pass
     through that bin's rate.
-
-    Args:
-        x: log10 weight decay, rising, `[bin]`.
-        rates: Rates, `[draw, bin]`.
 
     Returns:
         Where the step lies (the mean, where several bins serve equally) and its residual sum of

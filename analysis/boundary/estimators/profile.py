@@ -1,22 +1,27 @@
 """What every likelihood fit of a boundary does with its maximum: intervals, checks, the record."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.ascent import Evaluate, profile_limits
-from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.ascent import Array, Evaluate, profile_limits
+from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.solvers import chi2_quantile, f_quantile
-
-Array = NDArray[np.float64]
+from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail, f_quantile
 
 NAMES = ("critical", "slope", "guess", "lapse")
 WINDOW_NAMES = (*NAMES, "critical_upper", "slope_upper")
+Fitted = tuple[dict[str, Parameter], list[str], dict[str, Plain]]
+_SPANS = {
+    "logistic": 2.0 * math.log(9.0),
+    "probit": 2.5631031310892007,
+    "cloglog": math.log(math.log(0.1) / math.log(0.9)),
+}
+"""Distance of the arguments at which a link is 0.1 and 0.9."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,24 @@ class Maximum:
         """Which parameters were fitted, `[param]`."""
         return self.low < self.high
 
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion."""
+        return 2.0 * float(self.free.sum()) - 2.0 * self.value
+
+    @property
+    def held_shares(self) -> dict[str, Plain]:
+        """Rates of guessing and lapsing that were not fitted."""
+        return {self.names[i]: float(self.theta[i]) for i in (2, 3) if not self.free[i]}
+
+    def gain_over(self, value: float) -> tuple[float, float]:
+        """Likelihood ratio to a fit that lacks a variance, and its p-value, 0 being an end."""
+        ratio = 2.0 * max(self.value - value, 0.0)
+        return ratio, 0.5 * chi2_tail(ratio, 1) if ratio > 0 else 1.0
+
 
 def natural(name: str, value: float) -> float:
-    """A parameter as it is reported.
-
-    Example:
-        >>> natural("critical", -1.0), natural("lapse", 0.1)
-        (0.1, 0.1)
-    """
+    """A parameter as it is reported."""
     if name.startswith("critical"):
         return 10.0**value
     return math.exp(value) if name.startswith("slope") else value
@@ -81,14 +96,8 @@ def profiled(
     """Every fitted parameter with its standard error and its profile-likelihood limits.
 
     A critical point is looked at up to a decade beyond the weight decays tried; a share that is
-    bounded by its box has the end of the box as its limit.
-
-    Args:
-        found: The maximum.
-        x: log10 of the control, `[bin]`.
-        level: Coverage, such as 0.95.
-        degrees: Degrees of freedom of an estimated variance: F(1, degrees) takes the place of
-            chi-square.
+    bounded by its box has the end of the box as its limit. Where a variance is estimated, with so
+    many degrees of freedom, F takes the place of chi-square.
     """
     coarse = 1.0 if found.theta.size == 4 else 3.0  # likelihoods that take long
     drop = 0.5 * (chi2_quantile(level, 1) if degrees is None else f_quantile(level, 1, degrees))
@@ -115,48 +124,51 @@ def profiled(
     return params
 
 
-def boundary_record(
-    data: Observations,
-    bins: RateBins,
-    params: Mapping[str, Parameter],
-    estimator: str,
-    level: float,
-    seed: int,
-    warnings: Sequence[str],
-    extras: Mapping[str, Plain],
-) -> Estimate:
-    """The estimate of a boundary as every estimator reports it."""
-    return Estimate(
-        fit="boundary",
-        estimator=estimator,
-        event=data.event,
-        horizon_steps=data.horizon_steps,
-        horizon_epochs=data.horizon_epochs,
-        params=params,
-        level=level,
-        n=data.n,
-        seed=seed,
-        warnings=warnings,
-        extras={
-            "n_bins": bins.x.size,
-            "control": data.control,
-            **extras,
-            "slope_unit": _slope_unit(extras.get("link")),
-            "width_10_90_decades": _width_10_90(str(extras.get("link")), params["slope"].value),
-        },
-    )
+@dataclass(kw_only=True)
+class LikelihoodFit(ABC):
+    """A boundary from the likelihood of the counts at 0 < control <= `window_max`.
 
+    Attributes:
+        window_max: Largest control that enters; None for no end.
+        level: Coverage of the intervals.
+        estimator: How it is fitted, as one word.
+    """
 
-def _slope_unit(link: Plain) -> str:
-    """What a slope counts, per decade of the control."""
-    return {"probit": "probits", "cloglog": "log hazards"}.get(str(link), "logits") + " per decade"
+    window_max: float | None
+    level: float
+    estimator: str = field(init=False)
 
+    fit_name = "boundary"
 
-def _width_10_90(link: str, slope: float) -> float:
-    """Decades over which the underlying curve rises from 0.1 to 0.9."""
-    spans = {
-        "logistic": 2.0 * math.log(9.0),
-        "probit": 2.5631031310892007,
-        "cloglog": math.log(math.log(0.1) / math.log(0.9)),
-    }
-    return spans[link] / slope
+    @abstractmethod
+    def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
+        """Parameters, warnings and extras; raises `FitRefusedError` where there are none."""
+
+    def fit(self, observations: Observations, seed: int) -> Estimate:
+        """Fit one table; `seed` is that of all draws.
+
+        Raises:
+            FitRefusedError: If no boundary can lie in the table, or the estimator refuses.
+        """
+        data = observations.within(self.window_max)
+        bins = bin_rates(data)
+        require_boundary(bins)
+        params, warnings, extras = self.fitted(data, bins, seed)
+        link, slope = str(extras["link"]), params["slope"].value
+        unit = {"probit": "probits", "cloglog": "log hazards"}.get(link, "logits")
+        return Estimate(
+            fit=self.fit_name,
+            estimator=self.estimator,
+            **data.about,
+            params=params,
+            level=self.level,
+            seed=seed,
+            warnings=warnings,
+            extras={
+                "n_bins": bins.x.size,
+                "control": data.control,
+                **extras,
+                "slope_unit": f"{unit} per decade",
+                "width_10_90_decades": _SPANS[link] / slope,
+            },
+        )

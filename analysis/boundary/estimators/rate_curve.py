@@ -6,11 +6,8 @@ p = guess (1 - s) + (1 - lapse) s, q = 1 - p.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.stats.links import Link
-
-Array = NDArray[np.float64]
+from observatory.analysis.stats.links import Array, Link
 
 X0, LOG_SLOPE, GUESS, LAPSE, X1, LOG_SLOPE_1 = range(6)
 TINY = 1e-100
@@ -18,16 +15,13 @@ TINY = 1e-100
 
 
 def rates(x: Array, theta: Array, link: Link, shift: Array | float = 0.0) -> tuple[Array, ...]:
-    """p, q and the derivatives of p.
+    """P and q, `[row, bin]`, and the derivatives of p, `[row, param, bin]`.
 
     Args:
         x: `[bin]`.
         theta: `[row, 4]` for one edge, `[row, 6]` for a window.
         link: The shape of the edges.
         shift: Added to x0 and x1, `[row, 1]`.
-
-    Returns:
-        p and q, `[row, bin]`; derivatives of p, `[row, param, bin]`.
     """
     x0, k0 = theta[:, X0, None] + shift, np.exp(theta[:, LOG_SLOPE, None])
     guess, lapse = theta[:, GUESS, None], theta[:, LAPSE, None]

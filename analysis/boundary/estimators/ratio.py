@@ -1,7 +1,8 @@
 """The ratio of two boundaries."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_logistic_rise
 from observatory.analysis.boundary.estimators.firth_points import (
@@ -12,7 +13,7 @@ from observatory.analysis.boundary.estimators.firth_points import (
 from observatory.analysis.stats.ascent import climb
 from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import (
     percentile_interval,
     replica_weights,
@@ -22,11 +23,9 @@ from observatory.analysis.stats.resample import (
 from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
-
 _SPACING = 0.005
 """Decades between the values at which the two profiles are added."""
-REACH = 1.5
+_REACH = 1.5
 """Decades beyond the estimate and beyond a ratio of 1 up to which the profiles are added."""
 
 
@@ -51,11 +50,9 @@ def penalised_profile(bins: RateBins, grid: Array) -> Array:
 def _joint_draws(
     a: Observations, b: Observations, n_bootstrap: int, rng: np.random.Generator
 ) -> tuple[Array, bool]:
-    """log10 of the ratio in each resample; where both tables have the same seeds, these are drawn.
+    """log10 of the ratio in each resample that holds both boundaries.
 
-    Returns:
-        One number per resample that holds both boundaries, `[draw]`, and whether seeds were drawn
-        for both tables at once.
+    Where both tables have the same seeds, these are drawn for both at once: the second value.
     """
     first, second = bin_rates(a), bin_rates(b)
     by = (first.n_by, first.k_by, second.n_by, second.k_by)
@@ -74,52 +71,12 @@ def _joint_draws(
     return made[np.isfinite(made)], joint
 
 
-def boundary_ratio(
-    a: Observations,
-    b: Observations,
-    names: tuple[str, str],
-    level: float,
-    n_bootstrap: int,
-    seed: int,
-) -> Estimate:
-    """How many times larger the critical point of one group is than that of another.
-
-    Both boundaries by Firth's estimator, which separated counts have too. The interval and the test
-    of a ratio of 1 add the two profiles, as of independent groups; the bootstrap beside it draws
-    the seeds that the groups share for both at once.
-
-    Args:
-        a: The group above the fraction bar, within the window to be fitted.
-        b: The group below.
-        names: What they are called.
-        level: Coverage of the intervals.
-        n_bootstrap: Resamples.
-        seed: Of the resampling.
-
-    Returns:
-        An estimate with `ratio`; extras `p`, of a ratio of 1, and `bootstrap_low`,
-        `bootstrap_high`.
-
-    Raises:
-        FitRefusedError: If a group holds no boundary, its rate does not rise beyond its scatter, or
-            more resamples than the interval leaves out hold none.
-    """
-    tables = bin_rates(a), bin_rates(b)
-    centres: list[float] = []
-    warnings = [*a.horizon_warnings]
-    for group, table, name in zip((a, b), tables, names, strict=True):
-        try:
-            require_boundary(table)
-            x0, log_slope = firth_points(table.x, table.n[None], table.k[None])[0]
-            require_logistic_rise(table, x0, log_slope, level)
-        except FitRefusedError as refusal:
-            raise FitRefusedError(f"{name}: {refusal}") from refusal
-        centres.append(float(x0))
-        place = {"critical": Parameter(10.0 ** float(x0), None, 0.0, np.inf)}
-        found = boundary_warnings(group, table, place, None)
-        warnings += [f"{name}: {w}" for w in found if w not in group.horizon_warnings]
+def _interval(
+    tables: tuple[RateBins, RateBins], centres: Sequence[float], level: float
+) -> tuple[list[float | None], float]:
+    """Limits of the ratio from the sum of both profiles, and the p-value of a ratio of 1."""
     log_ratio = centres[0] - centres[1]
-    reach = int(np.ceil((abs(log_ratio) + REACH) / _SPACING))
+    reach = int(np.ceil((abs(log_ratio) + _REACH) / _SPACING))
     shifts = np.arange(-reach, reach + 1)
     steps = np.asarray(shifts * _SPACING, dtype=np.float64)
     profiles = [penalised_profile(t, c + steps) for t, c in zip(tables, centres, strict=True)]
@@ -133,47 +90,79 @@ def boundary_ratio(
         10.0 ** (log_ratio + shifts[i] * _SPACING) if 0 < i < shifts.size - 1 else None
         for i in (int(inside[0]), int(inside[-1]))
     ]
+    return ends, chi2_tail(float(np.interp(-log_ratio / _SPACING, shifts, lost)), 1)
+
+
+def _centres(
+    groups: tuple[Observations, Observations], names: tuple[str, str], level: float
+) -> tuple[list[float], list[str]]:
+    """log10 of both boundaries, and what is to be said of them; refuses where there is none."""
+    centres: list[float] = []
+    warnings = [*groups[0].horizon_warnings]
+    for group, name in zip(groups, names, strict=True):
+        table = bin_rates(group)
+        try:
+            require_boundary(table)
+            x0, log_slope = firth_points(table.x, table.n[None], table.k[None])[0]
+            require_logistic_rise(table, x0, log_slope, level)
+        except FitRefusedError as refusal:
+            raise FitRefusedError(f"{name}: {refusal}") from refusal
+        centres.append(float(x0))
+        place = {"critical": Parameter(10.0 ** float(x0), None, 0.0, np.inf)}
+        found = boundary_warnings(group, table, place, None)
+        warnings += [f"{name}: {words}" for words in found if words not in group.horizon_warnings]
+    return centres, warnings
+
+
+def boundary_ratio(
+    a: Observations,
+    b: Observations,
+    names: tuple[str, str],
+    level: float,
+    n_bootstrap: int,
+    seed: int,
+) -> Estimate:
+    """How many times larger the critical point of group `a` is than that of `b`.
+
+    Both boundaries by Firth's estimator, which separated counts have too. The interval and the test
+    of a ratio of 1 add the two profiles, as of independent groups; the bootstrap beside it draws
+    the seeds that the groups share for both at once.
+
+    Raises:
+        FitRefusedError: If a group holds no boundary, its rate does not rise beyond its scatter, or
+            more resamples than the interval leaves out hold none.
+    """
+    centres, warnings = _centres((a, b), names, level)
+    ratio, same = 10.0 ** (centres[0] - centres[1]), a.horizon_steps == b.horizon_steps
+    ends, p_value = _interval((bin_rates(a), bin_rates(b)), centres, level)
     if None in ends:
         warnings.append(
-            f"The ratio is unbounded on one side, up to a factor of {10.0**REACH:.3g} beyond."
+            f"The ratio is unbounded on one side, up to a factor of {10.0**_REACH:.3g} beyond."
         )
-    p_value = chi2_tail(float(np.interp(-log_ratio / _SPACING, shifts, lost)), 1)
     draws, joint = _joint_draws(a, b, n_bootstrap, np.random.default_rng(seed))
     if n_bootstrap - draws.size > (1.0 - level) * n_bootstrap:
         raise FitRefusedError(
             f"{n_bootstrap - draws.size} of {n_bootstrap} resamples hold no boundary in one of the "
             "groups. Add replicas."
         )
-    low, high = (10.0**e for e in percentile_interval(draws, level))
-    if a.horizon_steps != b.horizon_steps:
+    if not same:
         warnings.append(
             f"The horizons differ ({a.horizon_steps} and {b.horizon_steps} steps), and so would "
             "the boundaries of one and the same group."
         )
+    low, high = (10.0**e for e in percentile_interval(draws, level))
     extras: dict[str, Plain] = {
         "method": "ratio of critical points by Firth's estimator; sum of the profiles",
-        "numerator": names[0],
-        "denominator": names[1],
-        "critical_numerator": 10.0 ** centres[0],
-        "critical_denominator": 10.0 ** centres[1],
-        "p": p_value,
-        "bootstrap_low": low,
-        "bootstrap_high": high,
-        "seeds_drawn_jointly": joint,
-        "n_bootstrap": int(draws.size),
-        "control": a.control,
+        **{"numerator": names[0], "denominator": names[1]},
+        **{"critical_numerator": 10.0 ** centres[0], "critical_denominator": 10.0 ** centres[1]},
+        **{"p": p_value, "bootstrap_low": low, "bootstrap_high": high},
+        **{"seeds_drawn_jointly": joint, "n_bootstrap": int(draws.size), "control": a.control},
     }
-    same = a.horizon_steps == b.horizon_steps
+    about = a.about if same else {**a.about, "horizon_steps": None, "horizon_epochs": None}
+    params = {"ratio": Parameter(ratio, standard_error(10.0**draws), *ends)}
     return Estimate(
         fit="boundary_ratio",
         estimator="firth",
-        event=a.event,
-        horizon_steps=a.horizon_steps if same else None,
-        horizon_epochs=a.horizon_epochs if same else None,
-        params={"ratio": Parameter(10.0**log_ratio, standard_error(10.0**draws), *ends)},
-        level=level,
-        n=a.n + b.n,
-        seed=seed,
-        warnings=warnings,
-        extras=extras,
+        **{**about, "n": a.n + b.n},
+        **{"params": params, "level": level, "seed": seed, "warnings": warnings, "extras": extras},
     )

@@ -1,38 +1,85 @@
-"""The boundary where seeds differ: a critical point per seed, normal around the common one."""
+"""The boundary where seeds differ: a critical point per seed, normal around the common one.
 
+Letters as in `rate_curve`, and u a standard normal number per seed: the critical point of a seed is
+x0 + spread u, in decades; theta = (x0, log slope, guess, lapse, spread).
+"""
+
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_rise
-from observatory.analysis.boundary.estimators.likelihood import SEPARATED, box, fit_many
+from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_fit
+from observatory.analysis.boundary.estimators.likelihood import box
 from observatory.analysis.boundary.estimators.profile import (
     NAMES,
+    Fitted,
+    LikelihoodFit,
     Maximum,
-    boundary_record,
     profiled,
 )
-from observatory.analysis.boundary.estimators.seed_likelihood import (
-    N_NODES,
-    SMALLEST,
-    SPREAD,
-    nodes_for,
-    seed_likelihood,
-)
-from observatory.analysis.stats.ascent import best_of, climb
-from observatory.analysis.stats.bins import bin_rates, require_boundary, separation_reason
-from observatory.analysis.stats.estimate import Estimate, Plain
-from observatory.analysis.stats.links import link_named
+from observatory.analysis.boundary.estimators.rate_curve import X0, rates
+from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
+from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.estimate import Plain
+from observatory.analysis.stats.links import Link, link_named
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.solvers import chi2_tail
 from observatory.core.errors import FitRefusedError
 
+_SPREAD = 4
+_REACH = 6.0
+"""How far the rule over u reaches, in standard deviations."""
+N_NODES, _MOST_NODES = 61, 401
+"""Points of that rule: at least, and where every seed has a sharp edge at most."""
+SMALLEST = 2e-3
+"""Smallest spread looked at, in decades: no table of runs can tell it from none."""
 _STEEPEST = 10.0
 """Largest slope looked at, in logits between the two closest weight decays."""
 
 
+def nodes_for(theta: Array) -> int:
+    """Points that resolve a seed's edge: two per width of it, in standard deviations of u."""
+    steepness = float(np.exp(theta[1]) * theta[_SPREAD])
+    return int(np.clip(np.ceil(4.0 * _REACH * steepness), N_NODES, _MOST_NODES))
+
+
+def seed_likelihood(x: Array, n_by: Array, k_by: Array, link: Link, n_nodes: int) -> Evaluate:
+    """The likelihood of counts `[seed, bin]`, u integrated out.
+
+    The integral is a sum over evenly spaced u with normal weights: exact to many digits as long as
+    no seed's edge is sharper than the spacing. The metric is the scores' outer product.
+    """
+    nodes = np.linspace(-_REACH, _REACH, n_nodes)
+    weights = np.exp(-0.5 * nodes**2)
+    log_weights = np.log(weights / weights.sum())
+    missed = n_by - k_by
+
+    def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        n_row = len(theta)
+        every = np.repeat(theta[:, :4], n_nodes, axis=0)
+        u = np.tile(nodes, n_row)[:, None]
+        p, q, slopes = rates(x, every, link, np.repeat(theta[:, _SPREAD], n_nodes)[:, None] * u)
+        slopes = np.concatenate([slopes, slopes[:, [X0]] * u[:, :, None]], axis=1)
+        shape = (n_row, n_nodes, 5, x.size)
+        by_p = (slopes / p[:, None]).reshape(shape)
+        by_q = (slopes / q[:, None]).reshape(shape)
+        log_p, log_q = (np.log(s).reshape(n_row, n_nodes, x.size) for s in (p, q))
+        joint = log_p @ k_by.T + log_q @ missed.T + log_weights[:, None]  # [row, node, seed]
+        top = joint.max(axis=1, keepdims=True)
+        share = np.exp(joint - top)
+        total = share.sum(axis=1, keepdims=True)
+        value = (top + np.log(total)).sum(axis=(1, 2))
+        score = by_p @ k_by.T - by_q @ missed.T  # [row, node, param, seed]
+        each = ((share / total)[:, :, None, :] * score).sum(axis=1)
+        return value, each.sum(axis=2), each @ each.swapaxes(1, 2)
+
+    return evaluate
+
+
 @final
-class BoundarySeedEffect:
+@dataclass(kw_only=True)
+class BoundarySeedEffect(LikelihoodFit):
     """Critical weight decay, slope and the spread of the critical point over seeds, in decades.
 
     Replicas of one seed share their initial weights and their data, so their outcomes at different
@@ -42,32 +89,19 @@ class BoundarySeedEffect:
     in place of chi-square: the spread is estimated from as many numbers as there are seeds.
 
     Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+        link: The shape of the rise.
+        lapse: The lapse rate; None to fit it.
     """
 
-    fit_name = "boundary"
-    estimator = "seed_effect"
+    link: str
+    lapse: float | None
 
-    def __init__(
-        self, link: str, window_max: float | None, lapse: float | None, level: float
-    ) -> None:
-        self.link = link_named(link)
-        self.window_max = window_max
-        self.lapse = lapse
-        self.level = level
+    def __post_init__(self) -> None:
+        self.estimator, self._link = "seed_effect", link_named(self.link)
 
-    def fit(self, observations: Observations, seed: int) -> Estimate:
-        """Fit one table; `seed` is recorded, nothing is drawn.
-
-        Raises:
-            FitRefusedError: If seeds do not recur over weight decays, there are fewer than five of
-                them, no boundary can lie in the bins, the counts are separated, or the rate does
-                not rise beyond its scatter.
-        """
-        data = observations.within(self.window_max)
-        bins, link = bin_rates(data), self.link
-        require_boundary(bins)
+    def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
+        """Refuses where fewer than five seeds recur over weight decays, or as `require_fit`."""
+        link = self._link
         recurring = 0 if bins.n_by is None else int(((bins.n_by > 0).sum(axis=1) > 1).sum())
         if bins.n_by is None or bins.k_by is None or recurring < 5:
             raise FitRefusedError(
@@ -75,14 +109,10 @@ class BoundarySeedEffect:
                 f"{data.control}s, got {recurring}. Name the column of the seeds, or add seeds."
             )
         low, high = box(bins, 0.0, self.lapse)
-        n, k = bins.n[None], bins.k[None]
-        plain, value, margin = fit_many(bins.x, n, k, link, low, high)
-        if margin[0] < SEPARATED:
-            raise FitRefusedError(separation_reason(bins))
-        require_rise(float(value[0]), (bins.k, bins.n), self.level)
+        plain, value = require_fit(bins, link, low, high, self.level)
         low, high = np.append(low, SMALLEST), np.append(high, float(np.ptp(bins.x)))
-        width = np.exp(-plain[0, 1])
-        begin = np.array([np.append(plain[0], width * share) for share in (0.1, 1.0, 3.0)])
+        width = np.exp(-plain[1])
+        begin = np.array([np.append(plain, width * share) for share in (0.1, 1.0, 3.0)])
         begin[1:, 1] += np.log([1.3, 2.0])
         # Steeper than this, a seed's edge lies between two weight decays and shows no width.
         high[1] = min(high[1], float(np.log(_STEEPEST / np.diff(bins.x).min())))
@@ -96,27 +126,25 @@ class BoundarySeedEffect:
         names = (*NAMES, "seed_spread")
         found = Maximum(evaluate, names, theta[0], float(best[0]), low, high)
         params = profiled(found, bins.x, self.level, len(bins.n_by) - 1)
-        ratio = 2.0 * max(found.value - float(value[0]), 0.0)
+        ratio, p_value = found.gain_over(value)
         extras: dict[str, Plain] = {
             "method": f"binomial likelihood of the {link.name} curve in log10({data.control}) with "
             "a normal critical point per seed; profile likelihood with F quantiles",
             "link": link.name,
             "n_seeds": len(bins.n_by),
             "log_likelihood": found.value,
-            "aic": 2.0 * float(found.free.sum()) - 2.0 * found.value,
+            "aic": found.aic,
             "lr_no_seed_effect": ratio,
-            "p_no_seed_effect": 0.5 * chi2_tail(ratio, 1) if ratio > 0 else 1.0,
+            "p_no_seed_effect": p_value,
             "window_max": self.window_max,
+            **found.held_shares,
         }
-        extras |= {NAMES[i]: float(theta[0, i]) for i in (2, 3) if not found.free[i]}
         warnings = boundary_warnings(data, bins, params, None, assumes_like_seeds=False)
         if theta[0, 1] >= high[1] - 1e-6:
             warnings.append(
                 f"The edge of one seed is sharper than the {data.control}s are close: its slope is "
                 "a lower bound. Add some in between."
             )
-        if theta[0, SPREAD] <= SMALLEST:
+        if theta[0, _SPREAD] <= SMALLEST:
             warnings.append("No spread over seeds was found: the fit equals the one without it.")
-        return boundary_record(
-            data, bins, params, self.estimator, self.level, seed, warnings, extras
-        )
+        return params, warnings, extras

@@ -1,42 +1,93 @@
 """Both edges of the window in which replicas grok: memorisation below, collapse above."""
 
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.checks import boundary_warnings
 from observatory.analysis.boundary.estimators.likelihood import (
     binomial,
     binomial_log_likelihood,
     box,
+    fit_many,
     penalised,
+    step_likelihood,
 )
 from observatory.analysis.boundary.estimators.profile import (
     WINDOW_NAMES,
+    Fitted,
+    LikelihoodFit,
     Maximum,
-    boundary_record,
     profiled,
 )
 from observatory.analysis.boundary.estimators.rate_curve import rates
-from observatory.analysis.boundary.estimators.window_likelihood import second_edge_p
-from observatory.analysis.stats.ascent import best_of, climb
-from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
-from observatory.analysis.stats.estimate import Estimate, Plain
-from observatory.analysis.stats.links import link_named
+from observatory.analysis.stats.ascent import Array, best_of, climb
+from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.estimate import Plain
+from observatory.analysis.stats.links import Link, link_named
 from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
+_N_STARTS = 4
+"""Pairs of gaps from which each set of counts is climbed: the best of all pairs."""
+
+
+def _window_value(bins: RateBins, k: Array, link: Link, lapse: float | None) -> Array:
+    """The greatest log-likelihood of two edges, for many counts, `[row, bin]`, of the same bins."""
+    x, n = bins.x, bins.n
+    low, high = box(bins, 0.0, lapse, two_edges=True)
+    gaps = np.concatenate([[x[0] - 0.3], 0.5 * (x[1:] + x[:-1]), [x[-1] + 0.3]])
+    left, right = np.triu_indices(gaps.size, 1)
+    steep = np.full(left.size, np.log(10.0))
+    shares = np.zeros(left.size), np.full(left.size, 0.02)
+    pairs = np.clip(np.stack([gaps[left], steep, *shares, gaps[right], steep], 1), low, high)
+    p, q, _ = rates(x, pairs, link)
+    fits = k @ np.log(p).T + (n - k) @ np.log(q).T
+    begin = pairs[np.argsort(-fits, axis=1)[:, :_N_STARTS]].reshape(-1, 6)
+    n_each, k_each = np.tile(n, (len(begin), 1)), np.repeat(k, _N_STARTS, axis=0)
+    return best_of(*climb(binomial(x, n_each, k_each, link), begin, low, high, 1e-7), _N_STARTS)[1]
+
+
+def _edge_value(bins: RateBins, k: Array, link: Link) -> tuple[Array, Array]:
+    """The greatest log-likelihood of one edge, rising or falling, and the rates of the first row.
+
+    Its lapse rate is fitted: a few replicas that fail anywhere are no second edge.
+    """
+    low, high = box(bins, 0.0, None)
+    n = np.tile(bins.n, (len(k), 1))
+    values: list[Array] = []
+    curves: list[Array] = []
+    for sign in (1, -1):
+        x = np.sort(sign * bins.x)
+        ends = low.copy(), high.copy()
+        ends[0][0], ends[1][0] = x[0] - 10.0, x[-1] + 10.0
+        turned = k[:, ::sign], n[:, ::sign]
+        theta, value, _ = fit_many(x, turned[1], turned[0], link, *ends)
+        values.append(np.maximum(value, step_likelihood(*turned, *ends)[0]))
+        curves.append(rates(x, theta[:1], link)[0][0][::sign])
+    table = np.stack(values)
+    return table.max(axis=0), curves[int(np.argmax(table[:, 0]))]
+
+
+def second_edge_p(
+    bins: RateBins, link: Link, lapse: float | None, n_simulations: int, rng: np.random.Generator
+) -> float:
+    """How often counts of the best single edge favour two edges as much as these do.
+
+    The reference of the likelihood ratio is simulated and refitted, since both edges are chosen
+    from the data: chi-square would call one odd bin a second edge.
+    """
+    _, single = _edge_value(bins, bins.k[None], link)
+    n = np.rint(bins.n)
+    drawn = rng.binomial(n.astype(np.int64), single, size=(n_simulations, n.size)) * (bins.n / n)
+    k = np.concatenate([bins.k[None], drawn])
+    ratio = _window_value(bins, k, link, lapse) - _edge_value(bins, k, link)[0]
+    return (1.0 + float((ratio[1:] >= ratio[0] - 1e-6).sum())) / (1.0 + n_simulations)
 
 
 def _require_window(bins: RateBins) -> None:
-    """Refuse counts that do not rise and fall again.
-
-    Raises:
-        FitRefusedError: If there are fewer than four bins, or the rate is as high at the largest
-            weight decay as anywhere.
-    """
+    """Refuse fewer than four bins, and rates as high at an end as anywhere."""
     if bins.x.size < 4:
         raise FitRefusedError(
             f"A window needs at least four {bins.control}s, got {bins.x.size}. Add some "
@@ -71,7 +122,8 @@ def _window_starts(bins: RateBins, low: Array, high: Array) -> Array:
 
 
 @final
-class BoundaryWindow:
+@dataclass(kw_only=True)
+class BoundaryWindow(LikelihoodFit):
     """Critical weight decay and slope of both edges, and the rate of lapsing between them.
 
     P = (1 - lapse) R D with R the rise at the lower edge and D the fall at the upper one, each a
@@ -80,38 +132,22 @@ class BoundaryWindow:
     profile of the penalised likelihood.
 
     Attributes:
-        fit_name: What is fitted.
-        estimator: How.
+        link: The shape of the edges.
+        lapse: The lapse rate; None to fit it.
+        n_simulations: Sets of counts that judge the second edge.
     """
 
-    fit_name = "boundary"
-    estimator = "window"
+    link: str
+    lapse: float | None
+    n_simulations: int
 
-    def __init__(
-        self,
-        link: str,
-        window_max: float | None,
-        lapse: float | None,
-        n_simulations: int,
-        level: float,
-    ) -> None:
-        self.link = link_named(link)
-        self.window_max = window_max
-        self.lapse = lapse
-        self.n_simulations = n_simulations
-        self.level = level
+    def __post_init__(self) -> None:
+        self.estimator, self._link = "window", link_named(self.link)
 
-    def fit(self, observations: Observations, seed: int) -> Estimate:
-        """Fit one table; `seed` is that of the counts that judge the second edge.
-
-        Raises:
-            FitRefusedError: As `_require_window`; also where no boundary can lie in the bins or two
-                edges cannot be distinguished from one.
-        """
-        data = observations.within(self.window_max)
-        bins, link = bin_rates(data), self.link
-        require_boundary(bins)
+    def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
+        """Refuses where there is no window, or two edges cannot be distinguished from one."""
         _require_window(bins)
+        link = self._link
         low, high = box(bins, 0.0, self.lapse, two_edges=True)
         evaluate = penalised(binomial(bins.x, bins.n[None], bins.k[None], link), low < high)
         begin = _window_starts(bins, low, high)
@@ -119,9 +155,8 @@ class BoundaryWindow:
         found = Maximum(evaluate, WINDOW_NAMES, theta[0], float(value[0]), low, high)
         p = rates(bins.x, theta, link)[0][0]
         plain = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
-        p_one_edge = second_edge_p(
-            bins, link, self.lapse, self.n_simulations, np.random.default_rng(seed)
-        )
+        rng = np.random.default_rng(seed)
+        p_one_edge = second_edge_p(bins, link, self.lapse, self.n_simulations, rng)
         if p_one_edge > 1.0 - self.level:
             raise FitRefusedError(
                 "A second edge cannot be told from one edge alone (likelihood ratio, simulated, "
@@ -141,9 +176,6 @@ class BoundaryWindow:
             "width_decades": float(theta[0, 4] - theta[0, 0]),
             "guess": 0.0,
             "window_max": self.window_max,
+            **found.held_shares,
         }
-        if self.lapse is not None:
-            extras["lapse"] = self.lapse
-        return boundary_record(
-            data, bins, params, self.estimator, self.level, seed, warnings, extras
-        )
+        return params, warnings, extras

@@ -6,12 +6,17 @@ from scipy.optimize import approx_fprime
 from scipy.special import comb
 from scipy.stats import betabinom, norm
 
-from observatory.analysis.boundary.estimators.beta_binomial import BoundaryBetaBinomial
+from observatory.analysis.boundary.estimators.beta_binomial import (
+    BoundaryBetaBinomial,
+    beta_binomial,
+)
 from observatory.analysis.boundary.estimators.comparison import BoundaryComparison, folds
 from observatory.analysis.boundary.estimators.logistic import curve
-from observatory.analysis.boundary.estimators.overdispersion import beta_binomial
-from observatory.analysis.boundary.estimators.seed_effect import BoundarySeedEffect
-from observatory.analysis.boundary.estimators.seed_likelihood import nodes_for, seed_likelihood
+from observatory.analysis.boundary.estimators.seed_effect import (
+    BoundarySeedEffect,
+    nodes_for,
+    seed_likelihood,
+)
 from observatory.analysis.boundary.estimators.window import BoundaryWindow
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.links import LINKS

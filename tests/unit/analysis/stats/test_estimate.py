@@ -50,10 +50,3 @@ def test_a_refusal_has_the_same_keys_and_the_reason() -> None:
     assert set(record) == KEYS
     assert record["refused"] == "No replica grokked."
     assert record["params"] == {}
-
-
-def test_prints_level_n_horizon_and_warnings() -> None:
-    text = str(ESTIMATE)
-    assert "horizon 2500 steps (2500 epochs), n = 64" in text
-    assert "critical = 0.1  95% [0.09, unbounded]" in text
-    assert "warning: careful" in text
