@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from observatory.analysis.fit.settings import STUDY, draw_seed, shared_setting
 from observatory.analysis.fit.task import Task
 from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.stats.estimate import Estimate, refusal_record
-from observatory.analysis.stats.multiplicity import holm
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.paired_rates import compare_rates
+from observatory.analysis.stats.paired_tests import holm
 from observatory.analysis.tables.cells import observations
 from observatory.analysis.tables.open import Table
 from observatory.core.errors import ConfigError, FitRefusedError
@@ -33,8 +34,7 @@ def compare_groups(
     before any is looked at.
 
     Args:
-        groups: Observations by label, each within the window to be fitted; the first is the
-            reference.
+        groups: Observations by label, within the window; the first is the reference.
         level: Coverage of the intervals.
         n_bootstrap: Resamples.
         seed: Of the resampling.
@@ -46,26 +46,19 @@ def compare_groups(
     (reference, base), *others = groups.items()
     made: list[dict[str, Any]] = []
     for label, group in others:
-        pair = (label, reference)
-        for kind in ("boundary_ratio", "rate_comparison"):
+        both, pair = (group, base), (label, reference)
+        fits = {
+            ("boundary_ratio", "firth"): partial(
+                boundary_ratio, n_bootstrap=n_bootstrap, seed=seed
+            ),
+            ("rate_comparison", "mcnemar"): compare_rates,
+        }
+        for (kind, estimator), fit in fits.items():
             try:
-                if kind == "boundary_ratio":
-                    found = boundary_ratio(group, base, pair, level, n_bootstrap, seed)
-                else:
-                    found = compare_rates(group, base, pair, level)
-                made.append(found.to_json())
+                made.append(fit(*both, pair, level).to_json())
             except FitRefusedError as refusal:
-                record = refusal_record(
-                    fit=kind,
-                    estimator="firth" if kind == "boundary_ratio" else "mcnemar",
-                    event=group.event,
-                    horizon_steps=group.horizon_steps,
-                    horizon_epochs=group.horizon_epochs,
-                    level=level,
-                    n=group.n + base.n,
-                    seed=seed,
-                    reason=str(refusal),
-                )
+                about = {**group.about, "n": group.n + base.n, "level": level, "seed": seed}
+                record = refusal_record(fit=kind, estimator=estimator, **about, reason=str(refusal))
                 made.append({**record, "extras": {"numerator": label, "denominator": reference}})
     family = [r for r in made if r["fit"] == "boundary_ratio" and r["refused"] is None]
     if family:
@@ -76,18 +69,11 @@ def compare_groups(
 
 
 def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
-    """Every group of a study against the first, at one horizon; see `compare_groups`.
+    """Every group of a study against the first, at one horizon.
 
     Where the groups share no fitted horizon, their records are cut at the shortest: boundaries at
-    different horizons differ for that reason alone.
-
-    Args:
-        comparison: The groups.
-        settings: The `fit` node of a configuration, plain values.
-
-    Returns:
-        Records of `boundary_ratio` and `rate_comparison`; empty where fewer than two groups have a
-        finished replica, their events differ, or have no time to cut at.
+    different horizons differ for that reason alone. Empty where fewer than two groups have a
+    finished replica, their events differ, or have no time to cut at.
     """
     if len({group.facts.event for group in comparison.groups}) > 1:
         return []
@@ -110,10 +96,7 @@ def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list
 
 
 def at_common_horizon(groups: Mapping[str, Observations]) -> dict[str, Observations]:
-    """The groups as the shortest of their horizons would have left them, where all have times.
-
-    Groups without a horizon, or with an event that has no times, are left as they are.
-    """
+    """The groups as the shortest of their horizons would have left them, where all have times."""
     known = [g.horizon_steps for g in groups.values() if g.horizon_steps is not None]
     if len(known) < len(groups) or len(set(known)) == 1:
         return dict(groups)
@@ -124,17 +107,7 @@ def at_common_horizon(groups: Mapping[str, Observations]) -> dict[str, Observati
 
 
 def prepare_ratio(above: Table, below: Table, options: Mapping[str, Any]) -> Task:
-    """The ratio of the boundaries of two tables, at the horizon that both have.
-
-    Args:
-        above: The table above the fraction bar.
-        below: The table below.
-        options: As of `RatioOptions`, checked; the same for both tables.
-
-    Raises:
-        ConfigError: If a table or an option breaks a rule.
-        StoreError: If a folder is no study.
-    """
+    """The ratio of the boundaries of two tables, at the horizon that both have."""
     names = _names(options.get("names"), above, below)
     both = [open_runs(table, options, timed=False) for table in (above, below)]
     level, n_bootstrap = (_shared(name, options) for name in ("level", "n_bootstrap"))
@@ -163,18 +136,7 @@ def prepare_ratio(above: Table, below: Table, options: Mapping[str, Any]) -> Tas
 def prepare_seeds(
     pilot: Table, width_decades: float, assurance: float, options: Mapping[str, Any]
 ) -> Task:
-    """How many seeds per value of the control an interval of a wanted width needs.
-
-    Args:
-        pilot: The table of a first study.
-        width_decades: Wanted width of the interval of the critical point, in decades.
-        assurance: Share of simulated studies that must reach it.
-        options: As of `SeedsOptions`, checked.
-
-    Raises:
-        ConfigError: If the table or an option breaks a rule.
-        StoreError: If a folder is no study.
-    """
+    """How many seeds per value of the control an interval of a wanted width needs."""
     checked_numbers({"width_decades": width_decades, "assurance": assurance})
     opened = open_runs(pilot, options, timed=False)
     level, n_simulations = (_shared(name, options) for name in ("level", "n_simulations"))

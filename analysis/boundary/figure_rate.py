@@ -1,4 +1,4 @@
-"""Rate of grokking against weight decay, with the fitted boundary."""
+"""Rate of grokking against weight decay, with the fitted boundary, or both edges of a window."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,10 @@ from observatory.analysis.page.style import (
 )
 
 _MARKERS = {"collapsed": "x", "diverged": "+", "lost": "D"}
+_EDGES = {
+    "critical": (LINE_COLOURS[0], "memorisation edge"),
+    "critical_upper": (LINE_COLOURS[1], "collapse edge"),
+}
 
 
 def draw_rates(axes: Axes, cells: pd.DataFrame, *, counts: bool) -> None:
@@ -36,19 +40,9 @@ def draw_rates(axes: Axes, cells: pd.DataFrame, *, counts: bool) -> None:
     x = positions(cells["weight_decay"], cells["weight_decay"])
     rate = cells["rate"].to_numpy()
     spread = np.stack([rate - cells["wilson_low"], cells["wilson_high"] - rate]).clip(min=0)
-    axes.errorbar(
-        x,
-        rate,
-        yerr=spread,
-        fmt="o",
-        color=INK,
-        markersize=4.5,
-        elinewidth=1.0,
-        capsize=2,
-        zorder=4,
-        gid="rates",
-        label="grokked, with Wilson interval",
-    )
+    look = {"fmt": "o", "color": INK, "markersize": 4.5, "elinewidth": 1.0, "capsize": 2}
+    label = "grokked, with Wilson interval"
+    axes.errorbar(x, rate, yerr=spread, **look, zorder=4, gid="rates", label=label)
     for place, n in zip(x, cells["n"], strict=True) if counts else ():
         axes.text(place, 1.045, f"{n}", ha="center", va="bottom", fontsize=6.5, color=MUTED)
     axes.set_ylim(-0.05, 1.12)
@@ -59,16 +53,10 @@ def draw_share(axes: Axes, cells: pd.DataFrame, kind: str) -> None:
     """The share of replicas with an outcome, where it is above 0."""
     share = column(cells, kind) / np.maximum(column(cells, "n"), 1)
     if share.any():
+        x = positions(cells["weight_decay"], cells["weight_decay"])[share > 0]
         style = {"markersize": 6, "markerfacecolor": "none", "markeredgewidth": 1.4, "zorder": 5}
-        axes.plot(
-            positions(cells["weight_decay"], cells["weight_decay"])[share > 0],
-            share[share > 0],
-            _MARKERS[kind],
-            color=OUTCOME_COLOURS[kind],
-            gid=f"share-{kind}",
-            label=f"{kind}, share",
-            **style,
-        )
+        names = {"gid": f"share-{kind}", "label": f"{kind}, share", "color": OUTCOME_COLOURS[kind]}
+        axes.plot(x, share[share > 0], _MARKERS[kind], **style, **names)
 
 
 def finish_rates(figure: Figure, axes: Axes) -> None:
@@ -98,8 +86,7 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     """Share of grokked replicas per weight decay, the fitted curves, the first critical point.
 
     Args:
-        cells: The table of `cell_table`: weight_decay, n, rate, wilson_low, wilson_high (NaN
-            where n is 0), and the counts collapsed, diverged, lost.
+        cells: The table of `cell_table`.
         boundaries: Records of fitted boundaries at the same horizon; refused ones are not drawn.
         window_max: Largest weight decay that entered the fits.
     """
@@ -112,5 +99,26 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     drawn = [record for record in boundaries if limits(record, "critical")]
     for index, record in enumerate(drawn):
         _draw_curve(axes, record, column(cells, "weight_decay"), window_max, index)
+    finish_rates(figure, axes)
+    return figure
+
+
+@styled
+def window_figure(cells: pd.DataFrame, record: Record) -> Figure:
+    """Rates over all weight decays, the fitted window and the intervals of its two edges."""
+    figure = Figure(figsize=(WIDTH, 3.2))
+    axes = figure.add_subplot()
+    decays = column(cells, "weight_decay")
+    draw_decay_axis(axes, decays.tolist())
+    draw_rates(axes, cells, counts=True)
+    draw_share(axes, cells, "collapsed")
+    look = {"color": INK, "label": "fitted window"}
+    draw_boundary_curve(axes, record, decays, np.inf, look, n_points=400)
+    for name, (colour, words) in _EDGES.items():
+        mark_critical(axes, record, colour, "-", name)
+        value, *ends = limits(record, name) or (np.nan, None, None)
+        low, high = ("…" if end is None else f"{end:.3g}" for end in ends)
+        label = f"{words}: {value:.3g} [{low}, {high}]"
+        axes.plot([], [], color=colour, linewidth=1.0, label=label)
     finish_rates(figure, axes)
     return figure

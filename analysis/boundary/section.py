@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from observatory.analysis.boundary.figure_rate import rate_figure
-from observatory.analysis.boundary.figure_window import window_figure
+from observatory.analysis.boundary.figure_rate import rate_figure, window_figure
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.forest import Row, forest_figure

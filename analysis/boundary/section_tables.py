@@ -103,16 +103,13 @@ def _score(value: float | None) -> float:
 
 def window(facts: Facts) -> Table:
     """Both edges of the window."""
-    notes = Footnotes()
+    notes, upper = Footnotes(), ("critical_upper", "slope_upper")
     found = [r for r in facts.records if r["fit"] == "boundary" and r["estimator"] == WINDOW]
     rows = [
         [
             *head(record, facts.group.steps_per_epoch)[1:],
             refused_or(record, "critical"),
-            estimate(record, "slope"),
-            estimate(record, "critical_upper"),
-            estimate(record, "slope_upper"),
-            estimate(record, "lapse"),
+            *(estimate(record, name) for name in ("slope", *upper, "lapse")),
             notes.cite(record),
         ]
         for record in found

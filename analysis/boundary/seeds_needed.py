@@ -3,18 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.boundary.estimators.firth_points import firth_points
 from observatory.analysis.boundary.estimators.likelihood import (
     SEPARATED,
     binomial,
     box,
+    firth_points,
     fit_many,
+    rates,
     step_likelihood,
 )
-from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.ascent import Array, best_of, climb
 from observatory.analysis.stats.bins import RateBins, bin_rates, distinct_rows, require_boundary
-from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.estimate import Estimate, Parameter, finite
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
@@ -23,6 +23,7 @@ from observatory.core.errors import ConfigError, FitRefusedError
 
 _SEEDS = (4, 6, 8, 10, 12, 16, 20, 25, 30, 40, 50, 65, 80, 100)
 """Numbers of seeds per weight decay that are tried."""
+_PLAN = ("plan.n_seeds", "plan.median_width", "plan.share_reached")
 
 
 def plan_seeds(
@@ -35,10 +36,9 @@ def plan_seeds(
 ) -> Estimate:
     """The smallest number of seeds per value at which the interval is as narrow as asked.
 
-    Studies are simulated from Firth's fit of the pilot, at the pilot's own weight decays; the
-    interval is that of the profile likelihood without lapses, and a study whose counts are
-    separated, which that fit refuses, has not reached the width. The pilot's own error is not in
-    the answer: a pilot with few replicas gives a rough plan.
+    Studies are simulated from Firth's fit of the pilot, at its own weight decays; the interval is
+    that of the profile likelihood without lapses, which separated counts do not have. The pilot's
+    own error is not in the answer: a pilot with few replicas gives a rough plan.
 
     Raises:
         ConfigError: If the width, the assurance or the number of simulations are out of range.
@@ -49,47 +49,43 @@ def plan_seeds(
         raise ConfigError(
             f"`n_simulations` must be at least 20, got {n_simulations}: a plan needs them."
         )
-    data = pilot.within(None)
-    bins = bin_rates(data)
+    bins = bin_rates(pilot)
     require_boundary(bins)
     x0, log_slope = firth_points(bins.x, bins.n[None], bins.k[None])[0]
     truth, reach = np.array([[x0, log_slope, 0.0, 0.0]]), 3.0 * max(width_decades, 0.05)
-    tried: list[float | None] = []
-    median: list[float | None] = []
-    reached: list[float | None] = []
-    share, rng = 0.0, np.random.default_rng(seed)
+    plan: list[tuple[float, float | None, float]] = []
+    rng = np.random.default_rng(seed)
     for n_seeds in _SEEDS:
         found = _simulated_widths(bins, truth, n_seeds, n_simulations, reach, level, rng)
-        middle, share = float(np.median(found)), float(np.mean(found <= width_decades))
-        tried.append(float(n_seeds))
-        median.append(middle if np.isfinite(middle) else None)
-        reached.append(share)
+        share = float(np.mean(found <= width_decades))
+        plan.append((float(n_seeds), finite(float(np.median(found))), share))
         if share >= assurance:
             break
+    most, _, share = plan[-1]
     if share < assurance:
         inside = bins.weight_decay[np.sort(np.argsort(np.abs(bins.x - x0))[:2])]
         raise FitRefusedError(
             f"Even {_SEEDS[-1]} seeds per value reach a width of {width_decades:g} decades in only "
-            f"{share:.0%} of simulated studies. Add values of {data.control} between "
+            f"{share:.0%} of simulated studies. Add values of {pilot.control} between "
             f"{inside[0]:g} and {inside[1]:g}."
         )
     return Estimate(
         fit="seeds",
         estimator="simulation",
-        **data.about,
-        params={"n_seeds": Parameter(float(n_seeds))},
+        **pilot.about,
+        params={"n_seeds": Parameter(most)},
         level=level,
         seed=seed,
-        warnings=data.horizon_warnings,
+        warnings=pilot.horizon_warnings,
         extras={
             "method": "studies simulated from Firth's fit of the pilot; profile likelihood without "
             "lapses, separated counts count as not reached",
-            **{"control": data.control, "width_decades": width_decades, "assurance": assurance},
-            **{"share_reached": share, "n_replicas": float(n_seeds) * bins.x.size},
+            **{"control": pilot.control, "width_decades": width_decades, "assurance": assurance},
+            **{"share_reached": share, "n_replicas": most * bins.x.size},
             **{"pilot_critical": 10.0 ** float(x0), "pilot_slope": float(np.exp(log_slope))},
             "n_simulations": n_simulations,
         },
-        curves={"plan.n_seeds": tried, "plan.median_width": median, "plan.share_reached": reached},
+        curves=dict(zip(_PLAN, zip(*plan, strict=True), strict=True)),
     )
 
 

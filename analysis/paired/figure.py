@@ -17,10 +17,7 @@ def size_of(record: Record) -> tuple[float, float]:
 def draw_differences(axes: Axes, record: Record, names: Sequence[str] | None = None) -> None:
     """A forest of differences; filled where the contrast differs after Holm's adjustment.
 
-    Args:
-        axes: Where to.
-        record: Of `PairedComparison`, not a refusal.
-        names: Of the rows; None: those of the contrasts.
+    Rows are named by their contrasts, unless `names` says otherwise.
     """
     params, extras = record["params"], record["extras"]
     axes.axvline(0.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")

@@ -21,15 +21,8 @@ def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list
     """How every group differs from the first, over the seeds that both have.
 
     The outcome is the largest spread of the heads' entropies; whether the event was seen, where a
-    group has no record of heads.
-
-    Args:
-        comparison: The groups.
-        settings: The `fit` node of a configuration, plain values.
-
-    Returns:
-        One record, a contrast per group and weight decay; none where no seed is in two groups, or
-        one is twice in a group.
+    group has no record of heads. One record, a contrast per group and weight decay; none where no
+    seed is in two groups, or one is twice in a group.
     """
     if "paired" not in settings:
         return []

@@ -62,29 +62,15 @@ def paired(
         >>> round(float(found.params["b - a"]), 3), found.verdicts["b - a"]
         (1.017, 'differs')
     """
-    from observatory.analysis.fit.settings import build, draw_seed, settings_of
-    from observatory.analysis.fit.task import Part, Task
+    from observatory.analysis.fit.rows import ReadRows, fit_rows
     from observatory.analysis.paired.table import read_paired
-    from observatory.analysis.tables.columns import columns_text
     from observatory.analysis.tables.open import open_table
 
-    changes = {**({} if level is None else {"level": level}), **(settings or {})}
-    name, node = settings_of("paired", None, changes, config_dir)
-    fit, drawn = build(name, node, trusted=config_dir is not None), draw_seed(seed)
-    asked = {"value": value, "arm": arm, "pair": pair, "family": family}
-    read = read_paired(open_table(table, tracking_uri), asked, reference)
-    part = Part(
-        fit=fit.fit_name,
-        estimator=fit.estimator,
-        event=read.rows.outcome,
-        level=fit.level,
-        n=read.rows.value.size,
-        seed=drawn,
-        compute=lambda: fit.estimate(read.rows, drawn),
-        warnings=read.warnings,
-        extras={"columns": columns_text(read.columns)},
-    )
-    return Task("paired", [part]).run()
+    def read() -> ReadRows:
+        asked = {"value": value, "arm": arm, "pair": pair, "family": family}
+        return read_paired(open_table(table, tracking_uri), asked, reference)
+
+    return fit_rows("paired", read, level, settings, config_dir, seed)
 
 
 @final

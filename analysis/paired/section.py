@@ -7,9 +7,9 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.single import drawn
 from observatory.analysis.paired.figure import draw_differences, size_of
 
-LONGEST = 36
+_LONGEST = 36
 """Letters of an arm's name."""
-TITLE = "Differences between the groups, paired by seed"
+_TITLE = "Differences between the groups, paired by seed"
 
 
 def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
@@ -17,7 +17,7 @@ def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
     for record in comparison.of("paired"):
         if record["refused"] is not None:
             reason = str(record["refused"]).split("; ")[0].rstrip(".")
-            yield NotDrawn(TITLE, f"the comparison refused: {reason}")
+            yield NotDrawn(_TITLE, f"the comparison refused: {reason}")
             continue
         extras, outcome = record["extras"], str(record["event"])
         test = "McNemar’s exact test" if extras["rates"] else "paired t tests"
@@ -25,7 +25,7 @@ def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
         names = [f"{row['condition']}: {_short(row['arm'])}" for row in rows]
         yield Drawing(
             name="groups-differences",
-            title=TITLE,
+            title=_TITLE,
             caption=(
                 f"{outcome[0].upper()}{outcome[1:]} of each group less that of "
                 f"{extras['reference']}, over the seeds that both have, at {extras['n_controls']} "
@@ -41,5 +41,5 @@ def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
 
 def _short(label: str) -> str:
     """The end of a name, which distinguishes groups."""
-    words = label[-LONGEST:].split(" ", 1)[-1]
-    return label if len(label) <= LONGEST else f"… {words}"
+    words = label[-_LONGEST:].split(" ", 1)[-1]
+    return label if len(label) <= _LONGEST else f"… {words}"

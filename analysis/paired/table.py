@@ -1,11 +1,11 @@
 """Outcomes by arm and pair, from a table of anyone or from the run store."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.fit.rows import ReadRows
 from observatory.analysis.paired.estimators.rows import PairedRows
 from observatory.analysis.tables.columns import Role, resolve
 from observatory.analysis.tables.last_looks import rows_of
@@ -21,30 +21,13 @@ ROLES = {
 }
 
 
-@dataclass(frozen=True)
-class PairedTable:
-    """A table as the comparison takes it.
-
-    Attributes:
-        rows: Outcomes by arm, pair and condition.
-        columns: Which column was read as what, by role.
-        warnings: What was left out.
-    """
-
-    rows: PairedRows
-    columns: Mapping[str, str]
-    warnings: Sequence[str]
-
-
 def read_paired(
     table: pd.DataFrame | Study, asked: Mapping[str, str | None], reference: str | None
-) -> PairedTable:
+) -> ReadRows:
     """Read and check a table: a row per pair, arm and condition.
 
-    Args:
-        table: Opened.
-        asked: Columns of value, arm, pair and family; None: the usual one.
-        reference: The arm that all others are compared with; None: every two arms.
+    Columns are asked for by role, None being the usual one; with a `reference` all other arms are
+    compared with it, else every two arms.
 
     Raises:
         ConfigError: If a column is missing, a value is no number, a pair recurs in an arm, or
@@ -72,4 +55,4 @@ def read_paired(
         arms = [arms[first], *arms[:first], *arms[first + 1 :]]
     outcome, against_first = columns["value"], reference is not None
     rows = PairedRows(value, arm, pair, condition, arms, conditions, outcome, against_first)
-    return PairedTable(rows, columns, warnings)
+    return ReadRows(rows, columns, warnings)

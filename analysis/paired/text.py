@@ -29,11 +29,7 @@ PLANS = {
 
 
 def comparison_text(record: Record) -> str:
-    """Every contrast with its tests, effects and plans; or the refusal.
-
-    Args:
-        record: Of `PairedComparison`.
-    """
+    """Every contrast with its tests, effects and plans; or the refusal."""
     if record["refused"] is not None:
         return text_of(record)
     extras = record["extras"]

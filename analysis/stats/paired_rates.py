@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.estimate import Estimate
-from observatory.analysis.stats.multiplicity import holm, mcnemar_p
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.paired_tests import holm, mcnemar_p
 from observatory.analysis.stats.solvers import fisher_p
 from observatory.core.errors import FitRefusedError
 

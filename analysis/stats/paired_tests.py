@@ -1,4 +1,4 @@
-"""Tests and effect sizes of paired differences, by scipy and statsmodels where these have them."""
+"""Tests and effect sizes of pairs, and p-values adjusted over a family: scipy and statsmodels."""
 # pyright: reportMissingTypeStubs=false, reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportArgumentType=false
@@ -8,6 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import nct, ttest_1samp, ttest_ind, wilcoxon
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from observatory.analysis.stats.solvers import zero_between
@@ -160,3 +162,13 @@ def rate_difference(first: Array, second: Array, level: float) -> tuple[float, f
 
     d = float(shares[1] - shares[0])
     return d, d - reach(float(down[1]), float(up[0])), d + reach(float(up[1]), float(down[0]))
+
+
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Two-sided exact p-value of McNemar's test from the numbers of discordant pairs."""
+    return float(mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue)
+
+
+def holm(p_values: Array) -> Array:
+    """p-values adjusted by Holm's method over the family that they are."""
+    return np.asarray(multipletests(p_values, method="holm")[1], dtype=np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.bins import RateBins, seeds_recur
+from observatory.analysis.stats.estimate import Parameter
 
 Array = NDArray[np.float64]
 
@@ -147,12 +148,8 @@ def bca_interval(
 ) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval.
 
-    Args:
-        value: The estimate itself.
-        draws: One estimate per resample, no NaN, `[draw]`.
-        without: The estimate without one unit at a time, finite, `[unit]`.
-        alike: How many units each of these stands for, `[unit]`.
-        level: Coverage, such as 0.95.
+    `without` are the estimates without one unit at a time, finite, each of which stands for as many
+    units as `alike` says.
 
     Source:
         Efron (1987), J. Am. Stat. Assoc. 82, 171. Deviation: draws equal to the estimate count one
@@ -175,6 +172,17 @@ def bca_interval(
     low = np.quantile(draws, end(half), method="lower")
     high = np.quantile(draws, end(1.0 - half), method="higher")
     return float(low), float(high)
+
+
+def bootstrap_parameter(
+    value: float, draws: Array, without: Array, alike: Array, interval: str, level: float
+) -> Parameter:
+    """An estimate with its standard error and bootstrap limits, `interval` being "bca" or not."""
+    if interval == "bca":
+        ends = bca_interval(value, draws, without, alike, level)
+    else:
+        ends = percentile_interval(draws, level)
+    return Parameter(value, standard_error(draws), *ends)
 
 
 def standard_error(draws: Array) -> float | None:

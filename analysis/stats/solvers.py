@@ -3,8 +3,10 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 # pyright: reportAttributeAccessIssue=false, reportAssignmentType=false, reportArgumentType=false
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.special
@@ -57,39 +59,23 @@ def fisher_p(table: list[list[int]]) -> float:
     return float(fisher_exact(table).pvalue)
 
 
-def normal_cdf(z: Array) -> Array:
-    """The standard normal distribution function, exact in its lower tail."""
-    return np.asarray(ndtr(z), dtype=np.float64)
+def _typed(function: Any) -> Callable[[Array], Array]:
+    return lambda z: np.asarray(function(z), dtype=np.float64)
 
 
-def log_gamma(z: Array) -> Array:
-    """The logarithm of the gamma function at positive values."""
-    return np.asarray(gammaln(z), dtype=np.float64)
-
-
-def digamma(z: Array) -> Array:
-    """The derivative of `log_gamma`."""
-    return np.asarray(psi(z), dtype=np.float64)
-
-
-def log_normal_cdf(z: Array) -> Array:
-    """Logarithm of the normal distribution function, exact in its lower tail."""
-    return np.asarray(log_ndtr(z), dtype=np.float64)
-
-
-def normal_quantile(share: Array) -> Array:
-    """Where the normal distribution function has a given value."""
-    return np.asarray(ndtri(share), dtype=np.float64)
+normal_cdf, log_normal_cdf = _typed(ndtr), _typed(log_ndtr)
+"""The standard normal distribution function and its logarithm, exact in the lower tail."""
+normal_quantile = _typed(ndtri)
+"""Where the normal distribution function has a given value."""
+log_gamma, digamma = _typed(gammaln), _typed(psi)
+"""The logarithm of the gamma function at positive values, and its derivative."""
+expit = _typed(scipy.special.expit)
+"""The logistic 1 / (1 + exp(-z)), exact in both tails."""
 
 
 def solve_each(matrix: Array, vector: Array) -> Array:
     """Solutions of many small linear systems, `[..., k, k]` and `[..., k]`."""
     return np.asarray(np.linalg.solve(matrix, vector[..., None])[..., 0], dtype=np.float64)
-
-
-def expit(z: Array) -> Array:
-    """The logistic 1 / (1 + exp(-z)), exact in both tails."""
-    return np.asarray(scipy.special.expit(z), dtype=np.float64)
 
 
 def student_quantile(level: float, degrees: int) -> float:
@@ -133,3 +119,16 @@ def zero_between(function: Callable[[float], float], low: float, high: float) ->
     """Where a continuous function of one number is 0, between two places of other sign (Brent)."""
     root: object = brentq(function, low, high, xtol=1e-10)
     return float(np.asarray(root))
+
+
+def magnitude(values: Array) -> float:
+    """The power of two below the largest absolute value: division by it is exact.
+
+    1 where all values are 0.
+
+    Example:
+        >>> magnitude(np.array([-6.0, 1.0])), magnitude(np.zeros(2))
+        (4.0, 1.0)
+    """
+    largest = float(np.abs(values).max(initial=0.0))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0

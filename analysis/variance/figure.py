@@ -14,13 +14,7 @@ def size_of(record: Record) -> tuple[float, float]:
 
 
 def draw_shares(axes: Axes, record: Record, data: Any = None) -> None:
-    """How much of the variance each component has.
-
-    Args:
-        axes: Where to.
-        record: Of `VarianceComponents`, not a refusal.
-        data: Nothing more is needed.
-    """
+    """How much of the variance each component has."""
     shares = _shares(record)
     beside = list[str]()
     for place, share in enumerate(shares):

@@ -52,28 +52,14 @@ def variance(
         >>> variance(runs).params.round(2)[["variance[numeric]", "icc"]].tolist()
         [0.5, 0.96]
     """
-    from observatory.analysis.fit.settings import build, draw_seed, settings_of
-    from observatory.analysis.fit.task import Part, Task
-    from observatory.analysis.tables.columns import columns_text
+    from observatory.analysis.fit.rows import ReadRows, fit_rows
     from observatory.analysis.tables.open import open_table
     from observatory.analysis.variance.table import read_components
 
-    changes = {**({} if level is None else {"level": level}), **(settings or {})}
-    name, node = settings_of("variance", None, changes, config_dir)
-    fit, seed = build(name, node, trusted=config_dir is not None), draw_seed(None)
-    read = read_components(open_table(table, tracking_uri), value, arm, group)
-    part = Part(
-        fit=fit.fit_name,
-        estimator=fit.estimator,
-        event=read.rows.outcome,
-        level=fit.level,
-        n=read.rows.value.size,
-        seed=seed,
-        compute=lambda: fit.estimate(read.rows, seed),
-        warnings=read.warnings,
-        extras={"columns": columns_text(read.columns)},
-    )
-    return Task("variance", [part]).run()
+    def read() -> ReadRows:
+        return read_components(open_table(table, tracking_uri), value, arm, group)
+
+    return fit_rows("variance", read, level, settings, config_dir)
 
 
 @final

@@ -1,11 +1,11 @@
 """Outcomes with the levels that they share, from a table of anyone or from the run store."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.fit.rows import ReadRows
 from observatory.analysis.tables.columns import Role, column_of, resolve
 from observatory.analysis.tables.last_looks import rows_of
 from observatory.analysis.tables.values import codes_of, with_value
@@ -17,31 +17,10 @@ USUAL = ("seed", "split")
 """Components that are looked for where none is named."""
 
 
-@dataclass(frozen=True)
-class VarianceTable:
-    """A table as the mixed model takes it.
-
-    Attributes:
-        rows: Outcomes with their levels.
-        columns: Which column was read as what, by role.
-        warnings: What was left out.
-    """
-
-    rows: VarianceRows
-    columns: Mapping[str, str]
-    warnings: Sequence[str]
-
-
 def read_components(
     table: pd.DataFrame | Study, value: str | None, arm: str | None, group: Sequence[str] | None
-) -> VarianceTable:
-    """Read and check a table: a row per run.
-
-    Args:
-        table: Opened.
-        value: Column of the outcome; None: the usual one.
-        arm: Column whose levels may have means of their own; None: none.
-        group: Columns of the components; None: the usual ones that the table has.
+) -> ReadRows:
+    """Read and check a table: a row per run; columns that are None are the usual ones.
 
     Raises:
         ConfigError: If a column is missing, is asked for twice, or a value is no number.
@@ -67,4 +46,4 @@ def read_components(
     if "arm" in columns:
         arms = codes_of(frame, columns["arm"])[0]
     rows = VarianceRows(outcome, levels, arms, columns["value"])
-    return VarianceTable(rows, {**columns, "group": ", ".join(components)}, warnings)
+    return ReadRows(rows, {**columns, "group": ", ".join(components)}, warnings)

@@ -13,16 +13,17 @@ import numpy as np
 from scipy.stats import chi2, f
 
 from observatory.analysis.boundary.estimators.coverage import percentile_coverage
-from observatory.analysis.boundary.estimators.firth_points import FREE, firth_box
 from observatory.analysis.boundary.estimators.least_squares import PUBLISHED_START, refit_boundary
 from observatory.analysis.boundary.estimators.likelihood import (
+    FREE,
     SEPARATED,
     binomial,
     box,
+    firth_box,
     fit_many,
     penalised,
+    rates,
 )
-from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.boundary.estimators.seed_effect import SMALLEST, seed_likelihood
 from observatory.analysis.boundary.estimators.window import second_edge_p
 from observatory.analysis.stats.ascent import best_of, climb

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from observatory.analysis.boundary.estimators.firth_points import firth_points
+from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.horizon.estimators.verdict import ARTEFACT_BELOW
 from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.analysis.times.estimators.aft import Records

@@ -1,6 +1,6 @@
 """The boundary where rates scatter around the curve more than their counts allow.
 
-Letters as in `rate_curve`, and rho the correlation of two replicas of one group; theta = (x0, log
+Letters as in `likelihood`, and rho the correlation of two replicas of one group; theta = (x0, log
 slope, guess, lapse, rho), s = (1 - rho) / rho.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_fit
-from observatory.analysis.boundary.estimators.likelihood import box
+from observatory.analysis.boundary.estimators.likelihood import box, rates
 from observatory.analysis.boundary.estimators.profile import (
     NAMES,
     Fitted,
@@ -19,8 +19,7 @@ from observatory.analysis.boundary.estimators.profile import (
     Maximum,
     profiled,
 )
-from observatory.analysis.boundary.estimators.rate_curve import rates
-from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
+from observatory.analysis.stats.ascent import Array, Evaluate
 from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.estimate import Plain
 from observatory.analysis.stats.links import Link, link_named
@@ -98,9 +97,7 @@ class BoundaryBetaBinomial(LikelihoodFit):
         evaluate = beta_binomial(bins.x, group_bin, n, k, link)
         low, high = np.append(low, _SMALLEST), np.append(high, _LARGEST)
         begin = np.array([np.append(plain, rho) for rho in (0.01, 0.1, 0.3)])
-        theta, best = best_of(*climb(evaluate, begin, low, high, 1e-12), 3)
-        names = (*NAMES, "overdispersion")
-        found = Maximum(evaluate, names, theta[0], float(best[0]), low, high)
+        found = Maximum.climbed(evaluate, (*NAMES, "overdispersion"), begin, low, high)
         params = profiled(found, bins.x, self.level)
         ratio, p_value = found.gain_over(value)
         extras: dict[str, Plain] = {
@@ -116,6 +113,6 @@ class BoundaryBetaBinomial(LikelihoodFit):
             **found.held_shares,
         }
         warnings = boundary_warnings(data, bins, params, None)
-        if theta[0, _RHO] <= _SMALLEST:
+        if found.theta[_RHO] <= _SMALLEST:
             warnings.append("No overdispersion was found: the fit equals the binomial one.")
         return params, warnings, extras

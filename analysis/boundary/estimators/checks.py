@@ -8,9 +8,9 @@ from observatory.analysis.boundary.estimators.likelihood import (
     SEPARATED,
     binomial_log_likelihood,
     fit_many,
+    rates,
     step_likelihood,
 )
-from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.ascent import Array
 from observatory.analysis.stats.bins import (
     RateBins,

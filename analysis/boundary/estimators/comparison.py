@@ -9,9 +9,9 @@ from observatory.analysis.boundary.estimators.likelihood import (
     binomial_log_likelihood,
     box,
     fit_many,
+    rates,
     step_likelihood,
 )
-from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Plain
 from observatory.analysis.stats.links import LINKS, Link
@@ -41,7 +41,7 @@ def folds(bins: RateBins, n_folds: int, rng: np.random.Generator) -> tuple[Array
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class BoundaryComparison:
     """AICc and cross-validated log score of six curves: three links, lapses held at 0 or fitted.
 

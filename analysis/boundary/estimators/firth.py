@@ -10,8 +10,13 @@ from observatory.analysis.boundary.estimators.checks import (
     misfit,
     require_logistic_rise,
 )
-from observatory.analysis.boundary.estimators.firth_points import firth_box, firth_likelihood
-from observatory.analysis.boundary.estimators.likelihood import SEPARATED, fit_many, starts
+from observatory.analysis.boundary.estimators.likelihood import (
+    SEPARATED,
+    firth_box,
+    firth_likelihood,
+    fit_many,
+    starts,
+)
 from observatory.analysis.boundary.estimators.profile import (
     NAMES,
     Fitted,

@@ -22,20 +22,15 @@ from observatory.analysis.stats.bins import (
 )
 from observatory.analysis.stats.estimate import Estimate, Parameter
 from observatory.analysis.stats.observations import Array, Observations
-from observatory.analysis.stats.resample import (
-    bca_interval,
-    left_out,
-    percentile_interval,
-    resampled_counts,
-    standard_error,
-)
+from observatory.analysis.stats.resample import bootstrap_parameter, left_out, resampled_counts
 from observatory.analysis.stats.solvers import fit_curve
 from observatory.core.errors import ConfigError, FitRefusedError
 
 PUBLISHED_START = (math.log10(0.05), 5.0)
 """Where the published fit starts: part of the estimator, as its solver settings are."""
+_PERCENTILE = "percentile bootstrap"
 _INTERVALS = {
-    "percentile": "percentile bootstrap",
+    "percentile": _PERCENTILE,
     "bca": "bias-corrected and accelerated bootstrap",
 }
 
@@ -119,7 +114,7 @@ def _control_at(x: Array) -> Array:
 
 
 @final
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class BoundaryLsq:
     """Critical weight decay and slope by `fit_boundary`, with a bootstrap interval.
 
@@ -222,39 +217,34 @@ class BoundaryLsq:
         kept = np.isfinite(without).all(axis=1)
         params: dict[str, Parameter] = {}
         for i, (name, scale) in enumerate((("critical", _control_at), ("slope", np.asarray))):
-            value, drawn = float(scale(theta[i])), scale(draws[:, i])
+            value, drawn = float(scale(theta[[i]])[0]), scale(draws[:, i])
+            left = scale(without[kept, i]), alike[kept]
+            params[name] = bootstrap_parameter(value, drawn, *left, self.interval, self.level)
             if _all_alike(draws):
                 params[name] = Parameter(value)
-                continue
-            ends = (
-                bca_interval(value, drawn, scale(without[kept, i]), alike[kept], self.level)
-                if self.interval == "bca"
-                else percentile_interval(drawn, self.level)
-            )
-            params[name] = Parameter(value, standard_error(drawn), *ends)
         return params
 
     def _warnings(
         self, data: Observations, bins: RateBins, theta: Array, draws: Array, covered: float
     ) -> list[str]:
         """What a reader could take wrongly."""
-        n, n_steep, percentile = self.n_bootstrap, int(np.isinf(draws[:, 1]).sum()), "percentile"
+        n, n_steep = self.n_bootstrap, int(np.isinf(draws[:, 1]).sum())
+        separated = step_limit(bins.x, bins.rate[None])[1][0] < 1e-12
+        inside = bins.x[0] <= theta[0] <= bins.x[-1]
         said = {
             "Every resample gives the same counts: a bootstrap cannot tell the uncertainty of "
             "this fit. Use Firth's estimator.": _all_alike(draws),
             f"{n - len(draws)} of {n} resamples show no rise: left out.": len(draws) < n,
             f"{n_steep} of {n} resamples have their optimum at infinite slope: the slope is weakly "
             "bounded from above.": n_steep > 0,
-            "The counts are separated: the slope is set by the smoothing.": self.smoothing > 0
-            and step_limit(bins.x, bins.rate[None])[1][0] < 1e-12,
-            f"The critical {data.control} lies outside the {data.control}s tried.": not bins.x[0]
-            <= theta[0]
-            <= bins.x[-1],
+            "The counts are separated: the slope is set by the smoothing.": separated
+            and self.smoothing > 0,
+            f"The critical {data.control} lies outside the {data.control}s tried.": not inside,
         }
         return [
             *data.horizon_warnings,
             *non_monotone(bins),
-            *bootstrap_warnings(bins, covered, self.n_studies, self.level, _INTERVALS[percentile]),
+            *bootstrap_warnings(bins, covered, self.n_studies, self.level, _PERCENTILE),
             *(words for words, holds in said.items() if holds),
         ]
 

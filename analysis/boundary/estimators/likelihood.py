@@ -1,6 +1,8 @@
-"""The binomial likelihood of a rate curve, for many counts at once, and its box and starts.
+"""The rate of grokking as a curve with one edge or two, and the binomial likelihood of many counts.
 
-Letters as in `rate_curve`; n replicas and k grokked ones per bin.
+Letters: x = log10 weight decay, F a link, theta = (x0, log slope, guess, lapse) and for a window
+also (x1, log of its slope); rise R = F(k0 (x - x0)), stay D = 1 - F(k1 (x - x1)) or 1, s = R D,
+p = guess (1 - s) + (1 - lapse) s, q = 1 - p; n replicas and k grokked ones per bin.
 """
 
 import math
@@ -8,15 +10,48 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.boundary.estimators.rate_curve import LOG_SLOPE, LOG_SLOPE_1, rates
 from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
-from observatory.analysis.stats.bins import RateBins
-from observatory.analysis.stats.links import Link
+from observatory.analysis.stats.bins import RateBins, distinct_rows
+from observatory.analysis.stats.links import LINKS, Link
 
+X0, LOG_SLOPE, GUESS, LAPSE, X1, LOG_SLOPE_1 = range(6)
+_TINY = 1e-100
+"""Smallest probability: its square is a number still."""
 SEPARATED = 1e-6
 """Log-likelihood by which a finite slope must beat an infinite one."""
 HALF = 0.499
 """Largest rate of guessing or lapsing: with one half or more the curve would not tell the sides."""
+FREE = np.array([True, True, False, False])
+"""What Firth's fit has free of theta."""
+
+
+def rates(x: Array, theta: Array, link: Link, shift: Array | float = 0.0) -> tuple[Array, ...]:
+    """P and q, `[row, bin]`, and the derivatives of p, `[row, param, bin]`.
+
+    Args:
+        x: `[bin]`.
+        theta: `[row, 4]` for one edge, `[row, 6]` for a window.
+        link: The shape of the edges.
+        shift: Added to x0 and x1, `[row, 1]`.
+    """
+    x0, k0 = theta[:, X0, None] + shift, np.exp(theta[:, LOG_SLOPE, None])
+    guess, lapse = theta[:, GUESS, None], theta[:, LAPSE, None]
+    z0 = k0 * (x - x0)
+    rise, not_rise, bell = link.rise(z0), link.fall(z0), link.bell(z0)
+    by_s = 1.0 - guess - lapse
+    if theta.shape[1] == 4:
+        s, not_s = rise, not_rise
+        edges = [-k0 * bell, z0 * bell]
+    else:
+        x1, k1 = theta[:, X1, None] + shift, np.exp(theta[:, LOG_SLOPE_1, None])
+        z1 = k1 * (x - x1)
+        stay, gone, bell_1 = link.fall(z1), link.rise(z1), link.bell(z1)
+        s, not_s = rise * stay, not_rise + rise * gone
+        edges = [-k0 * bell * stay, z0 * bell * stay, k1 * bell_1 * rise, -z1 * bell_1 * rise]
+    p = np.maximum(guess * not_s + (1.0 - lapse) * s, _TINY)
+    q = np.maximum((1.0 - guess) * not_s + lapse * s, _TINY)
+    slopes = [by_s * edge for edge in edges]
+    return p, q, np.stack([*slopes[:2], not_s, -s, *slopes[2:]], axis=1)
 
 
 def binomial_log_likelihood(k: Array, n: Array, p: Array) -> Array:
@@ -154,3 +189,33 @@ def fit_many(
     theta, value = best_of(*climb(evaluate, begin.reshape(-1, 4), low, high, tolerance), n_starts)
     steep, _ = step_likelihood(k, n, low, high)
     return theta, value, np.maximum(value - steep, 0.0)
+
+
+def firth_likelihood(x: Array, n: Array, k: Array) -> Evaluate:
+    """The penalised likelihood of (x0, log slope)."""
+    return penalised(binomial(x, n, k, LINKS["logistic"]), FREE)
+
+
+def firth_box(x: Array) -> tuple[Array, Array]:
+    """Ends of the box of (x0, log slope, guess, lapse): wide enough to hold every penalised fit."""
+    width, closest = float(np.ptp(x)), float(np.diff(x).min())
+    low = np.array([x[0] - 10.0, np.log(0.04 / width), 0.0, 0.0])
+    return low, np.array([x[-1] + 10.0, np.log(4000.0 / closest), 0.0, 0.0])
+
+
+def firth_points(x: Array, n: Array, k: Array) -> Array:
+    """The penalised estimate of each row of counts `[row, bin]`, finite for separated ones too.
+
+    Bins may be empty.
+
+    Returns:
+        `(x0, log slope)`, `[row, 2]`; NaN where all or none grokked.
+    """
+    first, back = distinct_rows(np.concatenate([n, k], axis=1))
+    n, k = n[first], k[first]
+    low, high = firth_box(x)
+    evaluate = firth_likelihood(x, np.repeat(n, 3, axis=0), np.repeat(k, 3, axis=0))
+    theta, _ = best_of(*climb(evaluate, starts(x, k, n, low, high), low, high), 3)
+    made = theta[:, :2].copy()
+    made[(k.sum(axis=1) == 0) | (k.sum(axis=1) == n.sum(axis=1))] = np.nan
+    return made[back]

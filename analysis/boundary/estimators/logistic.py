@@ -40,9 +40,7 @@ def fit_curves(
     wanted = np.ascontiguousarray(rates.T)  # bins first: sums over them are then quick
     fitted: Array = expit(theta[1] * (at - theta[0]))
     rss: Array = np.square(wanted - fitted).sum(axis=0)
-    scale: Array = np.zeros_like(theta)
-    damping: Array = np.zeros(len(start))
-    radius = np.full(len(start), np.inf)
+    scale, damping, radius = np.zeros_like(theta), np.zeros(len(start)), np.full(len(start), np.inf)
     for round_number in range(_MAX_ROUNDS):
         products = _products(at, theta, fitted, wanted)
         scale = np.maximum(scale, np.sqrt(products[[0, 2]]))
@@ -51,8 +49,7 @@ def fit_curves(
             size = _length(weight, theta)
             radius = 100.0 * np.where(size > 0, size, 1.0)
         step, par, length = _trust_step(products, weight, radius, damping)
-        if round_number == 0:
-            radius = np.minimum(radius, length)
+        radius = radius if round_number else np.minimum(radius, length)
         trial = theta + step
         trial_fit = expit(trial[1] * (at - trial[0]))
         trial_rss: Array = np.square(wanted - trial_fit).sum(axis=0)
@@ -77,9 +74,8 @@ def fit_curves(
         going: NDArray[np.bool_] = ~((flat & (ratio <= 2.0)) | still | (rss == 0))
         if not going.all():
             found[:, rows[~going]], sums[rows[~going]] = theta[:, ~going], rss[~going]
-            rows, rss, radius, damping = rows[going], rss[going], radius[going], damping[going]
-            theta, scale = theta[:, going], scale[:, going]
-            wanted, fitted = wanted[:, going], fitted[:, going]
+            rows, rss, radius, damping = (a[going] for a in (rows, rss, radius, damping))
+            theta, scale, wanted, fitted = (a[:, going] for a in (theta, scale, wanted, fitted))
         if not rows.size:
             break
     found[:, rows], sums[rows] = theta, rss

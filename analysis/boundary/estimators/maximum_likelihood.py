@@ -10,7 +10,13 @@ from observatory.analysis.boundary.estimators.coverage import (
     bootstrap_warnings,
     percentile_coverage,
 )
-from observatory.analysis.boundary.estimators.likelihood import SEPARATED, binomial, box, fit_many
+from observatory.analysis.boundary.estimators.likelihood import (
+    SEPARATED,
+    binomial,
+    box,
+    fit_many,
+    rates,
+)
 from observatory.analysis.boundary.estimators.profile import (
     NAMES,
     Fitted,
@@ -19,19 +25,12 @@ from observatory.analysis.boundary.estimators.profile import (
     natural,
     profiled,
 )
-from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.ascent import Array
 from observatory.analysis.stats.bins import RateBins, distinct_rows
 from observatory.analysis.stats.estimate import Parameter, Plain
 from observatory.analysis.stats.links import Link, link_named
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.resample import (
-    bca_interval,
-    left_out,
-    percentile_interval,
-    resampled_counts,
-    standard_error,
-)
+from observatory.analysis.stats.resample import bootstrap_parameter, left_out, resampled_counts
 from observatory.core.errors import ConfigError, FitRefusedError
 
 INTERVALS = {
@@ -100,11 +99,8 @@ def resampled(
     for i in np.flatnonzero(found.free):
         value = natural(NAMES[i], float(found.theta[i]))
         finite = np.isfinite(without[:, i])
-        if interval == "bca":
-            ends = bca_interval(value, usable[:, i], without[finite, i], alike[finite], level)
-        else:
-            ends = percentile_interval(usable[:, i], level)
-        params[NAMES[i]] = Parameter(value, standard_error(usable[:, i]), *ends)
+        left = without[finite, i], alike[finite]
+        params[NAMES[i]] = bootstrap_parameter(value, usable[:, i], *left, interval, level)
     return params
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.ascent import Array, Evaluate, profile_limits
+from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb, profile_limits
 from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.observations import Observations
@@ -43,6 +43,14 @@ class Maximum:
     value: float
     low: Array
     high: Array
+
+    @staticmethod
+    def climbed(
+        evaluate: Evaluate, names: tuple[str, ...], begin: Array, low: Array, high: Array
+    ) -> "Maximum":
+        """The highest place reached from several, `[start, param]`."""
+        theta, value = best_of(*climb(evaluate, begin, low, high, 1e-12), len(begin))
+        return Maximum(evaluate, names, theta[0], float(value[0]), low, high)
 
     @property
     def free(self) -> NDArray[np.bool_]:

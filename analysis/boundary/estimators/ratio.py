@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_logistic_rise
-from observatory.analysis.boundary.estimators.firth_points import (
+from observatory.analysis.boundary.estimators.likelihood import (
     firth_box,
     firth_likelihood,
     firth_points,

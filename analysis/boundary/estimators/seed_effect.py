@@ -1,6 +1,6 @@
 """The boundary where seeds differ: a critical point per seed, normal around the common one.
 
-Letters as in `rate_curve`, and u a standard normal number per seed: the critical point of a seed is
+Letters as in `likelihood`, and u a standard normal number per seed: the critical point of a seed is
 x0 + spread u, in decades; theta = (x0, log slope, guess, lapse, spread).
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_fit
-from observatory.analysis.boundary.estimators.likelihood import box
+from observatory.analysis.boundary.estimators.likelihood import X0, box, rates
 from observatory.analysis.boundary.estimators.profile import (
     NAMES,
     Fitted,
@@ -19,8 +19,7 @@ from observatory.analysis.boundary.estimators.profile import (
     Maximum,
     profiled,
 )
-from observatory.analysis.boundary.estimators.rate_curve import X0, rates
-from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
+from observatory.analysis.stats.ascent import Array, Evaluate
 from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.estimate import Plain
 from observatory.analysis.stats.links import Link, link_named
@@ -119,12 +118,10 @@ class BoundarySeedEffect(LikelihoodFit):
         n_nodes = N_NODES
         while True:
             evaluate = seed_likelihood(bins.x, bins.n_by, bins.k_by, link, n_nodes)
-            theta, best = best_of(*climb(evaluate, begin, low, high, 1e-12), len(begin))
-            if n_nodes >= nodes_for(theta[0]):
+            found = Maximum.climbed(evaluate, (*NAMES, "seed_spread"), begin, low, high)
+            if n_nodes >= nodes_for(found.theta):
                 break
-            n_nodes, begin = nodes_for(theta[0]), np.concatenate([begin, theta])
-        names = (*NAMES, "seed_spread")
-        found = Maximum(evaluate, names, theta[0], float(best[0]), low, high)
+            n_nodes, begin = nodes_for(found.theta), np.vstack([begin, found.theta])
         params = profiled(found, bins.x, self.level, len(bins.n_by) - 1)
         ratio, p_value = found.gain_over(value)
         extras: dict[str, Plain] = {
@@ -140,11 +137,11 @@ class BoundarySeedEffect(LikelihoodFit):
             **found.held_shares,
         }
         warnings = boundary_warnings(data, bins, params, None, assumes_like_seeds=False)
-        if theta[0, 1] >= high[1] - 1e-6:
+        if found.theta[1] >= high[1] - 1e-6:
             warnings.append(
                 f"The edge of one seed is sharper than the {data.control}s are close: its slope is "
                 "a lower bound. Add some in between."
             )
-        if theta[0, _SPREAD] <= SMALLEST:
+        if found.theta[_SPREAD] <= SMALLEST:
             warnings.append("No spread over seeds was found: the fit equals the one without it.")
         return params, warnings, extras

@@ -12,6 +12,7 @@ from observatory.analysis.boundary.estimators.likelihood import (
     box,
     fit_many,
     penalised,
+    rates,
     step_likelihood,
 )
 from observatory.analysis.boundary.estimators.profile import (
@@ -21,7 +22,6 @@ from observatory.analysis.boundary.estimators.profile import (
     Maximum,
     profiled,
 )
-from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.ascent import Array, best_of, climb
 from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.estimate import Plain
@@ -151,9 +151,8 @@ class BoundaryWindow(LikelihoodFit):
         low, high = box(bins, 0.0, self.lapse, two_edges=True)
         evaluate = penalised(binomial(bins.x, bins.n[None], bins.k[None], link), low < high)
         begin = _window_starts(bins, low, high)
-        theta, value = best_of(*climb(evaluate, begin, low, high, 1e-12), len(begin))
-        found = Maximum(evaluate, WINDOW_NAMES, theta[0], float(value[0]), low, high)
-        p = rates(bins.x, theta, link)[0][0]
+        found = Maximum.climbed(evaluate, WINDOW_NAMES, begin, low, high)
+        p = rates(bins.x, found.theta[None], link)[0][0]
         plain = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
         rng = np.random.default_rng(seed)
         p_one_edge = second_edge_p(bins, link, self.lapse, self.n_simulations, rng)
@@ -173,7 +172,7 @@ class BoundaryWindow(LikelihoodFit):
             "log_likelihood": plain,
             "penalised_log_likelihood": found.value,
             "p_one_edge": p_one_edge,
-            "width_decades": float(theta[0, 4] - theta[0, 0]),
+            "width_decades": float(found.theta[4] - found.theta[0]),
             "guess": 0.0,
             "window_max": self.window_max,
             **found.held_shares,

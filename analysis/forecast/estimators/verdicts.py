@@ -6,7 +6,7 @@ import numpy as np
 
 from observatory.analysis.forecast.estimators.alarm_rules import EARLY
 from observatory.analysis.forecast.estimators.rows import Numbers
-from observatory.analysis.stats.multiplicity import holm
+from observatory.analysis.stats.paired_tests import holm
 
 FAMILIES = ("clock", "every", "within")
 """Tests that are adjusted, each over all signals."""

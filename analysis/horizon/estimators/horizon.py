@@ -7,7 +7,7 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.boundary.estimators.checks import require_logistic_rise
-from observatory.analysis.boundary.estimators.firth_points import firth_points
+from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.horizon.estimators.verdict import (
     Evidence,
     Foresight,

@@ -24,12 +24,12 @@ from observatory.analysis.paired.estimators.power import (
 )
 from observatory.analysis.paired.estimators.rows import Contrast, PairedRows
 from observatory.analysis.stats.estimate import Estimate, Parameter
-from observatory.analysis.stats.multiplicity import mcnemar_p
 from observatory.analysis.stats.paired_tests import (
     cohen_between,
     cohen_paired,
     cohen_unpaired,
     equivalence_p,
+    mcnemar_p,
     paired_t,
     rate_difference,
     sign_flip_p,
@@ -41,10 +41,9 @@ from observatory.core.errors import FitRefusedError
 
 Array = NDArray[np.float64]
 
-OF_PARAMETER = ("difference", "se", "low", "high")
+_OF_PARAMETER = ("difference", "se", "low", "high")
 """Numbers of a contrast that are its parameter."""
-SHARES = ("level", "power")
-ROUNDING = 1e-12
+_ROUNDING = 1e-12
 """Range of differences, in units of the largest value, below which they count as equal."""
 
 
@@ -80,18 +79,6 @@ class PairedComparison:
     def __post_init__(self) -> None:
         if self.test not in TESTS:
             raise ValueError(f"`test` must be one of {list(TESTS)}, got {self.test!r}.")
-        for name in SHARES:
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"`{name}` must be between 0 and 1, got {getattr(self, name)}.")
-        for name in ("margin", "target", "half_width"):
-            given = getattr(self, name)
-            if given is not None and not (math.isfinite(given) and given > 0):
-                raise ValueError(f"`{name}` must be positive, got {given}.")
-        if self.min_pairs < 3 or self.n_flips < 99:
-            raise ValueError(
-                "`min_pairs` must be at least 3 and `n_flips` at least 99, got "
-                f"{self.min_pairs} and {self.n_flips}."
-            )
         if self.power <= (alpha := 1.0 - self.level):
             raise ValueError(
                 f"`power` must be above 1 - level ({alpha:.3g}), got {self.power}: so often a test "
@@ -104,15 +91,10 @@ class PairedComparison:
         return self.test
 
     def estimate(self, rows: PairedRows, seed: int) -> Estimate:
-        """Every contrast of the table.
+        """A parameter per contrast, the second arm minus the first in the value's unit.
 
-        Args:
-            rows: The table.
-            seed: Of the sign flips, where these are drawn.
-
-        Returns:
-            A parameter per contrast, the second arm minus the first in the value's unit, with
-            an interval that is not adjusted; its tests and its verdict as a row of the table.
+        Its interval is not adjusted; its tests and its verdict are a row of the table. `seed` is
+        that of the sign flips, where these are drawn.
 
         Raises:
             FitRefusedError: If no contrast has pairs enough that vary, or the registered family
@@ -120,10 +102,6 @@ class PairedComparison:
         """
         contrasts = rows.contrasts()
         m = self._family(rows, len(contrasts))
-        names = {
-            c.label: {"arm": c.arm, "reference": c.reference, "condition": c.condition or None}
-            for c in contrasts
-        }
         params, table, warnings = self._tested(contrasts, m, np.random.default_rng(seed))
         adjust(list(table.values()), m)
         alpha = 1.0 - self.level
@@ -144,22 +122,19 @@ class PairedComparison:
             warnings=warnings,
             extras={
                 "method": self._method(len(of_rates), len(table)),
-                "n_tests": m,
-                "n_contrasts": len(table),
-                "margin": self.margin,
-                "target": self.target,
-                "half_width": self.half_width,
-                "power": self.power,
-                "rates": len(of_rates) == len(table),
+                **{"n_tests": m, "n_contrasts": len(table)},
+                **{"margin": self.margin, "target": self.target, "half_width": self.half_width},
+                **{"power": self.power, "rates": len(of_rates) == len(table)},
                 "n_rates": len(of_rates),
             },
             table={
-                label: {
-                    **names[label],
-                    "verdict": verdict(found, alpha),
-                    **{name: number for name, number in found.items() if name not in OF_PARAMETER},
+                c.label: {
+                    **{"arm": c.arm, "reference": c.reference, "condition": c.condition or None},
+                    "verdict": verdict(table[c.label], alpha),
+                    **{k: v for k, v in table[c.label].items() if k not in _OF_PARAMETER},
                 }
-                for label, found in table.items()
+                for c in contrasts
+                if c.label in table
             },
         )
 
@@ -201,7 +176,7 @@ class PairedComparison:
 
     def _mixed(self, of_rates: Sequence[str], n: int) -> list[str]:
         """What is to be said where some outcomes are 0 or 1."""
-        notes = list[str]()
+        notes: list[str] = []
         of_means = (self.margin, self.target, self.half_width)
         if of_rates and any(number is not None for number in of_means):
             notes.append("Outcomes of 0 or 1 have no equivalence and no plans: these are of means.")
@@ -226,7 +201,7 @@ class PairedComparison:
             return f"{n} pairs, at least {self.min_pairs} are needed."
         scaled, unit = contrast.in_unit()
         differences = scaled.second - scaled.first
-        if not contrast.rates and float(np.ptp(differences)) <= ROUNDING:
+        if not contrast.rates and float(np.ptp(differences)) <= _ROUNDING:
             return (
                 f"all {n} differences are {differences[0] * unit:.4g} to within rounding, which "
                 "leaves no scatter."
@@ -257,31 +232,30 @@ class PairedComparison:
             for name, found in effects.items()
             for end, number in zip(("", "_low", "_high"), found, strict=True)
         }
-        margin, target, wide = (
-            None if number is None else number / unit
-            for number in (self.margin, self.target, self.half_width)
-        )
-        careful = cautious_sd(sd, n, self.power)
-        plans: Numbers = {"detectable": unit * detectable(sd, n, self.power, alpha / m)}
-        for name, scatter in (("", sd), ("_cautious", careful)):
-            if target is not None:
-                found = pairs_for_difference(target, scatter, self.power, alpha / m)
-                plans[f"pairs_target{name}"] = found
-            if wide is not None:
-                plans[f"pairs_width{name}"] = pairs_for_width(wide, scatter, self.level)
+        near = None if self.margin is None else equivalence_p(one, other, self.margin / unit)
         return {
             "n": n,
-            "mean_first": float(one.mean()) * unit,
-            "mean_second": float(other.mean()) * unit,
+            **{"mean_first": float(one.mean()) * unit, "mean_second": float(other.mean()) * unit},
             **{"difference": mean * unit, "sd": sd * unit, "se": se * unit},
-            **{"low": (mean - reach) * unit, "high": (mean + reach) * unit},
-            "t": t,
+            **{"low": (mean - reach) * unit, "high": (mean + reach) * unit, "t": t},
             **{f"p_{name}": p for name, p in p_values.items()},
             "p": p_values[self.test],
             **spread,
-            "p_equivalent": None if margin is None else equivalence_p(one, other, margin),
-            **plans,
+            "p_equivalent": near,
+            **self._plans(sd, n, unit, alpha / m),
         }
+
+    def _plans(self, sd: float, n: int, unit: float, alpha: float) -> Numbers:
+        """What n pairs detect, and how many would be needed; scatter in a unit."""
+        plans: Numbers = {"detectable": unit * detectable(sd, n, self.power, alpha)}
+        for name, scatter in (("", sd), ("_cautious", cautious_sd(sd, n, self.power))):
+            if self.target is not None:
+                found = pairs_for_difference(self.target / unit, scatter, self.power, alpha)
+                plans[f"pairs_target{name}"] = found
+            if self.half_width is not None:
+                wide = self.half_width / unit
+                plans[f"pairs_width{name}"] = pairs_for_width(wide, scatter, self.level)
+        return plans
 
     def _rates(self, contrast: Contrast) -> Numbers:
         """The row of one contrast of rates, before it is adjusted."""

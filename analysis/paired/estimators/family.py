@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from observatory.analysis.stats.multiplicity import holm
-from observatory.analysis.stats.paired_tests import p_text
+from observatory.analysis.stats.paired_tests import holm, p_text
 
 Numbers = dict[str, float | None]
 
@@ -18,12 +17,7 @@ def is_rate(found: Mapping[str, float | None]) -> bool:
 
 
 def adjust(contrasts: Sequence[Numbers], m: int) -> None:
-    """Write adjusted p-values; tests of the family that are not here count as 1.
-
-    Args:
-        contrasts: Numbers of each, with `p` and `p_equivalent`.
-        m: Size of the family.
-    """
+    """Write adjusted p-values; tests of the family, of size m, that are not here count as 1."""
     for name in ("p", "p_equivalent"):
         raw = [found[name] for found in contrasts]
         p = np.array([1.0 if v is None else v for v in raw], dtype=np.float64)
@@ -43,14 +37,7 @@ def verdict(found: Mapping[str, float | None], alpha: float) -> str:
 
 
 def doubts(contrasts: Mapping[str, Numbers], m: int, test: str, alpha: float) -> list[str]:
-    """What a reader could take wrongly: too few pairs for any p-value to pass, tests that disagree.
-
-    Args:
-        contrasts: Numbers of each, by its label.
-        m: Size of the family.
-        test: Whose p-value decides.
-        alpha: Level of the tests.
-    """
+    """What may be taken wrongly: too few pairs for a p-value to pass, tests that disagree."""
     notes = list[str]()
     for label, found in contrasts.items():
         n, rates = int(found["n"] or 0), is_rate(found)

@@ -9,36 +9,26 @@ from scipy.stats import nct, t
 
 from observatory.analysis.stats.solvers import chi2_quantile, student_quantile, zero_between
 
-LARGEST = 10_000_000
+_LARGEST = 10_000_000
 """Pairs beyond which no plan is given."""
-FARTHEST = 1e8
+_FARTHEST = 1e8
 """Centres of t farther out count as this one; scipy has no chances there."""
 
 
 def power_of(effect: float, n: int, alpha: float) -> float:
-    """Power of the two-sided paired t test.
-
-    Args:
-        effect: Cohen's d on paired differences.
-        n: Pairs.
-        alpha: Level of the test.
-
-    Example:
-        >>> round(power_of(4.0, 8, 0.05), 6)
-        1.0
-    """
+    """Power of the two-sided paired t test of n pairs, by Cohen's d on paired differences."""
     critical = float(t.isf(alpha / 2.0, n - 1))
-    centre = min(abs(effect) * math.sqrt(n), FARTHEST)
+    centre = min(abs(effect) * math.sqrt(n), _FARTHEST)
     other_side = float(nct.cdf(-critical, n - 1, centre))  # NaN where scipy finds it too small
     return float(nct.sf(critical, n - 1, centre)) + max(0.0, other_side)
 
 
-def least_pairs(holds: Callable[[int], bool]) -> int | None:
+def _least_pairs(holds: Callable[[int], bool]) -> int | None:
     """The least number of pairs, from 2, at which a rule that stays true begins to hold."""
     low, high = 1, 2
     while not holds(high):
         low, high = high, 2 * high
-        if high > LARGEST:
+        if high > _LARGEST:
             return None
     while high - low > 1:
         middle = (low + high) // 2
@@ -47,35 +37,20 @@ def least_pairs(holds: Callable[[int], bool]) -> int | None:
 
 
 def pairs_for_difference(target: float, sd: float, power: float, alpha: float) -> int | None:
-    """Pairs for the two-sided paired t test to find a difference.
+    """The least number of pairs for the two-sided paired t test to find a difference of `target`.
 
-    Args:
-        target: The difference, not 0.
-        sd: Of paired differences, in the same unit.
-        power: Share of studies that find it.
-        alpha: Level of the test.
-
-    Returns:
-        The least number; None where it is above ten million.
-
-    Example:
-        >>> pairs_for_difference(0.5, 1.0, 0.8, 0.05)
-        34
+    `sd` is that of paired differences. None where it is above ten million.
     """
-    return least_pairs(lambda n: power_of(target / sd, n, alpha) >= power)
+    return _least_pairs(lambda n: power_of(target / sd, n, alpha) >= power)
 
 
 def pairs_for_width(half_width: float, sd: float, level: float) -> int | None:
     """Pairs for the t interval of the mean difference to reach no farther than `half_width`.
 
     With the scatter at its expected size; an interval by chance is wider in half of all studies.
-
-    Example:
-        >>> pairs_for_width(0.5, 1.0, 0.95)
-        18
     """
     share = 0.5 + level / 2.0
-    return least_pairs(lambda n: student_quantile(share, n - 1) * sd / math.sqrt(n) <= half_width)
+    return _least_pairs(lambda n: student_quantile(share, n - 1) * sd / math.sqrt(n) <= half_width)
 
 
 def cautious_sd(sd: float, n: int, assurance: float) -> float:

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.magnitude import magnitude
+from observatory.analysis.stats.solvers import magnitude
 
 Array = NDArray[np.float64]
 
@@ -39,16 +39,8 @@ class Contrast:
     def in_unit(self) -> tuple["Contrast", float]:
         """The same with values of about 1, whose squares are numbers, and their unit, exactly."""
         unit = magnitude(np.concatenate([self.all_first, self.all_second]))
-        return (
-            replace(
-                self,
-                first=self.first / unit,
-                second=self.second / unit,
-                all_first=self.all_first / unit,
-                all_second=self.all_second / unit,
-            ),
-            unit,
-        )
+        names = ("first", "second", "all_first", "all_second")
+        return replace(self, **{name: getattr(self, name) / unit for name in names}), unit
 
     @property
     def label(self) -> str:

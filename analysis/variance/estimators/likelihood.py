@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
-SMALLEST, LARGEST = 1e-7, 1e4
+_SMALLEST, LARGEST = 1e-7, 1e4
 """Of a variance, in units of the values' scatter about their fixed effects; below counts as 0."""
 
 
@@ -31,7 +32,7 @@ class Restricted:
     """
 
     products: Array
-    component: NDArray[np.int64]
+    component: Codes
     n_fixed: int
     n: int
 
@@ -43,8 +44,7 @@ class Restricted:
     def deviance(self, variances: Array) -> tuple[float, Array]:
         """Minus twice the restricted log likelihood, less a constant, and its slopes.
 
-        Args:
-            variances: Of each component, that of single rows last; the last one above 0.
+        The variance of single rows is the last one, above 0.
         """
         q, inner = self.component.size, slice(self.component.size, -1)
         last = float(variances[-1])
@@ -63,23 +63,14 @@ class Restricted:
         return value, np.append(slopes, rest / last)
 
     def least(self, starts: Sequence[Array], free: Array, held: Array) -> tuple[float, Array]:
-        """The least deviance over variances `free @ u + held` with every u positive.
-
-        Args:
-            starts: Of u.
-            free: `[component, number]`.
-            held: `[component]`.
-
-        Returns:
-            The deviance, and the variances.
-        """
+        """The least deviance over variances `free @ u + held`, every u positive, and these."""
 
         def at(logs: Array) -> tuple[float, Array]:
             numbers = np.exp(logs)
             value, slopes = self.deviance(free @ numbers + held)
             return value, (slopes @ free) * numbers
 
-        bounds = [(math.log(SMALLEST), math.log(LARGEST))] * free.shape[1]
+        bounds = [(math.log(_SMALLEST), math.log(LARGEST))] * free.shape[1]
         tries = [
             minimize(at, np.log(np.clip(start, 1e-6, LARGEST)), jac=True, bounds=bounds,
                      method="L-BFGS-B", options={"ftol": 1e-12, "gtol": 1e-7, "maxiter": 500})
@@ -102,14 +93,8 @@ class Restricted:
         return self.least([np.delete(best, index)], free, np.zeros(best.size))[0]
 
 
-def restricted(value: Array, fixed: Array, codes: Sequence[NDArray[np.int64]]) -> Restricted:
-    """The likelihood of a table.
-
-    Args:
-        value: In units of their scatter about the fixed effects, `[row]`.
-        fixed: X, of full rank, `[row, column]`.
-        codes: Level of each component in every row, from 0.
-    """
+def restricted(value: Array, fixed: Array, codes: Sequence[Codes]) -> Restricted:
+    """The likelihood of values in units of their scatter, with fixed effects of full rank."""
     random = [np.eye(int(code.max()) + 1)[code] for code in codes]
     every = np.column_stack([*random, fixed, value])
     component = np.repeat(np.arange(len(codes)), [z.shape[1] for z in random])

@@ -5,8 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from observatory.analysis.boundary.estimators.firth import BoundaryFirth
-from observatory.analysis.boundary.estimators.firth_points import firth_points
-from observatory.analysis.boundary.estimators.rate_curve import rates
+from observatory.analysis.boundary.estimators.likelihood import firth_points, rates
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.observations import Observations, from_counts

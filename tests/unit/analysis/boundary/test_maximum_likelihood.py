@@ -7,12 +7,12 @@ from observatory.analysis.boundary.estimators.likelihood import (
     binomial_log_likelihood,
     box,
     fit_many,
+    rates,
     step_likelihood,
 )
 from observatory.analysis.boundary.estimators.logistic import curve
 from observatory.analysis.boundary.estimators.maximum_likelihood import BoundaryMle, fit_likelihood
 from observatory.analysis.boundary.estimators.profile import natural
-from observatory.analysis.boundary.estimators.rate_curve import rates
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.observations import Observations, from_counts

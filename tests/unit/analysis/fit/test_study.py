@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from observatory.analysis.boundary.estimators.firth_points import firth_points
+from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.fit.observed import open_runs
 from observatory.analysis.fit.settings import settings_of
 from observatory.analysis.fit.study import (

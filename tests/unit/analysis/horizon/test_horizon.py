@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from observatory.analysis.boundary.estimators.firth_points import firth_points
+from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.horizon.estimators.foresight import (
     Design,
     expected_ratio,

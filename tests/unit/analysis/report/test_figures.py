@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from observatory.analysis.boundary.figure_rate import rate_figure
-from observatory.analysis.boundary.figure_window import window_figure
+from observatory.analysis.boundary.figure_rate import rate_figure, window_figure
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
 from observatory.analysis.horizon.figure_regimes import regime_shares, regimes_figure
 from observatory.analysis.page.bands import aligned

@@ -1,0 +1,57 @@
+"""Fits of a table whose rows are outcomes: which arm, pair, seed or split each is of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from observatory.analysis.fit.result import Fitted
+from observatory.analysis.fit.settings import build, draw_seed, settings_of
+from observatory.analysis.fit.task import Part, Task
+from observatory.analysis.tables.columns import columns_text
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """A table as an estimator takes it.
+
+    Attributes:
+        rows: Of the estimator's own kind, with a `value` per row and the name of the `outcome`.
+        columns: Which column was read as what, by role.
+        warnings: What was left out.
+    """
+
+    rows: Any
+    columns: Mapping[str, str]
+    warnings: Sequence[str]
+
+
+def fit_rows(
+    name: str,
+    read: Callable[[], ReadRows],
+    level: float | None,
+    settings: Mapping[str, Any] | None,
+    config_dir: Path | None,
+    seed: int | None = None,
+) -> Fitted:
+    """The estimator of `conf/fit/NAME.yaml` on the rows of a table, which is read after it is made.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+    """
+    changes = {**({} if level is None else {"level": level}), **(settings or {})}
+    chosen, node = settings_of(name, None, changes, config_dir)
+    fit, drawn = build(chosen, node, trusted=config_dir is not None), draw_seed(seed)
+    found = read()
+    part = Part(
+        fit=fit.fit_name,
+        estimator=fit.estimator,
+        event=found.rows.outcome,
+        level=fit.level,
+        n=found.rows.value.size,
+        seed=drawn,
+        compute=lambda: fit.estimate(found.rows, drawn),
+        warnings=found.warnings,
+        extras={"columns": columns_text(found.columns)},
+    )
+    return Task(name, [part]).run()
