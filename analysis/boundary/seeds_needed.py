@@ -53,8 +53,7 @@ def plan_seeds(
     require_boundary(bins)
     x0, log_slope = firth_points(bins.x, bins.n[None], bins.k[None])[0]
     truth, reach = np.array([[x0, log_slope, 0.0, 0.0]]), 3.0 * max(width_decades, 0.05)
-    plan: list[tuple[float, float | None, float]] = []
-    rng = np.random.default_rng(seed)
+    plan, rng = list[tuple[float, float | None, float]](), np.random.default_rng(seed)
     for n_seeds in _SEEDS:
         found = _simulated_widths(bins, truth, n_seeds, n_simulations, reach, level, rng)
         share = float(np.mean(found <= width_decades))
