@@ -19,7 +19,8 @@ from observatory.analysis.times.estimators.aft import (
     records_of,
 )
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_law import Times, offset_law
+from observatory.analysis.times.estimators.aft_law import Times
+from observatory.analysis.times.estimators.rivals import offset_law
 
 NAMES = sorted(ERRORS)
 FROZEN = {"weibull": weibull_min, "lognormal": lognorm, "loglogistic": fisk}

@@ -14,7 +14,7 @@ from observatory.analysis.times.estimators.aft_table import (
 )
 from tests.made_times import Made
 from tests.power import Mean, Rate, states
-from tests.statistical.time_studies import SEEDS_APART, covered, exponents, rejected, verdicts
+from tests.statistical.time_studies import NONE, SEEDS_APART, covered, exponents, rejected, verdicts
 
 pytestmark = pytest.mark.slow
 
@@ -23,8 +23,8 @@ LARGE = Made(n_seeds=16)
 """Enough seeds for the asymptotic coverage; at 8 it is 1 to 3 % short, see the document."""
 COVERS, AT_LEAST = Rate(N, 0.95, "both"), Rate(N, 0.95, "below")
 REJECTS, SIMULATED = Rate(N, 0.08, "above"), Rate(200, 0.05, "above")
-CALLED = Rate(N, 0.05, "above")
-HALF, MOSTLY = Rate(N, 0.47, "below"), Rate(N, 0.855, "below")
+CALLED, FALSE = Rate(N, 0.05, "above"), Rate(200, 0.05, "above")
+FOUND = Rate(100, 0.4, "below")
 UNBIASED = Mean(N, 0.08, 0.015)
 
 
@@ -108,30 +108,27 @@ def test_the_simulated_test_of_no_threshold_keeps_its_level() -> None:
     assert SIMULATED.accepts(below)
 
 
-@states(CALLED)
-@pytest.mark.parametrize("effect", [False, True], ids=["independent", "seed effect"])
-def test_no_threshold_is_found_where_there_is_none(effect: bool) -> None:
-    """H0: on t = 300 / weight_decay the verdict "threshold" comes in at most 5 %.
+@states(FALSE)
+@pytest.mark.parametrize("label", sorted(NONE))
+def test_no_threshold_is_found_where_there_is_none(label: str) -> None:
+    """H0: where times have no threshold the verdict "threshold" comes in at most 5 %.
 
-    Generator: `Made` with 8 seeds, with and without a seed effect; seed 35.
-    n = 500, H0 rate at most 0.05, alpha = 0.001: accepts at most 41, catches 0.094.
+    Generators: `NONE`, which bend at either end, have a constant part, seed effects or wide and
+    unequal noise; 8 seeds; seed 35.
+    n = 200, H0 rate at most 0.05, alpha = 0.001: accepts at most 21, catches 0.128.
     """
-    made = Made(**SEEDS_APART) if effect else Made()
-    assert CALLED.accepts(count(verdicts(made, N, 35, rivals=False).threshold))
+    assert FALSE.accepts(round(verdicts(NONE[label], FALSE.n, 35).threshold * FALSE.n))
 
 
-@states(CALLED, HALF, MOSTLY)
+@states(CALLED, FOUND)
 def test_a_threshold_is_not_called_an_artefact_and_is_found() -> None:
     """H0: with a threshold at half of the boundary "horizon artefact" comes in at most 5 %.
 
     n = 500, H0 rate at most 0.05, alpha = 0.001: accepts at most 41, catches 0.094.
 
-    And "threshold" is found in 47 % there, in 85.5 % where it lies at 0.8 of the boundary.
-    n = 500, H0 rate at least 0.47, alpha = 0.001: accepts at least 201, catches 0.383.
-    n = 500, H0 rate at least 0.855, alpha = 0.001: accepts at least 402, catches 0.788.
+    And "threshold" is found in 40 % where it lies at 0.8 of the boundary.
+    n = 100, H0 rate at least 0.4, alpha = 0.001: accepts at least 25, catches 0.211.
     Generator: `Made(critical=0.05)` and `Made(critical=0.2)`, 8 seeds; seed 36.
     """
-    half = verdicts(Made(critical=0.05), N, 36, rivals=False)
-    assert CALLED.accepts(count(half.artefact))
-    assert HALF.accepts(count(half.threshold))
-    assert MOSTLY.accepts(count(verdicts(Made(critical=0.2), N, 36, rivals=False).threshold))
+    assert CALLED.accepts(count(verdicts(Made(critical=0.05), N, 36).artefact))
+    assert FOUND.accepts(round(verdicts(Made(critical=0.2), FOUND.n, 36).threshold * FOUND.n))

@@ -12,12 +12,13 @@ import numpy as np
 from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.horizon.estimators.verdict import ARTEFACT_BELOW
 from observatory.analysis.stats.solvers import chi2_quantile
-from observatory.analysis.times.estimators.aft import Records
+from observatory.analysis.times.estimators.aft import RIGHT, Records
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import PROFILE_GRID
-from observatory.analysis.times.estimators.aft_law import Laws, Times, offset_law
+from observatory.analysis.times.estimators.aft_law import Laws, Times
 from observatory.analysis.times.estimators.aft_table import DRAW_GRID, sample_of, table_of
-from observatory.analysis.times.estimators.power_law import UNDECIDED, fit_line
+from observatory.analysis.times.estimators.power_law import N_PARAMS, UNDECIDED, fit_line
+from observatory.analysis.times.estimators.rivals import bent_criteria, offset_law
 from tests.made_times import Made
 
 ROUNDS = 4
@@ -88,16 +89,15 @@ class Verdicts:
 
     Attributes:
         rejects: The likelihood ratio alone, under all three.
-        threshold: The verdict "threshold".
-        unrivalled: That verdict without the warning of a rival that bends the times as well;
-            NaN where that was not asked.
+        flat: That, and the held-out check.
+        threshold: The verdict "threshold": that, and no rival, and the check with a lower window.
         artefact: The verdict "horizon artefact".
         boundary: Median boundary.
     """
 
     rejects: float
+    flat: float
     threshold: float
-    unrivalled: float
     artefact: float
     boundary: float
 
@@ -115,41 +115,75 @@ def below_upper(
     return ~possible | (fallen & (free.critical < critical))
 
 
-def rivalled(made: Made, times: np.ndarray) -> bool:
+def rows_of(of: Times, rows: np.ndarray) -> Times:
+    """Some of the studies."""
+    records = of.records
+    part = replace(records, log_time=records.log_time[rows], width=records.width[rows])
+    return Times(of.errors, part, of.weights[rows])
+
+
+def stays(of: Times, free: Laws, boundary: np.ndarray) -> np.ndarray:
+    """Whether half of the critical point is left without the largest third above the boundary.
+
+    Also where what is left cannot fix the laws: then nothing is checked.
+    """
+    cells, cell = np.unique(of.records.control, return_inverse=True)
+    n_above = (cells > boundary[:, None]).sum(axis=1)
+    kept = np.arange(cells.size) < (cells.size - np.maximum(n_above // 3, 1))[:, None]
+    weights = of.weights * kept[:, cell]
+    timed = weights * (of.records.kind != RIGHT)
+    grokked = np.stack([timed[:, cell == i].sum(axis=1) for i in range(cells.size)], axis=1)
+    fixed = ((grokked > 0).sum(axis=1) >= 3) & (grokked.sum(axis=1) > 5)
+    lower = replace(of, weights=weights).free(DRAW_GRID, ROUNDS)
+    return ~fixed | (lower.critical > 0.5 * free.critical)
+
+
+def rivalled(of: Times, zero: Laws, free: Laws, kinds: tuple[str, ...]) -> np.ndarray:
+    """Whether one of the bent laws is within 2 of the AIC of the one with a threshold."""
+    own = 2.0 * N_PARAMS["free"] - 2.0 * free.loglik
+    start = np.where(np.isnan(zero.theta), [1.0, -6.0, 1.0], zero.theta)
+    criteria = bent_criteria(of, start)
+    return np.any([criteria[kind] <= own + UNDECIDED for kind in kinds], axis=0)
+
+
+def has_constant_rival(made: Made, times: np.ndarray) -> bool:
     """Whether a law with a constant part is within 2 of the AIC of the one with a threshold."""
     sample = sample_of(made.table(times))
     for errors in ERRORS.values():
         free = table_of(sample, errors, None, DRAW_GRID)
         rival = offset_law(free.of, free.begin)
-        if 2.0 * (free.law.loglik[0] - rival.loglik) < UNDECIDED:
+        if 2.0 * (free.law.loglik[0] - rival.loglik) <= UNDECIDED:
             return True
     return False
 
 
-def verdicts(made: Made, n: int, seed: int, rivals: bool) -> Verdicts:
-    """The verdicts of many studies, by the rules of `horizon_verdict`; `rivals` takes long."""
+def verdicts(made: Made, n: int, seed: int) -> Verdicts:
+    """The verdicts of many studies, by the rules of `horizon_verdict`."""
     times = made.times(n, np.random.default_rng(seed))
     boundary = observed_boundary(made, times, made.horizon)
     records, weights = made.records(times, made.horizon)
     rejects = flat = small = np.ones(n, dtype=bool)
-    for name in ERRORS:
-        zero, free = pair(made, times, name, made.horizon)
+    laws = {name: pair(made, times, name, made.horizon) for name in ERRORS}
+    for name, (zero, free) in laws.items():
         before, own = pair(made, times, name, HELD_OUT * made.horizon)
         middle = np.sqrt(before.boundary(made.horizon) * own.boundary(made.horizon))
         rejects = rejects & (2.0 * (free.loglik - zero.loglik) > chi2_quantile(0.9, 1))
         flat = flat & (boundary > middle)
         small = small & below_upper(name, records, weights, free, ARTEFACT_BELOW * boundary)
     there = np.isfinite(boundary)
-    threshold = rejects & flat
-    return Verdicts(
-        float(rejects[there].mean()),
-        float(threshold[there].mean()),
-        float(np.mean([row and not rivalled(made, times[i]) for i, row in enumerate(threshold)]))
-        if rivals
-        else np.nan,
-        float((small & ~threshold)[there].mean()),
-        float(np.median(boundary[there])),
-    )
+    left = np.flatnonzero(there & rejects & flat)
+    for name, (zero, free) in laws.items():
+        if not left.size:
+            break
+        of = rows_of(Times(ERRORS[name], records, weights), left)
+        zero, free = (Laws(**{k: v[left] for k, v in vars(law).items()}) for law in (zero, free))
+        out = rivalled(of, zero, free, ("large", "small", "curved"))
+        left = left[~out & stays(of, free, boundary[left])]
+    threshold = np.zeros(n, dtype=bool)
+    threshold[[i for i in left if not has_constant_rival(made, times[i])]] = True
+    shares = (rejects, rejects & flat, threshold, small & ~threshold)
+    middle = float(np.median(boundary[there]))
+    return Verdicts(*(float(rows[there].mean()) for rows in shares), middle)
 
 
 def print_estimates(n: int) -> None:
@@ -179,25 +213,37 @@ def print_estimates(n: int) -> None:
         print(f"  {name:12s}", [round(float(size), 3) for size in sizes])
 
 
+NONE = {
+    "no threshold": Made(),
+    "seed effect": Made(**SEEDS_APART),
+    "Weibull": Made(distribution="weibull", noise=0.25),
+    "100 steps constant": Made(offset=100.0),
+    "200 steps constant": Made(offset=200.0, amplitude=250.0),
+    "100 steps constant, nu 0.9, seed effect": Made(offset=100.0, nu=0.9, **SEEDS_APART),
+    "times 1 + (weight_decay / 1.2)^2": Made(large=(1.2, 2.0)),
+    "times 1 + (weight_decay / 0.7)^3": Made(large=(0.7, 3.0)),
+    "times 1 + 0.06 / weight_decay": Made(small=(0.06, 1.0)),
+    "noise 0.6": Made(noise=0.6),
+    "noise that widens towards small": Made(widening=0.5),
+    "noise that widens towards large": Made(widening=-0.5),
+}
+"""Times without a threshold."""
+THRESHOLDS = {
+    "threshold at 0.5 of the boundary": Made(critical=0.05),
+    "threshold at 0.5, seed effect": Made(critical=0.05, **SEEDS_APART),
+    "threshold at 0.67": Made(critical=0.1),
+    "threshold at 0.8": Made(critical=0.2),
+    "threshold at 0.25": Made(critical=0.0167),
+}
+
+
 def print_verdicts(n: int) -> None:
-    """Verdicts; whether a rival is warned of at 8 seeds only, since that takes long."""
-    scenarios = {
-        "no threshold": Made(),
-        "no threshold, seed effect": Made(**SEEDS_APART),
-        "no threshold, Weibull": Made(distribution="weibull", noise=0.25),
-        "no threshold, 100 steps constant": Made(offset=100.0),
-        "no threshold, 200 steps constant": Made(offset=200.0, amplitude=250.0),
-        "threshold at 0.5 of the boundary": Made(critical=0.05),
-        "the same, seed effect": Made(critical=0.05, **SEEDS_APART),
-        "threshold at 0.67": Made(critical=0.1),
-        "threshold at 0.8": Made(critical=0.2),
-        "threshold at 0.25": Made(critical=0.0167),
-    }
-    for label, made in scenarios.items():
-        for size in (8, 16):
-            found = vars(verdicts(replace(made, n_seeds=size), n, 4, rivals=size == 8))
-            told = {name: round(value, 3) for name, value in found.items()}
-            print(f"  {label:34s} {size:3d} seeds", told, flush=True)
+    """Verdicts of every generator at 8 seeds, and with a threshold at 16 too."""
+    for label, made in {**NONE, **THRESHOLDS}.items():
+        for size in (8,) if label in NONE else (8, 16):
+            found = vars(verdicts(replace(made, n_seeds=size), n, 4))
+            words = {name: round(value, 3) for name, value in found.items()}
+            print(f"  {label:40s} {size:3d} seeds", words, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,10 @@ from observatory.analysis.boundary.estimators.checks import require_logistic_ris
 from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.horizon.estimators.verdict import (
     Evidence,
-    Foresight,
+    Samples,
     evidence_of,
     foresee,
     longest,
-    rival_warnings,
     verdict_of,
 )
 from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
@@ -87,14 +86,20 @@ def shorter_horizons(data: Observations, longest: float, n_horizons: int) -> Arr
     return np.geomspace(float(tried[last - 1]), longest, n_horizons)
 
 
-def _early_sample(data: Observations, horizon: float) -> Sample | None:
-    """The table at a shorter horizon; None where too few replicas had grokked to fix the laws."""
-    early = data.at_horizon(horizon)
+def _fixed_sample(data: Observations) -> Sample | None:
+    """A part of a table; None where too few of its replicas grokked to fix the laws."""
     try:
-        require_fixed(early, "free")
+        require_fixed(data, "free")
     except FitRefusedError:
         return None
-    return sample_of(early)
+    return sample_of(data)
+
+
+def _lower_window(data: Observations, observed: float) -> float:
+    """The largest weight decay that is left without the largest third of those above a boundary."""
+    cells = np.unique(data.weight_decay)
+    n_above = int((cells > observed).sum())
+    return float(cells[-1 - max(n_above // 3, 1)])
 
 
 def _column(values: Array) -> list[float | None]:
@@ -143,7 +148,9 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
         "p": found.p,
         "critical_free": float(found.free.law.critical[0]),
         "critical_upper": found.upper,
-        "aic_rival_gain": found.rival,
+        "aic_rival_gain": found.gains["constant"],
+        **{f"aic_gain_{kind}": found.gains[kind] for kind in ("large", "small", "curved")},
+        "critical_lower_window": found.lower,
         "nu_zero": float(found.zero.law.nu[0]),
         "nu_free": float(found.free.law.nu[0]),
         "aic_zero": found.zero.law.aic(N_PARAMS["zero"]),
@@ -163,16 +170,24 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
     return {f"{key}_{name}": value for key, value in values.items()}
 
 
-def _advice(foresight: Foresight, steps: float) -> str:
-    if foresight.horizon is None:
-        until = f"{64 * steps:g} steps"
-        return f"No horizon up to {until} would decide with this many seeds: add seeds."
-    lowest, seeds = foresight.lowest or 0.0, foresight.seeds_factor
-    more = "" if seeds is None else f", and {seeds:.1f} times as many seeds to rule one out"
-    return (
-        f"What would decide: {foresight.horizon} steps with weight decays down to {lowest:.2g}, to "
-        f"find a threshold of half of the boundary with a power of 0.8{more}."
-    )
+def _outlook(
+    evidence: Mapping[str, Evidence], whole: Sample, observed: float, level: float, reason: str
+) -> dict[str, Plain]:
+    """The reason of a table that cannot tell, with the runs that would decide."""
+    if all(each.p < 1.0 - level for each in evidence.values()):
+        nearer = "Weight decays nearer to the boundary, or a longer horizon, would"
+        return {"reason": f"{reason} {nearer} tell what bends them."}
+    foresight, steps = foresee(evidence, whole, observed, level), longest(whole)
+    found: dict[str, Plain] = {f"deciding_{k}": value for k, value in asdict(foresight).items()}
+    advice = f"No horizon up to {64 * steps:g} steps would decide with this many seeds: add seeds."
+    if foresight.horizon is not None:
+        lowest, seeds = foresight.lowest or 0.0, foresight.seeds_factor
+        more = "" if seeds is None else f", and {seeds:.1f} times as many seeds to rule one out"
+        advice = (
+            f"What would decide: {foresight.horizon} steps with weight decays down to {lowest:.2g},"
+            f" to find a threshold of half of the boundary with a power of 0.8{more}."
+        )
+    return found | {"reason": f"{reason} {advice}"}
 
 
 @final
@@ -183,7 +198,9 @@ class Horizon:
     "threshold": the likelihood-ratio test rejects a critical weight decay of 0 under Weibull,
     log-normal and log-logistic times, and under all three the boundary at the longest horizon is
     nearer to what the law with a threshold foretells from the held-out shorter horizon than to what
-    the law without does. "horizon artefact": under all three the one-sided upper limit of the
+    the law without does, no law of `rivals` is within 2 of its AIC, and without the largest third
+    of the weight decays above the boundary at least half of the critical weight decay is left
+    (where those fix the laws). "horizon artefact": under all three the one-sided upper limit of the
     critical weight decay is below a quarter of the boundary. Else "cannot tell", with the horizon
     that would decide. A threshold much below half of the boundary cannot be seen.
     """
@@ -220,10 +237,10 @@ class Horizon:
         horizons = shorter_horizons(data, steps, self.n_horizons)
         found = boundaries(data, horizons, np.concatenate([data.weights[None], drawn]))
         observed = float(found[0, -1])
-        early = _early_sample(data, self.held_out * steps)
-        evidence = {
-            name: evidence_of(name, whole, early, drawn, self.n_grid, self.level) for name in ERRORS
-        }
+        lower = _lower_window(data, observed)
+        parts = data.at_horizon(self.held_out * steps), data.within(lower)
+        of = Samples(whole, *(_fixed_sample(part) for part in parts))
+        evidence = {name: evidence_of(name, of, drawn, self.n_grid, self.level) for name in ERRORS}
         verdict, reason = verdict_of(evidence, observed, self.level)
         extras: dict[str, Plain] = {
             "method": "Firth's logistic, re-censored, seeds drawn jointly; censored laws of times",
@@ -231,14 +248,13 @@ class Horizon:
             "verdict": verdict,
             "reason": reason,
             "held_out_steps": round(self.held_out * steps),
+            "lower_window_max": lower,
             "smallest_visible": 0.5 * observed,
         }
         if verdict == "cannot tell":
-            foresight = foresee(evidence, whole, observed, self.level)
-            extras |= {f"deciding_{name}": value for name, value in asdict(foresight).items()}
-            extras["reason"] = f"{reason} {_advice(foresight, steps)}"
-        for name, of in evidence.items():
-            extras |= _of_distribution(name, of, found[:, -1], self.level)
+            extras |= _outlook(evidence, whole, observed, self.level, reason)
+        for name, each in evidence.items():
+            extras |= _of_distribution(name, each, found[:, -1], self.level)
         best = min(evidence, key=lambda name: evidence[name].free.law.aic(N_PARAMS["free"]))
         extras["best_distribution"] = best
         limits = _boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
@@ -256,6 +272,10 @@ class Horizon:
             *non_monotone(bins),
             f"A threshold much below {0.5 * observed:.3g}, half of the boundary at the longest "
             "horizon, cannot be seen.",
-            *rival_warnings(evidence, verdict),
         ]
+        if verdict == "threshold" and of.lower is None:
+            warnings.append(
+                f"Weight decays up to {lower:.3g} alone cannot fix the laws: whether the largest "
+                "ones alone bend the times is not checked. Add weight decays near the boundary."
+            )
         return estimate_of(self, data, seed, warnings, params=params, extras=extras, curves=curves)

@@ -17,20 +17,31 @@ from observatory.analysis.horizon.estimators.foresight import (
 )
 from observatory.analysis.times.estimators.aft_errors import ERRORS, Array
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square
-from observatory.analysis.times.estimators.aft_law import Laws, offset_law
+from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
     resampled_laws,
     table_of,
     zero_ratio,
 )
-from observatory.analysis.times.estimators.power_law import UNDECIDED
+from observatory.analysis.times.estimators.power_law import N_PARAMS, UNDECIDED
+from observatory.analysis.times.estimators.rivals import (
+    OFFSET_PARAMS,
+    bent_criteria,
+    offset_law,
+)
 
 ARTEFACT_BELOW, VISIBLE_ABOVE = 0.25, 0.5
 """Shares of the boundary at the longest horizon: an artefact is one whose threshold lies below the
 first; a threshold much below the second cannot be seen."""
 _POWER = 0.8
 _FARTHEST = 1000.0  # how far below the smallest weight decay a design may go: some laws hardly fall
+_RIVALS = {
+    "constant": "have a part that does not depend on the weight decay",
+    "large": "fall more slowly at large weight decays",
+    "small": "rise faster at small weight decays",
+    "curved": "are evenly curved",
+}
 _NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
 
 
@@ -43,10 +54,21 @@ class Evidence:
     ratio: float  # likelihood ratio of the two
     p: float  # its p-value (chi-bar-square)
     upper: float  # one-sided upper limit of the critical point
-    rival: float  # AIC of the law with a constant part of the time and no threshold, less `free`'s
+    gains: Mapping[str, float]  # how much lower than `free`'s the AIC of each rival is
+    lower: float | None  # its critical point without the largest weight decays; None: not fixed
     foretold_zero: float | None  # by the law with critical point 0; None: nothing is foretold
     foretold_free: float | None  # by the law with its own
     foretold_draws: Array  # `foretold_zero` in resamples, `[draw]`
+
+    @property
+    def close(self) -> list[str]:
+        """The rivals without a threshold that fit as well, the difference of AIC within 2."""
+        return [name for name, gain in self.gains.items() if gain >= -UNDECIDED]
+
+    @property
+    def stays(self) -> bool | None:
+        """Whether without the largest weight decays half of the critical point is left."""
+        return None if self.lower is None else self.lower > 0.5 * float(self.free.law.critical[0])
 
     def flattens(self, observed: float) -> bool | None:
         """Whether the boundary is nearer, in ln, to what the law with a threshold foretold."""
@@ -55,18 +77,31 @@ class Evidence:
         return observed**2 > self.foretold_zero * self.foretold_free
 
 
-def evidence_of(
-    name: str, whole: Sample, early: Sample | None, drawn: Array, n_grid: int, level: float
-) -> Evidence:
-    """Fit both laws under one error distribution, at the longest horizon and at the held-out one.
+@dataclass(frozen=True)
+class Samples:
+    """One table as the verdict looks at it."""
 
-    `early` is None where the held-out horizon cannot fix the laws; `drawn` says how many replicas
-    of each row are in a resample, `[draw, row]`; `level` is that of the upper limit.
+    whole: Sample
+    early: Sample | None  # at the held-out horizon; None where that cannot fix the laws
+    lower: Sample | None  # without the largest weight decays, likewise
+
+
+def evidence_of(name: str, of: Samples, drawn: Array, n_grid: int, level: float) -> Evidence:
+    """Fit the laws under one error distribution.
+
+    `drawn` says how many replicas of each row are in a resample, `[draw, row]`; `level` is that of
+    the upper limit.
     """
+    whole, early = of.whole, of.early
     errors = ERRORS[name]
     zero, free = (table_of(whole, errors, critical, n_grid) for critical in (0.0, None))
     ratio = zero_ratio(zero, free)
-    rival = 2.0 * (offset_law(free.of, free.begin).loglik - float(free.law.loglik[0]))
+    own_aic, offset = free.law.aic(N_PARAMS["free"]), offset_law(free.of, free.begin)
+    rivals = {"constant": 2.0 * OFFSET_PARAMS - 2.0 * offset.loglik}
+    rivals |= {k: float(aic[0]) for k, aic in bent_criteria(free.of, zero.law.theta).items()}
+    gains = {kind: own_aic - aic for kind, aic in rivals.items()}
+    small = None if of.lower is None else table_of(of.lower, errors, None, n_grid)
+    lower = None if small is None else float(small.law.critical[0])
     of_zero, of_free, draws = None, None, np.zeros(0)
     if early is not None:
         before, own = (table_of(early, errors, critical, n_grid) for critical in (0.0, None))
@@ -75,7 +110,7 @@ def evidence_of(
         of_zero, of_free = (foretold(law.law, horizon) for law in (before, own))
         draws = again.boundary(horizon)
     p, upper = chi_bar_square(ratio), free.upper_limit(level)
-    return Evidence(zero, free, ratio, p, upper, rival, of_zero, of_free, draws)
+    return Evidence(zero, free, ratio, p, upper, gains, lower, of_zero, of_free, draws)
 
 
 def foretold(law: Laws, horizon: float) -> float | None:
@@ -100,12 +135,15 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
     uppers = ", ".join(f"{e.upper:.3g} ({_NAMES[name]})" for name, e in evidence.items())
     rejected = all(e.p < 1.0 - level for e in each)
     flat = [e.flattens(observed) for e in each]
-    if rejected and all(flat):
+    close = {kind: [n for n, e in evidence.items() if kind in e.close] for kind in _RIVALS}
+    rivals = [_RIVALS[kind] for kind, names in close.items() if names]
+    left = [name for name, e in evidence.items() if e.stays is False]
+    if rejected and all(flat) and not rivals and not left:
         return "threshold", (
             f"A critical weight decay of 0 is rejected under every error distribution (p = "
-            f"{p_values}), and the boundary at the longest horizon, {observed:.3g}, is nearer to "
-            "what the law with a threshold foretells from the shorter one than to what the law "
-            "without does."
+            f"{p_values}), no law without a threshold fits as well, and the boundary at the "
+            f"longest horizon, {observed:.3g}, is nearer to what the law with a threshold foretold "
+            "from the shorter one than to what the law without does."
         )
     if all(e.upper < ARTEFACT_BELOW * observed for e in each):
         return "horizon artefact", (
@@ -114,32 +152,27 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
             "cross the horizon."
         )
     if rejected:
-        failed = (
-            "cannot be foretold from the shorter horizon" if None in flat else "does not flatten"
-        )
+        why = "the boundary does not flatten on the held-out longer horizon"
+        if None in flat:
+            why = "the boundary cannot be foretold from the shorter horizon"
+        elif rivals:
+            why = (
+                f"laws without a threshold fit as well (AIC within 2), in which times "
+                f"{', or '.join(rivals)}"
+            )
+        elif left and all(flat):
+            why = (
+                "without the largest weight decays less than half of that critical weight decay is "
+                "left: they alone bend the times"
+            )
         return "cannot tell", (
-            f"A critical weight decay of 0 is rejected (p = {p_values}), but the boundary {failed} "
-            "on the held-out longer horizon: the times may bend for another reason, such as a part "
-            "that does not depend on the weight decay."
+            f"A critical weight decay of 0 is rejected (p = {p_values}), but {why}."
         )
     return "cannot tell", (
         f"A critical weight decay of 0 is not rejected under every error distribution (p = "
         f"{p_values}), and its upper limit ({uppers}) is not below a quarter of the boundary, "
         f"{observed:.3g}, under every one."
     )
-
-
-def rival_warnings(evidence: Mapping[str, Evidence], verdict: str) -> list[str]:
-    """A warning where something else than a threshold explains the times as well."""
-    close = [name for name, e in evidence.items() if e.rival > -UNDECIDED]
-    if verdict != "threshold" or not close:
-        return []
-    under = ", ".join(_NAMES[name] for name in close)
-    return [
-        "A law without a threshold but with a part of the time that does not depend on the weight "
-        f"decay fits as well (AIC within 2 under {under}): weight decays nearer to the boundary, "
-        "or a longer horizon, would tell them apart."
-    ]
 
 
 @dataclass(frozen=True)

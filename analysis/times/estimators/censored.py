@@ -12,7 +12,7 @@ from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square, six_digits
-from observatory.analysis.times.estimators.aft_law import OFFSET_PARAMS, Laws, offset_law
+from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
     competing_warnings,
@@ -33,6 +33,7 @@ from observatory.analysis.times.estimators.power_law import (
     UNDECIDED,
     require_among,
 )
+from observatory.analysis.times.estimators.rivals import OFFSET_PARAMS, offset_law
 from observatory.core.errors import FitRefusedError
 
 

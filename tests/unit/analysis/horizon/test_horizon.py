@@ -87,6 +87,8 @@ def test_a_threshold_is_found_and_its_laws_stop_there() -> None:
     found = judge().fit(THRESHOLD.one(0), seed=0)
     assert found.extras["verdict"] == "threshold"
     assert "deciding_horizon" not in found.extras
+    assert max(found.extras[f"aic_rival_gain_{name}"] for name in ERRORS) < -2
+    assert found.extras["lower_window_max"] == 0.5
     assert found.params["critical"].value == pytest.approx(0.25, rel=0.15)
     free = found.params["critical_free"]
     assert free.ci_low < 0.2 < free.ci_high
@@ -112,10 +114,18 @@ def test_too_short_a_held_out_horizon_cannot_tell() -> None:
     assert "flattens_weibull" not in found.extras
 
 
-def evidence(p: float, upper: float, zero: float | None, free: float | None) -> Evidence:
+def evidence(
+    p: float,
+    upper: float,
+    zero: float | None,
+    free: float | None,
+    gain: float = -9.0,
+    lower: float | None = None,
+) -> Evidence:
     sample = sample_of(LONG.one(0))
-    table = table_of(sample, ERRORS["weibull"], 0.0, 48)
-    return Evidence(table, table, 1.0, p, upper, -9.0, zero, free, np.zeros(0))
+    table = table_of(sample, ERRORS["weibull"], 0.02, 48)
+    gains = {"constant": -9.0, "large": -9.0, "small": gain, "curved": -9.0}
+    return Evidence(table, table, 1.0, p, upper, gains, lower, zero, free, np.zeros(0))
 
 
 @pytest.mark.parametrize(
@@ -128,12 +138,31 @@ def evidence(p: float, upper: float, zero: float | None, free: float | None) -> 
         ([(0.5, 0.02, 0.1, 0.1)] * 2 + [(0.5, 0.03, 0.1, 0.1)], "cannot tell"),
         ([(0.01, 0.02, 0.1, 0.12)] * 3, "horizon artefact"),
         ([(0.01, 0.09, None, None)] * 3, "cannot tell"),
+        ([(0.01, 0.09, 0.04, 0.08)] * 2 + [(0.01, 0.09, 0.04, 0.08, -2.0)], "cannot tell"),
+        ([(0.01, 0.09, 0.04, 0.08)] * 2 + [(0.01, 0.09, 0.04, 0.08, -2.1)], "threshold"),
+        ([(0.01, 0.09, 0.04, 0.08)] * 2 + [(0.01, 0.09, 0.04, 0.08, -9, 0.009)], "cannot tell"),
+        ([(0.01, 0.09, 0.04, 0.08)] * 2 + [(0.01, 0.09, 0.04, 0.08, -9, 0.011)], "threshold"),
     ],
 )
 def test_verdicts_need_all_three(found: list, verdict: str) -> None:
-    """The boundary is at 0.1: flat is above the geometric mean of what is foretold."""
+    """The boundary is at 0.1: flat is above the geometric mean of what is foretold.
+
+    A rival within 2 of AIC under one distribution, or a critical weight decay of 0.02 that falls
+    below half without the largest weight decays, is enough against a threshold.
+    """
     each = {name: evidence(*numbers) for name, numbers in zip(ERRORS, found, strict=True)}
     assert verdict_of(each, 0.1, 0.95)[0] == verdict
+
+
+def test_rivals_that_bend_at_either_end_are_found() -> None:
+    """Times that bend without a threshold: the rival of that bend is named in the reason."""
+    for made, words in (
+        (replace(LONG, large=(0.7, 3.0), noise=0.1), "fall more slowly at large weight decays"),
+        (replace(LONG, small=(0.06, 1.0), noise=0.1), "rise faster at small weight decays"),
+    ):
+        found = judge().fit(made.one(0), seed=0)
+        assert found.extras["verdict"] == "cannot tell"
+        assert words in found.extras["reason"]
 
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
