@@ -9,8 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from observatory.analysis.boundary.estimators.likelihood import firth_points
+from observatory.analysis.boundary.estimators.likelihood import (
+    firth_box,
+    firth_likelihood,
+    firth_points,
+    starts,
+)
 from observatory.analysis.horizon.estimators.verdict import ARTEFACT_BELOW
+from observatory.analysis.stats.ascent import best_of, climb
 from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.analysis.times.estimators.aft import RIGHT, Records
 from observatory.analysis.times.estimators.aft_errors import ERRORS
@@ -81,6 +87,25 @@ def observed_boundary(made: Made, times: np.ndarray, horizon: float) -> np.ndarr
     k = seen.reshape(len(times), len(made.cells), made.n_seeds).sum(axis=2).astype(float)
     n = np.full_like(k, float(made.n_seeds))
     return 10.0 ** firth_points(np.log10(np.array(made.cells)), n, k)[:, 0]
+
+
+def boundary_covered(made: Made, n: int, seed: int, level: float = 0.95) -> np.ndarray:
+    """Whether the profile interval of the boundary at the horizon holds the truth (nu 1)."""
+    times = made.times(n, np.random.default_rng(seed))
+    seen = made.look * np.ceil(times / made.look) <= made.horizon
+    k = seen.reshape(n, len(made.cells), made.n_seeds).sum(axis=2).astype(float)
+    k = k[(k.sum(axis=1) > 0) & (k.sum(axis=1) < seen.shape[1])]
+    counts, x = np.full_like(k, float(made.n_seeds)), np.log10(np.array(made.cells))
+    low, high = firth_box(x)
+    evaluate = firth_likelihood(x, np.repeat(counts, 3, axis=0), np.repeat(k, 3, axis=0))
+    begin = starts(x, k, counts, low, high)
+    best = best_of(*climb(evaluate, begin, low, high), 3)[1]
+    held = np.tile(low, (len(begin), 1)), np.tile(high, (len(begin), 1))
+    begin[:, 0] = held[0][:, 0] = held[1][:, 0] = np.log10(
+        made.critical + made.amplitude / made.horizon
+    )
+    there = best_of(*climb(evaluate, begin, *held), 3)[1]
+    return 2.0 * (best - there) <= chi2_quantile(level, 1)
 
 
 @dataclass(frozen=True)
@@ -202,6 +227,13 @@ def print_estimates(n: int) -> None:
                 for free in (False, True)
             ]
             print(f"  {name:12s} critical {made.critical:4.2f}", found)
+    print("coverage of the 95 % profile interval of the boundary at the horizon, by seeds")
+    for label, made in {"independent": few, "seed effect": replace(few, **SEEDS_APART)}.items():
+        found = {
+            size: round(float(boundary_covered(replace(made, n_seeds=size), n, 5).mean()), 3)
+            for size in (5, 8, 10, 30)
+        }
+        print(f"  {label:12s}", found)
     print("mean of nu (truth 1): censored, uncensored runs, at horizons 6000, 3000, 1500")
     for horizon in (6000.0, 3000.0, 1500.0):
         both = exponents(replace(few, horizon=horizon), n, 2)

@@ -7,7 +7,13 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.boundary.estimators.checks import require_logistic_rise
-from observatory.analysis.boundary.estimators.likelihood import firth_points
+from observatory.analysis.boundary.estimators.likelihood import (
+    firth_box,
+    firth_likelihood,
+    firth_points,
+    starts,
+)
+from observatory.analysis.boundary.estimators.profile import NAMES, Maximum, profiled
 from observatory.analysis.horizon.estimators.verdict import (
     Evidence,
     Samples,
@@ -16,10 +22,11 @@ from observatory.analysis.horizon.estimators.verdict import (
     longest,
     verdict_of,
 )
+from observatory.analysis.stats.ascent import best_of, climb
 from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Array, Observations
-from observatory.analysis.stats.resample import percentile_interval, standard_error
+from observatory.analysis.stats.resample import percentile_interval
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
@@ -107,17 +114,17 @@ def _column(values: Array) -> list[float | None]:
     return [float(x) if np.isfinite(x) else None for x in values]
 
 
-def _boundary_limits(values: Array, draws: Array, cells: Array, level: float) -> Array:
-    """Percentile limits at each horizon, `[horizon, 2]`.
-
-    Where all resamples agree, since the counts separate, the limits are the weight decays on both
-    sides: nothing between them was run.
-    """
-    limits = np.array([percentile_interval(at, level) for at in draws.T])
-    after = np.clip(np.searchsorted(cells, values), 1, cells.size - 1)
-    beside = np.stack([cells[after - 1], cells[after]], axis=1)
-    alike = limits[:, 1] <= limits[:, 0] * (1.0 + 1e-6)
-    return np.where(alike[:, None], beside, limits)
+def _firth_limits(data: Observations, horizon: float, level: float) -> Parameter:
+    """The boundary at a horizon with the limits of its penalised profile likelihood."""
+    cells, index = np.unique(data.weight_decay, return_inverse=True)
+    seen = data.weights * data.grokked_by(horizon)
+    n, k = (np.bincount(index, weights=w)[None] for w in (data.weights, seen))
+    x = np.log10(cells)
+    low, high = firth_box(x)
+    evaluate, begin = firth_likelihood(x, n, k), starts(x, k, n, low, high)
+    theta, value = best_of(*climb(evaluate, begin, low, high, 1e-14), len(begin))
+    found = Maximum(evaluate, NAMES, theta[0], float(value[0]), low, high)
+    return profiled(found, x, level)["critical"]
 
 
 def boundary_curve(horizons: Array, values: Array, limits: Array) -> _Columns:
@@ -243,7 +250,8 @@ class Horizon:
         evidence = {name: evidence_of(name, of, drawn, self.n_grid, self.level) for name in ERRORS}
         verdict, reason = verdict_of(evidence, observed, self.level)
         extras: dict[str, Plain] = {
-            "method": "Firth's logistic, re-censored, seeds drawn jointly; censored laws of times",
+            "method": "Firth's logistic, re-censored, profile limits; censored laws of times, "
+            "seeds drawn jointly",
             "window_max": self.window_max,
             "verdict": verdict,
             "reason": reason,
@@ -257,16 +265,15 @@ class Horizon:
             extras |= _of_distribution(name, each, found[:, -1], self.level)
         best = min(evidence, key=lambda name: evidence[name].free.law.aic(N_PARAMS["free"]))
         extras["best_distribution"] = best
-        limits = _boundary_limits(found[0], found[1:], np.unique(data.weight_decay), self.level)
+        firths = [_firth_limits(data, at, self.level) for at in horizons]
+        limits = np.array([[at.ci_low, at.ci_high] for at in firths], dtype=np.float64)
         curves = boundary_curve(horizons, found[0], limits)
         curves |= _law_curves(evidence, float(horizons[0]), 4.0 * steps)
-        low, high = (float(limit) for limit in limits[-1])
+        params = {"critical": firths[-1]}
         free = evidence[best].free
-        own = float(free.law.critical[0]), None, *free.critical_limits(self.level)
-        params = {
-            "critical": Parameter(observed, standard_error(found[1:, -1]), low, high),
-            "critical_free": Parameter(*own),
-        }
+        if not free.at_limit:
+            own = float(free.law.critical[0]), None, *free.critical_limits(self.level)
+            params["critical_free"] = Parameter(*own)
         warnings = [
             *competing_warnings(data),
             *non_monotone(bins),

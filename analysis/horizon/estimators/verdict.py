@@ -134,10 +134,17 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
     p_values = ", ".join(f"{e.p:.2g} ({_NAMES[name]})" for name, e in evidence.items())
     uppers = ", ".join(f"{e.upper:.3g} ({_NAMES[name]})" for name, e in evidence.items())
     rejected = all(e.p < 1.0 - level for e in each)
+    ended = [_NAMES[name] for name, e in evidence.items() if e.free.at_limit]
     flat = [e.flattens(observed) for e in each]
     close = {kind: [n for n, e in evidence.items() if kind in e.close] for kind in _RIVALS}
     rivals = [_RIVALS[kind] for kind, names in close.items() if names]
     left = [name for name, e in evidence.items() if e.stays is False]
+    if ended:
+        return "cannot tell", (
+            f"The critical weight decay of the times lies at the end of its search, the smallest "
+            f"weight decay that grokked ({', '.join(ended)}): that is no estimate, and no verdict "
+            "rests on it. Add weight decays just above the boundary."
+        )
     if rejected and all(flat) and not rivals and not left:
         return "threshold", (
             f"A critical weight decay of 0 is rejected under every error distribution (p = "

@@ -9,6 +9,7 @@ from observatory.analysis.stats.solvers import Array, chi2_quantile, chi2_tail
 from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
 
 _N_REGION = 31  # points of each axis of the joint region
+AT_LIMIT = 2e-4  # share of the smallest weight decay that grokked within which a search has ended
 PROFILE_GRID = 12  # points of the search along the profile of nu
 
 
@@ -53,6 +54,11 @@ class Table:
         """The scale and place (tau, c) from which a fit with a held exponent starts, `[2]`."""
         tau = self.law.theta[0, 0]
         return np.array([tau, self.of.errors.median - tau * self.law.log_amplitude[0]])
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether the critical point lies at the end of its search: then it is no estimate."""
+        return float(self.law.critical[0]) >= float(self.of.highest[0]) * (1.0 - AT_LIMIT)
 
     def drop(self, level: float, degrees: int) -> float:
         """The log-likelihood at the edge of a region of that level."""

@@ -31,6 +31,7 @@ from observatory.analysis.times.estimators.power_law import (
     N_PARAMS,
     NO_BOUNDARY,
     UNDECIDED,
+    at_limit_reason,
     require_among,
 )
 from observatory.analysis.times.estimators.rivals import OFFSET_PARAMS, offset_law
@@ -135,6 +136,8 @@ class TimesAft:
         require_fixed(data, self.critical)
         sample = sample_of(data)
         table = table_of(sample, ERRORS[self.distribution], held, self.n_grid)
+        if held is None and table.at_limit:
+            raise FitRefusedError(at_limit_reason(float(table.of.highest[0])))
         weights = sample.resampled(drawn_replicas(data, self.n_bootstrap, seed))
         draws = resampled_laws(table, weights, free=held is None)
         usable = np.isfinite(draws.nu)
@@ -180,11 +183,9 @@ class TimesAft:
             "sigma": _bootstrapped(float(law.sigma[0]), draws.sigma[usable], self.level),
         }
         if free:
-            params["critical"] = Parameter(
-                float(law.critical[0]),
-                standard_error(draws.critical[usable]),
-                *table.critical_limits(self.level),
-            )
+            point = float(law.critical[0])
+            se = standard_error(draws.critical[usable]) if point > 0.0 else None
+            params["critical"] = Parameter(point, se, *table.critical_limits(self.level))
         return params
 
     def _of_threshold(self, sample: Sample, free: Table, seed: int) -> dict[str, Plain]:

@@ -26,6 +26,15 @@ HELD = (
 NO_BOUNDARY = "No critical weight decay to hold fixed: no boundary fit gave one at this horizon."
 
 
+def at_limit_reason(highest: float) -> str:
+    """Why a critical point at the end of its search is refused."""
+    return (
+        f"The best critical weight decay is the smallest weight decay that grokked, {highest:.4g}: "
+        "the end of its search, not an estimate. The times there are longer than any such law has "
+        f"them. Add weight decays below and just above {highest:.4g}, or hold the critical point."
+    )
+
+
 def require_among(name: str, value: str, known: Iterable[str]) -> None:
     """Refuse a setting that is none of the known values, by `ConfigError`."""
     if value not in known:
@@ -133,6 +142,8 @@ def fit_law(
     y, point = np.log(time), known if critical == "boundary" else 0.0
     if critical == "free":
         point = _refined_critical(weight_decay, y, weights, n_grid)
+        if point >= (1.0 - 1e-3) * weight_decay.min():
+            raise FitRefusedError(at_limit_reason(float(weight_decay.min())))
     if point is None:
         raise FitRefusedError(NO_BOUNDARY)
     return point, fit_line(np.log(weight_decay - point), y, weights)

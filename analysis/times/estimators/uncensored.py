@@ -1,7 +1,7 @@
 """Amplitude and exponent of the time to grok against weight decay, with their intervals."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -94,6 +94,7 @@ class TimePowerLaw:
         if held is None:
             params["critical"] = _interval(point, usable[:, 0], self.level)
             if point == 0.0:
+                params["critical"] = replace(params["critical"], se=None)
                 warnings.append(
                     "The best critical weight decay is 0, the end of its range: its interval is "
                     "one-sided and may be too narrow."

@@ -14,6 +14,7 @@ from observatory.analysis.horizon.estimators.foresight import (
 )
 from observatory.analysis.horizon.estimators.horizon import Horizon, boundaries, shorter_horizons
 from observatory.analysis.horizon.estimators.verdict import Evidence, foretold, verdict_of
+from observatory.analysis.stats.observations import Observations
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_law import Times
 from observatory.analysis.times.estimators.aft_table import sample_of, table_of
@@ -203,10 +204,30 @@ def test_designs_go_on_at_their_spacing() -> None:
     assert needed_ratio(0.95, 0.5) == pytest.approx(2.706, abs=1e-3)
 
 
-def test_a_separated_boundary_lies_between_its_neighbours() -> None:
+def test_a_separated_boundary_has_the_limits_of_its_profile() -> None:
+    """Resamples of separated counts all agree: their interval would be [0.0566, 0.0566]."""
     data = replace(Made(noise=0.01, cells=(0.02, 0.04, 0.08, 0.2, 1.0)), look=5.0).one(0)
-    critical = judge().fit(data, seed=0).params["critical"]
-    assert (critical.ci_low, critical.ci_high) == (0.04, 0.08)
+    found = judge().fit(data, seed=0)
+    critical = found.params["critical"]
+    assert critical.ci_low < 0.04
+    assert critical.ci_high > 0.08
+    assert critical.se > 1e-3
+    assert found.curves["boundary.low"][-1] == critical.ci_low
+
+
+def test_a_critical_point_at_the_end_of_its_search_carries_no_verdict() -> None:
+    """Few weight decays, far apart: 0.9999 of the smallest that grokked is no estimate."""
+    decays = np.repeat([0.01, 0.03, 0.1, 0.3, 1.0], [3, 3, 2, 3, 3])
+    steps = [np.nan] * 3 + [8300, 12200, 11100, 3800, 4100, 2600, 3400, 3000, 3300, 2900, 3200]
+    time = np.array(steps, dtype=float)
+    data = Observations(decays, ~np.isnan(time), time, "t_grok", 20_000, None)
+    found = judge().fit(data, seed=0)
+    assert found.extras["verdict"] == "cannot tell"
+    assert "at the end of its search" in found.extras["reason"]
+    assert set(found.params) == {"critical"}
+    assert found.params["critical"].value == pytest.approx(0.01744, abs=1e-4)
+    limits = (found.params["critical"].ci_low, found.params["critical"].ci_high)
+    assert limits == pytest.approx((0.00288, 0.04737), rel=1e-2)
 
 
 def test_what_cannot_be_judged_is_refused() -> None:

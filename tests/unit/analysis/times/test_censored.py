@@ -23,6 +23,7 @@ from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_times import Made
 
 NAMES = sorted(ERRORS)
+LONG = Made(n_seeds=16, cells=(0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0))
 THRESHOLD = Made(critical=0.08, cells=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0), n_seeds=12)
 
 
@@ -247,3 +248,26 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fitted(distribution="gamma")
     with pytest.raises(ConfigError, match="`critical` must be among"):
         fitted("best")
+
+
+def steep() -> Observations:
+    """Few weight decays, far apart: times at the smallest that grokked are longer than a law's."""
+    decays = np.repeat([0.01, 0.03, 0.1, 0.3, 1.0], [3, 3, 2, 3, 3])
+    steps = [np.nan] * 3 + [8300, 12200, 11100, 3800, 4100, 2600, 3400, 3000, 3300, 2900, 3200]
+    time = np.array(steps, dtype=float)
+    return Observations(decays, ~np.isnan(time), time, "t_grok", 20_000, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_critical_point_at_the_end_of_its_search_is_refused(name: str) -> None:
+    with pytest.raises(
+        FitRefusedError, match=r"smallest weight decay that grokked, 0\.03: the end"
+    ):
+        fitted(distribution=name).fit(steep(), seed=0)
+    assert fitted("zero", name).fit(steep(), seed=0).params["nu"].value > 0
+
+
+def test_a_critical_point_of_0_has_no_standard_error() -> None:
+    critical = fitted().fit(LONG.one(0), seed=0).params["critical"]
+    assert critical.value == critical.ci_low == 0.0
+    assert critical.se is None

@@ -40,12 +40,21 @@ def test_exact_laws_are_found() -> None:
     assert (point, nu) == pytest.approx((0.05, 0.7), rel=1e-5)
 
 
+def test_a_critical_point_at_the_end_of_its_search_is_refused() -> None:
+    """Times at the smallest weight decay are longer than any power law has them."""
+    time = np.where(DECAYS == 0.1, 9000.0, 300.0 * DECAYS**-0.1)
+    data = Observations(DECAYS, DECAYS > 0, time, "first99", 20_000, 1)
+    with pytest.raises(FitRefusedError, match=r"that grokked, 0\.1: the end of its search"):
+        law("free").fit(data, seed=0)
+
+
 def test_a_free_critical_point_stops_at_zero() -> None:
     """Times that bend the other way than a positive critical point would have them."""
     time = 300.0 * (DECAYS + 0.1) ** -0.9
     data = Observations(DECAYS, DECAYS > 0, time, "first99", 2500, 1)
     found = law("free").fit(data, seed=0)
     assert found.params["critical"].value == 0.0
+    assert found.params["critical"].se is None
     assert any("the end of its range" in warning for warning in found.warnings)
 
 
