@@ -33,6 +33,16 @@ class Fit(Protocol):
         ...
 
 
+@runtime_checkable
+class EveryControl(Fit, Protocol):
+    """A fit that has no axis of the control: every value enters, 0 too.
+
+    `every_control` is true.
+    """
+
+    every_control: bool
+
+
 class Question(ABC):
     """One thing that can be asked of a table or a study.
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fit.contract import Fit
+from observatory.analysis.fit.contract import EveryControl, Fit
 from observatory.analysis.fit.settings import build, draw_seed, settings_of, shared_setting
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.stats.estimate import Estimate
@@ -170,11 +170,17 @@ def known_options(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
     return checked_numbers(named, given=True)
 
 
-def left_out(data: Observations, window_max: float | None) -> list[str]:
-    """Warnings that count the runs that lie on no log axis, or outside the window."""
+def left_out(data: Observations, window_max: float | None, *, axis: bool = True) -> list[str]:
+    """Warnings that count the runs that lie outside the window, or on no log axis where it has one.
+
+    Example:
+        >>> from observatory.analysis.stats.observations import from_counts
+        >>> left_out(from_counts([0.0, 1.0, 8.0], [4, 8, 8], [0, 4, 8], "first99", 2500), 1.0)[1]
+        'Runs with weight decay above 1 are left out (8).'
+    """
     end = np.inf if window_max is None else window_max
     cases = (
-        (data.weight_decay == 0, "0, which no log axis shows,"),
+        (axis & (data.weight_decay == 0), "0, which no log axis shows,"),
         (data.weight_decay > end, f"above {end:g}"),
     )
     return [
@@ -182,6 +188,16 @@ def left_out(data: Observations, window_max: float | None) -> list[str]:
         for rows, where in cases
         if rows.any()
     ]
+
+
+def fitted(fit: Fit, data: Observations, seed: int) -> Estimate:
+    """What a fit finds, with what it leaves out counted by its reason; also where it refuses."""
+    said = left_out(data, fit.window_max, axis=not isinstance(fit, EveryControl))
+    try:
+        found = fit.fit(data, seed)
+    except FitRefusedError as refusal:
+        raise FitRefusedError(" ".join([str(refusal), *said])) from refusal
+    return replace(found, warnings=[*said, *found.warnings])
 
 
 def require_size(question: str, data: Observations, n_bootstrap: int, *, timed: bool) -> None:
@@ -250,9 +266,8 @@ def prepare(
         data, notes = opened.cut()
         if data.critical is None and node.get("critical") == "boundary":
             data = replace(data, critical=_boundary_critical(data, fit.window_max, seed))
-        found = fit.fit(data, seed)
-        said = [*notes, *left_out(data, fit.window_max), *found.warnings]
-        return replace(found, warnings=said)
+        found = fitted(fit, data, seed)
+        return replace(found, warnings=[*notes, *found.warnings])
 
     part = run_part(fit.fit_name, fit.estimator, fit.level, seed, opened, fit.window_max, compute)
     return Task(question, [part], opened)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.fit.contract import Fit, Record
+from observatory.analysis.fit.observed import fitted
 from observatory.analysis.fit.questions import questions
 from observatory.analysis.fit.settings import STUDY, build
 from observatory.analysis.page.comparison import StudyGroup, compare
@@ -132,7 +133,7 @@ def fit_outcomes(
 def _attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
     """The record of one fit, refused or not."""
     try:
-        return fit.fit(observations, seed).to_json()
+        return fitted(fit, observations, seed).to_json()
     except FitRefusedError as refusal:
         return refusal_record(
             fit=fit.fit_name,

@@ -1,7 +1,7 @@
 """Whether a boundary is a threshold or the place where the times cross the horizon."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import final
 
 import numpy as np
@@ -269,7 +269,7 @@ class Horizon:
         limits = np.array([[at.ci_low, at.ci_high] for at in firths], dtype=np.float64)
         curves = boundary_curve(horizons, found[0], limits)
         curves |= _law_curves(evidence, float(horizons[0]), 4.0 * steps)
-        params = {"critical": firths[-1]}
+        params = {"critical": replace(firths[-1], value=observed)}
         free = evidence[best].free
         if not free.at_limit:
             own = float(free.law.critical[0]), None, *free.critical_limits(self.level)

@@ -183,7 +183,8 @@ class Survival:
 
     fit_name = "survival"
     estimator = "kaplan_meier"
-    window_max: float
+    every_control = True
+    window_max: float | None
     level: float
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
@@ -192,12 +193,14 @@ class Survival:
         Raises:
             FitRefusedError: If an event has no time, no replica grokked, or weights are fractions.
         """
-        data = observations.within(self.window_max)
+        end = np.inf if self.window_max is None else self.window_max
+        data = observations.take(observations.weight_decay <= end)
         require_times(data)
         if not data.grokked.any():
+            among = f"of the {data.n} up to {data.control} {data.weight_decay.max(initial=0.0):g} "
             raise FitRefusedError(
-                "No replica grokked: all curves are flat. Add larger weight decays or a longer "
-                "horizon."
+                f"No replica {among}grokked: all curves are flat. Add larger {data.control}s or a "
+                "longer horizon."
             )
         horizon = float(data.horizon_steps) if data.horizon_steps else _common_end(data)
         extras: dict[str, Plain] = {

@@ -233,3 +233,23 @@ def test_a_stored_study_gives_the_same_records_and_its_files(tmp_path: Path) -> 
     assert len(csv) == len(table)
     assert csv["outcome"].isna().sum() == 1
     assert csv["first99_hi"].count() == (table["first99_observed"].fillna(False)).sum()
+
+
+def test_what_a_fit_leaves_out_is_counted_in_its_record_and_in_its_refusal() -> None:
+    """Only 8 groks: the window of a boundary does not hold it, survival has every value."""
+    none = [row(weight_decay, "memorised") for weight_decay in (0.0, 0.1, 1.0) for _ in range(4)]
+    table = frame([*none, *(row(8.0, "grokked", t=300.0) for _ in range(5))])
+    horizon_fit = {"_target_": "observatory.analysis.horizon.estimators.horizon.Horizon"}
+    horizon_fit |= {"window_max": 1.0, "held_out": 0.5, "n_horizons": 4, "n_grid": 8}
+    survival = {"_target_": "observatory.analysis.times.estimators.survival.Survival"}
+    more = {
+        "horizon": horizon_fit | {"n_bootstrap": 20, "level": 0.95},
+        "survival": survival | {"window_max": None, "level": 0.95},
+    }
+    records = fit_outcomes(table, 2500, 1, settings() | more, [])
+    by_fit = {r["fit"]: r for r in records if r["horizon_steps"] == 2500}
+    assert "with weight decay above 1 are left out (5)" in by_fit["horizon"]["refused"]
+    assert "0, which no log axis shows, are left out (4)" in by_fit["horizon"]["refused"]
+    assert by_fit["survival"]["refused"] is None
+    assert by_fit["survival"]["n"] == 17
+    assert not [w for w in by_fit["survival"]["warnings"] if "left out" in w]

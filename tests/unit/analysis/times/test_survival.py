@@ -146,7 +146,7 @@ def test_without_a_horizon_curves_end_where_the_last_open_one_does() -> None:
 
 def test_nothing_to_show_is_refused() -> None:
     data = Made(cells=(0.001, 0.002)).one(0)
-    with pytest.raises(FitRefusedError, match="No replica grokked"):
+    with pytest.raises(FitRefusedError, match=r"the 16 up to weight decay 0\.002 grokked"):
         Survival(window_max=1.0, level=0.95).fit(data, seed=0)
     untimed = replace(Made().one(0), time=np.full(64, np.nan))
     with pytest.raises(FitRefusedError, match="at an unknown time"):
@@ -169,3 +169,21 @@ def test_halved_rows_add_up_and_fractions_are_refused() -> None:
     assert once.extras["logrank_chi2"] == halved.extras["logrank_chi2"]
     with pytest.raises(FitRefusedError, match="add up to fractions"):
         fit.fit(table(1, 0.4), seed=0)
+
+
+def test_every_value_of_the_control_has_a_curve() -> None:
+    """No axis of the control, so no window and no log: 0 and 8 are there."""
+    data = Observations(
+        np.array([0.0, 0.0, 0.1, 8.0]),
+        np.array([False, False, False, True]),
+        np.array([np.nan, np.nan, np.nan, 300.0]),
+        "first99",
+        500,
+        None,
+    )
+    found = Survival(window_max=None, level=0.95).fit(data, seed=0)
+    assert found.curves["rmst.weight_decay"] == [0.0, 0.1, 8.0]
+    assert found.n == 4
+    assert Survival(window_max=8.0, level=0.95).fit(data, seed=0).n == 4
+    with pytest.raises(FitRefusedError, match=r"the 3 up to weight decay 0\.1 grokked"):
+        Survival(window_max=1.0, level=0.95).fit(data, seed=0)
