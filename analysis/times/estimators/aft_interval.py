@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from observatory.analysis.stats.search import end_of_search
 from observatory.analysis.stats.solvers import Array, chi2_quantile, chi2_tail
 from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
 
 _N_REGION = 31  # points of each axis of the joint region
-AT_LIMIT = 2e-4  # share of the smallest weight decay that grokked within which a search has ended
 PROFILE_GRID = 12  # points of the search along the profile of nu
 
 
@@ -58,7 +58,8 @@ class Table:
     @property
     def at_limit(self) -> bool:
         """Whether the critical point lies at the end of its search: then it is no estimate."""
-        return float(self.law.critical[0]) >= float(self.of.highest[0]) * (1.0 - AT_LIMIT)
+        share = float(self.law.critical[0] / self.of.highest[0])
+        return end_of_search(share, 0.0, float(shares(self.n_grid)[-1])) == "highest"
 
     def drop(self, level: float, degrees: int) -> float:
         """The log-likelihood at the edge of a region of that level."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.observations import Array, Observations
+from observatory.analysis.stats.search import end_of_search
 from observatory.analysis.stats.solvers import minimise_between
 from observatory.core.errors import ConfigError, FitRefusedError
 
@@ -142,7 +143,7 @@ def fit_law(
     y, point = np.log(time), known if critical == "boundary" else 0.0
     if critical == "free":
         point = _refined_critical(weight_decay, y, weights, n_grid)
-        if point >= (1.0 - 1e-3) * weight_decay.min():
+        if end_of_search(point / float(weight_decay.min()), 0.0, 1.0) == "highest":
             raise FitRefusedError(at_limit_reason(float(weight_decay.min())))
     if point is None:
         raise FitRefusedError(NO_BOUNDARY)
