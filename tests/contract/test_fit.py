@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
 
 import observatory
 from observatory.analysis.boundary.estimators.logistic import curve
@@ -14,6 +12,7 @@ from observatory.analysis.fit.contract import Fit
 from observatory.analysis.fit.study import read_settings
 from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import ConfigError, FitRefusedError
+from tests.composed import composed
 
 FILES = sorted((Path(observatory.__file__).parent / "conf" / "fit").glob("*.yaml"))
 OF_RUNS = ("boundary", "time", "survival", "horizon")
@@ -27,11 +26,7 @@ KEYS = {
 
 
 def settings() -> dict:
-    with initialize_config_module("observatory.conf", version_base="1.3"):
-        composed = compose(overrides=["+fit=study", "++fit.study.n_law_draws=40"])
-    node = OmegaConf.to_container(composed.fit, resolve=True)
-    assert isinstance(node, dict)
-    return {str(name): value for name, value in node.items()}
+    return composed("map", "fit.study.n_law_draws=40")["fit"]
 
 
 @pytest.fixture(params=NAMES)

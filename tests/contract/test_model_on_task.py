@@ -8,9 +8,9 @@ import torch
 
 import observatory
 from observatory.core.errors import ConfigError
-from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
 from observatory.training.build import build
+from tests.composed import composed
 
 CONF = Path(observatory.__file__).parents[1] / "conf"
 MODELS = {  # one of every class, and the transformer's variants
@@ -38,14 +38,14 @@ REFUSED = {  # what must be refused, and by which words
 @cache
 def node(kind: str, *overrides: str) -> dict:
     """The part `kind` of the configuration, composed."""
-    return compose("train", overrides)[kind]
+    return composed("train", *overrides)[kind]
 
 
 @cache
 def rest() -> dict:
     """All else: one replica, small batches, few examples looked at."""
     small = ["batch_size=16", "fleet.size=1", "fleet.shards=1", "evaluation.subset=16", "probe=[]"]
-    return resolved(compose("train", small))
+    return resolved(composed("train", *small))
 
 
 @pytest.mark.parametrize("task", TASKS)

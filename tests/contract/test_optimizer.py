@@ -14,7 +14,7 @@ from torch import Tensor
 import observatory
 from observatory.core.contracts import Hyper, Optimizer
 from observatory.core.layout import Layout, Params
-from observatory.launch.compose import compose
+from tests.composed import composed
 
 NAMES = sorted(
     path.stem
@@ -54,7 +54,7 @@ HYPER = Hyper(
 
 @cache
 def settings(name: str) -> dict[str, Any]:
-    config = compose("train", [f"optimizer={name.split()[0]}", *name.split()[1:]])
+    config = composed("train", f"optimizer={name.split()[0]}", *name.split()[1:])
     return config["optimizer"]["update"]
 
 

@@ -16,8 +16,8 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.page.wording import estimate
-from observatory.launch.compose import compose
 from observatory.store.reader import Study
+from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 [QUESTION] = QUESTIONS
@@ -27,7 +27,7 @@ SMALL = Plan(study="small", weight_decays=(0.3, 1.0), n_seeds=3, horizon=1500, p
 
 def settings_of(*changes: str) -> dict[str, Any]:
     """The curves of a study's fits alone."""
-    whole = compose("map", [f"fit.{change}" for change in changes])["fit"]
+    whole = composed("map", *(f"fit.{change}" for change in changes))["fit"]
     return {k: v for k, v in whole.items() if k == "study" or k.startswith("curves")}
 
 

@@ -16,8 +16,8 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.frames import column, where
 from observatory.analysis.page.groups import groups
-from observatory.launch.compose import compose
 from observatory.store.reader import Study
+from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 PLAN = Plan(
@@ -31,7 +31,7 @@ FAMILY = ["s_bar", "sigma_h", "pr_norm", "spectral_gap"]
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, Any]:
-    whole = compose("map", [])["fit"]
+    whole = composed("map")["fit"]
     return {name: whole[name] for name in ("study", "forecast")}
 
 

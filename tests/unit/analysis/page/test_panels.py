@@ -12,8 +12,8 @@ from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.training import section_heads as draw_heads
 from observatory.analysis.training.section_training import draw_training
-from observatory.launch.compose import compose
 from observatory.store.reader import Study
+from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 PROBES = ("massive_activations", "attention", "weight_norm")
@@ -23,7 +23,7 @@ SMALL = Plan(study="small", weight_decays=(0.3, 1.0), n_seeds=3, horizon=1500, p
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     [group] = groups(Study(fabricate_study(tmp_path_factory.mktemp("results"), SMALL)))
-    return gather(group, fit_group(group, [], {"study": compose("map", [])["fit"]["study"]}))
+    return gather(group, fit_group(group, [], {"study": composed("map")["fit"]["study"]}))
 
 
 def svg(drawing: Drawing, folder: Path) -> str:

@@ -19,7 +19,6 @@ from observatory.events.outcome import LostRule, label
 from observatory.events.settled import settled
 from observatory.events.threshold import Threshold
 from observatory.events.verma import Verma
-from observatory.launch.compose import compose
 from observatory.probes.attention import Attention
 from observatory.probes.logit_scale import LogitScale
 from observatory.probes.massive_activations import MassiveActivations
@@ -29,6 +28,7 @@ from observatory.probes.weight_norm import WeightNorm
 from observatory.store.files import read_json
 from observatory.store.reader import Study
 from observatory.store.writer import ShardWriter, create_run
+from tests.composed import composed
 from tests.unit.analysis.report.records import PUBLISHED
 
 LAPTOP_DECAYS = (0.0, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 10.0)
@@ -360,7 +360,7 @@ def add_records(folder: Path, records: Sequence[Mapping[str, object]]) -> None:
 
 def published(n_bootstrap: int) -> dict[str, Any]:
     """Settings of the published fits alone, with few resamples: seconds less per study."""
-    settings = compose("map", [f"fit.study.n_bootstrap={n_bootstrap}"])["fit"]
+    settings = composed("map", f"fit.study.n_bootstrap={n_bootstrap}")["fit"]
     return {name: settings[name] for name in ("study", *PUBLISHED)}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from observatory.analysis.page import style
 from observatory.analysis.report.build import build_report
-from observatory.launch.compose import compose
+from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, add_records, fitted_study, published
 from tests.unit.analysis.report.records import every_kind
 
@@ -31,7 +31,7 @@ def laws() -> dict[str, Any]:
     one = ("emergence_curves", "emergence_layers", "relaxation_decays")
     overrides = [f"fit.{name}.n_bootstrap={draws}" for name, draws in few.items()]
     overrides += ["fit.forecast.n_permutations=99", "fit.study.n_bootstrap=60"]
-    settings = compose("map", [*overrides, *(f"fit.study.max_{name}=1" for name in one)])["fit"]
+    settings = composed("map", *overrides, *(f"fit.study.max_{name}=1" for name in one))["fit"]
     return {name: settings[name] for name in ("study", *few)}
 
 

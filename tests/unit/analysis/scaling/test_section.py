@@ -11,8 +11,8 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import gather
 from observatory.analysis.page.groups import groups
 from observatory.analysis.scaling.question import QUESTIONS
-from observatory.launch.compose import compose
 from observatory.store.reader import Study
+from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 [QUESTION] = QUESTIONS
@@ -20,7 +20,7 @@ from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 def settings_of(*changes: str) -> dict[str, Any]:
     """The sizes of a study's fits alone."""
-    whole = compose("map", [f"fit.{change}" for change in changes])["fit"]
+    whole = composed("map", *(f"fit.{change}" for change in changes))["fit"]
     return {name: whole[name] for name in ("study", "scaling", "curves_saturation")}
 
 

@@ -1,0 +1,17 @@
+"""Configurations composed once in a process: Hydra takes half a second for each."""
+
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+from observatory.launch.compose import compose
+
+
+def composed(name: str, *overrides: str) -> dict[str, Any]:
+    """A copy of what `compose` makes of these overrides."""
+    return deepcopy(_once(name, overrides))
+
+
+@cache
+def _once(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    return compose(name, overrides)
