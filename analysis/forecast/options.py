@@ -10,7 +10,7 @@ class LeadOptions(TypedDict, total=False):
 
     Attributes:
         onset: Column of published onsets, in steps, a row per run.
-        lead: Column of published leads instead: event less onset.
+        lead: Column of published leads instead: event minus onset.
         time: Column of the events, in steps (event_step, grok_step, t_grok, t_hi, time).
         level: Coverage of the intervals; tests are at 1 - level.
         seed: Seed of all draws.

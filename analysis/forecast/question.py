@@ -22,7 +22,7 @@ def forecast(*tables: "Table", **options: Unpack[ForecastOptions]) -> "Fitted":
     Args:
         tables: The folder of a study or of several, random-label twins among them; or one CSV or
             Parquet file, "mlflow:EXPERIMENT", or in Python a DataFrame, with a row per replica and
-            step. Where published onsets or leads are named: as of `lead_times`.
+            step. With published onsets or leads (--onset, --lead): a row per run.
         options: See `ForecastOptions`.
 
     Returns:

@@ -78,7 +78,7 @@ class PairedQuestion(Question):
     """How arms that share pairs differ."""
 
     name = "paired"
-    summary = "how arms differ that share seeds, with its tests"
+    summary = "how arms that share seeds differ, with tests"
     examples = ("paired runs.csv --value peak --arm group --pair seed --family weight_decay",)
     place = 110
     ask = staticmethod(paired)

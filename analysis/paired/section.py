@@ -27,7 +27,7 @@ def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
             name="groups-differences",
             title=_TITLE,
             caption=(
-                f"{outcome[0].upper()}{outcome[1:]} of each group less that of "
+                f"{outcome[0].upper()}{outcome[1:]} of each group minus that of "
                 f"{extras['reference']}, over the seeds that both have, at {extras['n_controls']} "
                 f"of {extras['n_controls_run']} weight decays of the latter, "
                 f"with {record['level']:.0%} intervals that are not adjusted; p by Holm over the "

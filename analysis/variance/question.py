@@ -67,7 +67,7 @@ class VarianceQuestion(Question):
     """What a scatter is due to."""
 
     name = "variance"
-    summary = "what scatter is of seeds, of splits, of numerics alone"
+    summary = "how much of the scatter comes from seeds, splits, numerics"
     examples = ("variance runs.csv --value t_grok --group seed,split --arm weight_decay",)
     ask = staticmethod(variance)
 

@@ -101,10 +101,10 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
-                group = parameter.group if isinstance(parameter, Option) else "elsewhere"
+                group = parameter.group if isinstance(parameter, Option) else "other options"
                 sections.setdefault(group, []).append(record)
-        if set(sections) == {"options", "elsewhere"}:
-            sections = {"options": [*sections["options"], *sections["elsewhere"]]}
+        if set(sections) == {"options", "other options"}:
+            sections = {"options": [*sections["options"], *sections["other options"]]}
         for group, rows in sections.items():
             with formatter.section(group if len(sections) > 1 else "options"):
                 formatter.write_dl(rows)

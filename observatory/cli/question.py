@@ -26,8 +26,8 @@ OLD_NAMES = {
 }
 """Further names of options, by the parameter."""
 SETTINGS = "settings"
-COLUMNS, FITTED, NUMBERS, ELSEWHERE = "columns", "what is fitted", "numbers", "elsewhere"
-GROUPS = (COLUMNS, FITTED, NUMBERS, ELSEWHERE)
+COLUMNS, FITTED, NUMBERS, OTHER = "columns", "what is fitted", "numbers", "other options"
+GROUPS = (COLUMNS, FITTED, NUMBERS, OTHER)
 """Headings of the help text, in their order."""
 MAPPINGS, LISTS = (Mapping, dict), (Sequence, list, tuple)
 PLACES = ("config_dir", "tracking_uri")
@@ -84,13 +84,11 @@ def of_a_question(error: click.NoSuchOption, typed: Sequence[str]) -> str | None
 def output_options(question: Question) -> list[Option]:
     """What every question has: JSON, and a picture where it has a figure."""
     made = [
-        Option(
-            ["--json", "as_json"], is_flag=True, group=ELSEWHERE, help="Print the record as JSON."
-        )
+        Option(["--json", "as_json"], is_flag=True, group=OTHER, help="Print the record as JSON.")
     ]
     if type(question).draw is not Question.draw:
         text = "Draw it into a .pdf, .png or .svg."
-        made.append(Option(["--plot"], type=Picture(), metavar="FILE", group=ELSEWHERE, help=text))
+        made.append(Option(["--plot"], type=Picture(), metavar="FILE", group=OTHER, help=text))
     return made
 
 
@@ -202,7 +200,7 @@ def _group(parameter: Parameter) -> str:
     if _is_column(parameter):
         return COLUMNS
     if parameter.name in PLACES or Path in parameter.kinds:
-        return ELSEWHERE
+        return OTHER
     return NUMBERS if {int, float} & set(parameter.kinds) else FITTED
 
 
