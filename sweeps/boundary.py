@@ -7,23 +7,16 @@ from typing import Any, cast, final
 
 import optuna
 import pandas as pd
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.launch.launcher import Launcher
 from observatory.sweeps.fleets import flat, replicas_of
+from observatory.sweeps.journal import ASKED, BATCH, Journal
 from observatory.sweeps.optuna_samplers import Best, log_steps
 from observatory.sweeps.rule import CONTROL, LR, Rule
 from observatory.sweeps.sampler import (
-    BATCH,
     ENDED_AS,
     SEED,
     STEPS,
@@ -56,12 +49,11 @@ class BoundarySearch:
     """
 
     def __init__(self, folder: Path, rule: Rule, about: Config) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.rule = rule
         self.sampler = rule.made()
-        repair(folder / JOURNAL)
-        self._storage = JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+        self._journal = Journal(folder / JOURNAL)
+        self._storage = JournalStorage(self._journal)
         self.study = optuna.create_study(
             storage=self._storage,
             study_name=NAME,
@@ -74,6 +66,7 @@ class BoundarySearch:
         """Refuse settings that are not those of the replicas in the journal."""
         ours = flat(json.loads(json.dumps(about)))
         if ABOUT not in self.study.user_attrs:
+            self.study.set_user_attr(ASKED, 0)
             self.study.set_user_attr(ABOUT, ours)
         theirs = self.study.user_attrs[ABOUT]
         if other := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
@@ -87,10 +80,6 @@ class BoundarySearch:
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
-
-    def _asked(self) -> list[FrozenTrial]:
-        """Trials that belong to no batch yet."""
-        return [t for t in self._trials(TrialState.RUNNING) if BATCH not in t.user_attrs]
 
     def _trial(self, frozen: FrozenTrial) -> optuna.Trial:
         """A trial that can be written to."""
@@ -127,20 +116,17 @@ class BoundarySearch:
     def ask(self) -> list[FrozenTrial]:
         """A new batch, given what was observed and what still runs; none at the end.
 
-        What a process that died had asked for is asked for to its end, as it would have been.
+        It is recorded whole: where the process dies before, it is asked for again, the same.
         """
-        begun = self._asked()
         left = self.rule.budget - self.n_run - len(self._trials(TrialState.RUNNING))
-        if not begun and (self.found() or left <= 0):
+        if self.found() or left <= 0:
             return []
-        for trial in map(self._trial, begun):
-            for name, values in self.sampler.space.items():
-                _suggest(trial, name, values)  # what is there already stays
-        for _ in range(min(self.rule.batch - len(begun), left)):
-            self.study.ask(self.sampler.space)
-        numbers = [int(t.user_attrs[BATCH]) for t in self._trials() if BATCH in t.user_attrs]
-        for trial in self._asked():
-            self._trial(trial).set_user_attr(BATCH, max(numbers, default=-1) + 1)
+        number = 1 + max((int(trial.user_attrs[BATCH]) for trial in self._trials()), default=-1)
+        with self._journal.at_once():
+            n = min(self.rule.batch, left)
+            for trial in [self.study.ask(self.sampler.space) for _ in range(n)]:
+                trial.set_user_attr(BATCH, number)
+            self.study.set_user_attr(ASKED, number + 1)
         return self.open_batches()[-1]
 
     def record(self, batch: list[FrozenTrial], outcomes: pd.DataFrame, horizon: int) -> None:
@@ -177,26 +163,6 @@ class BoundarySearch:
     def _own(self) -> list[str]:
         """Settings in which the replicas of a batch differ."""
         return [name for name in (CONTROL, LR, SEED) if name in self.sampler.space]
-
-
-def _suggest(trial: optuna.Trial, name: str, values: BaseDistribution) -> None:
-    """Ask the sampler for a parameter of a trial; one that it has stays."""
-    match values:
-        case FloatDistribution():
-            trial.suggest_float(name, values.low, values.high, log=values.log)
-        case IntDistribution():
-            trial.suggest_int(name, values.low, values.high)
-        case CategoricalDistribution():
-            trial.suggest_categorical(name, values.choices)
-
-
-def repair(journal: Path) -> None:
-    """Cut off a last line that a full disk or a lost node left unfinished; for its owner alone."""
-    if not journal.exists():
-        return
-    with journal.open("r+b") as file:
-        text = file.read()
-        file.truncate(text.rfind(b"\n") + 1)
 
 
 def run_search(

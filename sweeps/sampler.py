@@ -21,6 +21,7 @@ from observatory.core.errors import ConfigError
 from observatory.sweeps.acquisition import Cost
 from observatory.sweeps.aims import Aims
 from observatory.sweeps.grid_posterior import Prior
+from observatory.sweeps.journal import BATCH
 from observatory.sweeps.targets import (
     AskContext,
     ObservedReplicas,
@@ -31,9 +32,6 @@ from observatory.sweeps.targets import (
 Array = NDArray[np.float64]
 
 SEED = "seed"
-BATCH = "batch"
-"""User attribute of a trial: the batch, and so the run, that it belongs to; none while its batch is
-being asked for."""
 STEPS = "steps"
 """User attribute of a complete trial: steps that it was trained for, as a share of the horizon."""
 TIME = "time"

@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator
 from matplotlib.typing import RcKeyType
 
+from observatory.store.files import write_atomically
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -122,15 +124,17 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
 
     Returns:
         The files by format.
+
+    Raises:
+        StoreError: If one cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     figure.set_dpi(dpi)  # letters are as wide as at high resolution, not as hinting makes them
     figure.draw_without_rendering()  # lay out once, not once per format
     figure.set_layout_engine("none")
     files = {kind: folder / f"{name}.{kind}" for kind in FORMATS}
     for kind, write in FORMATS.items():
         figure.set_dpi(dpi)  # which the other formats change
-        write(figure, files[kind])
+        write_atomically(files[kind], functools.partial(write, figure))
     return files
 
 

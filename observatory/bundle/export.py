@@ -83,7 +83,7 @@ def export_study(
         raise ConfigError(f"`--out` must not exist yet, got {out}. Remove it, or name another.")
     unfinished = [run for run in study.runs if run.status != "done"]
     if unfinished and not partial:
-        named = ", ".join(f"{run.run_id} ({run.status})" for run in unfinished)
+        named = ", ".join(f"{run.run_id} ({run.lost() or run.status})" for run in unfinished)
         raise ConfigError(
             f"`{folder}` is not done: {named}. Let the same `observatory map` finish it, or give "
             "`--partial` for a bundle of what there is."

@@ -9,6 +9,7 @@ from observatory.core.signatures import declared_by
 from observatory.launch.layout import begun_runs
 from observatory.store.files import read_json
 from observatory.store.reader import MANIFEST
+from observatory.store.rows import lost_rows
 from observatory.training.replicas import Config
 
 
@@ -25,16 +26,21 @@ def finished_run(config: Config) -> Path | None:
     if not _given_by_settings(config["task"]):
         return None
     found = [manifest for manifest, _ in begun_runs(config)]
-    if len(found) != 1 or found[0]["status"] != "done":
+    if len(found) != 1:
         return None
-    return Path(config["results"]) / config["study"] / "runs" / found[0]["run_id"]
+    folder = Path(config["results"]) / config["study"] / "runs" / found[0]["run_id"]
+    return folder if _is_whole(folder, found[0]) else None
 
 
 def finished_runs(configs: Iterable[Config]) -> set[Path]:
     """Folders of all runs that are done in the studies of some configurations."""
     studies = {Path(config["results"]) / config["study"] for config in configs}
     manifests = (path for study in studies for path in study.glob(f"runs/[!.]*/{MANIFEST}"))
-    return {path.parent for path in manifests if read_json(path)["status"] == "done"}
+    return {path.parent for path in manifests if _is_whole(path.parent, read_json(path))}
+
+
+def _is_whole(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    return manifest["status"] == "done" and not lost_rows(folder, manifest)
 
 
 def _given_by_settings(entry: Mapping[str, Any]) -> bool:

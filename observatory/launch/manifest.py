@@ -92,6 +92,7 @@ def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "fleet": {"shards": config["fleet"]["shards"], "size": config["fleet"]["size"]},
         "tables": {name: [c.to_json() for c in columns] for name, columns in tables(parts).items()},
         "cost": None,
+        "rows": None,
     }
 
 

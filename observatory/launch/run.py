@@ -1,5 +1,6 @@
 """A run from its configuration: owned, described, trained to its end or continued."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,10 +20,13 @@ from observatory.store.files import read_json
 from observatory.store.identity import WITHOUT_EFFECT, identity
 from observatory.store.lock import own
 from observatory.store.reader import LOCK, MANIFEST
+from observatory.store.rows import lost_rows, noted_rows
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Parts, build
 from observatory.training.provenance import code_state
 from observatory.training.replicas import Config
+
+log = logging.getLogger(__name__)
 
 
 def described(config: Config, event: str) -> Config:
@@ -85,21 +89,30 @@ def own_run(config: Config) -> Iterator[OwnedRun]:
         manifest = _same_version(folder, config)
         _same_settings(folder, manifest)
         _same_examples(folder, manifest, parts)
-        if manifest["status"] == "done":
+        lost = lost_rows(folder, manifest)
+        if manifest["status"] == "done" and not lost:
             yield OwnedRun(folder, config, done=True)
             return
+        if lost:
+            log.warning("%s is trained again: %s.", folder, "; ".join(lost.values()))
         began = time.monotonic()
         earlier = (manifest["cost"] or {}).get("wall_s", 0.0)
-        update_manifest(folder, status="running")
+        update_manifest(folder, status="running", rows=None)
         try:
             yield OwnedRun(folder, config, done=False)
+            if lost := lost_rows(folder, {**manifest, "rows": None}):
+                raise StoreError(
+                    f"{folder} lost what it had written: {'; '.join(lost.values())}. The "
+                    "same command trains it again."
+                )
         except ObservatoryError as error:
             status = "running" if isinstance(error, StoppedError) else "failed"
             cost = summed_cost(folder, earlier + time.monotonic() - began)
             update_manifest(folder, status=status, cost=cost)
             raise
         cost = summed_cost(folder, earlier + time.monotonic() - began)
-        update_manifest(folder, status="done", finished=now(), cost=cost)
+        rows = noted_rows(folder)
+        update_manifest(folder, status="done", finished=now(), cost=cost, rows=rows)
 
 
 def launch(config: Config, watch: "Callable[[Path], Any] | None" = None) -> Path:

@@ -22,6 +22,7 @@ from observatory.launch.workers import stopped
 from observatory.store.files import read_json, write_json
 from observatory.store.lock import owner_of
 from observatory.store.reader import LOCK, Run
+from observatory.store.rows import lost_rows
 from observatory.training.replicas import Config
 from observatory.training.worker import last_log_line, train_patiently
 
@@ -211,7 +212,9 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
 
 
 def _unfinished(queued: _Queued) -> list[int]:
-    done = {shard["shard"] for shard in Run(queued.folder).progress() if shard["status"] == "done"}
+    run = Run(queued.folder)
+    done = {shard["shard"] for shard in run.progress() if shard["status"] == "done"}
+    done -= lost_rows(run.folder, {**run.manifest, "rows": None}).keys()
     return [shard for shard in range(queued.shards) if shard not in done]
 
 

@@ -6,7 +6,12 @@ import shutil
 from pathlib import Path
 
 import observatory
-from observatory.store.files import refused_as_store_error, temporary_beside
+from observatory.store.files import (
+    make_folder,
+    refused_as_store_error,
+    rename_folder,
+    temporary_beside,
+)
 
 
 @functools.cache
@@ -25,7 +30,7 @@ def freeze(study: Path) -> Path:
     package = Path(observatory.__file__).parent
     shelf = study.resolve() / "code"
     with refused_as_store_error(shelf):
-        shelf.mkdir(parents=True, exist_ok=True)
+        make_folder(shelf)
         copy = temporary_beside(shelf / package.name)
         shutil.copytree(package, copy / package.name, ignore=shutil.ignore_patterns("__pycache__"))
         folder = shelf / _digest(copy)
@@ -33,7 +38,7 @@ def freeze(study: Path) -> Path:
             shutil.rmtree(copy)
         else:  # what is not as its name says was changed since, or is none of ours
             shutil.rmtree(folder, ignore_errors=True)
-            copy.rename(folder)
+            rename_folder(copy, folder)
     return folder
 
 

@@ -49,7 +49,7 @@ def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
         ],
         "jobs": jobs,
         "cells": cells(shards),
-        "failure": _first_error(run.folder) if status in ("failed", "interrupted") else None,
+        "failure": _failure(run) if status in ("failed", "interrupted") else None,
     }
 
 
@@ -70,8 +70,11 @@ def _seconds_left(shards: list[dict[str, Any]]) -> float | None:
     return max(left, default=None)
 
 
-def _first_error(folder: Path) -> str | None:
-    """The last line of the first log of a worker or a job that has one."""
+def _failure(run: Run) -> str | None:
+    """What was lost, or the last line of the first log of a worker or a job that has one."""
+    if lost := run.lost():
+        return f"{lost}: the same command trains again what is missing"
+    folder = run.folder
     logs = [*sorted(folder.glob("shards/*/worker.log")), *sorted(folder.glob("jobs/*_log.err"))]
     return next((line for log in logs if (line := last_log_line(log))), None)
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from observatory.core.errors import ObservatoryError, StoreError
+from observatory.store.files import make_folder
 from observatory.store.reader import Run
 from observatory.training.device import cuda_devices
 from observatory.training.replicas import Config
@@ -76,7 +77,7 @@ def _started(
     command: list[str], shard: Path, environment: dict[str, str]
 ) -> "subprocess.Popen[bytes]":
     """A process whose output is added to the log of its shard."""
-    shard.mkdir(parents=True, exist_ok=True)
+    make_folder(shard)
     with (shard / LOG).open("ab") as log:
         return subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment

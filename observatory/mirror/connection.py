@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from observatory.core.errors import BusyError, ConfigError, StoreError
+from observatory.store.files import make_folder
 from observatory.store.lock import own
 
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -71,7 +72,7 @@ def check_reachable(uri: str, timeout_s: float) -> None:
         )
     if scheme == "sqlite":
         try:
-            database_file(uri).parent.mkdir(parents=True, exist_ok=True)
+            make_folder(database_file(uri).parent)
         except OSError as error:
             raise StoreError(
                 f"`{database_file(uri)}` cannot be made ({error.strerror})."

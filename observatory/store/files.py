@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: temporary name, fsync, rename, fsync of the folder."""
+"""Files and folders that are whole or not there: temporary name, fsync, rename, fsync above."""
 
 import errno
 import json
@@ -16,6 +16,8 @@ from observatory.core.errors import StoreError
 TEMPORARY = ".*.tmp"
 """Glob of the names that unfinished files and folders have; no reader looks at them."""
 
+_durable: set[Path] = set()
+"""Folders whose names this process knows to be on the disk."""
 _AGAIN = "start the same command again"
 _REASONS = {
     errno.ENOSPC: f"the disk is full. Free some space, then {_AGAIN}",
@@ -75,7 +77,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """
     temporary = temporary_beside(path)
     with refused_as_store_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             write(temporary)
             sync(temporary)
@@ -84,6 +86,44 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, durable: each name is synced in the folder that has it.
+
+    One that exists may be the work of a process that died before it synced: it is synced as well,
+    once per process, up to the first folder in which this user could not have made anything.
+
+    Raises:
+        OSError: If the folder cannot be made.
+    """
+    path = path.absolute()
+    above = path.parent
+    try:
+        path.mkdir()
+    except FileNotFoundError:
+        make_folder(above)
+        path.mkdir(exist_ok=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        if path in _durable or above == path or not os.access(above, os.W_OK | os.R_OK):
+            return
+    make_folder(above)
+    sync(above)
+    _durable.add(path)
+
+
+def rename_folder(temporary: Path, folder: Path) -> None:
+    """Make a finished folder durable with all that is in it, and give it its name.
+
+    Raises:
+        OSError: If the name is taken or the disk could not take it.
+    """
+    for path in (*temporary.rglob("*"), temporary):
+        sync(path)
+    os.rename(temporary, folder)
+    sync(folder.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

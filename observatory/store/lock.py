@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from observatory.core.errors import BusyError, StoreError
-from observatory.store.files import refusal, sweep
+from observatory.store.files import make_folder, refusal, sweep
 
 _PATIENCE_S = 0.5  # a reader that asks who is the owner holds the lock for some microseconds
 _ENTRY_BYTES = 512
@@ -51,7 +51,7 @@ def own(path: Path) -> Iterator[Owner]:
         StoreError: If the file cannot be written, or the file system has no locks.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise refusal(path, error, action="lock") from error

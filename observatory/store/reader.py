@@ -16,6 +16,7 @@ from observatory.store.files import read_json
 from observatory.store.lock import owner_of
 from observatory.store.parts import PARTS, read_part, sort_rows, to_frame
 from observatory.store.replica import Replica
+from observatory.store.rows import lost_rows
 from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
 
 MANIFEST = "manifest.json"
@@ -62,13 +63,18 @@ class Run:
     def status(self) -> Status:
         """What the manifest says; "interrupted" where it says "running" and has no live owner.
 
-        Jobs own their shards, and may outlive who submitted them.
+        Jobs own their shards, and may outlive who submitted them. A run that was done and has lost
+        rows since is "interrupted" too: it can be trained again.
         """
         status: Status = read_json(self.folder / MANIFEST)["status"]
         if status != "running":
-            return status
+            return "interrupted" if status == "done" and self.lost() else status
         locks = [self.folder / LOCK, *self.folder.glob(f"shards/*/{LOCK}")]
         return "running" if any(map(owner_of, locks)) else "interrupted"
+
+    def lost(self) -> str:
+        """Which tables lost rows since their shard was done, in words; else empty."""
+        return "; ".join(lost_rows(self.folder, read_json(self.folder / MANIFEST)).values())
 
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that the run writes, with or without rows so far."""

@@ -16,6 +16,7 @@ from observatory.core.errors import StoreError
 from observatory.store.cells import Chunk, to_arrow, to_chunk
 from observatory.store.files import refused_as_store_error, sync, write_atomically
 from observatory.store.parts import PARTS, start_of
+from observatory.store.rows import n_rows
 from observatory.store.schema import REPLICA, RUN_ID, STEP, to_arrow_schema
 
 Integers = Tensor | np.ndarray | Sequence[int]
@@ -63,9 +64,19 @@ class TableWriter:
         self._schema = to_arrow_schema(columns)
         self._names = frozenset(column.name for column in columns)
         self._start = tick
+        self._rows_before = n_rows(folder, tick)
         self._stale = sorted(p for p in folder.glob(PARTS) if start_of(p) >= tick)
         self._chunks: dict[str, list[Chunk]] = {}
         self._clear()
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table so far, those that wait for a flush included."""
+        return self._rows_before + self._waiting
+
+    @property
+    def _waiting(self) -> int:
+        return sum(chunk.n_rows for chunk in self._chunks["replica"])
 
     def append(
         self,
@@ -89,14 +100,11 @@ class TableWriter:
                 f"got {sorted(measurement)}. Give None where nothing was measured."
             )
         replicas = to_numpy(replica)
-        n_rows = len(replicas)
-        if not n_rows:
+        n = len(replicas)
+        if not n:
             return
-        row = [
-            to_chunk(REPLICA, replicas, None, n_rows),
-            to_chunk(STEP, to_numpy(step), None, n_rows),
-        ]
-        row += [_measured(column, measurement[column.name], n_rows) for column in self._columns]
+        row = [to_chunk(REPLICA, replicas, None, n), to_chunk(STEP, to_numpy(step), None, n)]
+        row += [_measured(column, measurement[column.name], n) for column in self._columns]
         for chunks, chunk in zip(self._chunks.values(), row, strict=True):
             chunks.append(chunk)
 
@@ -133,11 +141,12 @@ class TableWriter:
         if tick > self._start:
             self._stale = [stale for stale in self._stale if start_of(stale) >= tick]
             self._start = tick
+            self._rows_before = self.rows
             self._clear()
 
     def _table(self) -> pa.Table:
-        n_rows = sum(chunk.n_rows for chunk in self._chunks["replica"])
-        run_id = pa.DictionaryArray.from_arrays(np.zeros(n_rows, dtype=np.int32), [self._run_id])
+        keys = np.zeros(self._waiting, dtype=np.int32)
+        run_id = pa.DictionaryArray.from_arrays(keys, [self._run_id])
         data = [to_arrow(self._schema.field(name), chunks) for name, chunks in self._chunks.items()]
         return pa.Table.from_arrays([run_id, *data], schema=self._schema)
 

@@ -1,7 +1,6 @@
 """What a run writes: its folder, once and whole; its manifest; the tables of every shard."""
 
 import errno
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,12 @@ import pyarrow.parquet as pq
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
 from observatory.store.files import (
+    make_folder,
     read_json,
     refused_as_store_error,
     remove_if_older,
+    rename_folder,
     sweep,
-    sync,
     temporary_beside,
     write_atomically,
     write_json,
@@ -56,6 +56,11 @@ class ShardWriter:
             name: TableWriter(folder / name, run_id, columns, tick)
             for name, columns in tables.items()
         }
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of every table so far, those that wait for a flush included."""
+        return {name: writer.rows for name, writer in self._writers.items()}
 
     def append(
         self, table: str, replica: Integers, step: Integers, measurement: Mapping[str, Values]
@@ -102,7 +107,7 @@ def create_run(
     table = _replica_table(replicas, manifest["run_id"])
     temporary = temporary_beside(folder)
     with refused_as_store_error(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         for left in folder.parent.glob(f".{folder.name}.*.tmp"):
             remove_if_older(left, _ABANDONED_S)
         try:
@@ -113,13 +118,12 @@ def create_run(
             write_atomically(
                 temporary / REPLICAS, lambda path: pq.write_table(table, path, compression="zstd")
             )
-            os.rename(temporary, folder)
+            rename_folder(temporary, folder)
         except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return _same_run(folder, manifest)  # another process was quicker
             raise
-        sync(folder.parent)
     return Run(folder)
 
 

@@ -59,6 +59,7 @@ def write_progress(
     tally: Tally,
     clock: CostClock,
     horizon: int,
+    rows: Mapping[str, int],
 ) -> None:
     """Replace the shard's `progress.json`; see the store's documentation for its fields."""
     active = fleet.active()
@@ -79,5 +80,6 @@ def write_progress(
         "finished": len(fleet.table) - fleet.queued - len(active),
         "cells": tally.cells(),
         "cost_s": clock.wall,
+        "rows": dict(rows),
     }
     write_json(path, content)

@@ -22,6 +22,7 @@ from observatory.fleet.fleet import Fleet
 from observatory.fleet.rules import outcome_columns
 from observatory.store.files import read_json, write_atomically
 from observatory.store.lock import own
+from observatory.store.rows import lost_of_shard
 from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts, build
 from observatory.training.callbacks import (
@@ -40,6 +41,8 @@ from observatory.training.module import FleetModule
 from observatory.training.progress import Tally, write_progress
 from observatory.training.replicas import Config
 from observatory.training.signals import on_stop
+
+log = logging.getLogger(__name__)
 
 
 def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
@@ -82,7 +85,6 @@ def train_shard(run_folder: Path, shard: int, device: str | None = None) -> bool
     torch.set_num_threads(config["fleet"]["threads"])
     keep_memory()
     folder = run_folder / "shards" / str(shard)
-    folder.mkdir(parents=True, exist_ok=True)
     with own(folder / "owner.lock"):
         # The manifest decides: a run that was begun without the table goes on without it.
         parts = replace(build(config), final_weights="weights" in manifest["tables"])
@@ -139,6 +141,7 @@ class _Shard:
             "fleet": self.fleet.state(),
             "agenda": self.tracker.state(),
             "tally": self.tally.state(),
+            "rows": self.writer.rows,
             "cost_s": self.clock.wall,
             "cpu_s": self.clock.cpu_s,
         }
@@ -150,16 +153,21 @@ class _Shard:
         self.kept = self.fleet.tick
 
     def _saved(self) -> dict[str, Any] | None:
+        """The last checkpoint, if the tables hold all that was written before it."""
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return None
         try:
-            return torch.load(path, weights_only=True)
+            saved = torch.load(path, weights_only=True)
         except Exception as error:
             raise StoreError(
                 f"{path} cannot be read as a checkpoint ({error}). The tables are intact; remove "
                 "the shard's folder to train it again from the start."
             ) from error
+        lost = lost_of_shard(self.folder, saved.get("rows", {}), saved["fleet"]["tick"])
+        if lost:
+            log.warning("%s: the shard is trained again from its start.", lost)
+        return None if lost else saved
 
     def _progress(self) -> None:
         status = "done" if self.fleet.finished else "running"
@@ -172,6 +180,7 @@ class _Shard:
             self.tally,
             self.clock,
             self.parts.rules.horizon_steps,
+            self.writer.rows,
         )
 
 
