@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +28,14 @@ from observatory.bundle.redact import (
 from observatory.bundle.schema import ABOUT, BUNDLE_VERSION, SUMS
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch.trust import IMPORTED
-from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_atomically
+from observatory.store.files import (
+    TEMPORARY,
+    make_folder,
+    refused_as_store_error,
+    rename_durably,
+    temporary_beside,
+    write_atomically,
+)
 from observatory.store.identity import SCHEMA_VERSION
 from observatory.store.parts import PARTS
 from observatory.store.reader import MANIFEST, REPLICAS, Run, Study
@@ -175,7 +181,8 @@ def made_of(study: Study) -> Path:
 def _page(study: Study) -> Iterator[tuple[str, bytes]]:
     """What was made of the runs, as far as it was."""
     made = made_of(study)
-    figures = sorted(path for path in made.glob("report/**/*") if path.is_file())
+    files = (path for path in made.glob("report/**/*") if path.is_file())
+    figures = sorted(path for path in files if not path.match(TEMPORARY))
     for path in (made / "fits.json", made / "replicas.csv", *figures):
         if path.exists():
             yield path.relative_to(made).as_posix(), _read(path)
@@ -203,7 +210,7 @@ def _sink(out: Path, top: str) -> Iterator[Sink]:
     ending = next((ending for ending in TARS if out.name.endswith(ending)), None)
     temporary = temporary_beside(out)
     with refused_as_store_error(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         try:
             if ending is None:
                 temporary.mkdir()
@@ -211,12 +218,10 @@ def _sink(out: Path, top: str) -> Iterator[Sink]:
             else:
                 with _packed(temporary, TARS[ending]) as archive:
                     yield _Tar(archive, top)
-                sync(temporary)
-            os.rename(temporary, out)
+            rename_durably(temporary, out)
         except BaseException:
             shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink(missing_ok=True)
             raise
-        sync(out.parent)
 
 
 @contextmanager

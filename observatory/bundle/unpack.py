@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import shutil
 import tarfile
 import zlib
@@ -15,7 +14,13 @@ from typing import final
 from observatory.bundle.schema import SUMS, check_bundle
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch.trust import IMPORTED
-from observatory.store.files import refused_as_store_error, sync, temporary_beside, write_json
+from observatory.store.files import (
+    make_folder,
+    refused_as_store_error,
+    rename_durably,
+    temporary_beside,
+    write_json,
+)
 
 MADE = ("report.html", "report", "fits.json", "replicas.csv")
 """What was made of the runs elsewhere: kept apart, so that here it is made anew of the tables."""
@@ -43,7 +48,7 @@ def import_bundle(bundle: Path, results: Path) -> Path:
     """
     temporary = temporary_beside(results / "bundle")
     with refused_as_store_error(results):
-        results.mkdir(parents=True, exist_ok=True)
+        make_folder(results)
         try:
             temporary.mkdir()
             with _named(bundle):
@@ -55,10 +60,9 @@ def import_bundle(bundle: Path, results: Path) -> Path:
                     f"`{study}` exists and is not overwritten. Give another folder by `--results`."
                 )
             _set_apart(top, bundle)
-            os.rename(top, study)
+            rename_durably(top, study)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        sync(results)
     return study
 
 

@@ -19,7 +19,7 @@ from observatory.launch.workers import StoppedError, train_here, train_in_worker
 from observatory.store.files import read_json
 from observatory.store.identity import WITHOUT_EFFECT, identity
 from observatory.store.lock import own
-from observatory.store.reader import LOCK, MANIFEST
+from observatory.store.reader import LOCK, MANIFEST, Run
 from observatory.store.rows import lost_rows, noted_rows
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Parts, build
@@ -146,7 +146,7 @@ def _same_version(folder: Path, config: Config) -> dict[str, Any]:
     manifest = read_json(folder / MANIFEST)
     theirs = manifest["package_version"]
     if (
-        manifest["status"] != "done"
+        Run(folder).status != "done"
         and theirs != observatory.__version__
         and not config["allow_other_version"]
     ):

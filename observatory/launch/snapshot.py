@@ -9,7 +9,7 @@ import observatory
 from observatory.store.files import (
     make_folder,
     refused_as_store_error,
-    rename_folder,
+    rename_durably,
     temporary_beside,
 )
 
@@ -38,7 +38,7 @@ def freeze(study: Path) -> Path:
             shutil.rmtree(copy)
         else:  # what is not as its name says was changed since, or is none of ours
             shutil.rmtree(folder, ignore_errors=True)
-            rename_folder(copy, folder)
+            rename_durably(copy, folder)
     return folder
 
 

@@ -80,12 +80,10 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         make_folder(path.parent)
         try:
             write(temporary)
-            sync(temporary)
-            os.replace(temporary, path)
+            rename_durably(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync(path.parent)
 
 
 def make_folder(path: Path) -> None:
@@ -114,16 +112,16 @@ def make_folder(path: Path) -> None:
     _durable.add(path)
 
 
-def rename_folder(temporary: Path, folder: Path) -> None:
-    """Make a finished folder durable with all that is in it, and give it its name.
+def rename_durably(temporary: Path, path: Path) -> None:
+    """Make a finished file, or folder with all that is in it, durable, and give it its name.
 
     Raises:
         OSError: If the name is taken or the disk could not take it.
     """
-    for path in (*temporary.rglob("*"), temporary):
-        sync(path)
-    os.rename(temporary, folder)
-    sync(folder.parent)
+    for each in (*temporary.rglob("*"), temporary):
+        sync(each)
+    os.rename(temporary, path)
+    sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:

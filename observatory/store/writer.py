@@ -16,7 +16,7 @@ from observatory.store.files import (
     read_json,
     refused_as_store_error,
     remove_if_older,
-    rename_folder,
+    rename_durably,
     sweep,
     temporary_beside,
     write_atomically,
@@ -118,7 +118,7 @@ def create_run(
             write_atomically(
                 temporary / REPLICAS, lambda path: pq.write_table(table, path, compression="zstd")
             )
-            rename_folder(temporary, folder)
+            rename_durably(temporary, folder)
         except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):

@@ -15,9 +15,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from observatory.bundle.export import export_study
+from observatory.bundle.unpack import import_bundle
 from observatory.launch import run as launching
 from observatory.launch.compose import compose
 from observatory.launch.run import launch
+from observatory.pipeline import rebuild_report, refit
 from observatory.store.files import TEMPORARY
 from observatory.store.reader import Run
 from observatory.sweeps.boundary import BoundarySearch, run_search
@@ -153,3 +156,60 @@ def test_a_search_asks_for_the_same_batches(tmp_path: Path) -> None:
     for number, state in enumerate(chosen):
         root = state.put(tmp_path / str(number))
         assert searched(root / "s") == whole, state.point
+
+
+def one_fit(results: Path) -> dict[str, Any]:
+    fits = tiny(results)["fit"]
+    return {name: fits[name] for name in ("study", "boundary_firth")}
+
+
+def made(study: Path) -> dict[str, bytes]:
+    """Every finished file of a study but those of its runs."""
+    files = (path for path in study.rglob("*") if path.is_file() and path.name[0] != ".")
+    named = {path.relative_to(study).as_posix(): path.read_bytes() for path in files}
+    return {name: content for name, content in named.items() if not name.startswith("runs/")}
+
+
+def test_fits_and_pages_are_whole_or_not_there(tmp_path: Path) -> None:
+    study = launch(tiny(tmp_path / "results")).parents[1]
+    with recorded(tmp_path) as states:
+        refit(study, one_fit(tmp_path))
+        rebuild_report(study)
+    whole = made(study)
+    assert {"fits.json", "replicas.csv", "report.html"} < whole.keys()
+    place = study.relative_to(tmp_path).as_posix() + "/"
+    for state in states:
+        for name, content in state.tree.items():
+            inside = name.removeprefix(place)
+            if inside != name and inside in whole and not state.point.endswith("half written"):
+                assert content == whole[inside], f"{state.point}: {name}"
+    left = states[-1].put(tmp_path / "left")
+    assert made(left / place) == whole
+    chosen = [s for s in distinct(states, counts) if place + "fits.json" in s.tree]
+    for number, state in enumerate(chosen[:: max(1, len(chosen) // 3)]):
+        again = state.put(tmp_path / str(number)) / place
+        rebuild_report(again)
+        assert made(again).keys() == whole.keys()
+        assert made(again)["fits.json"] == whole["fits.json"]
+
+
+def test_a_bundle_and_an_imported_study_are_whole_or_not_there(tmp_path: Path) -> None:
+    calm = tmp_path / "calm"
+    study = launch(tiny(calm / "results")).parents[1]
+    for name in ("s.tar", "s.folder"):
+        with recorded(calm) as states:
+            bundle = export_study(study, calm / "out" / name)
+            imported = import_bundle(bundle, calm / f"imported_{name}")
+        whole = {}
+        for made_here in (bundle, imported):
+            place = made_here.relative_to(calm).as_posix()
+            whole |= {n: c for n, c in states[-2].tree.items() if f"{n}/".startswith(f"{place}/")}
+            assert place in whole
+        for state in states:
+            for place in (bundle, imported):
+                top = place.relative_to(calm).as_posix()
+                if top in state.tree and not state.point.endswith("half written"):
+                    expected = {n: c for n, c in whole.items() if f"{n}/".startswith(f"{top}/")}
+                    assert state.tree.items() >= expected.items(), state.point
+        assert states[-1].tree.items() >= whole.items()
+        assert all_rows(imported / "runs" / next((imported / "runs").iterdir()).name)
