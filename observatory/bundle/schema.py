@@ -128,6 +128,7 @@ def _check_run(folder: Path) -> None:
     for entry, types in _PARTS.items():
         if manifest[entry] is not None:
             _check(manifest[entry], types, f"{name}: `{entry}`")
+    _check_rows(manifest, name)
     config = manifest["config"]
     for entry, types in _CONFIG.items():
         _check(config[entry], types, f"{name}: `config.{entry}`")
@@ -140,6 +141,14 @@ def _check_run(folder: Path) -> None:
     _read_yaml(folder / "config.yaml")
     for path in folder.glob("shards/*/progress.json"):
         _check_progress(_read(path), path.relative_to(folder.parent).as_posix())
+
+
+def _check_rows(said: Mapping[str, Any], where: str) -> None:
+    """Counts of rows by shard and table, which an older version did not write."""
+    rows = {"rows": said.get("rows") or {}}
+    _check(rows, {"rows": dict[str, dict[str, int]]}, where)
+    if not all(re.fullmatch("[0-9]{1,9}", shard) for shard in rows["rows"]):
+        raise StoreError(f"{where}: `rows` must be by number of the shard, got {list(rows)}.")
 
 
 def _check_moment(moment: str | None, where: str) -> None:
@@ -193,6 +202,7 @@ def _schema(name: str, columns: list[dict[str, Any]], where: str) -> pa.Schema:
 
 def _check_progress(progress: Any, where: str) -> None:
     _check(progress, _PROGRESS, where)
+    _check_rows({"rows": {"0": progress.get("rows") or {}}}, where)
     for cell in progress["cells"]:
         try:
             float(cell)
