@@ -6,10 +6,14 @@ cost little more than two measured apart.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import final
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+MOST_TOGETHER = 8
+"""Most looks of a stack that are measured as one: an empty place costs as much as a taken one."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,61 @@ class Look:
     in_train: Bool[Tensor, "replica batch"]
 
 
-def joined(looks: Sequence[Look]) -> Look:
-    """Several looks as one, rows in order; a replica may be in it at several steps."""
-    return Look(
-        replica=torch.cat([look.replica for look in looks]),
-        step=torch.cat([look.step for look in looks]),
-        flat=torch.cat([look.flat for look in looks]),
-        labels=torch.cat([look.labels for look in looks]),
-        in_train=torch.cat([look.in_train for look in looks]),
-    )
+def _joined(looks: Sequence[Look]) -> Look:
+    columns = zip(*(vars(look).values() for look in looks), strict=True)
+    return Look(*(torch.cat(column) for column in columns))
+
+
+def looks_together(buffer: int, size: int, n_params: int) -> int:
+    """Looks of a whole stack that are measured as one, 1 to `MOST_TOGETHER`.
+
+    Args:
+        buffer: Parameters that may wait, as `fleet.probe_buffer`.
+        size: Slots of the stack.
+        n_params: Of a replica.
+    """
+    return min(MOST_TOGETHER, max(1, -(-buffer // (size * n_params))))
+
+
+@final
+class LookStack:
+    """Looks that wait to be measured, in a stack of fixed shape.
+
+    How a sum is rounded depends on the shape of the stack and on the place in it. Both are fixed:
+    there are `depth` layers of `size` slots, and a replica's n-th look lies in layer n modulo
+    `depth`, at its slot. When the stack is measured, and what else is in it, changes no number.
+
+    Args:
+        size: Slots of the fleet.
+        depth: As of `looks_together`.
+    """
+
+    def __init__(self, size: int, depth: int) -> None:
+        self._size, self._depth = size, depth
+        self._looks: list[Look] = []
+        self._places: list[int] = []
+        self.counts: dict[int, int] = {}
+        """How many looks were taken at each replica so far."""
+
+    def place(self, look: Look, slots: Sequence[int]) -> bool:
+        """Add a look at the replicas in `slots`; False where a place of them is taken."""
+        replicas = look.replica.tolist()
+        layers = [self.counts.get(replica, 0) % self._depth for replica in replicas]
+        places = [layer * self._size + slot for layer, slot in zip(layers, slots, strict=True)]
+        if not set(places).isdisjoint(self._places):
+            return False
+        self.counts |= {replica: self.counts.get(replica, 0) + 1 for replica in replicas}
+        self._looks.append(look)
+        self._places += places
+        return True
+
+    def take(self) -> tuple[Look, Look, list[int]] | None:
+        """The looks that wait; the whole stack, in which they fill the rest; their places in it."""
+        if not self._looks:
+            return None
+        waiting, places = _joined(self._looks), self._places
+        rows = torch.zeros(self._depth * self._size, dtype=torch.int64)
+        rows[places] = torch.arange(len(places))
+        self._looks, self._places = [], []
+        stack = Look(*(values[rows.to(values.device)] for values in vars(waiting).values()))
+        return waiting, stack, places

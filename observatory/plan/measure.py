@@ -21,7 +21,7 @@ from observatory.core.rng import named_generator
 from observatory.core.view import FleetView
 from observatory.fleet.evaluate import evaluate
 from observatory.fleet.fleet import Fleet
-from observatory.fleet.look import joined
+from observatory.fleet.look import looks_together
 from observatory.fleet.step import DTYPES, losses_and_gradient, replica_losses
 from observatory.training.build import Parts
 
@@ -233,11 +233,11 @@ def _probes(parts: Parts, fleet: Fleet, size: int) -> tuple[float, dict[str, flo
     Looks of a small stack wait until `fleet.probe_buffer` is full and are measured as one.
     """
     slots = len(fleet.slots)
-    looks = looks_together(parts, fleet.flat.shape[1])
+    looks = looks_together(parts.fleet.probe_buffer, parts.fleet.size, fleet.flat.shape[1])
     share = size / slots / looks
 
     def view() -> FleetView:
-        seen = fleet.view(joined([fleet.look(list(range(slots))) for _ in range(looks)]))
+        seen = fleet.view(fleet.look(list(range(slots)) * looks))
         if any(scheduled.probe.needs for scheduled in parts.probes.values()):
             seen.activations["logits"]
         return seen
@@ -255,11 +255,6 @@ def _probes(parts: Parts, fleet: Fleet, size: int) -> tuple[float, dict[str, flo
             seconds = _seconds(fleet, partial(scheduled.probe.measure, view()))
         probe_s[name] = share * seconds
     return share * forward_s, probe_s
-
-
-def looks_together(parts: Parts, n_params: int) -> int:
-    """Looks of a whole stack that probes measure as one."""
-    return max(1, -(-parts.fleet.probe_buffer // (parts.fleet.size * n_params)))
 
 
 def _line(at: tuple[int, int], values: list[float], wanted: int) -> float:

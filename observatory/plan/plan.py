@@ -8,6 +8,7 @@ import torch
 
 from observatory.core.contracts import Model
 from observatory.core.schedule import Schedule
+from observatory.fleet.look import looks_together
 from observatory.fleet.stack import layout_of
 from observatory.fleet.step import DTYPES
 from observatory.launch.layout import resolved
@@ -18,7 +19,6 @@ from observatory.plan.measure import (
     available_bytes,
     flops_per_step,
     looked_at,
-    looks_together,
     measure,
     state_bytes,
 )
@@ -165,6 +165,7 @@ def _memory(parts: Parts, n_params: int) -> dict[str, Any]:
         looked = min(looked, parts.evaluation.chunk)
     logits = size * looked * parts.dataset.task.n_classes
     state = size * state_bytes(parts, n_params)
+    looks = looks_together(settings.probe_buffer, size, n_params)
     return {
         "parameters_bytes": flat,
         "gradient_bytes": flat,
@@ -173,7 +174,7 @@ def _memory(parts: Parts, n_params: int) -> dict[str, Any]:
         # The logits, and the loss's own copy of them.
         "evaluation_logits_bytes": logits * (item + DTYPES[settings.loss_dtype].itemsize),
         # The copies that wait, and the one that joins them.
-        "probe_looks_bytes": 2 * looks_together(parts, n_params) * flat if parts.probes else 0,
+        "probe_looks_bytes": 2 * looks * flat if parts.probes else 0,
         "checkpoint_bytes": flat + state,
     }
 

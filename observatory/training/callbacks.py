@@ -3,7 +3,7 @@
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from observatory.core.columns import Column
+from observatory.core.contracts import Masked
+from observatory.core.schedule import Schedule
 from observatory.fleet.fleet import Fleet
-from observatory.fleet.look import Look, joined
+from observatory.fleet.look import LookStack, looks_together
 from observatory.fleet.rules import as_columns, outcome_columns, outcome_row, retire_reason
 from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts
@@ -38,6 +40,9 @@ EVENT_COLUMNS = (
     ),
     Column(name="detail", unit="-", dtype="string", meaning="the particulars, as JSON"),
 )
+
+TOGETHER_WITHIN, SELDOM = 200, 10_000
+"""Steps within which looks are measured together; between looks that come no more."""
 
 
 def weight_columns(dtype: str) -> tuple[Column, ...]:
@@ -118,41 +123,83 @@ class EvaluationCallback(BetweenChunks):
 class ProbeCallback(BetweenChunks):
     """Looks at the replicas that are due, and measures several looks as one."""
 
-    def __init__(self, probes: dict[str, Scheduled], writer: ShardWriter) -> None:
+    def __init__(self, probes: dict[str, Scheduled], writer: ShardWriter, fleet: Fleet) -> None:
         self.probes, self.writer = probes, writer
-        self.waiting: dict[tuple[str, ...], list[Look]] = {}
+        self._shape, self._buffer = fleet.flat.shape, fleet.settings.probe_buffer
+        self.stacks: dict[tuple[str, ...], LookStack] = {}
+        """By names of the probes that look together."""
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
         """Look at whoever is due; measure when enough has come together."""
-        fleet, groups = module.fleet, dict[tuple[int, ...], list[str]]()
+        fleet, due = module.fleet, dict[int, tuple[str, ...]]()
         for name in self.probes:
-            if slots := module.tracker.due(f"probe:{name}", fleet):
-                groups.setdefault(tuple(slots), []).append(name)
-                module.tracker.done(f"probe:{name}", slots, fleet)
-        for slots, names in groups.items():
+            slots = module.tracker.due(f"probe:{name}", fleet)
+            module.tracker.done(f"probe:{name}", slots, fleet)
+            due |= {slot: (*due.get(slot, ()), name) for slot in slots}
+        for names in dict.fromkeys(due.values()):
+            slots = [slot for slot in due if due[slot] == names]
             with module.clock.charged("probe:forward"):
-                waiting = self.waiting.setdefault(tuple(names), [])
-                waiting.append(fleet.look(list(slots)))
-            if sum(look.flat.numel() for look in waiting) >= fleet.settings.probe_buffer:
-                self._measure(tuple(names), module)
+                look = fleet.look(slots)
+                stack = self._stack(names)
+            if not stack.place(look, slots):
+                self._measure(names, module)
+                stack.place(look, slots)
 
     def flush(self, module: FleetModule) -> None:
         """Measure every look that still waits, so that all tables are complete to this tick."""
-        for names in list(self.waiting):
+        for names in self.stacks:
             self._measure(names, module)
+
+    def state(self) -> list[tuple[tuple[str, ...], dict[int, int]]]:
+        """How many looks were taken, from which `restore` continues; none may wait."""
+        return [(names, dict(stack.counts)) for names, stack in self.stacks.items()]
+
+    def restore(self, state: Iterable[tuple[tuple[str, ...], dict[int, int]]]) -> None:
+        """Inverse of `state`."""
+        for names, counts in state:
+            self._stack(tuple(names)).counts = dict(counts)
+
+    def _stack(self, names: tuple[str, ...]) -> LookStack:
+        """Of these probes; those that look seldom do not wait: empty layers cost as full ones."""
+        if names not in self.stacks:
+            gap = max(_gap(self.probes[name].schedule) for name in names)
+            depth = min(looks_together(self._buffer, *self._shape), max(1, TOGETHER_WITHIN // gap))
+            self.stacks[names] = LookStack(self._shape[0], depth)
+        return self.stacks[names]
 
     def _measure(self, names: tuple[str, ...], module: FleetModule) -> None:
         """One recorded forward for all probes of a group, then each probe on its own account."""
         with torch.no_grad():
             with module.clock.charged("probe:forward"):
-                look = joined(self.waiting.pop(names))
-                view = module.fleet.view(look)
+                if (taken := self.stacks[names].take()) is None:
+                    return
+                look, stack, places = taken
+                view = module.fleet.view(stack)
                 if any(self.probes[name].probe.needs for name in names):
                     view.activations["logits"]
             for name in names:
                 with module.clock.charged(f"probe:{name}"):
                     measured = self.probes[name].probe.measure(view)
-                    self.writer.append(f"probes/{name}", look.replica, look.step, measured)
+                    rows = {column: _at(values, places) for column, values in measured.items()}
+                    self.writer.append(f"probes/{name}", look.replica, look.step, rows)
+
+
+def _gap(schedule: Schedule) -> int:
+    """Steps between two looks, once those at the start are over."""
+    first = schedule.following(SELDOM)
+    second = None if first is None else schedule.following(first)
+    return SELDOM if first is None or second is None else second - first
+
+
+def _at(
+    values: torch.Tensor | Masked | Sequence[str | None] | None, places: list[int]
+) -> torch.Tensor | Masked | list[str | None] | None:
+    """The rows of a measurement at some places of the stack."""
+    if values is None:
+        return None
+    if isinstance(values, Masked):
+        return Masked(values.values[places], values.defined[places])
+    return values[places] if isinstance(values, torch.Tensor) else [values[i] for i in places]
 
 
 class RetirementCallback(BetweenChunks):
@@ -203,10 +250,21 @@ class RetirementCallback(BetweenChunks):
 
 
 class StopCallback(BetweenChunks):
-    """Ends the fit when nobody is left, or when the shard was asked to stop."""
+    """Ends the fit when nobody is left, or when the shard was asked to stop.
 
-    def __init__(self, received: list[int]) -> None:
-        self.received = received
+    Args:
+        received: Signals that arrived.
+        claim: Has signals arrive there: the Trainer's own handler of SIGTERM drops what was made
+            since the last checkpoint.
+    """
+
+    def __init__(self, received: list[int], claim: Callable[[], None]) -> None:
+        self.received, self.claim = received, claim
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals back from the Trainer."""
+        self.claim()
+        super().on_train_start(trainer, pl_module)
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
         """Look for the end, or for a signal that arrived during the chunk."""

@@ -113,22 +113,27 @@ class _Shard:
             self.tally.restore(saved["tally"])
         self.kept = self.fleet.tick
         self.writer = ShardWriter(self.folder, run_folder.name, tables(parts), self.fleet.tick)
+        self.probes = ProbeCallback(parts.probes, self.writer, self.fleet)
+        self.probes.restore(saved.get("looks", ()) if saved else ())
 
     def train(self) -> bool:
         """Run the Trainer to the end or to a stop signal."""
         received: list[int] = []
         module = FleetModule(self.fleet, self.tracker, self.clock)
-        probes = ProbeCallback(self.parts.probes, self.writer)
-        callbacks: list[pl.Callback] = [
-            EvaluationCallback(self.writer),
-            probes,
-            RetirementCallback(self.parts, self.writer, self.tally),
-            StopCallback(received),
-            CheckpointCallback(probes, self._keep, self._progress, self.progress_every),
-        ]
-        with on_stop(received.append):
+        with on_stop(received.append) as claim:
+            callbacks: list[pl.Callback] = [
+                EvaluationCallback(self.writer),
+                self.probes,
+                RetirementCallback(self.parts, self.writer, self.tally),
+                StopCallback(received, claim),
+                CheckpointCallback(self.probes, self._keep, self._progress, self.progress_every),
+            ]
             if not self.fleet.finished:
-                trainer(callbacks, self.parts.fleet.device).fit(module)
+                try:
+                    trainer(callbacks, self.parts.fleet.device).fit(module)
+                except SystemExit:  # the Trainer's answer to SIGTERM before its first step
+                    if not received:
+                        raise
             self._progress()
         return self.fleet.finished
 
@@ -141,6 +146,7 @@ class _Shard:
             "fleet": self.fleet.state(),
             "agenda": self.tracker.state(),
             "tally": self.tally.state(),
+            "looks": self.probes.state(),
             "rows": self.writer.rows,
             "cost_s": self.clock.wall,
             "cpu_s": self.clock.cpu_s,

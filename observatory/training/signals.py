@@ -9,8 +9,10 @@ WARNING = signal.SIGUSR2
 
 
 @contextmanager
-def on_stop(act: Callable[[int], None]) -> Iterator[None]:
+def on_stop(act: Callable[[int], None]) -> Iterator[Callable[[], None]]:
     """While open, SIGTERM, SIGINT and SIGUSR2 call `act` with their number and end nothing.
+
+    What is yielded, called, makes it so again where a library has set handlers of its own since.
 
     A scheduler's warning (SIGUSR2) is handed on at the end, when everything is saved, to whoever
     handled it before: that one alone puts the job back into its queue. Outside the main thread,
@@ -24,11 +26,15 @@ def on_stop(act: Callable[[int], None]) -> Iterator[None]:
         warned = warned or number == WARNING
         act(number)
 
-    with suppress(ValueError):
-        for number in (signal.SIGTERM, signal.SIGINT, WARNING):
-            before[number] = signal.signal(number, receive)
+    def claim() -> None:
+        with suppress(ValueError):
+            for number in (signal.SIGTERM, signal.SIGINT, WARNING):
+                handler = signal.signal(number, receive)
+                before.setdefault(number, handler)
+
+    claim()
     try:
-        yield
+        yield claim
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

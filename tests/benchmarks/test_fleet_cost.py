@@ -96,7 +96,7 @@ def watching(fleet: Fleet, parts: Parts) -> float:
     """CPU time of the default probes over that of training, in %, through `WATCHED` steps."""
     tracker = DueTracker(schedules(parts), fleet.settings.size, WATCHED)
     module = FleetModule(fleet, tracker, CostClock())
-    callback = ProbeCallback(parts.probes, cast(ShardWriter, Sink()))
+    callback = ProbeCallback(parts.probes, cast(ShardWriter, Sink()), fleet)
     trained = looked = 0.0
     end = fleet.tick + WATCHED
     while fleet.tick < end:
