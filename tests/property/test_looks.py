@@ -26,8 +26,8 @@ SETTINGS = [
 
 
 def replicas(*rates: float) -> str:
-    """Of these learning rates, each with a seed of its own."""
-    rows = (f"{{weight_decay:1.0,seed:{seed},lr:{lr}}}" for seed, lr in enumerate(rates))
+    """Of these learning rates, seated in this order: the smallest weight decay comes first."""
+    rows = (f"{{weight_decay:{n / 10},seed:{n},lr:{lr}}}" for n, lr in enumerate(rates))
     return f"+replicas=[{','.join(rows)}]"
 
 
@@ -67,16 +67,17 @@ def test_a_stop_loses_no_step_and_changes_no_bit(
 
 
 def test_a_neighbour_that_diverges_changes_no_bit(tmp_path: Path) -> None:
-    def first(lr_of_second: float) -> tuple[dict[str, pa.Table], int]:
-        rates = (0.001, lr_of_second, 0.002, 0.003, 0.004)
-        made = run(tmp_path / str(lr_of_second), replicas(*rates))
+    def others(lr_of_first: float) -> tuple[dict[str, pa.Table], int]:
+        rates = (lr_of_first, 0.001, 0.002, 0.003, 0.004)
+        made = run(tmp_path / str(lr_of_first), replicas(*rates))
+        beside = pa.array([1, 2])
         own = {
-            name: table.filter(pc.equal(table["replica"], 0)).drop_columns("run_id")
+            name: table.filter(pc.is_in(table["replica"], beside)).drop_columns("run_id")
             for name, table in tables(made).items()
             if name.startswith("probes/")
         }
         return own, int((made.outcomes()["outcome"] == "diverged").sum())
 
-    (calm, none), (beside, one) = first(0.001), first(1e30)
+    (calm, none), (beside, one) = others(0.001), others(1e30)
     assert (none, one) == (0, 1)
     assert calm == beside
