@@ -2,15 +2,22 @@
 
 import contextlib
 import hashlib
+import http.client
 import logging
 import os
+import re
 import socket
+import ssl
+import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from observatory.core.errors import BusyError, ConfigError, StoreError
+from observatory.core.secrets import without_secrets
 from observatory.store.files import make_folder
 from observatory.store.lock import own
 
@@ -19,7 +26,17 @@ PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1
 
 def default_tracking_uri(results: Path) -> str:
     """The embedded database of a results folder."""
-    return f"sqlite:///{results.resolve() / 'mlflow.db'}"
+    return sqlite_uri(results.resolve() / "mlflow.db")
+
+
+def sqlite_uri(file: Path) -> str:
+    """The URI of an embedded database; what means something in a URI is written by its number.
+
+    Example:
+        >>> sqlite_uri(Path("/a b/50%?/x.db"))
+        'sqlite:////a b/50%25%3F/x.db'
+    """
+    return f"sqlite:///{re.sub('[%?#]', lambda sign: f'%{ord(sign[0]):02X}', str(file))}"
 
 
 def is_server(uri: str) -> bool:
@@ -27,20 +44,9 @@ def is_server(uri: str) -> bool:
     return uri.startswith(("http://", "https://"))
 
 
-def without_password(uri: str) -> str:
-    """The URI as it may be printed.
-
-    Example:
-        >>> without_password("postgresql://me:secret@host/db")
-        'postgresql://me:***@host/db'
-    """
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri
-
-
 def database_file(uri: str) -> Path:
     """File of a sqlite URI."""
-    return Path(uri.partition(":///")[2])
+    return Path(unquote(uri.partition(":///")[2].partition("?")[0]))
 
 
 def suppress_output(timeout_s: float) -> None:
@@ -50,8 +56,12 @@ def suppress_output(timeout_s: float) -> None:
         DO_NOT_TRACK="true",
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT="1",
     )
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(max(1, round(timeout_s))))
+    try:
+        Path.home()
+    except RuntimeError:  # a container's user of no name; MLflow's import asks for its folder
+        os.environ["HOME"] = tempfile.gettempdir()
     for name in ("alembic", "mlflow.store.db.utils"):  # one line for each of 40 migrations
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -67,8 +77,8 @@ def check_reachable(uri: str, timeout_s: float) -> None:
     scheme = parts.scheme.partition("+")[0]
     if scheme not in {"sqlite", *PORTS}:
         raise ConfigError(
-            f"`tracking_uri` must be a database or a server, got {uri}. Give sqlite:///<file>, "
-            "postgresql://... or http(s)://...; MLflow 3 has no file store."
+            f"`tracking_uri` must be a database or a server, got {without_secrets(uri)}. Give "
+            "sqlite:///<file>, postgresql://... or http(s)://...; MLflow 3 has no file store."
         )
     if scheme == "sqlite":
         try:
@@ -81,8 +91,20 @@ def check_reachable(uri: str, timeout_s: float) -> None:
         port = parts.port or PORTS[scheme]
         try:
             socket.create_connection((parts.hostname, port), timeout=timeout_s).close()
-        except OSError as error:
+            if is_server(uri):
+                _knock(uri, timeout_s)
+        except (OSError, http.client.HTTPException) as error:
             raise StoreError(f"{parts.hostname}:{port} does not answer ({error}).") from error
+
+
+def _knock(uri: str, timeout_s: float) -> None:
+    """Wait for any answer of a server: one that takes calls may still never answer."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing secret is sent
+    parts = urlsplit(uri)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(address, timeout=timeout_s, context=context).close()
 
 
 @contextlib.contextmanager

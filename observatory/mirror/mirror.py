@@ -14,13 +14,14 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from observatory.core.secrets import without_secrets
 from observatory.mirror.connection import (
     check_reachable,
     sole_writer,
     suppress_output,
-    without_password,
 )
 from observatory.mirror.copy import copy_study
+from observatory.mirror.database import opened_uri, remove_stray_folder
 from observatory.mirror.settings import MlflowSettings, default_settings, mlflow_settings
 from observatory.store.reader import Study
 
@@ -70,20 +71,22 @@ def mirror(study: Path, settings: MlflowSettings) -> MirrorSummary:
         check_reachable(uri, settings.timeout_s)
         opened = Study(study)
         with sole_writer(uri, study.resolve().parent, settings.lock_timeout_s):
-            copied = copy_study(opened, settings)
+            open_uri = opened_uri(uri, settings.timeout_s)
+            copied = copy_study(opened, replace(settings, tracking_uri=open_uri))
+            remove_stray_folder(uri)
         summary = MirrorSummary(
-            without_password(uri), copied.experiment_id, copied.runs, copied.points, copied.complete
+            without_secrets(uri), copied.experiment_id, copied.runs, copied.points, copied.complete
         )
     except Exception as error:  # noqa: BLE001  the record in the summary is the contract
-        summary = MirrorSummary(without_password(uri), error=_reason(study, uri, error))
+        summary = MirrorSummary(without_secrets(uri), error=_reason(study, uri, error))
         log.warning("%s", summary.error)
     return replace(summary, seconds=time.monotonic() - started)
 
 
 def _reason(study: Path, uri: str, error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [""])[0].replace(uri, without_password(uri))
+    first = (str(error).strip().splitlines() or [""])[0].replace(uri, without_secrets(uri))
     return (
-        f"`{study.name}` was not mirrored to MLflow at {without_password(uri)}: "
+        f"`{study.name}` was not mirrored to MLflow at {without_secrets(uri)}: "
         f"{first or type(error).__name__} The run store is as it was; the same command, or "
         "`observatory browse`, mirrors it later."
     )

@@ -21,8 +21,9 @@ def is_present(uri: str, experiment_id: str) -> bool:
     """
     if not uri.startswith("sqlite:///") or not database_file(uri).is_file():
         return False
+    file = f"{database_file(uri).absolute().as_uri()}?mode=ro"
     try:
-        with closing(sqlite3.connect(f"file:{database_file(uri)}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(file, uri=True)) as database:
             return database.execute(QUERY, (int(experiment_id),)).fetchone() is not None
     except (sqlite3.Error, ValueError):
         return False

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from observatory.core.errors import ConfigError, StoreError
+from observatory.core.secrets import without_secrets
 from observatory.mirror.connection import (
     check_reachable,
     database_file,
     default_tracking_uri,
     suppress_output,
-    without_password,
 )
+from observatory.mirror.database import opened_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,14 +57,14 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
     from mlflow.exceptions import MlflowException
 
     try:
-        client = MlflowClient(uri)
+        client = MlflowClient(opened_uri(uri, TIMEOUT_S))
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             known = sorted(e.name for e in client.search_experiments(max_results=50))
             raise ConfigError(f"`mlflow:` must name one of {known}, got {name!r}.")
         frame = _runs(client, experiment.experiment_id)
     except MlflowException as error:
-        raise StoreError(f"{without_password(uri)} cannot be read: {error}") from error
+        raise StoreError(f"{without_secrets(uri)} cannot be read: {error}") from error
     if frame.empty:
         raise ConfigError(f"Experiment {name!r} has no finished run. Wait, or name another.")
     table = _numbers(_mirrored(frame))

@@ -7,7 +7,7 @@ import pytest
 
 from observatory.core.errors import BusyError, ConfigError, StoreError
 from observatory.mirror.browse import browse, free_port, study_folders
-from observatory.mirror.connection import is_server, without_password
+from observatory.mirror.connection import is_server
 from observatory.mirror.mirror import default_settings
 from observatory.mirror.view import page
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
@@ -61,7 +61,6 @@ def test_links_lead_to_the_saved_view() -> None:
     )
     assert is_server("https://host")
     assert not is_server("sqlite:///x.db")
-    assert without_password("sqlite:////tmp/x.db") == "sqlite:////tmp/x.db"
 
 
 def test_once_brings_mlflow_up_to_date_and_says_where_it_could_not(
