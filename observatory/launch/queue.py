@@ -1,16 +1,55 @@
 """The queue of a cluster, as its own commands show it."""
 
+import re
 import subprocess
+
+from observatory.core.errors import StoreError
 
 RECORD = "jobs.json"
 """File of a run: ids of all jobs of every shard, the last one last."""
+HELD = "HELD"
+"""State of a job that waits until somebody releases it."""
+PREEMPTED = "PREEMPTED"
+_ENDED = re.compile(
+    "BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|NODE_FAIL|OUT_OF|TIMEOUT|REVOKED"
+)
 
 
-def active_jobs() -> dict[str, str] | None:
-    """States of the user's jobs that wait or run, by id; None where the queue does not answer."""
-    command = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
+def active_jobs() -> dict[str, str]:
+    """States of the user's jobs that wait or run, by id.
+
+    Raises:
+        StoreError: If the queue does not answer.
+    """
+    lines = _said("squeue", "--me", "--noheader", "--array", "--format=%i %T %r").splitlines()
+    states: dict[str, str] = {}
+    for job, state, *reason in (line.split(maxsplit=2) for line in lines if line.strip()):
+        held = state == "PENDING" and re.search("held", " ".join(reason), re.IGNORECASE)
+        states[job] = HELD if held else state
+    return states
+
+
+def is_over(job: str) -> tuple[bool | None, bool]:
+    """Whether a job has ended, as SLURM says for some minutes after; and whether by preemption.
+
+    None where it does not know the job, or does not answer: then nothing is known.
+    """
+    try:
+        said = re.search(r"JobState=(\S+)", _said("scontrol", "--oneliner", "show", "job", job))
+    except StoreError:
+        return None, False
+    if said is None:
+        return None, False
+    preempted = said[1] == PREEMPTED
+    return preempted or bool(_ENDED.match(said[1])), preempted
+
+
+def _said(*command: str) -> str:
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return None
-    return dict(line.split() for line in answer.stdout.splitlines())
+    except subprocess.CalledProcessError as error:
+        words = " ".join(error.stderr.split()) or f"exit code {error.returncode}"
+        raise StoreError(f"`{command[0]}` failed: {words}") from error
+    except (subprocess.SubprocessError, OSError) as error:
+        raise StoreError(f"`{command[0]}` failed: {error}") from error
+    return answer.stdout

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, final
 
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
-from observatory.launch.queue import RECORD, active_jobs
+from observatory.launch.queue import HELD, RECORD, active_jobs, is_over
 from observatory.launch.run import own_run
 from observatory.launch.settings import JobSettings
 from observatory.launch.snapshot import freeze
@@ -28,8 +28,10 @@ from observatory.training.worker import last_log_line, train_patiently
 
 JOBS = "jobs"
 """Folder of a run with what submitit and its jobs wrote."""
-QUEUE_TRIES = 6
-"""How often a queue that does not answer is asked before a run is given up."""
+ATTEMPTS = "attempts.json"
+"""File of a run: of every shard, jobs since it last made progress, and the tick it had kept."""
+QUEUE_PATIENCE_S = 600.0
+"""How long a queue that does not answer is asked again: it is away while it is restarted."""
 
 
 @final
@@ -50,14 +52,18 @@ class ShardJob:
 
 @dataclass
 class _Queued:
-    """A run whose shards are jobs."""
+    """A run whose shards are jobs.
+
+    `attempts` are as in the file; `missed` are the shards whose job was unknown at the last look.
+    """
 
     folder: Path
     shards: int
     threads: int
     owned: ExitStack
-    jobs: dict[int, list[str]] = field(default_factory=dict)
-    attempts: dict[int, int] = field(default_factory=dict)
+    jobs: dict[int, list[str]]
+    attempts: dict[int, list[int]]
+    missed: set[int] = field(default_factory=set)
 
 
 @final
@@ -89,6 +95,7 @@ class SlurmLauncher:
         self._code: dict[Path, Path] = {}
         self._runs: dict[Path, _Queued] = {}
         self._ended: dict[Path, ObservatoryError | None] = {}
+        self._held: set[str] = set()
 
     def start(self, config: Config) -> Path:
         """Submit the shards of a run that are not done and not queued; returns its folder."""
@@ -97,45 +104,50 @@ class SlurmLauncher:
             if run.done:
                 self._ended[run.folder] = None
                 return run.folder
-            fleet, record = run.config["fleet"], run.folder / RECORD
-            queued = _Queued(run.folder, fleet["shards"], fleet["threads"], ExitStack())
-            if record.exists():
-                queued.jobs = {int(shard): ids for shard, ids in read_json(record).items()}
-            active = self._queue()
-            self._submit(
-                queued, [s for s in _unfinished(queued) if not _is_live(queued, s, active)]
+            fleet = run.config["fleet"]
+            jobs, attempts = (_by_shard(run.folder / name) for name in (RECORD, ATTEMPTS))
+            queued = _Queued(
+                run.folder, fleet["shards"], fleet["threads"], ExitStack(), jobs, attempts
             )
+            active = self._queue()
+            self._submit(queued, self._dead(queued, _unfinished(queued), active))
             queued.owned = stack.pop_all()
             self._runs[run.folder] = queued
             return run.folder
 
     def _queue(self) -> dict[str, str]:
-        """As `active_jobs`, asked again where the queue does not answer."""
-        for _ in range(QUEUE_TRIES):
-            if (active := active_jobs()) is not None:
-                return active
+        """As `active_jobs`, asked again for a while where the queue does not answer."""
+        began, said = time.monotonic(), False
+        while True:
+            try:
+                return active_jobs()
+            except StoreError as error:
+                if time.monotonic() - began > QUEUE_PATIENCE_S:
+                    raise StoreError(
+                        f"the queue has not answered for {QUEUE_PATIENCE_S:g} s: {error}. Jobs go "
+                        "on. Start the same command later."
+                    ) from error
+                if not said:
+                    self._message(f"the queue does not answer and is asked again: {error}")
+                said = True
             time.sleep(self._settings.poll_s)
-        raise StoreError("The queue does not answer (squeue). Start the same command later.")
 
     def ended(self) -> dict[Path, ObservatoryError | None]:
         """Wait until a run has ended; jobs that died are submitted again in the meantime."""
         while not self._ended:
             time.sleep(self._settings.poll_s)
-            active = active_jobs()  # before the store is read: a job that left has written its end
-            if active is not None:
-                for queued in list(self._runs.values()):
-                    self._look(queued, active)
+            active = self._queue()  # before the store is read: a job that left has written its end
+            self._name_held(active)
+            for queued in list(self._runs.values()):
+                self._look(queued, active)
         ended, self._ended = self._ended, {}
         return ended
 
     def _look(self, queued: _Queued, active: dict[str, str]) -> None:
         left = _unfinished(queued)
-        dead = [s for s in left if not _is_live(queued, s, active)]
-        spent = [s for s in dead if queued.attempts.get(s, 0) >= self._settings.attempts]
+        dead = self._dead(queued, left, active)
         failure: ObservatoryError | None = None
         try:
-            if spent:
-                raise StoreError(_failure(queued, spent[0], self._settings.attempts))
             if dead:
                 self._message(f"{queued.folder.name}: submitting the shards {dead} again")
                 self._submit(queued, dead)
@@ -143,6 +155,22 @@ class SlurmLauncher:
             failure = error
         if failure or not left:
             self._close(queued, failure)
+
+    def _dead(self, queued: _Queued, left: Sequence[int], active: dict[str, str]) -> list[int]:
+        """Those of some shards whose jobs have ended."""
+        live = {shard for shard in left if _is_live(queued, shard, active)}
+        queued.missed -= live
+        return [shard for shard in left if shard not in live and _is_dead(queued, shard)]
+
+    def _name_held(self, active: dict[str, str]) -> None:
+        """Say once which jobs wait for somebody to release them."""
+        ours = {
+            job for queued in self._runs.values() for ids in queued.jobs.values() for job in ids
+        }
+        held = sorted(job for job in ours - self._held if active.get(job) == HELD)
+        if held:
+            self._held |= set(held)
+            self._message(f"held in the queue until `scontrol release {','.join(held)}`")
 
     def _close(self, queued: _Queued, failure: ObservatoryError | None) -> None:
         """Write the run's end into its manifest."""
@@ -156,14 +184,28 @@ class SlurmLauncher:
         self._ended[queued.folder] = failure
 
     def _submit(self, queued: _Queued, shards: Sequence[int]) -> None:
-        """Queue shards as arrays, and note their jobs."""
+        """Queue shards as arrays, and note their jobs.
+
+        Raises:
+            StoreError: If a shard had all its attempts; the next start gives it new ones.
+        """
+        kept = {p["shard"]: p.get("kept", 0) for p in Run(queued.folder).progress()}
+        for shard in shards:
+            n, before = queued.attempts.get(shard, (0, 0))
+            if kept.get(shard, 0) > before:
+                n, before = 0, kept[shard]
+            queued.attempts[shard] = [n, before]
+            if n >= self._settings.attempts:
+                (queued.folder / ATTEMPTS).unlink(missing_ok=True)
+                raise StoreError(_failure(queued, shard, n))
         for start in range(0, len(shards), self._settings.array_limit):
             chunk = shards[start : start + self._settings.array_limit]
             for shard, job in zip(
                 chunk, submit(queued.folder, chunk, queued.threads, self._settings), strict=True
             ):
                 queued.jobs.setdefault(shard, []).append(job)
-                queued.attempts[shard] = queued.attempts.get(shard, 0) + 1
+                queued.attempts[shard][0] += 1
+            write_json(queued.folder / ATTEMPTS, queued.attempts)
             write_json(queued.folder / RECORD, queued.jobs)
 
 
@@ -224,12 +266,36 @@ def _is_live(queued: _Queued, shard: int, active: dict[str, str]) -> bool:
     return owner_of(queued.folder / "shards" / str(shard) / LOCK) is not None
 
 
+def _is_dead(queued: _Queued, shard: int) -> bool:
+    """Whether the job of a shard, which the queue does not show, has ended.
+
+    A queue that is restarted may show nothing: of a job that nothing is known about it is asked
+    twice. One that was pre-empted is no failed attempt.
+    """
+    if not queued.jobs.get(shard):
+        return True
+    over, preempted = is_over(queued.jobs[shard][-1])
+    if over is False or (over is None and shard not in queued.missed):
+        queued.missed.add(shard)
+        return False
+    queued.missed.discard(shard)
+    if preempted and shard in queued.attempts:
+        queued.attempts[shard][0] -= 1
+    return True
+
+
+def _by_shard(record: Path) -> dict[int, Any]:
+    if not record.exists():
+        return {}
+    return {int(shard): value for shard, value in read_json(record).items()}
+
+
 def _failure(queued: _Queued, shard: int, attempts: int) -> str:
     job = queued.jobs[shard][-1]
     log = queued.folder / JOBS / f"{job}_0_log.err"
     line = last_log_line(log) if log.exists() else None
     last = f" The last line of the log of the last, {job}: {line!r}." if line else ""
     return (
-        f"{attempts} jobs of shard {shard} of {queued.folder} ended before it was done.{last} "
+        f"{attempts} jobs of shard {shard} of {queued.folder} ended without progress.{last} "
         f"Logs: {log.parent}. The same command continues the run."
     )

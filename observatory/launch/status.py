@@ -3,9 +3,11 @@
 import shutil
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from observatory.core.errors import StoreError
 from observatory.launch.display import cells
 from observatory.launch.queue import RECORD, active_jobs
 from observatory.launch.trust import is_imported
@@ -22,8 +24,11 @@ def study_status(folder: Path) -> list[dict[str, Any]]:
     runs = Study(folder).runs
     imported = is_imported(folder)
     as_jobs = any((run.folder / RECORD).exists() for run in runs)
-    active = active_jobs() if as_jobs and shutil.which("squeue") else None
-    return [{**_record(run, active or {}), "imported": imported} for run in runs]
+    active: dict[str, str] = {}
+    if as_jobs and shutil.which("squeue"):
+        with suppress(StoreError):
+            active = active_jobs()
+    return [{**_record(run, active), "imported": imported} for run in runs]
 
 
 def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:

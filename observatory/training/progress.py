@@ -60,6 +60,7 @@ def write_progress(
     clock: CostClock,
     horizon: int,
     rows: Mapping[str, int],
+    kept: int,
 ) -> None:
     """Replace the shard's `progress.json`; see the store's documentation for its fields."""
     active = fleet.active()
@@ -68,6 +69,7 @@ def write_progress(
         "shard": shard,
         "status": status,
         "tick": fleet.tick,
+        "kept": kept,
         "started": started,
         "updated": time.time(),
         "wall_s": clock.wall_s,

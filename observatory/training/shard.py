@@ -187,6 +187,7 @@ class _Shard:
             self.clock,
             self.parts.rules.horizon_steps,
             self.writer.rows,
+            self.kept,
         )
 
 

@@ -121,6 +121,8 @@ class Queue:
         self.submitted: list[list[int]] = []
         monkeypatch.setattr(cluster, "submit", self.submit)
         monkeypatch.setattr(cluster, "active_jobs", self.look)
+        monkeypatch.setattr(cluster, "is_over", lambda job: self.over.get(job, (True, False)))
+        self.over: dict[str, tuple[bool | None, bool]] = {}
         monkeypatch.setattr(cluster.shutil, "which", lambda name: name)
         self.then: list[Any] = []
 
@@ -130,9 +132,11 @@ class Queue:
         self.active = {**(self.active or {}), **dict.fromkeys(ids, "PENDING")}
         return ids
 
-    def look(self) -> dict[str, str] | None:
+    def look(self) -> dict[str, str]:
         if self.then:
             self.then.pop(0)()
+        if self.active is None:
+            raise StoreError("`squeue` failed: Unable to contact slurm controller")
         return self.active
 
     def drop(self, *jobs: str) -> None:
@@ -204,15 +208,105 @@ def test_a_driver_that_is_started_again_finds_its_jobs(config, monkeypatch, tmp_
     assert queue.submitted == [[0, 1], [1]]
 
 
+def kept(folder: Path, shard: int, tick: int) -> None:
+    said = {"shard": shard, "status": "running", "kept": tick, "cost_s": {}, "cpu_s": 1.0}
+    write_json(
+        folder / "shards" / str(shard) / "progress.json",
+        {**said, "replica_steps": 5},
+    )
+
+
+def test_attempts_begin_anew_where_there_was_progress(config, monkeypatch) -> None:
+    queue = Queue(monkeypatch)
+    launcher = SlurmLauncher(settings(), lambda _: None)
+    folder = launcher.start(config)
+    for number in (1, 2, 3, 4):  # with two attempts: each job kept something, the last did not
+        queue.then += [
+            lambda n=number: (kept(folder, 0, 100 * min(n, 2)), queue.drop(f"{n}_0")),
+        ]
+    ((_, error),) = launcher.ended().items()
+    assert "2 jobs of shard 0" in str(error)
+    assert queue.submitted == [[0, 1], [0], [0], [0]]
+
+
+def test_attempts_outlive_the_driver_until_it_has_said_so(config, monkeypatch) -> None:
+    queue = Queue(monkeypatch)
+    for _ in range(2):  # drivers that are killed, each after its job has died
+        folder = SlurmLauncher(settings(), lambda _: None).start(config)
+        queue.drop(f"{len(queue.submitted)}_0")
+    with pytest.raises(StoreError, match="2 jobs of shard 0"):
+        SlurmLauncher(settings(), lambda _: None).start(config)
+    assert Run(folder).status == "failed"
+    assert len(queue.submitted) == 2
+    SlurmLauncher(settings(), lambda _: None).start(config)  # the same command goes on
+    assert len(queue.submitted) == 3
+
+
+def test_a_job_that_was_preempted_is_no_failed_attempt(config, monkeypatch) -> None:
+    queue = Queue(monkeypatch)
+    launcher = SlurmLauncher(settings(attempts=1), lambda _: None)
+    folder = launcher.start(config)
+    for number in (1, 2, 3):
+        queue.over[f"{number}_0"] = (True, True)
+        queue.then.append(lambda n=number: queue.drop(f"{n}_0"))
+    queue.then.append(lambda: (done(folder, 0, 1), queue.drop("4_0", "1_1")))
+    assert launcher.ended() == {folder: None}
+    assert queue.submitted == [[0, 1], [0], [0], [0]]
+
+
+@pytest.mark.parametrize("known", [(False, False), (None, False)])
+def test_an_empty_queue_is_not_the_end_of_jobs(config, monkeypatch, known) -> None:
+    queue = Queue(monkeypatch)
+    launcher = SlurmLauncher(settings(), lambda _: None)
+    folder = launcher.start(config)
+    there = dict(queue.active or {})
+    queue.over = dict.fromkeys(there, known)
+    queue.then = [
+        lambda: setattr(queue, "active", {}),
+        lambda: setattr(queue, "active", there),
+        lambda: setattr(queue, "active", {}),
+        lambda: (setattr(queue, "active", there), done(folder, 0, 1)),
+    ]
+    assert launcher.ended() == {folder: None}
+    assert queue.submitted == [[0, 1]]
+
+
+def test_a_queue_that_stays_away_is_said_and_given_up(config, monkeypatch) -> None:
+    queue, said = Queue(monkeypatch), []
+    monkeypatch.setattr(cluster, "QUEUE_PATIENCE_S", 0.1)
+    launcher = SlurmLauncher(settings(), said.append)
+    launcher.start(config)
+    queue.active = None
+    with pytest.raises(StoreError, match=r"not answered for 0\.1 s: `squeue` failed: Unable to"):
+        launcher.ended()
+    assert said == [
+        "the queue does not answer and is asked again: `squeue` failed: Unable to contact slurm "
+        "controller"
+    ]
+
+
+def test_held_jobs_are_named_once(config, monkeypatch) -> None:
+    queue, said = Queue(monkeypatch), []
+    launcher = SlurmLauncher(settings(), said.append)
+    folder = launcher.start(config)
+    queue.active = {"1_0": "HELD", "1_1": "RUNNING"}
+    queue.then = [lambda: None, lambda: None, lambda: done(folder, 0, 1)]
+    assert launcher.ended() == {folder: None}
+    assert said == ["held in the queue until `scontrol release 1_0`"]
+
+
 def test_status_tells_jobs_and_retry_trains_what_failed(
     config, monkeypatch, tmp_path, capsys
 ) -> None:
     squeue = tmp_path / "bin" / "squeue"
     squeue.parent.mkdir()
-    squeue.write_text("#!/bin/sh\necho '1_0 PENDING'\necho '7 RUNNING'\n")
+    squeue.write_text(
+        "#!/bin/sh\necho '1_0 PENDING Priority'\necho '7 RUNNING None'\n"
+        "echo '8 PENDING JobHeldUser'\necho '9_1 PENDING launch failed requeued held'\n"
+    )
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{squeue.parent}:{os.environ['PATH']}")
-    assert active_jobs() == {"1_0": "PENDING", "7": "RUNNING"}
+    assert active_jobs() == {"1_0": "PENDING", "7": "RUNNING", "8": "HELD", "9_1": "HELD"}
     study = tmp_path / "smoke"
     with suppress(StoreError), own_run(config) as run:
         write_json(run.folder / "jobs.json", {"0": ["1_0"], "1": ["1_1"]})
