@@ -164,9 +164,7 @@ class SlurmLauncher:
 
     def _name_held(self, active: dict[str, str]) -> None:
         """Say once which jobs wait for somebody to release them."""
-        ours = {
-            job for queued in self._runs.values() for ids in queued.jobs.values() for job in ids
-        }
+        ours = {job for run in self._runs.values() for ids in run.jobs.values() for job in ids}
         held = sorted(job for job in ours - self._held if active.get(job) == HELD)
         if held:
             self._held |= set(held)
