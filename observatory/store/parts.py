@@ -18,6 +18,14 @@ def start_of(part: Path) -> int:
     return int(part.stem.removeprefix("part-"))
 
 
+def parts_of(run: Path, table: str) -> list[Path]:
+    """The files of a table of a run, by shard and then by tick."""
+    return sorted(
+        run.glob(f"shards/*/{table}/{PARTS}"),
+        key=lambda part: (part.relative_to(run).parts[1], part.name),
+    )
+
+
 def read_part(path: Path, schema: pa.Schema | None = None) -> pa.Table:
     """One Parquet file of the store.
 

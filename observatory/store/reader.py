@@ -14,7 +14,7 @@ from observatory.core.errors import StoreError
 from observatory.core.settings import did_you_mean
 from observatory.store.files import read_json
 from observatory.store.lock import owner_of
-from observatory.store.parts import PARTS, read_part, sort_rows, to_frame
+from observatory.store.parts import parts_of, read_part, sort_rows, to_frame
 from observatory.store.replica import Replica
 from observatory.store.rows import lost_rows
 from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
@@ -63,8 +63,8 @@ class Run:
     def status(self) -> Status:
         """What the manifest says; "interrupted" where it says "running" and has no live owner.
 
-        Jobs own their shards, and may outlive who submitted them. A run that was done and has lost
-        rows since is "interrupted" too: it can be trained again.
+        Jobs own their shards, and may outlive who submitted them. So is a run that was done and has
+        lost rows since.
         """
         status: Status = read_json(self.folder / MANIFEST)["status"]
         if status != "running":
@@ -199,17 +199,13 @@ class Run:
 
     def _read(self, table: str, schema: pa.Schema) -> list[pa.Table]:
         while True:
-            paths = self._parts(table)
+            paths = parts_of(self.folder, table)
             try:
                 return [read_part(path, schema) for path in paths]
             except StoreError:
                 # a shard that resumed a moment ago replaces its parts: look again
-                if self._parts(table) == paths:
+                if parts_of(self.folder, table) == paths:
                     raise
-
-    def _parts(self, table: str) -> list[Path]:
-        parts = self.folder.glob(f"shards/*/{table}/{PARTS}")
-        return sorted(parts, key=lambda part: (part.relative_to(self.folder).parts[1], part.name))
 
 
 @final
