@@ -1,14 +1,12 @@
 """Whether a run had finished before, found from its manifest alone: neither torch nor a network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from observatory.core.settings import fits
 from observatory.core.signatures import declared_by
 from observatory.launch.layout import begun_runs
-from observatory.store.files import read_json
-from observatory.store.reader import MANIFEST
 from observatory.store.rows import lost_rows
 from observatory.training.replicas import Config
 
@@ -25,18 +23,19 @@ def finished_run(config: Config) -> Path | None:
     """
     if not _given_by_settings(config["task"]):
         return None
-    found = [manifest for manifest, _ in begun_runs(config)]
-    if len(found) != 1:
-        return None
-    folder = Path(config["results"]) / config["study"] / "runs" / found[0]["run_id"]
-    return folder if _is_whole(folder, found[0]) else None
+    found = list(_begun(config))
+    return found[0][0] if len(found) == 1 and _is_whole(*found[0]) else None
 
 
 def finished_runs(configs: Iterable[Config]) -> set[Path]:
-    """Folders of all runs that are done in the studies of some configurations."""
-    studies = {Path(config["results"]) / config["study"] for config in configs}
-    manifests = (path for study in studies for path in study.glob(f"runs/[!.]*/{MANIFEST}"))
-    return {path.parent for path in manifests if _is_whole(path.parent, read_json(path))}
+    """Folders of the runs that some configurations may name and that are done, with all rows."""
+    begun = (found for config in configs for found in _begun(config))
+    return {folder for folder, manifest in begun if _is_whole(folder, manifest)}
+
+
+def _begun(config: Config) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    runs = Path(config["results"]) / config["study"] / "runs"
+    return ((runs / manifest["run_id"], manifest) for manifest, _ in begun_runs(config))
 
 
 def _is_whole(folder: Path, manifest: Mapping[str, Any]) -> bool:

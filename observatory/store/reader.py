@@ -63,8 +63,7 @@ class Run:
     def status(self) -> Status:
         """What the manifest says; "interrupted" where it says "running" and has no live owner.
 
-        Jobs own their shards, and may outlive who submitted them. So is a run that was done and has
-        lost rows since.
+        Jobs own their shards, and may outlive who submitted them. So is one that has lost rows.
         """
         status: Status = read_json(self.folder / MANIFEST)["status"]
         if status != "running":
