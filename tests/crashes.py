@@ -5,7 +5,8 @@ each of them two states are noted: what is there, as a process leaves it that is
 left where all is lost that was not synced, the contents of files and the names in folders alike.
 Before a file is synced it is also noted with half of what was written since it was synced last.
 
-What libraries write below Python is theirs to sync: a database (`*.db`) counts as synced.
+What libraries write below Python is theirs to sync: a database (`*.db`) counts as synced. A point
+may be added by `note`, such as at each of its transactions.
 """
 
 import os
@@ -81,7 +82,7 @@ class Recorder:
         there = dict(self._there())
         kept = dict(self._on_disk(self._of(self.root), ""))
         for name in there:
-            if name.endswith(".db") and str(Path(name).parent) in {".", *kept}:
+            if name.endswith((".db", ".db-journal")) and str(Path(name).parent) in {".", *kept}:
                 kept[name] = there[name]
         self.states += [State(point, power=False, tree=there), State(point, power=True, tree=kept)]
 
@@ -135,13 +136,13 @@ class Recorder:
 
 
 @contextmanager
-def recorded(root: Path) -> Iterator[list[State]]:
-    """The states that a folder goes through while the block runs, the last one included."""
+def recorded(root: Path) -> Iterator[Recorder]:
+    """Records the states that a folder goes through while the block runs, and the last one."""
     recorder = Recorder(root)
     with pytest.MonkeyPatch.context() as patch:
         for name in NAMES:
             patch.setattr(os, name, _following(recorder, name, getattr(os, name)))
-        yield recorder.states
+        yield recorder
     recorder.note("end")
 
 

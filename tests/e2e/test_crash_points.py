@@ -5,7 +5,9 @@ undisturbed one gave, bit for bit.
 """
 
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -14,18 +16,22 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from observatory.bundle.export import export_study
 from observatory.bundle.unpack import import_bundle
 from observatory.launch import run as launching
 from observatory.launch.compose import compose
 from observatory.launch.run import launch
+from observatory.mirror.mirror import default_settings, mirror
 from observatory.pipeline import rebuild_report, refit
 from observatory.store.files import TEMPORARY
 from observatory.store.reader import Run
 from observatory.sweeps.boundary import BoundarySearch, run_search
 from observatory.sweeps.rule import Rule
 from tests.crashes import distinct, recorded
+from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 pytestmark = pytest.mark.slow
 
@@ -79,25 +85,25 @@ def as_counted(table: pa.Table) -> Counter[str]:
 
 
 def test_what_a_command_has_made_outlives_the_machine(tmp_path: Path) -> None:
-    with recorded(tmp_path) as states:
+    with recorded(tmp_path) as recorder:
         folder = launch(tiny(tmp_path / "results"))
     whole = all_rows(folder)
-    left = states[-1].put(tmp_path / "left") / folder.relative_to(tmp_path)
-    assert states[-1].power
+    left = recorder.states[-1].put(tmp_path / "left") / folder.relative_to(tmp_path)
+    assert recorder.states[-1].power
     assert all_rows(left) == whole
     assert Run(left).status == "done"
 
 
 def test_training_loses_no_row_and_doubles_none(tmp_path: Path) -> None:
     (tmp_path / "calm" / "results" / "s" / "runs").mkdir(parents=True)  # of an earlier run
-    with recorded(tmp_path / "calm") as states:
+    with recorded(tmp_path / "calm") as recorder:
         folder = launch(tiny(tmp_path / "calm" / "results"))
     whole = all_rows(folder)
     assert all(len(table) for table in whole.values())
     expected = {name: as_counted(table) for name, table in whole.items()}
     place = folder.relative_to(tmp_path / "calm")
     done = 0
-    chosen = distinct(states, counts)
+    chosen = distinct(recorder.states, counts)
     for number, state in enumerate(chosen):
         root = state.put(tmp_path / str(number))
         if (root / place / "manifest.json").exists():
@@ -149,10 +155,10 @@ def searched(folder: Path) -> list[object]:
 
 def test_a_search_asks_for_the_same_batches(tmp_path: Path) -> None:
     (tmp_path / "calm").mkdir()
-    with recorded(tmp_path / "calm") as states:
+    with recorded(tmp_path / "calm") as recorder:
         whole = searched(tmp_path / "calm" / "s")
     assert len(whole) == RULE.budget
-    chosen = distinct(states, counts)
+    chosen = distinct(recorder.states, counts)
     for number, state in enumerate(chosen):
         root = state.put(tmp_path / str(number))
         assert searched(root / "s") == whole, state.point
@@ -172,20 +178,20 @@ def made(study: Path) -> dict[str, bytes]:
 
 def test_fits_and_pages_are_whole_or_not_there(tmp_path: Path) -> None:
     study = launch(tiny(tmp_path / "results")).parents[1]
-    with recorded(tmp_path) as states:
+    with recorded(tmp_path) as recorder:
         refit(study, one_fit(tmp_path))
         rebuild_report(study)
     whole = made(study)
     assert {"fits.json", "replicas.csv", "report.html"} < whole.keys()
     place = study.relative_to(tmp_path).as_posix() + "/"
-    for state in states:
+    for state in recorder.states:
         for name, content in state.tree.items():
             inside = name.removeprefix(place)
             if inside != name and inside in whole and not state.point.endswith("half written"):
                 assert content == whole[inside], f"{state.point}: {name}"
-    left = states[-1].put(tmp_path / "left")
+    left = recorder.states[-1].put(tmp_path / "left")
     assert made(left / place) == whole
-    chosen = distinct(states, counts)
+    chosen = distinct(recorder.states, counts)
     for number, state in enumerate(chosen[:: len(chosen) // 2]):
         again = state.put(tmp_path / str(number)) / place
         refit(again, one_fit(tmp_path))
@@ -197,19 +203,56 @@ def test_a_bundle_and_an_imported_study_are_whole_or_not_there(tmp_path: Path) -
     calm = tmp_path / "calm"
     study = launch(tiny(calm / "results")).parents[1]
     for name in ("s.tar", "s.folder"):
-        with recorded(calm) as states:
+        with recorded(calm) as recorder:
             bundle = export_study(study, calm / "out" / name)
             imported = import_bundle(bundle, calm / f"imported_{name}")
         whole = {}
         for made_here in (bundle, imported):
             place = made_here.relative_to(calm).as_posix()
-            whole |= {n: c for n, c in states[-2].tree.items() if f"{n}/".startswith(f"{place}/")}
+            whole |= {
+                n: c for n, c in recorder.states[-2].tree.items() if f"{n}/".startswith(f"{place}/")
+            }
             assert place in whole
-        for state in states:
+        for state in recorder.states:
             for place in (bundle, imported):
                 top = place.relative_to(calm).as_posix()
                 if top in state.tree and not state.point.endswith("half written"):
                     expected = {n: c for n, c in whole.items() if f"{n}/".startswith(f"{top}/")}
                     assert state.tree.items() >= expected.items(), state.point
-        assert states[-1].tree.items() >= whole.items()
+        assert recorder.states[-1].tree.items() >= whole.items()
         assert all_rows(imported / "runs" / next((imported / "runs").iterdir()).name)
+
+
+def points(study: Path) -> list[tuple[Any, ...]]:
+    """Every point and text that MLflow holds of a study's runs."""
+    with closing(sqlite3.connect(study.parent / "mlflow.db")) as database:
+        rows = database.execute(
+            "SELECT name, key, step, value, m.timestamp FROM metrics m JOIN runs USING (run_uuid)"
+        ).fetchall()
+        params = "SELECT name, key, value FROM params JOIN runs USING (run_uuid)"
+        return sorted(rows) + sorted(database.execute(params).fetchall())
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+def test_a_mirror_is_completed_and_nothing_is_there_twice(tmp_path: Path) -> None:
+    plan = Plan(study="s", weight_decays=(0.5, 1.0), n_seeds=1, horizon=100, probes=())
+    study = fabricate_study(tmp_path / "calm", plan)
+    with recorded(tmp_path / "calm") as recorder:
+
+        def at_commit(_: object) -> None:
+            recorder.note(f"{len(recorder.states)} commit")
+
+        event.listen(Engine, "commit", at_commit)
+        try:
+            assert mirror(study, default_settings(study.parent)).error is None
+        finally:
+            event.remove(Engine, "commit", at_commit)
+    whole = points(study)
+    left = recorder.states[-1].put(tmp_path / "left") / "s"
+    assert points(left) == whole
+    chosen = distinct(recorder.states, counts)
+    assert len(chosen) > 20
+    for number, state in enumerate(chosen[:: len(chosen) // 8]):
+        again = state.put(tmp_path / str(number)) / "s"
+        assert mirror(again, default_settings(again.parent)).error is None
+        assert points(again) == whole, state.point
