@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from observatory.analysis.curves.estimators.series import CurveLaw
+from observatory.analysis.curves.estimators.law_fit import CurveLaw
 from observatory.analysis.fit.settings import build, settings_of
 
 

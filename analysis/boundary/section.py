@@ -7,7 +7,7 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.forest import Row, forest_figure
 from observatory.analysis.page.records import estimator_name, limits
-from observatory.analysis.training.figure_outcomes import outcomes_figure
+from observatory.analysis.training.figures import outcomes_figure
 
 _MAX_FITTED = 4
 """Fitted curves in the figure of rates; all estimators are in the next figure."""

@@ -1,10 +1,10 @@
 """Laws of curves: emergence, saturation, passages, relaxation, sparsity."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
+from typing import TYPE_CHECKING, Any, Unpack, final
 
 from observatory.analysis.fit.contract import Question, Record
+from observatory.analysis.fit.options import CommonOptions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from observatory.analysis.tables.open import Table
 
 
-class CurvesOptions(TypedDict, total=False):
+class CurvesOptions(CommonOptions, total=False):
     """What laws of curves take; None, or left out: as the table or conf/fit has it.
 
     Attributes:
@@ -28,12 +28,7 @@ class CurvesOptions(TypedDict, total=False):
         weight_decay: Weight decay, for relaxation (the column weight_decay).
         steps_per_epoch: Optimizer steps per epoch, for kappa per epoch (as a study says).
         horizon_steps: Steps that were run, for the bound on lambda_c (as a study says).
-        level: Coverage of the intervals, such as 0.95.
         n_bootstrap: Number of resamples.
-        seed: Seed of all draws.
-        settings: Any further setting of the estimator, by name.
-        config_dir: Folder of configurations of your own, laid out as conf/ is.
-        tracking_uri: Database or server of MLflow, for mlflow:EXPERIMENT.
     """
 
     step: str | None
@@ -43,12 +38,7 @@ class CurvesOptions(TypedDict, total=False):
     weight_decay: float | None
     steps_per_epoch: float | None
     horizon_steps: int | None
-    level: float | None
     n_bootstrap: int | None
-    seed: int | None
-    settings: Mapping[str, Any] | None
-    config_dir: Path | None
-    tracking_uri: str | None
 
 
 def curves(
@@ -78,7 +68,7 @@ def curves(
         >>> found.params.round(1)[["t_peak", "height", "K"]].tolist()
         [11618.3, 752.2, 120.0]
     """
-    from observatory.analysis.curves.parts import prepare_curves
+    from observatory.analysis.curves.table import prepare_curves
     from observatory.analysis.fit.observed import known_options
 
     given = known_options(options, CurvesOptions)
@@ -108,7 +98,7 @@ class CurvesQuestion(Question):
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """The curves, a panel each, the first twelve; a single one into the caller's axes."""
-        from observatory.analysis.curves.figure_curves import curves_figure, draw_curve
+        from observatory.analysis.curves.figures import curves_figure, draw_curve
         from observatory.analysis.stats.text import group_words
         from observatory.core.errors import ConfigError
 
@@ -128,8 +118,7 @@ class CurvesQuestion(Question):
 
     def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
         """Massive activations over layers and steps, and the norm as it relaxes."""
-        from observatory.analysis.curves.section_emergence import draw_emergence
-        from observatory.analysis.curves.section_relaxation import draw_relaxation
+        from observatory.analysis.curves.section import draw_emergence, draw_relaxation
 
         return [draw_emergence(facts), draw_relaxation(facts)]
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.curves.estimators.series import CurveLaw, Series
-from observatory.analysis.curves.parts import curve_part
-from observatory.analysis.curves.table import Curve, gathered
+from observatory.analysis.curves.estimators.law_fit import CurveLaw
+from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.curves.table import Curve, curve_part, gathered
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.settings import STUDY, build
 from observatory.analysis.page.facts import Facts
@@ -17,22 +17,17 @@ from observatory.analysis.page.groups import Group
 
 RATIOS, RATIO = "probes/massive_activations", "ratio"
 NORMS, NORM = "probes/weight_norm", "l2"
-MAX_ROWS = 12
+_MAX_ROWS = 12
 """Weight decays in the map of a network of one layer."""
-MAX_MAPS = 6
+_MAX_MAPS = 6
 """Weight decays with a map of their own, where there are several layers."""
 
 
 def fit_emergence(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
     """The law of massive activations: few layers, evenly, of as many weight decays as are left.
 
-    Args:
-        facts: The group.
-        settings: The `fit` node of a configuration, plain values.
-
-    Returns:
-        A record per curve, refusals among them; none where the study does not ask for this fit or
-        has no such readings.
+    A record per curve, refusals among them; none where the study does not ask for this fit or has
+    no such readings.
     """
     frame, law = _readings(facts, RATIOS, RATIO), _law("curves_emergence", settings)
     if frame is None or law is None:
@@ -67,8 +62,8 @@ def fit_relaxation(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
 
 def mapped_decays(group: Group, n_layers: int) -> list[float]:
     """The weight decays that a map of layers over steps shows."""
-    decays = evenly(np.unique(column(group.replicas, "weight_decay")).tolist(), MAX_ROWS)
-    return evenly(decays, MAX_MAPS) if n_layers > 1 else decays
+    decays = evenly(np.unique(column(group.replicas, "weight_decay")).tolist(), _MAX_ROWS)
+    return evenly(decays, _MAX_MAPS) if n_layers > 1 else decays
 
 
 def _readings(facts: Facts, table: str, value: str) -> pd.DataFrame | None:
@@ -101,12 +96,7 @@ def records_of(records: Sequence[Record], fit: str) -> list[Record]:
 
 
 def intervals_words(records: Sequence[Record]) -> str:
-    """How the intervals of some curves were made, of those that did not refuse.
-
-    Example:
-        >>> intervals_words([{"level": 0.95, "refused": None, "extras": {"n_bootstrap": 100}}])
-        '95% intervals from 100 resamples'
-    """
+    """How intervals were made where nothing refused, as "95% intervals from 100 resamples"."""
     level = f"{records[0]['level']:.0%} intervals"
     drawn = [r["extras"]["n_bootstrap"] for r in records if r["refused"] is None]
     return f"{level} from {drawn[0]} resamples" if drawn else level

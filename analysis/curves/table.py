@@ -1,4 +1,4 @@
-"""Curves from a table of anyone or from the run store: a series per group, checked."""
+"""Curves of a table of anyone or of the run store, a series per group, as parts of a task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,130 +8,91 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.curves.estimators.series import CurveLaw, Series
+from observatory.analysis.curves.estimators.law_fit import CurveLaw
+from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.fit.settings import build, draw_seed, settings_of
+from observatory.analysis.fit.task import Part, Task
+from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.tables.columns import Role, column_of, resolve
+from observatory.analysis.tables.open import Table, open_table
 from observatory.analysis.tables.values import cells, missing, numbers, plain
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Run, Study
 
 Array = NDArray[np.float64]
 
-MAX_CURVES = 2000
+_MAX_CURVES = 2000
 """Groups of one table, of half a second each."""
-SMALLEST, LARGEST = 1e-100, 1e100
+_SMALLEST, _LARGEST = 1e-100, 1e100
 """Squares of larger and smaller numbers than these are beyond what a computer holds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurveColumns:
-    """Which columns hold the curves, and what is known beside them; None: the usual.
-
-    Attributes:
-        step: Abscissa.
-        value: Ordinate.
-        group: What sets curves apart.
-        lr: Learning rate, instead of a column of that name.
-        weight_decay: Weight decay, likewise.
-        steps_per_epoch: Optimizer steps per epoch.
-        horizon_steps: Steps that were run.
-    """
-
-    step: str | None = None
-    value: str | None = None
-    group: Sequence[str] | None = None
-    lr: float | None = None
-    weight_decay: float | None = None
-    steps_per_epoch: float | None = None
-    horizon_steps: int | None = None
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A series and what it is of.
-
-    Attributes:
-        group: Values of the group's columns by name.
-        series: Its points.
-        notes: What was averaged or left out.
-    """
+    """A series, the values of its group's columns by name, and what was averaged or left out."""
 
     group: Mapping[str, Any]
     series: Series
     notes: Sequence[str]
 
 
-def read_curves(table: pd.DataFrame | Study, columns: CurveColumns, law: CurveLaw) -> list[Curve]:
-    """Every curve of a table.
-
-    Args:
-        table: As `open_table` gives it.
-        columns: See `CurveColumns`.
-        law: Whose usual columns are looked for.
+def _read_curves(
+    table: pd.DataFrame | Study, options: Mapping[str, Any], law: CurveLaw
+) -> list[Curve]:
+    """Every curve of a table, in the usual columns of a law where `CurvesOptions` name no others.
 
     Raises:
         ConfigError: If a column is missing or holds what is no number, or one too large or small
             to be squared, or there are too many curves.
     """
     if isinstance(table, Study):
-        frame, usual, horizon, epoch = _of_study(table, columns, law)
+        frame, usual, horizon, epoch = _of_study(table, options.get("value"), law)
     else:
         frame, usual, horizon, epoch = table, (), None, None
     present = list(frame.columns)
-    roles = {"step": ("step",), "value": (law.usual_value,)}
-    named = resolve(
-        {"step": columns.step, "value": columns.value},
-        {role: Role(usual=names, required=True) for role, names in roles.items()},
-        present,
-    )
-    asked = columns.group or usual
+    roles = {"step": Role(usual=("step",), required=True)}
+    roles["value"] = Role(usual=(law.usual_value,), required=True)
+    named = resolve({role: options.get(role) for role in roles}, roles, present)
+    asked = options.get("group") or usual
     group = [resolve({"group": name}, {"group": Role()}, present)["group"] for name in asked]
     for name in group:
         if missing(cells(frame, name)).any():
             raise ConfigError(f"`{name}` must say which curve a row belongs to, got empty cells.")
     x = numbers(frame, named["step"], "Fill or remove the row.")
     y = numbers(frame, named["value"], "Leave it empty where nothing was measured.", empty=True)
-    keys = [tuple(map(plain, row)) for row in zip(*(frame[name] for name in group), strict=True)]
-    names, which = _groups(keys, len(frame))
-    if len(names) > MAX_CURVES:
+    rows_of = _groups(frame, group)
+    if len(rows_of) > _MAX_CURVES:
         raise ConfigError(
-            f"`group` must give at most {MAX_CURVES} curves, got {len(names)}. Name fewer columns."
+            f"`group` must give at most {_MAX_CURVES} curves, got {len(rows_of)}. Name fewer "
+            "columns."
         )
     found: list[Curve] = []
-    for index, key in enumerate(names):
-        rows = np.flatnonzero(which == index)
+    for key, rows in rows_of.items():
         step, value, notes = gathered(x[rows], y[rows], pooled=law.pooled)
         part = pd.DataFrame(frame.iloc[rows])
-        require_size(named["step"], step)
-        require_size(named["value"], value)
+        _require_size(named["step"], step)
+        _require_size(named["value"], value)
         series = Series(
             step,
             value,
             named["step"],
             named["value"],
-            _shared(part, "lr", columns.lr),
-            _shared(part, "weight_decay", columns.weight_decay),
-            epoch if columns.steps_per_epoch is None else columns.steps_per_epoch,
-            horizon if columns.horizon_steps is None else columns.horizon_steps,
+            _shared(part, "lr", options.get("lr")),
+            _shared(part, "weight_decay", options.get("weight_decay")),
+            options.get("steps_per_epoch", epoch),
+            options.get("horizon_steps", horizon),
         )
         found.append(Curve(dict(zip(asked, key, strict=True)), series, notes))
     return found
 
 
-def require_size(name: str, values: Array) -> None:
-    """Refuse numbers that are too large or too small to be squared.
-
-    Args:
-        name: Of what they are.
-        values: Finite.
-
-    Raises:
-        ConfigError: If the largest one is out of range; 0 is not.
-    """
+def _require_size(name: str, values: Array) -> None:
+    """Refuse finite numbers of which the largest is too large or small to be squared, but for 0."""
     most = float(np.abs(values).max(initial=0.0))
-    if most > 0 and not SMALLEST <= most <= LARGEST:
+    if most > 0 and not _SMALLEST <= most <= _LARGEST:
         raise ConfigError(
-            f"`{name}` must lie between {SMALLEST:g} and {LARGEST:g} where it is largest, whatever "
-            f"its sign, got {most:g}. Give it in another unit."
+            f"`{name}` must lie between {_SMALLEST:g} and {_LARGEST:g} where it is largest, "
+            f"whatever its sign, got {most:g}. Give it in another unit."
         )
 
 
@@ -141,13 +102,7 @@ def gathered(x: Array, y: Array, *, pooled: bool) -> tuple[Array, Array, list[st
     Where fewer rows have a step than others do, replicas have ended or were not read: those steps
     are left out, since a mean over other replicas is another curve.
 
-    Args:
-        x: Steps, `[row]`.
-        y: Values, NaN where there is none, `[row]`.
-        pooled: Leave all rows as they are.
-
-    Returns:
-        Steps, values, and what was done.
+    `pooled` leaves all rows as they are. Gives steps, values, and what was done.
     """
     known = np.isfinite(y)
     lost = int((~known).sum())
@@ -172,19 +127,17 @@ def gathered(x: Array, y: Array, *, pooled: bool) -> tuple[Array, Array, list[st
     return steps[whole], means[whole], notes
 
 
-def _groups(
-    keys: Sequence[tuple[Any, ...]], n_rows: int
-) -> tuple[list[tuple[Any, ...]], NDArray[np.int64]]:
-    """Distinct keys, sorted where they can be, and which each row has."""
-    if not keys:
-        return [()], np.zeros(n_rows, dtype=np.int64)
-    distinct = list(dict.fromkeys(keys))
+def _groups(frame: pd.DataFrame, names: Sequence[str]) -> dict[tuple[Any, ...], list[int]]:
+    """The rows of each distinct key, the keys sorted where they can be."""
+    if not names:
+        return {(): list(range(len(frame)))}
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for row, cells_of_row in enumerate(zip(*(frame[name] for name in names), strict=True)):
+        found.setdefault(tuple(map(plain, cells_of_row)), []).append(row)
     try:
-        distinct.sort()
+        return {key: found[key] for key in sorted(found)}
     except TypeError:
-        distinct.sort(key=str)
-    place = {key: index for index, key in enumerate(distinct)}
-    return distinct, np.array([place[key] for key in keys], dtype=np.int64)
+        return {key: found[key] for key in sorted(found, key=str)}
 
 
 def _shared(frame: pd.DataFrame, name: str, given: float | None) -> float | None:
@@ -194,17 +147,16 @@ def _shared(frame: pd.DataFrame, name: str, given: float | None) -> float | None
         values = np.unique(numbers(frame, column, "Fill or remove the row.", empty=True))
         given = float(values[0]) if values.size == 1 and np.isfinite(values[0]) else None
     if given is not None:
-        require_size(name, np.array([given], dtype=np.float64))
+        _require_size(name, np.array([given], dtype=np.float64))
     return given
 
 
 def _of_study(
-    study: Study, columns: CurveColumns, law: CurveLaw
+    study: Study, value: str | None, law: CurveLaw
 ) -> tuple[pd.DataFrame, Sequence[str], int, float | None]:
     """The rows of a study, its usual groups, its horizon, and its steps per epoch where known."""
-    value = columns.value or law.usual_value
-    table = law.usual_table if columns.value is None else None
-    whole = pd.concat([run_frame(run, table, value) for run in study.runs], ignore_index=True)
+    table, value = (law.usual_table, law.usual_value) if value is None else (None, value)
+    whole = pd.concat([_run_frame(run, table, value) for run in study.runs], ignore_index=True)
     usual = [name for name in ("run_id", "weight_decay", "layer") if name in whole.columns]
     if len(study.runs) == 1:
         usual.remove("run_id")
@@ -213,18 +165,10 @@ def _of_study(
     return whole, usual, horizon, epochs.pop() if len(epochs) == 1 else None
 
 
-def run_frame(run: Run, table: str | None, value: str) -> pd.DataFrame:
+def _run_frame(run: Run, table: str | None, value: str) -> pd.DataFrame:
     """A value of a run, a row per replica and step, and per layer where it has several.
 
     Layers, or whatever a list is of, are counted from 0.
-
-    Args:
-        run: The run.
-        table: That holds the value; None: whichever does.
-        value: Its column.
-
-    Raises:
-        ConfigError: If the run records no such value.
     """
     tables = run.tables() if table is None else (table,)
     holding = [(t, column) for t in tables for column in run.columns(t) if column.name == value]
@@ -245,3 +189,52 @@ def run_frame(run: Run, table: str | None, value: str) -> pd.DataFrame:
     settings = run.replicas()
     kept = [c for c in settings.columns if c == "replica" or c not in frame.columns]
     return pd.DataFrame(frame.merge(settings[kept], on="replica", how="left"))
+
+
+def prepare_curves(table: Table, estimator: str, options: Mapping[str, Any]) -> Task:
+    """A law and every curve of a table, both checked.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+        StoreError: If a folder is no study.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    numbers = {name: given[name] for name in ("level", "n_bootstrap") if name in given}
+    folder = given.get("config_dir")
+    changes = {**numbers, **given.get("settings", {})}
+    name, node = settings_of("curves", estimator, changes, folder)
+    law: CurveLaw = build(name, node, trusted=folder is not None)
+    seed = draw_seed(given.get("seed"))
+    if isinstance(given.get("group"), str):
+        given["group"] = [column.strip() for column in given["group"].split(",")]
+    opened = open_table(table, given.get("tracking_uri"))
+    curves = _read_curves(opened, given, law)
+    names = (curves[0].series.step_name, curves[0].series.value_name)
+    return Task("curves", [curve_part(law, curve, seed) for curve in curves], names)
+
+
+def curve_part(law: CurveLaw, curve: Curve, seed: int) -> Part:
+    """One curve as a part of a task; `seed` is that of the resampling."""
+    series = curve.series
+
+    def compute() -> Estimate:
+        if not series.n:
+            raise FitRefusedError(
+                f"There is no finite reading of `{series.value_name}`, got 0 points. Name a column "
+                "that holds some."
+            )
+        return law.estimate(series, seed)
+
+    return Part(
+        fit=law.fit_name,
+        estimator=law.estimator,
+        event=series.value_name,
+        level=law.level,
+        n=series.n,
+        seed=seed,
+        compute=compute,
+        horizon_steps=series.horizon_steps,
+        group=curve.group,
+        warnings=curve.notes,
+        curves={"data.step": series.step.tolist(), "data.value": series.value.tolist()},
+    )

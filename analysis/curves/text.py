@@ -8,9 +8,9 @@ import pandas as pd
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.stats.text import group_words, limits_text, number
 
-FEW = 3
+_FEW = 3
 """Curves that are described one by one; more are a table."""
-KINDS = ("class", "degeneracy")
+_KINDS = ("class", "degeneracy")
 """What a law says of a curve in a word."""
 
 
@@ -21,13 +21,13 @@ def curves_text(records: Sequence[Record], warnings: Sequence[str]) -> str:
         records: Of the fits.
         warnings: Of all together.
     """
-    if len(records) <= FEW:
-        return "\n".join(map(curve_text, records))
+    if len(records) <= _FEW:
+        return "\n".join(map(_curve_text, records))
     text = curves_frame(records).to_string(float_format=lambda v: f"{v:.4g}", na_rep="-")
     return "\n".join([text, *(f"warning: {warning}" for warning in warnings)])
 
 
-def curve_text(record: Record) -> str:
+def _curve_text(record: Record) -> str:
     """One curve: its parameters with intervals, its kind, the best law, warnings; or why not."""
     where = group_words(record.get("group", {}))
     lines = [
@@ -41,7 +41,7 @@ def curve_text(record: Record) -> str:
         limits = limits_text(parameter, record["level"])
         lines.append(f"  {name:<{width}} = {number(parameter['value'], 'not finite')}{limits}")
     extras = record["extras"]
-    lines += [f"  {name}: {extras[name]}" for name in KINDS if name in extras]
+    lines += [f"  {name}: {extras[name]}" for name in _KINDS if name in extras]
     if "best_law" in extras:
         best = extras["best_law"]
         lines.append(
@@ -60,7 +60,7 @@ def curves_frame(records: Sequence[Record]) -> pd.DataFrame:
         rows.append(
             {
                 "n": record["n"],
-                **{name: extras[name] for name in KINDS if name in extras},
+                **{name: extras[name] for name in _KINDS if name in extras},
                 **{name: p["value"] for name, p in record["params"].items()},
                 **({"r2": extras["r2"], "best_law": extras["best_law"]} if extras else {}),
                 "refused": (record["refused"] or "").split(". ")[0],
@@ -69,7 +69,7 @@ def curves_frame(records: Sequence[Record]) -> pd.DataFrame:
     names = pd.Index([group_words(r.get("group", {})) for r in records], name="curve")
     frame = pd.DataFrame(rows, index=names)
     last = [name for name in ("r2", "best_law", "refused") if name in frame.columns]
+    first = [name for name in frame.columns if name not in last]
     if all(record["refused"] is None for record in records):
         last.remove("refused")
-    first = [name for name in frame.columns if name not in ("r2", "best_law", "refused")]
     return pd.DataFrame(frame[[*first, *last]])

@@ -5,6 +5,24 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 
+class CommonOptions(TypedDict, total=False):
+    """What every question takes that has its settings in conf/fit.
+
+    Attributes:
+        level: Coverage of the intervals, such as 0.95; tests are at 1 - level.
+        seed: Seed of all draws.
+        settings: Any further setting of conf/fit, by name.
+        config_dir: Folder of configurations of your own, laid out as conf/ is.
+        tracking_uri: Database or server of MLflow, for mlflow:EXPERIMENT.
+    """
+
+    level: float | None
+    seed: int | None
+    settings: Mapping[str, Any] | None
+    config_dir: Path | None
+    tracking_uri: str | None
+
+
 class RunOptions(TypedDict, total=False):
     """What every fit of runs takes; None, or left out: as the table or conf/fit has it.
 

@@ -6,13 +6,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from observatory.analysis.forecast.estimators.records import EVENT, FAILED, NATURAL, TWIN
+from observatory.analysis.forecast.estimators.records import (
+    EVENT,
+    FAILED,
+    NATURAL,
+    TWIN,
+    Array,
+    Shared,
+)
 from observatory.analysis.forecast.replica_records import (
     ALIASES,
     ReplicaRecord,
-    Shared,
     SignalTable,
     gather,
 )
@@ -23,13 +28,8 @@ from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Run
 
-Array = NDArray[np.float64]
-
-EVALUATION = "evaluation"
-FIRST_EVENT = "first99"
-CONTROL = "weight_decay"
-MEM = "mem"
-OF_TABLES = ("replica", "group", "step", "time", "t_lo", "opened", "kind")
+_MEM = "mem"
+_OF_TABLES = ("replica", "group", "step", "time", "t_lo", "opened", "kind")
 """Options that name columns which a study knows."""
 
 
@@ -42,25 +42,22 @@ def from_runs(
 ) -> SignalTable:
     """The finished replicas of runs; those with random labels are twins of the others.
 
-    Args:
-        runs: At least one, of one study or several.
-        signals: Names of the signals; None: all that are recorded.
-        options: As of `ForecastOptions`: event, control, horizon.
-        memorised: Whether windows open when a replica has memorised; else at its first look.
+    Windows open when a replica has `memorised`, else at its first look. `signals` None: all that
+    are recorded.
 
     Raises:
         ConfigError: If an event, setting or signal is missing, or all runs are twins.
     """
-    if given := [name for name in OF_TABLES if options.get(name) is not None]:
+    if given := [name for name in _OF_TABLES if options.get(name) is not None]:
         raise ConfigError(f"{given} are columns of a table; a study knows them: leave them out.")
-    twins = [_is_twin(run) for run in runs]
+    configs = [run.manifest["config"].get("task", {}) for run in runs]
+    twins = [bool(config.get("random_labels", False)) for config in configs]
     if all(twins):
         raise ConfigError(
             "Every run has random labels, which nothing can generalise from. Give the study that "
             "they are the twins of as well."
         )
-    horizon = _horizon(runs, options.get("horizon_steps"))
-    shared = _shared(runs, horizon, options)
+    shared = _shared(runs, options)
     replicas: list[ReplicaRecord] = []
     warnings: list[str] = []
     for run, twin in zip(runs, twins, strict=True):
@@ -70,38 +67,30 @@ def from_runs(
     if not replicas:
         raise ConfigError("No replica has finished: there is nothing to compare yet. Wait.")
     looks = np.unique(np.concatenate([one.series["val_acc"][0] for one in replicas]))
-    looks = looks[looks <= horizon].astype(np.float64)
+    looks = looks[looks <= (shared.horizon_steps or np.inf)].astype(np.float64)
     records, notes = gather(replicas, looks, signals, shared)
     return SignalTable(records, [*warnings, *notes], f"control {shared.control_name}")
 
 
-def _horizon(runs: Sequence[Run], asked: int | None) -> int:
-    """Where records are cut; raises where a horizon was asked for that was not run."""
+def _shared(runs: Sequence[Run], options: Mapping[str, Any]) -> Shared:
+    """What all runs share; raises where a horizon was asked for that was not run."""
     horizon = min(int(run.manifest["horizon_steps"]) for run in runs)
+    asked = options.get("horizon_steps")
     if asked is not None and asked > horizon:
         raise ConfigError(
             f"`horizon_steps` must be at most {horizon}, the horizon that was run, got {asked}. A "
             "record cannot show what was not run."
         )
-    return horizon if asked is None else asked
-
-
-def _shared(runs: Sequence[Run], horizon: int, options: Mapping[str, Any]) -> Shared:
-    """What all runs share."""
     classes = {int(run.manifest["task"]["n_classes"]) for run in runs}
     epochs = {float(run.manifest["steps_per_epoch"]) for run in runs}
     chance = options.get("chance")
     return Shared(
-        event=options.get("event") or FIRST_EVENT,
-        control_name=options.get("control") or CONTROL,
-        horizon_steps=horizon,
+        event=options.get("event") or "first99",
+        control_name=options.get("control") or "weight_decay",
+        horizon_steps=horizon if asked is None else asked,
         chance=1.0 / classes.pop() if chance is None and len(classes) == 1 else chance,
         steps_per_epoch=epochs.pop() if len(epochs) == 1 else None,
     )
-
-
-def _is_twin(run: Run) -> bool:
-    return bool(run.manifest["config"].get("task", {}).get("random_labels", False))
 
 
 def _replicas(
@@ -111,7 +100,7 @@ def _replicas(
     event, control = shared.event, shared.control_name
     outcomes, warnings = run.outcomes(), list[str]()
     events = event_names(outcomes)
-    for name in (event, MEM) if memorised else (event,):
+    for name in (event, _MEM) if memorised else (event,):
         if name not in events:
             raise ConfigError(f"`event` {name} must be one of {events}: run {run.run_id} lacks it.")
     if control not in outcomes.columns:
@@ -127,32 +116,28 @@ def _replicas(
     low, high, seen = (floats(done, f"{event}_{end}") for end in ("lo", "hi", "observed"))
     opened = np.zeros(len(done))
     if memorised:
-        opened = np.where(floats(done, f"{MEM}_observed") > 0, floats(done, f"{MEM}_hi"), np.nan)
+        opened = np.where(floats(done, f"{_MEM}_observed") > 0, floats(done, f"{_MEM}_hi"), np.nan)
     if np.any((seen > 0) & np.isnan(high)):
         raise ConfigError(f"`event` must have a time, {event} has none. Take another, as first99.")
     failed = np.isin(np.array(done["outcome"], dtype=np.str_), ["collapsed", "diverged"])
     replicas: list[ReplicaRecord] = []
+    known = (values["seed"].astype(int), values[control], opened, low, high, values["step"])
     for i, replica in enumerate(done["replica"].to_numpy()):
         kind = TWIN if twin else EVENT if seen[i] > 0 else FAILED if failed[i] else NATURAL
         if twin and seen[i] > 0:
             warnings.append(f"Run {run.run_id}: twin {replica} reached {event}: left out.")
             continue
-        own = (float(x[i]) for x in (values[control], opened, low, high, values["step"]))
-        value, start, t_lo, t_hi, watched = own
-        facts = int(values["seed"][i]), value, kind, start, t_lo, t_hi, watched
-        replicas.append(ReplicaRecord(*facts, series[int(replica)]))
+        seed, value, *steps = (column[i].item() for column in known)
+        own = dict(zip(("opened", "t_lo", "t_hi", "watched"), steps, strict=True))
+        replicas.append(ReplicaRecord(seed, value, kind, series=series[int(replica)], **own))
     return replicas, warnings
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a signal is recorded.
+    """Where a signal is recorded, and what it goes by: a list, as of layers, without its dimension.
 
-    Attributes:
-        table: Of the run.
-        column: Of the table.
-        name: What it goes by: a list, as of layers, without its dimension.
-        whole: Whether the name is a signal; else only entries of the list are.
+    `whole`: whether the name is a signal; else only entries of the list are.
     """
 
     table: str
@@ -167,7 +152,7 @@ def sources(run: Run) -> list[Source]:
     A list, as of layers, is the mean over its entries, unless the run records that mean itself. A
     name that several tables have carries its table.
     """
-    tables = [name for name in run.tables() if name == EVALUATION or name.startswith("probes/")]
+    tables = [name for name in run.tables() if name == "evaluation" or name.startswith("probes/")]
     columns = [(t, c) for t in tables for c in run.columns(t) if c.dtype == "float64"]
     scalars = [c.name for _, c in columns if not c.dims]
     again = {n for n in scalars if scalars.count(n) > 1}

@@ -8,11 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.forecast.estimators.records import EVENT, KINDS, NATURAL
+from observatory.analysis.forecast.estimators.records import (
+    EVENT,
+    KINDS,
+    NATURAL,
+    Array,
+    Ints,
+    Shared,
+)
 from observatory.analysis.forecast.replica_records import (
     ALIASES,
     ReplicaRecord,
-    Shared,
     SignalTable,
     gather,
 )
@@ -20,9 +26,7 @@ from observatory.analysis.tables.columns import Role, columns_text, resolve
 from observatory.analysis.tables.values import cells, labels, missing, numbers, plain, refuse
 from observatory.core.errors import ConfigError
 
-Array = NDArray[np.float64]
-
-ROLES = {
+_ROLES = {
     "replica": Role(usual=("replica",), required=True),
     "group": Role(usual=("seed",), required=True),
     "step": Role(usual=("step",), required=True),
@@ -32,26 +36,21 @@ ROLES = {
     "opened": Role(usual=("t_mem", "mem_hi", "t_mem_hi")),
     "kind": Role(usual=("kind",)),
 }
-ADVICE = "Fill or remove the row."
+_ADVICE = "Fill or remove the row."
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A long table as arrays, sorted by replica and step.
+    """A long table as arrays `[row]`, sorted by replica and step.
 
-    Attributes:
-        starts: First row of every replica but the first.
-        step: `[row]`.
-        seed: `[row]`.
-        facts: time, t_lo, opened and control where they are known, `[row]`.
-        kinds: How a replica without the event came to be, empty where nobody says, `[row]`; None
-            without such a column.
-        series: Signals by name, `[row]`.
+    `starts` is the first row of every replica but the first; `facts` are time, t_lo, opened and
+    control where they are known; `kinds` is how a replica without the event came to be, empty where
+    nobody says, None without such a column.
     """
 
-    starts: NDArray[np.int64]
+    starts: Ints
     step: Array
-    seed: NDArray[np.int64]
+    seed: Ints
     facts: Mapping[str, Array]
     kinds: NDArray[Any] | None
     series: Mapping[str, Array]
@@ -64,17 +63,7 @@ def from_frame(
     *,
     memorised: bool,
 ) -> SignalTable:
-    """The replicas of a long table: a row per replica and step.
-
-    Args:
-        frame: The table.
-        signals: Names of the signals; None: all numeric columns.
-        options: As of `ForecastOptions`.
-        memorised: Whether windows open when a replica has memorised; else at its first look.
-
-    Raises:
-        ConfigError: If a column is missing or breaks its rule.
-    """
+    """The replicas of a long table, a row per replica and step; raises `ConfigError`."""
     names = _columns(options, list(frame.columns))
     if not memorised and options.get("opened") is not None:
         raise ConfigError(
@@ -104,10 +93,10 @@ def from_frame(
 
 def _columns(options: Mapping[str, Any], present: Sequence[str]) -> dict[str, str]:
     """Which column is what; one that tells replicas apart may be their unit as well."""
-    asked: dict[str, str | None] = {role: options.get(role) for role in ROLES}
+    asked: dict[str, str | None] = {role: options.get(role) for role in _ROLES}
     if asked["replica"] is None or asked["replica"] != (asked["group"] or "seed"):
-        return resolve(asked, ROLES, present)
-    others = {role: rule for role, rule in ROLES.items() if role != "group"}
+        return resolve(asked, _ROLES, present)
+    others = {role: rule for role, rule in _ROLES.items() if role != "group"}
     found = resolve({role: asked[role] for role in others}, others, present)
     return {"replica": found["replica"], "group": found["replica"], **found}
 
@@ -115,16 +104,16 @@ def _columns(options: Mapping[str, Any], present: Sequence[str]) -> dict[str, st
 def _rows(frame: pd.DataFrame, names: Mapping[str, str], *, memorised: bool) -> Rows:
     """The columns, sorted and checked; raises `ConfigError` where a cell breaks its rule."""
     key = np.array([str(plain(v)) for v in cells(frame, names["replica"])])
-    order = np.lexsort((numbers(frame, names["step"], ADVICE), key))
+    order = np.lexsort((numbers(frame, names["step"], _ADVICE), key))
     frame, key = frame.iloc[order].reset_index(drop=True), key[order]
-    step = numbers(frame, names["step"], ADVICE)
+    step = numbers(frame, names["step"], _ADVICE)
     refuse(step < 0, names["step"], "must be at least 0", "Count steps from the start.")
     same = key[1:] == key[:-1]
     again = np.r_[False, same & (step[1:] == step[:-1])]
     advice = "Name the column that sets replicas apart by `replica`."
     refuse(again, names["replica"], "must be once at each step, is there again", advice)
     facts = {
-        role: numbers(frame, names[role], ADVICE, empty=role != "control")
+        role: numbers(frame, names[role], _ADVICE, empty=role != "control")
         for role in ("time", "t_lo", "opened", "control")
         if role in names and (memorised or role != "opened")
     }
@@ -168,7 +157,7 @@ def _kinds(frame: pd.DataFrame, name: str) -> NDArray[Any]:
     return kinds
 
 
-def _one(rows: Rows, own: NDArray[np.int64]) -> ReplicaRecord:
+def _one(rows: Rows, own: Ints) -> ReplicaRecord:
     """One replica of a long table; raises where what is known of it differs from row to row."""
     facts: dict[str, Array] = {name: values[own] for name, values in rows.facts.items()}
     every: dict[str, NDArray[Any]] = {**facts, "group": rows.seed[own]}

@@ -1,31 +1,34 @@
-"""A comparison of forecasts, of studies or a long table: settings, signals and records, checked."""
+"""Forecasts and published lead times as tasks: settings, signals and records, read and checked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.settings import STUDY, build, draw_seed, settings_of
 from observatory.analysis.fit.task import Part, Task
-from observatory.analysis.forecast.estimators.comparison import MEMORISED, ForecastComparison
+from observatory.analysis.forecast.estimators.comparison import ForecastComparison
+from observatory.analysis.forecast.estimators.lead_time import LeadTimes
+from observatory.analysis.forecast.estimators.records import MEMORISED, Array, ForecastSettings
 from observatory.analysis.forecast.from_runs import from_runs, sources
 from observatory.analysis.forecast.from_table import from_frame
 from observatory.analysis.forecast.replica_records import SignalTable
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.stats.estimate import refusal_record
-from observatory.analysis.tables.open import Table, open_studies
+from observatory.analysis.tables.columns import Role, columns_text, resolve
+from observatory.analysis.tables.open import Table, open_studies, open_table
+from observatory.analysis.tables.values import numbers, refuse
 from observatory.core.errors import ConfigError, FitRefusedError
-from observatory.store.reader import Run
+from observatory.store.reader import Run, Study
 
-FORECAST = "forecast"
+_FORECAST = "forecast"
 
 
 def prepare_forecast(tables: Sequence[Table], options: Mapping[str, Any]) -> Task:
     """The comparison, its records and the seed; nothing is computed yet.
-
-    Args:
-        tables: Studies or their folders; or one frame, CSV or Parquet file.
-        options: As of `ForecastOptions`, checked.
 
     Raises:
         ConfigError: If the table or a setting breaks a rule.
@@ -34,51 +37,16 @@ def prepare_forecast(tables: Sequence[Table], options: Mapping[str, Any]) -> Tas
     folder = options.get("config_dir")
     given = {"level": options.get("level"), "n_bootstrap": options.get("n_bootstrap")}
     changes: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
-    name, node = settings_of(FORECAST, None, {**changes, **(options.get("settings") or {})}, folder)
+    name, node = settings_of(
+        _FORECAST, None, {**changes, **(options.get("settings") or {})}, folder
+    )
     comparison: ForecastComparison = build(name, node, trusted=folder is not None)
     if (named := options.get("signals")) is not None:
         words = named.split(",") if isinstance(named, str) else named
         comparison = replace(comparison, signals=[word.strip() for word in words])
-    read = read_signals(tables, comparison, options)
-    part = forecast_part(comparison, read, draw_seed(options.get("seed")))
-    return Task(FORECAST, [part])
-
-
-def read_signals(
-    tables: Sequence[Table], comparison: ForecastComparison, options: Mapping[str, Any]
-) -> SignalTable:
-    """Replicas, signals and events of studies or of a long table.
-
-    Args:
-        tables: At least one.
-        comparison: Which signals, and when alarms begin to count.
-        options: As of `ForecastOptions`: columns, event and horizon.
-
-    Raises:
-        ConfigError: If a column or an event is missing or breaks its rule.
-        StoreError: If a folder is no study.
-    """
-    if not tables:
-        raise ConfigError("`table` must be given: a study, several, or a CSV or Parquet file.")
-    opened = open_studies(tables, options.get("tracking_uri"))
-    memorised, signals = comparison.start == MEMORISED, comparison.signals
-    if isinstance(opened, list):
-        runs = [run for study in opened for run in study.runs]
-        return from_runs(runs, signals, options, memorised=memorised)
-    return from_frame(opened, signals, options, memorised=memorised)
-
-
-def forecast_part(comparison: ForecastComparison, read: SignalTable, seed: int) -> Part:
-    """A comparison as a part of a task.
-
-    Args:
-        comparison: The rules, the scores and the tests.
-        read: What it is of.
-        seed: Of folds, resamples, flips and permutations.
-    """
+    read, seed = read_signals(tables, comparison, options), draw_seed(options.get("seed"))
     records = read.records
-    horizon, epoch = records.horizon_steps, records.steps_per_epoch
-    return Part(
+    part = Part(
         fit=comparison.fit_name,
         estimator=comparison.estimator,
         event=records.event,
@@ -86,32 +54,40 @@ def forecast_part(comparison: ForecastComparison, read: SignalTable, seed: int) 
         n=records.n,
         seed=seed,
         compute=lambda: comparison.estimate(records, seed),
-        horizon_steps=horizon,
-        horizon_epochs=horizon / epoch if epoch and horizon else None,
+        horizon_steps=records.horizon_steps,
+        horizon_epochs=records.horizon_epochs,
         warnings=read.warnings,
         extras={"columns": read.columns},
     )
+    return Task(_FORECAST, [part])
+
+
+def read_signals(
+    tables: Sequence[Table], settings: ForecastSettings, options: Mapping[str, Any]
+) -> SignalTable:
+    """Replicas, signals and events of studies or of a long table; raises as `prepare_forecast`."""
+    if not tables:
+        raise ConfigError("`table` must be given: a study, several, or a CSV or Parquet file.")
+    opened = open_studies(tables, options.get("tracking_uri"))
+    memorised, signals = settings.start == MEMORISED, settings.signals
+    if isinstance(opened, list):
+        runs = [run for study in opened for run in study.runs]
+        return from_runs(runs, signals, options, memorised=memorised)
+    return from_frame(opened, signals, options, memorised=memorised)
 
 
 def fit_group(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
-    """The comparison of the signals that a group's runs record, as `fits.json` holds it.
-
-    Args:
-        facts: The group.
-        settings: The `fit` node of the configuration; of studies before there were forecasts it
-            names none.
-    """
-    if FORECAST not in settings:
+    """The comparison of the signals that a group's runs record, as `fits.json` holds it."""
+    if _FORECAST not in settings:
         return []
-    comparison: ForecastComparison = build(FORECAST, settings[FORECAST])
+    comparison: ForecastComparison = build(_FORECAST, settings[_FORECAST])
     seed, runs = int(settings[STUDY]["seed"]), facts.group.runs
     try:
         comparison = replace(comparison, signals=_recorded(runs, comparison.signals))
         if sum(len(run.replicas()) for run in runs) > len(facts.group.replicas):
             raise ConfigError("A run holds several settings: forecasts take its runs whole.")
-        memorised = comparison.start == MEMORISED
-        named = {"event": facts.event}
-        read = from_runs(runs, comparison.signals, named, memorised=memorised)
+        event, memorised = {"event": facts.event}, comparison.start == MEMORISED
+        read = from_runs(runs, comparison.signals, event, memorised=memorised)
         found = comparison.estimate(read.records, seed)
     except (ConfigError, FitRefusedError) as refusal:
         record = refusal_record(
@@ -138,3 +114,55 @@ def _recorded(runs: Sequence[Run], signals: Sequence[str] | None) -> list[str] |
     if not found:
         raise ConfigError("No probe was on that records a signal of the family.")
     return found
+
+
+_EVENTS = Role(usual=("event_step", "grok_step", "t_grok", "t_hi", "time"), required=True)
+
+
+def prepare_leads(table: Table, options: Mapping[str, Any]) -> Task:
+    """The regression of published onsets or leads on their events; a row of the table is a run."""
+    folder = options.get("config_dir")
+    given = {name: options[name] for name in ("level",) if options.get(name) is not None}
+    changes = {**given, **(options.get("settings") or {})}
+    name, node = settings_of("lead_times", None, changes, folder)
+    leads: LeadTimes = build(name, node, trusted=folder is not None)
+    opened = open_table(table, options.get("tracking_uri"))
+    if isinstance(opened, Study):
+        raise ConfigError("Leads are read from a table, got a study. Give a CSV or Parquet file.")
+    onset, event, columns = _read_leads(opened, options)
+    seed = draw_seed(options.get("seed"))
+    part = Part(
+        fit=leads.fit_name,
+        estimator=leads.estimator,
+        event=columns,
+        level=leads.level,
+        n=int(onset.size),
+        seed=seed,
+        compute=lambda: leads.estimate(onset, event, columns, seed),
+    )
+    return Task("lead_times", [part])
+
+
+def _read_leads(frame: pd.DataFrame, options: Mapping[str, Any]) -> tuple[Array, Array, str]:
+    """Onsets and events of the rows that have both, and which columns they are."""
+    onset, lead = options.get("onset"), options.get("lead")
+    if (onset is None) == (lead is None):
+        raise ConfigError("`onset` or `lead` must be given, one of them: the column's name.")
+    role = "onset" if lead is None else "lead"
+    names = resolve(
+        {role: onset or lead, "time": options.get("time")},
+        {role: Role(required=True), "time": _EVENTS},
+        list(frame.columns),
+    )
+    values = {
+        r: numbers(frame, n, "Leave it empty where there is none.", empty=True)
+        for r, n in names.items()
+    }
+    t = values["time"]
+    at = values["onset"] if lead is None else t - values["lead"]
+    known = np.isfinite(at) & np.isfinite(t)
+    advice = "An onset at step 0 has no logarithm."
+    refuse(known & (at <= 0), names[role], "must give a positive onset", advice)
+    advice = "Leave out runs whose onset came later, and say how many."
+    refuse(known & (at >= t), names[role], "must give an onset before its event", advice)
+    return at[known], t[known], columns_text(names)

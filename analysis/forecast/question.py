@@ -1,10 +1,10 @@
 """Which recorded signals forecast an event, and what published lead times show."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack, final
 
 from observatory.analysis.fit.contract import Question, Record
-from observatory.analysis.forecast.options import ForecastOptions, LeadOptions
+from observatory.analysis.fit.options import CommonOptions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +14,54 @@ if TYPE_CHECKING:
     from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
+
+
+class LeadOptions(CommonOptions, total=False):
+    """What a regression of published onsets takes.
+
+    Attributes:
+        onset: Column of published onsets, in steps, a row per run.
+        lead: Column of published leads instead: event minus onset.
+        time: Column of the events, in steps (event_step, grok_step, t_grok, t_hi, time).
+    """
+
+    onset: str | None
+    lead: str | None
+    time: str | None
+
+
+class ForecastOptions(LeadOptions, total=False):
+    """What a comparison of forecasts takes; columns are those of a long table.
+
+    Attributes:
+        signals: The registered family, by name; `s_bar@layer0` is one entry of a list (all).
+        event: Event preset of a study, or what the event is called (first99).
+        control: Column of what negatives are matched on (weight_decay).
+        replica: Column that sets replicas apart (replica).
+        group: Column of the unit of folds and of resampling (seed).
+        step: Column of the step of a row (step).
+        time: Column of the first look that shows the event, the same in all rows of a replica;
+            empty: never (t_hi, event_step, t_grok, time).
+        t_lo: Column of the last look before it (t_lo).
+        opened: Column of the step from which alarms count, such as memorising (t_mem).
+        kind: Column of how a replica without the event came to be: natural, twin or failed (kind).
+        horizon_steps: Steps at which records are cut.
+        chance: Accuracy of guessing, for nowcasts; a study knows it.
+        n_bootstrap: Number of resamples.
+    """
+
+    signals: Sequence[str] | str | None
+    event: str | None
+    control: str | None
+    replica: str | None
+    group: str | None
+    step: str | None
+    t_lo: str | None
+    opened: str | None
+    kind: str | None
+    horizon_steps: int | None
+    chance: float | None
+    n_bootstrap: int | None
 
 
 def forecast(*tables: "Table", **options: Unpack[ForecastOptions]) -> "Fitted":
@@ -75,7 +123,7 @@ def lead_times(table: "Table", **options: Unpack[LeadOptions]) -> "Fitted":
         (True, True)
     """
     from observatory.analysis.fit.observed import known_options
-    from observatory.analysis.forecast.published import prepare_leads
+    from observatory.analysis.forecast.prepare import prepare_leads
 
     return prepare_leads(table, known_options(options, LeadOptions)).run()
 
@@ -115,7 +163,7 @@ class ForecastQuestion(Question):
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """Events forecast on held-out seeds, and the order within a cell."""
-        from observatory.analysis.forecast.figure import forecast_figure
+        from observatory.analysis.forecast.section import forecast_figure
         from observatory.core.errors import ConfigError
 
         if ax is not None:
@@ -146,7 +194,7 @@ class LeadTimesQuestion(Question):
 
     def text(self, fitted: "Fitted") -> str:
         """Both regressions, and the null of the second."""
-        from observatory.analysis.forecast.published import leads_text
+        from observatory.analysis.forecast.text import leads_text
 
         return leads_text(fitted.record)
 

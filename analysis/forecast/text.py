@@ -11,11 +11,7 @@ Row = Mapping[str, Any]
 
 
 def rows_of(record: Record) -> dict[str, Row]:
-    """The rows of the signals, the baselines first, each with its share of events forecast.
-
-    Args:
-        record: Of `ForecastComparison`, not a refusal.
-    """
+    """The rows of a record's signals, the baselines first, each with its share of events."""
     return {name: {**share, **record["table"][name]} for name, share in record["params"].items()}
 
 
@@ -30,22 +26,13 @@ def is_better(row: Row) -> bool:
 
 
 def kinds_text(record: Record) -> str:
-    """How many negatives there are of each kind.
-
-    Example:
-        >>> kinds_text({"extras": {"kinds": "twin, early", "n_twin": 8, "n_early": 5}})
-        '8 twin, 5 early'
-    """
+    """How many negatives there are of each kind, such as "8 twin, 5 early"."""
     extras = record["extras"]
     return ", ".join(f"{extras[f'n_{kind}']} {kind}" for kind in extras["kinds"].split(", "))
 
 
 def forecast_text(record: Record) -> str:
-    """The table as text, with warnings.
-
-    Args:
-        record: Of `ForecastComparison`, not a refusal.
-    """
+    """A record that is no refusal as text: the table, false alarms, times, rules, warnings."""
     rows, extras = rows_of(record), record["extras"]
     kinds = extras["kinds"].split(", ")
     kinds += ["unmatched"] if "n_unmatched" in extras else []
@@ -176,3 +163,23 @@ def _onsets(rows: Mapping[str, Row], wide: int) -> list[str]:
             for name, row in known.items()
         ),
     ]
+
+
+def leads_text(record: Record) -> str:
+    """Both regressions and the null of the second as text, with warnings."""
+    extras, slope = record["extras"], record["params"]["onset_slope"]
+    lines = [
+        f"lead times: {record['event']}, {record['n']} pairs, logarithms",
+        f"  onset on event: slope {slope['value']:.3f} {record['level']:.0%} "
+        f"[{slope['ci_low']:.3f}, {slope['ci_high']:.3f}], "
+        f"Theil-Sen {extras['theil_sen']:.3f}, R2 {extras['r2']:.3f}, "
+        f"p {extras['p_onset']:.2g} by permutation",
+        f"  lead on event: slope {extras['lead_slope']:.3f}, R2 {extras['lead_r2']:.3f}",
+        f"  lead on event, onsets permuted: median slope {extras['null_slope']:.3f}, median R2 "
+        f"{extras['null_r2']:.3f}, p of so large an R2 {extras['p_lead']:.2g}",
+    ]
+    for warning in record["warnings"]:
+        lines += textwrap.wrap(
+            f"warning: {warning}", 100, initial_indent="  ", subsequent_indent="    "
+        )
+    return "\n".join(lines)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from observatory.analysis.fit.questions import questions
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.training.section_heads import draw_order_parameters, draw_tail
-from observatory.analysis.training.section_training import draw_training
+from observatory.analysis.training.section import draw_order_parameters, draw_tail, draw_training
 
 _TRAINING = 50
 """Where diagnostics of training stand among the sections of questions."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from observatory.analysis.curves.figure_curves import curves_figure
+from observatory.analysis.curves.figures import curves_figure
 from observatory.analysis.curves.study_fits import intervals_words
 from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.page.decay_axis import decay_label

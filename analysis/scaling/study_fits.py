@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.curves.estimators.series import CurveLaw, Series
-from observatory.analysis.curves.parts import curve_part
-from observatory.analysis.curves.table import Curve
+from observatory.analysis.curves.estimators.law_fit import CurveLaw
+from observatory.analysis.curves.estimators.series import Series
+from observatory.analysis.curves.table import Curve, curve_part
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.settings import STUDY, build
 from observatory.analysis.fit.task import Part

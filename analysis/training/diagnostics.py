@@ -19,15 +19,10 @@ MAX_LAYERS = 6
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity over training.
+    """One quantity over training, a column of a probe's table, left out where no run has it.
 
-    Attributes:
-        probe: The probe whose table records it.
-        column: Of that table; where no run has it, the panel is left out.
-        title: What is written above the panel, with the unit where there is one.
-        log: Whether the axis of the quantity is logarithmic.
-        lists: What a row of the column holds: one number; a number per weight matrix, of which the
-            median is drawn; or a number per layer, each in a panel of its own.
+    `lists` is what a row holds: one number; a number per weight matrix, of which the median is
+    drawn; or a number per layer, each in a panel of its own.
     """
 
     probe: str
@@ -39,14 +34,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One figure of panels.
-
-    Attributes:
-        name: Of its files.
-        title: A short noun phrase.
-        what: What the caption says of the quantities and their units.
-        panels: In the order in which they are drawn.
-    """
+    """One figure of panels; `what` is what its caption says of the quantities and their units."""
 
     name: str
     title: str

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from observatory.analysis.curves.estimators.series import CurveLaw, Series
+from observatory.analysis.curves.estimators.law_fit import CurveLaw
+from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.fit.settings import estimators
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_curves import emergence_curve, law_of, silu_sparsity

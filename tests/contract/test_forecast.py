@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from observatory.analysis.fit.settings import build, fit_nodes
-from observatory.analysis.forecast.figure import forecast_caption
 from observatory.analysis.forecast.prepare import read_signals
 from observatory.analysis.forecast.question import forecast, lead_times
+from observatory.analysis.forecast.section import forecast_caption
 from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_forecasts import Made, long_table

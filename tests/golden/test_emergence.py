@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scipy.special import lambertw
 
-from observatory.analysis.curves.estimators.emergence_law import (
+from observatory.analysis.curves.estimators.emergence import (
     PARAMETERS,
     emergence_law,
     in_steps,

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from scipy.special import lambertw
 
-from observatory.analysis.curves.estimators.emergence_law import emergence_law, in_steps
+from observatory.analysis.curves.estimators.emergence import emergence_law, in_steps
 from observatory.analysis.curves.estimators.law_choice import Search, resample
 from observatory.analysis.curves.estimators.separable import fit_separable
 from observatory.analysis.curves.estimators.series import Series

@@ -20,7 +20,7 @@ import observatory
 
 DATA = Path(__file__).parent / "data"
 ANALYSIS = Path(observatory.__file__).parent / "analysis"
-HOLDERS = ("audit_studies", "calibration", "chain_studies", "emergence_studies")
+HOLDERS = ("calibration", "chain_studies", "emergence_studies", "forecast_studies")
 """Modules with calibrations, in their `STORED`."""
 
 ROUNDING = 1e-6

@@ -6,7 +6,7 @@ Every test is seeded and never rerun.
 import numpy as np
 import pytest
 
-from observatory.analysis.curves.estimators.emergence_law import CLASSES, classes_of, in_steps
+from observatory.analysis.curves.estimators.emergence import CLASSES, classes_of, in_steps
 from observatory.analysis.curves.estimators.separable import fit_separable
 from tests.power import Rate, states
 from tests.statistical import emergence_studies

@@ -45,12 +45,9 @@ class Search:
 
 @dataclass(frozen=True)
 class Choice:
-    """Fits of several laws to one curve.
+    """Fits of several laws to one curve, and Akaike's criterion of each, plain and for few points.
 
-    Attributes:
-        fits: By name; laws whose columns depend on each other are left out.
-        aic: Akaike's criterion by name.
-        aicc: The same, corrected for few points.
+    Laws whose columns depend on each other are left out.
     """
 
     fits: Mapping[str, Solution]
@@ -85,12 +82,9 @@ def choose(laws: Mapping[str, Law], x: Array, y: Array, search: Search) -> Choic
 
 
 def require_law(choice: Choice, main: str, series: Series, level: float) -> Solution:
-    """The fit of one law, unless it cannot be fitted or a constant cannot be excluded.
+    """The fit of one law; refuses where there is none, or a constant cannot be excluded.
 
     A constant is excluded where its Akaike weight is below 1 less `level`.
-
-    Raises:
-        FitRefusedError: As said.
     """
     if main not in choice.fits:
         raise FitRefusedError(

@@ -48,15 +48,9 @@ class Named:
 class Found:
     """A fitted law, before it is an estimate.
 
-    Attributes:
-        series: What was fitted.
-        scale: What of a step was subtracted, and what that was divided by, to get the laws' x.
-        main: Name of the law.
-        choice: All laws.
-        solution: Of the law.
-        again: The law on resampled values.
-        draws: Its parameters in each resample, by name.
-        params: What is identified.
+    `scale` is what of a step was subtracted, and what that was divided by, to get the laws' x;
+    `again` the main law on resampled values, `draws` its parameters there, `params` what is
+    identified of them.
     """
 
     series: Series
@@ -71,15 +65,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a law makes of its fit.
+    """What a law makes of its fit: its known parameters, what follows from them, what to warn of.
 
-    Attributes:
-        kept: Its parameters that are known.
-        beside: Parameters that follow from them.
-        extras: What else is known.
-        warnings: What else a reader could take wrongly.
-        horizon_epochs: Epochs that were run; None where nobody knows.
-        estimator: How, where the fit chose it.
+    `estimator` is set where the fit chose it.
     """
 
     kept: Mapping[str, Parameter]
@@ -91,7 +79,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NamedLaw(Search, ABC):
+class CurveLaw(Search, ABC):
     """A law of curves, fitted beside plainer ones; its intervals are of a wild bootstrap.
 
     Attributes:
@@ -100,6 +88,7 @@ class NamedLaw(Search, ABC):
             values or of the steps.
         identified_ratio: Largest ratio of the limits of any other identified parameter.
         level: Coverage of the intervals.
+        fit_name: What is fitted.
         main: Name of the law among `laws`.
         fewest: Distinct steps without which there is no fit, whatever `min_points` says.
         what: The law in messages.
@@ -108,6 +97,9 @@ class NamedLaw(Search, ABC):
         at_limit: Said of a search that ended at a limit.
         of_sizes: Why x must be positive, of laws of x over its largest value; empty for laws of
             the part of the record from first to last step.
+        usual_value: Column of values where none is named.
+        usual_table: Table of a study that holds it; None: whichever has the column.
+        pooled: Whether rows of one step are points of the curve, not readings to average.
     """
 
     min_points: int
@@ -164,11 +156,7 @@ class NamedLaw(Search, ABC):
         return Judged(found.params)
 
     def estimate(self, series: Series, seed: int) -> Estimate:
-        """The law, what the values determine of it, and which law is best.
-
-        Args:
-            series: The curve.
-            seed: Of the resampling.
+        """The law, what the values of a curve determine of it, and which law is best.
 
         Raises:
             FitRefusedError: If there are too few points, one is where the law is not defined, or a

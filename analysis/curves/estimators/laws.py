@@ -46,10 +46,7 @@ def step_response(t: Array, damping: Array, frequency: Array) -> Array:
     With $z = \zeta \omega t$ and $q = \sqrt{|1 - \zeta^2|}$ it is $1 - e^{-z} (\cos q\omega t + z
     \,\mathrm{sinc}\, q\omega t)$ below critical damping, with hyperbolic functions above it.
 
-    Args:
-        t: Times, at least 0.
-        damping: zeta, positive.
-        frequency: omega, per unit of t, positive.
+    Times and damping zeta are at least 0, frequency omega is positive, per unit of t.
 
     Example:
         >>> critical = np.array(1.0)
@@ -70,9 +67,7 @@ def step_response(t: Array, damping: Array, frequency: Array) -> Array:
 def emergence_alternatives(rate: Sequence[float], tau: Sequence[float]) -> dict[str, Law]:
     """The laws that an emergence curve is compared with, on u from 0 to 1, by name.
 
-    Args:
-        rate: Limits of rates and frequencies per span.
-        tau: Limits of the offset of the logarithm, in spans.
+    `rate` limits rates and frequencies per span, `tau` the offset of the logarithm, in spans.
 
     Source:
         Steps: arXiv:2508.03616. Deviation: each has an offset, since a curve that starts at 7 and
@@ -97,9 +92,7 @@ def emergence_alternatives(rate: Sequence[float], tau: Sequence[float]) -> dict[
 def saturation_laws(rate: Sequence[float], exponent: float) -> dict[str, Law]:
     """What an amplitude may do with a size, on a size divided by the largest one.
 
-    Args:
-        rate: Limits of b times the largest size.
-        exponent: Largest exponent of the power law, of either sign.
+    `rate` limits b times the largest size, `exponent` the power law's, of either sign.
     """
 
     def power(x: Array, theta: Array) -> Array:
@@ -117,11 +110,10 @@ def saturation_laws(rate: Sequence[float], exponent: float) -> dict[str, Law]:
 def sparsity_laws(rate: Sequence[float], alpha: Sequence[float]) -> dict[str, Law]:
     r"""Shares of active units against training D, divided by the largest D.
 
-    ReLU, falling: $e^{-c D^\alpha + b} + A_0$. SiLU, rising: $-c / D^\alpha + A_0$.
+    ReLU, falling: $e^{-c D^\alpha + b} + A_0$. SiLU, rising: $-c / D^\alpha + A_0$. Published
+    numbers are for D in billions of tokens.
 
-    Args:
-        rate: Limits of c of the ReLU law on that scale.
-        alpha: Limits of alpha of both.
+    `rate` limits c of the ReLU law on that scale, `alpha` the exponent of both.
 
     Source:
         Luo et al. (2025), Sparsing Law, arXiv:2411.02335. Deviation: none.

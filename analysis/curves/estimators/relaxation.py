@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from observatory.analysis.curves.estimators.law_fit import Found, Judged, Named, NamedLaw
+from observatory.analysis.curves.estimators.law_fit import CurveLaw, Found, Judged, Named
 from observatory.analysis.curves.estimators.laws import constant_law, exponential_law, line_law
 from observatory.analysis.curves.estimators.separable import Array, Law, Solution
 from observatory.analysis.curves.estimators.series import Series, r_squared
@@ -25,11 +25,7 @@ def relaxation_bound(share: float, lr: float, kappa: float, horizon_epochs: floa
     $\lambda_c = -\ln(1 - p) / (\mathrm{lr}\,\kappa\,T)$: below it the norm has not come down in
     time, so that a boundary seen at T lies above it if grokking waits for the norm.
 
-    Args:
-        share: p, in (0, 1).
-        lr: Learning rate.
-        kappa: Per epoch, not per step.
-        horizon_epochs: T, in epochs.
+    Kappa is per epoch, not per step, and so is the horizon T.
 
     Raises:
         ValueError: If a number is outside its range.
@@ -55,7 +51,7 @@ def _refusal(reason: str) -> FitRefusedError:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Relaxation(NamedLaw):
+class Relaxation(CurveLaw):
     """Fits the relaxation of a weight norm, for kappa per epoch and the bound on lambda_c.
 
     Attributes:

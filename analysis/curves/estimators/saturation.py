@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from observatory.analysis.curves.estimators.law_fit import Found, Judged, Named, NamedLaw
+from observatory.analysis.curves.estimators.law_fit import CurveLaw, Found, Judged, Named
 from observatory.analysis.curves.estimators.laws import saturation_laws
 from observatory.analysis.curves.estimators.separable import Array, Law, Solution
 from observatory.analysis.curves.estimators.series import Series
@@ -14,7 +14,7 @@ from observatory.analysis.curves.estimators.series import Series
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Saturation(NamedLaw):
+class Saturation(CurveLaw):
     """Fits c + a (1 - exp(-b d)) to an amplitude against a size d, and says whether it levels off.
 
     Compared by AICc with a line, c + a ln d, a d^b and a constant; every row is a point, so that

@@ -15,9 +15,9 @@ from observatory.analysis.stats.solvers import bounded_least_squares, solve_each
 
 Array = NDArray[np.float64]
 
-SMALLEST_PIVOT = 1e-9
+_SMALLEST_PIVOT = 1e-9
 """Columns, scaled to length one, that are closer than this to dependent are no fit."""
-MAX_CELLS = 4_000_000
+_MAX_CELLS = 4_000_000
 """Numbers of one batch: 32 MB."""
 
 
@@ -88,7 +88,7 @@ def _projected(phi: Array, y: Array) -> tuple[Array, Array, Array, Array]:
     length = np.where(length > 0, length, 1.0)
     q, r = np.linalg.qr(phi / length[:, None, :])
     pivot = np.abs(np.diagonal(r, axis1=1, axis2=2)).min(axis=1)
-    lost = ~(pivot > SMALLEST_PIVOT)
+    lost = ~(pivot > _SMALLEST_PIVOT)
     r[lost] = np.eye(phi.shape[2])
     inside = (np.swapaxes(q, 1, 2) @ y[..., None])[..., 0]
     residual = y - (q @ inside[..., None])[..., 0]
@@ -98,15 +98,8 @@ def _projected(phi: Array, y: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def solve_linear(law: Law, x: Array, y: Array, theta: Array) -> Solution:
-    """The coefficients at given theta.
-
-    Args:
-        law: The curve.
-        x: `[point]`.
-        y: `[draw, point]`, or `[1, point]` for the same values at every theta.
-        theta: `[draw, inner]`.
-    """
-    step = max(1, MAX_CELLS // (x.size * law.n_columns))
+    """The coefficients at given theta; y may be of one draw, the same at every theta."""
+    step = max(1, _MAX_CELLS // (x.size * law.n_columns))
     parts: list[Solution] = []
     for at in range(0, len(theta), step):
         rows = slice(at, at + step)
@@ -130,13 +123,10 @@ def evaluate(law: Law, x: Array, found: Solution) -> Array:
 
 
 def residual_slopes(law: Law, x: Array, y: Array, theta: Array) -> tuple[Array, Array]:
-    """Residuals y - phi c and their derivatives by theta, c following theta.
+    """Residuals y - phi c, `[draw, point]`, and their derivatives by theta, c following theta.
 
     Source:
         Golub and Pereyra (1973), SIAM J. Numer. Anal. 10, 413: both terms.
-
-    Returns:
-        Residuals, `[draw, point]`, and their slopes, `[draw, point, inner]`.
     """
     q, r, coefficients, residual = _projected(law.columns(x, theta), y)
     residual = np.where(np.isfinite(residual), residual, y)
@@ -153,14 +143,7 @@ def residual_slopes(law: Law, x: Array, y: Array, theta: Array) -> tuple[Array, 
 
 
 def leverage(law: Law, x: Array, y: Array, theta: Array) -> Array:
-    """How much of its own fitted value each point decides, 0 to 1, `[point]`.
-
-    Args:
-        law: The curve.
-        x: `[point]`.
-        y: `[point]`.
-        theta: Where it was fitted, `[inner]`.
-    """
+    """How much of its own fitted value each point decides, 0 to 1, at theta `[inner]`."""
     columns = law.columns(x, theta[None])[0]
     if law.low:
         slopes = residual_slopes(law, x, y[None], theta[None])[1][0]
@@ -170,16 +153,8 @@ def leverage(law: Law, x: Array, y: Array, theta: Array) -> Array:
     return (left[:, size > 1e-9 * size[0]] ** 2).sum(axis=1)
 
 
-def starts(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> Solution:
-    """The best local minima of a grid over theta, the best first.
-
-    Args:
-        law: A curve with one or two inner numbers.
-        x: `[point]`.
-        y: `[point]`.
-        n_grid: Points of the grid per inner number.
-        n_starts: How many minima at most.
-    """
+def _starts(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> Solution:
+    """The best local minima of a grid over theta, the best first."""
     axes = [np.linspace(a, b, n_grid) for a, b in zip(law.low, law.high, strict=True)]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     found = solve_linear(law, x, y[None], grid)
@@ -205,7 +180,7 @@ def fit_separable(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> S
         found = solve_linear(law, x, y[None], np.zeros((1, 0)))
         return found if np.isfinite(found.rss[0]) else None
     whole, y = y, y / (float(np.ptp(y)) or 1.0)
-    first = starts(law, x, y, n_grid, n_starts).theta
+    first = _starts(law, x, y, n_grid, n_starts).theta
     if not first.size:
         return None
     if law.beside:
@@ -224,15 +199,7 @@ def fit_separable(law: Law, x: Array, y: Array, n_grid: int, n_starts: int) -> S
 
 
 def refit(law: Law, x: Array, y: Array, theta: Array, n_steps: int) -> Solution:
-    """Least squares of many rows of values at once, from one start (Levenberg and Marquardt).
-
-    Args:
-        law: The curve.
-        x: `[point]`.
-        y: `[draw, point]`.
-        theta: Where all rows start, `[inner]`.
-        n_steps: Most steps.
-    """
+    """Least squares of many rows of values at once, from one start (Levenberg and Marquardt)."""
     at = np.tile(theta, (len(y), 1))
     if not law.low:
         return solve_linear(law, x, y, at)

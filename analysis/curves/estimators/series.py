@@ -3,12 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from observatory.analysis.curves.estimators.separable import Array, Law, Solution, evaluate
-from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.resample import percentile_interval
 from observatory.core.errors import FitRefusedError
 
@@ -18,14 +17,14 @@ _N_DRAWN = 200
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one curve, sorted by `step`.
+    """Points of one curve, sorted by `step`; None is what nobody knows.
 
     Attributes:
         step: Abscissa: optimizer steps, unless `step_name` says otherwise, `[point]`.
         value: `[point]`, finite.
         step_name: What the abscissa is called.
         value_name: What the value is called.
-        lr: Learning rate; None where nobody knows, as below.
+        lr: Learning rate.
         weight_decay: Weight decay.
         steps_per_epoch: Optimizer steps per epoch.
         horizon_steps: Steps that were run.
@@ -46,37 +45,8 @@ class Series:
         return self.step.size
 
 
-@runtime_checkable
-class CurveLaw(Protocol):
-    """A law of curves.
-
-    Attributes:
-        fit_name: What is fitted.
-        estimator: How.
-        level: Coverage of the intervals.
-        usual_value: Column of values where none is named.
-        usual_table: Table of a study that holds it; None: whichever has the column.
-        pooled: Whether rows of one step are points of the curve, not readings to average.
-    """
-
-    fit_name: str
-    estimator: str
-    level: float
-    usual_value: str
-    usual_table: str | None
-    pooled: bool
-
-    def estimate(self, series: Series, seed: int) -> Estimate:
-        """The law fitted, or `FitRefusedError`."""
-        ...
-
-
 def require_points(series: Series, least: int, what: str) -> None:
-    """Refuse a curve that is too short, or that does not move.
-
-    Raises:
-        FitRefusedError: If it has fewer than `least` distinct steps, or all values are equal.
-    """
+    """Refuse a curve of fewer than `least` distinct steps, or one that does not move."""
     n_steps = np.unique(series.step).size
     if n_steps < least:
         raise FitRefusedError(
@@ -91,15 +61,10 @@ def require_points(series: Series, least: int, what: str) -> None:
 
 
 def criteria(rss: float, n: int, n_params: int) -> tuple[float, float]:
-    """Akaike's criterion of normal noise and the one corrected for few points.
+    """Akaike's criterion of normal noise, and the one corrected for few points.
 
-    Args:
-        rss: Residual sum of squares.
-        n: Points.
-        n_params: Fitted numbers, the spread included; fewer than n - 1.
-
-    Returns:
-        `n ln(rss / n) + 2 k`, and that plus `2 k (k + 1) / (n - k - 1)`.
+    `n ln(rss / n) + 2 k` of k fitted numbers, the spread included, fewer than n - 1; and that plus
+    `2 k (k + 1) / (n - k - 1)`.
 
     Source:
         Burnham and Anderson (2002), section 2.4. Deviation: none.
@@ -113,12 +78,7 @@ def criteria(rss: float, n: int, n_params: int) -> tuple[float, float]:
 
 
 def akaike_weights(aicc: Mapping[str, float]) -> dict[str, float]:
-    """What share of the evidence each law has, from its criterion.
-
-    Example:
-        >>> {k: round(v, 3) for k, v in akaike_weights({"a": 1.0, "b": 3.0}).items()}
-        {'a': 0.731, 'b': 0.269}
-    """
+    """What share of the evidence each law has, from its criterion."""
     best = min(aicc.values())
     raw = {name: math.exp(-0.5 * (value - best)) for name, value in aicc.items()}
     return {name: value / sum(raw.values()) for name, value in raw.items()}
@@ -136,18 +96,7 @@ def wild_draws(
 
     Spread that changes along the curve, and residuals that are alike within a block, stay. Each
     residual is divided by 1 - h, h its leverage, since a point that the curve follows closely shows
-    less of its noise.
-
-    Args:
-        fitted: The curve, `[point]`.
-        value: The data, `[point]`.
-        leverage: h, `[point]`.
-        block: Points that turn together.
-        n_draws: How many.
-        rng: Where signs and the first block's length come from.
-
-    Returns:
-        `[draw, point]`.
+    less of its noise. `[point]` in, `[draw, point]` out.
 
     Source:
         Davidson and Flachaire (2008), J. Econometrics 146, 162: Rademacher signs and residuals of
@@ -190,12 +139,8 @@ def identified(
 ) -> dict[str, Parameter]:
     """The parameters that the data determine, with their intervals.
 
-    Args:
-        found: Of the fit, by name, one draw.
-        draws: Of the resampled values, likewise.
-        level: Coverage of the intervals.
-        widths: Widest interval that counts, for parameters that may have any sign or be 0.
-        ratio: Largest ratio of the limits that counts, for all others.
+    A parameter that may have any sign counts up to the width of `widths`, any other up to a `ratio`
+    of its limits. `found` is of the fit, one draw each; `draws` of resampled values.
     """
     kept: dict[str, Parameter] = {}
     for name, one in found.items():
@@ -218,10 +163,6 @@ def block_of(residual: Array, longest: int) -> tuple[int, bool]:
 
     One where they are not alike beyond chance; else twice the length over which an AR(1) of their
     correlation forgets, at most `longest` and a sixth of the points.
-
-    Args:
-        residual: Values less the curve, `[point]`.
-        longest: Longest block.
 
     Example:
         >>> block_of(np.array([1.0, -1.0] * 20), 12), block_of(np.repeat([1.0, -1.0], 50), 12)
@@ -248,15 +189,9 @@ def residual_warnings(residual: Array, longest: int) -> list[str]:
 def columns_to_draw(
     series: Series, law: Law, found: Solution, draws: Solution, scale: tuple[float, float], p: float
 ) -> dict[str, Array]:
-    """The data, and the curve with its band at 200 places, as a record's curves.
+    """The data, and the curve with its band of level `p` at 200 places, as a record's curves.
 
-    Args:
-        series: The data.
-        law: Of the curve.
-        found: The fit.
-        draws: The fits of resampled values.
-        scale: What of a step is subtracted, and what that is divided by, to get the law's x.
-        p: Level of the band.
+    `scale` is what of a step is subtracted, and what that is divided by, to get the law's x.
     """
     at = np.linspace(float(series.step.min()), float(series.step.max()), _N_DRAWN)
     x = (at - scale[0]) / scale[1]

@@ -1,8 +1,4 @@
-r"""How the share of active units changes over training: the laws of ReLU and of SiLU networks.
-
-ReLU, falling: $A(D) = e^{-c D^\alpha + b} + A_0$. SiLU, rising: $A(D) = -c / D^\alpha + A_0$. D is
-the amount of training seen, in billions of tokens where published numbers are compared; A a share.
-"""
+"""How the share of active units changes over training: the laws of ReLU and of SiLU networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +7,7 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.curves.estimators.law_choice import Choice
-from observatory.analysis.curves.estimators.law_fit import Found, Judged, Named, NamedLaw
+from observatory.analysis.curves.estimators.law_fit import CurveLaw, Found, Judged, Named
 from observatory.analysis.curves.estimators.laws import sparsity_laws
 from observatory.analysis.curves.estimators.separable import Array, Law, Solution
 from observatory.analysis.curves.estimators.series import Series
@@ -22,7 +18,7 @@ _RELU, _SILU = "relu", "silu"
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Sparsity(NamedLaw):
+class Sparsity(CurveLaw):
     """Fits the activation-sparsity laws; the share of active units at last is what they are for.
 
     Attributes:

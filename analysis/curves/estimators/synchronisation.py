@@ -6,7 +6,7 @@ from typing import final
 
 import numpy as np
 
-from observatory.analysis.curves.estimators.law_fit import Found, Judged, Named, NamedLaw
+from observatory.analysis.curves.estimators.law_fit import CurveLaw, Found, Judged, Named
 from observatory.analysis.curves.estimators.laws import (
     constant_law,
     exponential_law,
@@ -48,7 +48,7 @@ def _degeneracy(found: Found) -> str:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Synchronisation(NamedLaw):
+class Synchronisation(CurveLaw):
     r"""Fits $c + a \tanh((t - t_0) / w)$ and checks whether its four numbers can be distinguished.
 
     Compared by AICc with a line, an exponential and a constant.

@@ -1,44 +1,23 @@
 """Alarm rules: causal, chosen on some replicas so that false alarms stay rare, then frozen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from observatory.analysis.forecast.estimators.records import Signal, SignalRecords
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
+from observatory.analysis.forecast.estimators.records import (
+    FAILED,
+    NATURAL,
+    TWIN,
+    Array,
+    Ints,
+    Mask,
+    Signal,
+    SignalRecords,
+)
 
 EARLY = "early"
-IN_WORDS = {"level": "", "change": " per step", "ratio": " of its value as the window opens"}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An alarm at the first look of the window at which `sign * x >= threshold`.
-
-    Attributes:
-        transform: What x is: the signal itself, its change, or its ratio to its opening value.
-        sign: 1 where it must rise, -1 where it must fall.
-        threshold: In signed units; infinite: never.
-        hits: Events that it forecast in training.
-        false: False alarms that it raised in training.
-    """
-
-    transform: str
-    sign: int
-    threshold: float
-    hits: int
-    false: int
-
-    def __str__(self) -> str:
-        if not np.isfinite(self.threshold):
-            return "no alarm is rare enough"
-        bound = "at least" if self.sign > 0 else "at most"
-        what = "change" if self.transform == "change" else self.transform
-        return f"{what} {bound} {self.sign * self.threshold:.4g}{IN_WORDS[self.transform]}"
+_IN_WORDS = {"level": "", "change": " per step", "ratio": " of its value as the window opens"}
 
 
 @dataclass(frozen=True)
@@ -50,18 +29,18 @@ class Design:
         event: Replicas with an event that leaves room for an alarm, `[replica]`.
         early: The last look that is too early, -1 where there is none, `[replica]`.
         last: The last look that leaves the lead; of a negative, that of its record, `[replica]`.
-        negatives: Replicas of each kind that the rules must be silent on, by kind, `[replica]`.
+        negatives: Replicas of each kind that the rules must be silent on, `[replica]`.
         others: Likewise, kinds that are counted and choose no rule.
         opened: First look of the window, `[replica]`.
     """
 
     window: Mask
     event: Mask
-    early: NDArray[np.int64]
-    last: NDArray[np.int64]
+    early: Ints
+    last: Ints
     negatives: Mapping[str, Mask]
     others: Mapping[str, Mask]
-    opened: NDArray[np.int64]
+    opened: Ints
 
     @property
     def has_early(self) -> Mask:
@@ -73,10 +52,9 @@ class Design:
 class Reach:
     """How far a signal goes under one transform and sign: all that a threshold needs.
 
-    Attributes:
-        path: Signed values within the window, minus infinity elsewhere, `[replica, look]`.
-        early: Highest within the stretch that is too early, `[replica]`.
-        last: Highest until the last look that counts, `[replica]`.
+    `path` holds signed values within the window, minus infinity elsewhere, `[replica, look]`;
+    `early` and `last` the highest within the stretch that is too early, and until the last look
+    that counts, `[replica]`.
     """
 
     transform: str
@@ -86,14 +64,8 @@ class Reach:
     last: Array
 
 
-def transformed(signal: Signal, transform: str, opened: NDArray[np.int64]) -> Array:
-    """A signal as a rule looks at it, NaN where it is not defined, `[replica, look]`.
-
-    Args:
-        signal: The signal.
-        transform: "level", "change" or "ratio".
-        opened: First look of each window; its value is what ratios are to.
-    """
+def transformed(signal: Signal, transform: str, opened: Ints) -> Array:
+    """A signal as a rule looks at it, NaN where it is not defined, `[replica, look]`."""
     if transform == "change":
         return signal.change
     if transform == "level":
@@ -107,11 +79,12 @@ def transformed(signal: Signal, transform: str, opened: NDArray[np.int64]) -> Ar
     )
 
 
-def reaches(signal: Signal, design: Design, transforms: tuple[str, ...]) -> list[Reach]:
+def reaches(signal: Signal, design: Design, transforms: Sequence[str]) -> list[Reach]:
     """Every transform and sign of a signal, in the registered order."""
     found: list[Reach] = []
-    allowed = [name for name in transforms if not signal.transforms or name in signal.transforms]
-    for transform in allowed:
+    for transform in transforms:
+        if signal.transforms and transform not in signal.transforms:
+            continue
         x = transformed(signal, transform, design.opened)
         for sign in (1, -1):
             path = np.where(design.window & np.isfinite(x), sign * x, -np.inf)
@@ -124,28 +97,32 @@ def reaches(signal: Signal, design: Design, transforms: tuple[str, ...]) -> list
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Rules that were chosen on several sets of replicas, one per set.
+class Rules:
+    """Rules that were chosen on several sets of replicas: where `sign * x` reaches a threshold.
 
     Attributes:
         found: Transforms and signs that they were chosen from.
         which: Index in `found`, `[set]`.
         threshold: In signed units; infinite: never, `[set]`.
-        hits: Events forecast in training, `[set]`.
-        false: False alarms in training, `[set]`.
     """
 
     found: list[Reach]
-    which: NDArray[np.int64]
+    which: Ints
     threshold: Array
-    hits: Array
-    false: Array
 
-    def rule(self, index: int) -> Rule:
-        """The rule of one set."""
-        reach = self.found[int(self.which[index])]
-        numbers = float(self.threshold[index]), int(self.hits[index]), int(self.false[index])
-        return Rule(reach.transform, reach.sign, *numbers)
+    def text(self, index: int) -> str:
+        """The rule of one set in words."""
+        reach, threshold = self.found[int(self.which[index])], float(self.threshold[index])
+        if not np.isfinite(threshold):
+            return "no alarm is rare enough"
+        bound = "at least" if reach.sign > 0 else "at most"
+        return f"{reach.transform} {bound} {reach.sign * threshold:.4g}{_IN_WORDS[reach.transform]}"
+
+    def alarms(self, steps: Array) -> Array:
+        """First look of the window at which each rule holds, NaN for none, `[set, replica]`."""
+        pairs = zip(self.which, self.threshold, strict=True)
+        fired = np.stack([self.found[int(which)].path >= level for which, level in pairs])
+        return np.where(fired.any(axis=2), steps[fired.argmax(axis=2)], np.nan)
 
     def forecast(self, design: Design) -> Mask:
         """Events that each rule forecasts, whether it has seen them or not, `[set, replica]`."""
@@ -155,22 +132,17 @@ class Chosen:
         return design.event & (last >= level) & (early < level)
 
 
-def best_rules(found: list[Reach], design: Design, weights: Array, alpha: float) -> Chosen:
+def best_rules(found: list[Reach], design: Design, weights: Array, alpha: float) -> Rules:
     """The rules that forecast most events of some replicas at false alarms that are rare enough.
 
     Of each kind of negatives at most a share `alpha` may raise an alarm, and of all together so
     few that one more replica would still leave the share there. Ties go to fewer false alarms,
     then to the rule that is registered first; the threshold lies in the middle of its plateau.
 
-    Args:
-        found: Transforms and signs, in the registered order.
-        design: Which looks count.
-        weights: How often each replica is in each training set, `[set, replica]`.
-        alpha: Largest rate of false alarms.
+    `weights` is how often each replica is in each training set, `[set, replica]`.
     """
     n = len(weights)
-    which, top = np.zeros(n, dtype=np.int64), np.zeros(n)
-    threshold, hits, false = np.full(n, np.inf), np.zeros(n), np.zeros(n)
+    which, top, threshold = np.zeros(n, dtype=np.int64), np.zeros(n), np.full(n, np.inf)
     for place, reach in enumerate(found):
         tally = _tally(reach, design, weights, alpha)
         if tally is None:
@@ -186,49 +158,41 @@ def best_rules(found: list[Reach], design: Design, weights: Array, alpha: float)
                 between = (level + below) / 2.0
                 level = between if below < between <= level else level
             which[row], threshold[row], top[row] = place, level, score[row]
-            hits[row] = tally.hits[row, known[middle]]
-            false[row] = tally.false[row, known[middle]]
-    return Chosen(found, which, threshold, hits, false)
+    return Rules(found, which, threshold)
 
 
 @dataclass(frozen=True)
 class _Tally:
-    """Counts at every threshold, `[set, level]` each; `levels` rise, `known` are of the set."""
+    """Scores at every threshold, `[set, level]`; `levels` rise, `known` are of the set."""
 
     levels: Array
     known: Mask
-    hits: Array
-    false: Array
     score: Array
 
 
 def _tally(reach: Reach, design: Design, weights: Array, alpha: float) -> _Tally | None:
-    event = np.flatnonzero(design.event)
-    kinds = [(reach.last, np.flatnonzero(mask)) for mask in design.negatives.values()]
-    kinds.append((reach.early, np.flatnonzero(design.has_early)))
-    kinds = [(values[rows], rows) for values, rows in kinds if rows.size]
-    parts = [(reach.last[event], event), (reach.early[event], event), *kinds]
-    values = np.concatenate([part for part, _ in parts])
+    """Scores of all thresholds of one transform and sign; None where there are none."""
+    kinds = [(reach.last, mask) for mask in design.negatives.values()]
+    kinds.append((reach.early, design.has_early))
+    kinds = [(values[mask], weights[:, mask]) for values, mask in kinds if mask.any()]
+    events = [
+        (values[design.event], weights[:, design.event]) for values in (reach.last, reach.early)
+    ]
+    values = np.concatenate([part for part, _ in (*events, *kinds)])
     levels = np.unique(values[np.isfinite(values)])
     if not levels.size or not kinds:
         return None
-    everyone = _reached(values, weights[:, np.concatenate([rows for _, rows in parts])], levels)
-    known = -np.diff(everyone, axis=1, append=0.0) > 0
-    hits = _reached(*_of(parts[0], weights), levels) - _reached(*_of(parts[1], weights), levels)
-    each = [
-        (_reached(*_of(kind, weights), levels), weights[:, kind[1]].sum(axis=1)) for kind in kinds
-    ]
-    false = np.sum([count for count, _ in each], axis=0)
-    total = np.sum([size for _, size in each], axis=0)[:, None]
+    everyone = np.concatenate([part for _, part in (*events, *kinds)], axis=1)
+    known = -np.diff(_reached(values, everyone, levels), axis=1, append=0.0) > 0
+    late, early = (_reached(*part, levels) for part in events)
+    hits, counts = late - early, [_reached(*kind, levels) for kind in kinds]
+    sizes = [part.sum(axis=1)[:, None] for _, part in kinds]
+    false, total = np.sum(counts, axis=0), np.sum(sizes, axis=0)
     allowed = known & (false + 1.0 <= alpha * (total + 1.0) + 1e-9)
-    for count, size in each:
-        allowed &= count <= alpha * size[:, None] + 1e-9
+    for count, size in zip(counts, sizes, strict=True):
+        allowed &= count <= alpha * size + 1e-9
     score = np.where(allowed & (hits > 0), hits - false / (total + 1.0), 0.0)
-    return _Tally(levels, known, hits, false, score)
-
-
-def _of(part: tuple[Array, NDArray[np.int64]], weights: Array) -> tuple[Array, Array]:
-    return part[0], weights[:, part[1]]
+    return _Tally(levels, known, score)
 
 
 def _reached(values: Array, weights: Array, levels: Array) -> Array:
@@ -239,28 +203,18 @@ def _reached(values: Array, weights: Array, levels: Array) -> Array:
     return above[:, np.searchsorted(values[order], levels, side="left")]
 
 
-def alarms(found: list[Reach], rule: Rule, steps: Array) -> Array:
-    """Step of each replica's alarm, NaN where there is none, `[replica]`."""
-    reach = next(r for r in found if (r.transform, r.sign) == (rule.transform, rule.sign))
-    fired = reach.path >= rule.threshold
-    return np.where(fired.any(axis=1), steps[fired.argmax(axis=1)], np.nan)
-
-
 def design_of(
     records: SignalRecords, min_lead: float, max_lead_share: float, *, matched: bool
 ) -> Design:
     """Which looks and replicas count for what.
 
-    Args:
-        records: The replicas.
-        min_lead: Least steps from an alarm to the last look before the event.
-        max_lead_share: Largest lead, as a share of the time of that look.
-        matched: Whether only negatives at controls with an event choose rules.
+    Alarms lead by `min_lead` steps at least, and by `max_lead_share` of the event's time at most;
+    `matched`: only negatives at controls with an event choose rules.
     """
     steps, window = records.steps, records.window()
     opened = np.where(window.any(axis=1), window.argmax(axis=1), 0)
     final = window.shape[1] - 1 - window[:, ::-1].argmax(axis=1)
-    happened = records.kind == "event"
+    happened = records.happened
     t_lo = np.where(happened, records.t_lo, np.inf)
     last = np.searchsorted(steps, t_lo - min_lead, side="right") - 1
     first = np.where(happened, records.t_lo * (1.0 - max_lead_share), -np.inf)
@@ -272,7 +226,7 @@ def design_of(
     held = open_negative & (with_event if matched else np.ones_like(with_event))
     negatives = {
         kind: held & (records.kind == kind)
-        for kind in ("natural", "twin", "failed")
+        for kind in (NATURAL, TWIN, FAILED)
         if (held & (records.kind == kind)).any()
     }
     apart = open_negative & ~held

@@ -7,99 +7,39 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.forecast.estimators.alarm_rules import EARLY, Design, design_of
-from observatory.analysis.forecast.estimators.records import CLOCK, TRANSFORMS, SignalRecords
-from observatory.analysis.forecast.estimators.rows import Compared, Numbers, row_of
-from observatory.analysis.forecast.estimators.scored import Scored, score, seed_sets
-from observatory.analysis.forecast.estimators.verdicts import FAMILIES, adjust, verdict
+from observatory.analysis.forecast.estimators.records import (
+    CLOCK,
+    ForecastSettings,
+    Numbers,
+    SignalRecords,
+)
+from observatory.analysis.forecast.estimators.rows import Compared, row_of
+from observatory.analysis.forecast.estimators.scored import score, seed_sets
 from observatory.analysis.forecast.estimators.warnings import doubts, require_enough
 from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.paired_tests import holm
 from observatory.core.errors import FitRefusedError
-from observatory.core.settings import Share, checked
 
-MEMORISED = "memorised"
-STARTS = (MEMORISED, "first_look")
-FEWEST_DRAWS = 99
-"""Resamples without which no p-value is small."""
-TO_READ = ["alpha", "min_lead", "max_lead_share", "matched", "start", "coverage", "n_bootstrap"]
+_TO_READ = ["alpha", "min_lead", "max_lead_share", "matched", "start", "coverage", "n_bootstrap"]
 """Settings that a reader of the record needs."""
-BASELINE, SIGNAL = "baseline", "signal"
+_BASELINE, _SIGNAL = "baseline", "signal"
 """Roles of the rows."""
+_FAMILIES = ("clock", "every", "within")
+"""Tests that are adjusted, each over all signals."""
+_NOWCAST_SHARE = 0.5
+"""Share of alarms with the event under way that makes a forecast a nowcast."""
 
 
 @final
 @dataclass(frozen=True)
-class ForecastComparison:
-    """Alarm rules chosen on training seeds at a false-alarm rate, scored on the others.
-
-    Attributes:
-        transforms: Of signals, in the order that settles ties.
-        start: When alarms begin to count: "memorised" or "first_look".
-        alpha: Largest false-alarm rate in training, of each kind of negatives.
-        min_lead: Steps from an alarm to the last look before the event.
-        max_lead_share: Largest lead, as a share of the event's time.
-        matched: Whether only negatives at values of the control with an event choose rules.
-        n_folds: Of whole seeds, at most.
-        signals: The registered family; None: all signals but the baselines.
-        n_tests: Its size as registered; None: the signals of the table.
-        min_events: Events that leave room for an alarm.
-        min_seeds: Seeds.
-        min_readings: Median readings of a signal within a window.
-        nowcast_margin: Val accuracy above chance, and above its opening value.
-        coverage: Of the forecast of the event's time.
-        lead_floor: Least lead of a permuted onset, as a share of the event's time.
-        n_permutations: Of onsets.
-        n_bootstrap: Resamples of seeds.
-        n_flips: Of signs; all where there are no more.
-        level: Coverage of the intervals; tests are at 1 - level.
-    """
-
-    transforms: Sequence[str]
-    start: str
-    alpha: float
-    min_lead: float
-    max_lead_share: float
-    matched: bool
-    n_folds: int
-    signals: Sequence[str] | None
-    n_tests: int | None
-    min_events: int
-    min_seeds: int
-    min_readings: int
-    nowcast_margin: float
-    coverage: float
-    lead_floor: float
-    n_permutations: int
-    n_bootstrap: int
-    n_flips: int
-    level: float
+class ForecastComparison(ForecastSettings):
+    """Alarm rules chosen on training seeds at a false-alarm rate, scored on the others."""
 
     fit_name = "forecast"
     estimator = "cross_fitted_alarms"
 
-    def __post_init__(self) -> None:
-        if not self.transforms or set(self.transforms) - set(TRANSFORMS):
-            raise ValueError(
-                f"`transforms` must be of {list(TRANSFORMS)}, got {list(self.transforms)}."
-            )
-        if self.start not in STARTS:
-            raise ValueError(f"`start` must be one of {list(STARTS)}, got {self.start!r}.")
-        if isinstance(self.signals, str):
-            raise ValueError(
-                f"`signals` must be a list of names, or null, got {self.signals!r}. Write [a, b]."
-            )
-        checked({"alpha": self.alpha}, {"alpha": Share})
-        if self.n_bootstrap < FEWEST_DRAWS:
-            raise ValueError(
-                f"`n_bootstrap` must be at least {FEWEST_DRAWS}, got {self.n_bootstrap}. A p-value "
-                "needs them."
-            )
-
     def estimate(self, records: SignalRecords, seed: int) -> Estimate:
         """Compare every signal with the baselines.
-
-        Args:
-            records: Replicas with their signals.
-            seed: Of folds, resamples, flips and permutations.
 
         Returns:
             A parameter per signal: the share of events that it forecast on held-out seeds. The
@@ -109,33 +49,28 @@ class ForecastComparison:
             FitRefusedError: If there are too few events, negatives or seeds.
         """
         design = design_of(records, self.min_lead, self.max_lead_share, matched=self.matched)
-        least = self.min_events, self.min_seeds
-        require_enough(records, design, self.alpha, self.min_lead, *least, self.n_folds)
+        require_enough(records, design, self)
         rng = np.random.default_rng(seed)
         sets = seed_sets(records, design, self.n_folds, self.n_bootstrap, rng)
         names, notes = self._judged(records, design)
         m = self._family([name for name in names if name not in records.baselines])
-        of_rules = tuple(self.transforms), self.alpha, self.coverage
-        scored = {name: score(records, name, design, sets, *of_rules) for name in names}
-        compared = Compared(records, design, sets, scored, self.level, self.n_flips, rng)
-        of_rows = self.max_lead_share, self.nowcast_margin, self.lead_floor, self.n_permutations
-        made = {name: row_of(compared, name, *of_rows) for name in names}
-        sizes = sets.seeds.size, m, self.n_bootstrap
-        notes += doubts(records, design, names, *sizes, self.level, self.min_lead)
-        horizon, epoch = records.horizon_steps, records.steps_per_epoch
+        scored = {name: score(records, name, design, sets, self) for name in names}
+        compared = Compared(records, design, sets, scored, self, rng)
+        made = {name: row_of(compared, name) for name in names}
+        notes += doubts(records, design, names, sets.seeds.size, m, self)
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
             event=records.event,
-            horizon_steps=horizon,
-            horizon_epochs=horizon / epoch if epoch and horizon else None,
+            horizon_steps=records.horizon_steps,
+            horizon_epochs=records.horizon_epochs,
             params={name: share for name, (share, _) in made.items()},
             level=self.level,
             n=records.n,
             seed=seed,
             warnings=notes,
             extras=self._extras(records, design, sets.seeds.size, m),
-            table=self._table(records, design, scored, {n: row for n, (_, row) in made.items()}, m),
+            table=self._table(compared, {n: row for n, (_, row) in made.items()}, m),
         )
 
     def _judged(self, records: SignalRecords, design: Design) -> tuple[list[str], list[str]]:
@@ -172,25 +107,20 @@ class ForecastComparison:
         return m
 
     def _table(
-        self,
-        records: SignalRecords,
-        design: Design,
-        scored: Mapping[str, Scored],
-        rows: Mapping[str, Numbers],
-        m: int,
+        self, compared: Compared, rows: Mapping[str, Numbers], m: int
     ) -> dict[str, dict[str, Plain]]:
         """The rows by signal with role, rule and, where it is no baseline, verdict."""
-        tested = [name for name in rows if name not in records.baselines]
+        tested = [name for name in rows if name not in compared.records.baselines]
         for row in rows.values():
-            row |= dict.fromkeys(f"{test}_p_holm" for test in FAMILIES)
-        adjust([rows[name] for name in tested], m)
-        kinds = list(design.negatives)
+            row |= dict.fromkeys(f"{test}_p_holm" for test in _FAMILIES)
+        _adjust([rows[name] for name in tested], m)
+        kinds = list(compared.design.negatives)
         return {
             name: {
-                "role": SIGNAL if name in tested else BASELINE,
+                "role": _SIGNAL if name in tested else _BASELINE,
                 **row,
-                "rule": str(scored[name].rule),
-                "verdict": verdict(row, kinds, self.alpha, self.level) if name in tested else None,
+                "rule": compared.scored[name].rule,
+                "verdict": _verdict(row, kinds, self.alpha, self.level) if name in tested else None,
             }
             for name, row in rows.items()
         }
@@ -202,10 +132,10 @@ class ForecastComparison:
         kinds = {k: int(v.sum()) for k, v in design.negatives.items()}
         return {
             "method": "rules chosen on other seeds; differences by sign flips of seeds, Holm",
-            **{name: getattr(self, name) for name in TO_READ},
+            **{name: getattr(self, name) for name in _TO_READ},
             "control": records.control_name,
             "n_events": int(design.event.sum()),
-            "n_events_without_room": int((records.kind == "event").sum() - design.event.sum()),
+            "n_events_without_room": int(records.happened.sum() - design.event.sum()),
             "n_seeds": seeds,
             "n_folds": min(self.n_folds, seeds),
             "n_tests": m,
@@ -214,3 +144,33 @@ class ForecastComparison:
             **{f"n_{kind}": int(v.sum()) for kind, v in design.others.items()},
             f"n_{EARLY}": int(design.has_early.sum()),
         }
+
+
+def _adjust(rows: Sequence[Numbers], m: int) -> None:
+    """Write p-values adjusted by Holm into the rows of tested signals; `m` is the family's size.
+
+    Registered tests that are not in the table count as 1.
+    """
+    for name in (f"{test}_p" for test in _FAMILIES):
+        p = np.array([1.0 if row[name] is None else row[name] for row in rows], dtype=np.float64)
+        steps = holm(np.concatenate([p, np.ones(m - p.size)]))
+        for row, by_holm in zip(rows, steps.tolist(), strict=False):
+            row[f"{name}_holm"] = by_holm
+
+
+def _verdict(row: Numbers, kinds: Sequence[str], alpha: float, level: float) -> str:
+    """What the adjusted row of a signal says of it; `kinds` of negatives chose the rules."""
+    for kind in [*kinds, EARLY]:
+        if (row[f"false_{kind}_low"] or 0.0) > alpha:
+            return f"false alarms ({kind})"
+    sure = {test: (row[f"{test}_p_holm"] or 0.0) < 1.0 - level for test in _FAMILIES}
+    if not sure["clock"]:
+        return "cannot distinguish"
+    if (row["clock_difference"] or 0.0) < 0:
+        return "worse than the clock"
+    found = "better than every baseline" if sure["every"] else "better than the clock"
+    if (row["nowcast"] or 0.0) >= _NOWCAST_SHARE:
+        found += ", a nowcast"
+    if not (sure["within"] and (row["within"] or 0.0) > 0.5):
+        found += ", not shown within a cell"
+    return found

@@ -7,46 +7,25 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
+from observatory.analysis.forecast.estimators.records import Array
 from observatory.analysis.stats.estimate import Estimate, Parameter
 from observatory.analysis.stats.solvers import student_quantile
 from observatory.core.errors import FitRefusedError
 
-Array = NDArray[np.float64]
-
-FEWEST = 5
+_FEWEST = 5
 """Runs that a regression needs."""
 
 
-@dataclass(frozen=True)
-class LeadRegressions:
-    """Two regressions in logarithms, and the second one's null.
-
-    Attributes:
-        n: Pairs of an onset and an event.
-        slope: Of onset on event, least squares: 0 for an onset that knows nothing of the event.
-        r2: Of it.
-        theil_sen: The slope by Theil and Sen.
-        p_onset: Chance of an R2 as large when onsets are permuted among the events.
-        lead_slope: Of lead = event - onset on event, which is a part-whole regression.
-        lead_r2: Of it.
-        null_slope: Median of `lead_slope` when onsets are permuted among the events.
-        null_r2: Median of `lead_r2`, likewise.
-        p_lead: Chance of a `lead_r2` as large, likewise.
-    """
-
-    n: int
-    slope: float
-    r2: float
-    theil_sen: float
-    p_onset: float
-    lead_slope: float
-    lead_r2: float
-    null_slope: float
-    null_r2: float
-    p_lead: float
+LEADS = (
+    *("n", "slope", "r2", "theil_sen", "p_onset"),
+    *("lead_slope", "lead_r2", "null_slope", "null_r2", "p_lead"),
+)
+"""Pairs of an onset and an event. In logarithms: slope and R2 of onset on event by least squares, 0
+for an onset that knows nothing of the event; the slope by Theil and Sen; the chance of an R2 as
+large when onsets are permuted among the events. Then slope and R2 of lead = event - onset on event,
+a part-whole regression; their medians when onsets are permuted; the chance of such an R2."""
 
 
 def theil_sen(x: Array, y: Array) -> float:
@@ -55,16 +34,8 @@ def theil_sen(x: Array, y: Array) -> float:
         return float(theilslopes(y, x)[0])
 
 
-def slope_and_r2(x: Array, y: Array) -> tuple[Array, Array]:
-    """Least squares of rows of y on x.
-
-    Args:
-        x: Not all alike, `[point]`.
-        y: `[..., point]`.
-
-    Returns:
-        Slopes and squared correlations, `[...]`; 0 where y does not vary.
-    """
+def _slope_and_r2(x: Array, y: Array) -> tuple[Array, Array]:
+    """Slopes and squared correlations of rows of y, `[..., point]`; 0 where y does not vary."""
     dx, dy = x - x.mean(), y - y.mean(axis=-1, keepdims=True)
     sxx, sxy, syy = dx @ dx, dy @ dx, (dy**2).sum(axis=-1)
     return np.asarray(sxy / sxx), np.where(
@@ -74,44 +45,27 @@ def slope_and_r2(x: Array, y: Array) -> tuple[Array, Array]:
 
 def regress_leads(
     onset: Array, event: Array, floor: float, n_permutations: int, rng: np.random.Generator
-) -> LeadRegressions:
+) -> dict[str, float]:
     """Onsets against events, with the permutation null of leads against events.
 
     An event is a part of its own lead, so leads rise with events even where onsets have nothing to
     do with them: R2 near 1 and slopes above 1 are what permuted onsets give. Only a regression of
     onsets can tell.
 
-    Args:
-        onset: Steps of the onsets, positive and before the events, `[pair]`.
-        event: Steps of the events, not all alike, `[pair]`.
-        floor: Least lead of a permuted onset, as a share of the event's step.
-        n_permutations: Permutations drawn; the data count as one more.
-        rng: For the draws.
-
-    Raises:
-        ValueError: If there are fewer than 3 pairs, or an onset does not precede its event.
+    Onsets are positive and precede their events, steps `[pair]`. No permuted onset leads by less
+    than `floor` of its event's step; the data count as one more permutation.
     """
-    if onset.size < 3 or np.ptp(event) == 0 or np.any(onset <= 0) or np.any(onset >= event):
-        raise ValueError("Onsets must be positive and precede their events, of at least 3 pairs.")
     x = np.log(event)
-    slope, r2 = slope_and_r2(x, np.log(onset))
-    lead_slope, lead_r2 = slope_and_r2(x, np.log(event - onset))
+    slope, r2 = _slope_and_r2(x, np.log(onset))
+    lead_slope, lead_r2 = _slope_and_r2(x, np.log(event - onset))
     drawn = rng.permuted(np.tile(onset, (n_permutations, 1)), axis=1)
     leads = np.maximum(event - drawn, floor * event)
-    slopes, r2s = slope_and_r2(x, np.log(leads))
-    _, r2_onset = slope_and_r2(x, np.log(drawn))
-    return LeadRegressions(
-        n=int(onset.size),
-        slope=float(slope),
-        r2=float(r2),
-        theil_sen=theil_sen(x, np.log(onset)),
-        p_onset=_exceeded(r2_onset, float(r2)),
-        lead_slope=float(lead_slope),
-        lead_r2=float(lead_r2),
-        null_slope=float(np.median(slopes)),
-        null_r2=float(np.median(r2s)),
-        p_lead=_exceeded(r2s, float(lead_r2)),
-    )
+    slopes, r2s = _slope_and_r2(x, np.log(leads))
+    _, r2_onset = _slope_and_r2(x, np.log(drawn))
+    honest = float(slope), float(r2), theil_sen(x, np.log(onset)), _exceeded(r2_onset, float(r2))
+    null = float(np.median(slopes)), float(np.median(r2s)), _exceeded(r2s, float(lead_r2))
+    numbers = onset.size, *honest, float(lead_slope), float(lead_r2), *null
+    return dict(zip(LEADS, numbers, strict=True))
 
 
 def _exceeded(draws: Array, value: float) -> float:
@@ -137,34 +91,28 @@ class LeadTimes:
     estimator = "least_squares_of_logarithms"
 
     def estimate(self, onset: Array, event: Array, name: str, seed: int) -> Estimate:
-        """Both regressions, and the null of the second.
-
-        Args:
-            onset: Steps, each before its event, `[row]`.
-            event: Steps, `[row]`.
-            name: What was observed, for the record.
-            seed: Of the permutations.
+        """Both regressions of onsets on their events, `[row]` steps, and the null of the second.
 
         Raises:
             FitRefusedError: If there are too few rows, or events do not differ.
         """
-        if onset.size < FEWEST or np.ptp(event) == 0:
+        if onset.size < _FEWEST or np.ptp(event) == 0:
             raise FitRefusedError(
-                f"{onset.size} rows hold an onset before its event, at least {FEWEST} of "
+                f"{onset.size} rows hold an onset before its event, at least {_FEWEST} of "
                 "different events are needed. Add runs."
             )
         rng = np.random.default_rng(seed)
         found = regress_leads(onset, event, self.lead_floor, self.n_permutations, rng)
         x, y = np.log(event), np.log(onset)
-        rest = y - y.mean() - found.slope * (x - x.mean())
+        rest = y - y.mean() - found["slope"] * (x - x.mean())
         se = float(np.sqrt(rest @ rest / (x.size - 2) / ((x - x.mean()) ** 2).sum()))
         reach = student_quantile(0.5 + self.level / 2.0, x.size - 2) * se
-        slope = Parameter(found.slope, se, found.slope - reach, found.slope + reach)
+        slope = Parameter(found["slope"], se, found["slope"] - reach, found["slope"] + reach)
         warning = (
             "A lead is its event less its onset: regressed on the event it rises by construction. "
-            f"Onsets permuted among the events give a slope of {found.null_slope:.2f} and an R2 of "
-            f"{found.null_r2:.2f} (medians), these data {found.lead_slope:.2f} and "
-            f"{found.lead_r2:.2f}. Read the regression of onsets."
+            f"Onsets permuted among the events give a slope of {found['null_slope']:.2f} and an R2 "
+            f"of {found['null_r2']:.2f} (medians), these data {found['lead_slope']:.2f} and "
+            f"{found['lead_r2']:.2f}. Read the regression of onsets."
         )
         return Estimate(
             fit=self.fit_name,
@@ -174,8 +122,8 @@ class LeadTimes:
             horizon_epochs=None,
             params={"onset_slope": slope},
             level=self.level,
-            n=found.n,
+            n=onset.size,
             seed=seed,
             warnings=[warning],
-            extras={field: getattr(found, field) for field in LeadRegressions.__dataclass_fields__},
+            extras=found,
         )

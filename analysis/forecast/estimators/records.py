@@ -1,20 +1,94 @@
-"""What forecasts are made of: signals by replica and look, events, and negatives."""
+"""What forecasts are made of: settings, signals by replica and look, events, and negatives."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.core.settings import Share, checked
+
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Numbers = dict[str, float | None]
+"""A row of a table, None where a number is not defined."""
 
 EVENT, NATURAL, TWIN, FAILED = "event", "natural", "twin", "failed"
 KINDS = (EVENT, NATURAL, TWIN, FAILED)
 TRANSFORMS = ("level", "change", "ratio")
 CLOCK = "clock"
 NORM_CHANGE = "weight_norm_change"
+MEMORISED = "memorised"
+_STARTS = (MEMORISED, "first_look")
+_FEWEST_DRAWS = 99
+"""Resamples without which no p-value is small."""
+
+
+@dataclass(frozen=True)
+class ForecastSettings:
+    """How rules are chosen, scored and tested.
+
+    Attributes:
+        transforms: Of signals, in the order that settles ties.
+        start: When alarms begin to count: "memorised" or "first_look".
+        alpha: Largest false-alarm rate in training, of each kind of negatives.
+        min_lead: Steps from an alarm to the last look before the event.
+        max_lead_share: Largest lead, as a share of the event's time.
+        matched: Whether only negatives at values of the control with an event choose rules.
+        n_folds: Of whole seeds, at most.
+        signals: The registered family; None: all signals but the baselines.
+        n_tests: Its size as registered; None: the signals of the table.
+        min_events: Events that leave room for an alarm.
+        min_seeds: Seeds.
+        min_readings: Median readings of a signal within a window.
+        nowcast_margin: Val accuracy above chance, and above its opening value.
+        coverage: Of the forecast of the event's time.
+        lead_floor: Least lead of a permuted onset, as a share of the event's time.
+        n_permutations: Of onsets.
+        n_bootstrap: Resamples of seeds.
+        n_flips: Of signs; all where there are no more.
+        level: Coverage of the intervals; tests are at 1 - level.
+    """
+
+    transforms: Sequence[str]
+    start: str
+    alpha: float
+    min_lead: float
+    max_lead_share: float
+    matched: bool
+    n_folds: int
+    signals: Sequence[str] | None
+    n_tests: int | None
+    min_events: int
+    min_seeds: int
+    min_readings: int
+    nowcast_margin: float
+    coverage: float
+    lead_floor: float
+    n_permutations: int
+    n_bootstrap: int
+    n_flips: int
+    level: float
+
+    def __post_init__(self) -> None:
+        if not self.transforms or set(self.transforms) - set(TRANSFORMS):
+            raise ValueError(
+                f"`transforms` must be of {list(TRANSFORMS)}, got {list(self.transforms)}."
+            )
+        if self.start not in _STARTS:
+            raise ValueError(f"`start` must be one of {list(_STARTS)}, got {self.start!r}.")
+        if isinstance(self.signals, str):
+            raise ValueError(
+                f"`signals` must be a list of names, or null, got {self.signals!r}. Write [a, b]."
+            )
+        checked({"alpha": self.alpha}, {"alpha": Share})
+        if self.n_bootstrap < _FEWEST_DRAWS:
+            raise ValueError(
+                f"`n_bootstrap` must be at least {_FEWEST_DRAWS}, got {self.n_bootstrap}. A "
+                "p-value needs them."
+            )
 
 
 @dataclass(frozen=True)
@@ -25,17 +99,28 @@ class Signal:
         value: Latest reading at or before each look, NaN before the first, `[replica, look]`.
         change: Difference of the last two readings per step, NaN before the second, likewise.
         readings: Readings within each replica's record, `[replica]`.
-        transforms: Of these, the ones that rules may use; empty: all that are registered.
+        transforms: The ones that rules may use; empty: all that are registered.
     """
 
     value: Array
     change: Array
-    readings: NDArray[np.int64]
+    readings: Ints
     transforms: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class SignalRecords:
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What all replicas of a table share; `chance` is the accuracy of guessing; None: not known."""
+
+    event: str
+    control_name: str
+    horizon_steps: int | None
+    chance: float | None
+    steps_per_epoch: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalRecords(Shared):
     """Replicas, their signals at common looks, and what became of them.
 
     Attributes:
@@ -43,7 +128,6 @@ class SignalRecords:
         signals: By name.
         baselines: Names of the signals that any other has to beat.
         val_acc: As a signal's value, for the label of nowcasts; None where it is not recorded.
-        chance: Accuracy of guessing; None where nobody knows.
         seed: The unit of folds and of resampling, `[replica]`.
         control: What is varied, such as weight decay, `[replica]`.
         kind: One of `KINDS`, `[replica]`.
@@ -51,67 +135,46 @@ class SignalRecords:
         t_lo: Last look before the event, NaN where there is none, `[replica]`.
         t_hi: First look that shows it, likewise.
         watched: Last step of the record, `[replica]`.
-        event: Name of the event.
-        control_name: Its name.
-        horizon_steps: Where records end at the latest; None where nobody knows.
-        steps_per_epoch: Optimizer steps per epoch, likewise.
     """
 
     steps: Array
     signals: Mapping[str, Signal]
     baselines: Sequence[str]
     val_acc: Array | None
-    chance: float | None
-    seed: NDArray[np.int64]
+    seed: Ints
     control: Array
     kind: NDArray[Any]
     opened: Array
     t_lo: Array
     t_hi: Array
     watched: Array
-    event: str
-    control_name: str
-    horizon_steps: int | None
-    steps_per_epoch: float | None
+
+    @property
+    def horizon_epochs(self) -> float | None:
+        """Where records end at the latest; None where nobody knows."""
+        horizon, epoch = self.horizon_steps, self.steps_per_epoch
+        return horizon / epoch if horizon and epoch else None
 
     @property
     def n(self) -> int:
         """Replicas."""
         return int(self.seed.size)
 
+    @property
+    def happened(self) -> Mask:
+        """Replicas with the event, `[replica]`."""
+        return self.kind == EVENT
+
     def window(self) -> Mask:
         """Looks at which an alarm counts, `[replica, look]`."""
         at = self.steps[None, :]
         return (at >= self.opened[:, None]) & (at <= self.watched[:, None])
 
-    def kept(self, rows: Mask) -> "SignalRecords":
-        """Some of the replicas."""
-        signals = {
-            name: Signal(s.value[rows], s.change[rows], s.readings[rows], s.transforms)
-            for name, s in self.signals.items()
-        }
-        return replace(
-            self,
-            signals=signals,
-            val_acc=None if self.val_acc is None else self.val_acc[rows],
-            **{
-                name: getattr(self, name)[rows]
-                for name in ("seed", "control", "kind", "opened", "t_lo", "t_hi", "watched")
-            },
-        )
-
 
 def on_looks(steps: Array, values: Array, looks: Array) -> tuple[Array, Array]:
-    """The readings of one replica as they are known at common looks.
+    """The readings of one replica at common looks: the latest one, and its change per step.
 
-    Args:
-        steps: Of the readings, rising, `[reading]`.
-        values: NaN where nothing was measured, `[reading]`.
-        looks: Rising, `[look]`.
-
-    Returns:
-        The latest reading at or before each look, and its change per step since the one before it;
-        NaN where there is none, `[look]` each.
+    The change is that since the reading before it; NaN where there is none, `[look]` each.
 
     Example:
         >>> at, y = np.array([0.0, 10.0]), np.array([1.0, 3.0])

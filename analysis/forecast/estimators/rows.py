@@ -4,12 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.forecast.estimators.alarm_rules import EARLY, Design
-from observatory.analysis.forecast.estimators.event_times import EventTimes
-from observatory.analysis.forecast.estimators.lead_time import LeadRegressions, regress_leads
-from observatory.analysis.forecast.estimators.records import CLOCK, SignalRecords
+from observatory.analysis.forecast.estimators.event_times import TIMES
+from observatory.analysis.forecast.estimators.lead_time import LEADS, regress_leads
+from observatory.analysis.forecast.estimators.records import (
+    CLOCK,
+    Array,
+    ForecastSettings,
+    Mask,
+    Numbers,
+    SignalRecords,
+)
 from observatory.analysis.forecast.estimators.scored import Scored, SeedSets
 from observatory.analysis.forecast.estimators.scores import (
     by_seed,
@@ -22,34 +28,19 @@ from observatory.analysis.forecast.estimators.scores import (
 from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.paired_tests import sign_flip_p
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Numbers = dict[str, float | None]
-
-FEWEST_ONSETS = 5
+_FEWEST_ONSETS = 5
 """Alarms that a regression on events needs."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """All signals beside each other.
-
-    Attributes:
-        records: The replicas.
-        design: Which of them are events, which negatives.
-        sets: Seeds with an event, and resamples of them.
-        scored: The signals by name.
-        level: Coverage.
-        n_flips: Of signs.
-        rng: For flips and permutations.
-    """
+    """All signals beside each other, and where flips and permutations come from."""
 
     records: SignalRecords
     design: Design
     sets: SeedSets
     scored: Mapping[str, Scored]
-    level: float
-    n_flips: int
+    settings: ForecastSettings
     rng: np.random.Generator
 
     def seed_sums(self, values: Array | Mask) -> Array:
@@ -57,56 +48,34 @@ class Compared:
         return by_seed(values, self.records.seed, self.sets.seeds)
 
 
-def row_of(
-    all_of: Compared,
-    name: str,
-    max_lead_share: float,
-    nowcast_margin: float,
-    lead_floor: float,
-    n_permutations: int,
-) -> tuple[Parameter, Numbers]:
-    """The share of events that a signal forecast on held-out seeds, and its row.
-
-    Args:
-        all_of: The signals.
-        name: Of the signal.
-        max_lead_share: Largest lead, as a share of the event's time.
-        nowcast_margin: Val accuracy above chance, and above its opening value, of a nowcast.
-        lead_floor: Least lead of a permuted onset, as a share of the event's step.
-        n_permutations: Of onsets.
-    """
-    records, mine = all_of.records, all_of.scored[name]
+def row_of(all_of: Compared, name: str) -> tuple[Parameter, Numbers]:
+    """The share of events that a signal forecast on held-out seeds, and its row."""
+    mine, level = all_of.scored[name], all_of.settings.level
     sizes, own = all_of.seed_sums(all_of.design.event), all_of.seed_sums(mine.hit)
-    limits = share_interval(own, sizes, all_of.level)
-    share = Parameter(
-        float(own.sum() / sizes.sum()), None, *wider(limits, mine.redrawn, all_of.level)
-    )
+    limits = wider(share_interval(own, sizes, level), mine.redrawn, level)
+    share = Parameter(float(own.sum() / sizes.sum()), None, *limits)
     row: Numbers = {"events": float(sizes.sum()), "hits": float(own.sum())}
-    row |= _false_alarms(records, all_of.design, mine.alarm, max_lead_share, all_of.level)
-    row |= _leads(records, mine, nowcast_margin)
+    row |= _false_alarms(all_of, mine.alarm)
+    row |= _leads(all_of.records, mine, all_of.settings.nowcast_margin)
     row |= _order_within(all_of, mine)
     row |= _against_baselines(all_of, name, sizes)
-    row |= _times(mine.times)
-    onset, event = mine.alarm[mine.hit], records.t_hi[mine.hit]
-    return share, row | _onsets(onset, event, lead_floor, n_permutations, all_of.rng)
+    row |= {f"time_{n}": None if mine.times is None else mine.times[n] for n in TIMES}
+    return share, row | _onsets(all_of, mine)
 
 
-def _false_alarms(
-    records: SignalRecords, design: Design, alarm: Array, max_lead_share: float, level: float
-) -> Numbers:
+def _false_alarms(all_of: Compared, alarm: Array) -> Numbers:
     """Held-out alarms on each kind of negatives, with their limits."""
+    records, design, settings = all_of.records, all_of.design, all_of.settings
     row: Numbers = {}
     fired = np.isfinite(alarm)
-    too_soon = fired & (alarm < records.t_lo * (1.0 - max_lead_share))
+    too_soon = fired & (alarm < records.t_lo * (1.0 - settings.max_lead_share))
     kinds = [(k, m, fired) for k, m in {**design.negatives, **design.others}.items()]
     for kind, mask, false in [*kinds, (EARLY, design.has_early, too_soon)]:
-        seeds = np.unique(records.seed[mask])
-        n, k = (
-            by_seed(np.ones(int(mask.sum())), records.seed[mask], seeds),
-            by_seed(false[mask], records.seed[mask], seeds),
-        )
+        seed, seeds = records.seed[mask], np.unique(records.seed[mask])
+        n, k = (by_seed(values[mask], seed, seeds) for values in (np.ones(records.n), false))
         row[f"false_{kind}"], row[f"n_{kind}"] = float(k.sum()), float(n.sum())
-        row[f"false_{kind}_low"], row[f"false_{kind}_high"] = share_interval(k, n, level)
+        limits = share_interval(k, n, settings.level)
+        row[f"false_{kind}_low"], row[f"false_{kind}_high"] = limits
     return row
 
 
@@ -138,11 +107,12 @@ def _order_within(all_of: Compared, scored: Scored) -> Numbers:
     row: Numbers = dict.fromkeys(("within", "within_low", "within_high", "within_p"))
     row["pairs"] = float(pairs.sum())
     if row["pairs"]:
-        limits = ratio_interval(good, pairs, all_of.sets.drawn, all_of.level)
+        limits = ratio_interval(good, pairs, all_of.sets.drawn, all_of.settings.level)
         row["within"] = float(good.sum() / pairs.sum())
         row["within_low"], row["within_high"] = limits
         lean = good - 0.5 * pairs
-        row["within_p"] = sign_flip_p(lean, all_of.n_flips, all_of.rng) if lean.any() else 1.0
+        flips = all_of.settings.n_flips
+        row["within_p"] = sign_flip_p(lean, flips, all_of.rng) if lean.any() else 1.0
     return row
 
 
@@ -151,7 +121,7 @@ def _against_baselines(all_of: Compared, name: str, sizes: Array) -> Numbers:
 
     `every_p` is the largest p-value against any baseline that forecast fewer, 1 where one did not.
     """
-    scored, flips = all_of.scored, (all_of.n_flips, all_of.rng)
+    scored, flips = all_of.scored, (all_of.settings.n_flips, all_of.rng)
     own = {other: all_of.seed_sums(one.hit) for other, one in scored.items()}
     baselines = [b for b in all_of.records.baselines if b in scored and b != name]
     rivals = {CLOCK: CLOCK} if name != CLOCK else {}
@@ -164,7 +134,7 @@ def _against_baselines(all_of: Compared, name: str, sizes: Array) -> Numbers:
             continue
         rival = own[rivals[label]]
         gap, draws = own[name] - rival, scored[name].redrawn - scored[rivals[label]].redrawn
-        limits = difference_interval(own[name], rival, sizes, draws, all_of.level)
+        limits = difference_interval(own[name], rival, sizes, draws, all_of.settings.level)
         row[f"{label}_difference"] = float(gap.sum() / sizes.sum())
         row[f"{label}_low"], row[f"{label}_high"] = limits
         row[f"{label}_p"], row[f"{label}_flips_p"] = difference_p(gap, draws, *flips)
@@ -177,18 +147,11 @@ def _against_baselines(all_of: Compared, name: str, sizes: Array) -> Numbers:
     return row | {"every_p": max(tests, default=None)}
 
 
-def _onsets(
-    onset: Array, event: Array, floor: float, n_permutations: int, rng: np.random.Generator
-) -> Numbers:
+def _onsets(all_of: Compared, scored: Scored) -> Numbers:
     """Alarms regressed on events, beside what leads regressed on events always show."""
-    names = [name for name in LeadRegressions.__dataclass_fields__ if name != "n"]
-    if onset.size < FEWEST_ONSETS or np.ptp(event) == 0 or np.any(onset <= 0):
-        return {f"onset_{name}": None for name in names}
-    found = regress_leads(onset, event, floor, n_permutations, rng)
-    return {f"onset_{name}": getattr(found, name) for name in names}
-
-
-def _times(found: EventTimes | None) -> Numbers:
-    """Forecasts of the event's time as numbers; None where there are none."""
-    names = list(EventTimes.__dataclass_fields__)
-    return {f"time_{name}": None if found is None else getattr(found, name) for name in names}
+    onset, event = scored.alarm[scored.hit], all_of.records.t_hi[scored.hit]
+    if onset.size < _FEWEST_ONSETS or np.ptp(event) == 0 or np.any(onset <= 0):
+        return {f"onset_{name}": None for name in LEADS[1:]}
+    settings = all_of.settings
+    found = regress_leads(onset, event, settings.lead_floor, settings.n_permutations, all_of.rng)
+    return {f"onset_{name}": found[name] for name in LEADS[1:]}

@@ -3,42 +3,39 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observatory.analysis.forecast.estimators.alarm_rules import (
     Design,
     Reach,
-    Rule,
-    alarms,
     best_rules,
     reaches,
+    transformed,
 )
-from observatory.analysis.forecast.estimators.event_times import EventTimes, event_times, splits
-from observatory.analysis.forecast.estimators.records import SignalRecords
-from observatory.analysis.forecast.estimators.scores import (
-    concordance_pairs,
-    held_out_concordance,
+from observatory.analysis.forecast.estimators.event_times import event_times, splits
+from observatory.analysis.forecast.estimators.records import (
+    TWIN,
+    Array,
+    ForecastSettings,
+    Ints,
+    Mask,
+    Numbers,
+    Signal,
+    SignalRecords,
 )
 from observatory.analysis.stats.resample import replica_weights
-
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class SeedSets:
     """Which seeds judge which rules, and which are drawn again.
 
-    Attributes:
-        seeds: Those with an event, rising, `[seed]`.
-        fold: Of each replica, `[replica]`.
-        drawn: How often each seed is in each resample, `[draw, seed]`.
-        copies: The same for its replicas, `[draw, replica]`.
+    `seeds` are those with an event, rising, `[seed]`; `fold` is of each replica; `drawn` is how
+    often each seed is in each resample, `[draw, seed]`, `copies` its replicas, `[draw, replica]`.
     """
 
-    seeds: NDArray[np.int64]
-    fold: NDArray[np.int64]
-    drawn: NDArray[np.int64]
+    seeds: Ints
+    fold: Ints
+    drawn: Ints
     copies: Array
 
 
@@ -46,40 +43,25 @@ class SeedSets:
 class Scored:
     """One signal on seeds that its rules have not seen.
 
-    Attributes:
-        rule: The rule of all seeds, to be used from now on.
-        alarm: Step of the held-out alarm, NaN where there is none, `[replica]`.
-        hit: Events that were forecast, `[replica]`.
-        good: Concordant pairs of each event, `[replica]`.
-        pairs: All pairs, likewise.
-        times: Forecasts of the event's time; None where there are too few.
-        redrawn: Share of the events of the seeds that each resample lacks, forecast by the rule
-            that the resample chose, NaN where it lacks none, `[draw]`.
+    The rule of all seeds in words; step of the held-out alarm, NaN where there is none, whether it
+    forecast the event, concordant and all pairs of the event, `[replica]` each; forecasts of the
+    event's time; the share of the events of the seeds that each resample lacks, forecast by the
+    rule that the resample chose, NaN where it lacks none, `[draw]`.
     """
 
-    rule: Rule
+    rule: str
     alarm: Array
     hit: Mask
     good: Array
     pairs: Array
-    times: EventTimes | None
+    times: Numbers | None
     redrawn: Array
 
 
 def seed_sets(
     records: SignalRecords, design: Design, n_folds: int, n_draws: int, rng: np.random.Generator
 ) -> SeedSets:
-    """Folds of whole seeds, and resamples of the seeds with an event.
-
-    Seeds without an event are in folds as well.
-
-    Args:
-        records: The replicas.
-        design: Which of them are events.
-        n_folds: At most.
-        n_draws: Resamples.
-        rng: For both.
-    """
+    """Folds of whole seeds, and resamples of the seeds with an event."""
     everyone = np.unique(records.seed)
     seeds = np.unique(records.seed[design.event])
     others = np.setdiff1d(everyone, seeds)
@@ -93,67 +75,38 @@ def seed_sets(
 
 
 def score(
-    records: SignalRecords,
-    name: str,
-    design: Design,
-    sets: SeedSets,
-    transforms: tuple[str, ...],
-    alpha: float,
-    coverage: float,
+    records: SignalRecords, name: str, design: Design, sets: SeedSets, settings: ForecastSettings
 ) -> Scored:
-    """One signal, its rules chosen without the seeds that they are scored on.
-
-    Args:
-        records: The replicas.
-        name: Of the signal.
-        design: Which looks and replicas count for what.
-        sets: Folds and resamples.
-        transforms: In the order that settles ties.
-        alpha: Largest false-alarm rate in training.
-        coverage: Of the forecast of the event's time.
-    """
+    """One signal, its rules chosen without the seeds that they are scored on."""
     signal, fold = records.signals[name], sets.fold
-    found = reaches(signal, design, transforms)
-    alarm, parts = np.full(records.n, np.nan), np.unique(fold)
-    training = np.vstack([fold != part for part in parts] + [np.ones(records.n, np.bool_)])
-    chosen = best_rules(found, design, training.astype(np.float64), alpha)
-    for index, part in enumerate(parts):
-        raised = alarms(found, chosen.rule(index), records.steps)
-        alarm[fold == part] = raised[fold == part]
+    found = reaches(signal, design, settings.transforms)
+    parts = np.unique(fold)
+    held_out = fold == parts[:, None]
+    training = np.vstack([~held_out, np.ones((1, records.n), np.bool_)]).astype(np.float64)
+    chosen = best_rules(found, design, training, settings.alpha)
+    raised = chosen.alarms(records.steps)[:-1]
+    alarm = raised[held_out.argmax(axis=0), np.arange(records.n)]
     kinds = list(dict.fromkeys(reach.transform for reach in found))
     pairs = {kind: concordance_pairs(signal, design, records, kind) for kind in kinds}
     good, total = held_out_concordance(pairs, records, fold)
+    halves = splits(fold)  # rules that half of the other folds choose forecast the event's time
+    training = np.stack([train for _, train, _ in halves]).astype(np.float64)
+    timed = best_rules(found, design, training, settings.alpha).alarms(records.steps)
     return Scored(
-        rule=chosen.rule(parts.size),
+        rule=chosen.text(parts.size),
         alarm=alarm,
-        hit=hits(alarm, records, design),
+        hit=_hits(alarm, records, design),
         good=good,
         pairs=total,
-        times=_times(records, design, found, fold, alpha, coverage),
-        redrawn=_redrawn(found, design, sets.copies, alpha),
+        times=event_times(timed, halves, records, design.event, settings.coverage),
+        redrawn=_redrawn(found, design, sets.copies, settings.alpha),
     )
 
 
-def hits(alarm: Array, records: SignalRecords, design: Design) -> Mask:
+def _hits(alarm: Array, records: SignalRecords, design: Design) -> Mask:
     """Events that an alarm forecast: neither too early nor too late, `[replica]`."""
     at = np.searchsorted(records.steps, np.where(np.isfinite(alarm), alarm, np.inf), side="left")
     return design.event & np.isfinite(alarm) & (at > design.early) & (at <= design.last)
-
-
-def _times(
-    records: SignalRecords,
-    design: Design,
-    found: list[Reach],
-    fold: NDArray[np.int64],
-    alpha: float,
-    coverage: float,
-) -> EventTimes | None:
-    """Forecasts of the event's time by rules that half of the other folds choose."""
-    parts = splits(fold)
-    training = np.stack([train for _, train, _ in parts]).astype(np.float64)
-    chosen = best_rules(found, design, training, alpha)
-    raised = [alarms(found, chosen.rule(i), records.steps) for i in range(len(parts))]
-    return event_times(np.stack(raised), parts, records, design.event, coverage)
 
 
 def _redrawn(found: list[Reach], design: Design, copies: Array, alpha: float) -> Array:
@@ -162,4 +115,50 @@ def _redrawn(found: list[Reach], design: Design, copies: Array, alpha: float) ->
     absent = design.event & (copies == 0)
     n = absent.sum(axis=1)
     hit = (chosen.forecast(design) & absent).sum(axis=1)
-    return np.divide(hit, n, out=np.full(n.size, np.nan), where=n > 0)
+    return np.divide(hit, n, out=np.full(len(n), np.nan), where=n > 0)
+
+
+def concordance_pairs(
+    signal: Signal, design: Design, records: SignalRecords, transform: str
+) -> Array:
+    """Who is higher, the replica with the event or one that is still at risk, just before it.
+
+    At the last look that leaves the lead, each event is set beside the replicas of its control and
+    task that are watched there, have memorised, and reach the event later or never: 1 where it is
+    higher, 0.5 for ties, 0 where it is lower, NaN where they are no pair, `[replica, replica]`.
+    """
+    x = transformed(signal, transform, design.opened)
+    here = x[:, design.last].T  # [event, replica]: everyone at the look of the event
+    own = np.take_along_axis(x, design.last[:, None], axis=1)
+    step = records.steps[design.last][:, None]
+    t_lo = np.where(records.happened, records.t_lo, np.inf)
+    pair = design.event[:, None] & (records.kind != TWIN)[None, :]
+    pair &= records.control[:, None] == records.control[None, :]
+    pair &= (records.opened[None, :] <= step) & (records.watched[None, :] >= step)
+    pair &= t_lo[None, :] > t_lo[:, None]
+    pair &= np.isfinite(here) & np.isfinite(own)
+    return np.where(pair, (own > here) + 0.5 * (own == here), np.nan)
+
+
+def held_out_concordance(
+    pairs: dict[str, Array], records: SignalRecords, fold: Ints
+) -> tuple[Array, Array]:
+    """Concordant pairs of each event and all pairs, transform and sign chosen without its fold."""
+    good, total = np.zeros(records.n), np.zeros(records.n)
+    known = {name: np.isfinite(values) for name, values in pairs.items()}
+    for part in np.unique(fold):
+        train = fold != part
+        best, lead, rising = next(iter(pairs)), -1.0, True
+        for name, values in pairs.items():
+            inside = known[name] & train[:, None] & train[None, :]
+            if (n := int(inside.sum())) == 0:
+                continue
+            mean = float(values[inside].sum()) / n
+            if abs(mean - 0.5) > lead + 1e-12:
+                best, lead, rising = name, abs(mean - 0.5), mean >= 0.5
+        rows = ~train
+        chosen = np.where(known[best][rows], pairs[best][rows], 0.0)
+        count = known[best][rows].sum(axis=1)
+        good[rows] = chosen.sum(axis=1) if rising else count - chosen.sum(axis=1)
+        total[rows] = count
+    return good, total

@@ -3,19 +3,18 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import beta, t
 
-from observatory.analysis.forecast.estimators.alarm_rules import Design, transformed
-from observatory.analysis.forecast.estimators.records import Signal, SignalRecords
+from observatory.analysis.forecast.estimators.records import (
+    Array,
+    Ints,
+    Mask,
+)
 from observatory.analysis.stats.paired_tests import sign_flip_p
 from observatory.analysis.stats.resample import percentile_interval
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
-
-def by_seed(values: Array | Mask, seed: NDArray[np.int64], seeds: NDArray[np.int64]) -> Array:
+def by_seed(values: Array | Mask, seed: Ints, seeds: Ints) -> Array:
     """Sums over the replicas of each seed, `[seed]`; replicas of other seeds are left out."""
     inside = np.isin(seed, seeds)
     sums = np.zeros(seeds.size)
@@ -61,17 +60,8 @@ def share_interval(hits: Array, sizes: Array, level: float) -> tuple[float, floa
     return low, high
 
 
-def ratio_interval(
-    top: Array, bottom: Array, weights: NDArray[np.int64], level: float
-) -> tuple[float, float]:
-    """Percentile interval of a ratio of sums over resampled seeds.
-
-    Args:
-        top: Numerator of each seed, `[seed]`.
-        bottom: Denominator, `[seed]`.
-        weights: How often each seed is in each resample, `[draw, seed]`.
-        level: Coverage.
-    """
+def ratio_interval(top: Array, bottom: Array, weights: Ints, level: float) -> tuple[float, float]:
+    """Percentile interval of a ratio of sums, the seeds weighted as in each resample."""
     below = weights @ bottom
     return percentile_interval((weights @ top)[below > 0] / below[below > 0], level)
 
@@ -81,14 +71,8 @@ def difference_interval(
 ) -> tuple[float, float]:
     """Paired bootstrap by seed of a difference of shares, the rules chosen anew in each resample.
 
-    Where every resample gives the same, Newcombe's limits, which are never of no width.
-
-    Args:
-        one: Successes of each seed, `[seed]`.
-        other: Those of what it is compared with, `[seed]`.
-        sizes: Trials, `[seed]`.
-        draws: Differences on the seeds that each resample lacks, NaN where it lacks none, `[draw]`.
-        level: Coverage.
+    `draws` are differences on the seeds that each resample lacks, NaN where it lacks none. Where
+    all are the same: Newcombe's limits, which are never of no width.
 
     Source:
         Newcombe (1998), Stat. Med. 17, 2635, with Korn and Graubard's limits and no correlation.
@@ -105,20 +89,11 @@ def difference_interval(
 def difference_p(
     gaps: Array, draws: Array, n_flips: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Two-sided p-value of a difference of two signals: the larger one of two.
+    """Two-sided p-value of a difference of two signals: the larger one of two; and that of flips.
 
     Sign flips of the seeds' differences take the chosen rules as they are: exact for the rules, and
     bounded by the number of seeds. Resampled seeds choose the rules anew and are scored on the
     seeds that they lack: what other training seeds would have chosen is then in the p-value.
-
-    Args:
-        gaps: Differences of held-out successes, `[seed]`.
-        draws: Of `difference_interval`.
-        n_flips: Of signs, see `sign_flip_p`.
-        rng: For the flips.
-
-    Returns:
-        The larger one, and that of the flips alone.
     """
     if not gaps.any():
         return 1.0, 1.0
@@ -132,61 +107,3 @@ def wider(limits: tuple[float, float], draws: Array, level: float) -> tuple[floa
     """Limits that hold those of replicas and those of resampled seeds."""
     low, high = percentile_interval(draws[np.isfinite(draws)], level)
     return min(limits[0], low), max(limits[1], high)
-
-
-def concordance_pairs(
-    signal: Signal, design: Design, records: SignalRecords, transform: str
-) -> Array:
-    """Who is higher, the replica with the event or one that is still at risk, just before it.
-
-    At the last look that leaves the lead, each event is set beside the replicas of its control and
-    task that are watched there, have memorised, and reach the event later or never.
-
-    Returns:
-        1 where the first is higher, 0.5 for ties, 0 where it is lower; NaN where they are no pair,
-        `[replica, replica]`.
-    """
-    x = transformed(signal, transform, design.opened)
-    here = x[:, design.last].T  # [event, replica]: everyone at the look of the event
-    own = np.take_along_axis(x, design.last[:, None], axis=1)
-    step = records.steps[design.last][:, None]
-    t_lo = np.where(records.kind == "event", records.t_lo, np.inf)
-    pair = design.event[:, None] & (records.kind != "twin")[None, :]
-    pair &= records.control[:, None] == records.control[None, :]
-    pair &= (records.opened[None, :] <= step) & (records.watched[None, :] >= step)
-    pair &= t_lo[None, :] > t_lo[:, None]
-    pair &= np.isfinite(here) & np.isfinite(own)
-    return np.where(pair, (own > here) + 0.5 * (own == here), np.nan)
-
-
-def held_out_concordance(
-    pairs: dict[str, Array], records: SignalRecords, fold: NDArray[np.int64]
-) -> tuple[Array, Array]:
-    """Concordant pairs of each replica with an event, transform and sign chosen without its fold.
-
-    Args:
-        pairs: Of `concordance_pairs`, by transform.
-        records: The replicas.
-        fold: Of each replica.
-
-    Returns:
-        Concordant pairs and all pairs, `[replica]` each.
-    """
-    good, total = np.zeros(records.n), np.zeros(records.n)
-    known = {name: np.isfinite(values) for name, values in pairs.items()}
-    for part in np.unique(fold):
-        train = fold != part
-        best, lead, rising = next(iter(pairs)), -1.0, True
-        for name, values in pairs.items():
-            inside = known[name] & train[:, None] & train[None, :]
-            if (n := int(inside.sum())) == 0:
-                continue
-            mean = float(values[inside].sum()) / n
-            if abs(mean - 0.5) > lead + 1e-12:
-                best, lead, rising = name, abs(mean - 0.5), mean >= 0.5
-        rows = ~train
-        chosen = np.where(known[best][rows], pairs[best][rows], 0.0)
-        count = known[best][rows].sum(axis=1)
-        good[rows] = chosen.sum(axis=1) if rising else count - chosen.sum(axis=1)
-        total[rows] = count
-    return good, total

@@ -6,46 +6,30 @@ from collections.abc import Sequence
 import numpy as np
 
 from observatory.analysis.forecast.estimators.alarm_rules import Design
-from observatory.analysis.forecast.estimators.records import SignalRecords
+from observatory.analysis.forecast.estimators.records import ForecastSettings, SignalRecords
 from observatory.core.errors import FitRefusedError
 
-FEW_SEEDS = 10
-FEW_NEGATIVES = 10
+_FEW_SEEDS = 10
+_FEW_NEGATIVES = 10
 
 
-def require_enough(
-    records: SignalRecords,
-    design: Design,
-    alpha: float,
-    min_lead: float,
-    min_events: int,
-    min_seeds: int,
-    n_folds: int,
-) -> None:
+def require_enough(records: SignalRecords, design: Design, settings: ForecastSettings) -> None:
     """Refuse what no choice of rules could decide.
-
-    Args:
-        records: The replicas.
-        design: Which of them are events, which negatives.
-        alpha: Largest false-alarm rate in training.
-        min_lead: Steps from an alarm to the last look before the event.
-        min_events: Events that leave room for an alarm.
-        min_seeds: Seeds with events.
-        n_folds: Of whole seeds, at most.
 
     Raises:
         FitRefusedError: If there are too few events, seeds or negatives, and how many are missing.
     """
+    alpha, min_events, min_seeds = settings.alpha, settings.min_events, settings.min_seeds
     events, seeds = int(design.event.sum()), np.unique(records.seed[design.event]).size
     if events < min_events:
-        came = records.kind == "event"
-        n, shut = int(came.sum()), int((came & np.isnan(records.opened)).sum())
+        happened = records.happened
+        n, shut = int(happened.sum()), int((happened & np.isnan(records.opened)).sum())
         why = f"; {shut} of them never memorised, so that no window opened" if shut else ""
         near = ", or set `start` to first_look" if shut else ", or lower `min_lead`"
         raise FitRefusedError(
-            f"{events} events leave room for an alarm {min_lead:g} steps ahead (of {n}{why}), at "
-            f"least {min_events} are needed. Add {min_events - events} replicas that reach "
-            f"{records.event}{near if n > events else ''}."
+            f"{events} events leave room for an alarm {settings.min_lead:g} steps ahead (of {n}"
+            f"{why}), at least {min_events} are needed. Add {min_events - events} replicas that "
+            f"reach {records.event}{near if n > events else ''}."
         )
     if seeds < min_seeds:
         raise FitRefusedError(
@@ -54,7 +38,7 @@ def require_enough(
         )
     held = sum(int(mask.sum()) for mask in design.negatives.values())
     held += int(design.has_early.sum())
-    per_seed = math.ceil(held / min(n_folds, seeds)) if held else 0
+    per_seed = math.ceil(held / min(settings.n_folds, seeds)) if held else 0
     need = math.ceil(1.0 / alpha - 1e-9) - 1
     if held - per_seed < need:
         apart = sum(int(mask.sum()) for mask in design.others.values())
@@ -71,29 +55,16 @@ def doubts(
     records: SignalRecords,
     design: Design,
     names: Sequence[str],
-    seeds: int,
+    n_seeds: int,
     m: int,
-    n_bootstrap: int,
-    level: float,
-    min_lead: float,
+    settings: ForecastSettings,
 ) -> list[str]:
-    """What a reader could take wrongly.
-
-    Args:
-        records: The replicas.
-        design: Which of them are events, which negatives.
-        names: Signals that are judged.
-        seeds: Seeds with events.
-        m: Size of the family of tests.
-        n_bootstrap: Resamples of seeds.
-        level: Tests are at 1 - level.
-        min_lead: Steps from an alarm to the last look before the event.
-    """
+    """What a reader could take wrongly of a family of `m` tests of these signals."""
     return [
         *_few_negatives(records, design),
-        *_few_seeds(seeds, m, 1.0 - level, n_bootstrap),
+        *_few_seeds(n_seeds, m, 1.0 - settings.level, settings.n_bootstrap),
         *_unread(records, design, names),
-        *_late_or_early(records, design, min_lead),
+        *_late_or_early(records, design, settings.min_lead),
     ]
 
 
@@ -108,7 +79,7 @@ def _few_negatives(records: SignalRecords, design: Design) -> list[str]:
             "made of: add random-label twins, or seeds at values where only some replicas reach it."
         )
     sizes = {kind: int(mask.sum()) for kind, mask in design.negatives.items()}
-    if few := {kind: n for kind, n in sizes.items() if n < FEW_NEGATIVES}:
+    if few := {kind: n for kind, n in sizes.items() if n < _FEW_NEGATIVES}:
         notes.append(
             f"Few negatives: {', '.join(f'{n} {kind}' for kind, n in few.items())}. Not one "
             "may raise an alarm in training, so single replicas decide rules, and their "
@@ -131,10 +102,10 @@ def _few_seeds(seeds: int, m: int, alpha: float, n_bootstrap: int) -> list[str]:
             f"With {n_bootstrap} resamples in a family of {m} no p-value can be below {alpha:.3g} "
             f"once adjusted. Set `n_bootstrap` to {math.ceil(4 * m / alpha)}."
         ]
-    if seeds < FEW_SEEDS:
+    if seeds < _FEW_SEEDS:
         return [
             f"The bootstrap draws whole seeds, of which there are {seeds}: with fewer than "
-            f"{FEW_SEEDS} its intervals are too narrow. Sign flips bound the p-values."
+            f"{_FEW_SEEDS} its intervals are too narrow. Sign flips bound the p-values."
         ]
     return []
 
@@ -142,9 +113,9 @@ def _few_seeds(seeds: int, m: int, alpha: float, n_bootstrap: int) -> list[str]:
 def _unread(records: SignalRecords, design: Design, names: Sequence[str]) -> list[str]:
     """Warnings of negatives that can raise no alarm."""
     notes: list[str] = []
+    held = np.any(list(design.negatives.values()), axis=0)
     unread = {
         name: int(((signal.readings == 0) & held).sum())
-        for held in [np.any(list(design.negatives.values()), axis=0)]
         for name, signal in records.signals.items()
         if name in names
     }
@@ -154,7 +125,7 @@ def _unread(records: SignalRecords, design: Design, names: Sequence[str]) -> lis
             f"{', '.join(f'{name} {n}' for name, n in some.items())}. False-alarm rates of these "
             "signals are too low."
         )
-    shut = (records.kind != "event") & ~design.window.any(axis=1)
+    shut = ~records.happened & ~design.window.any(axis=1)
     if shut.any():
         notes.append(
             f"{int(shut.sum())} negatives are left out: no window opened, since they never "
@@ -167,14 +138,14 @@ def _late_or_early(records: SignalRecords, design: Design, min_lead: float) -> l
     """Warnings of events near the end of the record, and of those that leave no room."""
     notes: list[str] = []
     horizon = records.horizon_steps
-    times = records.t_hi[records.kind == "event"]
+    times = records.t_hi[records.happened]
     late = float(np.mean(times > 0.75 * horizon)) if horizon else 0.0
     if late > 0.1:
         notes.append(
             f"{late:.0%} of the events come in the last quarter of the horizon: some negatives "
             "may be replicas that would have reached it soon. Train longer."
         )
-    if without := int((records.kind == "event").sum() - design.event.sum()):
+    if without := int(records.happened.sum() - design.event.sum()):
         notes.append(
             f"{without} events are left out of every row: they come within {min_lead:g} "
             "steps of the opening of their window, or before it, where no rule could."

@@ -14,8 +14,8 @@ NUMBERS = [
     ("emergence", "--seed", "-1", "`seed` must be a whole number"),
     ("collapse", "--seed", "-1", "`seed` must be a whole number"),
     ("audit", "--seed", "-1", "`seed` must be a whole number"),
-    ("audit", "--horizon", "0", "`horizon_steps` must be a whole number of at least 1, got 0"),
-    ("audit", "--level", "0", "`level` must be in (0, 1), got 0"),
+    ("forecast", "--horizon", "0", "`horizon_steps` must be a whole number of at least 1, got 0"),
+    ("forecast", "--level", "0", "`level` must be in (0, 1), got 0"),
     ("emergence", "--n-bootstrap", "0", "`n_bootstrap` must be a whole number of at least 20"),
     (
         "emergence",
@@ -25,7 +25,7 @@ NUMBERS = [
     ),
     ("emergence", "--set", "n_starts=0", "`n_starts` must be a whole number of at least 1"),
     ("paired", "--set", "n_tests=2.5", "`n_tests` must be a whole number in [1, 1e+06]"),
-    ("audit", "--set", "n_tests=2.5", "`n_tests` must be a whole number in [1, 1e+06]"),
+    ("forecast", "--set", "n_tests=2.5", "`n_tests` must be a whole number in [1, 1e+06]"),
     ("variance", "--level", "95", "`level` must be in (0, 1), got 95"),
     ("boundary", "--n-bootstrap", "3e0", "`n_bootstrap` must be a whole number of at least 20"),
 ]

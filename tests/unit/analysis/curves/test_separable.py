@@ -6,7 +6,7 @@ from scipy.optimize import curve_fit
 from scipy.signal import lti, step
 from scipy.special import lambertw
 
-from observatory.analysis.curves.estimators.emergence_law import emergence_law
+from observatory.analysis.curves.estimators.emergence import emergence_law
 from observatory.analysis.curves.estimators.laws import (
     constant_law,
     emergence_alternatives,

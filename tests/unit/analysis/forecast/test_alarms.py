@@ -1,5 +1,7 @@
 """Alarms and scores against slow plain code, and what alarms may not know."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -7,22 +9,18 @@ from statsmodels.stats.proportion import proportion_confint
 from observatory.analysis.forecast.estimators.alarm_rules import (
     Design,
     Reach,
-    alarms,
     best_rules,
     design_of,
     reaches,
 )
-from observatory.analysis.forecast.estimators.conformal import (
+from observatory.analysis.forecast.estimators.event_times import (
     conformal_radius,
     from_alarms,
     from_clock,
 )
 from observatory.analysis.forecast.estimators.records import Signal
-from observatory.analysis.forecast.estimators.scores import (
-    concordance_pairs,
-    held_out_concordance,
-    share_interval,
-)
+from observatory.analysis.forecast.estimators.scored import concordance_pairs, held_out_concordance
+from observatory.analysis.forecast.estimators.scores import share_interval
 from tests.made_forecasts import Made
 
 TRANSFORMS = ("level", "change", "ratio")
@@ -54,25 +52,27 @@ def test_the_best_rule_is_the_best_of_all_thresholds(seed: int) -> None:
     for name in ("precursor", "val_loss", "nothing"):
         found = reaches(records.signals[name], design, TRANSFORMS)
         chosen = best_rules(found, design, rows[None].astype(float), alpha)
-        rule = chosen.rule(0)
+        level = float(chosen.threshold[0])
         sizes = {k: int((rows & m).sum()) for k, m in design.negatives.items()}
         sizes["early"] = int((rows & design.has_early).sum())
         best = 0
         for reach in found:
-            for level in np.unique(reach.path[np.isfinite(reach.path)]):
+            for tried in np.unique(reach.path[np.isfinite(reach.path)]):
                 hits, false = slow_counts(
-                    reach, design, level, rows, records.steps, 100.0, 0.5, records.t_lo
+                    reach, design, tried, rows, records.steps, 100.0, 0.5, records.t_lo
                 )
                 rare = all(false[k] <= alpha * sizes[k] for k in sizes)
                 if rare and sum(false.values()) + 1 <= alpha * (sum(sizes.values()) + 1):
                     best = max(best, hits)
-        assert rule.hits == best
-        if rule.hits:
-            reach = found[int(chosen.which[0])]
-            hits, false = slow_counts(
-                reach, design, rule.threshold, rows, records.steps, 100.0, 0.5, records.t_lo
-            )
-            assert (hits, sum(false.values())) == (rule.hits, rule.false)
+        hits = 0
+        if np.isfinite(level):
+            hits, _ = slow_counts(
+                found[int(chosen.which[0])], design, level, rows, records.steps, 100.0, 0.5,
+                records.t_lo,
+            )  # fmt: skip
+        assert hits == best
+        fired = chosen.forecast(design)[0] & rows
+        assert fired.sum() == hits
 
 
 def test_an_alarm_knows_nothing_of_what_comes_after_it() -> None:
@@ -82,15 +82,16 @@ def test_an_alarm_knows_nothing_of_what_comes_after_it() -> None:
     for name in ("precursor", "val_loss"):
         signal = records.signals[name]
         found = reaches(signal, design, TRANSFORMS)
-        rule = best_rules(found, design, everyone, 0.2).rule(0)
-        raised = alarms(found, rule, records.steps)
+        rules = best_rules(found, design, everyone, 0.2)
+        [raised] = rules.alarms(records.steps)
         rng = np.random.default_rng(0)
         after = records.steps[None, :] > np.nan_to_num(raised, nan=1e9)[:, None]
         value = np.where(after, rng.normal(0, 9, signal.value.shape), signal.value)
         change = np.where(after, rng.normal(0, 9, signal.value.shape), signal.change)
         changed = reaches(Signal(value, change, signal.readings), design, TRANSFORMS)
         assert np.isfinite(raised).any()
-        assert np.array_equal(alarms(changed, rule, records.steps), raised, equal_nan=True)
+        [again] = replace(rules, found=changed).alarms(records.steps)
+        assert np.array_equal(again, raised, equal_nan=True)
 
 
 def test_concordance_is_what_a_loop_over_pairs_finds() -> None:

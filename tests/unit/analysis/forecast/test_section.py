@@ -8,9 +8,8 @@ import pytest
 
 import observatory.fits
 from observatory.analysis.fit.study import fit_study
-from observatory.analysis.forecast.figure import ranked
 from observatory.analysis.forecast.prepare import fit_group
-from observatory.analysis.forecast.section import draw_forecast
+from observatory.analysis.forecast.section import draw_forecast, ranked
 from observatory.analysis.forecast.text import rows_of
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts, gather

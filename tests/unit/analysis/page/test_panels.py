@@ -10,8 +10,8 @@ from observatory.analysis.fit.study import fit_group
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import Group, groups
-from observatory.analysis.training import section_heads as draw_heads
-from observatory.analysis.training.section_training import draw_training
+from observatory.analysis.training.heads import head_readings
+from observatory.analysis.training.section import draw_order_parameters, draw_tail, draw_training
 from observatory.store.reader import Study
 from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
@@ -53,23 +53,23 @@ def planted(facts: Facts, kappa: float) -> pd.DataFrame:
 
 def test_order_parameters_are_those_of_the_last_look(facts: Facts, tmp_path: Path) -> None:
     table = facts.group.table("probes/attention", ["pr_norm", "sigma_h"])
-    readings = draw_heads.head_readings(facts)
+    readings = head_readings(facts)
     assert table is not None
     assert readings is not None
     for row in readings.itertuples():
         own = table[table["replica"] == row.replica].sort_values("step")
         assert row.pr_norm == own["pr_norm"].iloc[-1]
         assert row.sigma_h == own["sigma_h"].max()
-    text = svg(drawn(draw_heads.draw_order_parameters(facts)), tmp_path)
+    text = svg(drawn(draw_order_parameters(facts)), tmp_path)
     assert text.count('id="median"') == 6  # three panels, two weight decays
-    assert draw_heads.draw_tail(facts) is None  # no record goes on for long
+    assert draw_tail(facts) is None  # no record goes on for long
 
 
 def test_long_records_have_a_panel_of_their_late_part(
     facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draw_heads, "LONG", 1.05)
-    made = drawn(draw_heads.draw_tail(facts))
+    monkeypatch.setattr("observatory.analysis.training.section.LONG", 1.05)
+    made = drawn(draw_tail(facts))
     assert svg(made, tmp_path).count('id="replica"') >= 4
     assert "on a linear axis" in made.caption
 

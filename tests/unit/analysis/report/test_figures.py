@@ -27,9 +27,11 @@ from observatory.analysis.times.figure_survival import (
     survival_figure,
 )
 from observatory.analysis.times.figure_times import times_figure
-from observatory.analysis.training.figure_outcomes import outcomes_figure
-from observatory.analysis.training.figure_phases import phases_figure
-from observatory.analysis.training.figure_trajectories import trajectories_figure
+from observatory.analysis.training.figures import (
+    outcomes_figure,
+    phases_figure,
+    trajectories_figure,
+)
 from tests.unit.analysis.report.laptop import EVERY_FORMAT, cheap_pages
 from tests.unit.analysis.report.records import boundary, law, survival, window
 

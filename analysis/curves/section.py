@@ -1,4 +1,4 @@
-"""Massive activations over layers and steps, with the law of their emergence."""
+"""Curves of a study on its page: massive activations over layers and steps, and weight norms."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.curves.figure_layers import MAX_CELLS, LayerMap, Peak, layers_figure
+from observatory.analysis.curves.figures import (
+    MAX_CELLS,
+    LayerMap,
+    Peak,
+    curves_figure,
+    layers_figure,
+)
 from observatory.analysis.curves.study_fits import (
+    NORM,
+    NORMS,
     RATIO,
     RATIOS,
     intervals_words,
@@ -22,6 +30,9 @@ from observatory.analysis.page.frames import column, layered, select, where, wor
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, estimate, number
+
+_SHARES = (0.5, 0.9, 0.99)
+"""Of the relaxation, at which the bound is shown; `conf/fit/curves_relaxation.yaml` has more."""
 
 
 def draw_emergence(facts: Facts) -> Drawing | NotDrawn:
@@ -54,7 +65,7 @@ def draw_emergence(facts: Facts) -> Drawing | NotDrawn:
             f"record. {context(facts)}"
         ),
         figure=layers_figure(maps, "top-1 / median", "block" if several else "weight decay"),
-        table=_table(records) if records else None,
+        table=_emergence_table(records) if records else None,
     )
 
 
@@ -96,7 +107,7 @@ def _peaks(records: Sequence[Record], decay: float, rows: Sequence[int]) -> list
     return [Peak(rows[n], p["value"], p["ci_low"], p["ci_high"]) for n, p in peaks if p is not None]
 
 
-def _table(records: Sequence[Record]) -> Table:
+def _emergence_table(records: Sequence[Record]) -> Table:
     rows: list[list[str]] = []
     notes: list[str] = []
     for record in records:
@@ -133,3 +144,68 @@ def _table(records: Sequence[Record]) -> Table:
     )
     kinds = ("num", "num", "num", "", "num", "num", "", "", "num")
     return Table("Laws of emergence", heads, kinds, rows, caption, notes=notes)
+
+
+def draw_relaxation(facts: Facts) -> Drawing | NotDrawn:
+    """The norms with their laws, where the law applies to one of them at least."""
+    title = "Relaxation of the weight norm"
+    records = records_of(facts.records, "relaxation")
+    if not records:
+        return NotDrawn(title, _why(facts))
+    decays = [decay_label(record["group"]["weight_decay"]) for record in records]
+    if all(record["refused"] is not None for record in records):
+        return NotDrawn(
+            title,
+            f"the law applies to none of the {len(records)} highest weight decays; at "
+            f"{decays[-1]}: {str(records[-1]['refused']).split('. ')[0]}",
+        )
+    return Drawing(
+        name="relaxation",
+        title=title,
+        caption=(
+            f"L2 norm of all weights ({facts.group.unit(NORMS, NORM)}) against optimizer steps for "
+            f"the {len(records)} highest weight decays: means over replicas, at the steps that all "
+            "of them have. Line and band: Ω∞ + (Ω₀ − Ω∞) exp(−lr κ λ t) from the largest norm on, "
+            "where the law applies, with its interval; κ per epoch. Grey: it does not. "
+            f"{context(facts)}"
+        ),
+        figure=curves_figure(
+            records, [f"weight decay {decay}" for decay in decays], ("steps", "weight norm")
+        ),
+        table=_relaxation_table(records),
+    )
+
+
+def _why(facts: Facts) -> str:
+    """Why nothing was fitted."""
+    frame = facts.group.table(NORMS, [NORM])
+    if frame is None or frame.empty:
+        return facts.group.why_missing("weight_norm")
+    if not np.any(column(facts.group.replicas, "weight_decay") > 0):
+        return "no replica decays its weights"
+    return "fits.json has no such fit"
+
+
+def _relaxation_table(records: Sequence[Record]) -> Table:
+    rows: list[list[str]] = []
+    notes: list[str] = []
+    for record in records:
+        start = [decay_label(record["group"]["weight_decay"]), f"{record['n']}"]
+        if record["refused"] is not None:
+            rows.append([*start, *[DASH] * (3 + len(_SHARES))])
+            notes.append(f"Weight decay {start[0]}: {str(record['refused']).split('. ')[0]}.")
+            continue
+        kappas = [estimate(record, name) for name in ("kappa", "kappa_per_step")]
+        bounds = [estimate(record, f"bound_{share:g}") for share in _SHARES]
+        rows.append([*start, *kappas, number(record["extras"]["r2"]), *bounds])
+    heads = (
+        *("weight decay", "steps read", "κ per epoch", "κ per step", "R²"),
+        *(f"bound, p = {share:g}" for share in _SHARES),
+    )
+    caption = (
+        "Bound on λc: below λ = −ln(1 − p) / (lr κ T) less than a share p of the relaxation is "
+        f"done by the horizon T (epochs). {intervals_words(records)}. "
+        "`observatory fit curves --estimator relaxation` gives more shares."
+    )
+    kinds = ["num"] * len(heads)
+    return Table("Relaxation", heads, kinds, rows, caption, notes=notes)

@@ -1,6 +1,6 @@
-"""Many made-up studies audited, for what the verdicts of an audit promise.
+"""Many made-up studies compared, for what the verdicts of a forecast promise.
 
-`python -m tests.statistical.audit_studies 200` prints the numbers of docs/forecast.md; names
+`python -m tests.statistical.forecast_studies 200` prints the numbers of docs/forecast.md; names
 of sets after the number choose among them.
 """
 
@@ -29,7 +29,7 @@ SETS = {
 """Matched negatives; none, so that the clock has skill; and a baseline as good as a signal."""
 
 
-def audit(**changes: object) -> ForecastComparison:
+def comparison(**changes: object) -> ForecastComparison:
     """The comparison of conf/fit, some numbers changed, with few draws."""
     node = fit_nodes()["forecast"]
     del node["_target_"]
@@ -64,7 +64,7 @@ def print_table(n: int, labels: Sequence[str]) -> None:
         wrong = refused = 0
         for seed in range(n):
             try:
-                found = audit().estimate(made.records(seed, signals), seed)
+                found = comparison().estimate(made.records(seed, signals), seed)
             except FitRefusedError:
                 refused += 1
                 continue
@@ -106,7 +106,7 @@ JUDGED = ("nothing", "clock_copy", "decay_on")
 def skill(seed: int) -> Outcome:
     """Whether a signal without skill is better in a study, and what of the precursor."""
     records = SETS["negatives"].records(seed, (*JUDGED, "precursor"))
-    found = audit(n_bootstrap=199).estimate(records, seed)
+    found = comparison(n_bootstrap=199).estimate(records, seed)
     return {
         "wrong": wrongly_better(found, JUDGED),
         "better": verdict(found, "precursor").startswith("better than every baseline"),
@@ -117,15 +117,15 @@ def skill(seed: int) -> Outcome:
 
 def evenness(seed: int) -> Outcome:
     """Whether a signal as good as a baseline is called better than every baseline in a study."""
-    found = audit(n_bootstrap=99).estimate(SETS["even"].records(seed, ("even",)), seed)
+    found = comparison(n_bootstrap=99).estimate(SETS["even"].records(seed, ("even",)), seed)
     p = {f"p_{rival}": number(found, "even", f"{rival}_p") for rival in ("clock", "best")}
     return {"wrong": wrongly_better(found, ("even",)), **p}
 
 
 SOURCES = ("forecast/estimators", "stats")
 STORED = (
-    Calibration("audit_skill", 300, skill, SOURCES),
-    Calibration("audit_even", 150, evenness, SOURCES),
+    Calibration("forecast_skill", 300, skill, SOURCES),
+    Calibration("forecast_even", 150, evenness, SOURCES),
 )
 
 

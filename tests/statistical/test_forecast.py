@@ -1,23 +1,23 @@
-"""Verdicts of audits on made-up studies with signals of known skill; the studies are stored."""
+"""Verdicts of forecasts on made-up studies with signals of known skill; the studies are stored."""
 
 import numpy as np
 import pytest
 
-from observatory.analysis.forecast.estimators.conformal import from_alarms
+from observatory.analysis.forecast.estimators.event_times import from_alarms
 from tests.power import Rate, states
-from tests.statistical import audit_studies
+from tests.statistical import forecast_studies
 from tests.statistical.stored import Calibration
 
-SKILL, EVEN = audit_studies.STORED
+SKILL, EVEN = forecast_studies.STORED
 WRONG, EVENLY = Rate(300, 0.05, "above"), Rate(150, 0.05, "above")
 FOUND = Rate(300, 0.98, "below")
 HELD = Rate(800, 0.9, "below")
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize("stored", audit_studies.STORED, ids=lambda each: each.name)
+@pytest.mark.parametrize("stored", forecast_studies.STORED, ids=lambda each: each.name)
 def test_stored_studies_are_what_they_are_now(stored: Calibration) -> None:
-    """No rate: a part of the stored studies, drawn by a digest of the code, is audited again."""
+    """No rate: a part of the stored studies, drawn by a digest of the code, is compared again."""
     assert stored.stale(4) == []
 
 

@@ -1,0 +1,195 @@
+"""Figures of what the probes and the evaluation saw over training."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from observatory.analysis.page.bands import aligned
+from observatory.analysis.page.drawing import Drawing, NotDrawn, banded, context, marks, rule
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import column, evenly, select, where, words
+from observatory.analysis.page.wording import plural
+from observatory.analysis.training.diagnostics import DIAGNOSTICS, draw_diagnostic
+from observatory.analysis.training.figures import (
+    order_parameters_figure,
+    phases_figure,
+    tail_figure,
+    trajectories_figure,
+)
+from observatory.analysis.training.heads import LAST, PEAK, TABLE, head_readings
+
+MAX_DECAYS = 4
+"""Weight decays in the figure of phases, each with its quartiles."""
+_CLOCKS = {"steps / time to memorise": "t_mem", "steps / time to grok": "t_hi"}
+_SPAN = (0.1, 10.0)
+"""Steps over a replica's own time, between which aligned curves are drawn."""
+
+
+def draw_training(facts: Facts) -> Iterator[Drawing | NotDrawn]:
+    """Trajectories, phases, and a figure per family of diagnostics."""
+    yield from _trajectories(facts)
+    yield _phases(facts)
+    for shown in DIAGNOSTICS:
+        yield draw_diagnostic(facts, shown)
+
+
+def _trajectories(facts: Facts) -> Iterator[Drawing | NotDrawn]:
+    for kind in ("acc", "loss"):
+        title = f"Training trajectories: {'accuracy' if kind == 'acc' else 'loss'}"
+        made = banded(facts, "evaluation", [f"train_{kind}", f"val_{kind}"])
+        if made is None:
+            yield NotDrawn(title, "the evaluation table is empty")
+            continue
+        unit, axes = "accuracy (0–1)", "axis"
+        if kind == "loss":
+            unit, axes = f"loss ({facts.group.unit('evaluation', 'train_loss')})", "axes"
+        yield Drawing(
+            name=f"trajectories-{kind}",
+            title=title,
+            caption=(
+                f"Train and val {unit} against optimizer steps (log {axes}; step 0 is not shown), "
+                f"a panel per weight decay. {rule(facts, bands_drawn=True)} {context(facts)}"
+            ),
+            figure=trajectories_figure(made, kind, unit),
+        )
+
+
+def _phases(facts: Facts) -> Drawing | NotDrawn:
+    title = "Heads and accuracy, aligned at memorising and grokking"
+    order = ["s_bar", "sigma_h"]
+    tables = {"evaluation": ["val_acc"], "probes/attention": order}
+    frames = {name: facts.group.table(name, columns) for name, columns in tables.items()}
+    readings = frames["probes/attention"]
+    if readings is None or readings.empty or readings[order].isna().to_numpy().all():
+        return NotDrawn(title, facts.group.why_missing("attention"))
+    decays = _phase_decays(facts)
+    plain = [made for n, c in tables.items() if (made := banded(facts, n, c)) is not None]
+    clocks: dict[str, pd.DataFrame] = {"steps": pd.concat(plain, ignore_index=True)}
+    for label, time in _CLOCKS.items():
+        anchors = facts.times.assign(time=facts.times[time])
+        anchors = where(anchors, column(anchors, "time") > 0)
+        made = [
+            aligned(frame, anchors, tables[name], _SPAN, facts.steps_drawn)
+            for name, frame in frames.items()
+            if frame is not None
+        ]
+        clocks[label] = pd.concat([m for m in made if not m.empty] or made[:1], ignore_index=True)
+    clocks = {
+        label: where(table, np.isin(column(table, "weight_decay"), decays))
+        for label, table in clocks.items()
+    }
+    return Drawing(
+        name="phases",
+        title=title,
+        caption=(
+            "Val accuracy, similarity of the heads s_bar (dimensionless) and spread of their "
+            "entropies sigma_h (nats), layer means on the probe examples, for "
+            f"{len(decays)} of {len(facts.cells)} weight decays. Line and band: median and "
+            "quartiles over replicas. Left: against optimizer steps, as in the other figures of "
+            "training. Middle and right: the same records in units of each replica’s own time to "
+            "memorise and to grok (dotted line at 1), replicas with that event "
+            "only, drawn where half of them have a reading; no record is extended beyond its end. "
+            f"Log axes of steps. {context(facts)}"
+        ),
+        figure=phases_figure(clocks),
+    )
+
+
+def _phase_decays(facts: Facts) -> list[float]:
+    """A few weight decays, evenly by rank: those at which most grokked, else any."""
+    cells = column(facts.cells, "weight_decay")
+    most = cells[np.nan_to_num(column(facts.cells, "rate")) >= 0.5]
+    pool = most if most.size else cells
+    return evenly(pool.tolist(), MAX_DECAYS)
+
+
+_TAIL = {
+    "val_acc": "val accuracy (0–1)",
+    "s_bar": "s_bar",
+    "sigma_h": "sigma_h (nats)",
+    "pr_norm": "PR_norm",
+}
+LONG = 4.0
+"""A record is long that goes on to this many times its own time to grok."""
+_MAX_TAILS, _MAX_LINES = 3, 8
+"""Weight decays in the late part, and replicas of each."""
+_MAX_POINTS = 400
+"""Looks of one line; of more, as many are chosen evenly."""
+
+
+def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:
+    """PR_norm and similarity at the end, the peak of the entropy spread, against weight decay."""
+    what = "Order parameters of the heads against weight decay"
+    made = head_readings(facts)
+    titles = {**LAST, **PEAK}
+    if made is None:
+        return NotDrawn(what, facts.group.why_missing("attention"))
+    found = {n: title for n, title in titles.items() if np.isfinite(column(made, n)).any()}
+    if not found:
+        return NotDrawn(what, "its readings are not defined, as with one head")
+    return Drawing(
+        name="order-parameters",
+        title=what,
+        caption=(
+            "Attention heads on the probe examples, averaged over layers, a grey dot per replica "
+            "(spread sideways); blue dot and bar: median and quartiles of a weight decay. "
+            "Normalised participation ratio PR_norm (dimensionless; 1: heads vary in all "
+            "directions alike, 0: in one) and similarity s_bar (dimensionless) at the last "
+            "evaluation; largest spread of entropies sigma_h (nats) of its record. A longer record "
+            f"has a larger peak by chance alone. 0 is left of the axis break. {context(facts)}"
+        ),
+        figure=order_parameters_figure(made, found),
+    )
+
+
+def draw_tail(facts: Facts) -> Drawing | None:
+    """Replicas that went on long after they grokked, one by one; None where there are none."""
+    times = facts.times
+    long = (words(times, "end") == "grokked") & (
+        column(times, "watched") >= LONG * column(times, "t_hi")
+    )
+    kept = where(times, long)
+    decays = evenly(np.unique(column(kept, "weight_decay")).tolist(), _MAX_TAILS)
+    chosen = where(kept, np.isin(column(kept, "weight_decay"), decays))
+    chosen = pd.DataFrame(chosen.groupby("weight_decay").head(_MAX_LINES)).reset_index(drop=True)
+    if chosen.empty:
+        return None
+    chosen["line"] = np.arange(len(chosen))
+    start = min(marks(facts)[decay] for decay in decays)
+    end = float(column(chosen, "watched").max())
+    tables: dict[str, pd.DataFrame] = {}
+    for name in _TAIL:
+        source = "evaluation" if name == "val_acc" else TABLE
+        if (
+            name in facts.group.columns(source)
+            and (frame := facts.group.table(source, [name])) is not None
+        ):
+            tables[name] = _lines(frame, chosen, name, start)
+    shown = {name: text for name, text in _TAIL.items() if name in tables}
+    return Drawing(
+        name="tail",
+        title="Long after grokking",
+        caption=(
+            f"Late training of {len(chosen)} {plural(len(chosen), 'replica')} watched to at least "
+            f"{LONG:g} times their own time to grok, a line each (at most {_MAX_LINES} per weight "
+            f"decay), on a linear axis of optimizer steps from {start:.0f}, the smallest median "
+            "time to grok among these weight decays. Val accuracy, and "
+            "order parameters of the heads (dimensionless but for sigma_h), layer means on the "
+            f"probe examples. {context(facts)}"
+        ),
+        figure=tail_figure(tables, shown, (start, end), decays),
+    )
+
+
+def _lines(frame: pd.DataFrame, chosen: pd.DataFrame, name: str, start: float) -> pd.DataFrame:
+    """Readings of the chosen replicas from `start` on, thinned evenly."""
+    keys = ["run_id", "replica"]
+    own = frame.merge(select(chosen, [*keys, "line", "weight_decay"]), on=keys)
+    own = where(own, column(own, "step") >= start)
+    pieces = [
+        part.iloc[np.unique(np.linspace(0, len(part) - 1, min(len(part), _MAX_POINTS)).round())]
+        for _, part in own.groupby("line")
+    ]
+    made = pd.concat(pieces, ignore_index=True) if pieces else own
+    return made.assign(replica=made["line"], value=column(made, name))
