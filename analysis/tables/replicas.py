@@ -13,8 +13,8 @@ from observatory.analysis.tables.values import (
     cells,
     labels,
     missing,
-    numbers,
     refuse,
+    steps,
     truths,
     weights_of,
 )
@@ -79,16 +79,16 @@ def read_replicas(
     warnings = [f"Replicas that have not finished are left out ({left})."] if left else []
     seen = cells(frame, f"{name}_observed").astype(object).where(finished, False)
     frame = frame.assign(**{f"{name}_observed": seen})
-    low, high = (numbers(frame, f"{name}_{end}", ADVICE, empty=True) for end in ("lo", "hi"))
+    low, high = (steps(frame, f"{name}_{end}", ADVICE) for end in ("lo", "hi"))
     refuse(low > high, f"{name}_lo", f"must be at most `{name}_hi`", ADVICE)
     observed = truths(frame, f"{name}_observed")
     watched = np.full(len(frame), np.nan)
     if columns.watched is not None:
-        watched = numbers(frame, columns.watched, ADVICE, empty=True)
+        watched = steps(frame, columns.watched, ADVICE)
     ended = watched
     if "diverged_step" in frame.columns:
-        steps = numbers(frame, "diverged_step", ADVICE, empty=True)
-        ended = np.where(np.isnan(steps), watched, steps)
+        diverged = steps(frame, "diverged_step", ADVICE)
+        ended = np.where(np.isnan(diverged), watched, diverged)
     failed = np.zeros(len(frame), dtype=np.bool_)
     if columns.outcome is not None:
         failed = np.asarray(cells(frame, columns.outcome).isin(ENDED), dtype=np.bool_)

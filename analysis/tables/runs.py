@@ -18,8 +18,8 @@ from observatory.analysis.tables.values import (
     Mask,
     cells,
     labels,
-    numbers,
     refuse,
+    steps,
     truths,
     weights_of,
 )
@@ -133,7 +133,7 @@ def _times_of(frame: pd.DataFrame, columns: Columns) -> tuple[Array, Array | Non
 
     def read(name: str | None) -> Array:
         advice = "Leave the cell empty where there is none."
-        return nothing if name is None else numbers(frame, name, advice, empty=True)
+        return nothing if name is None else steps(frame, name, advice)
 
     time, time_lo, watched = read(columns.time), read(columns.t_lo), read(columns.watched)
     for name, values in ((columns.time, time), (columns.watched, watched)):

@@ -72,6 +72,25 @@ def missing(column: pd.Series) -> Mask:
     return empty | blank[codes]
 
 
+def steps(frame: pd.DataFrame, name: str, advice: str) -> Array:
+    """A column of steps as float64, NaN where something never was, `[row]`.
+
+    Never is an empty cell, infinity, and 1.797e308, which MLflow makes of infinity.
+
+    Raises:
+        ConfigError: If a cell is text or minus infinity.
+
+    Example:
+        >>> steps(pd.DataFrame({"t": [300.0, np.inf, 1.7976931348623157e308, None]}), "t", "")
+        array([300.,  nan,  nan,  nan])
+    """
+    column = cells(frame, name)
+    read = pd.Series(pd.to_numeric(column, errors="coerce"))
+    never = read.to_numpy(dtype=np.float64, na_value=np.nan) >= 1.797e308
+    kept = column.astype(object).where(~never, None) if never.any() else column
+    return numbers(pd.DataFrame({name: kept}), name, advice, empty=True)
+
+
 def numbers(frame: pd.DataFrame, name: str, advice: str, *, empty: bool = False) -> Array:
     """A column of finite numbers as float64, `[row]`.
 

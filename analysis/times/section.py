@@ -66,7 +66,8 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
     curves, means, band, entered, right = incidence_table(facts.times), None, "", "", ""
     if record is not None:
         curves, means = (pd.DataFrame(columns_of(record, name)) for name in ("km", "rmst"))
-        band = f" with pointwise {record['level']:.0%} bands"
+        if np.isfinite(column(curves, "low")).any():
+            band = f" with pointwise {record['level']:.0%} bands"
         entered = f" {record['n']} replicas entered these fits."
         right = (
             " Right: restricted mean time, the mean of the smaller of the time and the horizon "

@@ -118,7 +118,8 @@ def _firth_limits(data: Observations, horizon: float, level: float) -> Parameter
     """The boundary at a horizon with the limits of its penalised profile likelihood."""
     cells, index = np.unique(data.weight_decay, return_inverse=True)
     seen = data.weights * data.grokked_by(horizon)
-    n, k = (np.bincount(index, weights=w)[None] for w in (data.weights, seen))
+    counts = [np.bincount(index, weights=weights) for weights in (data.weights, seen)]
+    n, k = np.asarray(counts, dtype=np.float64)[:, None]
     x = np.log10(cells)
     low, high = firth_box(x)
     evaluate, begin = firth_likelihood(x, n, k), starts(x, k, n, low, high)

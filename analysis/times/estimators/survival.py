@@ -13,9 +13,24 @@ from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, esti
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.solvers import chi2_tail, normal_quantile, student_quantile
 from observatory.analysis.times.estimators.aft_table import competing_warnings, require_times
+from observatory.analysis.times.estimators.intervals import (
+    bounds_of,
+    interval_log_rank,
+    overlapping,
+    turnbull,
+)
 from observatory.core.errors import FitRefusedError
 
 _Columns = dict[str, list[float | None]]
+_NAMES = {
+    "km": ("weight_decay", "step", "share", "low", "high"),
+    "median": ("weight_decay", "value", "low", "high"),
+    "rmst": ("weight_decay", "value", "se", "low", "high", "n"),
+}
+_WIDE = (
+    "Intervals between looks overlap in part: curves are the likeliest for intervals (Turnbull), "
+    "without bands, and the log-rank test is that of intervals."
+)
 
 
 @dataclass(frozen=True)
@@ -133,12 +148,7 @@ def _one_each(data: Observations) -> tuple[Array, Array, NDArray[np.bool_]]:
 def _curves_of(data: Observations, horizon: float, level: float) -> _Columns:
     """Curves, medians and restricted means of every weight decay, as the record holds them."""
     control, time, seen = _one_each(data)
-    names = {
-        "km": ("weight_decay", "step", "share", "low", "high"),
-        "median": ("weight_decay", "value", "low", "high"),
-        "rmst": ("weight_decay", "value", "se", "low", "high", "n"),
-    }
-    made: _Columns = {f"{curve}.{column}": [] for curve in names for column in names[curve]}
+    made = _empty()
     for value in np.unique(control):
         at = control == value
         curve = kaplan_meier(time[at], seen[at], level)
@@ -147,14 +157,40 @@ def _curves_of(data: Observations, horizon: float, level: float) -> _Columns:
         for column, entries in _steps_of(float(value), curve, end, level).items():
             made[f"km.{column}"] += entries
         mean = restricted_mean(curve, horizon, level)
-        rows = {
-            "median": (float(value), curve.median, curve.median_low, curve.median_high),
-            "rmst": (float(value), mean.value, mean.se, mean.ci_low, mean.ci_high, float(curve.n)),
-        }
-        for name, entries in rows.items():
-            for column, entry in zip(names[name], entries, strict=True):
-                made[f"{name}.{column}"].append(entry)
+        _add(made, "median", float(value), curve.median, curve.median_low, curve.median_high)
+        limits = mean.value, mean.se, mean.ci_low, mean.ci_high
+        _add(made, "rmst", float(value), *limits, float(curve.n))
     return made
+
+
+def _interval_curves(data: Observations) -> _Columns:
+    """The likeliest curve and the median of every weight decay, where intervals overlap in part.
+
+    They have no bands, and no restricted mean: that depends on where in its interval a time is.
+    """
+    made, (low, high) = _empty(), bounds_of(data)
+    for value in np.unique(data.weight_decay):
+        at = data.weight_decay == value
+        ends, mass = turnbull(low[at], high[at], data.weights[at])
+        known = np.isfinite(ends)
+        times, share = ends[known], np.minimum(np.cumsum(mass[known]), 1.0)
+        half = share >= 0.5 - 1e-6
+        steps = [0.0, *times.tolist(), float(data.followed[at].max())]
+        for step, height in zip(steps, [0.0, *share, *share[-1:]], strict=False):
+            _add(made, "km", float(value), step, float(height), None, None)
+        median = float(times[np.argmax(half)]) if half.any() else None
+        _add(made, "median", float(value), median, None, None)
+        _add(made, "rmst", float(value), *[None] * 4, float(data.count(at)))
+    return made
+
+
+def _empty() -> _Columns:
+    return {f"{curve}.{column}": [] for curve in _NAMES for column in _NAMES[curve]}
+
+
+def _add(made: _Columns, curve: str, *entries: float | None) -> None:
+    for column, entry in zip(_NAMES[curve], entries, strict=True):
+        made[f"{curve}.{column}"].append(entry)
 
 
 def _common_end(data: Observations) -> float:
@@ -172,13 +208,16 @@ def _common_end(data: Observations) -> float:
 class Survival:
     """Kaplan-Meier curves and restricted means per weight decay, and the log-rank test.
 
-    A time is the upper end of its interval. A replica that collapsed or diverged stays among those
+    A time is the upper end of its interval; where intervals overlap in part, as those of looks far
+    apart do, curves are the likeliest for intervals instead, without bands, and so is the test. A
+    replica that collapsed or diverged stays among those
     that have not grokked until the horizon: the share that has grokked is then the cumulative
     incidence, with these as competing events. The log-rank test takes replicas as independent;
     seeds that recur over weight decays make it conservative.
 
     Source:
-        Kaplan and Meier (1958); Mantel (1966). Deviation: none; computed by statsmodels.
+        Kaplan and Meier (1958); Mantel (1966). Deviation: none; computed by statsmodels. Of
+        intervals: `turnbull`, `interval_log_rank`.
     """
 
     fit_name = "survival"
@@ -203,18 +242,26 @@ class Survival:
                 "longer horizon."
             )
         horizon = float(data.horizon_steps) if data.horizon_steps else _common_end(data)
+        wide = overlapping(data)
         extras: dict[str, Plain] = {
             "method": "Kaplan-Meier on upper ends; log-log limits; competing events to the horizon",
             "window_max": self.window_max,
             "n_grokked": data.count(data.grokked),
             "n_competing": data.count(data.failed),
-            "rmst_steps": horizon,
+            "rmst_steps": None if wide else horizon,
         }
+        if wide:
+            extras["method"] = "likeliest curves of intervals (Turnbull); competing events as open"
         degrees = np.unique(data.weight_decay).size - 1
         if degrees:
             control, time, seen = _one_each(data)
-            chi2 = log_rank(time, seen, control)
+            chi2 = (
+                interval_log_rank(*bounds_of(data), data.weights, data.weight_decay)
+                if wide
+                else log_rank(time, seen, control)
+            )
             extras |= {"logrank_chi2": chi2, "logrank_df": degrees}
             extras["logrank_p"] = chi2_tail(chi2, degrees)
-        curves = _curves_of(data, horizon, self.level)
-        return estimate_of(self, data, seed, competing_warnings(data), extras=extras, curves=curves)
+        curves = _interval_curves(data) if wide else _curves_of(data, horizon, self.level)
+        warnings = [*competing_warnings(data), *([_WIDE] if wide else [])]
+        return estimate_of(self, data, seed, warnings, extras=extras, curves=curves)

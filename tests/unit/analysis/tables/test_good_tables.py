@@ -210,3 +210,15 @@ def test_a_million_rows_take_seconds() -> None:
     reading = read(frame)
     assert time.perf_counter() - start < 20
     assert reading.observations.n == 10**6
+
+
+@pytest.mark.parametrize("never", [None, np.inf, 1.7976931348623157e308, "inf", "Infinity", " "])
+def test_never_is_empty_infinite_or_the_largest_number(never: object) -> None:
+    """MLflow makes 1.797e308 of infinity; a tracker writes inf."""
+    runs = pd.DataFrame({"weight_decay": [0.1, 0.2, 0.4] * 3, "seed": range(9)})
+    runs["time"] = [never, 300.0, 200.0] * 3
+    runs["t_lo"] = [100.0, 250.0, 150.0] * 3
+    data = read(runs, horizon=500).observations
+    assert data.grokked.tolist() == [False] * 3 + [True] * 6
+    assert np.isnan(data.time[:3]).all()
+    assert data.watched[:3].tolist() == [100.0] * 3
