@@ -64,7 +64,7 @@ def _band(axes: Axes, record: Record, name: str) -> None:
 def _means(axes: Axes, record: Record, names: Mapping[str, str]) -> None:
     _by_size(axes, record, "control", "mean", "se")
     ends = axes.get_xlim()
-    inverse = record["params"]["inverse_nu"]["ci_low"]
+    inverse = record["params"].get("inverse_nu", {}).get("ci_low")
     if inverse is not None and inverse > 0:
         _band(axes, record, "critical")
     axes.set_xlim(ends)
@@ -77,10 +77,10 @@ def _collapse(axes: Axes, record: Record) -> None:
     params, extras = record["params"], record["extras"]
     axes.set_xlabel("(x − xc) (L / L0)^(1/ν)")
     axes.set_ylabel("mean (L / L0)^(−ζ/ν)")
-    inverse = params["inverse_nu"]["value"]
+    stretch = f", 1/ν = {params['inverse_nu']['value']:.2g}" if "inverse_nu" in params else ""
     axes.set_title(
         f"{_verdict(record, 'data_collapse')}: S = {extras['quality']:.2g}\n"
-        f"({extras['quality_without_size']:.2g} without size), 1/ν = {inverse:.2g}"
+        f"({extras['quality_without_size']:.2g} without size){stretch}"
     )
 
 

@@ -45,7 +45,7 @@ def sharpens(rows: SizedRows, seed: int) -> bool:
 
 def outcome(rows: SizedRows, seed: int) -> Outcome:
     """Whether the chain calls it a transition, and its intervals."""
-    found = chain(**QUICK).estimate(rows, seed)
+    found = chain(**QUICK).whole(rows, seed)
     result: Outcome = {"transition": found.extras["verdict"] == "transition"}
     for name in TRUTH:
         limits = found.params[name]

@@ -9,6 +9,7 @@ import numpy as np
 
 from observatory.analysis.scaling.estimators.binder import crossing_link
 from observatory.analysis.scaling.estimators.collapse_link import Search, collapse_link, grid_bias
+from observatory.analysis.scaling.estimators.collapse_quality import NUMBERS
 from observatory.analysis.scaling.estimators.found import Draws, Found, limits_of
 from observatory.analysis.scaling.estimators.remarks import remarks
 from observatory.analysis.scaling.estimators.sample import (
@@ -105,10 +106,26 @@ class FiniteSizeChain:
         """Go through the chain.
 
         Returns:
-            `critical`, `nu`, `inverse_nu`, `zeta`, `zeta_over_nu` of the collapse; `sharpening`,
-            the exponent of the width; `crossing_*` at infinite size with `drift_*` per 1 / size and
-            `u4_lowest_*`, for the raw, centred and shifted order parameter; `gamma_over_nu`. The
-            verdict of the chain and its reason are extras, those of its links rows of the table.
+            `critical`, `nu`, `inverse_nu`, `zeta`, `zeta_over_nu` of the collapse, where the curves
+            collapse; `sharpening`, the exponent of the width; `crossing_*` at infinite size with
+            `drift_*` per 1 / size and `u4_lowest_*`, for the raw, centred and shifted order
+            parameter; `gamma_over_nu`. The verdict of the chain and its reason are extras, those of
+            its links rows of the table.
+
+        Raises:
+            FitRefusedError: If there are too few sizes, values or seeds, or nothing changes.
+        """
+        found = self.whole(rows, seed)
+        if found.table["data_collapse"]["verdict"] == "collapses":
+            return found
+        rest = {
+            name: {k: v for k, v in getattr(found, name).items() if not _of_collapse(k)}
+            for name in ("params", "table", "curves")
+        }
+        return replace(found, **rest)
+
+    def whole(self, rows: SizedRows, seed: int) -> Estimate:
+        """The chain with the numbers of the best collapse, though it may be none.
 
         Raises:
             FitRefusedError: If there are too few sizes, values or seeds, or nothing changes.
@@ -185,6 +202,12 @@ class FiniteSizeChain:
                 "scale its logarithm."
             )
         return found
+
+
+def _of_collapse(name: str) -> bool:
+    """Whether a parameter, its row, or its profile is one of the data collapse."""
+    bare = name.removeprefix("profile_").partition(".")[0]
+    return bare in (*NUMBERS, "nu", "zeta")
 
 
 def _joined(parts: Sequence[Found]) -> Found:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from observatory.analysis.scaling.estimators.collapse_quality import (
+    LARGEST_INVERSE,
     NUMBERS,
     Collapse,
     standard_errors,
@@ -22,6 +23,7 @@ from observatory.analysis.scaling.estimators.found import (
 from observatory.analysis.scaling.estimators.sample import Array, Moments, Sample, thinned
 from observatory.analysis.scaling.estimators.verdicts import Collapsed, Link, judge_collapse
 from observatory.analysis.stats.estimate import Parameter
+from observatory.analysis.stats.search import end_of_search
 from observatory.core.errors import FitRefusedError
 
 
@@ -95,8 +97,16 @@ def collapse_link(
     limited = problem.with_a_limit(numbers)
     lost = (limited - quality) * sample.pivot.size / max(quality, 1e-12)
     found.extras.update({"quality_with_limit": limited, "limit_lost": lost})
-    collapsed = Collapsed(quality, limits_of(found.params["inverse_nu"]), p, decades, lost)
+    ended = _at_end(sample, float(numbers[0])) or abs(float(numbers[1])) >= LARGEST_INVERSE
+    collapsed = Collapsed(quality, limits_of(found.params["inverse_nu"]), p, decades, lost, ended)
     return judge_collapse(collapsed, quality_range, min_decades, level), found
+
+
+def _at_end(sample: Sample, critical: float) -> bool:
+    """Whether a critical point lies at an end of the control: less than half a step inside."""
+    control = np.unique(sample.control)
+    inside = 0.5 * (control[:-1] + control[1:])
+    return end_of_search(critical, float(inside[0]), float(inside[-1])) is not None
 
 
 def _stretch_gain(inverse_nu: Array, quality: Array, unstretched: Array, limit: float) -> Array:

@@ -14,6 +14,8 @@ from observatory.analysis.scaling.estimators.sample import Array, Index, Sample
 # points `[point, number]` and the problem that each belongs to `[point]`, to values `[point]`
 _Objective = Callable[[Array, Index], Array]
 
+LARGEST_INVERSE = 20.0
+"""Largest 1 / nu that is looked at, of either sign."""
 NUMBERS = ("critical", "inverse_nu", "zeta_over_nu")
 # laws of a width with a limit: what stays of the largest size's, exponents with which the rest goes
 _LEFT, _DECAYS = np.array([0.5, 0.7, 0.9]), np.geomspace(0.25, 4.0, 9)
@@ -76,7 +78,7 @@ class Collapse:
     def _quality(self, numbers: Array, draw: Index) -> Array:
         sample = self.sample
         critical, a, b = (numbers[:, k : k + 1] for k in range(3))
-        a = np.clip(a, -20.0, 20.0)
+        a = np.clip(a, -LARGEST_INVERSE, LARGEST_INVERSE)
         log_stretch = a * self.log_size if self.laws is None else self.laws[draw]
         stretch = np.exp(np.clip(log_stretch, -300.0, 300.0))  # [point, size]
         shrink = np.exp(np.clip(-b * self.log_size, -300.0, 300.0))[:, sample.of_size]

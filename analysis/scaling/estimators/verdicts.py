@@ -137,6 +137,7 @@ class Collapsed:
     p: float  # share of smooth crossovers with as large a 1 / nu
     decades: float  # log10 of the largest size over the smallest
     limit_lost: float  # loss of the best collapse with a limited width, in residual variances
+    ended: bool = False  # whether the critical point, or 1 / nu, lies at the end of its search
 
 
 def judge_collapse(
@@ -149,6 +150,11 @@ def judge_collapse(
     if found.decades < min_decades:
         span = f"Sizes span {found.decades:.2g} decades, less than {min_decades:g}"
         reason = f"{span}: {seen}. Add sizes further apart."
+    elif found.ended:
+        reason = (
+            f"{seen}; but the critical point lies at an end of the control, or 1 / nu of what is "
+            "looked at: that is no estimate. Add values of the control beyond."
+        )
     elif found.quality < quality_range[0]:
         loose = "far below 1, the errors are so large that any curves collapse"
         reason = f"{seen}: {loose}. Add seeds."

@@ -153,3 +153,20 @@ def test_nu_is_infinite_where_no_length_grows() -> None:
         assert nu.ci_high is None
     nu = _inverted(Parameter(0.5, None, 0.4, 0.8))
     assert (nu.value, nu.ci_low, nu.ci_high) == (2.0, 1.25, 2.5)
+
+
+def test_numbers_of_a_collapse_are_given_only_where_curves_collapse() -> None:
+    """A smooth crossover has no critical point, and one at an end of the control is none."""
+    rows = scaled(np.random.default_rng(1), inverse_nu=0.0, n_control=15, n_seeds=20)
+    whole, found = chain(**QUICK).whole(rows, 0), chain(**QUICK).estimate(rows, 0)
+    assert found.table["data_collapse"]["verdict"] != "collapses"
+    assert {"critical", "nu", "inverse_nu", "zeta_over_nu"} <= set(whole.params)
+    assert set(whole.params) - set(found.params) == {
+        "critical", "nu", "inverse_nu", "zeta", "zeta_over_nu",
+    }  # fmt: skip
+    assert "profile_critical.value" not in found.curves
+    assert "critical" not in found.table
+    ended = Collapsed(1.0, (0.5, 1.0), 0.01, 1.2, 99.0, ended=True)
+    link = judge_collapse(ended, (0.2, 2.0), 1.0, 0.95)
+    assert link.verdict == "underdetermined"
+    assert "at an end of the control" in link.reason
