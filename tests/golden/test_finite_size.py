@@ -26,7 +26,7 @@ def test_a_planted_transition_without_much_noise() -> None:
     rows = scaled(
         np.random.default_rng(0), inverse_nu=0.75, zeta_over_nu=0.25, noise=0.01, n_control=61
     )
-    found = chain(**{**QUICK, "n_null": 19, "n_bootstrap": 20}).estimate(rows, 0)
+    found = chain(**{**QUICK, "n_null": 19, "n_bootstrap": 20}).whole(rows, 0)
     assert found.params["critical"].value == pytest.approx(0.4, abs=0.002)
     assert found.params["inverse_nu"].value == pytest.approx(0.75, abs=0.03)
     assert found.params["zeta_over_nu"].value == pytest.approx(0.25, abs=0.01)
