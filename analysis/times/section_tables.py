@@ -183,8 +183,10 @@ def _verdict(facts: Facts) -> Table:
                 flattens = {None: DASH, True: "yes", False: "no"}[of.get("flattens")]
                 rows.append([words, *scores, _held_out(of), flattens, notes.cite(record)])
     caption = (
-        f"{' '.join(verdicts)} Rule. Threshold: λc = 0 is rejected under all three distributions "
-        "of the times and the boundary flattens on the held-out longer horizon. Horizon artefact: "
+        f"{' '.join(verdicts)} Rule. Threshold: under all three distributions of the times λc = 0 "
+        "is rejected, the boundary flattens on the held-out longer horizon, no law without a "
+        "threshold that bends is within 2 of the AIC, and without the largest weight decays half "
+        "of λc is left. Horizon artefact: "
         "the upper limit of the free λc is below a quarter of the boundary at the longest horizon "
         "under all three. Otherwise: cannot tell. A threshold much below half of the boundary "
         "cannot be seen. Held out: the boundary at the longest horizon over what the law with λc "

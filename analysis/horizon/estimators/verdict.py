@@ -159,21 +159,23 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
             "cross the horizon."
         )
     if rejected:
-        why = "the boundary does not flatten on the held-out longer horizon"
+        why: list[str] = []
         if None in flat:
-            why = "the boundary cannot be foretold from the shorter horizon"
-        elif rivals:
-            why = (
-                f"laws without a threshold fit as well (AIC within 2), in which times "
-                f"{', or '.join(rivals)}"
+            why.append("the boundary cannot be foretold from the shorter horizon")
+        elif not all(flat):
+            why.append("the boundary does not flatten on the held-out longer horizon")
+        if rivals:
+            why.append(
+                "laws without a threshold fit as well (AIC within 2), in which times "
+                + ", or ".join(rivals)
             )
-        elif left and all(flat):
-            why = (
+        if left:
+            why.append(
                 "without the largest weight decays less than half of that critical weight decay is "
-                "left: they alone bend the times"
+                "left"
             )
         return "cannot tell", (
-            f"A critical weight decay of 0 is rejected (p = {p_values}), but {why}."
+            f"A critical weight decay of 0 is rejected (p = {p_values}), but {'; '.join(why)}."
         )
     return "cannot tell", (
         f"A critical weight decay of 0 is not rejected under every error distribution (p = "
