@@ -1,5 +1,6 @@
 """Whether a boundary is a threshold or the place where the times cross the horizon."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import final
@@ -7,13 +8,12 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.boundary.estimators.checks import require_logistic_rise
-from observatory.analysis.boundary.estimators.likelihood import (
-    firth_box,
-    firth_likelihood,
-    firth_points,
-    starts,
+from observatory.analysis.boundary.estimators.likelihood import firth_points
+from observatory.analysis.horizon.estimators.boundary import (
+    boundaries,
+    firth_limits,
+    shorter_horizons,
 )
-from observatory.analysis.boundary.estimators.profile import NAMES, Maximum, profiled
 from observatory.analysis.horizon.estimators.verdict import (
     Evidence,
     Samples,
@@ -22,11 +22,10 @@ from observatory.analysis.horizon.estimators.verdict import (
     longest,
     verdict_of,
 )
-from observatory.analysis.stats.ascent import best_of, climb
 from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Array, Observations
-from observatory.analysis.stats.resample import percentile_interval
+from observatory.analysis.stats.solvers import student_quantile
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
@@ -53,46 +52,6 @@ def _rising_bins(data: Observations, level: float) -> RateBins:
     return bins
 
 
-def boundaries(data: Observations, horizons: Array, drawn: Array) -> Array:
-    """Boundaries in resamples of one table, each resample at every horizon, `[draw, horizon]`.
-
-    The weight decays at which half of the replicas grok by Firth's penalised logistic in log10
-    weight decay, which is finite for separated counts too: infinite where none of a resample
-    grokked, 0 where all did. `drawn` says how many replicas of each row are in a resample, `[draw,
-    row]`.
-    """
-    cells, index = np.unique(data.weight_decay, return_inverse=True)
-    member = (index[:, None] == np.arange(cells.size)).astype(np.float64)
-    n = drawn @ member
-    k = np.stack([drawn @ (member * data.grokked_by(steps)[:, None]) for steps in horizons], axis=1)
-    every = np.repeat(n, horizons.size, axis=0)
-    flat = k.reshape(-1, cells.size)
-    found = 10.0 ** firth_points(np.log10(cells), every, flat)[:, 0]
-    none, full = flat.sum(axis=1) == 0, flat.sum(axis=1) == every.sum(axis=1)
-    return np.where(none, np.inf, np.where(full, 0.0, found)).reshape(-1, horizons.size)
-
-
-def shorter_horizons(data: Observations, longest: float, n_horizons: int) -> Array:
-    """Horizons in steps, log-spaced, from the shortest with a boundary up to the longest.
-
-    The boundary must lie between the smallest and the largest weight decay; refused if that of the
-    longest horizon does not.
-    """
-    tried = np.geomspace(longest, float(data.time[data.grokked].min()), 60)
-    found = boundaries(data, tried, data.weights[None])[0]
-    low, high = float(data.weight_decay.min()), float(data.weight_decay.max())
-    inside = (found > low) & (found < high)
-    if not inside[0]:
-        side = "smaller" if found[0] <= low else "larger"
-        raise FitRefusedError(
-            f"The boundary at {longest:g} steps, {found[0]:.3g}, lies outside the {data.control}s "
-            f"tried, {low:g} to {high:g}: how it moves with the horizon cannot be seen. Add "
-            f"{side} {data.control}s."
-        )
-    last = int(np.argmin(inside)) if not inside.all() else tried.size
-    return np.geomspace(float(tried[last - 1]), longest, n_horizons)
-
-
 def _fixed_sample(data: Observations) -> Sample | None:
     """A part of a table; None where too few of its replicas grokked to fix the laws."""
     try:
@@ -114,20 +73,6 @@ def _column(values: Array) -> list[float | None]:
     return [float(x) if np.isfinite(x) else None for x in values]
 
 
-def _firth_limits(data: Observations, horizon: float, level: float) -> Parameter:
-    """The boundary at a horizon with the limits of its penalised profile likelihood."""
-    cells, index = np.unique(data.weight_decay, return_inverse=True)
-    seen = data.weights * data.grokked_by(horizon)
-    counts = [np.bincount(index, weights=weights) for weights in (data.weights, seen)]
-    n, k = np.asarray(counts, dtype=np.float64)[:, None]
-    x = np.log10(cells)
-    low, high = firth_box(x)
-    evaluate, begin = firth_likelihood(x, n, k), starts(x, k, n, low, high)
-    theta, value = best_of(*climb(evaluate, begin, low, high, 1e-14), len(begin))
-    found = Maximum(evaluate, NAMES, theta[0], float(value[0]), low, high)
-    return profiled(found, x, level)["critical"]
-
-
 def boundary_curve(horizons: Array, values: Array, limits: Array) -> _Columns:
     """The boundary at each horizon with its limits."""
     columns = {"horizon": horizons, "critical": values, "low": limits[:, 0], "high": limits[:, 1]}
@@ -146,10 +91,22 @@ def _law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> 
     return curves
 
 
-def _of_distribution(name: str, found: Evidence, observed: Array, level: float) -> dict[str, Plain]:
+def _n_seeds(data: Observations) -> int:
+    """Seeds that a resample draws, or replicas of a weight decay where every row is its own."""
+    if data.seed is not None and np.unique(data.seed).size < data.seed.size:
+        return max(np.unique(data.seed).size, 2)
+    cells = np.unique(data.weight_decay, return_inverse=True)[1]
+    return max(round(float(np.median(np.bincount(cells, data.weights)))), 2)
+
+
+def _of_distribution(
+    name: str, found: Evidence, observed: Array, n_seeds: int, level: float
+) -> dict[str, Plain]:
     """What the record says of one error distribution.
 
-    `observed` is the boundary at the longest horizon, then in resamples, `[1 + draw]`.
+    `observed` is the boundary at the longest horizon, then in resamples, `[1 + draw]`. The interval
+    of its ratio to what was foretold is Student's on the log axis: percentiles of so few seeds are
+    too close.
     """
     values: dict[str, Plain] = {
         "lr": found.ratio,
@@ -165,14 +122,17 @@ def _of_distribution(name: str, found: Evidence, observed: Array, level: float) 
         "aic_free": found.free.law.aic(N_PARAMS["free"]),
     }
     if found.foretold_zero is not None:
-        ratios = observed[1:] / found.foretold_draws
-        low, high = percentile_interval(ratios[~np.isnan(ratios)], level)
+        ratio = float(observed[0]) / found.foretold_zero
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(observed[1:] / found.foretold_draws)
+        spread = float(np.std(logs[np.isfinite(logs)], ddof=1))
+        half = student_quantile(0.5 + 0.5 * level, n_seeds - 1) * spread
         values |= {
             "foretold_zero": found.foretold_zero,
             "foretold_free": found.foretold_free,
-            "held_out_ratio": float(observed[0]) / found.foretold_zero,
-            "held_out_ratio_low": low,
-            "held_out_ratio_high": high,
+            "held_out_ratio": ratio,
+            "held_out_ratio_low": ratio * math.exp(-half),
+            "held_out_ratio_high": ratio * math.exp(half),
             "flattens": found.flattens(float(observed[0])),
         }
     return {f"{key}_{name}": value for key, value in values.items()}
@@ -262,11 +222,12 @@ class Horizon:
         }
         if verdict == "cannot tell":
             extras |= _outlook(evidence, whole, observed, self.level, reason)
+        n_seeds = _n_seeds(data)
         for name, each in evidence.items():
-            extras |= _of_distribution(name, each, found[:, -1], self.level)
+            extras |= _of_distribution(name, each, found[:, -1], n_seeds, self.level)
         best = min(evidence, key=lambda name: evidence[name].free.law.aic(N_PARAMS["free"]))
         extras["best_distribution"] = best
-        firths = [_firth_limits(data, at, self.level) for at in horizons]
+        firths = [firth_limits(data, at, self.level) for at in horizons]
         limits = np.array([[at.ci_low, at.ci_high] for at in firths], dtype=np.float64)
         curves = boundary_curve(horizons, found[0], limits)
         curves |= _law_curves(evidence, float(horizons[0]), 4.0 * steps)

@@ -18,7 +18,7 @@ from observatory.analysis.fit.study import (
     write_fits,
     write_replicas_csv,
 )
-from observatory.analysis.horizon.estimators.horizon import boundaries
+from observatory.analysis.horizon.estimators.boundary import boundaries
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.cells import CELLS, observations

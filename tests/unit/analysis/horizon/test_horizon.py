@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from observatory.analysis.boundary.estimators.likelihood import firth_points
+from observatory.analysis.horizon.estimators.boundary import boundaries, shorter_horizons
 from observatory.analysis.horizon.estimators.foresight import (
     Design,
     expected_ratio,
     expected_records,
     needed_ratio,
 )
-from observatory.analysis.horizon.estimators.horizon import Horizon, boundaries, shorter_horizons
+from observatory.analysis.horizon.estimators.horizon import Horizon
 from observatory.analysis.horizon.estimators.verdict import Evidence, foretold, verdict_of
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.times.estimators.aft_errors import ERRORS
