@@ -130,7 +130,7 @@ def _means(facts: Facts) -> Table:
                 [
                     decay_label(decay),
                     number(mean["n"], 4),
-                    number(median["value"], 4),
+                    number(median.get("value"), 4),
                     _ends(median, "value"),
                     number(mean["value"], 4),
                     number(mean["se"]),
@@ -159,7 +159,7 @@ def _known(value: float) -> float | None:
 
 def _ends(of: Mapping[str, float | None], needs: str) -> str:
     """The interval of a row of a curve, a dash where it lacks what it `needs`."""
-    return DASH if of[needs] is None else interval(of["low"], of["high"])
+    return DASH if of.get(needs) is None else interval(of["low"], of["high"])
 
 
 def _verdict(facts: Facts) -> Table:
