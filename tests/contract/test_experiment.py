@@ -100,6 +100,13 @@ IDENTITIES = {
 """Names of runs on two shards of a CPU: what is stored under them is found only while they stay."""
 
 
+def test_a_twin_has_another_name_than_when_its_split_differed_from_that_of_its_real_run() -> None:
+    """Until labels had a generator of their own the smoke run's twin was b960a6a3f8f9."""
+    overrides = ["experiment=smoke", "task.random_labels=true", "fleet.device=cpu"]
+    (config,) = compose_runs("train", [*overrides, "fleet.shards=2"]).values()
+    assert identity(resolved(config))[:12] != "b960a6a3f8f9"
+
+
 @pytest.mark.parametrize("run", IDENTITIES)
 def test_a_run_keeps_its_name(run: str) -> None:
     experiment, *chosen = run.split()

@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 import observatory
 from observatory.core.contracts import Task
 from observatory.core.rng import named_generator
+from observatory.fleet.replicas import Dataset
 from observatory.launch.compose import compose
 
 NAMES = sorted(
@@ -39,12 +40,12 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 def test_labels_are_answers_and_fixed_by_the_seed(task: Task) -> None:
     assert isinstance(task, Task)
-    labels = task.labels(named_generator(3, "data"))
+    labels = task.labels(named_generator(3, "labels"))
     assert labels.dtype == torch.int64
     assert labels.shape == (len(task.inputs()),)
     assert int(labels.min()) >= 0
     assert int(labels.max()) < task.n_classes
-    assert torch.equal(labels, task.labels(named_generator(3, "data")))
+    assert torch.equal(labels, task.labels(named_generator(3, "labels")))
 
 
 def test_every_example_is_there_once(task: Task) -> None:
@@ -76,11 +77,19 @@ def test_a_task_and_its_twin_differ_in_labels_alone(name: str) -> None:
     assert (task.n_symbols, task.n_classes) == (twin.n_symbols, twin.n_classes)
     for seed in (0, 1):  # the task's answers do not depend on the seed, the twin's do
         assert torch.equal(
-            task.labels(named_generator(seed, "data")), task.labels(named_generator(9, "data"))
+            task.labels(named_generator(seed, "labels")), task.labels(named_generator(9, "labels"))
         )
         assert not torch.equal(
-            twin.labels(named_generator(seed, "data")), twin.labels(named_generator(9, "data"))
+            twin.labels(named_generator(seed, "labels")), twin.labels(named_generator(9, "labels"))
         )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_twin_is_trained_on_the_examples_of_its_real_run(name: str) -> None:
+    for seed in (0, 7):
+        real, twin = (Dataset.of(made(name, twin=t), 0.5).draw(seed) for t in (False, True))
+        assert torch.equal(real.train, twin.train)
+        assert torch.equal(real.val, twin.val)
 
 
 @pytest.mark.parametrize("name", NAMES)
