@@ -13,7 +13,8 @@ def named_generator(seed: int, name: str) -> torch.Generator:
 
     Args:
         seed: Any integer, also 0 and negative ones.
-        name: What the numbers are for: "init", "data", "batch", "probe", "inputs" or "irreps".
+        name: What the numbers are for: "init", "data" (the split), "labels", "batch", "probe",
+            "inputs" or "irreps".
 
     Example:
         >>> a, b = named_generator(0, "init"), named_generator(0, "init")

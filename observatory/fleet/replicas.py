@@ -37,14 +37,16 @@ class Dataset:
 
     def digest(self) -> str:
         """SHA-256 of all inputs and of the labels that seed 0 gives."""
-        labels = self.task.labels(named_generator(0, "data"))
+        labels = self.task.labels(named_generator(0, "labels"))
         return hashlib.sha256(self.inputs.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
 
     def draw(self, seed: int) -> "Split":
-        """The labels and the split of one replica, from its "data" generator."""
-        rng = named_generator(seed, "data")
-        labels = self.task.labels(rng)
-        train, val = self.task.split(self.train_fraction, rng)
+        """The labels and the split of one replica, each from a generator of its own.
+
+        A random-label twin is so trained on the examples of its real run.
+        """
+        labels = self.task.labels(named_generator(seed, "labels"))
+        train, val = self.task.split(self.train_fraction, named_generator(seed, "data"))
         return Split(labels, train, val)
 
 

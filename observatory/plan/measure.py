@@ -75,7 +75,7 @@ def flops_per_step(parts: Parts) -> int:
 
 def _flops(parts: Parts, examples: int) -> int:
     few = torch.arange(examples) % len(parts.dataset)
-    labels = parts.dataset.task.labels(named_generator(0, "data"))[few]
+    labels = parts.dataset.task.labels(named_generator(0, "labels"))[few]
     with FlopCounterMode(display=False) as counter:
         logits = parts.network(parts.dataset.inputs[few]).unsqueeze(0)
         loss = replica_losses(

@@ -59,6 +59,8 @@ def identity(config: Mapping[str, Any]) -> str:
         config: Plain values, with every `auto` resolved.
     """
     effective = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    if (effective.get("task") or {}).get("random_labels"):
+        effective["labels"] = "own generator"  # before, labels came first from that of the split
     canonical = json.dumps(
         {**effective, "schema_version": SCHEMA_VERSION},
         sort_keys=True,

@@ -49,7 +49,7 @@ def check_order(network: Model, task: Task) -> None:
     inputs = task.inputs()
     if inputs.shape[1] != 2:
         return
-    labels = task.labels(named_generator(0, "data"))
+    labels = task.labels(named_generator(0, "labels"))
     answers = dict(zip(map(tuple, inputs.tolist()), labels.tolist(), strict=True))
     differs = [
         (a, b) for (a, b), answer in answers.items() if answers.get((b, a), answer) != answer
