@@ -6,6 +6,7 @@ import subprocess
 import sys
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from observatory.core.schedule import LogSpaced
 from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
 from observatory.training.build import build
+from tests.contract.test_probe import VIEWS, assert_same, rows
 
 ROOT = Path(observatory.__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -81,11 +83,26 @@ def test_the_library_example_reads_the_smoke_study(
     assert len(namespace["run"].outcomes()) == 12
 
 
-def test_the_probe_example_is_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def entry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The YAML of the probe example, its class where the YAML names it."""
     module = types.ModuleType("observatory.probes.embedding_norm")
     exec(blocks("python")[1], module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    entry = yaml.safe_load(blocks("yaml")[0])["embedding_norm"]
+    return yaml.safe_load(blocks("yaml")[0])["embedding_norm"]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_the_probe_example_looks_at_every_model(name: str, entry: dict[str, Any]) -> None:
+    view, probe = VIEWS[name](), instantiate(entry["probe"])
+    measured = probe.measure(view)
+    assert measured.keys() == {column.name for column in probe.columns}
+    assert (measured["l2"] is None) == ("W_E" not in view.params)
+    few = torch.tensor([2, 0])
+    assert_same(measured, probe.measure(rows(view, few)), few)
+
+
+def test_the_probe_example_is_a_probe(entry: dict[str, Any]) -> None:
     assert instantiate(entry["schedule"]) == LogSpaced(per_decade=20)
     fleet = build(resolved(compose("train", ["experiment=smoke", "fleet.size=2"]))).shard(0, 1)
     fleet.fill()
