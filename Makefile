@@ -11,7 +11,7 @@ ARGS ?=
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 
-.PHONY: help install dev map test fast bench check clean
+.PHONY: help install dev map test fast numbers bench check clean
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
@@ -26,6 +26,9 @@ test: .venv/dev  ## all tests, fast and slow (ARGS="-k name ...")
 
 fast: .venv/dev  ## the tests of two minutes
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
+
+numbers: .venv/dev  ## write the numbers in the docs that follow from stored tables and studies
+	$(BIN)/python -m tests.docs_numbers
 
 bench: .venv/dev  ## the measurements of cost; wants a quiet machine
 	$(BIN)/python -m pytest -o addopts="--strict-markers --import-mode=importlib" -m benchmark -s tests/benchmarks $(ARGS)
