@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.special import erfc, ndtri
 
 import observatory as ob
-from tests.statistical import emergence_studies
+from tests.statistical import emergence_studies, forecast_studies
 from tests.statistical.emergence_studies import KAPPA, truth
 from tests.statistical.stored import Calibration
 
@@ -79,11 +79,23 @@ def coverage_of_curves() -> str:
     )
 
 
+def verdicts_of_forecasts() -> str:
+    skill, even = (each.outcomes() for each in forecast_studies.STORED)
+    wrong, evenly = (sum(row["wrong"] is True for row in rows) for rows in (skill, even))
+    better = sum(row["better"] is True for row in skill)
+    return (
+        f"Of {len(skill)} stored studies of the first set {wrong} call an unskilled signal better, "
+        f"and {better} call the precursor better than every baseline; of {len(even)} of the last "
+        f"set {evenly} call the even signal better than its equal."
+    )
+
+
 NUMBERS: dict[str, Callable[[], str]] = {
     "normal_ratios": normal_ratios,
     "normal_6144": lambda: f"{normal_ratio(6144):.2f}",
     "boundary_of_the_mlp": boundary_of_the_mlp,
     "coverage_of_curves": coverage_of_curves,
+    "verdicts_of_forecasts": verdicts_of_forecasts,
 }
 
 

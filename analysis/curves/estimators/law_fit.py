@@ -65,10 +65,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a law makes of its fit: its known parameters, what follows from them, what to warn of.
-
-    `estimator` is set where the fit chose it.
-    """
+    """Known parameters of a fit, what follows from them, warnings; how, where the fit chose it."""
 
     kept: Mapping[str, Parameter]
     beside: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
