@@ -102,7 +102,10 @@ SchedulerParameters=sched_interval=1,batch_sched_delay=1,bf_interval=5
 KillWait=5
 GresTypes=gpu,shard
 NodeName=node1 NodeHostname=$HOST NodeAddr=127.0.0.1 CPUs=8 RealMemory=$(slurmd -C | grep -oE 'RealMemory=[0-9]+' | cut -d= -f2) Gres=gpu:fake:2,shard:8 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=1-00:00:00 State=UP OverSubscribe=NO
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
+PartitionName=main Nodes=ALL Default=YES MaxTime=1-00:00:00 State=UP OverSubscribe=NO PriorityTier=1 PreemptMode=CANCEL GraceTime=5
+PartitionName=urgent Nodes=ALL MaxTime=1-00:00:00 State=UP OverSubscribe=NO PriorityTier=9 PreemptMode=OFF
 C
 cat >"$D/gres.conf" <<C
 AutoDetect=off

@@ -145,6 +145,23 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     assert slurm_says("sacct", "-X", "-n", "-j", job, "--format=state").split() == ["COMPLETED"]
 
 
+def test_jobs_that_are_preempted_or_held_are_no_failures(slurm: None, tmp_path: Path) -> None:
+    place = ["study=preempted", f"results={tmp_path}"]
+    driver = commands.start("train", *SEARCH, *JOBS, "launcher.attempts=1", *place)
+    runs = tmp_path / "preempted" / "runs"
+    wait_for(driver, lambda: list(runs.glob(f"*/{RECORD}")))
+    (run,) = (path.parent for path in runs.glob(f"*/{RECORD}"))
+    wait_for(driver, lambda: checkpoint(run, 0) and checkpoint(run, 1))
+    slurm_says("sbatch", "-p", "urgent", "-c", "8", "-o", "/dev/null", "--wrap", "sleep 3")
+    wait_for(driver, lambda: [len(ids) for ids in read_json(run / RECORD).values()] == [2, 2])
+    held = read_json(run / RECORD)["0"][-1]
+    slurm_says("scontrol", "hold", held)
+    wait_for(driver, lambda: (active_jobs() or {}).get(held) in ("HELD", "RUNNING"))
+    slurm_says("scontrol", "release", held)
+    finish(driver)
+    assert len(Run(run).outcomes()) == len(Run(run).table("outcomes"))
+
+
 def test_hydras_launcher_trains_two_fleets_on_one_gpu(slurm: None, tmp_path: Path) -> None:
     command = [
         sys.executable,
