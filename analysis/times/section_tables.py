@@ -179,7 +179,11 @@ def _verdict(facts: Facts) -> Table:
             of = {key.removesuffix(f"_{name}"): v for key, v in record["extras"].items()}
             if f"lr_{name}" in record["extras"]:
                 values = ("critical_free", "critical_upper", "nu_zero", "nu_free")
-                scores = [number(of["lr"]), number(of["p"], 2), *(number(of[v]) for v in values)]
+                scores = [
+                    number(of["lr"]),
+                    number(of.get("p"), 2),
+                    *(number(of.get(v)) for v in values),
+                ]
                 flattens = {None: DASH, True: "yes", False: "no"}[of.get("flattens")]
                 rows.append([words, *scores, _held_out(of), flattens, notes.cite(record)])
     caption = (

@@ -15,14 +15,21 @@ from observatory.analysis.boundary.estimators.likelihood import (
     firth_points,
     starts,
 )
+from observatory.analysis.horizon.estimators.boundary import boundaries
 from observatory.analysis.horizon.estimators.verdict import ARTEFACT_BELOW
 from observatory.analysis.stats.ascent import best_of, climb
-from observatory.analysis.stats.solvers import chi2_quantile
+from observatory.analysis.stats.solvers import chi2_quantile, student_quantile
 from observatory.analysis.times.estimators.aft import RIGHT, Records
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import PROFILE_GRID
 from observatory.analysis.times.estimators.aft_law import Laws, Times
-from observatory.analysis.times.estimators.aft_table import DRAW_GRID, sample_of, table_of
+from observatory.analysis.times.estimators.aft_table import (
+    DRAW_GRID,
+    drawn_replicas,
+    resampled_laws,
+    sample_of,
+    table_of,
+)
 from observatory.analysis.times.estimators.power_law import N_PARAMS, UNDECIDED, fit_line
 from observatory.analysis.times.estimators.rivals import bent_criteria, offset_law
 from tests.made_times import Made
@@ -106,6 +113,25 @@ def boundary_covered(made: Made, n: int, seed: int, level: float = 0.95) -> np.n
     )
     there = best_of(*climb(evaluate, begin, *held), 3)[1]
     return 2.0 * (best - there) <= chi2_quantile(level, 1)
+
+
+def held_out_covered(made: Made, n: int, seed: int, level: float = 0.95) -> np.ndarray:
+    """Whether Student's interval of the held-out ratio, of 100 resamples, holds 1."""
+    inside = np.zeros(n, dtype=bool)
+    for i, times in enumerate(made.times(n, np.random.default_rng(seed))):
+        data = made.table(times)
+        drawn = drawn_replicas(data, 100, i)
+        everyone = np.concatenate([data.weights[None], drawn])
+        found = boundaries(data, np.array([made.horizon]), everyone)[:, 0]
+        early = sample_of(data.at_horizon(HELD_OUT * made.horizon))
+        law = table_of(early, ERRORS[made.distribution], 0.0, DRAW_GRID)
+        foretold = resampled_laws(law, early.resampled(drawn), free=False).boundary(made.horizon)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(found[1:] / foretold)
+        half = student_quantile(0.5 + 0.5 * level, made.n_seeds - 1)
+        half *= np.std(logs[np.isfinite(logs)], ddof=1)
+        inside[i] = abs(np.log(found[0] / law.law.boundary(made.horizon)[0])) <= half
+    return inside
 
 
 @dataclass(frozen=True)
@@ -234,6 +260,9 @@ def print_estimates(n: int) -> None:
             for size in (5, 8, 10, 30)
         }
         print(f"  {label:12s}", found)
+    print("coverage of the held-out ratio: 8 seeds, with a seed effect, 16 seeds")
+    makes = (few, replace(few, **SEEDS_APART), many)
+    print("  ", [round(float(held_out_covered(made, n // 3, 6).mean()), 3) for made in makes])
     print("mean of nu (truth 1): censored, uncensored runs, at horizons 6000, 3000, 1500")
     for horizon in (6000.0, 3000.0, 1500.0):
         both = exponents(replace(few, horizon=horizon), n, 2)
