@@ -51,17 +51,7 @@ class Source:
 
 
 def _replica_source(table: Table, tracking_uri: str | None = None) -> Source:
-    """A table with a row per run or per value of the control.
-
-    Args:
-        table: A frame, its caveats in `attrs["caveats"]`; a study or its folder; a CSV or Parquet
-            file; "mlflow:EXPERIMENT".
-        tracking_uri: Where the MLflow experiment is.
-
-    Raises:
-        ConfigError: If a file is no table.
-        StoreError: If a folder is no study.
-    """
+    """A table with a row per run or per value of the control."""
     opened = open_table(table, tracking_uri)
     if isinstance(opened, Study):
         return _study_source(opened)
@@ -310,11 +300,7 @@ def run_part(
 
 
 def _require_held(name: str, node: Mapping[str, Any], critical: Any) -> None:
-    """Refuse a critical point that the fit would not hold, or that is none.
-
-    Raises:
-        ConfigError: As said.
-    """
+    """Refuse a critical point that the fit would not hold, or that is none."""
     if critical is None:
         return
     if node.get("critical") != "boundary":

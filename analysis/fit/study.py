@@ -28,18 +28,8 @@ _SCHEMA = 2
 
 
 @dataclass(frozen=True)
-class StudyPlan:
-    """Which events and horizons are fitted.
-
-    Attributes:
-        events: Names of event presets, the main one first.
-        horizon_fractions: Horizons as shares of the one that was run.
-        horizon_steps: Horizons in steps, instead of the fractions, or None.
-        critical_from: Names of the boundary fits whose critical point the times may take, the first
-            that is not refused counts.
-        longest_only: Names of fits made for the main event at the longest horizon only.
-        seed: Seed of every resampling: replicas are drawn jointly over horizons.
-    """
+class _StudyPlan:
+    """Which events and horizons are fitted."""
 
     events: Sequence[str]
     horizon_fractions: Sequence[float]
@@ -49,14 +39,14 @@ class StudyPlan:
     seed: int
 
 
-def read_settings(settings: Mapping[str, Any]) -> tuple[StudyPlan, dict[str, Fit]]:
+def read_settings(settings: Mapping[str, Any]) -> tuple[_StudyPlan, dict[str, Fit]]:
     """The plan and the fits of a configuration's `fit` node, given as plain values.
 
     Raises:
         ConfigError: If a fit is none of this package's, lacks a number, or has one that breaks its
             rule.
     """
-    plan = StudyPlan(**{f.name: settings[STUDY][f.name] for f in fields(StudyPlan)})
+    plan = _StudyPlan(**{f.name: settings[STUDY][f.name] for f in fields(_StudyPlan)})
     checked_numbers({k: v for k, v in settings[STUDY].items() if k != "horizon_steps"})
     made = {name: build(name, node) for name, node in settings.items() if name != STUDY}
     return plan, {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
@@ -154,7 +144,7 @@ def critical_of(record: Mapping[str, Any]) -> float | None:
     return None if parameter is None else parameter["value"]
 
 
-def horizons(plan: StudyPlan, longest: int) -> list[int]:
+def horizons(plan: _StudyPlan, longest: int) -> list[int]:
     """The horizons of a plan in steps, longest first.
 
     Raises:

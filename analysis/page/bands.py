@@ -79,16 +79,7 @@ def _summaries(
     grid: NDArray[Any],
     until: NDArray[Any],
 ) -> Iterator[pd.DataFrame]:
-    """A table per weight decay, of the points at which half of its replicas have a reading.
-
-    Args:
-        quantity: Its name.
-        readings: `[replica, point]`; those that are not finite are left out.
-        decays: Weight decay of each record, `[replica]`.
-        everyone: Weight decay of every replica that counts, with a record or not.
-        grid: `[point]`.
-        until: The last point of each record, `[replica]`.
-    """
+    """A table per weight decay, of the points at which half of its replicas have a reading."""
     readings = np.where(np.isfinite(readings), readings, np.nan)
     for decay in np.unique(decays[~np.isnan(decays)]):
         rows = readings[decays == decay]

@@ -22,12 +22,7 @@ def decay_label(weight_decay: float) -> str:
 
 
 def _zero_position(weight_decays: ArrayLike) -> float:
-    """Where 0 is drawn on the log axis: a fixed gap below the smallest positive weight decay.
-
-    Example:
-        >>> round(_zero_position([0.0, 0.1, 1.0]), 4)
-        0.0355
-    """
+    """Where 0 is drawn on the log axis: a fixed gap below the smallest positive weight decay."""
     values = np.asarray(weight_decays, dtype=np.float64)
     smallest = values[values > 0].min(initial=np.inf)
     return float(smallest * 10.0**-_GAP) if np.isfinite(smallest) else 10.0**-_GAP

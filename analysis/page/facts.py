@@ -125,14 +125,7 @@ def gather(group: Group, records: Sequence[Record], steps_drawn: int = _STEPS_DR
 
 
 def _replica_times(group: Group, event: str) -> pd.DataFrame:
-    """When each replica grokked, or how its record ended.
-
-    Returns:
-        run_id, replica, weight_decay; t_lo, t_hi (steps, NaN where the event was not seen); t_mem
-        (steps until memorised, NaN where it was not or nobody looked); watched (steps); end:
-        "diverged" or "collapsed" where that is the outcome, "grokked" where the event was seen,
-        else "censored". Replicas without a record are left out.
-    """
+    """When each replica grokked, or how its record ended."""
     rows = group.replicas
     steps = column(rows, "step")
     watched = np.where(np.isnan(steps), _last_looks(group), steps)

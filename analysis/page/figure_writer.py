@@ -41,16 +41,7 @@ class ReportFigure:
 
 
 def _inline_svg(text: str, name: str, title: str) -> str:
-    """An SVG file as an element of an HTML page.
-
-    Identifiers get the prefix `name`, so that several drawings can share a page; the size is left
-    to the page; metadata and the global style rule are dropped, paths are rounded to 0.01 pt.
-
-    Args:
-        text: The file as matplotlib wrote it.
-        name: Letters, digits, hyphens.
-        title: What a screen reader says.
-    """
+    """An SVG file as an element of an HTML page."""
     svg = _METADATA.sub("", _PREAMBLE.sub("", text))
     svg = _PATH.sub(lambda path: _DIGITS.sub(r"\1", path[0]), _STYLE.sub("", svg))
     head, rest = svg.split(">", 1)

@@ -139,12 +139,7 @@ def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
 
 
 def _without_idle_ids(svg: str) -> str:
-    """An SVG without the identifiers that nothing in it refers to; names of artists may repeat.
-
-    Example:
-        >>> _without_idle_ids('<g id="a"/><path id="b"/><use xlink:href="#b"/>')
-        '<g/><path id="b"/><use xlink:href="#b"/>'
-    """
+    """An SVG without the identifiers that nothing in it refers to; names of artists may repeat."""
     referred = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
     return re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in referred else "", svg)
 

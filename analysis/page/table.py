@@ -69,11 +69,6 @@ class Footnotes:
 
 
 def _letter(index: int) -> str:
-    """The n-th letter, from 0: a to z, then aa, ab, ...
-
-    Example:
-        >>> _letter(0), _letter(25), _letter(26)
-        ('a', 'z', 'aa')
-    """
+    """The n-th letter, from 0: a to z, then aa, ab, ..."""
     head, tail = divmod(index, 26)
     return (_letter(head - 1) if head else "") + chr(ord("a") + tail)

@@ -24,13 +24,8 @@ SETTINGS = 16
 """Settings that the table of groups shows; of more, it says how many."""
 
 
-def compared_groups(study_folders: Sequence[Path]) -> list[StudyGroup]:
-    """The groups of several studies, those of the first study first.
-
-    Raises:
-        ConfigError: If there are fewer than two studies, or one is given twice.
-        StoreError: If a folder holds no study or no replica, or was not fitted as it is now.
-    """
+def _compared_groups(study_folders: Sequence[Path]) -> list[StudyGroup]:
+    """The groups of several studies, those of the first study first."""
     folders = [folder.resolve() for folder in study_folders]
     if len(folders) < 2 or len(set(folders)) < len(folders):
         names = [folder.name for folder in folders]
@@ -51,7 +46,7 @@ def fit_comparison(study_folders: Sequence[Path], out: Path, settings: Mapping[s
         ConfigError: As `compared_groups`.
         StoreError: Likewise.
     """
-    records = fit_across(compared_groups(study_folders), settings)
+    records = fit_across(_compared_groups(study_folders), settings)
     path = fits_beside(out)
     write_records(path, [{**record, "study_group": None} for record in records])
     return path
@@ -79,7 +74,7 @@ def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
         ConfigError: As `compared_groups`.
         StoreError: Likewise, or if the comparison was not fitted.
     """
-    groups = compared_groups(study_folders)
+    groups = _compared_groups(study_folders)
     writer = FigureWriter(out.parent / f"{out.stem}_figures", out.parent, PNG_DPI)
     made = across(groups, read_fits(fits_beside(out)), writer)
     n = sum(len(group.facts.group.replicas) for group in groups)
@@ -101,11 +96,7 @@ def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
 
 
 def _study_groups(found: Sequence[tuple[str, Facts]]) -> list[StudyGroup]:
-    """Groups by the name of their study and, where it is short, by what sets them apart.
-
-    Args:
-        found: The study's name and the facts of each group.
-    """
+    """Groups by the name of their study and, where it is short, by what sets them apart."""
     configs = differences([facts.config for _, facts in found])
     labels: list[str] = []
     apart: list[str] = []

@@ -16,7 +16,7 @@ _COST = ("wall_s", "cpu_s", "replica_steps")
 
 
 @dataclass(frozen=True)
-class RunPage:
+class _RunPage:
     """One run: its identity card and its resolved config."""
 
     run_id: str
@@ -24,7 +24,7 @@ class RunPage:
     config: str
 
 
-def run_page(run: Run) -> RunPage:
+def run_page(run: Run) -> _RunPage:
     """All that a run's manifest says of where it came from."""
     manifest, replicas = run.manifest, run.replicas()
     git = manifest.get("git") or {}
@@ -64,7 +64,7 @@ def run_page(run: Run) -> RunPage:
         if file.is_file()
         else json.dumps(manifest["config"], indent=2)
     )
-    return RunPage(run.run_id, facts, config)
+    return _RunPage(run.run_id, facts, config)
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

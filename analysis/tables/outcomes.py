@@ -23,21 +23,8 @@ _TAIL = (
 
 
 @dataclass(frozen=True)
-class Censored:
-    """Finished replicas at one horizon, as arrays of one entry per replica.
-
-    Attributes:
-        weight_decay: `[replica]`.
-        outcome: Label of the whole record, `[replica]`.
-        grokked: Whether it counts as grokked at the horizon, `[replica]`.
-        t_hi: Upper end of its event interval in steps, also where it failed later; NaN where there
-            is none, `[replica]`.
-        t_lo: Lower end, likewise.
-        watched: Steps for which it was watched, at most the horizon, `[replica]`.
-        seed: `[replica]`.
-        failed: Whether it had collapsed or diverged by the horizon, `[replica]`.
-        failed_at: When it did, in steps, NaN where it had not, `[replica]`.
-    """
+class _Censored:
+    """Finished replicas at one horizon, as arrays of one entry per replica."""
 
     weight_decay: NDArray[np.float64]
     outcome: NDArray[Any]
@@ -60,7 +47,7 @@ def event_names(outcomes: pd.DataFrame) -> list[str]:
     return [str(c).removesuffix("_observed") for c in outcomes.columns if c.endswith("_observed")]
 
 
-def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> Censored:
+def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> _Censored:
     """Finished replicas as a shorter horizon would have recorded them.
 
     Diverged and collapsed replicas count as not grokked, if that happened within the horizon.
@@ -103,7 +90,7 @@ def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> Censored:
         for i in intervals
     ]
     t_lo, t_hi = np.array(ends, dtype=np.float64).reshape(-1, 2).T
-    return Censored(
+    return _Censored(
         numbers(rows, "weight_decay"),
         outcome,
         grokked,

@@ -125,10 +125,7 @@ def _grokked_of(
 
 
 def _times_of(frame: pd.DataFrame, columns: Columns) -> tuple[Array, Array | None, Array]:
-    """When each run grokked, the look before (None without such a column), and steps watched.
-
-    A row with a last look and no time is watched up to that look. Raises as `observe`.
-    """
+    """When each run grokked, the look before (None without such a column), and steps watched."""
     nothing = np.full(len(frame), np.nan)
 
     def read(name: str | None) -> Array:

@@ -21,12 +21,7 @@ _SHOWN = 5
 
 
 def _rows_text(bad: Mask) -> str:
-    """Which rows, counted from 1 below the column names.
-
-    Example:
-        >>> _rows_text(np.array([False, True, False, True])), _rows_text(np.array([True]))
-        ('rows 2, 4', 'row 1')
-    """
+    """Which rows, counted from 1 below the column names."""
     places = (np.flatnonzero(bad) + 1).tolist()
     listed = ", ".join(str(place) for place in places[:_SHOWN])
     more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""

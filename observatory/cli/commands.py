@@ -174,12 +174,12 @@ def _no_such_option(error: click.NoSuchOption) -> str:
     context = error.ctx
     path = "" if context is None else f" of `{context.command_path}`"
     near = did_you_mean(error.option_name, error.possibilities or ())
-    names = [] if context is None else option_names(context.command, context)
+    names = [] if context is None else _option_names(context.command, context)
     known = "" if near or not names else f" It has {', '.join(names)}."
     return f"There is no option `{error.option_name}`{path}.{near}{known}"
 
 
-def option_names(command: click.Command, context: click.Context) -> list[str]:
+def _option_names(command: click.Command, context: click.Context) -> list[str]:
     """The long names of a command's options, those that help texts show."""
     shown = [p for p in command.get_params(context) if isinstance(p, click.Option) and not p.hidden]
     return [max(set(p.opts) - set(getattr(p, "old_names", ())), key=len) for p in shown]

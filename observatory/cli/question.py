@@ -45,7 +45,7 @@ def question_command(question: Question) -> Command:
     """
     taken = parameters(question.ask)
     options = [option(parameter, question) for parameter in taken if not parameter.is_table]
-    options += output_options(question)
+    options += _output_options(question)
     words = {p.name: _flag(p) for p in taken if not p.is_table}
     for made in options:
         made.help = _in_flags(made.help or "", words)
@@ -81,7 +81,7 @@ def of_a_question(error: click.NoSuchOption, typed: Sequence[str]) -> str | None
     )
 
 
-def output_options(question: Question) -> list[Option]:
+def _output_options(question: Question) -> list[Option]:
     """What every question has: JSON, and a picture where it has a figure."""
     made = [
         Option(["--json", "as_json"], is_flag=True, group=OTHER, help="Print the record as JSON.")
