@@ -11,9 +11,9 @@ import numpy as np
 from observatory.analysis.boundary.estimators.ratio import boundary_ratio
 from observatory.analysis.boundary.seeds_needed import plan_seeds
 from observatory.analysis.fit.contract import Record
-from observatory.analysis.fit.observed import left_out, open_runs, run_part
+from observatory.analysis.fit.observed import Opened, left_out, open_runs, run_part
 from observatory.analysis.fit.settings import STUDY, draw_seed, shared_setting
-from observatory.analysis.fit.task import Task
+from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.stats.estimate import Estimate, refusal_record
 from observatory.analysis.stats.numbers import checked_numbers
@@ -110,6 +110,29 @@ def prepare_ratio(above: Table, below: Table, options: Mapping[str, Any]) -> Tas
     """The ratio of the boundaries of two tables, at the horizon that both have."""
     names = _names(options.get("names"), above, below)
     both = [open_runs(table, options, timed=False) for table in (above, below)]
+    return Task("ratio", [_ratio_part(names, both, options)])
+
+
+def with_ratios(task: Task, options: Mapping[str, Any]) -> Task:
+    """The boundaries of several groups, and the ratio of each to that of the first.
+
+    Args:
+        task: A part per group, and what was opened of each by its name.
+        options: As of `BoundaryOptions`, checked.
+    """
+    (first, base), *others = task.data.items()
+    ratios = [
+        replace(
+            _ratio_part((name, first), [opened, base], options),
+            group={"ratio": f"{name} / {first}"},
+        )
+        for name, opened in others
+    ]
+    return replace(task, parts=[*task.parts, *ratios])
+
+
+def _ratio_part(names: tuple[str, str], both: Sequence[Opened], options: Mapping[str, Any]) -> Part:
+    """The ratio of the boundaries of two tables that were opened."""
     level, n_bootstrap = (_shared(name, options) for name in ("level", "n_bootstrap"))
     seed = draw_seed(options.get("seed"))
 
@@ -129,8 +152,7 @@ def prepare_ratio(above: Table, below: Table, options: Mapping[str, Any]) -> Tas
         found = boundary_ratio(first, second, names, level, n_bootstrap, seed)
         return replace(found, warnings=[*notes, *found.warnings])
 
-    part = run_part("boundary_ratio", "firth", level, seed, both[0], np.inf, compute)
-    return Task("ratio", [part])
+    return run_part("boundary_ratio", "firth", level, seed, both[0], np.inf, compute)
 
 
 def prepare_seeds(

@@ -50,10 +50,12 @@ def boundary(
           critical = 0.04865  95% [0.03383, 0.06985]  (weight decay)
           slope    = 4.177  95% [2.722, 6.091]
     """
+    from observatory.analysis.boundary.compare import with_ratios
     from observatory.analysis.fit.observed import known_options, prepare
 
     given = known_options(options, BoundaryOptions)
-    return prepare("boundary", table, estimator or "mle", given, timed=False).run()
+    task = prepare("boundary", table, estimator or "mle", given, timed=False)
+    return (task if given.get("by") is None else with_ratios(task, given)).run()
 
 
 def ratio(above: "Table", below: "Table", **options: Unpack[RatioOptions]) -> "Fitted":
@@ -116,6 +118,7 @@ class BoundaryQuestion(Question):
         "boundary counts.csv --estimator lsq --smoothing 0.5 --json",
         "boundary runs.csv --control train_fraction --success solved --group seed --plot rate.pdf",
         "boundary results/laptop_map --event first95 --horizon-steps 1500",
+        "boundary runs.csv --by optimizer --where 'lr < 0.1'",
         "boundary mlflow:sweep --control params.wd --success metrics.grokked",
     )
     place = 10

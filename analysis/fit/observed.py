@@ -5,24 +5,21 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from observatory.analysis.fit.contract import EveryControl, Fit
 from observatory.analysis.fit.settings import build, draw_seed, settings_of, shared_setting
+from observatory.analysis.fit.source import Source, groups_of, replica_source
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.observe import observe
-from observatory.analysis.tables.open import Table, open_table
-from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
-from observatory.analysis.tables.reading import Columns, cut
+from observatory.analysis.tables.open import Table
+from observatory.analysis.tables.reading import Columns, cut, mixed
 from observatory.analysis.tables.replicas import is_ours
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.core.settings import checked
-from observatory.store.reader import Study
 
-_LOGGED = "params.horizon_steps"
 _MAX_VALUES = 2000
 """Values of the control that a boundary may have."""
 MAX_DRAWN = 150_000_000
@@ -31,51 +28,6 @@ SETTINGS = ("level", "n_bootstrap", "interval", "smoothing", "window_max")
 """Settings of an estimator that have an option of their own."""
 ALIASES = {"x": "control"}
 """Options by the name that they had before."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A table, and what is known of it beside its cells.
-
-    Attributes:
-        frame: The table.
-        horizon_steps: The horizon that was run; None where nobody knows.
-        steps_per_epoch: Optimizer steps per epoch, likewise.
-        caveats: What a reader of any fit should know.
-    """
-
-    frame: pd.DataFrame
-    horizon_steps: int | None = None
-    steps_per_epoch: int | None = None
-    caveats: Sequence[str] = ()
-
-
-def _replica_source(table: Table, tracking_uri: str | None = None) -> Source:
-    """A table with a row per run or per value of the control."""
-    opened = open_table(table, tracking_uri)
-    if isinstance(opened, Study):
-        return _study_source(opened)
-    caveats = tuple(str(caveat) for caveat in opened.attrs.get("caveats", ()))
-    return Source(opened, _logged_horizon(opened), caveats=caveats)
-
-
-def _study_source(study: Study) -> Source:
-    """The replicas of a study; runs of different horizons are cut at the shortest."""
-    manifests = [run.manifest for run in study.runs]
-    outcomes = study.replicas()
-    epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests}
-    return Source(
-        replicas_table(outcomes),
-        min(int(manifest["horizon_steps"]) for manifest in manifests),
-        epochs.pop() if len(epochs) == 1 else None,
-        pooling_caveats(outcomes, manifests),
-    )
-
-
-def _logged_horizon(frame: pd.DataFrame) -> int | None:
-    """The horizon of a mirrored study: a param that all its runs share."""
-    values = set(frame[_LOGGED]) if _LOGGED in frame.columns else set()
-    return int(values.pop()) if len(values) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -103,7 +55,7 @@ class Opened:
         return cut(self.observations, self.horizon_steps, self.run_steps)
 
 
-def open_runs(table: Table, options: Mapping[str, Any], *, timed: bool) -> Opened:
+def open_runs(table: Table | Source, options: Mapping[str, Any], *, timed: bool) -> Opened:
     """Read and check a table.
 
     Args:
@@ -116,7 +68,7 @@ def open_runs(table: Table, options: Mapping[str, Any], *, timed: bool) -> Opene
         StoreError: If a folder is no study.
     """
     given = {name: v for name, v in options.items() if v is not None}
-    source = _replica_source(table, given.get("tracking_uri"))
+    source = replica_source(table, given)
     run, horizon = source.horizon_steps, given.get("horizon_steps", source.horizon_steps)
     if run is not None and horizon is not None and horizon > run:
         raise ConfigError(
@@ -137,7 +89,7 @@ def open_runs(table: Table, options: Mapping[str, Any], *, timed: bool) -> Opene
         horizon,
         run,
         given.get("window_max", shared_setting("window_max") if ours else np.inf),
-        [*source.caveats, *read.warnings],
+        [*source.caveats, *read.warnings, *mixed(source.frame, vars(columns).values())],
         read.columns,
     )
 
@@ -222,7 +174,7 @@ def _boundary_critical(data: Observations, window_max: float | None, seed: int) 
 
 
 def prepare(
-    question: str, table: Table, estimator: str, options: Mapping[str, Any], *, timed: bool
+    question: str, table: Table | Source, estimator: str, options: Mapping[str, Any], *, timed: bool
 ) -> Task:
     """A fit of `conf/fit` on a table of runs, both checked.
 
@@ -243,6 +195,15 @@ def prepare(
     name, node = settings_of(question, estimator, given, folder)
     _require_held(name, node, options.get("critical"))
     seed = draw_seed(options.get("seed"))
+    by = options.get("by")
+    if by is not None:
+        alone = {key: value for key, value in options.items() if key != "by"}
+        parts = groups_of(replica_source(table, options), by)
+        made = {
+            k: prepare(question, part, estimator, alone, timed=timed) for k, part in parts.items()
+        }
+        fits = [replace(task.parts[0], group={by: label}) for label, task in made.items()]
+        return Task(question, fits, {label: task.data for label, task in made.items()})
     opened = open_runs(table, options, timed=timed)
     if "window_max" not in given and node.get("window_max") is not None:
         node["window_max"] = opened.window_max

@@ -37,6 +37,7 @@ class RunOptions(TypedDict, total=False):
         outcome: Column of how a run ended: collapsed and diverged can no longer grok (outcome).
         n: Column of the number of runs, in a table of counts (n).
         n_grokked: Column of the runs that grokked, likewise (n_grokked).
+        where: Which rows count, such as "optimizer == 'adamw' and lr < 0.1".
         event: What grokked means; of a study, an event preset (first99).
         horizon_steps: Steps at which records are cut; or the horizon that counts belong to.
         steps_per_epoch: Optimizer steps per epoch, to give the horizon in epochs too.
@@ -56,6 +57,7 @@ class RunOptions(TypedDict, total=False):
     outcome: str | None
     n: str | None
     n_grokked: str | None
+    where: str | None
     event: str | None
     horizon_steps: int | None
     steps_per_epoch: int | None
@@ -69,11 +71,13 @@ class FitOptions(RunOptions, total=False):
     """What fits by an estimator of conf/fit take.
 
     Attributes:
+        by: Column of groups: a fit of each, and of boundaries their ratios to the first.
         n_bootstrap: Number of resamples.
         settings: Any further setting of the estimator, by name.
         config_dir: Folder of configurations of your own, laid out as conf/ is.
     """
 
+    by: str | None
     n_bootstrap: int | None
     settings: Mapping[str, Any] | None
     config_dir: Path | None

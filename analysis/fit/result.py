@@ -150,6 +150,8 @@ class Fitted:
         Raises:
             ConfigError: If the question has no figure, or one of several panels and `ax` is given.
         """
+        if isinstance(self.data, Mapping) and "group" in self.record:
+            raise ConfigError("`plot` draws one fit, got several groups: choose one by `where`.")
         import matplotlib.pyplot  # noqa: F401 - notebooks show figures once it is there
 
         from observatory.analysis.fit.questions import question_named

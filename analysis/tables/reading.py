@@ -1,6 +1,6 @@
 """What was read of a table, before any fit: the observations, and what the reader should know."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,6 +15,10 @@ Mask = NDArray[np.bool_]
 
 ENDED = ("collapsed", "diverged")
 """Outcomes after which a run can no longer grok."""
+_NO_CATEGORY = ("outcome", "retire_reason", "run_id", "status", "instant")
+_OF_LOGS = ("tags.", "metrics.")
+_MOST_VALUES = 10
+"""Columns of texts that tell no kinds of runs apart: they say how one ended, or name it."""
 
 
 ROLES = {
@@ -131,6 +135,28 @@ def cut(
         f"Rows that did not grok and were watched for less than {horizon} steps "
         f"({int(early.sum())}) count as not grokked in rates."
     ]
+
+
+def mixed(frame: pd.DataFrame, read: Iterable[str | None]) -> list[str]:
+    """A warning where rows differ in a category that no option names, and are pooled.
+
+    Args:
+        frame: The table.
+        read: Columns that were read.
+    """
+    found: list[str] = []
+    for name in frame.columns:
+        if name in {*read, *_NO_CATEGORY} or name.startswith(_OF_LOGS):
+            continue
+        cells = list(frame[name].dropna())
+        if not all(isinstance(cell, str) for cell in cells):
+            continue
+        values = list(dict.fromkeys(cells))
+        if 1 < len(values) <= _MOST_VALUES and len(cells) >= 2 * len(values):
+            found.append(f"{name} ({', '.join(values[:4])}{', ...' * (len(values) > 4)})")
+    if not found:
+        return []
+    return [f"Rows that differ in {'; '.join(found)} are pooled: `by` fits each, `where` one."]
 
 
 def twins(frame: pd.DataFrame, names: Sequence[str], what: str) -> list[str]:

@@ -195,6 +195,13 @@ def digest(text: str) -> int:
 
 def control_of(frame: pd.DataFrame, name: str) -> Array:
     """The control of each row, `[row]`; raises where it is no number or negative."""
+    held = list(cells(frame, name).dropna())
+    words = [cell for cell in held if isinstance(cell, str)]
+    if words and len(words) == len(held) and pd.to_numeric(pd.Series(words), "coerce").isna().all():
+        raise ConfigError(
+            f"`{name}` must be a number, got words such as {words[0]!r}. Name a column of numbers "
+            "as the control; `by` makes a fit for each of such words."
+        )
     control = numbers(frame, name, "Fill or remove the row.")
     refuse(
         control < 0, name, "must be at least 0", "A log axis has no such place.", cells(frame, name)

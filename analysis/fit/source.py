@@ -1,0 +1,91 @@
+"""The rows of a table that fits of runs take, and what is known of them beside their cells."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from observatory.analysis.tables.columns import Role, resolve
+from observatory.analysis.tables.open import Table, open_table
+from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
+from observatory.analysis.tables.values import codes_of
+from observatory.analysis.tables.where import rows_where
+from observatory.core.errors import ConfigError
+from observatory.store.reader import Study
+
+_LOGGED = "params.horizon_steps"
+_MAX_GROUPS = 50
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table, and what is known of it beside its cells.
+
+    Attributes:
+        frame: The table.
+        horizon_steps: The horizon that was run; None where nobody knows.
+        steps_per_epoch: Optimizer steps per epoch, likewise.
+        caveats: What a reader of any fit should know.
+    """
+
+    frame: pd.DataFrame
+    horizon_steps: int | None = None
+    steps_per_epoch: int | None = None
+    caveats: Sequence[str] = ()
+
+
+def replica_source(table: Table | Source, given: Mapping[str, Any]) -> Source:
+    """The rows that count of a table with a row per run or per value of the control."""
+    if isinstance(table, Source):
+        return table
+    opened = open_table(table, given.get("tracking_uri"))
+    if isinstance(opened, Study):
+        source = _study_source(opened)
+    else:
+        caveats = tuple(str(caveat) for caveat in opened.attrs.get("caveats", ()))
+        source = Source(opened, _logged_horizon(opened), caveats=caveats)
+    condition = given.get("where")
+    if condition is None:
+        return source
+    frame = rows_where(source.frame, condition)
+    said = f"Rows where {condition}: {len(frame)} of {len(source.frame)}."
+    return replace(source, frame=frame, caveats=[*source.caveats, said])
+
+
+def groups_of(source: Source, by: str) -> dict[str, Source]:
+    """A table for each value of a column, in rising order.
+
+    Raises:
+        ConfigError: If there is no such column, or a cell of it is empty.
+    """
+    present = [str(name) for name in source.frame.columns]
+    name = resolve({"by": by}, {"by": Role()}, present)["by"]
+    which, names = codes_of(source.frame, name)
+    if len(names) > _MAX_GROUPS:
+        raise ConfigError(
+            f"`by` must name a column of at most {_MAX_GROUPS} values, got {len(names)} in {name}."
+        )
+    return {
+        label: replace(source, frame=pd.DataFrame(source.frame.loc[which == place]))
+        for place, label in enumerate(names)
+    }
+
+
+def _study_source(study: Study) -> Source:
+    """The replicas of a study; runs of different horizons are cut at the shortest."""
+    manifests = [run.manifest for run in study.runs]
+    outcomes = study.replicas()
+    epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests}
+    return Source(
+        replicas_table(outcomes),
+        min(int(manifest["horizon_steps"]) for manifest in manifests),
+        epochs.pop() if len(epochs) == 1 else None,
+        pooling_caveats(outcomes, manifests),
+    )
+
+
+def _logged_horizon(frame: pd.DataFrame) -> int | None:
+    """The horizon of a mirrored study: a param that all its runs share."""
+    values = set(frame[_LOGGED]) if _LOGGED in frame.columns else set()
+    return int(values.pop()) if len(values) == 1 else None

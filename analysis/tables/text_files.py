@@ -1,0 +1,177 @@
+"""A table from the text of a file: columns between separators, or JSON; as programs export them."""
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+import pandas as pd
+
+from observatory.core.errors import ConfigError
+
+_SEPARATOR = re.compile(r'"?sep=(.)"?')
+_DECIMAL = re.compile(r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_TRACKED = "__MIN"
+"""Ends the columns of smallest values in charts that trackers export."""
+
+
+def text_table(content: bytes, where: str) -> pd.DataFrame:
+    """The table in the text of a file; what was done to it is in `attrs["caveats"]`.
+
+    JSON is a list of records or a record per line. Anything else has column names in its first row
+    and commas, semicolons, tabs or blanks between the columns; a line `sep=;`, lines that start
+    with #, empty rows, decimal commas, UTF-16 and line ends of any kind are read. A chart of a
+    tracker, with columns `RUN - METRIC`, becomes a row per run and step.
+
+    Args:
+        content: Of the file.
+        where: What it is called in messages.
+
+    Raises:
+        ConfigError: If it is no table, with what stands in the way.
+    """
+    text = _decoded(content, where)
+    if text.lstrip()[:1] in ("[", "{"):
+        return _json_table(text.strip(), where)
+    return _tracked(_decimal_commas(_separated(text, where)))
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        if content.startswith(_UTF_16):
+            return content.decode("utf-16")
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"`{where}` is not a table as it is: its text is not UTF-8 (byte {error.start + 1} is "
+            f"{content[error.start : error.start + 1]!r}). Save it as CSV UTF-8."
+        ) from error
+    if "\0" in text:
+        raise ConfigError(f"`{where}` is not a table: it is not text. Give CSV, JSON or Parquet.")
+    return text
+
+
+def _separated(text: str, where: str) -> pd.DataFrame:
+    lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    named = _SEPARATOR.fullmatch(lines[0].strip())
+    comments = [line for line in lines if line.lstrip().startswith("#")]
+    lines = [line for line in lines[1 if named else 0 :] if line not in comments]
+    if not lines:
+        raise ConfigError(f"`{where}` holds nothing but comments. Give a row of column names.")
+    separator = named[1] if named else max(",;\t", key=lines[0].count)
+    blanks = not named and separator not in lines[0] and len(lines[0].split()) > 1
+    if blanks:
+        lines, separator = [" ".join(line.split()) for line in lines], " "
+    try:
+        header = [name.strip() for name in next(csv.reader(lines, delimiter=separator))]
+        require_distinct(header, where)
+        frame = pd.read_csv(
+            StringIO("\n".join(lines)), sep=separator, skipinitialspace=not blanks, index_col=False
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ConfigError(
+            f"`{where}` is not a table ({str(error).strip()}). Give a CSV file with a row of "
+            "column names, a list of JSON records, or a Parquet file."
+        ) from error
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return frame.dropna(how="all").reset_index(drop=True)
+
+
+def _decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns of numbers with a decimal comma as numbers."""
+    changed: list[str] = []
+    for name in frame.columns:
+        cells = frame[name].dropna()
+        texts = cells.map(str).str.strip()
+        commas = texts[texts.str.contains(",")]
+        if commas.empty or not texts.map(lambda text: bool(_DECIMAL.fullmatch(text))).all():
+            continue
+        if commas.map(lambda text: bool(_THOUSANDS.fullmatch(text))).all():
+            raise ConfigError(
+                f"`{name}` holds {commas.iloc[0]}: its comma may be a decimal point or stand "
+                "between thousands. Write the numbers without it."
+            )
+        frame[name] = pd.to_numeric(frame[name].map(str).str.replace(",", "."), errors="coerce")
+        changed.append(str(name))
+    if changed:
+        frame.attrs["caveats"] = [f"Commas in {', '.join(changed)} are read as decimal points."]
+    return frame
+
+
+def _tracked(frame: pd.DataFrame) -> pd.DataFrame:
+    """A chart of a tracker as a row per run and step; other tables as they are."""
+    names = [str(name) for name in frame.columns]
+    drawn = [n for n in names if " - " in n and {n + _TRACKED, f"{n}__MAX"} <= set(names)]
+    if not drawn:
+        return frame
+    step = names[0]
+    runs: dict[str, dict[str, pd.Series]] = {}
+    for name in drawn:
+        run, _, metric = name.rpartition(" - ")
+        runs.setdefault(run, {})[metric] = frame[name]
+    parts = [pd.DataFrame({"run": r, "step": frame[step], **read}) for r, read in runs.items()]
+    made = pd.concat(parts, ignore_index=True)
+    made.attrs["caveats"] = [
+        f"A column for each of {len(runs)} runs is read as rows with the columns "
+        f"{', '.join(made.columns)}."
+    ]
+    return made
+
+
+def _json_table(text: str, where: str) -> pd.DataFrame:
+    """Records as rows, parts of a record by dotted names.
+
+    A record that holds nothing but settings by name, as trainers write them into the first line,
+    is of the whole file: its settings become columns `params.NAME`.
+    """
+    records = _records(text, where)
+    rows = [r for r in records if any(not isinstance(value, Mapping) for value in r.values())]
+    nested = [n for r in records for n, v in r.items() if isinstance(v, Mapping | list)]
+    if not rows or (len(records) == 1 and nested):
+        raise _other_shape(where, f"one object with {list(records[0])[:8]}")
+    shared: dict[str, Any] = {}
+    for record in (r for r in records if r not in rows):
+        for part in record.values():
+            plain = {f"params.{n}": v for n, v in part.items() if not isinstance(v, Mapping | list)}
+            shared = {**plain, **shared}
+    frame = pd.json_normalize(rows).rename(columns=str)
+    lists = [n for n in frame.columns if frame[n].map(lambda cell: isinstance(cell, list)).any()]
+    for name in lists:
+        frame[name] = frame[name].map(json.dumps)
+    more = {name: value for name, value in shared.items() if name not in frame.columns}
+    return pd.concat([frame, pd.DataFrame(more, index=frame.index)], axis=1)
+
+
+def _records(text: str, where: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        try:
+            found = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError as error:
+            raise ConfigError(
+                f"`{where}` starts as JSON and cannot be read ({error}). Write it anew."
+            ) from error
+    records = [found] if isinstance(found, dict) else found
+    if not isinstance(records, list) or not records:
+        raise _other_shape(where, "no records")
+    if not all(isinstance(record, dict) for record in records):
+        raise _other_shape(where, "a list of what are no records")
+    return records
+
+
+def _other_shape(where: str, found: str) -> ConfigError:
+    return ConfigError(
+        f"`{where}` is JSON of another shape, {found}. Give a list of records, "
+        '[{"weight_decay": 0.1, "grokked": 1}, ...], or one such record per line.'
+    )
+
+
+def require_distinct(names: list[str], where: str) -> None:
+    """Refuse two columns of one name; raises `ConfigError`."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"`{where}` has more than one column {twice}. Rename or remove one.")

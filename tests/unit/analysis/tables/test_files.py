@@ -1,0 +1,99 @@
+"""Tables as programs export them: read, or refused by naming what stands in the way."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from observatory import fits
+from observatory.analysis.tables.files import read_table
+from observatory.core.errors import ConfigError
+
+COUNTS = [(0.003, 0), (0.006, 0), (0.015, 0), (0.02, 1), (0.03, 2), (0.05, 9), (0.07, 10)]
+HEAD = ["weight_decay", "n", "n_grokked"]
+
+
+def text(separator: str = ",", end: str = "\n", decimal: str = ".", quote: str = "") -> str:
+    rows = [[f"{quote}{w:g}{quote}".replace(".", decimal), "10", str(k)] for w, k in COUNTS]
+    return "".join(separator.join(row) + end for row in [HEAD, *rows])
+
+
+RECORDS = [{"weight_decay": w, "n": 10, "n_grokked": k} for w, k in COUNTS]
+AS_JSON = pd.DataFrame(RECORDS).to_json(orient="records")
+EXPORTS = {
+    "mark of UTF-8": ("\ufeff" + text(";", "\r\n")).encode(),
+    "sep line": ("sep=;\r\n" + text(";", "\r\n")).encode(),
+    "decimal commas": text(";", "\r\n", ",").encode(),
+    "quoted decimal commas": text(",", "\r\n", ",", '"').encode(),
+    "comments": ("# exported today\n# p = 97\n" + text() + "# end\n").encode(),
+    "empty rows": (text().replace("0.03", "\n,,\n0.03") + ",,\n,,\n").encode(),
+    "UTF-16": text("\t", "\r\n").encode("utf-16"),
+    "line ends of old": text(",", "\r").encode(),
+    "blanks": text("   ").encode(),
+    "JSON": AS_JSON.encode(),
+    "JSON on many lines": AS_JSON.replace(",", ",\n").encode(),
+    "JSON lines": "\n".join(map(str, RECORDS)).replace("'", '"').encode(),
+}
+
+
+@pytest.mark.parametrize("content", EXPORTS.values(), ids=EXPORTS)
+def test_the_same_counts_give_the_same_boundary(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "counts.txt"
+    path.write_bytes(content)
+    table = read_table(path)
+    assert list(table.columns) == HEAD
+    assert list(zip(table["weight_decay"], table["n_grokked"], strict=True)) == COUNTS
+    found = fits.boundary(path, "lsq", horizon_steps=100_000, n_bootstrap=20)
+    assert found.params["critical"] == pytest.approx(0.036457080, rel=1e-6)
+
+
+def test_decimal_commas_are_said_and_those_of_thousands_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_bytes(EXPORTS["decimal commas"])
+    found = fits.boundary(path, "lsq", horizon_steps=100_000, n_bootstrap=20)
+    assert "Commas in weight_decay are read as decimal points." in found.warnings
+    path.write_text("weight_decay;n\n1,000;3\n12,500;4\n")
+    with pytest.raises(ConfigError, match="`weight_decay` holds 1,000: its comma may be a decimal"):
+        read_table(path)
+
+
+def test_a_log_of_json_lines_keeps_the_settings_of_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        '{"_meta": {"weight_decay": 0.1, "betas": [0.9, 0.98]}}\n'
+        '{"step": 0, "acc": 0.1, "layers": [1, 2], "opt": {"lr": 0.3}}\n'
+        '{"step": 10, "acc": null, "layers": [3, 4], "opt": {"lr": 0.3}}\n'
+    )
+    table = read_table(path)
+    assert list(table["params.weight_decay"]) == [0.1, 0.1]
+    assert list(table["step"]) == [0, 10]
+    assert (table["opt.lr"].iloc[1], table["layers"].iloc[1]) == (0.3, "[3, 4]")
+    assert table["acc"].isna().tolist() == [False, True]
+
+
+def test_a_chart_of_a_tracker_is_a_row_per_run_and_step(tmp_path: Path) -> None:
+    path = tmp_path / "chart.csv"
+    columns = [f"{run} - acc{end}" for run in ("k1-s0", "k1-s1") for end in ("", "__MIN", "__MAX")]
+    path.write_text(f"Step,{','.join(columns)}\n0,.1,.1,.1,.2,.2,.2\n5,.9,.9,.9,,,\n")
+    table = read_table(path)
+    assert list(table.columns) == ["run", "step", "acc"]
+    assert list(table["run"]) == ["k1-s0", "k1-s0", "k1-s1", "k1-s1"]
+    assert table["acc"].tolist()[:3] == [0.1, 0.9, 0.2]
+    assert "A column for each of 2 runs is read as rows" in table.attrs["caveats"][0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"history": [{"step": 1, "acc": 0.5}]}', r"JSON of another shape, one object with"),
+        (b"[1, 2]", "a list of what are no records.*list of records"),
+        (b"[]", "JSON of another shape, no records"),
+        (b'{"step": 1,', "starts as JSON and cannot be read"),
+        ("Größe,n\nklein,1\n".encode("latin-1"), "not UTF-8 .*Save it as CSV UTF-8"),
+        (b"# a\n# b\n", "nothing but comments"),
+    ],
+)
+def test_the_obstacle_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "table").write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
+        read_table(tmp_path / "table")
