@@ -25,11 +25,6 @@ def run_map(runs: Mapping[str, Config], watch: Watch | None, message: Message) -
     All runs are trained first; then every study that they belong to is fitted, described and
     mirrored once. A study of which nothing has changed is left as it is.
 
-    Args:
-        runs: Plain values of "map" configurations, as of `compose_runs`.
-        watch: Shows the progress of a run.
-        message: Receives lines for the user.
-
     Returns:
         The report of every study, one where the runs share a study.
     """
@@ -75,11 +70,6 @@ def _published_settings(config: Config) -> Config:
 def run_sweep(config: Config, watch: Watch | None, message: Message) -> Path:
     """Search for a boundary, then fit, report and mirror; returns the report.
 
-    Args:
-        config: Plain values of a "sweep" configuration.
-        watch: Shows the progress of a run.
-        message: Receives lines for the user.
-
     Raises:
         ConfigError: As `search_boundary`.
     """
@@ -109,11 +99,6 @@ def search_boundary(config: Config, watch: Watch | None, message: Message) -> No
     """Train the replicas that a search asks for, batch after batch, until it has found.
 
     The same call again continues an unfinished search.
-
-    Args:
-        config: Plain values of a "sweep" configuration.
-        watch: Shows the progress of a run.
-        message: Receives lines for the user.
 
     Raises:
         ConfigError: If a setting breaks its rule; nothing was trained.

@@ -13,6 +13,7 @@ import pandas as pd
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.stats.text import group_words, summary_text
 from observatory.core.errors import ConfigError
+from observatory.core.settings import known_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +126,7 @@ class Fitted:
         }
         if not columns:
             known = sorted({name.partition(".")[0] for name in self.record["curves"]})
-            raise ConfigError(f"`curve` must be one of {known}, got {curve!r}.")
+            known_name("curve", curve, known)
         return pd.DataFrame(columns)
 
     def summary(self) -> str:

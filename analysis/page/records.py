@@ -107,6 +107,8 @@ def mark_critical(
     value, low, high = found
     left, right = axes.get_xlim()
     axes.axvline(value, color=colour, linestyle=style, linewidth=1.0, gid="critical")
+    if low is None and high is None:
+        return  # without an end it is no interval
     axes.axvspan(
         left if low is None else max(low, left),
         right if high is None else min(high, right),

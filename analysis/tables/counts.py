@@ -17,13 +17,6 @@ def read_counts(
     Rows of one value are summed, within what they share where a column says that; a row without
     runs says nothing.
 
-    Args:
-        frame: The table.
-        columns: Which column is what.
-        control: `[row]`.
-        event: What grokked means.
-        horizon: To which horizon the counts belong; None where nobody knows.
-
     Raises:
         ConfigError: If a count is negative or fractional, more grokked than ran, or nothing ran.
     """

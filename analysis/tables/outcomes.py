@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.errors import FitRefusedError
+from observatory.core.settings import known_name
 from observatory.events.censoring import at_horizon
 from observatory.events.interval import Interval
 from observatory.store.identity import LAYOUT, PER_REPLICA, WITHOUT_EFFECT
@@ -61,8 +62,7 @@ def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> _Censored:
         ConfigError: If the outcomes hold no such event.
         FitRefusedError: If an event without a time is to be cut, see `at_horizon`.
     """
-    if event not in event_names(outcomes):
-        raise ConfigError(f"`event` must be one of {event_names(outcomes)}, got {event}.")
+    known_name("event", event, event_names(outcomes))
     rows = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()])
     low, high, watched = (numbers(rows, name) for name in (f"{event}_lo", f"{event}_hi", "step"))
     observed = numbers(rows, f"{event}_observed") > 0

@@ -19,6 +19,7 @@ from observatory.analysis.tables.values import (
     weights_of,
 )
 from observatory.core.errors import ConfigError
+from observatory.core.settings import known_name
 
 _MIRRORED = {"metrics.cell/weight_decay", "metrics.cell/replicas", "metrics.rate/grokked"}
 """Columns of an MLflow experiment that mirrors a study."""
@@ -55,20 +56,12 @@ def read_replicas(
     A replica that collapsed or diverged within the horizon has not grokked and can no longer; one
     that is still training is left out.
 
-    Args:
-        frame: `replicas.csv`, or a table like it.
-        columns: Which column is what.
-        control: `[row]`.
-        event: An event preset; None: the main one.
-        horizon: Where records will be cut; None where nobody knows.
-
     Raises:
         ConfigError: If the table has no such event, or a replica is in it twice.
     """
     presets = preset_names(list(frame.columns))
     name = _MAIN if event is None else event
-    if name not in presets:
-        raise ConfigError(f"`event` must be one of {presets}, got {name!r}.")
+    known_name("event", name, presets)
     require_distinct_runs(frame)
     finished = np.ones(len(frame), dtype=np.bool_)
     if columns.outcome is not None:

@@ -39,14 +39,6 @@ def read_runs(
 ) -> Reading:
     """Observations of a table of runs.
 
-    Args:
-        frame: The table.
-        columns: Which column is what.
-        control: `[row]`.
-        event: What grokked means; None: the name of the column that says so.
-        horizon: Where records will be cut; None where nobody knows.
-        timed: Whether the fit needs the times.
-
     Raises:
         ConfigError: If a column is missing or a cell breaks its rule.
     """

@@ -95,7 +95,8 @@ def _decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
                 f"`{name}` holds {commas.iloc[0]}: its comma may be a decimal point or stand "
                 "between thousands. Write the numbers without it."
             )
-        frame[name] = pd.to_numeric(frame[name].map(str).str.replace(",", "."), errors="coerce")
+        points = frame[name].map(str).str.replace(",", ".")
+        frame[name] = pd.Series(pd.to_numeric(points, errors="coerce"))
         changed.append(str(name))
     if changed:
         frame.attrs["caveats"] = [f"Commas in {', '.join(changed)} are read as decimal points."]

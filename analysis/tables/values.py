@@ -197,11 +197,8 @@ def control_of(frame: pd.DataFrame, name: str) -> Array:
     """The control of each row, `[row]`; raises where it is no number or negative."""
     held = list(cells(frame, name).dropna())
     words = [cell for cell in held if isinstance(cell, str)]
-    if (
-        words
-        and len(words) == len(held)
-        and pd.isna(pd.to_numeric(pd.Series(words), errors="coerce")).all()
-    ):
+    read = pd.Series(pd.to_numeric(pd.Series(words, dtype=object), errors="coerce"))
+    if words and len(words) == len(held) and read.isna().all():
         raise ConfigError(
             f"`{name}` must be a number, got words such as {words[0]!r}. Name a column of numbers "
             "as the control; `by` makes a fit for each of such words."

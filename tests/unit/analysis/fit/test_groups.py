@@ -21,7 +21,7 @@ RUNS = pd.DataFrame(
 
 
 def alone(name: str) -> pd.DataFrame:
-    return RUNS[RUNS["optimizer"] == name].drop(columns="optimizer")
+    return rows_where(RUNS, f"optimizer == '{name}'").drop(columns="optimizer")
 
 
 def test_by_gives_a_fit_of_each_group_and_the_ratio_of_their_boundaries() -> None:

@@ -28,9 +28,7 @@ def test_a_shorter_horizon_knows_only_what_had_happened(horizon: int, grokked) -
 
 
 def test_unknown_events_and_events_without_a_time_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"must be one of \['mem', 'first99', 'verma'\], got first98"
-    ):
+    with pytest.raises(ConfigError, match=r"must be one of \['first99', .*\], got 'first98'"):
         censored(frame(MIXED), "first98", 2500)
     late = frame([row(0.1, "memorised", untimed=True)])
     assert censored(late, "verma", 2500).grokked.tolist() == [True]

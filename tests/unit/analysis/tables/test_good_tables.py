@@ -176,7 +176,7 @@ def test_what_failed_after_the_horizon_may_have_grokked_before() -> None:
 
 
 def test_an_unknown_event_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"must be one of \['first99', 'verma'\], got 'held99'"):
+    with pytest.raises(ValueError, match=r"must be one of .*'verma'.*, got 'held99'"):
         read(REPLICAS, event="held99")
 
 
