@@ -15,7 +15,7 @@ from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.observe import observe
 from observatory.analysis.tables.open import Table
-from observatory.analysis.tables.reading import Columns, cut, mixed
+from observatory.analysis.tables.reading import Columns, cut
 from observatory.analysis.tables.replicas import is_ours
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.core.settings import checked
@@ -89,7 +89,7 @@ def open_runs(table: Table | Source, options: Mapping[str, Any], *, timed: bool)
         horizon,
         run,
         given.get("window_max", shared_setting("window_max") if ours else np.inf),
-        [*source.caveats, *read.warnings, *mixed(source.frame, vars(columns).values())],
+        [*source.pooled(vars(columns).values()), *source.caveats, *read.warnings],
         read.columns,
     )
 

@@ -1,14 +1,15 @@
 """The rows of a table that fits of runs take, and what is known of them beside their cells."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from observatory.analysis.tables.columns import Role, resolve
 from observatory.analysis.tables.open import Table, open_table
-from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
+from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table, with_settings
+from observatory.analysis.tables.reading import mixed
 from observatory.analysis.tables.values import codes_of
 from observatory.analysis.tables.where import rows_where
 from observatory.core.errors import ConfigError
@@ -27,12 +28,27 @@ class Source:
         horizon_steps: The horizon that was run; None where nobody knows.
         steps_per_epoch: Optimizer steps per epoch, likewise.
         caveats: What a reader of any fit should know.
+        manifests: Of a study, those of its runs.
     """
 
     frame: pd.DataFrame
     horizon_steps: int | None = None
     steps_per_epoch: int | None = None
     caveats: Sequence[str] = ()
+    manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+
+    def pooled(self, read: Iterable[str | None]) -> list[str]:
+        """A warning where rows differ in what no fit tells apart.
+
+        Args:
+            read: Columns that were read.
+        """
+        if not self.manifests:
+            return mixed(self.frame, read)
+        there = set(self.frame["run_id"])
+        return pooling_caveats(
+            self.frame, [self.manifests[r] for r in self.manifests if r in there]
+        )
 
 
 def replica_source(table: Table | Source, given: Mapping[str, Any]) -> Source:
@@ -72,16 +88,22 @@ def groups_of(source: Source, by: str) -> dict[str, Source]:
     }
 
 
+def study_rows(study: Study) -> pd.DataFrame:
+    """The replicas of a study, with the settings in which its runs differ."""
+    return with_settings(
+        study.replicas(), {run.run_id: run.manifest["config"] for run in study.runs}
+    )
+
+
 def _study_source(study: Study) -> Source:
     """The replicas of a study; runs of different horizons are cut at the shortest."""
-    manifests = [run.manifest for run in study.runs]
-    outcomes = study.replicas()
-    epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests}
+    manifests = {run.run_id: run.manifest for run in study.runs}
+    epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests.values()}
     return Source(
-        replicas_table(outcomes),
-        min(int(manifest["horizon_steps"]) for manifest in manifests),
+        replicas_table(study_rows(study)),
+        min(int(manifest["horizon_steps"]) for manifest in manifests.values()),
         epochs.pop() if len(epochs) == 1 else None,
-        pooling_caveats(outcomes, manifests),
+        manifests=manifests,
     )
 
 

@@ -11,6 +11,7 @@ from observatory.analysis.fit.contract import Fit, Record
 from observatory.analysis.fit.observed import fitted
 from observatory.analysis.fit.questions import questions
 from observatory.analysis.fit.settings import STUDY, build
+from observatory.analysis.fit.source import study_rows
 from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.facts import gather
 from observatory.analysis.page.groups import Group, groups
@@ -263,6 +264,6 @@ def write_fits(study_folder: Path, records: Sequence[Record]) -> Path:
 def write_replicas_csv(study: Study) -> Path:
     """Write `replicas.csv` atomically; raises as `write_atomically` does."""
     path = study.folder / "replicas.csv"
-    table = replicas_table(study.replicas())
+    table = replicas_table(study_rows(study))
     write_atomically(path, lambda temporary: table.to_csv(temporary, index=False))
     return path

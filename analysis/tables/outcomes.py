@@ -145,6 +145,26 @@ def settings_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     )
 
 
+def with_settings(outcomes: pd.DataFrame, configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Outcomes with a column for every setting in which their runs differ, by its dotted name.
+
+    Args:
+        outcomes: As of `Study.replicas`.
+        configs: The configuration of each run, by `run_id`. Of a component its class is named.
+    """
+    flat = {run_id: dict(leaves(config)) for run_id, config in configs.items()}
+    made = outcomes.copy()
+    for key in settings_apart(list(flat.values())):
+        name = key.removesuffix("._target_")
+        values = {run_id: config.get(key) for run_id, config in flat.items()}
+        if name != key:
+            values = {run: str(value).rpartition(".")[2] for run, value in values.items()}
+        if name not in made.columns:
+            held = {r: str(v) if isinstance(v, list) else v for r, v in values.items()}
+            made[name] = [held[run_id] for run_id in made["run_id"]]
+    return made
+
+
 def pooling_caveats(outcomes: pd.DataFrame, manifests: Sequence[Mapping[str, Any]]) -> list[str]:
     """What sets the replicas apart beside weight decay and seed."""
     swept = ["lr"] if len(np.unique(numbers(outcomes, "lr"))) > 1 else []

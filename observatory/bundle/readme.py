@@ -142,9 +142,10 @@ def _columns(study: Study, made: Path) -> Iterator[str]:
         yield "## replicas.csv"
         names = csv.read_text(encoding="utf-8").partition("\n")[0].strip().split(",")
         all_known = {**outcomes, **known, **{c.name: c for c in swept}, WATCHED.name: WATCHED}
-        yield _table(
-            [(n, all_known[RENAMED.get(n, n)]) for n in names if RENAMED.get(n, n) in all_known]
-        )
+        apart = {
+            n: Column(name=n, unit="1", meaning="a setting in which runs differ") for n in names
+        }
+        yield _table([(n, {**apart, **all_known}[RENAMED.get(n, n)]) for n in names])
     for name in sorted({name for run in study.runs for name in run.tables()} - {WEIGHTS}):
         runs = [run for run in study.runs if name in run.tables()]
         yield f"## {name}"

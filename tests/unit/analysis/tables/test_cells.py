@@ -5,7 +5,12 @@ import pytest
 
 from observatory.analysis.page.groups import differences
 from observatory.analysis.tables.cells import cell_table, waiting_time
-from observatory.analysis.tables.outcomes import censored, pooling_caveats, replicas_table
+from observatory.analysis.tables.outcomes import (
+    censored,
+    pooling_caveats,
+    replicas_table,
+    with_settings,
+)
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_outcomes import MIXED, frame, laptop, row
 
@@ -90,6 +95,26 @@ def test_what_sets_runs_apart_is_listed_once() -> None:
     rules = [run(retirement={"settle": settle}, fleet={"size": 3}) for settle in (True, False)]
     assert said(*rules) == ["Replicas that differ in retirement are pooled."]
     assert differences([r["config"] for r in rules])[0] == ["retirement.settle = True"]
+
+
+def test_settings_of_groups_are_columns() -> None:
+    table = laptop()
+    table["run_id"] = ["a", "b"] * (len(table) // 2)
+    target = "observatory.optimizers.{}"
+    configs = {
+        run: {
+            "optimizer": {"update": {"_target_": target.format(name)}, "weight_decay": decay},
+            "batch_size": batch,
+            "study": run,
+        }
+        for run, name, decay, batch in (("a", "adamw.AdamW", 0.1, None), ("b", "sgd.SGD", 0.2, 32))
+    }
+    made = with_settings(table, configs)
+    assert set(made.columns) - set(table.columns) == {"optimizer.update", "batch_size"}
+    assert made["optimizer.update"].tolist()[:2] == ["AdamW", "SGD"]
+    assert {"optimizer.update", "batch_size"} <= set(replicas_table(made).columns)
+    alike = with_settings(table, dict.fromkeys(configs, configs["a"]))
+    assert list(alike.columns) == list(table.columns)
 
 
 def test_replicas_csv_has_the_columns_of_the_definitions() -> None:
