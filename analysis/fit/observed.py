@@ -97,10 +97,6 @@ def open_runs(table: Table | Source, options: Mapping[str, Any], *, timed: bool)
 def known_options(options: Mapping[str, Any], kind: type) -> dict[str, Any]:
     """Options by their present names, their numbers checked.
 
-    Args:
-        options: As they were given.
-        kind: The TypedDict that lists them.
-
     Raises:
         ConfigError: If there is no such option, one is given by both its names, or a number breaks
             its rule.
@@ -233,17 +229,7 @@ def run_part(
     window_max: float | None,
     compute: Callable[[], Estimate],
 ) -> Part:
-    """A fit of runs as a part of a task.
-
-    Args:
-        fit: What is fitted.
-        estimator: How.
-        level: Coverage of the intervals.
-        seed: Of all draws.
-        opened: The table, the first where there are two.
-        window_max: Largest control that enters.
-        compute: The fit.
-    """
+    """A fit of runs as a part of a task."""
     data = replace(opened.observations, horizon_steps=opened.horizon_steps)
     return Part(
         fit=fit,

@@ -59,10 +59,6 @@ def completed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     A study that records every shared number of today has the fits that were asked for. An older one
     gets the numbers it lacks, and the questions that were fitted while a page was drawn: these are
     all that are no fits of runs.
-
-    Args:
-        recorded: The `fit` node of its configuration, plain values.
-        now: That of the default configuration.
     """
     lacking = {name: value for name, value in now[STUDY].items() if name not in recorded[STUDY]}
     if not lacking:
@@ -166,10 +162,6 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     Runs with different horizons are cut at the shortest. Replicas that differ in more than weight
     decay and seed are pooled with a warning, and fitted again in groups that differ in these alone.
 
-    Args:
-        study: The study.
-        settings: The `fit` node of a configuration, plain values.
-
     Returns:
         Records as `fits.json` holds them. `study_group` is what sets the group of a record apart,
         null where it is of all replicas.
@@ -205,13 +197,7 @@ def _pooled_fits(study: Study, settings: Mapping[str, Any]) -> list[Record]:
 
 
 def fit_group(group: Group, records: Sequence[Record], settings: Mapping[str, Any]) -> list[Record]:
-    """Records of a group: those it has, its cells, and what the questions fit of it.
-
-    Args:
-        group: Replicas that may be pooled.
-        records: Fits of its outcomes.
-        settings: The `fit` node of a configuration, plain values.
-    """
+    """Records of a group: those it has, its cells, and what the questions fit of it."""
     plan, level = read_settings(settings)[0], float(settings[STUDY]["level"])
     steps = {group.horizon, *(s for s in horizons(plan, group.horizon))}
     counted = [

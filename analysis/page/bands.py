@@ -57,11 +57,7 @@ def on_grid(
 
 
 def quartiles(readings: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quartiles over the rows of each column, of what is finite in it, `[quartile, column]`.
-
-    Args:
-        readings: `[row, column]`, a finite number in every column.
-    """
+    """Quartiles over the rows of each column, of what is finite in it, `[quartile, column]`."""
     rising = np.sort(np.where(np.isfinite(readings), readings, np.nan), axis=0)  # NaN last
     counts = np.isfinite(rising).sum(axis=0)
     found = np.empty((3, rising.shape[1]))

@@ -74,12 +74,7 @@ class GroupComparison:
 
 
 def compare(groups: Sequence[StudyGroup], records: Sequence[Record] = ()) -> GroupComparison:
-    """The longest horizon at which every group has fits, and an estimator for them.
-
-    Args:
-        groups: The groups, the one that others are compared with first.
-        records: What was fitted to them beside each other.
-    """
+    """The longest horizon at which every group has fits, and an estimator for them."""
     shared = set.intersection(*(set(group.facts.cells_at) for group in groups))
     horizon = max(shared) if shared else None
     found: dict[str, int] = {}

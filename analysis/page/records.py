@@ -80,16 +80,7 @@ def draw_boundary_curve(
     style: Mapping[str, Any],
     n_points: int = 200,
 ) -> None:
-    """The fitted curve over the positive weight decays that entered it; nothing for only one.
-
-    Args:
-        axes: Where to draw.
-        record: A fit that was not refused.
-        weight_decay: Of the cells.
-        window_max: Largest weight decay that entered the fit.
-        style: Of the line.
-        n_points: Of the line.
-    """
+    """The fitted curve over the positive weight decays that entered it; nothing for only one."""
     values = np.asarray(weight_decay, dtype=np.float64)
     inside = values[(values > 0) & (values <= window_max)]
     if inside.size > 1:

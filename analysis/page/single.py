@@ -24,15 +24,7 @@ def _new(draw: Draw, record: Record, data: Any, size: tuple[float, float]) -> Fi
 def drawn(
     draw: Draw, record: Record, data: Any, ax: Axes | None, size: tuple[float, float] = SIZE
 ) -> Figure:
-    """A figure of one panel.
-
-    Args:
-        draw: Draws a record and its data into axes.
-        record: Of the fit.
-        data: What was fitted.
-        ax: Where to, with the caller's own style; None: a new figure in ours.
-        size: Width and height of the new figure, in inches.
-    """
+    """A figure of one panel."""
     if ax is None:
         return _new(draw, record, data, size)
     draw(ax, record, data)

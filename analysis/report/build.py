@@ -24,9 +24,6 @@ def build_report(study_folder: Path) -> Path:
     have all of them. Whatever is missing (probes, unfinished replicas) is said on the page.
     Replicas that may not be pooled are shown in groups, and set beside each other.
 
-    Args:
-        study_folder: `results/<study>`.
-
     Returns:
         The page.
 

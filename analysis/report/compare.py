@@ -37,11 +37,6 @@ def _compared_groups(study_folders: Sequence[Path]) -> list[StudyGroup]:
 def fit_comparison(study_folders: Sequence[Path], out: Path, settings: Mapping[str, Any]) -> Path:
     """Fit what the page of a comparison will say of the groups together; returns its file.
 
-    Args:
-        study_folders: Folders `results/<study>`, the one that others are compared with first.
-        out: The page; the fits lie beside it, named after it.
-        settings: The `fit` node of a configuration, plain values.
-
     Raises:
         ConfigError: As `compared_groups`.
         StoreError: Likewise.
@@ -62,10 +57,6 @@ def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
 
     Every group is set beside the first of the first study, by the records of `fit_comparison`.
     Vector files of its figures go to a folder beside it, named after it.
-
-    Args:
-        study_folders: Folders `results/<study>`, the one that others are compared with first.
-        out: The page.
 
     Returns:
         The page.

@@ -28,12 +28,7 @@ class Boundary:
 
 @styled
 def overlay_figure(boundaries: Sequence[Boundary], window_max: float) -> Figure:
-    """Rates with Wilson intervals, slightly spread sideways, and the fitted curves.
-
-    Args:
-        boundaries: One per group, at most `MAX_GROUPS`.
-        window_max: Largest weight decay that entered the fits.
-    """
+    """Rates with Wilson intervals, slightly spread sideways, and the fitted curves."""
     figure = Figure(figsize=(WIDTH, 3.6 + 0.17 * len(boundaries)))
     axes = figure.add_subplot()
     everywhere = np.unique(np.concatenate([column(b.cells, "weight_decay") for b in boundaries]))

@@ -62,13 +62,7 @@ def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> 
 
 
 def across(groups: Sequence[StudyGroup], records: Sequence[Record], writer: FigureWriter) -> Across:
-    """Several groups, at a horizon and by an estimator that they share where there are such.
-
-    Args:
-        groups: The groups, the one that others are compared with first.
-        records: What was fitted to the groups beside each other.
-        writer: Where figures go.
-    """
+    """Several groups, at a horizon and by an estimator that they share where there are such."""
     comparison = compare(groups, records)
     ratios = comparison.of("boundary_ratio")
     figures, not_drawn = writer.save(draw_groups(comparison), "")

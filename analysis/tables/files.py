@@ -14,9 +14,6 @@ _PARQUET_MAGIC = b"PAR1"
 def read_table(path: Path) -> pd.DataFrame:
     """The table in a file; what a reader should know of how it was read is in its `attrs`.
 
-    Args:
-        path: A Parquet file, known by its first bytes, or text: see `text_table`.
-
     Raises:
         ConfigError: If there is no such file, or it holds no table, two columns of one name, or no
             row.

@@ -14,13 +14,7 @@ EVALUATION = "evaluation"
 def rows_of(
     table: pd.DataFrame | Study, asked: Mapping[str, str | None], roles: Mapping[str, Role]
 ) -> pd.DataFrame:
-    """An opened table as it is, or the replicas of a study with the columns that are wanted.
-
-    Args:
-        table: Opened.
-        asked: Names of columns by role; None: the usual ones.
-        roles: Every role.
-    """
+    """An opened table as it is, or the replicas of a study with the columns that are wanted."""
     if isinstance(table, pd.DataFrame):
         return table
     names = ([asked[role]] if asked.get(role) else rule.usual for role, rule in roles.items())

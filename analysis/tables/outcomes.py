@@ -132,11 +132,7 @@ def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def settings_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings, by dotted name, in which runs differ so that their replicas do.
-
-    Args:
-        configs: As `leaves` gives them.
-    """
+    """The settings, by dotted name, in which runs differ so that their replicas do."""
     return sorted(
         key
         for key in {key for config in configs for key in config}

@@ -138,12 +138,7 @@ def cut(
 
 
 def mixed(frame: pd.DataFrame, read: Iterable[str | None]) -> list[str]:
-    """A warning where rows differ in a category that no option names, and are pooled.
-
-    Args:
-        frame: The table.
-        read: Columns that were read.
-    """
+    """A warning where rows differ in a category that no option names, and are pooled."""
     found: list[str] = []
     for name in frame.columns:
         if name in {*read, *_NO_CATEGORY} or name.startswith(_OF_LOGS):

@@ -27,10 +27,6 @@ def text_table(content: bytes, where: str) -> pd.DataFrame:
     with #, empty rows, decimal commas, UTF-16 and line ends of any kind are read. A chart of a
     tracker, with columns `RUN - METRIC`, becomes a row per run and step.
 
-    Args:
-        content: Of the file.
-        where: What it is called in messages.
-
     Raises:
         ConfigError: If it is no table, with what stands in the way.
     """
@@ -113,7 +109,7 @@ def _tracked(frame: pd.DataFrame) -> pd.DataFrame:
     runs: dict[str, dict[str, pd.Series]] = {}
     for name in drawn:
         run, _, metric = name.rpartition(" - ")
-        runs.setdefault(run, {})[metric] = frame[name]
+        runs.setdefault(run, {})[metric] = pd.Series(frame[name])
     parts = [pd.DataFrame({"run": r, "step": frame[step], **read}) for r, read in runs.items()]
     made = pd.concat(parts, ignore_index=True)
     made.attrs["caveats"] = [
@@ -140,7 +136,7 @@ def _json_table(text: str, where: str) -> pd.DataFrame:
             plain = {f"params.{n}": v for n, v in part.items() if not isinstance(v, Mapping | list)}
             shared = {**plain, **shared}
     frame = pd.json_normalize(rows).rename(columns=str)
-    lists = [n for n in frame.columns if frame[n].map(lambda cell: isinstance(cell, list)).any()]
+    lists = [n for n in frame.columns if any(isinstance(cell, list) for cell in frame[n])]
     for name in lists:
         frame[name] = frame[name].map(json.dumps)
     more = {name: value for name, value in shared.items() if name not in frame.columns}

@@ -134,10 +134,6 @@ def truths(frame: pd.DataFrame, name: str) -> Mask:
 def with_value(frame: pd.DataFrame, name: str) -> tuple[pd.DataFrame, Array, list[str]]:
     """The rows that have a value, their values, and what is to be said of the others.
 
-    Args:
-        frame: The table.
-        name: Column of the value.
-
     Raises:
         ConfigError: If a cell is no number, or all are empty.
     """

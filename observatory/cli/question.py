@@ -37,9 +37,6 @@ PLACES = ("config_dir", "tracking_uri")
 def question_command(question: Question) -> Command:
     """`observatory fit NAME`, with the options that its function takes.
 
-    Args:
-        question: One of `questions()`.
-
     Raises:
         TypeError: If a parameter has no text, or a type that no option can have.
     """
