@@ -13,7 +13,6 @@ from observatory.analysis.forecast.estimators.records import (
     NATURAL,
     TWIN,
     Array,
-    Shared,
 )
 from observatory.analysis.forecast.replica_records import (
     ALIASES,
@@ -67,12 +66,12 @@ def from_runs(
     if not replicas:
         raise ConfigError("No replica has finished: there is nothing to compare yet. Wait.")
     looks = np.unique(np.concatenate([one.series["val_acc"][0] for one in replicas]))
-    looks = looks[looks <= (shared.horizon_steps or np.inf)].astype(np.float64)
+    looks = looks[looks <= (shared["horizon_steps"] or np.inf)].astype(np.float64)
     records, notes = gather(replicas, looks, signals, shared)
-    return SignalTable(records, [*warnings, *notes], f"control {shared.control_name}")
+    return SignalTable(records, [*warnings, *notes], f"control {shared['control_name']}")
 
 
-def _shared(runs: Sequence[Run], options: Mapping[str, Any]) -> Shared:
+def _shared(runs: Sequence[Run], options: Mapping[str, Any]) -> dict[str, Any]:
     """What all runs share; raises where a horizon was asked for that was not run."""
     horizon = min(int(run.manifest["horizon_steps"]) for run in runs)
     asked = options.get("horizon_steps")
@@ -84,20 +83,25 @@ def _shared(runs: Sequence[Run], options: Mapping[str, Any]) -> Shared:
     classes = {int(run.manifest["task"]["n_classes"]) for run in runs}
     epochs = {float(run.manifest["steps_per_epoch"]) for run in runs}
     chance = options.get("chance")
-    return Shared(
-        event=options.get("event") or "first99",
-        control_name=options.get("control") or "weight_decay",
-        horizon_steps=horizon if asked is None else asked,
-        chance=1.0 / classes.pop() if chance is None and len(classes) == 1 else chance,
-        steps_per_epoch=epochs.pop() if len(epochs) == 1 else None,
-    )
+    return {
+        "event": options.get("event") or "first99",
+        "control_name": options.get("control") or "weight_decay",
+        "horizon_steps": horizon if asked is None else asked,
+        "chance": 1.0 / classes.pop() if chance is None and len(classes) == 1 else chance,
+        "steps_per_epoch": epochs.pop() if len(epochs) == 1 else None,
+    }
 
 
 def _replicas(
-    run: Run, shared: Shared, signals: Sequence[str] | None, *, twin: bool, memorised: bool
+    run: Run,
+    shared: Mapping[str, Any],
+    signals: Sequence[str] | None,
+    *,
+    twin: bool,
+    memorised: bool,
 ) -> tuple[list[ReplicaRecord], list[str]]:
     """The finished replicas of a run, and what is left out of it."""
-    event, control = shared.event, shared.control_name
+    event, control = shared["event"], shared["control_name"]
     outcomes, warnings = run.outcomes(), list[str]()
     events = event_names(outcomes)
     for name in (event, _MEM) if memorised else (event,):

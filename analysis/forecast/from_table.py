@@ -14,7 +14,6 @@ from observatory.analysis.forecast.estimators.records import (
     NATURAL,
     Array,
     Ints,
-    Shared,
 )
 from observatory.analysis.forecast.replica_records import (
     ALIASES,
@@ -77,13 +76,13 @@ def from_frame(
     ]
     horizon = options.get("horizon_steps")
     step = rows.step
-    shared = Shared(
-        event=options.get("event") or names["time"],
-        control_name=names.get("control", "nothing"),
-        horizon_steps=horizon or int(step.max()),
-        chance=options.get("chance"),
-        steps_per_epoch=None,
-    )
+    shared: dict[str, Any] = {
+        "event": options.get("event") or names["time"],
+        "control_name": names.get("control", "nothing"),
+        "horizon_steps": horizon or int(step.max()),
+        "chance": options.get("chance"),
+        "steps_per_epoch": None,
+    }
     replicas = [_one(rows, own) for own in np.split(np.arange(step.size), rows.starts)]
     looks = np.unique(step if horizon is None else step[step <= horizon])
     records, more = gather(replicas, looks, signals, shared)

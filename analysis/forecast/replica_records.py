@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from observatory.analysis.forecast.estimators.records import (
     NATURAL,
     NORM_CHANGE,
     Array,
-    Shared,
     Signal,
     SignalRecords,
     clock_signal,
@@ -52,9 +52,14 @@ class SignalTable:
 
 
 def gather(
-    replicas: Sequence[ReplicaRecord], looks: Array, signals: Sequence[str] | None, shared: Shared
+    replicas: Sequence[ReplicaRecord],
+    looks: Array,
+    signals: Sequence[str] | None,
+    shared: Mapping[str, Any],
 ) -> tuple[SignalRecords, list[str]]:
     """All replicas on common looks, and what a reader should know of their signals.
+
+    `shared` is what all replicas share, by the names of `SignalRecords`.
 
     Raises:
         ConfigError: If there is no replica or no look, or a signal is not recorded, named twice
@@ -67,7 +72,7 @@ def gather(
         first = min(every, default=0.0)
         raise ConfigError(
             f"`horizon_steps` must reach the first look, step {first:g}, got "
-            f"{shared.horizon_steps}."
+            f"{shared['horizon_steps']}."
         )
     recorded = sorted(set[str]().union(*(one.series for one in replicas)))
     names = _named(recorded, signals)
@@ -137,10 +142,10 @@ def _records(
     signals: Mapping[str, Signal],
     baselines: Sequence[str],
     val_acc: Array | None,
-    shared: Shared,
+    shared: Mapping[str, Any],
 ) -> SignalRecords:
     """The replicas as columns, cut at the horizon: what comes later has not come."""
-    end = np.inf if shared.horizon_steps is None else float(shared.horizon_steps)
+    end = np.inf if shared["horizon_steps"] is None else float(shared["horizon_steps"])
     names = ("seed", "control", "kind", "opened", "t_lo", "t_hi", "watched")
     of = {name: np.array([getattr(one, name) for one in replicas]) for name in names}
     of["kind"] = np.where((of["kind"] == EVENT) & ~(of["t_hi"] <= end), NATURAL, of["kind"])
@@ -151,5 +156,5 @@ def _records(
         baselines=baselines,
         val_acc=val_acc,
         **{**of, "watched": np.minimum(of["watched"], end)},
-        **vars(shared),
+        **shared,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import lambertw
 
 from observatory.analysis.curves.estimators.emergence import emergence_law, in_steps
-from observatory.analysis.curves.estimators.law_choice import Search, resample
+from observatory.analysis.curves.estimators.law_choice import LawSearch, resample
 from observatory.analysis.curves.estimators.separable import fit_separable
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.fit.settings import settings_of
@@ -46,7 +46,9 @@ def truth(name: str) -> tuple[float, float]:
 
 def peak(name: str, number: int) -> Outcome:
     """The 95 % intervals of the peak's place and height, infinite for none, 200 resamples."""
-    search = Search(NODE["n_grid"], NODE["n_starts"], NODE["n_steps"], NODE["longest_block"], 200)
+    search = LawSearch(
+        NODE["n_grid"], NODE["n_starts"], NODE["n_steps"], NODE["longest_block"], 200
+    )
     y = noisy(name, np.random.default_rng([31, number]))
     found = fit_separable(LAW, U, y, 31, 2)
     assert found is not None

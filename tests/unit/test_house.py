@@ -28,7 +28,8 @@ KINDS = {
     "event": ("events", [{"locate"}]),
     "fit": ("analysis", [{"fit"}, {"estimate"}]),
 }
-BASES = {"AnsweredTask"}  # abstract classes of ours that bring the methods of a component along
+# Abstract classes of ours that bring the methods of a component along.
+BASES = {"AnsweredTask", "CurveLaw"}
 SOURCES = sorted(
     path
     for folder in ("observatory", "observatory/analysis", "observatory/sweeps")

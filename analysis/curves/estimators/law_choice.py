@@ -1,5 +1,6 @@
 """Several laws of one curve, compared: which describes it best, and whether any does."""
 
+from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ from observatory.core.errors import FitRefusedError
 
 
 @dataclass(frozen=True)
-class Search:
+class LawSearch(ABC):
     """How laws are searched and resampled.
 
     Attributes:
@@ -68,7 +69,7 @@ class Choice:
         }
 
 
-def choose(laws: Mapping[str, Law], x: Array, y: Array, search: Search) -> Choice:
+def choose(laws: Mapping[str, Law], x: Array, y: Array, search: LawSearch) -> Choice:
     """Fit every law to values `[point]` at x `[point]`."""
     found = {
         name: fit_separable(law, x, y, search.n_grid, search.n_starts) for name, law in laws.items()
@@ -101,7 +102,9 @@ def require_law(choice: Choice, main: str, series: Series, level: float) -> Solu
     return choice.fits[main]
 
 
-def resample(law: Law, x: Array, y: Array, found: Solution, search: Search, seed: int) -> Solution:
+def resample(
+    law: Law, x: Array, y: Array, found: Solution, search: LawSearch, seed: int
+) -> Solution:
     """The law fitted to values made anew from the fit and its residuals, `[draw]`."""
     rng = np.random.default_rng(seed)
     own = leverage(law, x, y, found.theta[0])

@@ -9,7 +9,7 @@ import numpy as np
 
 from observatory.analysis.curves.estimators.law_choice import (
     Choice,
-    Search,
+    LawSearch,
     choose,
     require_law,
     resample,
@@ -76,7 +76,7 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurveLaw(Search, ABC):
+class CurveLaw(LawSearch, ABC):
     """A law of curves, fitted beside plainer ones; its intervals are of a wild bootstrap.
 
     Attributes:

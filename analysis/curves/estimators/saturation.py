@@ -1,8 +1,8 @@
 """Saturation: an amplitude that levels off with a size, against plainer laws."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import final
+from dataclasses import dataclass
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -30,8 +30,9 @@ class Saturation(CurveLaw):
 
     rate: Sequence[float]
     exponent: float
-    longest_block: int = field(default=1, init=False)
+    longest_block: ClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
 
+    longest_block = 1
     fit_name = "saturation"
     main = "exponential"
     fewest = 4

@@ -68,10 +68,6 @@ def criteria(rss: float, n: int, n_params: int) -> tuple[float, float]:
 
     Source:
         Burnham and Anderson (2002), section 2.4. Deviation: none.
-
-    Example:
-        >>> criteria(4.0, 4, 2)
-        (4.0, 16.0)
     """
     aic = n * math.log(max(rss, 1e-300) / n) + 2.0 * n_params
     return aic, aic + 2.0 * n_params * (n_params + 1.0) / (n - n_params - 1.0)
@@ -163,10 +159,6 @@ def block_of(residual: Array, longest: int) -> tuple[int, bool]:
 
     One where they are not alike beyond chance; else twice the length over which an AR(1) of their
     correlation forgets, at most `longest` and a sixth of the points.
-
-    Example:
-        >>> block_of(np.array([1.0, -1.0] * 20), 12), block_of(np.repeat([1.0, -1.0], 50), 12)
-        ((1, False), (12, True))
     """
     alike = lag_one(residual)
     if alike <= 2.0 / math.sqrt(residual.size):

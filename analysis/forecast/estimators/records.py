@@ -1,5 +1,6 @@
 """What forecasts are made of: settings, signals by replica and look, events, and negatives."""
 
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ _FEWEST_DRAWS = 99
 
 
 @dataclass(frozen=True)
-class ForecastSettings:
+class ForecastSettings(ABC):
     """How rules are chosen, scored and tested.
 
     Attributes:
@@ -109,18 +110,7 @@ class Signal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared:
-    """What all replicas of a table share; `chance` is the accuracy of guessing; None: not known."""
-
-    event: str
-    control_name: str
-    horizon_steps: int | None
-    chance: float | None
-    steps_per_epoch: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignalRecords(Shared):
+class SignalRecords:
     """Replicas, their signals at common looks, and what became of them.
 
     Attributes:
@@ -135,6 +125,11 @@ class SignalRecords(Shared):
         t_lo: Last look before the event, NaN where there is none, `[replica]`.
         t_hi: First look that shows it, likewise.
         watched: Last step of the record, `[replica]`.
+        event: Name of the event.
+        control_name: Name of the control.
+        horizon_steps: Where records end at the latest; None where nobody knows.
+        chance: Accuracy of guessing, likewise.
+        steps_per_epoch: Optimizer steps per epoch, likewise.
     """
 
     steps: Array
@@ -148,6 +143,11 @@ class SignalRecords(Shared):
     t_lo: Array
     t_hi: Array
     watched: Array
+    event: str
+    control_name: str
+    horizon_steps: int | None
+    chance: float | None
+    steps_per_epoch: float | None
 
     @property
     def horizon_epochs(self) -> float | None:

@@ -36,11 +36,6 @@ def share_interval(hits: Array, sizes: Array, level: float) -> tuple[float, floa
 
     Source:
         Korn & Graubard (1998), Surv. Methodol. 24, 193. Deviation: a design effect below 1 is 1.
-
-    Example:
-        >>> low, high = share_interval(np.array([0.0, 0.0]), np.array([5.0, 5.0]), 0.95)
-        >>> round(low, 3), round(high, 3)
-        (0.0, 0.308)
     """
     hits, sizes = hits[sizes > 0], sizes[sizes > 0]
     n, k, m = float(sizes.sum()), float(hits.sum()), sizes.size
