@@ -29,7 +29,7 @@ KINDS = {
     "fit": ("analysis", [{"fit"}, {"estimate"}]),
 }
 # Abstract classes of ours that bring the methods of a component along.
-BASES = {"AnsweredTask", "CurveLaw"}
+BASES = {"AnsweredTask", "CurveLaw", "LikelihoodFit"}
 SOURCES = sorted(
     path
     for folder in ("observatory", "observatory/analysis", "observatory/sweeps")
