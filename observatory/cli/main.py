@@ -2,7 +2,10 @@
 
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import final
 
 import click
@@ -20,12 +23,16 @@ from observatory.cli.commands import (
 from observatory.cli.fit import fit
 from observatory.cli.runs import map_runs, plan, sweep, train
 from observatory.cli.studies import browse, doctor, export, import_, report, retry, status
-from observatory.core.errors import ObservatoryError
+from observatory.core.errors import ObservatoryError, StoreError
+from observatory.core.secrets import without_secrets
 from observatory.core.settings import did_you_mean
+from observatory.store.files import refusal
 
 NAME = "observatory"
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells count it."""
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""Exit codes after Ctrl-C, and after `| head` has seen enough, as shells count them."""
+FAULT = 70
+"""Exit code of a fault of ours."""
 EXAMPLES = (
     "observatory plan experiment=laptop_map",
     "observatory map experiment=laptop_map",
@@ -105,8 +112,9 @@ def main() -> None:
     """Entry point of the console script."""
     code = run(sys.argv[1:])
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:  # as in `observatory ... | head`
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # as in `observatory ... | head`, or a full disk behind it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
@@ -130,8 +138,33 @@ def run(arguments: Sequence[str]) -> int:
         print("observatory: interrupted.", file=sys.stderr)
         return INTERRUPTED
     except ObservatoryError as error:
-        print(f"observatory: {error}", file=sys.stderr)
+        print(f"observatory: {without_secrets(str(error))}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read the output wants no more of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.filename is None:
+            return _fault(error, typed)
+        print(f"observatory: {refusal(Path(error.filename), error, action='use')}", file=sys.stderr)
+        return StoreError.exit_code
+    except Exception as error:  # noqa: BLE001 - the one place for what nobody foresaw
+        return _fault(error, typed)
+
+
+def _fault(error: Exception, typed: Sequence[str]) -> int:
+    """Say that an error is not the user's, with a file to report it with."""
+    told = [f"observatory {observatory.__version__}, Python {sys.version}, {sys.platform}"]
+    told += [f"observatory {' '.join(typed)}", *traceback.format_exception(error)]
+    handle, name = tempfile.mkstemp(prefix="observatory-fault-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(without_secrets("\n".join(told)))
+    print(
+        f"observatory: this is a fault of observatory, not yours ({type(error).__name__}). What "
+        f"was recorded is intact. Please report it with {name}: command, versions, traceback.",
+        file=sys.stderr,
+    )
+    return FAULT
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
 """The verbs that compose runs from Hydra's overrides: plan, map, sweep and train."""
 
+import io
 import json
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ from click.shell_completion import CompletionItem
 
 from observatory.cli.commands import Command, Option
 from observatory.cli.types import Folder
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, ObservatoryError
+from observatory.core.secrets import without_secrets
 
 HYDRA = "Hydra's own, which show or queue runs"
 MODES = ("run", "multirun", "cfg", "info")
@@ -195,13 +199,23 @@ def composed(
     modes = [f"--{name}" for name in MODES if hydra[name]]
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)} exclude each other: give one of them.")
+    from observatory.launch.compose import (
+        changed_presets,
+        check_overrides,
+        compose_runs,
+        search_path,
+    )
+
+    given = [*search_path(config_dir), *overrides]
     if flags:
+        if not (hydra["info"] or hydra["config_path"] or hydra["config_name"]):
+            check_overrides(verb, given)
         folder = [] if config_dir is None else ["--config-dir", str(config_dir.resolve())]
         with classes_of(config_dir):
             return hydra_application(verb, [*flags, *folder, *overrides])
-    from observatory.launch.compose import compose_runs, search_path
-
-    runs = compose_runs(verb, [*search_path(config_dir), *overrides])
+    runs = compose_runs(verb, given)
+    for sentence in [] if quiet else changed_presets(verb, given):
+        print(sentence, file=sys.stderr)
     with classes_of(config_dir):
         perform(verb, runs, quiet=quiet)
     return 0
@@ -252,12 +266,31 @@ def hydra_application(verb: str, arguments: list[str]) -> int:
 
         from observatory.launch.compose import ready
 
-        config = ready(composed, HydraConfig.get().runtime.choices.get("experiment"))
-        return str(perform(verb, {"": config}, quiet=True)[0])
+        try:
+            config = ready(composed, HydraConfig.get())
+            return str(perform(verb, {"": config}, quiet=True)[0])
+        except ObservatoryError as error:  # in one line, and with its exit code: not as Hydra would
+            print(f"observatory: {without_secrets(str(error))}", file=sys.stderr)
+            sys.exit(error.exit_code)
 
-    sys.argv = [f"observatory {verb}", *arguments]
-    application()
+    sys.argv = [f"observatory {verb}", *_referred(arguments)]
+    shown = io.StringIO()
+    with redirect_stdout(shown) if {"--cfg", "--info"} & {*arguments} else nullcontext():
+        application()
+    print(without_secrets(shown.getvalue()), end="")
     return 0
+
+
+def _referred(arguments: Sequence[str]) -> Iterator[str]:
+    """Overrides whose secrets stand in the environment: Hydra writes down what it is given."""
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if without_secrets(value) == value:
+            yield argument
+        else:
+            name = f"OBSERVATORY_{sum(map(ord, key))}"
+            os.environ[name] = value.strip("'\"")
+            yield f"{key}='${{oc.env:{name}}}'"
 
 
 def _offered(typed: str) -> list[CompletionItem]:

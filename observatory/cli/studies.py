@@ -15,6 +15,10 @@ CONFIG_DIR = click.option(
     "--config-dir", cls=Option, type=Folder(), metavar="DIR",
     help="Folder of configurations of your own, laid out as conf/ is: their classes are trusted.",
 )  # fmt: skip
+TRUST = click.option(
+    "--trust", cls=Option, is_flag=True,
+    help="Let settings of the study name code outside of this package, which then runs.",
+)  # fmt: skip
 A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
 
 
@@ -120,7 +124,8 @@ def status(study: Path, as_json: bool) -> int:
     "--here", cls=Option, is_flag=True, help="Train on this machine what was queued as jobs."
 )
 @click.option("--quiet", cls=Option, is_flag=True, help="Show no progress.")
-def retry(study: Path, here: bool, quiet: bool) -> int:
+@TRUST
+def retry(study: Path, here: bool, quiet: bool, trust: bool) -> int:
     """Train the runs of a study that failed or were interrupted.
 
     Each from its last checkpoint and with its own configuration. Runs that are done, or that
@@ -130,7 +135,7 @@ def retry(study: Path, here: bool, quiet: bool) -> int:
     from observatory.pipeline import retry as train_again
 
     say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
-    for folder in train_again(study, here, None if quiet else live, say):
+    for folder in train_again(study, here, None if quiet else live, say, trust=trust):
         print(folder)
     return 0
 
@@ -162,8 +167,14 @@ def retry(study: Path, here: bool, quiet: bool) -> int:
     "--author", cls=Option, multiple=True, metavar="NAME",
     help="Whom CITATION.cff names; may be given again.",
 )  # fmt: skip
+@TRUST
 def export(
-    study: Path, out: Path | None, weights: bool, partial: bool, author: tuple[str, ...]
+    study: Path,
+    out: Path | None,
+    weights: bool,
+    partial: bool,
+    author: tuple[str, ...],
+    trust: bool,
 ) -> int:
     """A study as one bundle that explains and checks itself, for others.
 
@@ -173,7 +184,8 @@ def export(
     """
     from observatory.bundle.export import export_study
 
-    print(export_study(study, out, weights=weights, partial=partial, authors=list(author)))
+    given = {"weights": weights, "partial": partial, "authors": list(author), "trust": trust}
+    print(export_study(study, out, **given))
     return 0
 
 
@@ -198,7 +210,13 @@ def import_(bundle: Path, results: Path) -> int:
     """
     from observatory.bundle.unpack import import_bundle
 
-    print(import_bundle(bundle, results))
+    study = import_bundle(bundle, results)
+    print(study)
+    print(
+        f"Pages and estimates that came with it are in {study / 'imported'}. `observatory report "
+        f"{study}` makes them anew of the tables; see docs/sharing.md.",
+        file=sys.stderr,
+    )
     return 0
 
 

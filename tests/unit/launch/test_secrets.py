@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, StoreError
 from observatory.core.secrets import redacted, without_secrets
 from observatory.launch.compose import compose
@@ -73,3 +74,34 @@ def test_no_file_of_a_run_holds_one(address: str, tmp_path: Path, monkeypatch) -
 def test_one_that_belongs_to_the_identity_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"`task` must hold no password.*me:\*\*\*@host"):
         compose("train", ["task=cayley", "task.path='https://me:s3cr3t@host/table.csv'"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["map", "--cfg", "job"],
+        ["map", "--cfg", "job", "--resolve"],
+        ["map", "mlflow.no_such=1"],
+        ["map", "train_fraction=7"],
+        ["map", "--cfg", "job", "train_fraction=7"],
+        ["map", "study=a=b"],
+    ],
+)
+def test_the_terminal_shows_none(arguments: list[str], capfd) -> None:
+    cli.run([*arguments, f"mlflow.tracking_uri={ADDRESSES[0]}"])
+    shown = capfd.readouterr()
+    assert SECRET not in shown.out + shown.err
+    cli.run([*arguments, "mlflow.tracking_uri=postgresql://h/db?user=me&password=s3cr3t"])
+    shown = capfd.readouterr()
+    assert SECRET not in shown.out + shown.err
+
+
+def test_a_multirun_of_hydra_writes_none(tmp_path: Path, capfd) -> None:
+    """Hydra writes down what it was given, before anything of ours is called."""
+    given = ["-m", *TINY, f"results={tmp_path}", "horizon_steps=25", "fleet.shards=1"]
+    cli.run(["train", *given, f"mlflow.tracking_uri='{ADDRESSES[0]}'"])
+    shown = capfd.readouterr()
+    written = everything(tmp_path)
+    assert b"tracking_uri" in written
+    assert SECRET not in shown.out + shown.err
+    assert SECRET.encode() not in written
