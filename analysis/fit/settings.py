@@ -17,6 +17,7 @@ from yaml import YAMLError
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.core.errors import ConfigError
 from observatory.core.settings import checked, known_name
+from observatory.core.signatures import defines
 
 STUDY = "study"
 """The node of the numbers that all fits of a study share."""
@@ -169,7 +170,8 @@ def build(name: str, node: Mapping[str, Any], *, trusted: bool = False) -> Any:
         raise ConfigError(f"`fit.{name}`: {error}") from error
     target = _current(str(numbers.pop("_target_", "")))
     module, _, class_name = target.rpartition(".")
-    if not (trusted or target in _TRUSTED.get() or module.startswith(PACKAGE)):
+    ours = module.startswith(PACKAGE) and ".estimators." in module and defines(target)
+    if not (trusted or target in _TRUSTED.get() or ours):
         raise ConfigError(
             f"`fit.{name}._target_` must name a class in {PACKAGE[:-1]}, got {module}. Put the "
             "YAML of a class of your own into a folder and name it by `--config-dir`."

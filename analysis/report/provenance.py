@@ -10,6 +10,7 @@ import pandas as pd
 from observatory.analysis.page.frames import words
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, number
+from observatory.core.secrets import without_secrets
 from observatory.store.reader import Run
 
 _COST = ("wall_s", "cpu_s", "replica_steps")
@@ -38,7 +39,7 @@ def run_page(run: Run) -> _RunPage:
             "Created, finished (UTC)",
             f"{manifest.get('created')}, {manifest.get('finished') or DASH}",
         ),
-        ("Command", str(manifest.get("command", DASH))),
+        ("Command", without_secrets(str(manifest.get("command", DASH)))),
         ("Replicas", f"{len(replicas)}"),
         ("Seeds", seeds),
         ("Root seed", str(manifest["config"].get("seed", DASH))),
@@ -64,7 +65,7 @@ def run_page(run: Run) -> _RunPage:
         if file.is_file()
         else json.dumps(manifest["config"], indent=2)
     )
-    return _RunPage(run.run_id, facts, config)
+    return _RunPage(run.run_id, facts, without_secrets(config))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ import click
 
 from observatory.core.settings import did_you_mean
 
-EXIT_CODES = "exit codes: 0 done, 2 bad input, 3 a fit refused, 4 another process owns the run"
+EXIT_CODES = (
+    "exit codes: 0 done, 2 bad input, 3 a fit refused, 4 another process owns the run, 70 our fault"
+)
 WIDTH = 100
 """Columns of a help text, where the terminal has as many."""
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": WIDTH}

@@ -33,6 +33,7 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes after Ctrl-C, and after `| head` has seen enough, as shells count them."""
 FAULT = 70
 """Exit code of a fault of ours."""
+STDOUT = 1
 EXAMPLES = (
     "observatory plan experiment=laptop_map",
     "observatory map experiment=laptop_map",
@@ -115,7 +116,7 @@ def main() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:  # as in `observatory ... | head`, or a full disk behind it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
     sys.exit(code)
 
 
@@ -141,7 +142,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"observatory: {without_secrets(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read the output wants no more of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         return PIPE_CLOSED
     except OSError as error:
         if error.filename is None:

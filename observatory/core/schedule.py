@@ -95,6 +95,8 @@ class AnyOf:
     schedules: Sequence[Schedule]
 
     def __post_init__(self) -> None:
+        if not self.schedules:
+            raise ConfigError("`schedules` must hold at least one schedule, got none.")
         object.__setattr__(self, "schedules", tuple(self.schedules))
 
     def due(self, step: int) -> bool:

@@ -85,6 +85,9 @@ Size = Annotated[int, Range(1)]
 Count = Annotated[int, Range(0)]
 Positive = Annotated[float, Range(0.0, open=True)]
 NotNegative = Annotated[float, Range(0.0)]
+Fraction = Annotated[float, Range(0.0, 1.0)]
+Seed = Annotated[int, Range(0, 2**63 - 1)]
+Threads = Annotated[int, Range(1, 1024)]
 Share = Annotated[
     float, Range(0.0, 1.0, open=True, advice="Give the fraction, not the percentage.")
 ]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from observatory.core.errors import ConfigError
+from observatory.core.settings import Fraction
 from observatory.events.interval import Interval
 
 
@@ -82,7 +83,7 @@ class Threshold:
         series: Column of the evaluation table that is looked at: "train_acc" or "val_acc".
     """
 
-    def __init__(self, series: str, level: float, persistence: int, tolerance: float) -> None:
+    def __init__(self, series: str, level: Fraction, persistence: int, tolerance: Fraction) -> None:
         if persistence < 1:
             raise ConfigError(f"`persistence` must be at least 1 look, got {persistence}.")
         if tolerance < 0:

@@ -5,6 +5,7 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from observatory.core.settings import Fraction
 from observatory.events.interval import Interval
 from observatory.events.threshold import locate_threshold
 
@@ -50,7 +51,7 @@ class Verma:
         series: Column of the evaluation table that is looked at.
     """
 
-    def __init__(self, series: str, level: float, final_level: float) -> None:
+    def __init__(self, series: str, level: Fraction, final_level: Fraction) -> None:
         self.series = series
         self.level = level
         self.final_level = final_level

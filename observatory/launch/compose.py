@@ -130,7 +130,7 @@ def plain(composed: DictConfig) -> dict[str, Any]:
     return ready(OmegaConf.masked_copy(composed, names), composed.hydra)
 
 
-def ready(composed: DictConfig, hydra: DictConfig) -> dict[str, Any]:
+def ready(composed: DictConfig, hydra: Any) -> dict[str, Any]:
     """Plain values of a configuration without Hydra's part, which is `hydra`.
 
     `+replicas=[{weight_decay:0.1,seed:3},...]` names the replicas one by one, in place of a sweep.
@@ -244,7 +244,8 @@ def _check_shape(config: Mapping[str, Any]) -> None:
                 + f" For none write `{group}=[]`." * (group in _OPTIONAL)
             )
     for group in _LISTED:
-        checked(config.get(group) or {}, dict.fromkeys(_names_of(group), Any), group)
+        types = dict.fromkeys(_names_of(group), Any)
+        checked(config.get(group) or {}, types, group, complete=group in ("sweep", "store"))
     for name, entry in config.get("probe", {}).items():
         checked(entry, {"probe": Any, "schedule": Any}, f"probe.{name}", complete=True)
 

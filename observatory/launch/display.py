@@ -71,16 +71,23 @@ def summary(progress: list[dict[str, Any]], elapsed_s: float) -> str:
         return f"starting ({elapsed_s:.0f} s)"
     steps = sum(shard["replica_steps"] for shard in progress)
     speed = sum(shard["replica_steps"] / max(shard["wall_s"], 1e-9) for shard in progress)
-    left = max(
-        shard["steps_left"] / max(shard["replica_steps"] / max(shard["wall_s"], 1e-9), 1e-9)
-        for shard in progress
-    )
+    left = seconds_left(progress)
     finished = sum(shard["finished"] for shard in progress)
     total = finished + sum(shard["active"] + shard["queued"] for shard in progress)
     return (
         f"{finished}/{total} replicas finished, {steps:,} replica-steps, {speed:,.0f} a second, "
-        f"at most {left:.0f} s left, {elapsed_s:.0f} s elapsed"
+        f"{'' if left is None else f'at most {left:.0f} s left, '}{elapsed_s:.0f} s elapsed"
     )
+
+
+def seconds_left(progress: list[dict[str, Any]]) -> float | None:
+    """Of the slowest shard, at the speed it had so far; None where none has made a step."""
+    left = [
+        shard["steps_left"] * shard["wall_s"] / shard["replica_steps"]
+        for shard in progress
+        if shard["status"] != "done" and shard["replica_steps"]
+    ]
+    return max(left, default=None)
 
 
 def cost_text(folder: Path) -> str:

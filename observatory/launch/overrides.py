@@ -13,6 +13,8 @@ from observatory.core.errors import ConfigError
 from observatory.core.secrets import without_secrets
 
 CONF = files("observatory.conf")
+_SEVERAL = ("event", "probe", "fit")
+"""Groups of which several presets may be chosen."""
 _SWEPT = {f"optimizer.{axis}": axis for axis in ("weight_decay", "lr")}
 
 
@@ -71,10 +73,16 @@ def replacing(overrides: Sequence[str]) -> Iterator[str]:
     for override in parsed(overrides):
         swept = override.is_sweep_override() or override.is_delete()
         value = "" if swept else override.value()
-        if is_group(override.key_or_group) and not isinstance(value, str | list):
+        kinds = str | list if override.key_or_group in _SEVERAL else str
+        if is_group(override.key_or_group) and not isinstance(value, kinds):
+            group = override.key_or_group
             raise ConfigError(
-                f"`{override.key_or_group}` must name a preset, got {override.input_line}. To "
-                "leave out events, probes or fits name the others, such as probe=[weight_norm]."
+                f"`{group}` must name a preset, got {override.input_line}. "
+                + (
+                    f"Leave one out by naming the others, in brackets: {group}=[...]."
+                    if group in _SEVERAL
+                    else f"One of your own is a file of DIR/{group}/, with `--config-dir DIR`."
+                )
             )
         names = {str(name) for name in value} if isinstance(value, Mapping) else set()
         if "_target_" in names and override.type == OverrideType.CHANGE:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from observatory.core.errors import StoreError
-from observatory.launch.display import cells
+from observatory.launch.display import cells, seconds_left
 from observatory.launch.queue import RECORD, active_jobs
 from observatory.launch.trust import is_imported
 from observatory.store.files import read_json
@@ -46,7 +46,7 @@ def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
         "alive": sum(shard["active"] for shard in shards),
         "replica_steps": sum(shard["replica_steps"] for shard in shards),
         "steps_left_at_most": sum(shard["steps_left"] for shard in shards),
-        "seconds_left_at_most": _seconds_left(shards) if going_on else None,
+        "seconds_left_at_most": seconds_left(shards) if going_on else None,
         "stale_shards": [
             shard["shard"]
             for shard in shards
@@ -63,16 +63,6 @@ def _jobs(run: Run, active: dict[str, str]) -> dict[str, str]:
     record = run.folder / RECORD
     ids = [job for of in read_json(record).values() for job in of] if record.exists() else []
     return {job: active[job] for job in ids if job in active}
-
-
-def _seconds_left(shards: list[dict[str, Any]]) -> float | None:
-    """Of the slowest shard, at the speed it had so far; None where none has begun."""
-    left = [
-        shard["steps_left"] * shard["wall_s"] / shard["replica_steps"]
-        for shard in shards
-        if shard["status"] != "done" and shard["replica_steps"]
-    ]
-    return max(left, default=None)
 
 
 def _failure(run: Run) -> str | None:

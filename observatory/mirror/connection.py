@@ -88,7 +88,13 @@ def check_reachable(uri: str, timeout_s: float) -> None:
                 f"`{database_file(uri)}` cannot be made ({error.strerror})."
             ) from error
     elif parts.hostname:
-        port = parts.port or PORTS[scheme]
+        try:
+            port = parts.port or PORTS[scheme]
+        except ValueError as error:
+            raise ConfigError(
+                f"`tracking_uri` has a port that is no number, got {without_secrets(uri)}. In a "
+                "password write / : @ as %2F %3A %40."
+            ) from error
         try:
             socket.create_connection((parts.hostname, port), timeout=timeout_s).close()
             if is_server(uri):

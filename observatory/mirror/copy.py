@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from observatory.core.secrets import redacted
 from observatory.mirror.cells import (
     TAG_LIMIT,
     Cell,
@@ -202,7 +203,7 @@ def _describe(
     """Write the settings, tags and state of a cell's run."""
     state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
     status = "done" if cell.complete else status
-    params = {**flattened(run.manifest["config"]), **flattened(cell.settings)}
+    params = {**flattened(redacted(run.manifest["config"])), **flattened(cell.settings)}
     experiment.log_texts(run_there, params, {**tags, "status": status})
     end = clock(run.manifest["finished"] or run.manifest["created"])
     experiment.conclude(run_there, state, end)
@@ -273,7 +274,7 @@ def summary_points(cell: Cell) -> list[Point]:
 
 def cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
     """What a cell is, how it ended and where its numbers come from."""
-    manifest = run.manifest
+    manifest = redacted(run.manifest)
     tags = {
         **cell.words,
         "study": manifest["study"],

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from observatory.core.errors import StoreError
+from observatory.core.secrets import without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,6 +84,14 @@ class MlflowExperiment:
         for batch in batches(points, METRIC_BATCH):
             metrics = [Metric(key, value, start_ms + step, step) for key, step, value in batch]
             self.client.log_batch(run_id, metrics=metrics)
+
+    def log_file(self, run_id: str, path: Path, folder: str) -> None:
+        """Hand a file over; the settings of a run as older versions wrote them without secrets."""
+        text = path.read_text(encoding="utf-8") if path.suffix in (".json", ".yaml") else ""
+        if without_secrets(text) == text:
+            self.client.log_artifact(run_id, str(path), folder or None)
+        else:
+            self.client.log_text(run_id, without_secrets(text), f"{folder}/{path.name}".lstrip("/"))
 
     def log_texts(
         self, mirrored_run: "MlflowRun", params: Mapping[str, str], tags: Mapping[str, str]

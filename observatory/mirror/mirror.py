@@ -84,7 +84,7 @@ def mirror(study: Path, settings: MlflowSettings) -> MirrorSummary:
 
 
 def _reason(study: Path, uri: str, error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [""])[0].replace(uri, without_secrets(uri))
+    first = without_secrets((str(error).strip().splitlines() or [""])[0])
     return (
         f"`{study.name}` was not mirrored to MLflow at {without_secrets(uri)}: "
         f"{first or type(error).__name__} The run store is as it was; the same command, or "

@@ -64,7 +64,7 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
             raise ConfigError(f"`mlflow:` must name one of {known}, got {name!r}.")
         frame = _runs(client, experiment.experiment_id)
     except MlflowException as error:
-        raise StoreError(f"{without_secrets(uri)} cannot be read: {error}") from error
+        raise StoreError(without_secrets(f"{uri} cannot be read: {error}")) from error
     if frame.empty:
         raise ConfigError(f"Experiment {name!r} has no finished run. Wait, or name another.")
     table = _numbers(_mirrored(frame))

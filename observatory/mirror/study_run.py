@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from observatory.core.secrets import without_secrets
 from observatory.mirror.cells import (
     TAG_LIMIT,
     Cell,
@@ -125,14 +126,14 @@ def copy_own_run(
         experiment.log_points(mirrored_run.info.run_id, points, start)
     if mirrored_run.data.tags.get(FILES_TAG) != shown:
         for path, folder in files.items():
-            experiment.client.log_artifact(mirrored_run.info.run_id, str(path), folder or None)
+            experiment.log_file(mirrored_run.info.run_id, path, folder)
     outcomes = [outcome for cell in found for outcome in cell.outcomes]
     tags = {
         **outcome_words(outcomes, sum(len(cell.replicas) for cell in found)),
         NOTE: shortened(report_words(study.name, entries), TAG_LIMIT),
         "study": study.name,
         "status": "done" if study.folder / "report.html" in files else "no report yet",
-        "mlflow.source.name": first["command"],
+        "mlflow.source.name": without_secrets(first["command"]),
         "mlflow.source.type": "LOCAL",
         COLOUR_TAG: "#808080",
         FILES_TAG: shown,

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from observatory.core.secrets import without_secrets
+
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table."""
@@ -27,6 +29,6 @@ def provenance(manifest: Mapping[str, Any]) -> str:
         " with uncommitted changes" if git["dirty"] else ""
     )
     return (
-        f"run `{manifest['run_id']}`, `{manifest['command']}`, commit {commit}, "
+        f"run `{manifest['run_id']}`, `{without_secrets(manifest['command'])}`, commit {commit}, "
         f"observatory {manifest['package_version']}, host {machine['host']}, {manifest['created']}"
     )

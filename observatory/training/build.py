@@ -111,7 +111,7 @@ def build(config: Config) -> Parts:
     return Parts(
         dataset=dataset,
         network=network,
-        loss=_made("loss", config["loss"], Loss),
+        loss=_tried(_made("loss", config["loss"], Loss), task.n_classes),
         optimizer=_made("optimizer.update", config["optimizer"]["update"], Optimizer),
         events={
             name: _made(f"event.{name}", entry, Event)
@@ -137,6 +137,23 @@ def _made(setting: str, entry: Any, contract: type[Made]) -> Made:
             f"{entry['_target_']}, which makes a {type(made).__name__}."
         )
     return made
+
+
+def _tried(loss: Loss, n_classes: int) -> Loss:
+    """A loss that gives one number per example, which may be the user's own."""
+    name, shape = type(loss).__name__, (2, 3)
+    logits, labels = torch.zeros(*shape, max(n_classes, 2)), torch.zeros(shape, dtype=torch.int64)
+    try:
+        each = loss.each(logits, labels, torch.ones(shape) if loss.coupled else None)
+    except Exception as error:
+        raise ConfigError(f"`loss` must take any logits, {name} raised {error!r}.") from error
+    if not isinstance(each, torch.Tensor) or each.shape != shape:
+        got = tuple(each.shape) if isinstance(each, torch.Tensor) else repr(each)
+        raise ConfigError(
+            f"`loss` must give one number per replica and example, {shape} for logits of shape "
+            f"{tuple(logits.shape)}; {name} gave {got}."
+        )
+    return loss
 
 
 def _check_schedules(probes: Mapping[str, Scheduled], horizon: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from observatory.core.errors import ConfigError
-from observatory.core.settings import Share, Size, checked, declared, known_name
+from observatory.core.settings import Seed, Share, Size, Threads, checked, declared, known_name
 from observatory.fleet.settings import (
     SERIES,
     EvaluationSettings,
@@ -28,7 +28,7 @@ _SHARED = {
     "horizon_steps": _RULES.pop("horizon_steps"),
     "modulus": int,
     "allow_other_version": bool,
-    "seed": int,
+    "seed": Seed,
 }
 _NUMBERS = float | list[float]
 _GROUPS = {
@@ -36,7 +36,7 @@ _GROUPS = {
     "retirement": _RULES,
     "fleet": {
         **{name: kind for name, kind in _FLEET.items() if name not in _BESIDE},
-        "threads": Size,
+        "threads": Threads,
         "shards": Size | Literal["auto"],
     },
     "optimizer": {
@@ -126,6 +126,6 @@ def _check_together(config: Config) -> None:
         )
     events = {name: make(entry) for name, entry in config.get("event", {}).items()}
     for name, event in events.items():
-        known_name(f"event.{name}.series", event.series, SERIES)
+        known_name(f"event.{name}.series", getattr(event, "series", None), SERIES)
     if missing := [name for name in NEEDED_EVENTS if name not in events]:
         raise ConfigError(f"`event` must include {list(NEEDED_EVENTS)}, missing {missing}.")

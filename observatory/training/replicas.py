@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from observatory.core.errors import ConfigError
-from observatory.core.settings import checked
+from observatory.core.settings import Seed, checked
 from observatory.fleet.replica_table import ReplicaTable
 
 Config = dict[str, Any]
-_AXES = {"weight_decay": float, "lr": float, "seed": int}
+_AXES = {"weight_decay": float, "lr": float, "seed": Seed}
 AXES = tuple(_AXES)
 """Settings in which the replicas of one fleet may differ."""
 

@@ -13,16 +13,16 @@ REFUSED = {
     "study=lr=0.01": "`study=lr=0.01` is no override. Quote its value, for a shell: "
     "'study=\"lr=0.01\"'.",
     "no_sign": "`no_sign` is no override. Write KEY=VALUE",
-    "optimizer.weigth_decay=0.3": "`optimizer.weigth_decay` is no setting. `optimizer` has "
-    "weight_decay,",
-    "optmizer.lr=0.3": "`optmizer` is no setting. There are optimizer,",
-    "+train_frac=0.3": "`train_frac` is no setting. There are train_fraction,",
+    "optimizer.weigth_decay=0.3": "`optimizer.weigth_decay` is no setting of `optimizer`, "
+    "which has ['weight_decay',",
+    "optmizer.lr=0.3": "`optmizer` is no setting of a run, which has ['optimizer',",
+    "+train_frac=0.3": "`train_frac` is no setting of a run, which has ['train_fraction',",
     "+optimizer.constrain_norm=true": "`optimizer.constrain_norm` is no setting",
     "+fleet.norm_cap=1": "`fleet.norm_cap` is no setting",
-    "+mlflow.poins=3": "`mlflow.poins` is no setting. `mlflow` has points,",
+    "+mlflow.poins=3": "`mlflow.poins` is no setting of `mlflow`, which has ['points',",
     "+launcher.gpu=1": "`launcher.gpu` is no setting",
-    "+store.chekpoint_every=1": "`store.chekpoint_every` is no setting. `store` has checkpoint_",
-    "+sweep.scientifc.lr=[1]": "`sweep.scientifc` is no setting. `sweep` has scientific,",
+    "+store.chekpoint_every=1": "`store.chekpoint_every` is no setting of `store`",
+    "+sweep.scientifc.lr=[1]": "`sweep.scientifc` is no setting of `sweep`",
     "+probe.attention.shedule=3": "`probe.attention.shedule` is no setting",
     "~probe.attention.schedule": "`probe.attention.schedule` must be given",
     "+replicas=abc": "`replicas` must be a list such as",

@@ -27,6 +27,7 @@ from observatory.mirror.mirror import (
 from observatory.mirror.view import CROWD, VIEW_TAG, view_state
 from observatory.store.files import read_json, write_json
 from observatory.store.reader import Study
+from observatory.store.writer import update_manifest
 from tests.postgres import serving
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
@@ -378,3 +379,24 @@ def test_postgresql_takes_the_same_study(study: Path, postgres: str) -> None:
     again = bring(study, tracking_uri=postgres)
     assert (again.runs_added, again.points_added) == (0, 0)
     assert bring(study).points_added == first.points_added
+
+
+def test_passwords_that_an_older_manifest_holds_are_not_mirrored(study: Path) -> None:
+    (run,) = (study / "runs").iterdir()
+    address = "postgresql://me:s3cr3t@host/db?token=s3cr3t"
+    config = {**read_json(run / "manifest.json")["config"], "mlflow": {"tracking_uri": address}}
+    command = f"observatory map mlflow.tracking_uri={address}"
+    update_manifest(run, config=config, command=command)
+    (run / "config.yaml").write_text(f"mlflow: {{tracking_uri: '{address}'}}\n")
+    assert mirror(study, default_settings(study.parent)).error is None
+    shown = [study.parent / "mlflow.db", *(study.parent / "mlartifacts").rglob("*")]
+    written = b"".join(path.read_bytes() for path in shown if path.is_file())
+    assert b"postgresql://me:***@host" in written
+    assert b"s3cr3t" not in written
+
+
+def test_no_message_of_the_mirror_holds_a_password(study: Path) -> None:
+    for address in ("postgresql://me:s3cr3t/x@127.0.0.1:1/db", "nosuch://me:s3cr3t@host/db"):
+        summary = mirror(study, default_settings(study.parent, address))
+        assert summary.error is not None
+        assert "s3cr3t" not in repr(summary)
