@@ -48,6 +48,13 @@ def in_time() -> Iterator[None]:
     assert time.process_time() - began < CPU_S
 
 
+@pytest.fixture(scope="module", autouse=True)
+def started() -> None:
+    """The start of the program, which is not part of a refusal: what is imported is imported."""
+    with pytest.raises(ConfigError):
+        build(resolved({**compose("train", [*TINY, "experiment=smoke"]), "loss": None}))
+
+
 def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """Every plain value of nested settings, with its place."""
     if isinstance(node, dict):
