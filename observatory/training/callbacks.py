@@ -2,9 +2,8 @@
 
 import json
 import time
-import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,10 +11,8 @@ import numpy as np
 import torch
 
 from observatory.core.columns import Column
-from observatory.core.contracts import Masked, Measurement, Probe
-from observatory.core.errors import ConfigError, ObservatoryError
+from observatory.core.contracts import Masked
 from observatory.core.schedule import Schedule
-from observatory.core.view import FleetView
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.look import LookStack, looks_together
 from observatory.fleet.rules import as_columns, outcome_columns, outcome_row, retire_reason
@@ -23,7 +20,7 @@ from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts
 from observatory.training.module import FleetModule
 from observatory.training.progress import Tally
-from observatory.training.suitability import Scheduled
+from observatory.training.suitability import Scheduled, measured_by
 
 MEMBERSHIP_COLUMNS = (
     Column(
@@ -182,7 +179,7 @@ class ProbeCallback(BetweenChunks):
                     view.activations["logits"]
             for name in names:
                 with module.clock.charged(f"probe:{name}"):
-                    measured = _measured(name, self.probes[name].probe, view)
+                    measured = measured_by(name, self.probes[name].probe, view)
                     rows = {column: _at(values, places) for column, values in measured.items()}
                     self.writer.append(f"probes/{name}", look.replica, look.step, rows)
 
@@ -203,29 +200,6 @@ def _at(
     if isinstance(values, Masked):
         return Masked(values.values[places], values.defined[places])
     return values[places] if isinstance(values, torch.Tensor) else [values[i] for i in places]
-
-
-def _measured(name: str, probe: Probe, view: FleetView) -> Measurement:
-    """What a probe measures, which may be the user's own.
-
-    Raises:
-        ConfigError: If it raises, or gives no values by column.
-    """
-    try:
-        measured = probe.measure(view)
-    except ObservatoryError:
-        raise
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise ConfigError(
-            f"The probe `{name}` raised {error!r} ({where.filename}:{where.lineno}). Correct it, "
-            "or leave it out of `probe`."
-        ) from error
-    if not isinstance(measured, Mapping):
-        raise ConfigError(
-            f"The probe `{name}` must give a value for each of its columns, got {measured!r}."
-        )
-    return measured
 
 
 class RetirementCallback(BetweenChunks):

@@ -1,15 +1,17 @@
 """Whether the parts of a run suit each other: probes and the network, the network and the task."""
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from observatory.core.contracts import Model, Probe, Task
-from observatory.core.errors import ConfigError
+from observatory.core.contracts import Measurement, Model, Probe, Task
+from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.core.rng import named_generator
 from observatory.core.schedule import Schedule
+from observatory.core.view import FleetView
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,26 @@ def check_order(network: Model, task: Task) -> None:
             f"logits for ({a}, {b}) and ({b}, {a}), whose answers differ. Give it positions, or "
             "choose a symmetric task such as addition."
         )
+
+
+def measured_by(name: str, probe: Probe, view: FleetView) -> Measurement:
+    """What a probe measures, which may be the user's own.
+
+    Raises:
+        ConfigError: If it raises, or gives no values by column.
+    """
+    try:
+        measured = probe.measure(view)
+    except ObservatoryError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+            f"The probe `{name}` raised {error!r} ({where.filename}:{where.lineno}). Correct it, "
+            "or leave it out of `probe`."
+        ) from error
+    if not isinstance(measured, Mapping):
+        raise ConfigError(
+            f"The probe `{name}` must give a value for each of its columns, got {measured!r}."
+        )
+    return measured
