@@ -95,8 +95,8 @@ class AnyOf:
     schedules: Sequence[Schedule]
 
     def __post_init__(self) -> None:
-        if not self.schedules:
-            raise ConfigError("`schedules` must hold at least one schedule, got none.")
+        if not self.schedules or not all(isinstance(each, Schedule) for each in self.schedules):
+            raise ConfigError(f"`schedules` must hold one schedule or more, got {self.schedules}.")
         object.__setattr__(self, "schedules", tuple(self.schedules))
 
     def due(self, step: int) -> bool:
