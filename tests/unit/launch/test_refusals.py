@@ -94,7 +94,7 @@ def test_no_setting_takes_what_is_of_another_type(name: str) -> None:
     ],
 )
 def test_unknown_names_are_refused_by_name(override: str, said: str) -> None:
-    with pytest.raises(ConfigError, match="cannot be composed|is no setting of") as refusal:
+    with pytest.raises(ConfigError, match=r"cannot be composed|is no setting of") as refusal:
         compose("train", [override])
     assert said in str(refusal.value)
 
