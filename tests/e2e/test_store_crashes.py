@@ -1,11 +1,10 @@
-"""The store under kill -9, races, a full disk and read-only folders: real processes, real limits.
+"""The store under races, a full disk and read-only folders: real processes, real limits.
 
 Run as a program this file is the server whose children are killed, raced and refused.
 """
 
 import json
 import os
-import random
 import resource
 import signal
 import subprocess
@@ -56,9 +55,7 @@ def measured(replicas: np.ndarray, step: int) -> dict[str, np.ndarray]:
     return {"loss": loss, "norms": np.stack([loss, 2 * loss], axis=1)}
 
 
-def train(
-    run: Run, shard: int, replicas: np.ndarray, end: int = END, flush_every: int = FLUSH_EVERY
-) -> None:
+def train(run: Run, shard: int, replicas: np.ndarray, end: int = END) -> None:
     """A shard as the training writes it: flush, then checkpoint, from the last checkpoint on."""
     folder = run.folder / "shards" / str(shard)
     checkpoint = folder / "checkpoint.json"
@@ -70,7 +67,7 @@ def train(
         if tick % PROBE_EVERY == 0:
             writer.append("probes/norm", replicas, steps, measured(replicas, tick))
         tick += 1
-        if tick % flush_every == 0:
+        if tick % FLUSH_EVERY == 0:
             writer.flush(tick)
         if tick % CHECKPOINT_EVERY == 0:
             write_json(checkpoint, {"tick": tick})
@@ -123,37 +120,6 @@ def at_once(bodies: list[Callable[[], Any]]) -> list[int]:
     os.close(starter)
     os.close(gate)
     return pids
-
-
-def kill_and_resume(folder: Path) -> dict[str, Any]:
-    """Kill shards at random moments of their lives, look after each death, then let them end."""
-    began = time.monotonic()
-    calm = new_run(folder / "calm")
-    assert exit_codes([fork(lambda: train(calm, 0, REPLICAS))]) == [0]
-    life_s = time.monotonic() - began
-    rng, deaths, looks, ends = random.Random(0), 0, set(), []
-    while deaths < 15:
-        run = new_run(folder / f"killed{len(ends)}")
-        for last in (False,) * 12 + (True,):
-            rhythm = rng.choice((2, 4, 6))  # a setting that may change between two lives
-            pid = fork(lambda run=run, rhythm=rhythm: train(run, 0, REPLICAS, flush_every=rhythm))
-            if not last:
-                time.sleep(rng.uniform(0.0, 0.35 * life_s))
-                os.kill(pid, signal.SIGKILL)
-            ended = exit_codes([pid]) == [0]
-            rows = [checked(run, name) for name in TABLES]
-            if ended:
-                break
-            deaths += 1
-            looks.add(tuple(rows))
-        assert ended
-        ends.append([*rows, all(_same(run, calm, name) for name in TABLES)])
-    left = [str(path) for path in folder.rglob(TEMPORARY)]
-    return {"moments": len(looks), "ends": ends, "left": left}
-
-
-def _same(run: Run, other: Run, name: str) -> bool:
-    return run.arrow(name).drop_columns("run_id") == other.arrow(name).drop_columns("run_id")
 
 
 def race_for_a_lock(folder: Path) -> dict[str, Any]:
@@ -364,14 +330,6 @@ def server() -> Iterator[Server]:
     started = Server()
     yield started
     started.close()
-
-
-def test_killed_at_any_moment_no_row_is_lost_or_double(server: Server) -> None:
-    found, _ = server(kill_and_resume)
-    assert found["moments"] >= 3, "the kills must hit different moments"
-    whole = [END * len(REPLICAS), END // PROBE_EVERY * len(REPLICAS), True]
-    assert found["ends"] == [whole] * len(found["ends"])
-    assert found["left"] == []
 
 
 def test_of_many_starts_one_wins_and_a_dead_owner_is_followed(server: Server) -> None:
