@@ -46,7 +46,7 @@ def _medians_text(record: Record, control: str) -> list[str]:
         return []
     return [
         f"{control} {value:g}: median {number(median, 'not reached')}"
-        f"  {record['level']:.0%} [{number(low, 'unbounded')}, {number(high, 'unbounded')}]"
+        f"{limits_text({'ci_low': low, 'ci_high': high}, record['level'])}"
         for value, median, low, high in zip(*(curves[name] for name in names), strict=True)
     ]
 
