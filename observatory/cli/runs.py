@@ -2,9 +2,8 @@
 
 import io
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -256,6 +255,7 @@ def hydra_application(verb: str, arguments: list[str]) -> int:
     from omegaconf import DictConfig
 
     from hydra_plugins.observatory_sweeper.sweeper import BoundarySweeper
+    from observatory.launch.overrides import without_values
 
     # Hydra finds it by itself in site-packages, but not where the package is installed as editable.
     Plugins.instance().register(BoundarySweeper)
@@ -273,24 +273,12 @@ def hydra_application(verb: str, arguments: list[str]) -> int:
             print(f"observatory: {without_secrets(str(error))}", file=sys.stderr)
             sys.exit(error.exit_code)
 
-    sys.argv = [f"observatory {verb}", *_referred(arguments)]
+    sys.argv = [f"observatory {verb}", *without_values(arguments)]
     shown = io.StringIO()
     with redirect_stdout(shown) if {"--cfg", "--info"} & {*arguments} else nullcontext():
         application()
     print(without_secrets(shown.getvalue()), end="")
     return 0
-
-
-def _referred(arguments: Sequence[str]) -> Iterator[str]:
-    """Overrides whose secrets stand in the environment: Hydra writes down what it is given."""
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if without_secrets(value) == value:
-            yield argument
-        else:
-            name = f"OBSERVATORY_{sum(map(ord, key))}"
-            os.environ[name] = value.strip("'\"")
-            yield f"{key}='${{oc.env:{name}}}'"
 
 
 def _offered(typed: str) -> list[CompletionItem]:

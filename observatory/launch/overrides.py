@@ -1,5 +1,6 @@
 """What a user typed as overrides: read one by one, and refused where one would have no effect."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -114,3 +115,15 @@ def check_effect(overrides: Sequence[str], config: Mapping[str, Any]) -> None:
                 f"`{override.key_or_group}` has no effect: the sweep gives every replica its own. "
                 f"Set `sweep.{group}.{axis}=[{override.get_value_element_as_str()}]`."
             )
+
+
+def without_values(arguments: Sequence[str]) -> Iterator[str]:
+    """Overrides whose secrets stand in the environment: Hydra writes down what it is given."""
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if without_secrets(value) == value:
+            yield argument
+        else:
+            name = f"OBSERVATORY_{sum(map(ord, key))}"
+            os.environ[name] = value.strip("'\"")
+            yield f"{key}='${{oc.env:{name}}}'"
