@@ -95,7 +95,8 @@ class AnyOf:
     schedules: Sequence[Schedule]
 
     def __post_init__(self) -> None:
-        if not self.schedules or not all(isinstance(each, Schedule) for each in self.schedules):
+        given: Sequence[object] = self.schedules  # of a YAML, whatever the type says
+        if not given or not all(isinstance(each, Schedule) for each in given):
             raise ConfigError(f"`schedules` must hold one schedule or more, got {self.schedules}.")
         object.__setattr__(self, "schedules", tuple(self.schedules))
 
