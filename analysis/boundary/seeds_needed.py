@@ -13,7 +13,13 @@ from observatory.analysis.boundary.estimators.likelihood import (
     step_likelihood,
 )
 from observatory.analysis.stats.ascent import Array, best_of, climb
-from observatory.analysis.stats.bins import RateBins, bin_rates, distinct_rows, require_boundary
+from observatory.analysis.stats.bins import (
+    RateBins,
+    bin_rates,
+    distinct_rows,
+    require_boundary,
+    require_rise,
+)
 from observatory.analysis.stats.estimate import Estimate, Parameter, finite
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.numbers import checked_numbers
@@ -51,6 +57,7 @@ def plan_seeds(
         )
     bins = bin_rates(pilot)
     require_boundary(bins)
+    require_rise(bins)
     x0, log_slope = firth_points(bins.x, bins.n[None], bins.k[None])[0]
     truth, reach = np.array([[x0, log_slope, 0.0, 0.0]]), 3.0 * max(width_decades, 0.05)
     plan, rng = list[tuple[float, float | None, float]](), np.random.default_rng(seed)

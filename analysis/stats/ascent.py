@@ -16,6 +16,8 @@ gradient `[row, param]`, and a positive matrix close to the negative Hessian,
 
 MAX_ROUNDS = 200
 """Rounds of damped scoring; a row still moving then climbs a ridge too flat to matter."""
+_MAX_PASSES = 20
+"""Of the values of a profile, each from its neighbours; all that move stop before."""
 
 
 def climb(
@@ -116,11 +118,22 @@ def profile_limits(
     index, first, last, spacing = axis
     top = float(evaluate(best[None], np.zeros(1, dtype=np.int64))[0][0])
 
-    def heights(values: Array, near: Array) -> tuple[Array, Array]:
-        seeds, held = np.tile(near, (values.size, 1)), np.repeat(values, len(near))
+    def climbed(values: Array, near: Array) -> tuple[Array, Array]:
+        seeds, held = near.reshape(-1, best.size).copy(), np.repeat(values, near.shape[1])
         lows, highs = (np.tile(end, (len(seeds), 1)) for end in (low, high))
         seeds[:, index] = lows[:, index] = highs[:, index] = held
-        return best_of(*climb(evaluate, seeds, lows, highs, 1e-9), len(near))
+        return best_of(*climb(evaluate, seeds, lows, highs, 1e-9), near.shape[1])
+
+    def heights(values: Array, near: Array) -> tuple[Array, Array]:
+        theta, value = climbed(values, np.tile(near, (values.size, 1, 1)))
+        for _ in range(_MAX_PASSES):  # each value starts where its neighbours ended
+            both = np.stack([np.roll(theta, 1, axis=0), np.roll(theta, -1, axis=0)], axis=1)
+            again, higher = climbed(values, both)
+            gain = higher - value
+            theta, value = np.where(gain[:, None] > 0, again, theta), np.maximum(value, higher)
+            if gain.max() < 1e-6:
+                break
+        return theta, value
 
     def limit(end: float, side: int) -> float | None:
         centre = float(best[index])

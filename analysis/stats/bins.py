@@ -6,8 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.observations import Array, Observations
-from observatory.analysis.stats.solvers import fisher_p
+from observatory.analysis.stats.solvers import fisher_p, xlogy
 from observatory.core.errors import FitRefusedError
+
+_FALLS = 3.84
+"""Twice the log-likelihood by which a falling step must beat every rising one."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class RateBins:
         n_by: Replicas of each seed, `[seed, bin]`; null where seeds do not recur over bins.
         k_by: Grokked replicas of each seed, likewise.
         control: What the weight decay is called.
+        sign: -1 where x is minus log10, so that an upper edge rises along it.
     """
 
     x: Array
@@ -29,6 +33,7 @@ class RateBins:
     n_by: Array | None = None
     k_by: Array | None = None
     control: str = "weight decay"
+    sign: int = 1
 
     @property
     def rate(self) -> Array:
@@ -38,7 +43,12 @@ class RateBins:
     @property
     def weight_decay(self) -> Array:
         """The weight decays, `[bin]`."""
-        return 10.0**self.x
+        return 10.0 ** (self.sign * self.x)
+
+    def turned(self) -> "RateBins":
+        """The same counts with the axis turned round: a falling edge becomes a rising one."""
+        by = (None if table is None else table[:, ::-1] for table in (self.n_by, self.k_by))
+        return RateBins(-self.x[::-1], self.n[::-1], self.k[::-1], *by, self.control, -self.sign)
 
 
 def bin_rates(observations: Observations) -> RateBins:
@@ -117,14 +127,69 @@ def require_boundary(bins: RateBins) -> None:
             f"A boundary needs at least two {name}s, got {bins.x.size}. "
             "Add some on both sides of the transition."
         )
-    low, high = bins.weight_decay[[0, -1]]
+    low, high = sorted(bins.weight_decay[[0, -1]])
+    more, less = ("larger", "smaller")[:: bins.sign]
     span = f"between {low:g} and {high:g}"
     if not bins.k.any():
-        raise FitRefusedError(f"No replica grokked {span}. Add larger {name}s or a longer horizon.")
+        raise FitRefusedError(f"No replica grokked {span}. Add {more} {name}s or a longer horizon.")
     if np.all(bins.k == bins.n):
         raise FitRefusedError(
-            f"Every replica grokked {span}. Add smaller {name}s or a shorter horizon."
+            f"Every replica grokked {span}. Add {less} {name}s or a shorter horizon."
         )
+
+
+def require_rise(bins: RateBins) -> None:
+    """Refuse counts that a falling step describes better than any rising one, and by how much.
+
+    Raises:
+        FitRefusedError: If twice the logarithm of their likelihood ratio exceeds 3.84, that of one
+            parameter at 0.05.
+    """
+    rise, fall = (_step(bins, falls) for falls in (False, True))
+    if 2.0 * (fall[0] - rise[0]) <= _FALLS:
+        return
+    j, name = fall[1], bins.control
+    shares = [(bins.k[part].sum(), bins.n[part].sum()) for part in (slice(j), slice(j, None))]
+    (k0, n0), (k1, n1) = shares[:: bins.sign]
+    at = bins.weight_decay[[j - 1, j][:: bins.sign]]
+    word, other = ("falls", "upper") if bins.sign > 0 else ("rises", "lower")
+    hint = "`--estimator upper`" if bins.sign > 0 else "another estimator, such as `firth`"
+    raise FitRefusedError(
+        f"The rate {word} with {name}: {k0:g} of {n0:g} grokked up to {at[0]:g}, {k1:g} of {n1:g} "
+        f"from {at[1]:g}. These counts show the {other} edge alone: fit it by {hint}."
+    )
+
+
+def require_inside(bins: RateBins, x0: float, value: float) -> None:
+    """Refuse a critical point more than a decade beyond the values tried.
+
+    Raises:
+        FitRefusedError: If it is.
+    """
+    if not bins.x[0] - 1.0 < x0 < bins.x[-1] + 1.0:
+        low, high = sorted(bins.weight_decay[[0, -1]])
+        steps = " ".join(non_monotone(bins)) or "The rate hardly changes between them."
+        raise FitRefusedError(
+            f"The critical {bins.control} would be {value:.2g}, more than a decade beyond the "
+            f"values tried, {low:g} to {high:g}: that is no estimate. {steps} Fit values between "
+            "which the rate rises once, of runs that are alike."
+        )
+
+
+def _step(bins: RateBins, falls: bool) -> tuple[float, int]:
+    """The greatest log-likelihood of two rates, the second lower or not, and where it begins."""
+    found = [(_log_likelihood(bins.k.sum(), bins.n.sum()), 1)]
+    for j in range(1, bins.x.size):
+        (k0, n0), (k1, n1) = (
+            (bins.k[part].sum(), bins.n[part].sum()) for part in (slice(j), slice(j, None))
+        )
+        if (k1 / n1 < k0 / n0) == falls:
+            found.append((_log_likelihood(k0, n0) + _log_likelihood(k1, n1), j))
+    return max(found)
+
+
+def _log_likelihood(k: float, n: float) -> float:
+    return float(xlogy(k, k / n) + xlogy(n - k, 1.0 - k / n))
 
 
 def separation_reason(bins: RateBins) -> str:

@@ -73,6 +73,21 @@ expit = _typed(scipy.special.expit)
 """The logistic 1 / (1 + exp(-z)), exact in both tails."""
 
 
+def xlogy(x: float, y: float) -> float:
+    """X ln y; 0 where x is 0."""
+    return float(scipy.special.xlogy(x, y))
+
+
+def alpha_of(level: float) -> float:
+    """The level of a test beside intervals of this coverage: 0.05, not 1 - 0.95, which is above it.
+
+    Example:
+        >>> 1.0 - 0.95 > 0.05, alpha_of(0.95)
+        (True, 0.05)
+    """
+    return round(1.0 - level, 12)
+
+
 def solve_each(matrix: Array, vector: Array) -> Array:
     """Solutions of many small linear systems, `[..., k, k]` and `[..., k]`."""
     return np.asarray(np.linalg.solve(matrix, vector[..., None])[..., 0], dtype=np.float64)

@@ -51,6 +51,7 @@ def least_squares(data: Observations, smoothing: float, n_bootstrap: int = 50):
 def likelihood(lapse: float | None) -> BoundaryMle:
     return BoundaryMle(
         link="logistic",
+        edge="lower",
         window_max=2.0,
         guess=0.0,
         lapse=lapse,
@@ -131,7 +132,9 @@ def test_a_lapse_rate_explains_the_fall_at_large_weight_decay() -> None:
 )
 def test_firth_answers_where_plain_least_squares_refuses(data, critical: float) -> None:
     """Near the smoothed fit: of two bins, both add half a replica to each side."""
-    found = BoundaryFirth(window_max=2.0, n_simulations=200, level=0.95).fit(data, seed=0)
+    found = BoundaryFirth(edge="lower", window_max=2.0, n_simulations=200, level=0.95).fit(
+        data, seed=0
+    )
     parameter = found.params["critical"]
     assert abs(np.log10(parameter.value / critical)) < 0.04
     assert parameter.ci_low is not None

@@ -78,7 +78,7 @@ class BoundaryBetaBinomial(LikelihoodFit):
     lapse: float | None
 
     def __post_init__(self) -> None:
-        self.estimator, self._link = "beta_binomial", link_named(self.link)
+        self.estimator, self.edge, self._link = "beta_binomial", "lower", link_named(self.link)
 
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Refuses where there are no more groups than free parameters, or as `require_fit`."""
@@ -115,4 +115,4 @@ class BoundaryBetaBinomial(LikelihoodFit):
         warnings = boundary_warnings(data, bins, params, None)
         if found.theta[_RHO] <= _SMALLEST:
             warnings.append("No overdispersion was found: the fit equals the binomial one.")
-        return params, warnings, extras
+        return found, params, warnings, extras

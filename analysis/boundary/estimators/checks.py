@@ -23,7 +23,7 @@ from observatory.analysis.stats.bins import (
 from observatory.analysis.stats.estimate import Parameter, Plain
 from observatory.analysis.stats.links import LINKS, Link
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.stats.solvers import chi2_tail
+from observatory.analysis.stats.solvers import alpha_of, chi2_tail
 from observatory.core.errors import FitRefusedError
 
 
@@ -32,7 +32,7 @@ def _require_rise(found_value: float, bins: RateBins, level: float) -> None:
     overall = np.full(bins.x.size, bins.k.sum() / bins.n.sum())
     constant = float(binomial_log_likelihood(bins.k, bins.n, overall).sum())
     p_value = chi2_tail(2.0 * max(found_value - constant, 0.0), 1)
-    if p_value > 1.0 - level:
+    if p_value >= alpha_of(level):
         raise FitRefusedError(
             "The rate does not rise more than a constant rate would show (likelihood ratio, "
             f"p = {p_value:.2g}). Add replicas or widen the window."
@@ -127,7 +127,7 @@ def boundary_warnings(
                     f"The {word} {name} is unbounded on one side, up to a decade beyond the values "
                     "tried."
                 )
-            if not bins.weight_decay[0] <= parameter.value <= bins.weight_decay[-1]:
+            if not bins.weight_decay.min() <= parameter.value <= bins.weight_decay.max():
                 warnings.append(f"The {word} {name} lies outside the {name}s tried.")
     if bins.n_by is None and _one_seed_each(data):
         warnings.append(

@@ -12,7 +12,7 @@ from observatory.analysis.boundary.estimators.likelihood import (
     rates,
     step_likelihood,
 )
-from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
+from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary, require_rise
 from observatory.analysis.stats.estimate import Estimate, Plain
 from observatory.analysis.stats.links import LINKS, Link
 from observatory.analysis.stats.observations import Array, Observations
@@ -71,6 +71,7 @@ class BoundaryComparison:
         data = observations.within(self.window_max)
         bins = bin_rates(data)
         require_boundary(bins)
+        require_rise(bins)
         if bins.x.size < 4:
             raise FitRefusedError(
                 f"Comparing curves needs at least four {data.control}s, got "

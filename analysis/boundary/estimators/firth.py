@@ -22,6 +22,7 @@ from observatory.analysis.boundary.estimators.profile import (
     Fitted,
     LikelihoodFit,
     Maximum,
+    named_edge,
     profiled,
 )
 from observatory.analysis.stats.ascent import best_of, climb
@@ -41,6 +42,7 @@ class BoundaryFirth(LikelihoodFit):
 
     Attributes:
         n_simulations: Sets of counts that judge the curve.
+        edge: "lower", or "upper" where replicas grok below it.
 
     Source:
         Firth (1993), Biometrika 80, 27; Heinze and Schemper (2002), Stat. Med. 21, 2409.
@@ -48,9 +50,10 @@ class BoundaryFirth(LikelihoodFit):
     """
 
     n_simulations: int
+    edge: str
 
     def __post_init__(self) -> None:
-        self.estimator = "firth"
+        self.estimator = named_edge("firth", self.edge)
 
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Refuses where the rate does not rise beyond its scatter."""
@@ -59,7 +62,7 @@ class BoundaryFirth(LikelihoodFit):
         evaluate = firth_likelihood(bins.x, n, k)
         begin = starts(bins.x, k, n, low, high)
         theta, value = best_of(*climb(evaluate, begin, low, high, 1e-14), len(begin))
-        found = Maximum(evaluate, NAMES, theta[0], float(value[0]), low, high)
+        found = Maximum(evaluate, NAMES, theta[0], float(value[0]), low, high, bins.sign)
         plain = require_logistic_rise(bins, theta[0, 0], theta[0, 1], self.level)
         params = profiled(found, bins.x, self.level)
         rng = np.random.default_rng(seed)
@@ -81,4 +84,4 @@ class BoundaryFirth(LikelihoodFit):
             "separated": separated,
             "window_max": self.window_max,
         }
-        return params, warnings, extras
+        return found, params, warnings, extras

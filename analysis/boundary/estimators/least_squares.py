@@ -18,6 +18,8 @@ from observatory.analysis.stats.bins import (
     distinct_rows,
     non_monotone,
     require_boundary,
+    require_inside,
+    require_rise,
     separation_reason,
 )
 from observatory.analysis.stats.estimate import Estimate, Parameter
@@ -57,6 +59,7 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
         arXiv:2605.20441, boundary fit. Deviation: refuses where the optimum does not exist.
     """
     require_boundary(bins)
+    require_rise(bins)
     rates = _smoothed(bins.k, bins.n, smoothing)
     begin = np.array([PUBLISHED_START, *((x0, k) for x0 in bins.x for k in (2.0, 8.0, 30.0))])
     thetas, sums = fit_curves(bins.x, np.tile(rates, (len(begin), 1)), begin)
@@ -72,6 +75,7 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
             f"The rate does not rise with {bins.control}: its best slope is {theta[1]:.3g} per "
             "decade. Fit a window in which it rises."
         )
+    require_inside(bins, float(theta[0]), 10.0 ** float(theta[0]))
     return theta, rss, np.array(PUBLISHED_START) if published else theta
 
 

@@ -19,8 +19,8 @@ _TINY = 1e-100
 """Smallest probability: its square is a number still."""
 SEPARATED = 1e-6
 """Log-likelihood by which a finite slope must beat an infinite one."""
-HALF = 0.499
-"""Largest rate of guessing or lapsing: with one half or more the curve would not tell the sides."""
+GUESS_MAX, HALF = 0.5, 0.499
+"""Largest rate of guessing, that of two answers, and of lapsing: they must not add up to 1."""
 FREE = np.array([True, True, False, False])
 """What Firth's fit has free of theta."""
 
@@ -121,7 +121,10 @@ def box(
     width, closest = float(np.ptp(bins.x)), float(np.diff(bins.x).min())
     place = (float(bins.x[0]) - 10.0, float(bins.x[-1]) + 10.0)
     slope = (math.log(0.04 / width), math.log(4000.0 / closest))
-    shares = [(0.0, HALF) if rate is None else (rate, rate) for rate in (guess, lapse)]
+    shares = [
+        (0.0, most) if rate is None else (rate, rate)
+        for rate, most in ((guess, GUESS_MAX), (lapse, HALF))
+    ]
     ends = [place, slope, *shares, *([place, slope] if two_edges else [])]
     low, high = np.array(ends, dtype=np.float64).T
     return low, high
@@ -155,7 +158,7 @@ def starts(x: Array, k: Array, n: Array, low: Array, high: Array) -> Array:
 
     The step lies where a step fits best; slopes are gentle, middling and steep for the window.
     """
-    place = x[step_likelihood(k, n, np.array([0, 0, 0, 0.0]), np.array([0, 0, HALF, HALF]))[1]]
+    place = x[step_likelihood(k, n, np.array([0, 0, 0, 0.0]), np.array([0, 0, GUESS_MAX, HALF]))[1]]
     middle = np.array([0.0, 0.0, 0.01, 0.02])
     slopes = np.log(np.array([4.0, 12.0, 40.0]) / np.ptp(x))
     made = np.tile(middle, (len(place), 3, 1))

@@ -22,7 +22,7 @@ from observatory.analysis.boundary.estimators.profile import (
     Fitted,
     LikelihoodFit,
     Maximum,
-    natural,
+    named_edge,
     profiled,
 )
 from observatory.analysis.stats.ascent import Array
@@ -57,7 +57,7 @@ def fit_likelihood(
         )
     theta, value = require_fit(bins, link, low, high, level, 1e-14)
     evaluate = binomial(bins.x, bins.n[None], bins.k[None], link)
-    return Maximum(evaluate, NAMES, theta, value, low, high)
+    return Maximum(evaluate, NAMES, theta, value, low, high, bins.sign)
 
 
 def refit(bins: RateBins, n: Array, k: Array, link: Link, found: Maximum) -> Array:
@@ -69,8 +69,10 @@ def refit(bins: RateBins, n: Array, k: Array, link: Link, found: Maximum) -> Arr
     first, back = distinct_rows(np.concatenate([n, k], axis=1))
     n, k = n[first], k[first]
     theta, _, margin = fit_many(bins.x, n, k, link, found.low, found.high, found.theta)
-    made = np.array([10.0 ** theta[:, 0], np.exp(theta[:, 1]), theta[:, 2], theta[:, 3]]).T
-    made[margin < SEPARATED, 1] = np.inf
+    sign = bins.sign
+    critical, slope = 10.0 ** (sign * theta[:, 0]), sign * np.exp(theta[:, 1])
+    made = np.array([critical, slope, theta[:, 2], theta[:, 3]]).T
+    made[margin < SEPARATED, 1] = sign * np.inf
     made[(k.sum(axis=1) == 0) | (k.sum(axis=1) == n.sum(axis=1))] = np.nan
     return made[back]
 
@@ -97,7 +99,7 @@ def resampled(
     without = refit(bins, n_without, k_without, link, found)
     params: dict[str, Parameter] = {}
     for i in np.flatnonzero(found.free):
-        value = natural(NAMES[i], float(found.theta[i]))
+        value = found.natural(int(i), float(found.theta[i]))
         finite = np.isfinite(without[:, i])
         left = without[finite, i], alike[finite]
         params[NAMES[i]] = bootstrap_parameter(value, usable[:, i], *left, interval, level)
@@ -114,8 +116,9 @@ class BoundaryMle(LikelihoodFit):
 
     Attributes:
         link: The shape of the rise.
-        guess: The rate far below the critical point; None to fit it.
-        lapse: One minus the rate far above; None to fit it.
+        edge: "lower", or "upper" where replicas grok below it.
+        guess: The rate far from the critical point, where few grok; None to fit it.
+        lapse: One minus the rate far on its other side; None to fit it.
         interval: Kind of interval.
         n_bootstrap: Resamples.
         n_simulations: Sets of counts that judge the curve.
@@ -123,6 +126,7 @@ class BoundaryMle(LikelihoodFit):
     """
 
     link: str
+    edge: str
     guess: float | None
     lapse: float | None
     interval: str
@@ -132,16 +136,17 @@ class BoundaryMle(LikelihoodFit):
 
     def __post_init__(self) -> None:
         for name, rate in (("guess", self.guess), ("lapse", self.lapse)):
-            if rate is not None and not 0.0 <= rate < 0.5:
+            most = "0.5]" if name == "guess" else "0.5)"
+            if rate is not None and not (0.0 <= rate < 0.5 or (name, rate) == ("guess", 0.5)):
                 raise ConfigError(
-                    f"`{name}` must be in [0, 0.5), got {rate}. Give null to have it fitted."
+                    f"`{name}` must be in [0, {most}, got {rate}. Give null to have it fitted."
                 )
         if self.interval not in INTERVALS:
             raise ConfigError(f"`interval` must be among {sorted(INTERVALS)}, got {self.interval}.")
         self._link = link_named(self.link)
         lapses = "_lapse" if self.guess != 0.0 or self.lapse != 0.0 else ""
         shape = "" if self.link == "logistic" else f"_{self.link}"
-        self.estimator = f"maximum_likelihood{lapses}{shape}"
+        self.estimator = named_edge(f"maximum_likelihood{lapses}{shape}", self.edge)
 
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Refuses as `fit_likelihood` and, where asked for, `resampled`."""
@@ -155,7 +160,7 @@ class BoundaryMle(LikelihoodFit):
                 bins.n,
                 rates(bins.x, found.theta[None], link)[0][0],
                 float(found.theta[0]),
-                lambda n, k: np.log10(refit(bins, n, k, link, found)[:, 0]),
+                lambda n, k: bins.sign * np.log10(refit(bins, n, k, link, found)[:, 0]),
                 self.n_studies,
                 level,
                 rng,
@@ -174,4 +179,4 @@ class BoundaryMle(LikelihoodFit):
             **found.held_shares,
         }
         warnings = [*boundary_warnings(data, bins, params, checked["deviance_p"]), *few]
-        return params, warnings, extras
+        return found, params, warnings, extras

@@ -3,19 +3,28 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb, profile_limits
-from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
+from observatory.analysis.stats.bins import (
+    RateBins,
+    bin_rates,
+    require_boundary,
+    require_inside,
+    require_rise,
+)
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.search import as_bound, end_of_search
 from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail, f_quantile
+from observatory.core.errors import ConfigError
 
 NAMES = ("critical", "slope", "guess", "lapse")
 WINDOW_NAMES = (*NAMES, "critical_upper", "slope_upper")
-Fitted = tuple[dict[str, Parameter], list[str], dict[str, Plain]]
+Fitted = tuple["Maximum", dict[str, Parameter], list[str], dict[str, Plain]]
 _SPANS = {
     "logistic": 2.0 * math.log(9.0),
     "probit": 2.5631031310892007,
@@ -35,6 +44,7 @@ class Maximum:
         value: The log-likelihood there.
         low: Lower ends of the box, `[param]`.
         high: Upper ends.
+        sign: -1 where the axis of the control was turned round.
     """
 
     evaluate: Evaluate
@@ -43,6 +53,7 @@ class Maximum:
     value: float
     low: Array
     high: Array
+    sign: int = 1
 
     @staticmethod
     def climbed(
@@ -67,17 +78,30 @@ class Maximum:
         """Rates of guessing and lapsing that were not fitted."""
         return {self.names[i]: float(self.theta[i]) for i in (2, 3) if not self.free[i]}
 
+    @property
+    def at_limit(self) -> dict[str, str]:
+        """Parameters that lie at an end of their search, and at which; a share may well be 0."""
+        ends: dict[str, str] = {}
+        for i in np.flatnonzero(self.free).tolist():
+            name, low = self.names[i], float(self.low[i])
+            low = low if name.startswith(("critical", "slope")) else None
+            end = end_of_search(float(self.theta[i]), low, float(self.high[i]))
+            if end is not None and low is not None and self.sign < 0:
+                end = {"lowest": "highest", "highest": "lowest"}[end]
+            if end is not None:
+                ends[name] = end
+        return ends
+
+    def natural(self, i: int, value: float) -> float:
+        """A value of a parameter as it is reported."""
+        if self.names[i].startswith("critical"):
+            return 10.0 ** (self.sign * value)
+        return self.sign * math.exp(value) if self.names[i].startswith("slope") else value
+
     def gain_over(self, value: float) -> tuple[float, float]:
         """Likelihood ratio to a fit that lacks a variance, and its p-value, 0 being an end."""
         ratio = 2.0 * max(self.value - value, 0.0)
         return ratio, 0.5 * chi2_tail(ratio, 1) if ratio > 0 else 1.0
-
-
-def natural(name: str, value: float) -> float:
-    """A parameter as it is reported."""
-    if name.startswith("critical"):
-        return 10.0**value
-    return math.exp(value) if name.startswith("slope") else value
 
 
 def _errors(found: Maximum) -> dict[str, float]:
@@ -91,11 +115,25 @@ def _errors(found: Maximum) -> dict[str, float]:
     spread = np.sqrt(np.diag(np.asarray(np.linalg.inv(metric), dtype=np.float64)))
     errors: dict[str, float] = {}
     for i, se in zip(at.tolist(), spread, strict=True):
-        name = found.names[i]
-        value = natural(name, float(found.theta[i]))
+        name, value = found.names[i], abs(found.natural(i, float(found.theta[i])))
         scale = math.log(10.0) * value if name.startswith("critical") else 1.0
         errors[name] = float(se) * (value if name.startswith("slope") else scale)
     return errors
+
+
+def _around(found: Maximum, every: bool) -> Array:
+    """Places beside the maximum: gentler and steeper, shares inside and at 0, `[start, param]`.
+
+    A climb that starts with a share of 0 may stay there, since a steep curve has no use for it.
+    """
+    slopes = found.theta[1] + (np.array([-1.2, 0.0, 1.2]) if every else np.array([-1.2]))
+    shares = [
+        (0.0, 0.03, 0.15) if found.free[i] and every else (float(found.theta[i]),) for i in (2, 3)
+    ]
+    made = [(slope, *pair) for slope in slopes for pair in product(*shares)]
+    starts = np.tile(found.theta, (len(made), 1))
+    starts[:, 1:4] = made
+    return np.clip(starts, found.low, found.high)
 
 
 def profiled(
@@ -110,9 +148,7 @@ def profiled(
     coarse = 1.0 if found.theta.size == 4 else 3.0  # likelihoods that take long
     drop = 0.5 * (chi2_quantile(level, 1) if degrees is None else f_quantile(level, 1, degrees))
     errors = _errors(found)
-    around = np.tile(found.theta, (2 if coarse == 1.0 else 0, 1))
-    if len(around):
-        around[:, 1] = np.clip(found.theta[1] + np.array([-1.2, 1.2]), found.low[1], found.high[1])
+    around = _around(found, coarse == 1.0)
     params: dict[str, Parameter] = {}
     for i in np.flatnonzero(found.free).tolist():
         name, low, high = found.names[i], float(found.low[i]), float(found.high[i])
@@ -126,10 +162,18 @@ def profiled(
         )
         if not name.startswith(("critical", "slope")):
             limits = tuple(e if v is None else v for v, e in zip(limits, (low, high), strict=True))
-        ends = [None if end is None else natural(name, end) for end in limits]
-        value = natural(name, float(found.theta[i]))
-        params[name] = Parameter(value, errors.get(name), *ends)
+        ends = [None if end is None else found.natural(i, end) for end in limits]
+        turned = found.sign if name.startswith(("critical", "slope")) else 1
+        value = found.natural(i, float(found.theta[i]))
+        params[name] = Parameter(value, errors.get(name), *ends[::turned])
     return params
+
+
+def named_edge(estimator: str, edge: str) -> str:
+    """The name of an estimator of one edge; raises `ConfigError` where there is no such edge."""
+    if edge not in ("lower", "upper"):
+        raise ConfigError(f"`edge` must be lower or upper, got {edge!r}.")
+    return estimator if edge == "lower" else f"{estimator}_upper"
 
 
 @dataclass(kw_only=True)
@@ -140,17 +184,19 @@ class LikelihoodFit(ABC):
         window_max: Largest control that enters; None for no end.
         level: Coverage of the intervals.
         estimator: How it is fitted, as one word.
+        edge: Which edge is fitted: "lower", "upper" or "both".
     """
 
     window_max: float | None
     level: float
     estimator: str = field(init=False)
+    edge: str = field(init=False)
 
     fit_name = "boundary"
 
     @abstractmethod
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
-        """Parameters, warnings and extras; raises `FitRefusedError` where there are none."""
+        """Maximum, parameters, warnings and extras; raises `FitRefusedError` if there are none."""
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Fit one table; `seed` is that of all draws.
@@ -160,9 +206,17 @@ class LikelihoodFit(ABC):
         """
         data = observations.within(self.window_max)
         bins = bin_rates(data)
+        bins = bins.turned() if self.edge == "upper" else bins
         require_boundary(bins)
-        params, warnings, extras = self.fitted(data, bins, seed)
-        link, slope = str(extras["link"]), params["slope"].value
+        if self.edge != "both":
+            require_rise(bins)
+        found, params, warnings, extras = self.fitted(data, bins, seed)
+        require_inside(bins, found.theta[0], params["critical"].value)
+        for name, end in found.at_limit.items():
+            params[name], words = as_bound(name, params[name], end)
+            warnings.append(words)
+            extras["at_limit"] = ", ".join(found.at_limit)
+        link, slope = str(extras["link"]), abs(params["slope"].value)
         unit = {"probit": "probits", "cloglog": "log hazards"}.get(link, "logits")
         return Estimate(
             fit=self.fit_name,

@@ -11,7 +11,13 @@ from observatory.analysis.boundary.estimators.likelihood import (
     firth_points,
 )
 from observatory.analysis.stats.ascent import climb
-from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary
+from observatory.analysis.stats.bins import (
+    RateBins,
+    bin_rates,
+    require_boundary,
+    require_inside,
+    require_rise,
+)
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import (
@@ -40,10 +46,8 @@ def penalised_profile(bins: RateBins, grid: Array) -> Array:
     rows[:, 0] = grid
     low, high = (np.tile(end, (grid.size, 1)) for end in firth_box(bins.x))
     low[:, 0] = high[:, 0] = grid
-    gentle = rows - np.array([0.0, 1.5, 0.0, 0.0])
-    held = np.maximum(
-        climb(evaluate, rows, low, high, 1e-8)[1], climb(evaluate, gentle, low, high, 1e-8)[1]
-    )
+    starts = (rows + np.array([0.0, by, 0.0, 0.0]) for by in (0.0, -1.5, 1.5))
+    held = np.max([climb(evaluate, start, low, high, 1e-8)[1] for start in starts], axis=0)
     return np.maximum(2.0 * (max(top, float(held.max())) - held), 0.0)
 
 
@@ -85,11 +89,15 @@ def _interval(
         above = profiles[0][max(shift, 0) : steps.size + min(shift, 0)]
         below = profiles[1][max(-shift, 0) : steps.size - max(shift, 0)]
         lost[i] = float((above + below[: above.size]).min())
-    inside = np.flatnonzero(lost <= chi2_quantile(level, 1))
-    ends = [
-        10.0 ** (log_ratio + shifts[i] * _SPACING) if 0 < i < shifts.size - 1 else None
-        for i in (int(inside[0]), int(inside[-1]))
-    ]
+    allowed = chi2_quantile(level, 1)
+    inside = np.flatnonzero(lost <= allowed)
+    ends: list[float | None] = []
+    for i, side in ((int(inside[0]), -1), (int(inside[-1]), 1)):
+        if not 0 < i < shifts.size - 1:
+            ends.append(None)
+            continue
+        share = (allowed - lost[i]) / (lost[i + side] - lost[i])
+        ends.append(10.0 ** (log_ratio + (shifts[i] + side * float(share)) * _SPACING))
     return ends, chi2_tail(float(np.interp(-log_ratio / _SPACING, shifts, lost)), 1)
 
 
@@ -103,8 +111,10 @@ def _centres(
         table = bin_rates(group)
         try:
             require_boundary(table)
+            require_rise(table)
             x0, log_slope = firth_points(table.x, table.n[None], table.k[None])[0]
             require_logistic_rise(table, x0, log_slope, level)
+            require_inside(table, float(x0), 10.0 ** float(x0))
         except FitRefusedError as refusal:
             raise FitRefusedError(f"{name}: {refusal}") from refusal
         centres.append(float(x0))

@@ -96,7 +96,7 @@ class BoundarySeedEffect(LikelihoodFit):
     lapse: float | None
 
     def __post_init__(self) -> None:
-        self.estimator, self._link = "seed_effect", link_named(self.link)
+        self.estimator, self.edge, self._link = "seed_effect", "lower", link_named(self.link)
 
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Refuses where fewer than five seeds recur over weight decays, or as `require_fit`."""
@@ -144,4 +144,4 @@ class BoundarySeedEffect(LikelihoodFit):
             )
         if found.theta[_SPREAD] <= SMALLEST:
             warnings.append("No spread over seeds was found: the fit equals the one without it.")
-        return params, warnings, extras
+        return found, params, warnings, extras

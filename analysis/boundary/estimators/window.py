@@ -27,6 +27,7 @@ from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.estimate import Plain
 from observatory.analysis.stats.links import Link, link_named
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.core.errors import FitRefusedError
 
 _N_STARTS = 4
@@ -142,7 +143,7 @@ class BoundaryWindow(LikelihoodFit):
     n_simulations: int
 
     def __post_init__(self) -> None:
-        self.estimator, self._link = "window", link_named(self.link)
+        self.estimator, self.edge, self._link = "window", "both", link_named(self.link)
 
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Refuses where there is no window, or two edges cannot be distinguished from one."""
@@ -156,7 +157,7 @@ class BoundaryWindow(LikelihoodFit):
         plain = float(binomial_log_likelihood(bins.k, bins.n, p).sum())
         rng = np.random.default_rng(seed)
         p_one_edge = second_edge_p(bins, link, self.lapse, self.n_simulations, rng)
-        if p_one_edge > 1.0 - self.level:
+        if p_one_edge > alpha_of(self.level):
             raise FitRefusedError(
                 "A second edge cannot be told from one edge alone (likelihood ratio, simulated, "
                 f"p = {p_one_edge:.2g}). Add replicas beyond the edges."
@@ -177,4 +178,4 @@ class BoundaryWindow(LikelihoodFit):
             "window_max": self.window_max,
             **found.held_shares,
         }
-        return params, warnings, extras
+        return found, params, warnings, extras

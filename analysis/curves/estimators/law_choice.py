@@ -22,6 +22,7 @@ from observatory.analysis.curves.estimators.series import (
     wild_draws,
 )
 from observatory.analysis.stats.estimate import Plain
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.core.errors import FitRefusedError
 
 
@@ -93,7 +94,7 @@ def require_law(choice: Choice, main: str, series: Series, level: float) -> Solu
             f"other at these values of `{series.step_name}`. Add some between first and last."
         )
     weight = akaike_weights(choice.aicc)["constant"]
-    if weight >= 1.0 - level:
+    if weight >= alpha_of(level):
         raise FitRefusedError(
             f"A constant may describe `{series.value_name}` (Akaike weight {weight:.2f} among "
             f"{len(choice.fits)} laws): nothing is shown to move. Add steps, or runs in which it "

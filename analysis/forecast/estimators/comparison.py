@@ -18,6 +18,7 @@ from observatory.analysis.forecast.estimators.scored import score, seed_sets
 from observatory.analysis.forecast.estimators.warnings import doubts, require_enough
 from observatory.analysis.stats.estimate import Estimate, Plain
 from observatory.analysis.stats.paired_tests import holm
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.core.errors import FitRefusedError
 
 _TO_READ = ["alpha", "min_lead", "max_lead_share", "matched", "start", "coverage", "n_bootstrap"]
@@ -163,7 +164,7 @@ def _verdict(row: Numbers, kinds: Sequence[str], alpha: float, level: float) -> 
     for kind in [*kinds, EARLY]:
         if (row[f"false_{kind}_low"] or 0.0) > alpha:
             return f"false alarms ({kind})"
-    sure = {test: (row[f"{test}_p_holm"] or 0.0) < 1.0 - level for test in _FAMILIES}
+    sure = {test: (row[f"{test}_p_holm"] or 0.0) < alpha_of(level) for test in _FAMILIES}
     if not sure["clock"]:
         return "cannot distinguish"
     if (row["clock_difference"] or 0.0) < 0:

@@ -7,6 +7,7 @@ import numpy as np
 
 from observatory.analysis.forecast.estimators.alarm_rules import Design
 from observatory.analysis.forecast.estimators.records import ForecastSettings, SignalRecords
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.core.errors import FitRefusedError
 
 _FEW_SEEDS = 10
@@ -62,7 +63,7 @@ def doubts(
     """What a reader could take wrongly of a family of `m` tests of these signals."""
     return [
         *_few_negatives(records, design),
-        *_few_seeds(n_seeds, m, 1.0 - settings.level, settings.n_bootstrap),
+        *_few_seeds(n_seeds, m, alpha_of(settings.level), settings.n_bootstrap),
         *_unread(records, design, names),
         *_late_or_early(records, design, settings.min_lead),
     ]

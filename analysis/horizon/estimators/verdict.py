@@ -15,6 +15,7 @@ from observatory.analysis.horizon.estimators.foresight import (
     expected_ratio,
     needed_ratio,
 )
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.analysis.times.estimators.aft_errors import ERRORS, Array
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square
 from observatory.analysis.times.estimators.aft_law import Laws
@@ -133,7 +134,7 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
     each = list(evidence.values())
     p_values = ", ".join(f"{e.p:.2g} ({_NAMES[name]})" for name, e in evidence.items())
     uppers = ", ".join(f"{e.upper:.3g} ({_NAMES[name]})" for name, e in evidence.items())
-    rejected = all(e.p < 1.0 - level for e in each)
+    rejected = all(e.p < alpha_of(level) for e in each)
     ended = [_NAMES[name] for name, e in evidence.items() if e.free.at_limit]
     flat = [e.flattens(observed) for e in each]
     close = {kind: [n for n, e in evidence.items() if kind in e.close] for kind in _RIVALS}

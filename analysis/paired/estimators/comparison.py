@@ -35,7 +35,7 @@ from observatory.analysis.stats.paired_tests import (
     sign_flip_p,
     wilcoxon_p,
 )
-from observatory.analysis.stats.solvers import student_quantile
+from observatory.analysis.stats.solvers import alpha_of, student_quantile
 from observatory.analysis.stats.wilson import wilson_interval
 from observatory.core.errors import FitRefusedError
 
@@ -79,7 +79,7 @@ class PairedComparison:
     def __post_init__(self) -> None:
         if self.test not in TESTS:
             raise ValueError(f"`test` must be one of {list(TESTS)}, got {self.test!r}.")
-        if self.power <= (alpha := 1.0 - self.level):
+        if self.power <= (alpha := alpha_of(self.level)):
             raise ValueError(
                 f"`power` must be above 1 - level ({alpha:.3g}), got {self.power}: so often a test "
                 "finds a difference where there is none. Raise `level` or `power`."
@@ -104,7 +104,7 @@ class PairedComparison:
         m = self._family(rows, len(contrasts))
         params, table, warnings = self._tested(contrasts, m, np.random.default_rng(seed))
         adjust(list(table.values()), m)
-        alpha = 1.0 - self.level
+        alpha = alpha_of(self.level)
         of_rates = [label for label, found in table.items() if is_rate(found)]
         warnings += [*self._mixed(of_rates, len(table)), *doubts(table, m, self.test, alpha)]
         return Estimate(
@@ -212,7 +212,7 @@ class PairedComparison:
         """The row of one contrast of means, before it is adjusted."""
         contrast, unit = contrast.in_unit()
         one, other = contrast.first, contrast.second
-        differences, n, alpha = other - one, one.size, 1.0 - self.level
+        differences, n, alpha = other - one, one.size, alpha_of(self.level)
         mean, sd = float(differences.mean()), float(differences.std(ddof=1))
         se = sd / math.sqrt(n)
         reach = student_quantile(0.5 + self.level / 2.0, n - 1) * se

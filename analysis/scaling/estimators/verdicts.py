@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from observatory.analysis.stats.solvers import alpha_of
+
 Array = NDArray[np.float64]
 Limits = tuple[float, float]
 
@@ -45,7 +47,7 @@ def judge_sharpening(exponent: float, limits: Limits, p: float, least: float, le
     shrinking counts as none.
     """
     seen = f"width ~ size^(-a), a = {exponent:.3g}, {level:.0%} [{limits[0]:.3g}, {limits[1]:.3g}]"
-    if p < 1.0 - level and limits[0] > 0.0:
+    if p < alpha_of(level) and limits[0] > 0.0:
         return Link("sharpens", f"{seen}; a smooth crossover does so with p = {p:.2g}.", p)
     if limits[1] < least:
         return Link("does not sharpen", f"{seen}: below {least:g}, which counts as none.", p)
@@ -70,7 +72,7 @@ def judge_crossings(by_kind: Mapping[str, Crossed], level: float) -> Link:
     crossing = {
         kind: found.limits
         for kind, found in by_kind.items()
-        if found.limits is not None and found.p < 1.0 - level
+        if found.limits is not None and found.p < alpha_of(level)
     }
     p = min(found.p for found in by_kind.values())
     seen = ", ".join(f"{kind} p = {found.p:.2g}" for kind, found in by_kind.items())
@@ -119,7 +121,7 @@ def judge_groups(p_by_size: Sequence[float], n_by_size: Sequence[float], level: 
     """Whether seeds of one cell fall into two groups at the two largest sizes."""
     last = [float(p) for p in p_by_size[-2:]]
     seen = f"p = {last[0]:.2g} and {last[1]:.2g} at the two largest sizes (dip, Bonferroni)"
-    if max(last) < 1.0 - level:
+    if max(last) < alpha_of(level):
         what = "a jump, or a threshold that differs among seeds; the dip does not say which"
         return Link("two groups", f"{seen}: {what}.")
     if min(n_by_size[-2:]) < _FEW_SEEDS_FOR_GROUPS:
@@ -146,7 +148,7 @@ def judge_collapse(
     """Whether the curves of all sizes lie on one, stretched by a power of the size."""
     low, high = found.inverse_nu
     seen = f"S = {found.quality:.3g}, 1 / nu in [{low:.3g}, {high:.3g}] ({level:.0%})"
-    stretched, verdict = low > 0.0 and found.p < 1.0 - level, _UNDERDETERMINED
+    stretched, verdict = low > 0.0 and found.p < alpha_of(level), _UNDERDETERMINED
     if found.decades < min_decades:
         span = f"Sizes span {found.decades:.2g} decades, less than {min_decades:g}"
         reason = f"{span}: {seen}. Add sizes further apart."
@@ -187,7 +189,7 @@ def judge_chain(
     """
     sharpening, collapse = links["sharpening"], links["data_collapse"]
     p = max(link.p for link in (sharpening, collapse) if link.p is not None)
-    seen = [c.limits for c in crossed.values() if c.limits is not None and c.p < 1.0 - level]
+    seen = [c.limits for c in crossed.values() if c.limits is not None and c.p < alpha_of(level)]
     elsewhere = bool(seen) and not any(overlap(limits, critical) for limits in seen)
     if sharpening.verdict == "does not sharpen":
         return Link("crossover", f"The width does not shrink with size: {sharpening.reason}", p)

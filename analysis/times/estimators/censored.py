@@ -10,6 +10,7 @@ import numpy as np
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import percentile_interval, standard_error
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square, six_digits
 from observatory.analysis.times.estimators.aft_law import Laws
@@ -217,7 +218,7 @@ class TimesAft:
     def _near_zero(self, extras: Mapping[str, Plain]) -> list[str]:
         """A warning where the times do not tell the critical point from 0, or a rival fits too."""
         p = float(extras.get("p_zero_simulated", extras["p_zero"]) or 0.0)
-        if p >= 1.0 - self.level:
+        if p >= alpha_of(self.level):
             upper = float(extras["critical_upper"] or 0.0)
             return [
                 f"The times do not tell this critical weight decay from 0 (p = {p:.2g}); the "

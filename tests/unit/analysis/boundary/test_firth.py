@@ -12,7 +12,7 @@ from observatory.analysis.stats.observations import Observations, from_counts
 from observatory.core.errors import FitRefusedError
 
 DECAYS = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0]
-FIT = BoundaryFirth(window_max=1.0, n_simulations=200, level=0.95)
+FIT = BoundaryFirth(edge="lower", window_max=1.0, n_simulations=200, level=0.95)
 
 
 def counts(k, n=8, decays=DECAYS) -> Observations:

@@ -12,7 +12,7 @@ from observatory.analysis.boundary.estimators.likelihood import (
 )
 from observatory.analysis.boundary.estimators.logistic import curve
 from observatory.analysis.boundary.estimators.maximum_likelihood import BoundaryMle, fit_likelihood
-from observatory.analysis.boundary.estimators.profile import natural
+from observatory.analysis.boundary.estimators.profile import NAMES, Maximum
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.observations import Observations, from_counts
@@ -37,6 +37,7 @@ def value_and_gradient(k, theta, link="logistic"):
 def fit(guess=0.0, lapse=None, interval="profile", n_bootstrap=100, link="logistic") -> BoundaryMle:
     return BoundaryMle(
         link=link,
+        edge="lower",
         window_max=1.0,
         guess=guess,
         lapse=lapse,
@@ -204,9 +205,11 @@ def test_settings_out_of_range_are_refused() -> None:
         fit(interval="wald")
 
 
-def test_reported_parameters() -> None:
-    found = [natural(n, v) for n, v in (("critical", -1.0), ("slope", 0.0), ("lapse", 0.2))]
-    assert found == pytest.approx([0.1, 1.0, 0.2])
+@pytest.mark.parametrize(("sign", "reported"), [(1, [0.1, 1.0, 0.0, 0.2]), (-1, [10, -1, 0, 0.2])])
+def test_reported_parameters(sign: int, reported: list[float]) -> None:
+    theta = np.array([-1.0, 0.0, 0.0, 0.2])
+    found = Maximum(lambda *_: (theta,) * 3, NAMES, theta, 0.0, theta, theta, sign)
+    assert [found.natural(i, v) for i, v in enumerate(theta)] == pytest.approx(reported)
 
 
 @pytest.mark.parametrize("link", ["probit", "cloglog"])

@@ -62,7 +62,11 @@ def test_one_seed_everywhere_is_no_unit_of_resampling() -> None:
         cell = np.unique(decays, return_inverse=True)[1]
         drawn = row_weights(cell, seed, np.ones(24), 50, np.random.default_rng(0))
         assert drawn.std(axis=0).all()
-        told = BoundaryFirth(window_max=1.0, n_simulations=0, level=0.95).fit(data, seed=0).warnings
+        told = (
+            BoundaryFirth(edge="lower", window_max=1.0, n_simulations=0, level=0.95)
+            .fit(data, seed=0)
+            .warnings
+        )
         assert any("replicas of one seed only" in warning for warning in told)
 
 
