@@ -52,9 +52,7 @@ def plan_seeds(
     """
     checked_numbers({"width_decades": width_decades, "assurance": assurance})
     if n_simulations < 20:
-        raise ConfigError(
-            f"`n_simulations` must be at least 20, got {n_simulations}: a plan needs them."
-        )
+        raise ConfigError(f"`n_simulations` must be at least 20 for a plan, got {n_simulations}.")
     bins = bin_rates(pilot)
     require_boundary(bins)
     require_rise(bins)

@@ -95,8 +95,10 @@ def profile_limits(
     high: Array,
     best: Array,
     starts: Array,
-    axis: tuple[int, float, float, float],
+    axis: tuple[int, Array],
     drop: float,
+    *,
+    quick: bool,
 ) -> tuple[float | None, float | None]:
     """Where the profile of one parameter has fallen by `drop` below its maximum.
 
@@ -108,52 +110,64 @@ def profile_limits(
         high: Upper ends.
         best: The maximum, `[param]`.
         starts: Other places to start from, `[start, param]`.
-        axis: Position of the parameter, first and last value looked at, and their spacing.
+        axis: Position of the parameter, and the values looked at, rising.
         drop: Half the chi-square quantile of the level wanted.
+        quick: Whether the likelihood takes no time, so that every start may be used everywhere.
 
     Returns:
         Lower and upper limit; None where the profile stays above up to the end of the axis, or the
         maximum lies beyond that end.
     """
-    index, first, last, spacing = axis
+    index, places = axis
     top = float(evaluate(best[None], np.zeros(1, dtype=np.int64))[0][0])
 
-    def climbed(values: Array, near: Array) -> tuple[Array, Array]:
-        seeds, held = near.reshape(-1, best.size).copy(), np.repeat(values, near.shape[1])
-        lows, highs = (np.tile(end, (len(seeds), 1)) for end in (low, high))
-        seeds[:, index] = lows[:, index] = highs[:, index] = held
-        return best_of(*climb(evaluate, seeds, lows, highs, 1e-9), near.shape[1])
-
-    def heights(values: Array, near: Array) -> tuple[Array, Array]:
-        theta, value = climbed(values, np.tile(near, (values.size, 1, 1)))
-        for _ in range(_MAX_PASSES):  # each value starts where its neighbours ended
-            both = np.stack([np.roll(theta, 1, axis=0), np.roll(theta, -1, axis=0)], axis=1)
-            again, higher = climbed(values, both)
-            gain = higher - value
-            theta, value = np.where(gain[:, None] > 0, again, theta), np.maximum(value, higher)
-            if gain.max() < 1e-6:
-                break
-        return theta, value
-
-    def limit(end: float, side: int) -> float | None:
-        centre = float(best[index])
-        if side * (end - centre) <= 0:
+    def limit(side: int) -> float | None:
+        place = float(best[index])
+        values = np.array([place, *places[side * (places - place) > 0][::side]])
+        if values.size == 1:
             return None
-        n_values = max(int(np.ceil(abs(end - centre) / spacing)), 1)
-        values: Array = np.linspace(centre, end, n_values + 1)
         near = np.concatenate([best[None], starts])
-        place = centre
         for _ in range(4):
-            theta, value = heights(values, near)
+            theta, value = _heights(evaluate, low, high, index, values, near, quick=quick)
             inside = np.flatnonzero(value >= top - drop)
             outermost = int(inside[-1]) if inside.size else 0
             if outermost == values.size - 1:
                 return None
             near = np.concatenate([theta[outermost : outermost + 2], best[None]])
+            near = np.concatenate([near, starts]) if quick else near
             inner, outer = float(values[outermost]), float(values[outermost + 1])
             above, below = (float(v) - (top - drop) for v in value[outermost : outermost + 2])
             place = inner + (outer - inner) * (above / (above - below) if above > below else 0.5)
             values = np.linspace(inner, outer, 13)
         return place
 
-    return limit(first, -1), limit(last, 1)
+    return limit(-1), limit(1)
+
+
+def _heights(
+    evaluate: Evaluate,
+    low: Array,
+    high: Array,
+    index: int,
+    values: Array,
+    near: Array,
+    *,
+    quick: bool,
+) -> tuple[Array, Array]:
+    """The maxima with one parameter held at each value, climbed from each of `near`."""
+
+    def climbed(begin: Array) -> tuple[Array, Array]:
+        seeds, held = begin.reshape(-1, low.size).copy(), np.repeat(values, begin.shape[1])
+        lows, highs = (np.tile(end, (len(seeds), 1)) for end in (low, high))
+        seeds[:, index] = lows[:, index] = highs[:, index] = held
+        return best_of(*climb(evaluate, seeds, lows, highs, 1e-9), begin.shape[1])
+
+    theta, value = climbed(np.tile(near, (values.size, 1, 1)))
+    for _ in range(_MAX_PASSES if quick else 0):  # each value starts where its neighbours ended
+        both = np.stack([np.roll(theta, 1, axis=0), np.roll(theta, -1, axis=0)], axis=1)
+        again, higher = climbed(both)
+        gain = higher - value
+        theta, value = np.where(gain[:, None] > 0, again, theta), np.maximum(value, higher)
+        if gain.max() < 1e-6:
+            break
+    return theta, value

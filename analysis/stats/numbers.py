@@ -22,7 +22,10 @@ def _or_null(kind: Any) -> Any:
     return kind | None
 
 
-_GUESS = _or_null(Annotated[float, Range(0.0, 0.4999, advice="Give null to have it fitted.")])
+def _rate(most: float) -> Any:
+    return _or_null(Annotated[float, Range(0.0, most, advice="Give null to have it fitted.")])
+
+
 _LIMIT = Annotated[float, Range(1e-9, 1e9)]
 _LIMITS = Annotated[tuple[_LIMIT, _LIMIT], Rising(0.01, advice="They limit a search.")]
 _WINDOW = Annotated[
@@ -37,7 +40,8 @@ _GROUPS: dict[Any, tuple[str, ...]] = {
         *("level", "held_out", "assurance", "power", "coverage", "max_lead_share", "lead_floor"),
         *("least_r2", "flat_level", "se_floor", "min_share", "min_overlap"),
     ),
-    _GUESS: ("guess", "lapse"),
+    _rate(0.5): ("guess",),
+    _rate(0.4999): ("lapse",),
     _DRAWS: ("n_bootstrap", "n_law_draws"),
     _FLIPS: ("n_flips", "n_permutations", "n_uniform"),
     _whole(0, "Give 0 for none."): ("n_simulations", "n_studies", "n_parametric"),

@@ -121,19 +121,29 @@ def _errors(found: Maximum) -> dict[str, float]:
     return errors
 
 
-def _around(found: Maximum, every: bool) -> Array:
+def _around(found: Maximum, x: Array, quick: bool) -> Array:
     """Places beside the maximum: gentler and steeper, shares inside and at 0, `[start, param]`.
 
-    A climb that starts with a share of 0 may stay there, since a steep curve has no use for it.
+    A climb from a gentle curve may not see the steep one that passes a share by, nor a climb that
+    starts at a share of 0 leave it.
     """
-    slopes = found.theta[1] + (np.array([-1.2, 0.0, 1.2]) if every else np.array([-1.2]))
+    slopes = [found.theta[1] + by for by in ((-1.2, 0.0, 1.2) if quick else (-1.2,))]
+    slopes += np.log(np.array([4.0, 40.0]) / np.diff(x).min()).tolist() if quick else []
     shares = [
-        (0.0, 0.03, 0.15) if found.free[i] and every else (float(found.theta[i]),) for i in (2, 3)
+        (0.0, 0.03, 0.15) if found.free[i] and quick else (float(found.theta[i]),) for i in (2, 3)
     ]
     made = [(slope, *pair) for slope in slopes for pair in product(*shares)]
     starts = np.tile(found.theta, (len(made), 1))
     starts[:, 1:4] = made
     return np.clip(starts, found.low, found.high)
+
+
+def _places(x: Array, spacing: float) -> Array:
+    """Critical points to look at, up to a decade beyond the data; the profile may jump at a bin."""
+    n_values = int(np.ceil((x[-1] - x[0] + 2.0) / spacing))
+    beside = 1e-2 * np.diff(x).min()
+    even = np.linspace(x[0] - 1.0, x[-1] + 1.0, n_values + 1)
+    return np.unique(np.concatenate([even, x - beside, x + beside]))
 
 
 def profiled(
@@ -145,20 +155,28 @@ def profiled(
     bounded by its box has the end of the box as its limit. Where a variance is estimated, with so
     many degrees of freedom, F takes the place of chi-square.
     """
-    coarse = 1.0 if found.theta.size == 4 else 3.0  # likelihoods that take long
+    quick = not {"seed_spread", "critical_upper"} & set(found.names)
+    coarse = 1.0 if quick else 3.0
     drop = 0.5 * (chi2_quantile(level, 1) if degrees is None else f_quantile(level, 1, degrees))
     errors = _errors(found)
-    around = _around(found, coarse == 1.0)
+    around = _around(found, x, quick)
     params: dict[str, Parameter] = {}
     for i in np.flatnonzero(found.free).tolist():
         name, low, high = found.names[i], float(found.low[i]), float(found.high[i])
         if name.startswith("critical"):
-            axis = (i, float(x[0]) - 1.0, float(x[-1]) + 1.0, 0.05 * coarse)
+            places = _places(x, 0.05 * coarse)
         else:
             step = 0.25 * coarse if name.startswith("slope") else (high - low) / 25.0
-            axis = (i, low, high, step)
+            places = np.linspace(low, high, int(np.ceil((high - low) / step)) + 1)
         limits = profile_limits(
-            found.evaluate, found.low, found.high, found.theta, around, axis, drop
+            found.evaluate,
+            found.low,
+            found.high,
+            found.theta,
+            around,
+            (i, places),
+            drop,
+            quick=quick,
         )
         if not name.startswith(("critical", "slope")):
             limits = tuple(e if v is None else v for v, e in zip(limits, (low, high), strict=True))
