@@ -25,7 +25,7 @@ from observatory.analysis.horizon.estimators.verdict import (
 from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Array, Observations
-from observatory.analysis.stats.solvers import student_quantile
+from observatory.analysis.stats.solvers import alpha_of, student_quantile
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
@@ -142,7 +142,7 @@ def _outlook(
     evidence: Mapping[str, Evidence], whole: Sample, observed: float, level: float, reason: str
 ) -> dict[str, Plain]:
     """The reason of a table that cannot tell, with the runs that would decide."""
-    if all(each.p < 1.0 - level for each in evidence.values()):
+    if all(each.p < alpha_of(level) for each in evidence.values()):
         nearer = "Weight decays nearer to the boundary, or a longer horizon, would"
         return {"reason": f"{reason} {nearer} tell what bends them."}
     foresight, steps = foresee(evidence, whole, observed, level), longest(whole)
