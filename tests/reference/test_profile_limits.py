@@ -13,11 +13,14 @@ import pytest
 from observatory.analysis.boundary.estimators import profile
 from observatory.analysis.boundary.estimators.beta_binomial import BoundaryBetaBinomial
 from observatory.analysis.boundary.estimators.firth import BoundaryFirth
+from observatory.analysis.boundary.estimators.likelihood import firth_likelihood
 from observatory.analysis.boundary.estimators.maximum_likelihood import BoundaryMle
 from observatory.analysis.boundary.estimators.profile import LikelihoodFit, Maximum
+from observatory.analysis.boundary.estimators.ratio import boundary_ratio
 from observatory.analysis.boundary.estimators.seed_effect import BoundarySeedEffect
 from observatory.analysis.boundary.estimators.window import BoundaryWindow
 from observatory.analysis.stats.ascent import climb
+from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.observations import Observations, from_counts
 from observatory.analysis.stats.solvers import chi2_quantile, f_quantile
 from observatory.core.errors import FitRefusedError
@@ -198,3 +201,35 @@ def test_profile_limits_are_those_of_brute_force(name: str) -> None:
         answered += said is not None
         wrong += [f"table {answered}: {words}" for words in said or ()]
     assert wrong == []
+
+
+def best_by_grid(data: Observations, centres: np.ndarray) -> np.ndarray:
+    """The penalised log-likelihood at each critical point, the slope on a dense grid."""
+    bins, slopes = bin_rates(data), np.linspace(np.log(0.3), np.log(400.0), 120)
+    evaluate = firth_likelihood(bins.x, bins.n[None], bins.k[None])
+    places = np.zeros((centres.size, slopes.size, 4))
+    places[..., 0], places[..., 1] = centres[:, None], slopes
+    rows = places.reshape(-1, 4)
+    value = evaluate(rows, np.arange(len(rows)))[0]
+    return value.reshape(centres.size, slopes.size).max(axis=1)
+
+
+@pytest.mark.slow
+def test_limits_of_a_ratio_are_those_of_brute_force() -> None:
+    """Not the values at which the profiles are added, which lie 0.005 decades apart; 10 pairs."""
+    rng, answered = np.random.default_rng(21), 0
+    while answered < 10:
+        a, b = counts(rng), counts(rng)
+        try:
+            found = boundary_ratio(a, b, ("a", "b"), 0.95, 20, 0)
+        except FitRefusedError:
+            continue
+        answered += 1
+        at = np.log10(float(found.extras["critical_denominator"])) + np.linspace(-0.8, 0.8, 161)
+        below = best_by_grid(b, at)
+        ratio = found.params["ratio"]
+        top = best_by_grid(a, at + np.log10(ratio.value)).max() + below.max()
+        for limit in (ratio.ci_low, ratio.ci_high):
+            if limit is not None:
+                held = (best_by_grid(a, at + np.log10(limit)) + below).max()
+                assert 2.0 * (top - held) == pytest.approx(chi2_quantile(0.95, 1), abs=0.06)
