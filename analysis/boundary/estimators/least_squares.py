@@ -224,7 +224,7 @@ class BoundaryLsq:
             value, drawn = float(scale(theta[[i]])[0]), scale(draws[:, i])
             left = scale(without[kept, i]), alike[kept]
             params[name] = bootstrap_parameter(value, drawn, *left, self.interval, self.level)
-            if _all_alike(draws):
+            if _uninformative(bins, draws):
                 params[name] = Parameter(value)
         return params
 
@@ -236,8 +236,8 @@ class BoundaryLsq:
         separated = step_limit(bins.x, bins.rate[None])[1][0] < 1e-12
         inside = bins.x[0] <= theta[0] <= bins.x[-1]
         said = {
-            "Every resample gives the same counts: a bootstrap cannot tell the uncertainty of "
-            "this fit. Use Firth's estimator.": _all_alike(draws),
+            "Every resample gives the same rates: a bootstrap cannot tell the uncertainty of "
+            "this fit. Use Firth's estimator.": _uninformative(bins, draws),
             f"{n - len(draws)} of {n} resamples show no rise: left out.": len(draws) < n,
             f"{n_steep} of {n} resamples have their optimum at infinite slope: the slope is weakly "
             "bounded from above.": n_steep > 0,
@@ -253,5 +253,6 @@ class BoundaryLsq:
         ]
 
 
-def _all_alike(draws: Array) -> bool:
-    return len(np.unique(draws[:, 0])) == 1
+def _uninformative(bins: RateBins, draws: Array) -> bool:
+    """Whether resamples cannot scatter, all rates being 0 or 1, or do not."""
+    return bool(np.isin(bins.rate, (0.0, 1.0)).all()) or len(np.unique(draws[:, 0])) == 1

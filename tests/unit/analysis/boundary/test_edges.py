@@ -106,3 +106,18 @@ def test_the_record_of_one_edge_says_nothing_new() -> None:
     found = fit.fit(data, 0)
     assert found.estimator == "firth"
     assert "at_limit" not in found.extras
+
+
+def test_rates_of_0_and_1_alone_have_no_bootstrap_interval() -> None:
+    """Three seeds, of which not all ran everywhere: resamples differ in nothing but their n."""
+    runs = pd.DataFrame(
+        {
+            "seed": [0, 1, 2, 0, 1, 2, 1, 2, 0, 1],
+            "weight_decay": [0.01] * 3 + [0.03] * 3 + [0.1] * 4,
+        }
+    )
+    runs["grokked"] = (runs["weight_decay"] > 0.02).astype(int)
+    found = fitted(runs, "lsq_smoothed", n_studies=20).record
+    critical = found["params"]["critical"]
+    assert (critical["se"], critical["ci_low"], critical["ci_high"]) == (None, None, None)
+    assert any("Use Firth's estimator" in text for text in found["warnings"])

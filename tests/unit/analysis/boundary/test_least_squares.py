@@ -175,7 +175,7 @@ def test_resamples_that_are_all_alike_give_no_interval() -> None:
     found = fit(smoothing=0.5).fit(counts([0, 0, 0, 8, 8, 8, 8, 8]), seed=0)
     critical = found.params["critical"]
     assert (critical.se, critical.ci_low, critical.ci_high) == (None, None, None)
-    assert any("Every resample gives the same counts" in warning for warning in found.warnings)
+    assert any("Every resample gives the same rates" in warning for warning in found.warnings)
 
 
 @pytest.mark.parametrize("factor", [0.01, 10.0, 100.0])
