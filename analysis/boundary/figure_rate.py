@@ -55,8 +55,9 @@ def draw_share(axes: Axes, cells: pd.DataFrame, kind: str) -> None:
     if share.any():
         x = positions(cells["weight_decay"], cells["weight_decay"])[share > 0]
         style = {"markersize": 6, "markerfacecolor": "none", "markeredgewidth": 1.4, "zorder": 5}
-        names = {"gid": f"share-{kind}", "label": f"{kind}, share", "color": OUTCOME_COLOURS[kind]}
-        axes.plot(x, share[share > 0], _MARKERS[kind], **style, **names)
+        label, colour = f"{kind}, share", OUTCOME_COLOURS[kind]
+        axes.plot(x, share[share > 0], _MARKERS[kind], color=colour, gid=f"share-{kind}",
+                  label=label, **style)  # fmt: skip
 
 
 def finish_rates(figure: Figure, axes: Axes) -> None:

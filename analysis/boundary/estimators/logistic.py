@@ -29,8 +29,7 @@ def fit_curves(
     included, since where it stops is part of a published estimator: on rates whose optimum is at
     infinite slope it stops at a finite one.
 
-    Returns:
-        `(x0, k)`, `[draw, 2]`, and the residual sum of squares, `[draw]`: a local optimum.
+    Returns `(x0, k)`, `[draw, 2]`, and the residual sum of squares, `[draw]`: a local optimum.
 
     Source:
         Moré (1978), Lect. Notes Math. 630, 105. Deviation: normal equations, not QR.
@@ -40,14 +39,14 @@ def fit_curves(
     wanted = np.ascontiguousarray(rates.T)  # bins first: sums over them are then quick
     fitted: Array = expit(theta[1] * (at - theta[0]))
     rss: Array = np.square(wanted - fitted).sum(axis=0)
-    scale, damping, radius = np.zeros_like(theta), np.zeros(len(start)), np.full(len(start), np.inf)
+    scale, damping = np.zeros_like(theta), np.zeros(len(start), dtype=np.float64)
+    radius = np.full(len(start), np.inf)
     for round_number in range(_MAX_ROUNDS):
         products = _products(at, theta, fitted, wanted)
         scale = np.maximum(scale, np.sqrt(products[[0, 2]]))
         weight = np.where(scale > 0, scale, 1.0)
         if round_number == 0:
-            size = _length(weight, theta)
-            radius = 100.0 * np.where(size > 0, size, 1.0)
+            radius = 100.0 * np.where((size := _length(weight, theta)) > 0, size, 1.0)
         step, par, length = _trust_step(products, weight, radius, damping)
         radius = radius if round_number else np.minimum(radius, length)
         trial = theta + step
@@ -74,8 +73,9 @@ def fit_curves(
         going: NDArray[np.bool_] = ~((flat & (ratio <= 2.0)) | still | (rss == 0))
         if not going.all():
             found[:, rows[~going]], sums[rows[~going]] = theta[:, ~going], rss[~going]
-            rows, rss, radius, damping = (a[going] for a in (rows, rss, radius, damping))
-            theta, scale, wanted, fitted = (a[:, going] for a in (theta, scale, wanted, fitted))
+            rows, rss, radius, damping = rows[going], rss[going], radius[going], damping[going]
+            theta, scale = theta[:, going], scale[:, going]
+            wanted, fitted = wanted[:, going], fitted[:, going]
         if not rows.size:
             break
     found[:, rows], sums[rows] = theta, rss

@@ -209,7 +209,7 @@ def _fitted(
     if alive.size:  # those at their limit leave statsmodels without a second derivative
         there = np.append(alive, -1)
         variances = np.zeros_like(best)
-        kept = [codes[index] for index in alive]
+        kept = [codes[index] for index in alive.tolist()]
         variances[there] = _mixed_model(scatter, fixed, kept, best[there])
     if model.deviance(variances)[0] > least + 1e-3:
         raise FitRefusedError(
