@@ -153,7 +153,11 @@ def require_rise(bins: RateBins) -> None:
     (k0, n0), (k1, n1) = shares[:: bins.sign]
     at = bins.weight_decay[[j - 1, j][:: bins.sign]]
     word, other = ("falls", "upper") if bins.sign > 0 else ("rises", "lower")
-    hint = "`--estimator upper`" if bins.sign > 0 else "another estimator, such as `firth`"
+    hint = (
+        "`--estimator firth --set edge=upper`"
+        if bins.sign > 0
+        else "another estimator, such as `firth`"
+    )
     raise FitRefusedError(
         f"The rate {word} with {name}: {k0:g} of {n0:g} grokked up to {at[0]:g}, {k1:g} of {n1:g} "
         f"from {at[1]:g}. These counts show the {other} edge alone: fit it by {hint}."

@@ -30,12 +30,12 @@ def test_a_rate_that_falls_is_named_and_how_to_fit_it(estimator: str) -> None:
     words = "rate falls with weight decay: 10 of 10 grokked up to 2e-06, 0 of 10 from 2e-05"
     with pytest.raises(FitRefusedError, match=words) as refusal:
         fitted(FALLING, estimator)
-    assert "`--estimator upper`" in str(refusal.value)
+    assert "`--estimator firth --set edge=upper`" in str(refusal.value)
 
 
 def test_an_upper_edge_alone_is_fitted() -> None:
     """Half-way between the two decays, by symmetry."""
-    found = fitted(FALLING, "upper")
+    found = fitted(FALLING, "firth", edge="upper")
     assert found.record["estimator"] == "firth_upper"
     critical, slope = (found.record["params"][name] for name in ("critical", "slope"))
     assert critical["value"] == pytest.approx(np.sqrt(2e-6 * 2e-5), rel=1e-6)
@@ -56,7 +56,7 @@ def test_an_upper_edge_is_a_lower_one_seen_from_behind(estimator: str, settings)
 
 def test_a_rate_that_rises_has_no_upper_edge() -> None:
     with pytest.raises(FitRefusedError, match=r"rate rises with weight decay: .* lower edge alone"):
-        fitted(table(LAPTOP, [0, 0, 1, 7, 8, 8, 8, 8]), "upper")
+        fitted(table(LAPTOP, [0, 0, 1, 7, 8, 8, 8, 8]), "firth", edge="upper")
     with pytest.raises(ConfigError, match="`edge` must be lower or upper, got 'left'"):
         fitted(table(LAPTOP, [0, 0, 1, 7, 8, 8, 8, 8]), "mle", edge="left")
 
