@@ -1,7 +1,7 @@
 """Every profile limit of the likelihood fits of a boundary, beside brute force on random tables.
 
 Brute force holds the parameter, looks at a few thousand places for the others, and climbs from the
-best thirty. The limit is right where the profile has fallen by half the quantile there, and stays
+best dozen. The limit is right where the profile has fallen by half the quantile there, and stays
 below it everywhere beyond. 200 random tables in all, seeds stated.
 """
 
@@ -109,7 +109,7 @@ def brute_force(
             places[:, held] = lows[held] = highs[held] = value
         places = np.clip(places, lows, highs)
         rows = np.arange(len(places))
-        order = np.argsort(-found.evaluate(places, rows)[0])[:30]
+        order = np.argsort(-found.evaluate(places, rows)[0])[:12]
         begin = np.concatenate([places[order], places[-9:]])
         best.append(climb(found.evaluate, begin, lows, highs, 1e-10)[1].max())
     return np.array(best)
@@ -151,7 +151,7 @@ def wrong_limits(
         for end, limit in zip(reach, (params[name].ci_low, params[name].ci_high), strict=True):
             natural = not name.startswith(("critical", "slope"))
             at = end if limit is None else limit if natural else float(logs(limit))
-            values = np.linspace(at, end, 8) if abs(end - at) > 1e-9 else np.array([end])
+            values = np.linspace(at, end, 4) if abs(end - at) > 1e-9 else np.array([end])
             fallen = top - brute_force(found, x, int(i), values, n_places)
             open_end = limit is None or (natural and abs(at - end) < 1e-9)
             if open_end and fallen[0] > drop + ROUNDING:
@@ -169,24 +169,24 @@ def wrong_limits(
 CRITICAL = ("critical", "critical_upper")
 EVERY = ("critical", "slope", "lapse", "guess", "overdispersion", "seed_spread")
 FITS: dict[str, tuple[LikelihoodFit, Callable, tuple[str, ...], int, int]] = {
-    "no lapses": (mle(0.0), counts, EVERY, 40, 300),
-    "lapses": (mle(None), counts, EVERY, 50, 600),
-    "guesses and lapses": (mle(None, None), counts, CRITICAL, 20, 1000),
+    "no lapses": (mle(0.0), counts, EVERY, 109, 200),
+    "lapses": (mle(None), counts, EVERY, 20, 400),
+    "guesses and lapses": (mle(None, None), counts, CRITICAL, 10, 800),
     "Firth": (
         BoundaryFirth(edge="lower", window_max=1.0, n_simulations=0, level=0.95),
-        counts, EVERY, 40, 300,
+        counts, EVERY, 30, 150,
     ),
     "beta-binomial": (
         BoundaryBetaBinomial(link="logistic", window_max=1.0, lapse=0.0, level=0.95),
-        counts, CRITICAL, 20, 600,
+        counts, CRITICAL, 15, 300,
     ),
     "seed effect": (
         BoundarySeedEffect(link="logistic", window_max=1.0, lapse=0.0, level=0.95),
-        seeded, CRITICAL, 12, 150,
+        seeded, CRITICAL, 3, 40,
     ),
     "window": (
         BoundaryWindow(link="logistic", window_max=None, lapse=0.0, n_simulations=20, level=0.95),
-        window_counts, CRITICAL, 12, 1000,
+        window_counts, CRITICAL, 3, 300,
     ),
 }  # fmt: skip
 

@@ -13,17 +13,14 @@ import numpy as np
 
 from observatory.analysis.boundary.estimators.coverage import percentile_coverage
 from observatory.analysis.boundary.estimators.least_squares import PUBLISHED_START, refit_boundary
-from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.boundary.estimators.ratio import penalised_profile
 from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.links import LINKS
-from observatory.analysis.stats.resample import percentile_interval
 from tests.statistical.calibration import DROP, LEVEL, X0, Covered, X, firth, profile
 
 SEEDS = (5, 8, 10, 30)
 SLOPE = 8.0
 P = 1.0 / (1.0 + np.exp(-SLOPE * (X - X0)))
-N_DRAWS = 199
 
 
 def counts(n_studies: int, n_seeds: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,26 +50,14 @@ def ratio(n: np.ndarray, k: np.ndarray) -> Covered:
     return Covered(len(together), int((together <= DROP).sum()), 0)
 
 
-def ratio_bootstrap(n: np.ndarray, k: np.ndarray) -> Covered:
-    """The percentile interval beside it, replicas drawn."""
-    rng = np.random.default_rng(132)
-    drawn = rng.binomial(int(n[0, 0]), k / n, size=(N_DRAWS, *k.shape)).astype(float)
-    rows = drawn.reshape(-1, X.size)
-    points = firth_points(X, np.full(rows.shape, n[0, 0]), rows)[:, 0].reshape(N_DRAWS, -1)
-    made = points[:, ::2] - points[:, 1::2]
-    ends = [percentile_interval(of[np.isfinite(of)], LEVEL) for of in made.T]
-    return Covered(len(ends), sum(low <= 0.0 <= high for low, high in ends), 0)
-
-
 Cover = Callable[[np.ndarray, np.ndarray], Covered]
-ROWS: dict[str, tuple[Cover, float]] = {
+ROWS: dict[str, tuple[Cover, int]] = {
     "profile, no lapses": (lambda n, k: profile(n, k, LINKS["logistic"], 0.0), 1),
     "profile, lapses fitted": (lambda n, k: profile(n, k, LINKS["logistic"], None), 1),
     "Firth": (firth, 1),
     "published least squares, percentile bootstrap": (lambda n, k: least_squares(n, 0.0), 1),
     "the same on smoothed rates": (lambda n, k: least_squares(n, 0.5), 1),
     "ratio, sum of the profiles": (ratio, 2),
-    "ratio, percentile bootstrap beside it, half as many studies": (ratio_bootstrap, 1),
 }
 """By name: how to cover, and how many groups a study has."""
 
@@ -82,7 +67,7 @@ def main(n_studies: int) -> None:
     print("| interval |" + "".join(f" {n} seeds |" for n in SEEDS))
     print("|---|" + "---|" * len(SEEDS))
     for name, (cover, groups) in ROWS.items():
-        found = [cover(*counts(round(groups * n_studies), n_seeds)) for n_seeds in SEEDS]
+        found = [cover(*counts(groups * n_studies, n_seeds)) for n_seeds in SEEDS]
         cells = (f"{c.share:.3f}" + f", {c.n_refused} refused" * bool(c.n_refused) for c in found)
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
