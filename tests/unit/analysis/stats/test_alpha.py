@@ -1,9 +1,7 @@
 """A test at the level beside intervals of 95 % is at 0.05: p = 0.05 is not below it."""
 
 import pytest
-from observatory.analysis.forecast.estimators.verdicts import EARLY, FAMILIES, UNSURE
 
-from observatory.analysis.forecast.estimators import verdicts
 from observatory.analysis.paired.estimators.family import verdict
 from observatory.analysis.stats.solvers import alpha_of
 
@@ -16,9 +14,3 @@ def test_the_level_of_a_test_is_the_decimal_that_is_read(level: float) -> None:
 def test_a_difference_at_p_005_is_undecided() -> None:
     found = {"p_holm": 0.05, "p_equivalent_holm": None}
     assert verdict(found, alpha_of(0.95)) == "undecided"
-
-
-def test_a_signal_at_p_005_is_not_better_than_the_clock() -> None:
-    row = {f"{test}_p_holm": 0.05 for test in FAMILIES} | {f"false_{EARLY}_low": 0.0}
-    row |= {f"{test}_difference": 1.0 for test in FAMILIES}
-    assert verdicts.verdict(row, [], 0.05, 0.95) == UNSURE
