@@ -172,11 +172,11 @@ def require_inside(bins: RateBins, x0: float, value: float) -> None:
     """
     if not bins.x[0] - 1.0 < x0 < bins.x[-1] + 1.0:
         low, high = sorted(bins.weight_decay[[0, -1]])
-        steps = " ".join(non_monotone(bins)) or "The rate hardly changes between them."
+        steps = " ".join(non_monotone(bins)) or "Their rates lie on one side of its midpoint."
         raise FitRefusedError(
             f"The critical {bins.control} would be {value:.2g}, more than a decade beyond the "
-            f"values tried, {low:g} to {high:g}: that is no estimate. {steps} Fit values between "
-            "which the rate rises once, of runs that are alike."
+            f"values tried, {low:g} to {high:g}: that is no estimate. {steps} Add values on "
+            "both sides of the edge, and fit runs that are alike."
         )
 
 

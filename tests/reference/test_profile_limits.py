@@ -182,7 +182,7 @@ FITS: dict[str, tuple[LikelihoodFit, Callable, tuple[str, ...], int, int]] = {
     ),
     "seed effect": (
         BoundarySeedEffect(link="logistic", window_max=1.0, lapse=0.0, level=0.95),
-        seeded, CRITICAL, 3, 40,
+        seeded, CRITICAL, 2, 30,
     ),
     "window": (
         BoundaryWindow(link="logistic", window_max=None, lapse=0.0, n_simulations=20, level=0.95),
