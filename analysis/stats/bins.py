@@ -47,8 +47,9 @@ class RateBins:
 
     def turned(self) -> "RateBins":
         """The same counts with the axis turned round: a falling edge becomes a rising one."""
-        by = (None if table is None else table[:, ::-1] for table in (self.n_by, self.k_by))
-        return RateBins(-self.x[::-1], self.n[::-1], self.k[::-1], *by, self.control, -self.sign)
+        n_by, k_by = (None if by is None else by[:, ::-1] for by in (self.n_by, self.k_by))
+        x, n, k = -self.x[::-1], self.n[::-1], self.k[::-1]
+        return RateBins(x, n, k, n_by, k_by, self.control, -self.sign)
 
 
 def bin_rates(observations: Observations) -> RateBins:
