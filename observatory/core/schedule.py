@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Protocol, cast, final, runtime_checkable
 
 from observatory.core.errors import ConfigError
 
@@ -95,7 +95,7 @@ class AnyOf:
     schedules: Sequence[Schedule]
 
     def __post_init__(self) -> None:
-        given: Sequence[object] = self.schedules  # of a YAML, whatever the type says
+        given = cast("Sequence[object]", self.schedules)  # a YAML may hold anything
         if not given or not all(isinstance(each, Schedule) for each in given):
             raise ConfigError(f"`schedules` must hold one schedule or more, got {self.schedules}.")
         object.__setattr__(self, "schedules", tuple(self.schedules))
