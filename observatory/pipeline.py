@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from observatory.mirror.settings import MlflowSettings
 
 Config = dict[str, Any]
-Watch = Callable[[Path], Any]
+_Watch = Callable[[Path], Any]
 """Given a run's folder, a context manager that shows its progress while it is open."""
-Message = Callable[[str], None]
+_Message = Callable[[str], None]
 """Receives lines for the user."""
 
 
-def run_map(runs: Mapping[str, Config], watch: Watch | None, message: Message) -> list[Path]:
+def run_map(runs: Mapping[str, Config], watch: _Watch | None, message: _Message) -> list[Path]:
     """From configurations to reports; a second call finds everything done.
 
     All runs are trained first; then every study that they belong to is fitted, described and
@@ -67,7 +67,7 @@ def _published_settings(config: Config) -> Config:
     return {"fit": config["fit"], "mlflow": config["mlflow"]}
 
 
-def run_sweep(config: Config, watch: Watch | None, message: Message) -> Path:
+def run_sweep(config: Config, watch: _Watch | None, message: _Message) -> Path:
     """Search for a boundary, then fit, report and mirror; returns the report.
 
     Raises:
@@ -95,7 +95,7 @@ def _checked_end(config: Config, study: Path) -> "MlflowSettings":
     return mlflow_settings(config["mlflow"], study.parent)
 
 
-def search_boundary(config: Config, watch: Watch | None, message: Message) -> None:
+def search_boundary(config: Config, watch: _Watch | None, message: _Message) -> None:
     """Train the replicas that a search asks for, batch after batch, until it has found.
 
     The same call again continues an unfinished search.
@@ -121,7 +121,7 @@ def search_boundary(config: Config, watch: Watch | None, message: Message) -> No
         run_search(search, one, launcher, lambda folder: Run(folder).outcomes(), message)
 
 
-def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: Message) -> Path:
+def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: _Message) -> Path:
     """Fit a study, write its report and mirror it; returns the report.
 
     Args:
@@ -143,7 +143,7 @@ def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: Mess
     return report
 
 
-def train_runs(runs: Mapping[str, Config], watch: Watch | None, message: Message) -> list[Path]:
+def train_runs(runs: Mapping[str, Config], watch: _Watch | None, message: _Message) -> list[Path]:
     """Train runs, all of them checked before the first; returns their folders.
 
     As jobs, some are in flight at once, and one that fails does not end the others. Nothing is
@@ -188,7 +188,7 @@ def train_runs(runs: Mapping[str, Config], watch: Watch | None, message: Message
     return [folder for folder in folders.values() if folder is not None]
 
 
-def _check_and_report(runs: Mapping[str, Config], message: Message) -> None:
+def _check_and_report(runs: Mapping[str, Config], message: _Message) -> None:
     """Check runs as a whole, and say which probes cannot look at their networks.
 
     Raises:
@@ -203,7 +203,7 @@ def _check_and_report(runs: Mapping[str, Config], message: Message) -> None:
 
 
 def retry(
-    study: Path, here: bool, watch: Watch | None, message: Message, *, trust: bool = False
+    study: Path, here: bool, watch: _Watch | None, message: _Message, *, trust: bool = False
 ) -> list[Path]:
     """Train the runs of a study that failed or were interrupted; returns their folders.
 

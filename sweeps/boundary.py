@@ -27,11 +27,11 @@ from observatory.sweeps.targets import Posterior
 
 Config = dict[str, Any]
 
-JOURNAL = "search.journal"
+_JOURNAL = "search.journal"
 NAME = "boundary"
 ABOUT = "about"
 """User attribute of the study: the settings that hold for all of its replicas."""
-LASTING = ("event", "low", "high", "edge", "target", "second", "sampler", "points", "seed")
+_LASTING = ("event", "low", "high", "edge", "target", "second", "sampler", "points", "seed")
 """What of a rule holds for all replicas; the rest may change when a search is continued."""
 
 
@@ -52,7 +52,7 @@ class BoundarySearch:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.rule = rule
         self.sampler = rule.made()
-        self._journal = Journal(folder / JOURNAL)
+        self._journal = Journal(folder / _JOURNAL)
         self._storage = JournalStorage(self._journal)
         self.study = optuna.create_study(
             storage=self._storage,
@@ -60,7 +60,7 @@ class BoundarySearch:
             sampler=self.sampler,
             load_if_exists=True,
         )
-        self._same(folder, {**about, "search": {name: getattr(rule, name) for name in LASTING}})
+        self._same(folder, {**about, "search": {name: getattr(rule, name) for name in _LASTING}})
 
     def _same(self, folder: Path, about: Config) -> None:
         """Refuse settings that are not those of the replicas in the journal."""

@@ -24,7 +24,7 @@ Allowed = Callable[[Array, int], NDArray[np.bool_]]
 TREND, BEND, LENGTH = 1.5, 0.3, 0.4
 """Prior of a curve, in decades: standard deviation of its rise from the first value to the last and
 of what is left of a straight line, and the share of the range over which the latter is alike."""
-THIN = 2
+_THIN = 2
 """Of the draws, every so many are used to choose what to ask for."""
 KEPT = 1e-4
 """Shapes that hold less of the prior variance than this share are left out."""
@@ -172,7 +172,7 @@ class CurveDraws:
 
     def __init__(self, particles: CurveParticles, n: int, rng: np.random.Generator) -> None:
         self._particles, self._rng = particles, rng
-        curve = particles.curve[::THIN]
+        curve = particles.curve[::_THIN]
         self._truth = rng.integers(len(curve), size=n)
         self._weight = np.full((n, len(curve)), 1.0 / len(curve), np.float32)
         self._f = np.ascontiguousarray((curve - curve.mean(axis=0)).T, np.float32)
@@ -182,7 +182,7 @@ class CurveDraws:
         """Controls at a value, P(grok) there, and its products with the curve."""
         if place not in self._at:
             controls = self._particles.controls(place)
-            p = self._particles.chance_at(controls, place)[:, ::THIN].astype(np.float32)
+            p = self._particles.chance_at(controls, place)[:, ::_THIN].astype(np.float32)
             both = (p[:, None] * self._f).reshape(-1, p.shape[1])
             self._at[place] = controls, p, both
         return self._at[place]
@@ -202,7 +202,7 @@ class CurveDraws:
 
     def _shown(self, weight: Floats, control: float, place: int) -> Floats:
         """Weights after a replica has shown what it shows, in each draw its own."""
-        p = self._particles.chance_at(np.array([control]), place)[0, ::THIN].astype(np.float32)
+        p = self._particles.chance_at(np.array([control]), place)[0, ::_THIN].astype(np.float32)
         grokked = self._rng.random(self._truth.size) < p[self._truth]
         weight = weight * np.where(grokked[:, None], p, 1.0 - p)
         return weight / weight.sum(axis=1, keepdims=True)

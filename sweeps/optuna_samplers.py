@@ -56,7 +56,7 @@ class Field:
         ]
 
 
-def optuna_sampler(kind: str, seed: int, number: int) -> BaseSampler:
+def _optuna_sampler(kind: str, seed: int, number: int) -> BaseSampler:
     """Optuna's sampler as it stands before a trial: it depends on nothing but the study."""
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
     with warnings.catch_warnings():
@@ -151,7 +151,7 @@ class OrdinarySampler(JointSampler):
             order = np.random.default_rng(self._seed).permutation(len(grid := self.field.grid))
             return grid[order[trial.number % len(grid)]]
         space = self.field.space
-        sampler = optuna_sampler(self.kind, self._seed, trial.number)
+        sampler = _optuna_sampler(self.kind, self._seed, trial.number)
         params = sampler.sample_relative(study, trial, space)
         for name in space:
             if name not in params:

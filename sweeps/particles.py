@@ -11,23 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-LogDensity = Callable[[Array], Array]
+_LogDensity = Callable[[Array], Array]
 
-MOVES = 6
+_MOVES = 6
 """Steps of a random walk after each change of temperature."""
 
 
-def log_total(log_weight: Array) -> float:
+def _log_total(log_weight: Array) -> float:
     """Log of the sum of weights."""
     return float(np.logaddexp.reduce(log_weight))
 
 
 def effective(log_weight: Array) -> float:
     """Share of draws that a weighted sample is worth."""
-    return float(np.exp(2 * log_total(log_weight) - log_total(2 * log_weight))) / log_weight.size
+    return float(np.exp(2 * _log_total(log_weight) - _log_total(2 * log_weight))) / log_weight.size
 
 
-def half_effective(log_new: Array, high: float) -> float:
+def _half_effective(log_new: Array, high: float) -> float:
     """Share of new data with which draws stay worth half of them, by halving, below `high`."""
     low = 0.0
     for _ in range(30):
@@ -38,13 +38,13 @@ def half_effective(log_new: Array, high: float) -> float:
 
 def resampled(log_weight: Array, rng: np.random.Generator) -> NDArray[np.intp]:
     """Which draws go on, each as often as its weight says (systematic resampling)."""
-    share = np.cumsum(np.exp(log_weight - log_total(log_weight)))
+    share = np.cumsum(np.exp(log_weight - _log_total(log_weight)))
     at = (rng.random() + np.arange(share.size)) / share.size
     return np.minimum(np.searchsorted(share, at), share.size - 1)
 
 
 def walked(
-    theta: Array, log_density: LogDensity, rng: np.random.Generator, moves: int = MOVES
+    theta: Array, log_density: _LogDensity, rng: np.random.Generator, moves: int = _MOVES
 ) -> Array:
     """Draws of a density, moved within it by random-walk Metropolis steps.
 
@@ -68,7 +68,7 @@ def walked(
 
 
 def updated(
-    theta: Array, log_before: LogDensity, log_new: LogDensity, rng: np.random.Generator
+    theta: Array, log_before: _LogDensity, log_new: _LogDensity, rng: np.random.Generator
 ) -> tuple[Array, float]:
     """Draws after new data, from draws before them.
 
@@ -86,8 +86,8 @@ def updated(
         new = log_new(theta)
         step = 1.0 - done
         if effective(step * new) < 0.5:
-            step = half_effective(new, step)
-        evidence += log_total(step * new) - float(np.log(new.size))
+            step = _half_effective(new, step)
+        evidence += _log_total(step * new) - float(np.log(new.size))
         theta = theta[resampled(step * new, rng)]
         done = min(done + step, 1.0)
 

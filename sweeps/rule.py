@@ -13,7 +13,7 @@ from observatory.sweeps.sampler import BoundarySampler
 CONTROL = "weight_decay"
 LR = "lr"
 """The one further setting in which replicas of a fleet may differ, but for their seed."""
-NOT_SECOND = {
+_NOT_SECOND = {
     "modulus": "other settings took their values from it: name `task.p`",
     "horizon_steps": "a long run contains the short ones",
     f"optimizer.{CONTROL}": "it is what is searched",
@@ -75,8 +75,8 @@ class Rule:
         types = {"name": str, "values": list[float]}
         checked(self.second, types, "search.second", complete=True)
         name, values = self.second["name"], self.second["values"]
-        if name in NOT_SECOND:
-            raise ConfigError(f"`search.second.name` cannot be `{name}`: {NOT_SECOND[name]}.")
+        if name in _NOT_SECOND:
+            raise ConfigError(f"`search.second.name` cannot be `{name}`: {_NOT_SECOND[name]}.")
         return Second(name, tuple(values), shared=name != LR)
 
     def made(self) -> BoundarySampler | OrdinarySampler:

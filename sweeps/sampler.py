@@ -38,7 +38,7 @@ TIME = "time"
 """User attribute of a complete trial: when it grokked, as a share of the horizon; else 1."""
 ENDED_AS = "ended_as"
 """User attribute of a failed trial: what its replica ended as, "collapsed" or "diverged"."""
-RETRY_OF = "retry_of"
+_RETRY_OF = "retry_of"
 """System attribute of a trial that repeats a failed one: the number of that trial."""
 
 
@@ -177,7 +177,7 @@ class BoundarySampler(JointSampler):
         """How often a replica had been asked for when this trial repeated it."""
         before = {t.number: t for t in trials}
         tries = 0
-        while (number := trial.system_attrs.get(RETRY_OF)) is not None:
+        while (number := trial.system_attrs.get(_RETRY_OF)) is not None:
             tries, trial = tries + 1, before[number]
         return tries
 
@@ -232,7 +232,7 @@ class BoundarySampler(JointSampler):
 
     def _again(self, trials: list[FrozenTrial], place: int | None) -> FrozenTrial | None:
         """The first failed trial that is to be repeated, at this place if one is given."""
-        repeated = {t.system_attrs.get(RETRY_OF) for t in trials}
+        repeated = {t.system_attrs.get(_RETRY_OF) for t in trials}
         for trial in trials:
             if trial.state != TrialState.FAIL or trial.number in repeated:
                 continue
@@ -260,7 +260,7 @@ def _note_retry(study: Study, trial: FrozenTrial, failed: FrozenTrial) -> None:
     samplers write to the study's storage, as this does. It must be durable: a search that is
     continued has to know what was repeated.
     """
-    study._storage.set_trial_system_attr(trial._trial_id, RETRY_OF, failed.number)
+    study._storage.set_trial_system_attr(trial._trial_id, _RETRY_OF, failed.number)
 
 
 def cost_of(trials: Sequence[FrozenTrial]) -> Cost:

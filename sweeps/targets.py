@@ -139,12 +139,12 @@ class BoundaryTarget:
         source = GridPosterior(self.prior)
         if observed.control.size:
             source.observe(observed.control, np.ones_like(observed.grokked), observed.grokked)
-        return BoundaryPosterior(source)
+        return _BoundaryPosterior(source)
 
 
 @final
 @dataclass(frozen=True)
-class BoundaryPosterior:
+class _BoundaryPosterior:
     """What is observed of one critical value."""
 
     source: GridPosterior
@@ -190,12 +190,12 @@ class CurveTarget:
             source.observe(
                 observed.control, second, np.ones_like(observed.grokked), observed.grokked
             )
-        return CurvePosterior(source, self.shared)
+        return _CurvePosterior(source, self.shared)
 
 
 @final
 @dataclass(frozen=True)
-class CurvePosterior:
+class _CurvePosterior:
     """What is observed of a curve; its interval is the widest along it."""
 
     source: CurveParticles
@@ -244,12 +244,12 @@ class ThresholdTarget:
         source = ThresholdParticles(self.prior, rng)
         if observed.control.size:
             source.observe(observed.control, observed.time, observed.grokked)
-        return ThresholdPosterior(source)
+        return _ThresholdPosterior(source)
 
 
 @final
 @dataclass(frozen=True)
-class ThresholdPosterior:
+class _ThresholdPosterior:
     """What is observed of a threshold; its interval holds if there is one."""
 
     source: ThresholdParticles

@@ -17,9 +17,9 @@ from observatory.sweeps.particles import updated
 
 Array = NDArray[np.float64]
 
-FASTEST = -3.0
+_FASTEST = -3.0
 """log10 of the shortest time that is not rounded up, as a share of the horizon."""
-N_TIMES = 12
+_N_TIMES = 12
 """Classes of times, log-spaced, by which the information of a time is judged."""
 LOW = np.array([-2.5, np.log(0.3), np.log(0.03), 0.0])
 HIGH = np.array([0.5, np.log(3.0), np.log(0.5), np.sqrt(0.2)])
@@ -56,7 +56,7 @@ def log_likelihood(theta: Array, observed: Array, high: float) -> Array:
     mean, scatter = later(control, theta, high)
     z = (log_t - mean) / scatter
     density = (1.0 - GUESS) * (1.0 - np.square(theta[:, 3:4])) * np.exp(-0.5 * np.square(z))
-    density = density / (scatter * np.sqrt(2.0 * np.pi)) + GUESS / -FASTEST
+    density = density / (scatter * np.sqrt(2.0 * np.pi)) + GUESS / -_FASTEST
     censored = 1.0 - GUESS - grokked_by(0.0, control, theta, high)
     return np.where(grokked > 0, np.log(density), np.log(np.maximum(censored, GUESS))).sum(axis=1)
 
@@ -92,7 +92,7 @@ class ThresholdParticles:
             share: Steps to grok as a share of the horizon, of those that did, `[replica]`.
             grokked: 1 or 0, `[replica]`.
         """
-        log_t = np.log10(np.clip(share, 10.0**FASTEST, 1.0))
+        log_t = np.log10(np.clip(share, 10.0**_FASTEST, 1.0))
         before, new = self._observed, np.stack([control, log_t, grokked])
         for answer, (low, high) in enumerate(self._ends):
 
@@ -132,10 +132,10 @@ class ThresholdParticles:
 
     def classes(self, control: Array, answer: int) -> Array:
         """Chance of each class of times, the last not to grok, `[control, class, particle]`."""
-        edges = np.linspace(FASTEST, 0.0, N_TIMES + 1)[1:]
+        edges = np.linspace(_FASTEST, 0.0, _N_TIMES + 1)[1:]
         theta, high = self._theta[answer], self.prior.high
         by = np.stack([grokked_by(float(edge), control, theta, high).T for edge in edges])
-        times = np.diff(by, axis=0, prepend=0.0) + GUESS / N_TIMES
+        times = np.diff(by, axis=0, prepend=0.0) + GUESS / _N_TIMES
         rest = np.maximum(1.0 - times.sum(axis=0, keepdims=True), 0.0)
         return np.concatenate([times, rest]).transpose(1, 0, 2)
 

@@ -49,7 +49,7 @@ def draw_rates(axes: Axes, cells: pd.DataFrame, *, counts: bool) -> None:
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
 
 
-def draw_share(axes: Axes, cells: pd.DataFrame, kind: str) -> None:
+def _draw_share(axes: Axes, cells: pd.DataFrame, kind: str) -> None:
     """The share of replicas with an outcome, where it is above 0."""
     share = column(cells, kind) / np.maximum(column(cells, "n"), 1)
     if share.any():
@@ -60,7 +60,7 @@ def draw_share(axes: Axes, cells: pd.DataFrame, kind: str) -> None:
                   label=label, **style)  # fmt: skip
 
 
-def finish_rates(figure: Figure, axes: Axes) -> None:
+def _finish_rates(figure: Figure, axes: Axes) -> None:
     """Label the rates and give their figure a legend, the points first."""
     axes.set_ylabel("share of replicas")
     handles, labels = axes.get_legend_handles_labels()
@@ -96,11 +96,11 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     draw_decay_axis(axes, cells["weight_decay"].tolist())
     draw_rates(axes, cells, counts=True)
     for kind in _MARKERS:
-        draw_share(axes, cells, kind)
+        _draw_share(axes, cells, kind)
     drawn = [record for record in boundaries if limits(record, "critical")]
     for index, record in enumerate(drawn):
         _draw_curve(axes, record, column(cells, "weight_decay"), window_max, index)
-    finish_rates(figure, axes)
+    _finish_rates(figure, axes)
     return figure
 
 
@@ -112,7 +112,7 @@ def window_figure(cells: pd.DataFrame, record: Record) -> Figure:
     decays = column(cells, "weight_decay")
     draw_decay_axis(axes, decays.tolist())
     draw_rates(axes, cells, counts=True)
-    draw_share(axes, cells, "collapsed")
+    _draw_share(axes, cells, "collapsed")
     look = {"color": INK, "label": "fitted window"}
     draw_boundary_curve(axes, record, decays, np.inf, look, n_points=400)
     for name, (colour, words) in _EDGES.items():
@@ -121,5 +121,5 @@ def window_figure(cells: pd.DataFrame, record: Record) -> Figure:
         low, high = ("…" if end is None else f"{end:.3g}" for end in ends)
         label = f"{words}: {value:.3g} [{low}, {high}]"
         axes.plot([], [], color=colour, linewidth=1.0, label=label)
-    finish_rates(figure, axes)
+    _finish_rates(figure, axes)
     return figure

@@ -109,7 +109,7 @@ def seeds(
 
 
 @final
-class BoundaryQuestion(Question):
+class _BoundaryQuestion(Question):
     """Where the rate of grokking switches."""
 
     name = "boundary"
@@ -139,7 +139,7 @@ class BoundaryQuestion(Question):
 
 
 @final
-class RatioQuestion(Question):
+class _RatioQuestion(Question):
     """How two boundaries compare."""
 
     name = "ratio"
@@ -158,7 +158,7 @@ class RatioQuestion(Question):
 
 
 @final
-class SeedsQuestion(Question):
+class _SeedsQuestion(Question):
     """How many seeds a boundary needs."""
 
     name = "seeds"
@@ -167,4 +167,4 @@ class SeedsQuestion(Question):
     ask = staticmethod(seeds)
 
 
-QUESTIONS = (BoundaryQuestion(), RatioQuestion(), SeedsQuestion())
+QUESTIONS = (_BoundaryQuestion(), _RatioQuestion(), _SeedsQuestion())

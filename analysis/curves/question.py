@@ -76,7 +76,7 @@ def curves(
 
 
 @final
-class CurvesQuestion(Question):
+class _CurvesQuestion(Question):
     """Laws of curves."""
 
     name = "curves"
@@ -123,4 +123,4 @@ class CurvesQuestion(Question):
         return [draw_emergence(facts), draw_relaxation(facts)]
 
 
-QUESTIONS = (CurvesQuestion(),)
+QUESTIONS = (_CurvesQuestion(),)

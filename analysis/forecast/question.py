@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from observatory.analysis.tables.open import Table
 
 
-class LeadOptions(CommonOptions, total=False):
+class _LeadOptions(CommonOptions, total=False):
     """What a regression of published onsets takes.
 
     Attributes:
@@ -30,7 +30,7 @@ class LeadOptions(CommonOptions, total=False):
     time: str | None
 
 
-class ForecastOptions(LeadOptions, total=False):
+class _ForecastOptions(_LeadOptions, total=False):
     """What a comparison of forecasts takes; columns are those of a long table.
 
     Attributes:
@@ -64,14 +64,14 @@ class ForecastOptions(LeadOptions, total=False):
     n_bootstrap: int | None
 
 
-def forecast(*tables: "Table", **options: Unpack[ForecastOptions]) -> "Fitted":
+def forecast(*tables: "Table", **options: Unpack[_ForecastOptions]) -> "Fitted":
     """Does any recorded signal forecast the event better than the clock, the losses and the norm?
 
     Args:
         tables: The folder of a study or of several, random-label twins among them; or one CSV or
             Parquet file, "mlflow:EXPERIMENT", or in Python a DataFrame, with a row per replica and
             step. With published onsets or leads (--onset, --lead): a row per run.
-        options: See `ForecastOptions`.
+        options: See `_ForecastOptions`.
 
     Returns:
         The share of events that each signal forecast on held-out seeds; in the table its role,
@@ -96,16 +96,16 @@ def forecast(*tables: "Table", **options: Unpack[ForecastOptions]) -> "Fitted":
         return _published(tables, options)
     from observatory.analysis.forecast.prepare import prepare_forecast
 
-    return prepare_forecast(tables, known_options(options, ForecastOptions)).run()
+    return prepare_forecast(tables, known_options(options, _ForecastOptions)).run()
 
 
-def lead_times(table: "Table", **options: Unpack[LeadOptions]) -> "Fitted":
+def lead_times(table: "Table", **options: Unpack[_LeadOptions]) -> "Fitted":
     """Published onsets regressed on their events, and what leads on events show by construction.
 
     Args:
         table: A CSV or Parquet file or "mlflow:EXPERIMENT"; in Python also a DataFrame. A row per
             run.
-        options: See `LeadOptions`.
+        options: See `_LeadOptions`.
 
     Returns:
         The slope of log onset on log event; 0 for onsets that know nothing of their events.
@@ -125,23 +125,23 @@ def lead_times(table: "Table", **options: Unpack[LeadOptions]) -> "Fitted":
     from observatory.analysis.fit.observed import known_options
     from observatory.analysis.forecast.prepare import prepare_leads
 
-    return prepare_leads(table, known_options(options, LeadOptions)).run()
+    return prepare_leads(table, known_options(options, _LeadOptions)).run()
 
 
-def _published(tables: "tuple[Table, ...]", options: ForecastOptions) -> "Fitted":
+def _published(tables: "tuple[Table, ...]", options: _ForecastOptions) -> "Fitted":
     """The regression that forecasts pass on where columns of published onsets are named."""
     from observatory.core.errors import ConfigError
 
     if len(tables) != 1:
         raise ConfigError(f"Published onsets are read from one table, got {len(tables)}.")
     given: dict[str, Any] = {name: v for name, v in options.items() if v is not None}
-    if unknown := sorted(set(given) - set(LeadOptions.__annotations__)):
+    if unknown := sorted(set(given) - set(_LeadOptions.__annotations__)):
         raise ConfigError(f"{unknown} are not of published leads: leave them out.")
     return lead_times(tables[0], **given)
 
 
 @final
-class ForecastQuestion(Question):
+class _ForecastQuestion(Question):
     """Which signals forecast an event."""
 
     name = "forecast"
@@ -184,7 +184,7 @@ class ForecastQuestion(Question):
 
 
 @final
-class LeadTimesQuestion(Question):
+class _LeadTimesQuestion(Question):
     """What published lead times show."""
 
     name = "lead_times"
@@ -199,4 +199,4 @@ class LeadTimesQuestion(Question):
         return leads_text(fitted.record)
 
 
-QUESTIONS = (ForecastQuestion(), LeadTimesQuestion())
+QUESTIONS = (_ForecastQuestion(), _LeadTimesQuestion())

@@ -42,7 +42,7 @@ def horizon(
 
 
 @final
-class HorizonQuestion(Question):
+class _HorizonQuestion(Question):
     """How the boundary moves with the horizon."""
 
     name = "horizon"
@@ -65,4 +65,4 @@ class HorizonQuestion(Question):
         return draw_horizons(facts)
 
 
-QUESTIONS = (HorizonQuestion(),)
+QUESTIONS = (_HorizonQuestion(),)

@@ -9,7 +9,7 @@ from observatory.analysis.stats.paired_tests import p_text
 from observatory.analysis.stats.text import limits_text, number, text_of
 
 WIDTH = 100
-P_VALUES = {
+_P_VALUES = {
     "p_t": "t",
     "p_wilcoxon": "Wilcoxon",
     "p_sign_flip": "sign flips",
@@ -18,8 +18,8 @@ P_VALUES = {
     "p_bonferroni": "Bonferroni",
     "p_equivalent_holm": "equivalence, Holm",
 }
-EFFECTS = {"d_z": "d on differences", "d": "d within arms", "d_unpaired": "d unpaired"}
-PLANS = {
+_EFFECTS = {"d_z": "d on differences", "d": "d within arms", "d_unpaired": "d unpaired"}
+_PLANS = {
     "detectable": "detectable difference",
     "pairs_target": "pairs for the target",
     "pairs_target_cautious": "with a cautious scatter",
@@ -41,7 +41,7 @@ def comparison_text(record: Record) -> str:
         row = {key: value for key, value in record["table"][name].items() if value is not None}
         limits = limits_text(found, record["level"])
         lines.append(f"  {name} = {number(found['value'])}{limits}  {row['verdict']}")
-        p_values = (f"{words} {p_text(row[key])}" for key, words in P_VALUES.items() if key in row)
+        p_values = (f"{words} {p_text(row[key])}" for key, words in _P_VALUES.items() if key in row)
         lines.append(f"    {row['n']} pairs, p: {', '.join(p_values)}")
         lines += [f"    {line}" for line in (_of_rates if "p_mcnemar" in row else _of_means)(row)]
     for warning in record["warnings"]:
@@ -54,9 +54,9 @@ def comparison_text(record: Record) -> str:
 def _of_means(row: Mapping[str, Any]) -> list[str]:
     effects = (
         f"{words} {row[key]:.3g} [{row[f'{key}_low']:.3g}, {row[f'{key}_high']:.3g}]"
-        for key, words in EFFECTS.items()
+        for key, words in _EFFECTS.items()
     )
-    plans = (f"{words} {row[key]:.4g}" for key, words in PLANS.items() if key in row)
+    plans = (f"{words} {row[key]:.4g}" for key, words in _PLANS.items() if key in row)
     return [", ".join(effects), ", ".join(plans)]
 
 

@@ -77,7 +77,7 @@ def scaling(
 
 
 @final
-class ScalingQuestion(Question):
+class _ScalingQuestion(Question):
     """A transition as size grows, or a smooth crossover."""
 
     name = "scaling"
@@ -120,4 +120,4 @@ class ScalingQuestion(Question):
         return draw_sizes(comparison)
 
 
-QUESTIONS = (ScalingQuestion(),)
+QUESTIONS = (_ScalingQuestion(),)

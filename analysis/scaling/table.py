@@ -34,7 +34,7 @@ _MAX_DRAWN = 50_000_000  # rows of all resamples together
 
 
 @dataclass(frozen=True)
-class SizedTable:
+class _SizedTable:
     """A table as the chain takes it."""
 
     rows: SizedRows
@@ -42,7 +42,7 @@ class SizedTable:
     warnings: list[str]  # what was left out
 
 
-def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> SizedTable:
+def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> _SizedTable:
     """Read and check a table, its columns named by role; of a study also settings of its runs.
 
     Raises:
@@ -74,7 +74,7 @@ def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> 
     order = np.lexsort((value, np.zeros(value.size) if seed is None else seed, control, size))
     size, control, value = size[order], control[order], value[order]
     seed = None if seed is None else seed[order]
-    return SizedTable(SizedRows(size, control, value, seed, names["value"]), names, warnings)
+    return _SizedTable(SizedRows(size, control, value, seed, names["value"]), names, warnings)
 
 
 def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, Any]) -> Task:
@@ -102,7 +102,7 @@ def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, A
     return Task("scaling", [part], read.columns)
 
 
-def chain_part(chain: Any, read: SizedTable, seed: int) -> Part:
+def chain_part(chain: Any, read: _SizedTable, seed: int) -> Part:
     """The chain on what was read, as a part of a task."""
     names = {"fit": chain.fit_name, "estimator": chain.estimator, "level": chain.level}
     return Part(

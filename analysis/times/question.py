@@ -79,7 +79,7 @@ def survival(
 
 
 @final
-class TimesQuestion(Question):
+class _TimesQuestion(Question):
     """How the time to grok falls with the control."""
 
     name = "times"
@@ -106,7 +106,7 @@ class TimesQuestion(Question):
 
 
 @final
-class SurvivalQuestion(Question):
+class _SurvivalQuestion(Question):
     """How the share that has grokked grows with time."""
 
     name = "survival"
@@ -122,4 +122,4 @@ class SurvivalQuestion(Question):
         return drawn(draw_survival, fitted.record, fitted.data.cut()[0], ax)
 
 
-QUESTIONS = (TimesQuestion(), SurvivalQuestion())
+QUESTIONS = (_TimesQuestion(), _SurvivalQuestion())

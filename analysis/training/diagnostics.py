@@ -13,12 +13,12 @@ from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import evenly, layered, middle, select
 from observatory.analysis.page.panels import MAX_BANDS, panels_figure
 
-MAX_LAYERS = 6
+_MAX_LAYERS = 6
 """Layers with a panel of their own; of more, as many are chosen evenly, the ends included."""
 
 
 @dataclass(frozen=True)
-class Panel:
+class _Panel:
     """One quantity over training, a column of a probe's table, left out where no run has it.
 
     `lists` is what a row holds: one number; a number per weight matrix, of which the median is
@@ -33,54 +33,54 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Diagnostic:
+class _Diagnostic:
     """One figure of panels; `what` is what its caption says of the quantities and their units."""
 
     name: str
     title: str
     what: str
-    panels: tuple[Panel, ...]
+    panels: tuple[_Panel, ...]
 
 
 DIAGNOSTICS = (
-    Diagnostic(
+    _Diagnostic(
         "representation",
         "Representation",
         "Activations that enter the readout, on the probe examples: spread of their covariance "
         "over directions, and squared distance between classes over that within them "
         "(dimensionless). They exist in every architecture; the table dictionary defines each.",
         (
-            Panel("representation", "spectral_entropy", "spectral entropy (0–1)"),
-            Panel("representation", "effective_rank", "effective rank", log=True),
-            Panel("representation", "participation_ratio", "participation ratio", log=True),
-            Panel("representation", "head_tail_5", "head-tail contrast, k = 5"),
-            Panel("representation", "class_ratio", "between / within classes", log=True),
+            _Panel("representation", "spectral_entropy", "spectral entropy (0–1)"),
+            _Panel("representation", "effective_rank", "effective rank", log=True),
+            _Panel("representation", "participation_ratio", "participation ratio", log=True),
+            _Panel("representation", "head_tail_5", "head-tail contrast, k = 5"),
+            _Panel("representation", "class_ratio", "between / within classes", log=True),
         ),
     ),
-    Diagnostic(
+    _Diagnostic(
         "attention",
         "Attention diagnostics",
         "Order parameters of the attention heads on the probe examples, averaged over layers; "
         "dimensionless but for entropies, which are in nats. The table dictionary defines each.",
         (
-            Panel("attention", "s_bar", "s_bar: similarity of heads"),
-            Panel("attention", "s_bar_query", "s_bar_query: answer row alone"),
-            Panel("attention", "sigma_h", "sigma_h: entropy spread (nats)"),
-            Panel("attention", "pr_norm", "pr_norm: participation"),
-            Panel("attention", "entropy", "entropy: mean (nats)"),
-            Panel("attention", "entropy_range", "entropy_range (nats)"),
-            Panel("attention", "spectral_gap", "spectral_gap"),
-            Panel("attention", "r_phi", "r_phi: phase coherence"),
+            _Panel("attention", "s_bar", "s_bar: similarity of heads"),
+            _Panel("attention", "s_bar_query", "s_bar_query: answer row alone"),
+            _Panel("attention", "sigma_h", "sigma_h: entropy spread (nats)"),
+            _Panel("attention", "pr_norm", "pr_norm: participation"),
+            _Panel("attention", "entropy", "entropy: mean (nats)"),
+            _Panel("attention", "entropy_range", "entropy_range (nats)"),
+            _Panel("attention", "spectral_gap", "spectral_gap"),
+            _Panel("attention", "r_phi", "r_phi: phase coherence"),
         ),
     ),
-    Diagnostic(
+    _Diagnostic(
         "weight-spectrum",
         "Spectra of the weights",
         "Singular values of each weight matrix: the median over the matrices of how many "
         "directions they use (dimensionless); alpha, where it is recorded, is the exponent of "
         "their heavy tail. The table dictionary defines each.",
         tuple(
-            Panel("weight_spectrum", column, title, log, "matrices")
+            _Panel("weight_spectrum", column, title, log, "matrices")
             for column, title, log in (
                 ("alpha", "tail exponent alpha", False),
                 ("stable_rank", "stable rank", True),
@@ -90,33 +90,33 @@ DIAGNOSTICS = (
             )
         ),
     ),
-    Diagnostic(
+    _Diagnostic(
         "massive-activations",
         "Massive activations",
         "Largest absolute activation after each block (counted from 0; of the residual stream, or "
         "in a model without one of the output of the block) over the layer-wide lower median "
         "(dimensionless, log axis), and the share of entries above ten medians.",
         (
-            Panel("massive_activations", "ratio", "ratio top-1 / median", True, "layers"),
-            Panel("massive_activations", "share_above_10", "share > 10 medians", lists="layers"),
+            _Panel("massive_activations", "ratio", "ratio top-1 / median", True, "layers"),
+            _Panel("massive_activations", "share_above_10", "share > 10 medians", lists="layers"),
         ),
     ),
-    Diagnostic(
+    _Diagnostic(
         "baselines",
         "Baselines",
         "What a diagnostic has to improve on: the norm of all weights, the scale of the logits and "
         "the share of examples whose softmax has collapsed; dimensionless where no unit is given.",
         (
-            Panel("weight_norm", "l2", "L2 norm of all weights", log=True),
-            Panel("logit_scale", "logit_scale", "logit scale (nats)", log=True),
-            Panel("softmax_collapse", "collapsed_share", "softmax collapse (share)"),
+            _Panel("weight_norm", "l2", "L2 norm of all weights", log=True),
+            _Panel("logit_scale", "logit_scale", "logit scale (nats)", log=True),
+            _Panel("softmax_collapse", "collapsed_share", "softmax collapse (share)"),
         ),
     ),
 )
 """Figures in the order of the page. Columns of a probe that are not named here are not drawn."""
 
 
-def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
+def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
     """A panel per quantity that was recorded, a line per weight decay; or why there is none."""
     found: list[pd.DataFrame] = []
     titles: dict[str, bool] = {}
@@ -152,7 +152,7 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
     )
 
 
-def _columns(panel: Panel, frame: pd.DataFrame) -> Iterator[tuple[str, object]]:
+def _columns(panel: _Panel, frame: pd.DataFrame) -> Iterator[tuple[str, object]]:
     """Titles and numbers, `[row]`, of what is drawn of a column."""
     if panel.lists == "none":
         yield panel.title, frame[panel.column]
@@ -161,5 +161,5 @@ def _columns(panel: Panel, frame: pd.DataFrame) -> Iterator[tuple[str, object]]:
     if panel.lists == "matrices":
         yield panel.title, middle(lists)
         return
-    for layer in map(int, evenly(np.arange(lists.shape[1]).tolist(), MAX_LAYERS)):
+    for layer in map(int, evenly(np.arange(lists.shape[1]).tolist(), _MAX_LAYERS)):
         yield f"{panel.title}, block {layer}", lists[:, layer]

@@ -19,7 +19,7 @@ from observatory.analysis.training.figures import (
 )
 from observatory.analysis.training.heads import LAST, PEAK, TABLE, head_readings
 
-MAX_DECAYS = 4
+_MAX_DECAYS = 4
 """Weight decays in the figure of phases, each with its quartiles."""
 _CLOCKS = {"steps / time to memorise": "t_mem", "steps / time to grok": "t_hi"}
 _SPAN = (0.1, 10.0)
@@ -101,7 +101,7 @@ def _phase_decays(facts: Facts) -> list[float]:
     cells = column(facts.cells, "weight_decay")
     most = cells[np.nan_to_num(column(facts.cells, "rate")) >= 0.5]
     pool = most if most.size else cells
-    return evenly(pool.tolist(), MAX_DECAYS)
+    return evenly(pool.tolist(), _MAX_DECAYS)
 
 
 _TAIL = {

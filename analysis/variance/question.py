@@ -63,7 +63,7 @@ def variance(
 
 
 @final
-class VarianceQuestion(Question):
+class _VarianceQuestion(Question):
     """What a scatter is due to."""
 
     name = "variance"
@@ -80,4 +80,4 @@ class VarianceQuestion(Question):
         return drawn(draw_shares, record, None, ax, size_of(record))
 
 
-QUESTIONS = (VarianceQuestion(),)
+QUESTIONS = (_VarianceQuestion(),)

@@ -44,7 +44,7 @@ from observatory.store.schema import WEIGHTS
 if TYPE_CHECKING:
     from observatory.bundle.weights import Kept
 
-TARS = {".tar": "", ".tar.gz": "gz", ".tgz": "gz"}
+_TARS = {".tar": "", ".tar.gz": "gz", ".tgz": "gz"}
 """Endings of a bundle in one file, and how it is compressed: the tables are already."""
 
 
@@ -207,7 +207,7 @@ def _read(path: Path) -> bytes:
 @contextmanager
 def _sink(out: Path, top: str) -> Iterator[Sink]:
     """A bundle under a temporary name, which takes its own name once it is whole."""
-    ending = next((ending for ending in TARS if out.name.endswith(ending)), None)
+    ending = next((ending for ending in _TARS if out.name.endswith(ending)), None)
     temporary = temporary_beside(out)
     with refused_as_store_error(out):
         make_folder(out.parent)
@@ -216,7 +216,7 @@ def _sink(out: Path, top: str) -> Iterator[Sink]:
                 temporary.mkdir()
                 yield _Folder(temporary)
             else:
-                with _packed(temporary, TARS[ending]) as archive:
+                with _packed(temporary, _TARS[ending]) as archive:
                     yield _Tar(archive, top)
             rename_durably(temporary, out)
         except BaseException:

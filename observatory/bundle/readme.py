@@ -34,9 +34,9 @@ FILES = {
 }
 """Every file that a bundle may have, by a pattern whose `*` may cross folders, and what it is."""
 
-ALWAYS = ("README.md", "CITATION.cff", "SHA256SUMS", "bundle.json")
+_ALWAYS = ("README.md", "CITATION.cff", "SHA256SUMS", "bundle.json")
 
-FIT_FIELDS = {
+_FIT_FIELDS = {
     "fit, estimator": "what was estimated, and how",
     "event": "definition of the event whose times were fitted",
     "horizon_steps, horizon_epochs": "where the records were censored; the estimate belongs to it",
@@ -46,7 +46,7 @@ FIT_FIELDS = {
     "warnings": "what a reader must know to read it right",
     "refused": "why the data could not give the estimate; null where it could",
 }
-RENAMED = {"t_mem_lo": "mem_lo", "t_mem_hi": "mem_hi"}
+_RENAMED = {"t_mem_lo": "mem_lo", "t_mem_hi": "mem_hi"}
 """Columns of `replicas.csv` and the ones of the table `outcomes` that they are."""
 NAMED = 10
 """Networks without parameters that the README names; `weights.csv` has all."""
@@ -70,7 +70,7 @@ def readme(facts: BundleFacts, study: Study, made: Path, names: Collection[str])
     present = [
         (f"`{pattern}`", what)
         for pattern, what in FILES.items()
-        if pattern in ALWAYS or any(fnmatch(name, pattern) for name in names)
+        if pattern in _ALWAYS or any(fnmatch(name, pattern) for name in names)
     ]
     paragraphs = [
         f"# {facts.study}",
@@ -99,7 +99,7 @@ def _fits(written: bool) -> Iterator[str]:
         yield "## fits.json"
         yield "A list under `fits`; every entry has"
         yield markdown_table(
-            ("field", "what it is"), [(f"`{k}`", v) for k, v in FIT_FIELDS.items()]
+            ("field", "what it is"), [(f"`{k}`", v) for k, v in _FIT_FIELDS.items()]
         )
 
 
@@ -145,7 +145,7 @@ def _columns(study: Study, made: Path) -> Iterator[str]:
         apart = {
             n: Column(name=n, unit="1", meaning="a setting in which runs differ") for n in names
         }
-        yield _table([(n, {**apart, **all_known}[RENAMED.get(n, n)]) for n in names])
+        yield _table([(n, {**apart, **all_known}[_RENAMED.get(n, n)]) for n in names])
     for name in sorted({name for run in study.runs for name in run.tables()} - {WEIGHTS}):
         runs = [run for run in study.runs if name in run.tables()]
         yield f"## {name}"

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from markupsafe import escape
 
-REDACTED = "redacted"
-PRIVATE_SETTINGS: dict[str, Any] = {
+_REDACTED = "redacted"
+_PRIVATE_SETTINGS: dict[str, Any] = {
     "results": "results",
     "mlflow.tracking_uri": None,
     "mlflow.artifacts": None,
@@ -35,15 +35,15 @@ LEFT_OUT = (
 _OVERRIDE = re.compile(r"[+~]*[\w./@-]+=[^/\\~]*|--?[a-z][\w-]*")
 
 
-def public_command(command: str) -> str:
+def _public_command(command: str) -> str:
     """A command line without anything that could be a path.
 
     Example:
-        >>> public_command("/home/me/.venv/bin/observatory map task=mul results=/data/me -m")
+        >>> _public_command("/home/me/.venv/bin/observatory map task=mul results=/data/me -m")
         'observatory map task=mul results=redacted -m'
-        >>> public_command("observatory map --config-dir /home/me/my conf/own x/y=z")
+        >>> _public_command("observatory map --config-dir /home/me/my conf/own x/y=z")
         'observatory map --config-dir redacted redacted x/y=z'
-        >>> public_command("observatory map task=mul +launcher.account=ada -m")
+        >>> _public_command("observatory map task=mul +launcher.account=ada -m")
         'observatory map task=mul +launcher.account=redacted -m'
     """
     program, *words = command.split(" ")
@@ -53,11 +53,11 @@ def public_command(command: str) -> str:
     after_folder = False
     for word in words:
         key, sign, _ = word.partition("=")
-        private = f"{key.lstrip('+~')}.".startswith(tuple(f"{n}." for n in PRIVATE_SETTINGS))
+        private = f"{key.lstrip('+~')}.".startswith(tuple(f"{n}." for n in _PRIVATE_SETTINGS))
         if _OVERRIDE.fullmatch(word) and not after_folder and not private:
             public.append(word)
         else:
-            public.append(f"{key}={REDACTED}" if sign and not key.startswith("/") else REDACTED)
+            public.append(f"{key}={_REDACTED}" if sign and not key.startswith("/") else _REDACTED)
         after_folder = word == "--config-dir"
     return " ".join(public)
 
@@ -70,7 +70,7 @@ def public_config(config: Mapping[str, Any]) -> dict[str, Any]:
         {'seed': 0, 'results': 'results', 'mlflow': {'tracking_uri': None}}
     """
     public = deepcopy(dict(config))
-    for name, plain in PRIVATE_SETTINGS.items():
+    for name, plain in _PRIVATE_SETTINGS.items():
         *groups, last = name.split(".")
         node: Any = public
         for group in groups:
@@ -84,9 +84,9 @@ def public_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest for everyone; all that makes or explains a number is as it was."""
     return {
         **manifest,
-        "command": public_command(manifest["command"]),
+        "command": _public_command(manifest["command"]),
         "config": public_config(manifest["config"]),
-        "machine": {**manifest["machine"], "host": REDACTED},
+        "machine": {**manifest["machine"], "host": _REDACTED},
     }
 
 
@@ -110,9 +110,9 @@ def public_page(page: str, manifest: Mapping[str, Any], config_yaml: str) -> str
     """
     host = manifest["machine"]["host"]
     for private, public in (
-        (manifest["command"], public_command(manifest["command"])),
+        (manifest["command"], _public_command(manifest["command"])),
         (config_yaml.strip(), public_yaml(config_yaml).strip()),
-        (f"host {host};", f"host {REDACTED};"),
+        (f"host {host};", f"host {_REDACTED};"),
     ):
         page = page.replace(str(escape(private)), str(escape(public)))
     return page

@@ -21,9 +21,9 @@ from observatory.store.schema import to_arrow_schema
 
 ABOUT, SUMS = "bundle.json", "SHA256SUMS"
 BUNDLE_VERSION = 1
-SETTINGS_BYTES = 2**25
+_SETTINGS_BYTES = 2**25
 """Most bytes of a JSON or YAML file."""
-VALUES_PER_BYTE = 100
+_VALUES_PER_BYTE = 100
 """Most values of a Parquet file for each of its bytes; those of a run have less than 10."""
 
 _RUN = r"runs/[A-Za-z0-9_-]{1,64}"
@@ -173,7 +173,7 @@ def _check_tables(folder: Path, tables: Mapping[str, Any], where: str) -> None:
             raise StoreError(f"`{path.name}` of {folder.name} is no table ({error}).") from error
         groups = [about.row_group(i) for i in range(about.num_row_groups)]
         values = sum(g.column(i).num_values for g in groups for i in range(g.num_columns))
-        if max(values, about.num_rows) > VALUES_PER_BYTE * path.stat().st_size:
+        if max(values, about.num_rows) > _VALUES_PER_BYTE * path.stat().st_size:
             raise StoreError(
                 f"`{path.name}` of {folder.name} claims {values:,} values in "
                 f"{path.stat().st_size:,} bytes: no run writes such a table."
@@ -246,7 +246,7 @@ def _read_yaml(path: Path) -> None:
 def _text(path: Path) -> str:
     if not path.is_file():
         raise StoreError(f"the bundle lacks `{path.name}` of `{path.parent.name}`.")
-    if (size := path.stat().st_size) > SETTINGS_BYTES:
+    if (size := path.stat().st_size) > _SETTINGS_BYTES:
         raise StoreError(f"`{path.name}` of the bundle has {size:,} bytes, too many for settings.")
     try:
         return path.read_text(encoding="utf-8")

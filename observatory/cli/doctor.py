@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "info", "warn", "fail"]
 
-GB_PER_PROCESS = 0.6  # a worker after its imports, with some room for its replicas
-TELEMETRY_SWITCHES = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
-OPTIONAL_PROGRAMS = {
+_GB_PER_PROCESS = 0.6  # a worker after its imports, with some room for its replicas
+_TELEMETRY_SWITCHES = ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+_OPTIONAL_PROGRAMS = {
     "chromium": "the browser tests",
     "sbatch": "runs on SLURM",
     "psql": "an MLflow database on PostgreSQL",
@@ -159,7 +159,7 @@ def _machine() -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     yield Check("cores", "info", f"{cores} usable")
     free = psutil.virtual_memory().available / 1e9
-    needed = GB_PER_PROCESS * (cores + 1)
+    needed = _GB_PER_PROCESS * (cores + 1)
     enough = free >= needed
     advice = f"One process per core takes about {needed:.1f} GB. Set fewer `fleet.shards`."
     yield Check(
@@ -190,13 +190,13 @@ def _folder(results: Path) -> Iterator[Check]:
 
 
 def _telemetry() -> Check:
-    if any(os.environ.get(name, "").lower() in {"1", "true"} for name in TELEMETRY_SWITCHES):
+    if any(os.environ.get(name, "").lower() in {"1", "true"} for name in _TELEMETRY_SWITCHES):
         return Check("mlflow telemetry", "ok", "off")
     advice = "Set MLFLOW_DISABLE_TELEMETRY=true before your own scripts import mlflow."
     return Check("mlflow telemetry", "info", "on, except in our own commands", advice)
 
 
 def _programs() -> Iterator[Check]:
-    for program, purpose in OPTIONAL_PROGRAMS.items():
+    for program, purpose in _OPTIONAL_PROGRAMS.items():
         found = shutil.which(program) or f"not found; needed only for {purpose}"
         yield Check(program, "info", found)

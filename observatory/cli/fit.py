@@ -74,7 +74,7 @@ def refit(study: Path, overrides: tuple[str, ...], as_json: bool, config_dir: Pa
 
 
 @final
-class FitGroup(click.Group):
+class _FitGroup(click.Group):
     """The questions by their names; anything else is the folder of a study."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -139,7 +139,7 @@ class FitGroup(click.Group):
         return summary_of(self)
 
 
-fit = FitGroup(name="fit", help=ABOUT, no_args_is_help=False)
+fit = _FitGroup(name="fit", help=ABOUT, no_args_is_help=False)
 
 
 def _expected() -> str:

@@ -31,10 +31,10 @@ from observatory.store.files import refusal
 NAME = "observatory"
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """Exit codes after Ctrl-C, and after `| head` has seen enough, as shells count them."""
-FAULT = 70
+_FAULT = 70
 """Exit code of a fault of ours."""
-STDOUT = 1
-EXAMPLES = (
+_STDOUT = 1
+_EXAMPLES = (
     "observatory plan experiment=laptop_map",
     "observatory map experiment=laptop_map",
     "observatory map experiment=smoke results=/tmp/results",
@@ -45,7 +45,7 @@ EXAMPLES = (
 
 
 @final
-class Program(click.Group):
+class _Program(click.Group):
     """All verbs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -77,7 +77,7 @@ class Program(click.Group):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples and exit codes."""
-        write_examples(formatter, EXAMPLES)
+        write_examples(formatter, _EXAMPLES)
         formatter.write(f"\n{EXIT_CODES}\n")
 
 
@@ -100,7 +100,7 @@ VERBS = (
     plan, map_runs, sweep, train, fit, report, browse, status, retry, export, import_, doctor,
     completion,
 )  # fmt: skip
-program = Program(
+program = _Program(
     name=NAME,
     commands={str(verb.name): verb for verb in VERBS},
     help="Train many small networks as one, and map where they memorise, grok or collapse.",
@@ -116,7 +116,7 @@ def main() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:  # as in `observatory ... | head`, or a full disk behind it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
     sys.exit(code)
 
 
@@ -142,7 +142,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"observatory: {without_secrets(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # whoever read the output wants no more of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
         return PIPE_CLOSED
     except OSError as error:
         if error.filename is None:
@@ -165,7 +165,7 @@ def _fault(error: Exception, typed: Sequence[str]) -> int:
         f"was recorded is intact. Please report it with {name}: command, versions, traceback.",
         file=sys.stderr,
     )
-    return FAULT
+    return _FAULT
 
 
 if __name__ == "__main__":

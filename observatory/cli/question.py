@@ -18,7 +18,7 @@ from observatory.core.errors import FitRefusedError
 if TYPE_CHECKING:
     from observatory.analysis.fit.result import Fitted
 
-OLD_NAMES = {
+_OLD_NAMES = {
     "control": ("--x",),
     "horizon_steps": ("--horizon",),
     "estimator": ("--model",),
@@ -67,7 +67,7 @@ def of_a_question(error: click.NoSuchOption, typed: Sequence[str]) -> str | None
         question.name
         for question in questions().values()
         for parameter in parameters(question.ask)
-        if error.option_name in (_flag(parameter), *OLD_NAMES.get(parameter.name, ()))
+        if error.option_name in (_flag(parameter), *_OLD_NAMES.get(parameter.name, ()))
     ]
     if not owners or error.ctx is None:
         return None
@@ -133,7 +133,7 @@ def option(parameter: Parameter, question: Question) -> Option:
     flag = _flag(parameter)
     attributes: dict[str, Any] = {"help": _with_default(parameter), "required": parameter.required}
     taken = set(_flags(question)) - {flag}
-    old = [name for name in OLD_NAMES.get(parameter.name, ()) if name not in taken]
+    old = [name for name in _OLD_NAMES.get(parameter.name, ()) if name not in taken]
     if bool in parameter.kinds:
         attributes |= {"type": bool, "default": None}
         flag = f"{flag}/--no-{flag[2:]}"

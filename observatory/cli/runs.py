@@ -17,15 +17,15 @@ from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.core.secrets import without_secrets
 
 HYDRA = "Hydra's own, which show or queue runs"
-MODES = ("run", "multirun", "cfg", "info")
+_MODES = ("run", "multirun", "cfg", "info")
 """Of Hydra's flags, those that exclude each other."""
-OVERRIDES = (
+_OVERRIDES = (
     "Hydra's: GROUP=OPTION chooses a file of conf/GROUP, KEY=VALUE sets a number. "
     "KEY=A,B is a list: a run for each."
 )
 
 
-def without_dashes(error: click.NoSuchOption, typed: Sequence[str]) -> str | None:
+def _without_dashes(error: click.NoSuchOption, typed: Sequence[str]) -> str | None:
     """How an override is written, where one was typed as an option."""
     for argument in typed:
         if argument.startswith(error.option_name) and "=" in argument:
@@ -46,7 +46,7 @@ def _overrides(function: Callable[..., int]) -> Callable[..., int]:
         ),
         click.option("--quiet", cls=Option, is_flag=True, help="Show no progress."),
         click.argument(
-            "overrides", nargs=-1, metavar="[OVERRIDE ...]", help=OVERRIDES,
+            "overrides", nargs=-1, metavar="[OVERRIDE ...]", help=_OVERRIDES,
             shell_complete=lambda ctx, param, typed: _offered(typed),
         ),
     ):  # fmt: skip
@@ -84,7 +84,7 @@ def _hydra(function: Callable[..., int]) -> Callable[..., int]:
 
 @click.command(
     cls=Command,
-    explain=without_dashes,
+    explain=_without_dashes,
     examples=(
         "observatory plan experiment=laptop_map",
         "observatory plan experiment=e5                         # three runs and their sum",
@@ -117,7 +117,7 @@ def plan(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, as_js
 @click.command(
     name="map",
     cls=Command,
-    explain=without_dashes,
+    explain=_without_dashes,
     examples=(
         "observatory map experiment=laptop_map                      # 11 weight decays x 8 seeds",
         "observatory map experiment=smoke                           # seconds",
@@ -145,7 +145,7 @@ def map_runs(**given: Any) -> int:
 
 @click.command(
     cls=Command,
-    explain=without_dashes,
+    explain=_without_dashes,
     examples=(
         "observatory sweep experiment=laptop_map study=searched",
         "observatory sweep experiment=laptop_map study=narrow search.width_decades=0.1",
@@ -169,7 +169,7 @@ def sweep(**given: Any) -> int:
 
 @click.command(
     cls=Command,
-    explain=without_dashes,
+    explain=_without_dashes,
     examples=(
         "observatory train optimizer.weight_decay=0.3 seed=1 study=one",
         "observatory train experiment=smoke",
@@ -195,7 +195,7 @@ def composed(
     from observatory.analysis.fit.settings import classes_of
 
     flags = _typed(hydra)
-    modes = [f"--{name}" for name in MODES if hydra[name]]
+    modes = [f"--{name}" for name in _MODES if hydra[name]]
     if len(modes) > 1:
         raise ConfigError(f"{' and '.join(modes)} exclude each other: give one of them.")
     from observatory.launch.compose import (

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, final
 
-ENTRY = re.compile(r"^    (?! )\*{0,2}(\w+)(?: \([^)]*\))?: ?(.*)$")
+_ENTRY = re.compile(r"^    (?! )\*{0,2}(\w+)(?: \([^)]*\))?: ?(.*)$")
 """The first line of an entry of `Args:` or `Attributes:`."""
-SECTION = re.compile(r"^(\w[\w ]*):$")
+_SECTION = re.compile(r"^(\w[\w ]*):$")
 
 
 @final
@@ -122,9 +122,9 @@ def entries(doc: str, section: str) -> dict[str, str]:
     found: dict[str, str] = {}
     inside, name = False, ""
     for line in inspect.cleandoc(doc).splitlines():
-        if heading := SECTION.match(line):
+        if heading := _SECTION.match(line):
             inside = heading[1] == section
-        elif inside and (entry := ENTRY.match(line)):
+        elif inside and (entry := _ENTRY.match(line)):
             name = entry[1]
             found[name] = entry[2].strip()
         elif inside and name:

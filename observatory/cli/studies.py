@@ -11,15 +11,15 @@ from observatory.cli.types import Folder
 
 FOLDER = click.Path(path_type=Path)
 JSON = click.option("--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
-CONFIG_DIR = click.option(
+_CONFIG_DIR = click.option(
     "--config-dir", cls=Option, type=Folder(), metavar="DIR",
     help="Folder of configurations of your own, laid out as conf/ is: their classes are trusted.",
 )  # fmt: skip
-TRUST = click.option(
+_TRUST = click.option(
     "--trust", cls=Option, is_flag=True,
     help="Let settings of the study name code outside of this package, which then runs.",
 )  # fmt: skip
-A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
+_A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
 
 
 @click.command(
@@ -36,7 +36,7 @@ A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
     "--out", cls=Option, type=FOLDER, metavar="FILE",
     help="Page of a comparison (comparison.html).",
 )  # fmt: skip
-@CONFIG_DIR
+@_CONFIG_DIR
 def report(studies: tuple[Path, ...], out: Path | None, config_dir: Path | None) -> int:
     """Build a study's report.html anew.
 
@@ -101,7 +101,7 @@ def browse(
         "observatory status results/laptop_map --json",
     ),
 )
-@A_STUDY
+@_A_STUDY
 @JSON
 def status(study: Path, as_json: bool) -> int:
     """What is done, running, queued or failed, of every run of a study."""
@@ -119,12 +119,12 @@ def status(study: Path, as_json: bool) -> int:
         "observatory retry results/laptop_map --here",
     ),
 )
-@A_STUDY
+@_A_STUDY
 @click.option(
     "--here", cls=Option, is_flag=True, help="Train on this machine what was queued as jobs."
 )
 @click.option("--quiet", cls=Option, is_flag=True, help="Show no progress.")
-@TRUST
+@_TRUST
 def retry(study: Path, here: bool, quiet: bool, trust: bool) -> int:
     """Train the runs of a study that failed or were interrupted.
 
@@ -150,7 +150,7 @@ def retry(study: Path, here: bool, quiet: bool, trust: bool) -> int:
         "observatory export results/running --partial",
     ),
 )
-@A_STUDY
+@_A_STUDY
 @click.option(
     "--out", cls=Option, type=FOLDER, metavar="DIR_OR_TAR",
     help="A .tar, .tar.gz or .tgz, or a folder (NAME.tar in the present folder).",
@@ -167,7 +167,7 @@ def retry(study: Path, here: bool, quiet: bool, trust: bool) -> int:
     "--author", cls=Option, multiple=True, metavar="NAME",
     help="Whom CITATION.cff names; may be given again.",
 )  # fmt: skip
-@TRUST
+@_TRUST
 def export(
     study: Path,
     out: Path | None,

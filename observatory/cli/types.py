@@ -9,7 +9,7 @@ import click
 
 from observatory.core.errors import ConfigError
 
-PICTURES = (".pdf", ".png", ".svg")
+_PICTURES = (".pdf", ".png", ".svg")
 WORDS = {"none": math.inf, "null": math.inf}
 """A limit that is none."""
 
@@ -87,8 +87,8 @@ class Picture(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """The path; fails where the ending is no format."""
-        if Path(value).suffix not in PICTURES:
-            self.fail(f"must end in one of {list(PICTURES)}, got {value}.", param, ctx)
+        if Path(value).suffix not in _PICTURES:
+            self.fail(f"must end in one of {list(_PICTURES)}, got {value}.", param, ctx)
         return Path(value)
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:

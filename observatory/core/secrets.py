@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-HIDDEN = "***"
+_HIDDEN = "***"
 _WORDS = (
     r"(?:\w*(?:password|passwd|passphrase|secret|token|api_?key|access_?key|credentials?|signature)"
     r"|pass|pwd|sig|auth)"
@@ -23,9 +23,9 @@ def without_secrets(text: str) -> str:
         >>> without_secrets("https://ghp_x1@host/a?access_token=b&page=2")
         'https://***@host/a?access_token=***&page=2'
     """
-    text = _USER.sub(rf"\1:{HIDDEN}@", text)
-    text = _ALONE.sub(rf"\1{HIDDEN}@", text)
-    return _NAMED.sub(rf"\1{HIDDEN}", text)
+    text = _USER.sub(rf"\1:{_HIDDEN}@", text)
+    text = _ALONE.sub(rf"\1{_HIDDEN}@", text)
+    return _NAMED.sub(rf"\1{_HIDDEN}", text)
 
 
 def redacted(values: Any) -> Any:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-MOST_TOGETHER = 8
+_MOST_TOGETHER = 8
 """Most looks of a stack that are measured as one: an empty place costs as much as a taken one."""
 
 
@@ -41,14 +41,14 @@ def _joined(looks: Sequence[Look]) -> Look:
 
 
 def looks_together(buffer: int, size: int, n_params: int) -> int:
-    """Looks of a whole stack that are measured as one, 1 to `MOST_TOGETHER`.
+    """Looks of a whole stack that are measured as one, 1 to `_MOST_TOGETHER`.
 
     Args:
         buffer: Parameters that may wait, as `fleet.probe_buffer`.
         size: Slots of the stack.
         n_params: Of a replica.
     """
-    return min(MOST_TOGETHER, max(1, -(-buffer // (size * n_params))))
+    return min(_MOST_TOGETHER, max(1, -(-buffer // (size * n_params))))
 
 
 @final

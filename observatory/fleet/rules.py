@@ -14,7 +14,7 @@ from observatory.events.outcome import LostRule, label
 from observatory.events.settled import settled
 from observatory.fleet.settings import SERIES, RetirementRules
 
-RetireReason = Literal["diverged", "collapsed", "settled", "horizon"]
+_RetireReason = Literal["diverged", "collapsed", "settled", "horizon"]
 
 
 @runtime_checkable
@@ -58,7 +58,7 @@ class Looks:
         return looks
 
 
-def collapse_step(rules: RetirementRules, looks: Looks) -> int | None:
+def _collapse_step(rules: RetirementRules, looks: Looks) -> int | None:
     """The step at which collapse was confirmed, or None."""
     return collapsed(
         looks.steps,
@@ -71,11 +71,11 @@ def collapse_step(rules: RetirementRules, looks: Looks) -> int | None:
 
 def retire_reason(
     rules: RetirementRules, events: Mapping[str, Event], looks: Looks, diverged_step: int | None
-) -> RetireReason | None:
+) -> _RetireReason | None:
     """Why a replica leaves now, or None while it stays."""
     if diverged_step is not None:
         return "diverged"
-    if collapse_step(rules, looks) is not None:
+    if _collapse_step(rules, looks) is not None:
         return "collapsed"
     step = looks.steps[-1]
     if rules.settle and settled(
@@ -100,7 +100,7 @@ def outcome_row(
         first99=located["first99"],
         mem=located["mem"],
         diverged_step=diverged_step,
-        collapsed_step=collapse_step(rules, looks),
+        collapsed_step=_collapse_step(rules, looks),
         lost_rule=LostRule(rules.lost_level, rules.lost_looks),
     )
     row: dict[str, object] = {

@@ -26,7 +26,7 @@ class Launcher(Protocol):
 
 
 @final
-class LocalLauncher:
+class _LocalLauncher:
     """Trains on this machine; a run has ended when it was started.
 
     Args:
@@ -61,7 +61,7 @@ def launcher_of(
     """
     settings = job_settings(config)
     if settings is None:
-        return LocalLauncher(watch)
+        return _LocalLauncher(watch)
     from observatory.launch.slurm import SlurmLauncher
 
     return SlurmLauncher(settings, message)

@@ -60,8 +60,7 @@ def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "machine": machine(config["fleet"]["device"]),
         "threads": config["fleet"]["threads"],
         "dtypes": {
-            "parameters": config["fleet"]["dtype"],
-            "loss": config["fleet"]["loss_dtype"],
+            **{"parameters": config["fleet"]["dtype"], "loss": config["fleet"]["loss_dtype"]},
             "probes": "float64",
         },
         "task": {

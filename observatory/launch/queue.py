@@ -9,7 +9,7 @@ RECORD = "jobs.json"
 """File of a run: ids of all jobs of every shard, the last one last."""
 HELD = "HELD"
 """State of a job that waits until somebody releases it."""
-PREEMPTED = "PREEMPTED"
+_PREEMPTED = "_PREEMPTED"
 _ENDED = re.compile(
     "BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|NODE_FAIL|OUT_OF|TIMEOUT|REVOKED"
 )
@@ -40,7 +40,7 @@ def is_over(job: str) -> tuple[bool | None, bool]:
         return None, False
     if said is None:
         return None, False
-    preempted = said[1] == PREEMPTED
+    preempted = said[1] == _PREEMPTED
     return preempted or bool(_ENDED.match(said[1])), preempted
 
 

@@ -49,7 +49,7 @@ def described(config: Config, event: str) -> Config:
 
 
 @dataclass(frozen=True)
-class OwnedRun:
+class _OwnedRun:
     """A run that this process owns.
 
     Attributes:
@@ -64,7 +64,7 @@ class OwnedRun:
 
 
 @contextmanager
-def own_run(config: Config) -> Iterator[OwnedRun]:
+def own_run(config: Config) -> Iterator[_OwnedRun]:
     """Own a run while it is trained; its folder is made where it is missing.
 
     What the block raises goes into the manifest, as do the end and the cost.
@@ -91,7 +91,7 @@ def own_run(config: Config) -> Iterator[OwnedRun]:
         _same_examples(folder, manifest, parts)
         lost = lost_rows(folder, manifest)
         if manifest["status"] == "done" and not lost:
-            yield OwnedRun(folder, config, done=True)
+            yield _OwnedRun(folder, config, done=True)
             return
         if lost:
             log.warning("%s is trained again: %s.", folder, "; ".join(lost.values()))
@@ -99,7 +99,7 @@ def own_run(config: Config) -> Iterator[OwnedRun]:
         earlier = (manifest["cost"] or {}).get("wall_s", 0.0)
         update_manifest(folder, status="running", rows=None)
         try:
-            yield OwnedRun(folder, config, done=False)
+            yield _OwnedRun(folder, config, done=False)
             if lost := lost_rows(folder, {**manifest, "rows": None}):
                 raise StoreError(
                     f"{folder} lost what it had written: {'; '.join(lost.values())}. The "

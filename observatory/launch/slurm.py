@@ -28,14 +28,14 @@ from observatory.training.worker import last_log_line, train_patiently
 
 JOBS = "jobs"
 """Folder of a run with what submitit and its jobs wrote."""
-ATTEMPTS = "attempts.json"
+_ATTEMPTS = "attempts.json"
 """File of a run: of every shard, jobs since it last made progress, and the tick it had kept."""
 QUEUE_PATIENCE_S = 600.0
 """How long a queue that does not answer is asked again: it is away while it is restarted."""
 
 
 @final
-class ShardJob:
+class _ShardJob:
     """What a job does; the only one that may put it back into the queue is submitit."""
 
     def __call__(self, folder: str, shard: int) -> None:
@@ -105,7 +105,7 @@ class SlurmLauncher:
                 self._ended[run.folder] = None
                 return run.folder
             fleet = run.config["fleet"]
-            jobs, attempts = (_by_shard(run.folder / name) for name in (RECORD, ATTEMPTS))
+            jobs, attempts = (_by_shard(run.folder / name) for name in (RECORD, _ATTEMPTS))
             queued = _Queued(
                 run.folder, fleet["shards"], fleet["threads"], ExitStack(), jobs, attempts
             )
@@ -194,7 +194,7 @@ class SlurmLauncher:
                 n, before = 0, kept[shard]
             queued.attempts[shard] = [n, before]
             if n >= self._settings.attempts:
-                (queued.folder / ATTEMPTS).unlink(missing_ok=True)
+                (queued.folder / _ATTEMPTS).unlink(missing_ok=True)
                 raise StoreError(_failure(queued, shard, n))
         for start in range(0, len(shards), self._settings.array_limit):
             chunk = shards[start : start + self._settings.array_limit]
@@ -203,7 +203,7 @@ class SlurmLauncher:
             ):
                 queued.jobs.setdefault(shard, []).append(job)
                 queued.attempts[shard][0] += 1
-            write_json(queued.folder / ATTEMPTS, queued.attempts)
+            write_json(queued.folder / _ATTEMPTS, queued.attempts)
             write_json(queued.folder / RECORD, queued.jobs)
 
 
@@ -244,7 +244,7 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
         slurm_additional_parameters=settings.additional,
     )
     try:
-        jobs = executor.map_array(ShardJob(), [str(folder.resolve())] * len(shards), shards)
+        jobs = executor.map_array(_ShardJob(), [str(folder.resolve())] * len(shards), shards)
     except FailedJobError as error:
         words = " ".join(str(error).split())
         raise ConfigError(f"the queue refused the jobs of {folder}: {words}") from error

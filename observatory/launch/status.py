@@ -15,7 +15,7 @@ from observatory.store.files import read_json
 from observatory.store.reader import Run, Study
 from observatory.training.worker import last_log_line
 
-STALE_S = 600.0
+_STALE_S = 600.0
 """A shard that says nothing for so long while its run goes on is stale."""
 
 
@@ -50,7 +50,7 @@ def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
         "stale_shards": [
             shard["shard"]
             for shard in shards
-            if going_on and shard["status"] != "done" and time.time() - shard["updated"] > STALE_S
+            if going_on and shard["status"] != "done" and time.time() - shard["updated"] > _STALE_S
         ],
         "jobs": jobs,
         "cells": cells(shards),
@@ -91,7 +91,7 @@ def text(records: list[dict[str, Any]]) -> str:
         if record["stale_shards"]:
             lines.append(
                 f"    stale: the shards {record['stale_shards']} have said nothing for "
-                f"{STALE_S / 60:g} minutes by this machine's clock"
+                f"{_STALE_S / 60:g} minutes by this machine's clock"
             )
         if record["jobs"]:
             states = Counter(record["jobs"].values())

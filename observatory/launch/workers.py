@@ -13,7 +13,7 @@ from observatory.training.replicas import Config
 from observatory.training.signals import on_stop
 from observatory.training.worker import last_log_line
 
-LOG = "worker.log"
+_LOG = "worker.log"
 """File of a shard with what its worker wrote."""
 
 
@@ -78,7 +78,7 @@ def _started(
 ) -> "subprocess.Popen[bytes]":
     """A process whose output is added to the log of its shard."""
     make_folder(shard)
-    with (shard / LOG).open("ab") as log:
+    with (shard / _LOG).open("ab") as log:
         return subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
         )
@@ -90,7 +90,7 @@ def stopped(folder: Path) -> StoppedError:
 
 
 def _failure(folder: Path, shard: int, code: int) -> str:
-    log = folder / "shards" / str(shard) / LOG
+    log = folder / "shards" / str(shard) / _LOG
     line = last_log_line(log)
     how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
     last = f" The last line of its log: {line!r}." if line else ""

@@ -7,13 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def stablemax_scores(
+def _stablemax_scores(
     logits: Float[Tensor, "replica batch d_vocab"],
 ) -> Float[Tensor, "replica batch d_vocab"]:
     """s(x) = x + 1 for x >= 0, else 1 / (1 - x): positive, rising, with s'(0) = 1 on both sides.
 
     Example:
-        >>> stablemax_scores(torch.tensor([[[-1.0, 0.0, 3.0]]]))
+        >>> _stablemax_scores(torch.tensor([[[-1.0, 0.0, 3.0]]]))
         tensor([[[0.5000, 1.0000, 4.0000]]])
     """
     # Both branches stay finite everywhere, so that neither gives the other a NaN gradient.
@@ -22,7 +22,7 @@ def stablemax_scores(
 
 @final
 class StableMax:
-    r"""$-\log \left(s(z)_y / \sum_k s(z)_k\right)$, in nats, with `stablemax_scores` s.
+    r"""$-\log \left(s(z)_y / \sum_k s(z)_k\right)$, in nats, with `_stablemax_scores` s.
 
     Source:
         Prieto et al. (2025), arXiv:2501.04697. Deviation: written as log(1 + the sum of the other
@@ -39,6 +39,6 @@ class StableMax:
         counted: Float[Tensor, "replica batch"] | None,
     ) -> Float[Tensor, "replica batch"]:
         """The loss of every example."""
-        scores, at_label = stablemax_scores(logits), labels.unsqueeze(2)
+        scores, at_label = _stablemax_scores(logits), labels.unsqueeze(2)
         others = scores.scatter(2, at_label, 0).sum(dim=2)
         return torch.log1p(others / scores.gather(2, at_label).squeeze(2))

@@ -15,7 +15,7 @@ EPSILON = 1e-8  # added to the spread within classes, as published
 
 
 @dataclass(frozen=True)
-class ClassScatter:
+class _ClassScatter:
     """Scatter of labelled points.
 
     Attributes:
@@ -32,7 +32,7 @@ class ClassScatter:
 
 def class_scatter(
     points: Float[Tensor, "replica batch d_model"], labels: Int[Tensor, "replica batch"]
-) -> ClassScatter:
+) -> _ClassScatter:
     r"""Scatter between and within classes, every class with the same weight.
 
     The mean over pairs of classes is $\frac{2}{C-1} \sum_c \lVert \mu_c - \bar\mu \rVert^2$, with
@@ -66,7 +66,7 @@ def class_scatter(
     spread = (member @ off[..., None])[..., 0] / counts.clamp(min=1)
     intra = (spread * several).sum(dim=-1) / n_several.clamp(min=1)
     two_classes, two_points = n_there > 1, n_several > 0
-    return ClassScatter(
+    return _ClassScatter(
         Masked(inter, two_classes),
         Masked(intra, two_points),
         Masked(inter / (intra + EPSILON), two_classes & two_points & ((inter != 0) | (intra != 0))),

@@ -10,25 +10,25 @@ from observatory.core.errors import ConfigError
 from observatory.core.rng import named_generator
 from observatory.core.settings import Share, checked
 
-MAX_EXAMPLES = 1_000_000
+_MAX_EXAMPLES = 1_000_000
 """Above it a task is refused: examples are held whole, and evaluated whole, by every replica."""
 
-RANDOM_LABELS_NEGATIVE = "random labels: nothing to generalise, so val accuracy stays at chance"
+_RANDOM_LABELS_NEGATIVE = "random labels: nothing to generalise, so val accuracy stays at chance"
 
 
 def all_tuples(n_symbols: int, n_operands: int) -> Int[Tensor, "batch pos"]:
     """Every ordered tuple of `n_operands` symbols 0..n_symbols-1, in lexicographic order.
 
     Raises:
-        ConfigError: If there are more than `MAX_EXAMPLES`.
+        ConfigError: If there are more than `_MAX_EXAMPLES`.
 
     Example:
         >>> all_tuples(2, 2).tolist()
         [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
-    if n_symbols**n_operands > MAX_EXAMPLES:
+    if n_symbols**n_operands > _MAX_EXAMPLES:
         raise ConfigError(
-            f"`task` must have at most {MAX_EXAMPLES:,} examples, got {n_symbols}^{n_operands} = "
+            f"`task` must have at most {_MAX_EXAMPLES:,} examples, got {n_symbols}^{n_operands} = "
             f"{n_symbols**n_operands:,}. Choose fewer symbols (a smaller p) or fewer operands, or "
             "give `n_samples` where the task has it."
         )
@@ -42,13 +42,13 @@ def random_tuples(
     """Distinct ordered tuples, uniform among all; they depend on the arguments alone.
 
     Raises:
-        ConfigError: If `n_samples` is below 2, above `MAX_EXAMPLES` or above the number of tuples.
+        ConfigError: If `n_samples` is below 2, above `_MAX_EXAMPLES` or above the number of tuples.
 
     Example:
         >>> random_tuples(2, 2, 4, seed=0).sort(dim=0).values.tolist()  # 4 of 4: each is there
         [[0, 0], [0, 0], [1, 1], [1, 1]]
     """
-    most = min(MAX_EXAMPLES, n_symbols**n_operands)
+    most = min(_MAX_EXAMPLES, n_symbols**n_operands)
     if not 2 <= n_samples <= most:
         raise ConfigError(
             f"`n_samples` must be in 2..{most:,}, got {n_samples:,}. "
@@ -62,7 +62,7 @@ def random_tuples(
     return torch.tensor(list(drawn)[:n_samples])
 
 
-def random_split(
+def _random_split(
     n_examples: int, fraction: float, rng: torch.Generator
 ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
     """Train and val indices from one permutation; the first `round(fraction * n_examples)` train.
@@ -71,7 +71,7 @@ def random_split(
         ConfigError: If `fraction` is outside (0, 1) or leaves one side empty.
 
     Example:
-        >>> train, val = random_split(10, 0.3, torch.Generator().manual_seed(0))
+        >>> train, val = _random_split(10, 0.3, torch.Generator().manual_seed(0))
         >>> len(train), len(val), sorted(train.tolist() + val.tolist()) == list(range(10))
         (3, 7, True)
     """
@@ -110,7 +110,7 @@ class AnsweredTask(ABC):  # noqa: B024 - what is missing is a constructor that m
         random_labels: bool,
     ) -> None:
         self.n_symbols, self.n_classes = n_symbols, n_classes
-        self.negative = RANDOM_LABELS_NEGATIVE if random_labels else negative
+        self.negative = _RANDOM_LABELS_NEGATIVE if random_labels else negative
         self._inputs, self._answers, self._random_labels = inputs, answers, random_labels
 
     def inputs(self) -> Int[Tensor, "batch pos"]:
@@ -127,4 +127,4 @@ class AnsweredTask(ABC):  # noqa: B024 - what is missing is a constructor that m
         self, fraction: float, rng: torch.Generator
     ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " sample"]]:
         """A uniform random split of the examples."""
-        return random_split(len(self._inputs), fraction, rng)
+        return _random_split(len(self._inputs), fraction, rng)

@@ -19,13 +19,13 @@ from observatory.mirror.connection import is_server, suppress_output
 from observatory.mirror.mirror import MirrorSummary, MlflowSettings, default_settings, mirror
 from observatory.mirror.view import page
 
-START_S = 90.0
+_START_S = 90.0
 """Seconds in which the server must answer; 8 on two idle cores."""
-STOP_S = 10.0
+_STOP_S = 10.0
 """Seconds that it has to end by itself."""
 
 
-def print_line(line: str) -> None:
+def _print_line(line: str) -> None:
     """Write a line for the user at once, also into a pipe."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -38,7 +38,7 @@ def browse(
     study: str | None = None,
     settings: MlflowSettings | None = None,
     refresh_s: float = 20.0,
-    say: Callable[[str], None] = print_line,
+    say: Callable[[str], None] = _print_line,
     *,
     once: bool = False,
 ) -> int:
@@ -66,9 +66,8 @@ def browse(
 
     def refresh(folders: Sequence[Path], address: str | None) -> None:
         for folder in folders:
-            before, now = shown.get(folder), mirror(folder, settings)
-            shown[folder] = now
-            for line in news(folder.name, before, now, address):
+            before, shown[folder] = shown.get(folder), mirror(folder, settings)
+            for line in _news(folder.name, before, shown[folder], address):
                 say(line)
 
     server = is_server(settings.tracking_uri)
@@ -77,8 +76,8 @@ def browse(
         return StoreError.exit_code if any(last.error for last in shown.values()) else 0
     newest = _newest_first(results, study)[0]
     port = free_port(host, port)
-    address = f"http://{reached_at(host)}:{port}"
-    with stopped_by_signals():
+    address = f"http://{_reached_at(host)}:{port}"
+    with _stopped_by_signals():
         try:
             refresh([newest], None)  # makes the schema: the server and a mirror would race for it
             with serving(settings, host, port) as process:
@@ -87,15 +86,14 @@ def browse(
                 while process.poll() is None:
                     refresh(_newest_first(results, study), address)
                     wait(process, refresh_s)
-                raise StoreError(
-                    f"MLflow's server ended by itself, with code {process.returncode}."
-                )
+                code = process.returncode
+                raise StoreError(f"MLflow's server ended by itself, with code {code}.")
         except KeyboardInterrupt:
             say("Stopped.")
     return 0
 
 
-def news(
+def _news(
     name: str, before: MirrorSummary | None, now: MirrorSummary, address: str | None
 ) -> Iterator[str]:
     """What is worth a line of a study's last mirror, given the one before.
@@ -170,7 +168,7 @@ def serving(settings: MlflowSettings, host: str, port: int) -> Iterator["subproc
     All its processes end with the block.
 
     Raises:
-        StoreError: If it ends or does not answer within `START_S`; holds its last lines.
+        StoreError: If it ends or does not answer within `_START_S`; holds its last lines.
     """
     suppress_output(settings.timeout_s)
     command = [
@@ -186,8 +184,8 @@ def serving(settings: MlflowSettings, host: str, port: int) -> Iterator["subproc
             command, env=environment, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            deadline = time.monotonic() + START_S
-            while not answers(f"http://{reached_at(host)}:{port}/health"):
+            deadline = time.monotonic() + _START_S
+            while not answers(f"http://{_reached_at(host)}:{port}/health"):
                 if server.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
                     last = log.read().decode(errors="replace").strip().splitlines()[-3:]
@@ -198,7 +196,7 @@ def serving(settings: MlflowSettings, host: str, port: int) -> Iterator["subproc
             end(server)
 
 
-def reached_at(host: str) -> str:
+def _reached_at(host: str) -> str:
     """The address by which this machine reaches a server that is bound to `host`."""
     return "127.0.0.1" if host == "0.0.0.0" else host
 
@@ -214,7 +212,7 @@ def answers(url: str) -> bool:
 
 def end(server: "subprocess.Popen[bytes]") -> None:
     """Stop a server and all that it started."""
-    for message, patience in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
+    for message, patience in ((signal.SIGTERM, _STOP_S), (signal.SIGKILL, _STOP_S)):
         with suppress(ProcessLookupError):
             os.killpg(server.pid, message)
         with suppress(subprocess.TimeoutExpired):
@@ -231,7 +229,7 @@ def wait(server: "subprocess.Popen[bytes]", seconds: float) -> None:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[None]:
+def _stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM end the block as Ctrl-C does, where the main thread runs it."""
     if threading.current_thread() is not threading.main_thread():
         yield

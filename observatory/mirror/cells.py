@@ -17,9 +17,9 @@ OUTCOMES = ("grokked", "memorised", "none", "lost", "collapsed", "diverged")
 QUARTILES = {"": 0.5, "_q25": 0.25, "_q75": 0.75}
 """Suffix of a metric's name and the quantile it stands for; the median has the plain name."""
 IDENTITY = ("run_id", "replica", "shard", "seed")
-SILENT = {"sweep", "fleet", *WITHOUT_EFFECT}
+_SILENT = {"sweep", "fleet", *WITHOUT_EFFECT}
 """Settings that say nothing of what sets runs apart."""
-SHORT = {"weight_decay": "wd"}
+_SHORT = {"weight_decay": "wd"}
 KEY_LIMIT, PARAM_LIMIT, TAG_LIMIT = 250, 6000, 5000
 """Characters that MLflow takes for a name, a param's value and a tag's value."""
 
@@ -83,7 +83,7 @@ def cells(
         replicas = order.iloc[place]
         settings = {name: plain(replicas[name].iloc[0]) for name in [*swept, *each[:1]]}
         shown = [
-            f"{SHORT.get(name, name)}={text(settings[name])}" for name in [*varying, *each[:1]]
+            f"{_SHORT.get(name, name)}={text(settings[name])}" for name in [*varying, *each[:1]]
         ]
         identity = {**settings, "run_id": str(replicas["run_id"].iloc[0])}
         if each:
@@ -210,7 +210,7 @@ def run_labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     flat = [flattened(config) for config in configs]
     names = list(dict.fromkeys(name for config in flat for name in config))
-    speaking = [name for name in names if name.partition(".")[0] not in SILENT]
+    speaking = [name for name in names if name.partition(".")[0] not in _SILENT]
     differing = [n for n in speaking if len({config.get(n) for config in flat}) > 1][:3]
     return [
         " ".join(f"{n.rpartition('.')[2]}={config.get(n, 'none')}" for n in differing)

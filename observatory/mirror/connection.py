@@ -21,7 +21,7 @@ from observatory.core.secrets import without_secrets
 from observatory.store.files import make_folder
 from observatory.store.lock import own
 
-PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 def default_tracking_uri(results: Path) -> str:
@@ -75,7 +75,7 @@ def check_reachable(uri: str, timeout_s: float) -> None:
     """
     parts = urlsplit(uri)
     scheme = parts.scheme.partition("+")[0]
-    if scheme not in {"sqlite", *PORTS}:
+    if scheme not in {"sqlite", *_PORTS}:
         raise ConfigError(
             f"`tracking_uri` must be a database or a server, got {without_secrets(uri)}. Give "
             "sqlite:///<file>, postgresql://... or http(s)://...; MLflow 3 has no file store."
@@ -89,7 +89,7 @@ def check_reachable(uri: str, timeout_s: float) -> None:
             ) from error
     elif parts.hostname:
         try:
-            port = parts.port or PORTS[scheme]
+            port = parts.port or _PORTS[scheme]
         except ValueError as error:
             raise ConfigError(
                 f"`tracking_uri` has a port that is no number, got {without_secrets(uri)}. In a "

@@ -47,12 +47,12 @@ from observatory.store.reader import Run, Study
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
-KIND = "mlflow.experimentKind"
-WRITTEN_TAG = "observatory.written"
-"""Up to which step each table was written, as JSON; `DONE` where nothing is left to come."""
-DONE = "all"
-NO_ROWS = np.empty(0, dtype=np.int64)
-STATES = {"failed": "FAILED", "interrupted": "KILLED"}
+_KIND = "mlflow.experimentKind"
+_WRITTEN_TAG = "observatory.written"
+"""Up to which step each table was written, as JSON; `_DONE` where nothing is left to come."""
+_DONE = "all"
+_NO_ROWS = np.empty(0, dtype=np.int64)
+_STATES = {"failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's word for a cell whose fleet stopped before its end."""
 
 
@@ -93,7 +93,7 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
     manifests = [run.manifest for run in study.runs]
     labels = run_labels([manifest["config"] for manifest in manifests])
     cells_of = [
-        swept_cells(run, settings, label) for run, label in zip(study.runs, labels, strict=True)
+        _swept_cells(run, settings, label) for run, label in zip(study.runs, labels, strict=True)
     ]
     together = [cell for found in cells_of for cell in found]
     colours = {key: colour(place) for key, place in places(together).items()}
@@ -107,7 +107,7 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
     keys = frozenset().union(*(copied.keys for copied in done))
     experiment.describe(
         {
-            KIND: "custom_model_development",
+            _KIND: "custom_model_development",
             NOTE: study_words(
                 together,
                 manifests,
@@ -127,7 +127,7 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
     )
 
 
-def swept_cells(run: Run, settings: MlflowSettings, label: str) -> list[Cell]:
+def _swept_cells(run: Run, settings: MlflowSettings, label: str) -> list[Cell]:
     """The cells of a run with what their replicas have shown."""
     swept = swept_settings(list(run.replicas().columns))
     return cells(run.outcomes(), swept, settings.granularity, label)
@@ -168,20 +168,20 @@ def copy_run(
     ]
     keys = {key for _, run_there in pairs for key in run_there.data.metrics}
     open_pairs = [
-        (c, run_there) for c, run_there in pairs if run_there.data.tags.get(WRITTEN_TAG) != DONE
+        (c, run_there) for c, run_there in pairs if run_there.data.tags.get(_WRITTEN_TAG) != _DONE
     ]
     for cell, run_there in open_pairs:
         if cell.complete:  # before the curves: the page lists metrics in the order they were made
-            summary = summary_points(cell)
+            summary = _summary_points(cell)
             experiment.log_points(run_there.info.run_id, summary, start)
             keys |= {key for key, _, _ in summary}
-    points, written = copy_curves(experiment, run, open_pairs, settings, quartiles)
+    points, written = _copy_curves(experiment, run, open_pairs, settings, quartiles)
     keys |= {key for key, _, _ in points}
     status = run.status
     for cell, run_there in pairs:
-        left = DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True)
-        tags = {COLOUR_TAG: colours[cell.key], WRITTEN_TAG: left}
-        tags |= cell_tags(cell, run, rule)
+        left = _DONE if cell.complete else json.dumps(written[cell.key], sort_keys=True)
+        tags = {COLOUR_TAG: colours[cell.key], _WRITTEN_TAG: left}
+        tags |= _cell_tags(cell, run, rule)
         _describe(experiment, run_there, cell, run, status, tags)
     return Copied(
         experiment.experiment_id,
@@ -201,7 +201,7 @@ def _describe(
     tags: Mapping[str, str],
 ) -> None:
     """Write the settings, tags and state of a cell's run."""
-    state = "FINISHED" if cell.complete else STATES.get(status, "RUNNING")
+    state = "FINISHED" if cell.complete else _STATES.get(status, "RUNNING")
     status = "done" if cell.complete else status
     params = {**flattened(redacted(run.manifest["config"])), **flattened(cell.settings)}
     experiment.log_texts(run_there, params, {**tags, "status": status})
@@ -209,7 +209,7 @@ def _describe(
     experiment.conclude(run_there, state, end)
 
 
-def copy_curves(
+def _copy_curves(
     experiment: MlflowExperiment,
     run: Run,
     pairs: Sequence[tuple[Cell, "MlflowRun"]],
@@ -222,7 +222,7 @@ def copy_curves(
         The points; and the step up to which each table of each cell is written now.
     """
     written: dict[str, dict[str, int]] = {
-        cell.key: json.loads(run_there.data.tags.get(WRITTEN_TAG, "{}"))
+        cell.key: json.loads(run_there.data.tags.get(_WRITTEN_TAG, "{}"))
         for cell, run_there in pairs
     }
     lines = Lines(
@@ -241,7 +241,7 @@ def copy_curves(
         frame = run.table(table, [column.name for column in columns])
         rows = frame.groupby("replica").indices
         for cell, _ in pairs:
-            mine = np.concatenate([rows.get(replica, NO_ROWS) for replica in cell.left])
+            mine = np.concatenate([rows.get(replica, _NO_ROWS) for replica in cell.left])
             after = written[cell.key].get(table, -1)
             points, last = fresh_points(cell, frame.take(mine), table, columns, lines, after)
             added[cell.key] += points
@@ -256,7 +256,7 @@ def copy_curves(
     return [point for points in added.values() for point in points], written
 
 
-def summary_points(cell: Cell) -> list[Point]:
+def _summary_points(cell: Cell) -> list[Point]:
     """What there is once all replicas have left: rates, times, and the cell's place on the map."""
     values = {
         **rates(cell),
@@ -272,7 +272,7 @@ def summary_points(cell: Cell) -> list[Point]:
     return [(legal(name), 0, value) for name, value in values.items()]
 
 
-def cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
+def _cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
     """What a cell is, how it ended and where its numbers come from."""
     manifest = redacted(run.manifest)
     tags = {

@@ -8,7 +8,7 @@ from observatory.store.describe import markdown_table, provenance, task_and_mode
 
 ROWS = 60
 """Cells that the description of a study lists."""
-READING = (
+_READING = (
     "**Numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged ones count "
     "as not grokked, lost ones as grokked and again as lost. `t_grok/<event>` is the step by which "
     "half of **all** replicas had the event, and is missing where fewer did. A boundary belongs to "
@@ -73,7 +73,7 @@ def study_words(
             markdown_table(("cell", "replicas", "outcomes"), rows[:ROWS]),
             *([f"... and {len(rows) - ROWS} more cells."] if len(rows) > ROWS else []),
             rule,
-            READING,
+            _READING,
             f"**Source.** Everything here was copied from `{folder}`, which keeps every replica at "
             "full resolution.",
             "\n".join(f"- {provenance(manifest)}" for manifest in manifests),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 NOTE, RUN_NAME = "mlflow.note.content", "mlflow.runName"
-KEY_TAG = "observatory.key"
+_KEY_TAG = "observatory.key"
 """Which part of the study a run shows; at most one run has it."""
 METRIC_BATCH, TEXT_BATCH, PAGE = 1000, 100, 1000
 """Most metrics, params or tags, and runs that MLflow takes or gives in one call."""
@@ -64,7 +64,7 @@ class MlflowExperiment:
                 [self.experiment_id], run_view_type=ViewType.ALL, max_results=PAGE, page_token=token
             )
             for run in page:
-                key = run.data.tags.get(KEY_TAG)
+                key = run.data.tags.get(_KEY_TAG)
                 if key and (key not in found or run.info.lifecycle_stage == "active"):
                     found[key] = run
             token = page.token
@@ -74,7 +74,7 @@ class MlflowExperiment:
     def create(self, key: str, name: str, start_ms: int) -> "MlflowRun":
         """A fresh run."""
         return self.client.create_run(
-            self.experiment_id, start_time=start_ms, tags={KEY_TAG: key}, run_name=name
+            self.experiment_id, start_time=start_ms, tags={_KEY_TAG: key}, run_name=name
         )
 
     def log_points(self, run_id: str, points: Sequence[Point], start_ms: int) -> None:

@@ -5,7 +5,7 @@ from contextlib import closing
 
 from observatory.mirror.connection import database_file
 
-QUERY = "SELECT 1 FROM experiments WHERE experiment_id = ? AND lifecycle_stage = 'active'"
+_QUERY = "SELECT 1 FROM experiments WHERE experiment_id = ? AND lifecycle_stage = 'active'"
 
 
 def is_present(uri: str, experiment_id: str) -> bool:
@@ -24,6 +24,6 @@ def is_present(uri: str, experiment_id: str) -> bool:
     file = f"{database_file(uri).absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(file, uri=True)) as database:
-            return database.execute(QUERY, (int(experiment_id),)).fetchone() is not None
+            return database.execute(_QUERY, (int(experiment_id),)).fetchone() is not None
     except (sqlite3.Error, ValueError):
         return False

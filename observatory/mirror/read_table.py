@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 1000
 """Runs that MLflow gives in one call."""
-TIMEOUT_S = 5.0
+_TIMEOUT_S = 5.0
 ENDED = "FINISHED"
 
 
@@ -47,17 +47,17 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
             kind that MLflow reads.
         StoreError: If nobody answers, or the database does not exist.
     """
-    suppress_output(TIMEOUT_S)
+    suppress_output(_TIMEOUT_S)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     uri = uri or default_tracking_uri(Path("results"))
     if uri.startswith("sqlite:") and not database_file(uri).is_file():
         raise StoreError(f"`{database_file(uri)}` does not exist. Give `tracking_uri`.")
-    check_reachable(uri, TIMEOUT_S)
+    check_reachable(uri, _TIMEOUT_S)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     try:
-        client = MlflowClient(opened_uri(uri, TIMEOUT_S))
+        client = MlflowClient(opened_uri(uri, _TIMEOUT_S))
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             known = sorted(e.name for e in client.search_experiments(max_results=50))

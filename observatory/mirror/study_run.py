@@ -24,16 +24,16 @@ from observatory.store.reader import Run, Study
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
-STUDY_KEY = "study"
-FITS_TAG = "observatory.fits"
-FILES_TAG = "observatory.files"
-TOP_FILES = ("report.html", "fits.json", "replicas.csv")
-RUN_FILES = ("manifest.json", "config.yaml", "code.diff")
+_STUDY_KEY = "study"
+_FITS_TAG = "observatory.fits"
+_FILES_TAG = "observatory.files"
+_TOP_FILES = ("report.html", "fits.json", "replicas.csv")
+_RUN_FILES = ("manifest.json", "config.yaml", "code.diff")
 LIMITS = {"value": "", "se": "_se", "ci_low": "_ci_low", "ci_high": "_ci_high"}
 """Suffix of a metric's name for each number of an estimate."""
 
 
-def fit_entries(study_folder: Path) -> list[Mapping[str, Any]]:
+def _fit_entries(study_folder: Path) -> list[Mapping[str, Any]]:
     """The fits of all replicas of the study, refused ones included; empty before the first fit.
 
     Fits of single groups or curves are in the artifact: one metric cannot hold them all.
@@ -46,7 +46,7 @@ def fit_entries(study_folder: Path) -> list[Mapping[str, Any]]:
     return [e for e in entries if e.get("study_group") is None and "group" not in e]
 
 
-def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
+def _fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
     """Estimates as metrics; the step is the horizon at which the records were censored.
 
     A boundary belongs to a horizon, so the same fit at several horizons is one curve.
@@ -54,7 +54,7 @@ def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
     Example:
         >>> entry = {"fit": "boundary", "estimator": "mle", "event": "first99",
         ...          "horizon_steps": 2500, "params": {"critical": {"value": 0.1, "ci_low": 0.05}}}
-        >>> for point in fit_points([entry]): print(point)
+        >>> for point in _fit_points([entry]): print(point)
         ('boundary/critical.mle.first99', 2500, 0.1)
         ('boundary/critical.mle.first99_ci_low', 2500, 0.05)
     """
@@ -69,13 +69,13 @@ def fit_points(entries: Sequence[Mapping[str, Any]]) -> list[Point]:
     return [(key, step, value) for (key, step), value in found.items()]
 
 
-def artifact_files(study_folder: Path, runs: Sequence[Run]) -> dict[Path, str]:
+def _artifact_files(study_folder: Path, runs: Sequence[Run]) -> dict[Path, str]:
     """Files to hand over, each with its folder among the artifacts."""
-    wanted = {study_folder / name: "" for name in TOP_FILES}
+    wanted = {study_folder / name: "" for name in _TOP_FILES}
     figures = sorted((study_folder / "report").rglob("*"))
     wanted |= {f: f.parent.relative_to(study_folder).as_posix() for f in figures if f.is_file()}
     for run in runs:
-        wanted |= {run.folder / name: f"runs/{run.run_id}" for name in RUN_FILES}
+        wanted |= {run.folder / name: f"runs/{run.run_id}" for name in _RUN_FILES}
     return {path: folder for path, folder in wanted.items() if path.is_file()}
 
 
@@ -104,15 +104,15 @@ def copy_own_run(
     Artifacts that changed are replaced. Estimates cannot be: when a fit was made anew, a new run
     takes the place of the old one, which MLflow keeps among the deleted.
     """
-    entries = fit_entries(study.folder)
-    points = fit_points(entries)
-    files = artifact_files(study.folder, study.runs)
+    entries = _fit_entries(study.folder)
+    points = _fit_points(entries)
+    files = _artifact_files(study.folder, study.runs)
     shown = content(files)
     made_of = digest(json.dumps(points))
-    mirrored_run = mirrored.get(STUDY_KEY)
+    mirrored_run = mirrored.get(_STUDY_KEY)
     if mirrored_run is not None and mirrored_run.info.lifecycle_stage != "active":
         return mirrored_run.info.run_id, 0
-    if mirrored_run is not None and mirrored_run.data.tags.get(FITS_TAG, made_of) != made_of:
+    if mirrored_run is not None and mirrored_run.data.tags.get(_FITS_TAG, made_of) != made_of:
         experiment.client.delete_run(mirrored_run.info.run_id)
         mirrored_run = None
     fresh = mirrored_run is None
@@ -120,11 +120,11 @@ def copy_own_run(
     start = clock(first["created"])
     if mirrored_run is None:
         # Below all cells, see `copy_run`: as the first run it would lead the legend of every chart.
-        mirrored_run = experiment.create(STUDY_KEY, f"study {study.name}", start)
+        mirrored_run = experiment.create(_STUDY_KEY, f"study {study.name}", start)
     if points:  # the tag first: points without it could not be distinguished from older ones
-        experiment.log_texts(mirrored_run, {}, {FITS_TAG: made_of})
+        experiment.log_texts(mirrored_run, {}, {_FITS_TAG: made_of})
         experiment.log_points(mirrored_run.info.run_id, points, start)
-    if mirrored_run.data.tags.get(FILES_TAG) != shown:
+    if mirrored_run.data.tags.get(_FILES_TAG) != shown:
         for path, folder in files.items():
             experiment.log_file(mirrored_run.info.run_id, path, folder)
     outcomes = [outcome for cell in found for outcome in cell.outcomes]
@@ -136,7 +136,7 @@ def copy_own_run(
         "mlflow.source.name": without_secrets(first["command"]),
         "mlflow.source.type": "LOCAL",
         COLOUR_TAG: "#808080",
-        FILES_TAG: shown,
+        _FILES_TAG: shown,
     }
     experiment.log_texts(mirrored_run, {}, tags)
     experiment.conclude(mirrored_run, "FINISHED", clock(first["finished"] or first["created"]))

@@ -10,13 +10,13 @@ import zlib
 from collections.abc import Collection
 from typing import Any
 
-Chart = dict[str, Any]
-VIEW = "observatory"
+_Chart = dict[str, Any]
+_VIEW = "observatory"
 """Name of the view in a URL: `&viewStateShareKey=observatory`."""
-VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+VIEW_TAG = f"mlflow.sharedViewState.{_VIEW}"
 COLOUR_TAG = "mlflow.runColor"
 # Evenly spaced along viridis, dark to light; its last fifth is too pale for lines on white.
-COLOURS = (
+_COLOURS = (
     (68, 1, 84),
     (65, 68, 135),
     (42, 120, 142),
@@ -25,18 +25,18 @@ COLOURS = (
     (200, 200, 32),
 )
 
-PHASE = "phase map: outcomes of each cell"
-ACC = "accuracy: median"
+_PHASE = "phase map: outcomes of each cell"
+_ACC = "accuracy: median"
 DASHED = "accuracy: median, quartiles dashed"
-LOSS = "loss: median"  # nats for a cross entropy, dimensionless for the others
+_LOSS = "loss: median"  # nats for a cross entropy, dimensionless for the others
 HEADS = "attention heads: likeness and spread"
 SCALE = "activations, weights, logits: median"
-REST = "all other curves"
-CURVES = (
-    (ACC, "val/acc", "linear"),
-    (ACC, "train/acc", "linear"),
-    (LOSS, "val/loss", "log"),
-    (LOSS, "train/loss", "log"),
+_REST = "all other curves"
+_CURVES = (
+    (_ACC, "val/acc", "linear"),
+    (_ACC, "train/acc", "linear"),
+    (_LOSS, "val/loss", "log"),
+    (_LOSS, "train/loss", "log"),
     (HEADS, "diag/s_bar", "linear"),
     (HEADS, "diag/s_bar_query", "linear"),
     (HEADS, "diag/sigma_h", "linear"),
@@ -47,9 +47,9 @@ CURVES = (
     (SCALE, "logit/collapsed_share", "linear"),
 )
 """Section, metric, scale of the y axis; the first section has quartiles where there are any."""
-LOG_DECAY = "cell/log10_weight_decay"
-BARS = ("rate/grokked", "rate/memorised", "rate/collapsed")
-DOTS = ("rate/grokked", "t_grok/first99")
+_LOG_DECAY = "cell/log10_weight_decay"
+_BARS = ("rate/grokked", "rate/memorised", "rate/collapsed")
+_DOTS = ("rate/grokked", "t_grok/first99")
 CROWD = 25
 """Cells up to which quartiles and a labelled bar per cell can be seen apart in a chart."""
 COLUMNS = {
@@ -75,16 +75,16 @@ def colour(place: float) -> str:
         >>> colour(0.0), colour(1.0)
         ('#440154', '#c8c820')
     """
-    position = place * (len(COLOURS) - 1)
-    low = min(int(position), len(COLOURS) - 2)
+    position = place * (len(_COLOURS) - 1)
+    low = min(int(position), len(_COLOURS) - 2)
     mixed = (
         round(a + (b - a) * (position - low))
-        for a, b in zip(COLOURS[low], COLOURS[low + 1], strict=True)
+        for a, b in zip(_COLOURS[low], _COLOURS[low + 1], strict=True)
     )
     return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
-def line_chart(section: str, metric: str, scale: str, companions: Collection[str]) -> Chart:
+def _line_chart(section: str, metric: str, scale: str, companions: Collection[str]) -> _Chart:
     """A chart of one curve per cell against steps on a log axis, its companions dashed."""
     return {
         **_card("LINE", section, metric),
@@ -102,27 +102,27 @@ def line_chart(section: str, metric: str, scale: str, companions: Collection[str
     }
 
 
-def bar_chart(section: str, metric: str) -> Chart:
+def _bar_chart(section: str, metric: str) -> _Chart:
     """A chart of one bar per cell, weight decay 0 included."""
     return {**_card("BAR", section, metric), "metricKey": metric}
 
 
-def scatter_chart(section: str, x: str, y: str) -> Chart:
+def _scatter_chart(section: str, x: str, y: str) -> _Chart:
     """A chart of one dot per cell; the page has no log axis for these."""
     axes = {"xaxis": {"key": x, "type": "METRIC"}, "yaxis": {"key": y, "type": "METRIC"}}
     return {**_card("SCATTER", section, y), **axes}
 
 
-def hidden_chart(metric: str, single: bool) -> Chart:
+def _hidden_chart(metric: str, single: bool) -> _Chart:
     """Keeps the page from drawing a chart of its own for a metric."""
-    return {**(bar_chart if single else _plain_line)(PHASE, metric), "deleted": True}
+    return {**(_bar_chart if single else _plain_line)(_PHASE, metric), "deleted": True}
 
 
-def _plain_line(section: str, metric: str) -> Chart:
-    return line_chart(section, metric, "linear", ())
+def _plain_line(section: str, metric: str) -> _Chart:
+    return _line_chart(section, metric, "linear", ())
 
 
-def _card(kind: str, section: str, metric: str) -> Chart:
+def _card(kind: str, section: str, metric: str) -> _Chart:
     return {
         "uuid": f"{kind.lower()} {metric}",
         "type": kind,
@@ -143,24 +143,24 @@ def view_state(keys: Collection[str], n_cells: int) -> dict[str, Any]:
     wings = {key for key in keys if key.endswith(("_q25", "_q75"))}
     single = {key for key in keys if key.partition("/")[0] in ("rate", "t_mem", "t_grok", "cell")}
     drawn: set[str] = set()
-    dotted = n_cells > CROWD and LOG_DECAY in keys
-    bars, dots = ((), dict.fromkeys([*BARS, *DOTS])) if dotted else (BARS, DOTS)
-    charts = [bar_chart(PHASE, key) for key in bars if key in keys]
+    dotted = n_cells > CROWD and _LOG_DECAY in keys
+    bars, dots = ((), dict.fromkeys([*_BARS, *_DOTS])) if dotted else (_BARS, _DOTS)
+    charts = [_bar_chart(_PHASE, key) for key in bars if key in keys]
     charts += [
-        scatter_chart(PHASE, LOG_DECAY, key) for key in dots if {key, LOG_DECAY} <= set(keys)
+        _scatter_chart(_PHASE, _LOG_DECAY, key) for key in dots if {key, _LOG_DECAY} <= set(keys)
     ]
-    for section, metric, scale in CURVES:
+    for section, metric, scale in _CURVES:
         layers = sorted(key for key in keys if key.startswith(f"{metric}.layer"))
         beside = layers
-        if section == ACC:  # an earlier mirror of fewer cells may have left quartiles in a crowd
+        if section == _ACC:  # an earlier mirror of fewer cells may have left quartiles in a crowd
             beside = sorted({f"{metric}_q25", f"{metric}_q75"} & wings) if n_cells <= CROWD else []
         leading = [metric] if metric in keys else layers[:1]
-        title = DASHED if section == ACC and beside else section
-        charts += [line_chart(title, key, scale, beside) for key in leading]
+        title = DASHED if section == _ACC and beside else section
+        charts += [_line_chart(title, key, scale, beside) for key in leading]
         drawn |= {*leading, *layers}
     rest = sorted(set(keys) - wings - single - drawn)
-    charts += [_plain_line(REST, key) for key in rest]
-    charts += [hidden_chart(key, single=key in single) for key in sorted(wings | single)]
+    charts += [_plain_line(_REST, key) for key in rest]
+    charts += [_hidden_chart(key, single=key in single) for key in sorted(wings | single)]
     return {
         "selectedColumns": list(COLUMNS),
         "columnOrder": list(COLUMNS),
@@ -174,7 +174,7 @@ def view_state(keys: Collection[str], n_cells: int) -> dict[str, Any]:
             {
                 "uuid": section,
                 "name": section,
-                "display": section != REST,
+                "display": section != _REST,
                 "isReordered": True,
                 "deleted": False,
                 "isGenerated": False,
@@ -198,7 +198,7 @@ def page(server: str, experiment_id: str) -> str:
     """URL of a study in MLflow's page, in the view for model training."""
     return (
         f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs"
-        f"?workflowType=machine_learning&viewStateShareKey={VIEW}"
+        f"?workflowType=machine_learning&viewStateShareKey={_VIEW}"
     )
 
 

@@ -16,7 +16,7 @@ from observatory.core.settings import Positive, Size, check_arguments, known_nam
 from observatory.maths.decay import kept
 from observatory.maths.nesting import nest, nested
 
-SCALES = ("original", "match_rms_adamw", "none")
+_SCALES = ("original", "match_rms_adamw", "none")
 
 
 def orthogonalised(
@@ -57,7 +57,7 @@ def orthogonalised(
     return x.mT if tall else x
 
 
-def update_scale(scale: str, fan_in: int, fan_out: int) -> float:
+def _update_scale(scale: str, fan_in: int, fan_out: int) -> float:
     """What an orthogonalised `[fan_in, fan_out]` update is multiplied by, besides the rate."""
     match scale:
         case "original":
@@ -110,7 +110,7 @@ class Muon:
         if len(ns_coefficients) != 3:
             raise ConfigError(f"`ns_coefficients` must be three, got {list(ns_coefficients)}.")
         check_arguments(Muon, ns_steps=ns_steps, eps=eps, rest_lr_ratio=rest_lr_ratio)
-        known_name("scale", scale, SCALES)
+        known_name("scale", scale, _SCALES)
         self.momentum, self.nesterov = momentum, nesterov
         self.ns_coefficients, self.ns_steps, self.eps = tuple(ns_coefficients), ns_steps, eps
         self.scale, self.rest, self.rest_lr_ratio = scale, rest, rest_lr_ratio
@@ -146,7 +146,7 @@ class Muon:
         for name in hidden:
             matrices = directions[name]
             step = orthogonalised(matrices, self.ns_coefficients, self.ns_steps, self.eps)
-            rate = hyper.lr.view(-1, 1, 1) * update_scale(self.scale, *matrices.shape[1:])
+            rate = hyper.lr.view(-1, 1, 1) * _update_scale(self.scale, *matrices.shape[1:])
             moved[name] = (weights[name] * keeps[name]).addcmul_(rate, step, value=-1)
         # `rest` moves whole rows: what it does to the hidden matrices is overwritten.
         slower = replace(hyper, lr=hyper.lr * self.rest_lr_ratio)

@@ -25,7 +25,7 @@ from observatory.fleet.look import looks_together
 from observatory.fleet.step import DTYPES, losses_and_gradient, replica_losses
 from observatory.training.build import Parts
 
-TRIAL_FLOPS = 5e10
+_TRIAL_FLOPS = 5e10
 """A second or two on one core: a first step with more is made with fewer examples."""
 STEPS, MOST_STEPS, LONG_ENOUGH_S = 3, 20, 0.5
 """Steps that are timed: at least three, then more until they took half a second."""
@@ -125,7 +125,7 @@ def measure(
 def _trial(parts: Parts, shards: int, flops: int) -> Costs:
     """One slot and as many examples as are quick, scaled to all."""
     batch, size = parts.batch_examples, parts.fleet.size
-    examples = min(batch, max(4, int(TRIAL_FLOPS * batch / flops))) if flops else batch
+    examples = min(batch, max(4, int(_TRIAL_FLOPS * batch / flops))) if flops else batch
     fleet = _seated(parts, shards, 1)
     points = (max(1, examples // 4), examples)
     saved: list[float] = []

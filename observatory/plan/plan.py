@@ -26,11 +26,11 @@ from observatory.training.build import Parts, build
 from observatory.training.replicas import Config
 from observatory.training.shard import keep_memory, schedules
 
-LIMIT_S = 20.0
+_LIMIT_S = 20.0
 """Seconds that the timed steps of all runs may take together, about."""
-PROCESS_BYTES = 600_000_000
+_PROCESS_BYTES = 600_000_000
 """A worker after its imports."""
-LONG_S = 3600.0
+_LONG_S = 3600.0
 """From here on a CPU's estimate comes with advice."""
 
 
@@ -68,7 +68,7 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
         - `measured`: `device`, `slots`, `examples`, `steps`; null where nothing could be.
         - `absent_probes`: reason by name. `warnings`: sentences.
     """
-    plans = [_plan_run(name, config, LIMIT_S / len(runs)) for name, config in runs.items()]
+    plans = [_plan_run(name, config, _LIMIT_S / len(runs)) for name, config in runs.items()]
     config = next(iter(runs.values()))
     walls = [run["estimated_wall_s"] for run in plans]
     return {
@@ -126,7 +126,7 @@ def _plan_run(name: str, config: Config, limit_s: float) -> dict[str, Any]:
         "flops_per_replica_step": flops,
         "flops_at_most": flops * n_replicas * horizon,
         "memory_of_a_shard": memory,
-        "memory_peak_bytes": shards * (memory["peak_bytes"] + PROCESS_BYTES)
+        "memory_peak_bytes": shards * (memory["peak_bytes"] + _PROCESS_BYTES)
         if on_cpu
         else memory["peak_bytes"],
         "memory_available_bytes": free,
@@ -150,7 +150,7 @@ def _slots_that_fit(config: Config, peak_bytes: int, free_bytes: int) -> int:
     room = float(free_bytes)
     if fleet["device"] == "cpu":
         room = jobs.mem_gb * 1e9 if jobs else room / fleet["shards"]
-        room -= PROCESS_BYTES
+        room -= _PROCESS_BYTES
     return max(0, int(SHARE_OF_FREE * room * fleet["size"] / peak_bytes))
 
 
@@ -238,10 +238,10 @@ def _warnings(found: Mapping[str, Any], on_cpu: bool, free: int) -> Iterator[str
             "times nor activations are known. Measure on a larger machine."
         )
     if peak > free:
-        overhead = found["shards"] * PROCESS_BYTES if on_cpu else 0
+        overhead = found["shards"] * _PROCESS_BYTES if on_cpu else 0
         shards = found["shards"] if on_cpu else 1
         fitting = int((free - overhead) / (shards * memory["peak_bytes"] / found["slots"]))
         advice = f"fleet.size={fitting}" if fitting >= 1 else "fleet.size=1 fleet.shards=1"
         yield f"needs more memory than is available: {advice}."
-    if on_cpu and (found["estimated_wall_s"] or 0) > LONG_S:
+    if on_cpu and (found["estimated_wall_s"] or 0) > _LONG_S:
         yield "hours on this machine: fleet.device=cuda on one with a GPU."

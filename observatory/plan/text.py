@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-FLOPS = "matrix products of forward and backward of the plain module, not of the fast path"
-BOUND = "nobody leaves before the horizon; machine as busy as now; writing, fit, report extra"
-MEMORY = {
+_FLOPS = "matrix products of forward and backward of the plain module, not of the fast path"
+_BOUND = "nobody leaves before the horizon; machine as busy as now; writing, fit, report extra"
+_MEMORY = {
     "parameters_bytes": "parameters",
     "gradient_bytes": "gradient",
     "optimizer_state_bytes": "optimizer state",
@@ -52,7 +52,7 @@ def _one(plan: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
         f"{'operations':<13}{scaled(run['flops_per_replica_step'], 'FLOP')} a replica-step, "
         f"{scaled(run['flops_at_most'], 'FLOP')} at most"
     )
-    yield f"{'':<13}({FLOPS})"
+    yield f"{'':<13}({_FLOPS})"
     yield from _memory(plan, run)
     if run["measured"]:
         yield from _time(run)
@@ -60,7 +60,7 @@ def _one(plan: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
 
 def _memory(plan: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
     head = "memory"
-    for key, name in MEMORY.items():
+    for key, name in _MEMORY.items():
         value = run["memory_of_a_shard"][key]
         shown = "not measured" if value is None else scaled(value, "B")
         yield f"{head:<13}{name:<25}{shown:>10}"
@@ -88,7 +88,7 @@ def _time(run: Mapping[str, Any]) -> Iterator[str]:
         rest = sum(seconds for key, seconds in times.items() if key not in large)
         yield f"{'':<13}{f'{len(times) - len(large)} kinds of look':<25}{duration(rest):>10}"
     yield f"{'':<13}{'in all, at most':<25}{duration(wall):>10}"
-    yield f"{'':<13}({BOUND})"
+    yield f"{'':<13}({_BOUND})"
     yield f"{'measured':<13}{_measured(run)}"
 
 
@@ -119,8 +119,8 @@ def _several(plan: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> Iter
         f"{scaled(plan['flops_at_most'], 'FLOP')}; "
         f"{scaled(plan['memory_available_bytes'], 'B')} of memory available"
     )
-    yield f"{'operations':<13}{FLOPS}"
-    yield f"{'time':<13}{BOUND}"
+    yield f"{'operations':<13}{_FLOPS}"
+    yield f"{'time':<13}{_BOUND}"
     for run in runs:
         if run["measured"]:
             yield f"{'measured':<13}{run['overrides']}: {_measured(run)}"

@@ -28,7 +28,7 @@ from observatory.maths.spectrum import (
 )
 
 TINY = 1e-300  # stands in for smaller probabilities in the logarithm: p ln p is 0 for them anyway
-SMALLEST_SINGULAR_RATIO = 1e-9  # below it the second direction of r_phi is rounding
+_SMALLEST_SINGULAR_RATIO = 1e-9  # below it the second direction of r_phi is rounding
 QUANTITIES = {  # name: (unit, meaning)
     "s_bar": ("1", "mean over head pairs of the cosine between flattened attention patterns"),
     "s_bar_query": ("1", "s_bar of the answer row (last query position) alone"),
@@ -90,14 +90,14 @@ def r_phi(flat: Float[Tensor, "replica layer head sample"]) -> Masked | None:
 
     Returns:
         One coherence in [0, 1] per replica, undefined where the second singular value is below
-        `SMALLEST_SINGULAR_RATIO` of the first or both are zero; None where there is no second.
+        `_SMALLEST_SINGULAR_RATIO` of the first or both are zero; None where there is no second.
     """
     scores, sizes = principal_scores(flat.flatten(start_dim=1, end_dim=2))
     if sizes.shape[-1] < 2:
         return None
     phi = torch.atan2(scores[..., 1], scores[..., 0])
     coherence = torch.hypot(phi.cos().mean(dim=-1), phi.sin().mean(dim=-1))
-    undefined = (sizes[:, 1] < SMALLEST_SINGULAR_RATIO * sizes[:, 0]) | (sizes[:, 0] == 0)
+    undefined = (sizes[:, 1] < _SMALLEST_SINGULAR_RATIO * sizes[:, 0]) | (sizes[:, 0] == 0)
     return Masked(coherence, ~undefined)
 
 

@@ -20,7 +20,7 @@ from observatory.maths.activations import activation
 from observatory.maths.matrices import matrix_names, per_matrix
 
 
-def square_norm(rows: Float[Tensor, "replica sample _"]) -> Float[Tensor, " replica"]:
+def _square_norm(rows: Float[Tensor, "replica sample _"]) -> Float[Tensor, " replica"]:
     """Sum of the squared entries of each replica."""
     return torch.linalg.vector_norm(rows.flatten(start_dim=1), dim=1).square()  # one pass
 
@@ -45,8 +45,8 @@ def lar(
     Source:
         arXiv:2605.28975. Deviation: none.
     """
-    size = square_norm(read) * square_norm(weight)
-    alignment = square_norm(read @ weight) / size
+    size = _square_norm(read) * _square_norm(weight)
+    alignment = _square_norm(read @ weight) / size
     n = weight.shape[1]
     defined = (size != 0) & (alignment != 0)
     return (

@@ -28,8 +28,8 @@ from observatory.maths.activations import stacked_blocks
 from observatory.maths.fourier import token_power
 
 CENTRES = ("classes", "samples")
-PURE = 0.9  # share of power in one frequency above which a unit owns it
-LOOKED_AT = {
+_PURE = 0.9  # share of power in one frequency above which a unit owns it
+_LOOKED_AT = {
     "gradient_norm": "Frobenius norm of G_F = -dJ/dF, J half the squared norm of the "
     "centred residuals",
     "align": "cosine of G_F with YY'F, Y and F centred over examples",
@@ -40,7 +40,7 @@ LOOKED_AT = {
     "energy_max": "as energy_mean, the largest unit instead of the mean",
     "gram_ratio": "mean |off-diagonal| over mean diagonal of F'F, F centred",
 }
-SHUFFLE_SEED = 0  # of the permutation of the control: one and the same at every look
+_SHUFFLE_SEED = 0  # of the permutation of the control: one and the same at every look
 
 
 def centred_sums(
@@ -150,12 +150,12 @@ def owned(weights: Float[Tensor, "_ d_mlp"]) -> tuple[float | None, int]:
 
     A unit's purity is the share of its power in its largest frequency, the constant left out and
     both operands' halves added; the mean weights units by their power, so that dead ones do not
-    count. A frequency is owned by a unit whose largest it is, with a purity above `PURE`.
+    count. A frequency is owned by a unit whose largest it is, with a purity above `_PURE`.
     """
     power = token_power(weights.unflatten(0, (2, -1))).sum(dim=0)
     largest, which = power.max(dim=0)
     total = power.sum(dim=0)
-    coverage = which[largest > PURE * total].unique().numel()
+    coverage = which[largest > _PURE * total].unique().numel()
     whole = float(total.sum())
     return float(largest.sum()) / whole if whole != 0 else None, coverage
 
@@ -184,9 +184,9 @@ def stages(
     live = w_in.square().sum(dim=0) != 0
     purity, coverage = owned(w_in)
     finite = bool(w_in.isfinite().all())
-    found: dict[str, float | None] = dict.fromkeys(LOOKED_AT)
+    found: dict[str, float | None] = dict.fromkeys(_LOOKED_AT)
     if (n := len(labels)) > 1:
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(SHUFFLE_SEED))
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(_SHUFFLE_SEED))
         left = residual(hidden, w_out, labels, centre)
         found["gradient_norm"] = gradient_norm(left, w_out)
         found["align"] = alignment(left, w_out, hidden, labels)
@@ -203,7 +203,7 @@ def stages(
     }
 
 
-def li2_weights(view: FleetView) -> tuple[Tensor, Tensor]:
+def _li2_weights(view: FleetView) -> tuple[Tensor, Tensor]:
     """W and V of every replica.
 
     Raises:
@@ -223,7 +223,7 @@ def li2_weights(view: FleetView) -> tuple[Tensor, Tensor]:
             )
 
 
-def squares_its_input(view: FleetView, hidden: Float[Tensor, "replica batch _"]) -> list[bool]:
+def _squares_its_input(view: FleetView, hidden: Float[Tensor, "replica batch _"]) -> list[bool]:
     """Whether the first example's hidden layer is the square of what enters it, per replica.
 
     Also of a replica whose numbers are not finite: its energies are then NaN, not undefined.
@@ -248,7 +248,7 @@ class Li2(Probe):
     columns: ClassVar[tuple[Column, ...]] = (
         *(
             Column(name=name, unit="1", meaning=f"{meaning}; on probe examples in train")
-            for name, meaning in LOOKED_AT.items()
+            for name, meaning in _LOOKED_AT.items()
         ),
         Column(
             name="purity_mean",
@@ -260,7 +260,7 @@ class Li2(Probe):
             name="coverage",
             unit="1",
             dtype="int64",
-            meaning=f"number of distinct frequencies with a unit whose purity is above {PURE}",
+            meaning=f"number of distinct frequencies with a unit whose purity is above {_PURE}",
         ),
         Column(
             name="dead_count",
@@ -281,7 +281,7 @@ class Li2(Probe):
     def measure(self, view: FleetView) -> Measurement:
         """The columns of every replica of the view, from its hidden layer and its weights."""
         hidden = stacked_blocks(view.activations, "mlp_post")[:, 0]
-        w_in, w_out = li2_weights(view)
+        w_in, w_out = _li2_weights(view)
         found = [
             stages(
                 hidden[r][view.in_train[r]].double(),
@@ -292,7 +292,7 @@ class Li2(Probe):
                 gram_units=self.gram_units,
                 squares=squares,
             )
-            for r, squares in enumerate(squares_its_input(view, hidden))
+            for r, squares in enumerate(_squares_its_input(view, hidden))
         ]
         return {
             c.name: Masked.of([row[c.name] for row in found], getattr(torch, c.dtype), w_in.device)

@@ -12,7 +12,7 @@ from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
 from observatory.maths.activations import stacked_blocks
 
-MULTIPLES = (10, 100, 1000)  # of the median, above which entries are counted
+_MULTIPLES = (10, 100, 1000)  # of the median, above which entries are counted
 
 
 def ascending(
@@ -69,7 +69,7 @@ def massive_activations(
     number, positive = ~upper[..., -1].isnan(), upper[..., 0] != 0
     statistics = torch.cat([upper[..., :1], ordered[..., -3:]], dim=-1)  # promotes to float64
     median, top3, top2, top1 = statistics.where(number[..., None], torch.nan).unbind(dim=-1)
-    limits = median[..., None] * median.new_tensor(MULTIPLES)
+    limits = median[..., None] * median.new_tensor(_MULTIPLES)
     above = upper.shape[-1] - torch.searchsorted(upper, limits, right=True)
     shares = (above.double() / n).where(number[..., None], torch.nan).unbind(dim=-1)
     return {
@@ -82,7 +82,7 @@ def massive_activations(
         "channel": Masked(place % channels, number),
         **{
             f"share_above_{multiple}": Masked(share, positive)
-            for multiple, share in zip(MULTIPLES, shares, strict=True)
+            for multiple, share in zip(_MULTIPLES, shares, strict=True)
         },
     }
 
@@ -124,7 +124,7 @@ class MassiveActivations(Probe):
                 meaning=f"share of entries with |h| above {multiple} medians, of each block",
                 dims=("layer",),
             )
-            for multiple in MULTIPLES
+            for multiple in _MULTIPLES
         ),
     )
 

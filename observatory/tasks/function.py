@@ -12,7 +12,7 @@ from observatory.core.errors import ConfigError
 from observatory.maths.examples import AnsweredTask, all_tuples
 
 
-def function_labels(
+def _function_labels(
     function: Callable[..., Any], inputs: Int[Tensor, "batch pos"], n_classes: int
 ) -> Int[Tensor, " batch"]:
     """The value of the function at every row, called row by row with plain Python integers.
@@ -23,7 +23,7 @@ def function_labels(
 
     Example:
         >>> from math import gcd
-        >>> function_labels(gcd, torch.tensor([[4, 6], [0, 3]]), 4)
+        >>> _function_labels(gcd, torch.tensor([[4, 6], [0, 3]]), 4)
         tensor([2, 3])
     """
     labels = []
@@ -78,7 +78,7 @@ class FunctionTask(AnsweredTask):
         tuples = all_tuples(n_symbols, n_operands)
         super().__init__(
             tuples,
-            function_labels(function, tuples, n_classes),
+            _function_labels(function, tuples, n_classes),
             n_symbols=n_symbols,
             n_classes=n_classes,
             negative=None,

@@ -9,11 +9,11 @@ from observatory.core.errors import ConfigError
 from observatory.maths.examples import AnsweredTask, all_tuples
 from observatory.maths.groups import Group
 
-Expression = Literal["xy", "xyx^-1", "xyx"]
+_Expression = Literal["xy", "xyx^-1", "xyx"]
 
 
 def evaluate(
-    group: Group, pairs: Int[Tensor, "batch pos"], expression: Expression
+    group: Group, pairs: Int[Tensor, "batch pos"], expression: _Expression
 ) -> Int[Tensor, " batch"]:
     """The word at every pair (x, y).
 
@@ -41,10 +41,10 @@ class GroupComposition(AnsweredTask):
         random_labels: Replace the answers by uniform random ones drawn once per replica seed.
     """
 
-    def __init__(self, *, group: Group, expression: Expression, random_labels: bool) -> None:
-        if expression not in get_args(Expression):
+    def __init__(self, *, group: Group, expression: _Expression, random_labels: bool) -> None:
+        if expression not in get_args(_Expression):
             raise ConfigError(
-                f"`expression` must be one of {list(get_args(Expression))}, got {expression!r}."
+                f"`expression` must be one of {list(get_args(_Expression))}, got {expression!r}."
             )
         self.group = group
         pairs = all_tuples(group.order, 2)

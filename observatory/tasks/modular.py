@@ -26,12 +26,12 @@ from torch import Tensor
 from observatory.core.errors import ConfigError
 from observatory.maths.examples import AnsweredTask, all_tuples
 
-Operation = Literal[
+_Operation = Literal[
     "add", "sub", "mul", "div", "div_sub",
     "sum_squares", "quadratic", "quadratic_x", "cubic_xy", "cubic_xyy_y",
 ]  # fmt: skip
 
-NEGATIVES: dict[Operation, str] = {
+_NEGATIVES: dict[_Operation, str] = {
     "quadratic": "no grokking at train_fraction 0.3, p 97 within 7500 steps (arXiv:2602.16746)",
     "cubic_xy": "no grokking at train_fraction 0.3, p 97 within 7500 steps (arXiv:2602.16746)",
     "cubic_xyy_y": "no grokking at any train_fraction up to 0.95, p 97 (arXiv:2201.02177)",
@@ -43,8 +43,8 @@ def is_prime(n: int) -> bool:
     return n >= 2 and all(n % d for d in range(2, int(n**0.5) + 1))
 
 
-def modular_labels(
-    pairs: Int[Tensor, "batch pos"], p: int, operation: Operation
+def _modular_labels(
+    pairs: Int[Tensor, "batch pos"], p: int, operation: _Operation
 ) -> Int[Tensor, " batch"]:
     """The answer of every pair, in 0..p-1.
 
@@ -56,7 +56,7 @@ def modular_labels(
         operation: One of the table above.
 
     Example:
-        >>> modular_labels(torch.tensor([[1, 3]]), 5, "div")  # 3 * 2 = 6 = 1 modulo 5
+        >>> _modular_labels(torch.tensor([[1, 3]]), 5, "div")  # 3 * 2 = 6 = 1 modulo 5
         tensor([2])
     """
     a, b = pairs.unbind(dim=1)
@@ -99,14 +99,14 @@ class Modular(AnsweredTask):
             memorisation-only twin of the task.
     """
 
-    def __init__(self, *, p: int, operation: Operation, random_labels: bool) -> None:
+    def __init__(self, *, p: int, operation: _Operation, random_labels: bool) -> None:
         if p < 2:
             raise ConfigError(
                 f"`p` must be at least 2, got {p}. A modulus of 1 has a single answer."
             )
-        if operation not in get_args(Operation):
+        if operation not in get_args(_Operation):
             raise ConfigError(
-                f"`operation` must be one of {list(get_args(Operation))}, got {operation!r}."
+                f"`operation` must be one of {list(get_args(_Operation))}, got {operation!r}."
             )
         if operation in ("div", "div_sub") and not is_prime(p):
             raise ConfigError(
@@ -117,9 +117,9 @@ class Modular(AnsweredTask):
         pairs = pairs[pairs[:, 1] != 0] if operation == "div" else pairs
         super().__init__(
             pairs,
-            modular_labels(pairs, p, operation),
+            _modular_labels(pairs, p, operation),
             n_symbols=p,
             n_classes=p,
-            negative=NEGATIVES.get(operation),
+            negative=_NEGATIVES.get(operation),
             random_labels=random_labels,
         )

@@ -5,7 +5,7 @@ from typing import final
 from observatory.core.errors import ConfigError
 from observatory.maths.examples import AnsweredTask, random_tuples
 
-NEGATIVE = "no delay between train and val accuracy in 15 of 15 runs (arXiv:2603.13331)"
+_NEGATIVE = "no delay between train and val accuracy in 15 of 15 runs (arXiv:2603.13331)"
 
 
 @final
@@ -39,6 +39,6 @@ class SparseParity(AnsweredTask):
             strings[:, :k].sum(dim=1) % 2,
             n_symbols=2,
             n_classes=2,
-            negative=NEGATIVE,
+            negative=_NEGATIVE,
             random_labels=random_labels,
         )

@@ -48,7 +48,7 @@ _GROUPS = {
     "store": {"checkpoint_every": Size, "progress_every": float, "final_weights": bool},
 }
 """What the settings of each group must be."""
-NEEDED_EVENTS = ("mem", "first99", "held99")
+_NEEDED_EVENTS = ("mem", "first99", "held99")
 
 
 def check_settings(config: Config) -> None:
@@ -127,5 +127,5 @@ def _check_together(config: Config) -> None:
     events = {name: make(entry) for name, entry in config.get("event", {}).items()}
     for name, event in events.items():
         known_name(f"event.{name}.series", getattr(event, "series", None), SERIES)
-    if missing := [name for name in NEEDED_EVENTS if name not in events]:
-        raise ConfigError(f"`event` must include {list(NEEDED_EVENTS)}, missing {missing}.")
+    if missing := [name for name in _NEEDED_EVENTS if name not in events]:
+        raise ConfigError(f"`event` must include {list(_NEEDED_EVENTS)}, missing {missing}.")

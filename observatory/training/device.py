@@ -2,7 +2,7 @@
 
 from observatory.core.errors import ConfigError
 
-DEVICES = ("auto", "cpu", "cuda")
+_DEVICES = ("auto", "cpu", "cuda")
 
 
 def torch_device(setting: str) -> str:
@@ -28,9 +28,9 @@ def check_device(setting: str) -> None:
     """Refuse what names no device.
 
     Raises:
-        ConfigError: If it is none of `DEVICES`.
+        ConfigError: If it is none of `_DEVICES`.
     """
-    if setting not in DEVICES:
+    if setting not in _DEVICES:
         raise ConfigError(f"`fleet.device` must be auto, cpu or cuda, got {setting!r}.")
 
 

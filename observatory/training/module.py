@@ -11,7 +11,7 @@ from observatory.training.clock import CostClock
 from observatory.training.due import DueTracker
 
 
-class Chunks(IterableDataset[int]):
+class _Chunks(IterableDataset[int]):
     """Counts chunks while the fleet is alive; Lightning fetches ahead, so it holds nothing else."""
 
     def __init__(self, fleet: Fleet) -> None:
@@ -41,7 +41,7 @@ class FleetModule(pl.LightningModule):
 
     def train_dataloader(self) -> DataLoader[int]:
         """The chunk counter, passed through unbatched."""
-        return DataLoader(Chunks(self.fleet), batch_size=None)
+        return DataLoader(_Chunks(self.fleet), batch_size=None)
 
     def training_step(self, batch: int, batch_idx: int) -> None:
         """Advance every replica until somebody is due to be looked at.

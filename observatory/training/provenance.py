@@ -9,7 +9,7 @@ from pathlib import Path
 
 import observatory
 
-PACKAGES = (
+_PACKAGES = (
     "torch",
     "lightning",
     "numpy",
@@ -29,7 +29,7 @@ PACKAGES = (
 def versions() -> dict[str, str]:
     """Versions of Python and of every package that can change a number or a picture."""
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

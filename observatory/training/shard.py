@@ -30,7 +30,6 @@ from observatory.training.callbacks import (
     MEMBERSHIP_COLUMNS,
     CheckpointCallback,
     EvaluationCallback,
-    ProbeCallback,
     RetirementCallback,
     StopCallback,
     weight_columns,
@@ -38,6 +37,7 @@ from observatory.training.callbacks import (
 from observatory.training.clock import CostClock
 from observatory.training.due import DueTracker
 from observatory.training.module import FleetModule
+from observatory.training.probe_callback import ProbeCallback
 from observatory.training.progress import Tally, write_progress
 from observatory.training.replicas import Config
 from observatory.training.signals import on_stop
@@ -126,7 +126,9 @@ class _Shard:
                 self.probes,
                 RetirementCallback(self.parts, self.writer, self.tally),
                 StopCallback(received, claim),
-                CheckpointCallback(self.probes, self._keep, self._progress, self.progress_every),
+                CheckpointCallback(
+                    self.probes.flush, self._keep, self._progress, self.progress_every
+                ),
             ]
             if not self.fleet.finished:
                 try:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from observatory.core.errors import BusyError, ObservatoryError
 
-LOCK_PATIENCE_S = 60.0
+_LOCK_PATIENCE_S = 60.0
 
 
-def follow_parent() -> None:
+def _follow_parent() -> None:
     """Ask the kernel for SIGTERM when the launching process dies, however it dies (Linux)."""
     parent = os.getppid()
     if sys.platform == "linux":
@@ -36,7 +36,7 @@ def train_patiently(folder: Path, shard: int, *device: str) -> bool:
     """
     from observatory.training.shard import train_shard
 
-    waited_until = time.monotonic() + LOCK_PATIENCE_S
+    waited_until = time.monotonic() + _LOCK_PATIENCE_S
     while True:
         try:
             return train_shard(folder, shard, *device)
@@ -48,7 +48,7 @@ def train_patiently(folder: Path, shard: int, *device: str) -> bool:
 
 def main(arguments: list[str]) -> int:
     """Train the shard; 0 where it is done or was asked to stop, an error's exit code otherwise."""
-    follow_parent()
+    _follow_parent()
     folder, shard, *device = arguments
     try:
         train_patiently(Path(folder), int(shard), *device)

@@ -21,10 +21,10 @@ from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
 from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts
-from observatory.training.callbacks import ProbeCallback
 from observatory.training.clock import CostClock
 from observatory.training.due import DueTracker
 from observatory.training.module import FleetModule
+from observatory.training.probe_callback import ProbeCallback
 from observatory.training.shard import keep_memory, schedules
 from tests.benchmarks.timing import cpu_ms, laptop, seated
 

@@ -186,7 +186,7 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
 
 
 @dataclass(frozen=True)
-class Foresight:
+class _Foresight:
     """Runs that would decide."""
 
     horizon: int | None  # steps that show a threshold of half of the boundary; None: too far
@@ -196,7 +196,7 @@ class Foresight:
 
 def foresee(
     evidence: Mapping[str, Evidence], sample: Sample, observed: float, level: float
-) -> Foresight:
+) -> _Foresight:
     """The horizon that would decide, by expected likelihood ratios at a power of 0.8."""
     cells, index = np.unique(sample.data.weight_decay, return_inverse=True)
     n = np.bincount(index, weights=sample.data.weights).astype(np.float64)
@@ -225,5 +225,5 @@ def foresee(
             for name, e in evidence.items()
         )
         seeds = max(needed / absent, 1.0) if absent > 0 else None
-        return Foresight(round(horizon), seeds, float(larger.control[0]))
-    return Foresight(None, None, None)
+        return _Foresight(round(horizon), seeds, float(larger.control[0]))
+    return _Foresight(None, None, None)

@@ -99,7 +99,7 @@ class Crossings:
         return mean_y - slope * mean_x, slope, np.sqrt((w * dy**2).sum(axis=-1) / total)
 
 
-def cumulant_noise(draws: Array) -> Array:
+def _cumulant_noise(draws: Array) -> Array:
     """Spread of the cumulant of each cell over resamples, from their quartiles, `[cell]`."""
     low, high = np.nanquantile(np.where(np.isnan(draws).all(axis=0), 0.0, draws), [0.25, 0.75], 0)
     return np.maximum((high - low) / 1.349, 1e-3)
@@ -136,7 +136,7 @@ def _linear(values: Array, x: Array, grid: Array) -> Array:
     return np.where(on_left, values[:, right - 1], np.where(on_right, values[:, right], mixed))
 
 
-def pair_weights(draws: Crossings, min_share: float) -> Array:
+def _pair_weights(draws: Crossings, min_share: float) -> Array:
     """Inverse variance of each pair's crossing, `[pair]`, by the distance of its quartiles.
 
     0 where the pair crosses in less than the `min_share` of the draws. Crossings have outliers.
@@ -159,9 +159,9 @@ def crossing_link(
     inverse = 1.0 / draws.sample.sizes
     for kind in KINDS:
         found.curves[f"cell.{kind}"] = [None if np.isnan(v) else float(v) for v in own[kind][0]]
-        noise = cumulant_noise(again[kind])
+        noise = _cumulant_noise(again[kind])
         pairs, redrawn = (crossings(draws.sample, c[kind], noise) for c in (own, again))
-        weight = pair_weights(redrawn, min_share)
+        weight = _pair_weights(redrawn, min_share)
         place, slope, spread = pairs.drift(weight)
         places, slopes, _ = redrawn.drift(weight)
         null = crossings(draws.sample, smooth[kind], noise).drift(np.maximum(weight, 1e-300))[2]

@@ -135,7 +135,7 @@ def _vertex(best: Array, k: Index) -> Array:
     return np.where(inner == k, np.clip(move, -0.5, 0.5), 0.0)
 
 
-def width_of_each(grid: _SigmoidGrid, mean: Array) -> Array:
+def _width_of_each(grid: _SigmoidGrid, mean: Array) -> Array:
     """Ln of the width of each size by itself, `[draw, size]`."""
     return grid.log_width[np.argmin(_best_centres(grid, mean), axis=-1)].T
 
@@ -182,8 +182,8 @@ def sharpening_link(
     p = tail_share(float(measured.statistic[0]), sharpening(grid, smooth.mean).statistic)
     exponent = parameter(float(measured.exponent[0]), redrawn.exponent, level)
     link = judge_sharpening(exponent.value, limits_of(exponent), p, least, level)
-    widths = np.exp(width_of_each(grid, own.mean)[0])
-    curves = spread_columns("size.width", widths, np.exp(width_of_each(grid, again.mean)), level)
+    widths = np.exp(_width_of_each(grid, own.mean)[0])
+    curves = spread_columns("size.width", widths, np.exp(_width_of_each(grid, again.mean)), level)
     cells = {"size": sample.sizes[sample.of_size], "control": sample.control, "n": sample.n}
     cells |= {"mean": own.mean[0], "se": se, "crossover": fitted}
     curves |= {f"cell.{name}": of.tolist() for name, of in cells.items()}

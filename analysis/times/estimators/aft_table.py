@@ -145,7 +145,7 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     times = np.rint(data.weights).astype(np.int64)
     control, end = (np.repeat(a, times) for a in (data.weight_decay, _end_of_watch(data)))
     errors = zero.of.errors
-    time = simulated_times(errors, zero.law, control, n_draws, rng)
+    time = _simulated_times(errors, zero.law, control, n_draws, rng)
     of = Times(errors, *watched_records(time, control, end, _look_of(data)))
     none = of.at_critical(np.zeros(n_draws), np.repeat(zero.law.theta, n_draws, axis=0))
     ratios = 2.0 * (of.free(DRAW_GRID, _DRAW_ROUNDS).loglik - none.loglik)
@@ -153,7 +153,7 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     return (1.0 + float((usable >= ratio - 1e-9).sum())) / (1.0 + usable.size)
 
 
-def simulated_times(
+def _simulated_times(
     errors: Errors, law: Laws, control: Array, n_draws: int, rng: np.random.Generator
 ) -> Array:
     """Times that a law gives, infinite at or below its critical point, `[draw, row]`."""

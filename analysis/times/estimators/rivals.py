@@ -13,7 +13,7 @@ from observatory.analysis.times.estimators.aft_errors import Array
 from observatory.analysis.times.estimators.aft_law import Times, searched
 
 OFFSET_PARAMS = 4
-BENT_PARAMS = {"large": 5, "small": 5, "curved": 4}
+_BENT_PARAMS = {"large": 5, "small": 5, "curved": 4}
 """Numbers of the bent laws: amplitude, exponent and spread, then the place and the exponent of the
 bend, or one curvature."""
 _NU = (0.1, 4.0)  # where the exponent of an offset law is looked for
@@ -25,7 +25,7 @@ _CURVATURES = np.array([0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4])  # of ln t in ln 
 
 
 @dataclass(frozen=True)
-class OffsetLaw:
+class _OffsetLaw:
     """The law t = t0 + A weight_decay^-nu of median times.
 
     Where t0 is the time to memorise, say, large weight decays grok later than a power law has it.
@@ -36,7 +36,7 @@ class OffsetLaw:
     loglik: float  # log-likelihood of ln t
 
 
-def offset_law(of: Times, begin: Array) -> OffsetLaw:
+def offset_law(of: Times, begin: Array) -> _OffsetLaw:
     """The law of one table: the best exponent at each t0, and of these the best t0.
 
     The solver starts from `begin`, (tau, c).
@@ -64,7 +64,7 @@ def offset_law(of: Times, begin: Array) -> OffsetLaw:
     found = fits(share, nu)
     tau, c = found.theta[0]
     rest = float(np.exp((of.errors.median - c) / tau))
-    return OffsetLaw(rest * float(share[0]), float(nu[0]), float(found.loglik[0]))
+    return _OffsetLaw(rest * float(share[0]), float(nu[0]), float(found.loglik[0]))
 
 
 def bends(control: Array) -> dict[str, Array]:
@@ -97,5 +97,5 @@ def bent_criteria(of: Times, start: Array) -> dict[str, Array]:
         moved = replace(several, records=replace(several.records, log_time=time, width=width))
         found = moved.at_critical(np.zeros(len(time)), np.repeat(start, len(shapes), axis=0))
         best = found.loglik.reshape(n, len(shapes)).max(axis=1)
-        criteria[name] = 2.0 * BENT_PARAMS[name] - 2.0 * best
+        criteria[name] = 2.0 * _BENT_PARAMS[name] - 2.0 * best
     return criteria

@@ -34,7 +34,7 @@ _WIDE = (
 
 
 @dataclass(frozen=True)
-class SurvivalCurve:
+class _SurvivalCurve:
     """One Kaplan-Meier curve; `time` to `events` are `[event]`."""
 
     time: Array  # steps at which someone grokked
@@ -48,7 +48,7 @@ class SurvivalCurve:
     median_high: float | None
 
 
-def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> SurvivalCurve:
+def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> _SurvivalCurve:
     """The Kaplan-Meier curve of one group.
 
     `time` is when each replica grokked, or until when it was watched, in steps, `[replica]`; `seen`
@@ -56,7 +56,7 @@ def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> Survival
     """
     none = np.zeros(0)
     if not seen.any():
-        return SurvivalCurve(none, none, none, none, none, time.size, None, None, None)
+        return _SurvivalCurve(none, none, none, none, none, time.size, None, None, None)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = SurvfuncRight(time, seen.astype(np.int64))
         limits = np.asarray(found.quantile_ci(0.5, alpha=1.0 - level), dtype=np.float64)
@@ -67,10 +67,10 @@ def kaplan_meier(time: Array, seen: NDArray[np.bool_], level: float) -> Survival
     median = float(times[np.argmax(half)]) if half.any() else None
     low, high = (float(limit) if np.isfinite(limit) else None for limit in limits)
     se = np.where(left > 0, se, np.nan)
-    return SurvivalCurve(times, left, se, risk, events, time.size, median, low, high)
+    return _SurvivalCurve(times, left, se, risk, events, time.size, median, low, high)
 
 
-def share_limits(curve: SurvivalCurve, level: float) -> tuple[Array, Array]:
+def share_limits(curve: _SurvivalCurve, level: float) -> tuple[Array, Array]:
     """Pointwise log-log limits of the share that has grokked; NaN where nobody is left.
 
     Source:
@@ -83,7 +83,7 @@ def share_limits(curve: SurvivalCurve, level: float) -> tuple[Array, Array]:
     return 1.0 - ends[1], 1.0 - ends[0]
 
 
-def restricted_mean(curve: SurvivalCurve, horizon: float, level: float) -> Parameter:
+def restricted_mean(curve: _SurvivalCurve, horizon: float, level: float) -> Parameter:
     r"""Mean number of steps until grokking, counting at most the horizon: area under the curve.
 
     Its variance is $\sum_i A_i^2 d_i / (Y_i (Y_i - d_i))$, with A the area beyond each event, d the
@@ -116,7 +116,7 @@ def log_rank(time: Array, seen: NDArray[np.bool_], group: Array) -> float:
     return float(survdiff(time, seen.astype(np.int64), group)[0])
 
 
-def _steps_of(weight_decay: float, curve: SurvivalCurve, end: float, level: float) -> _Columns:
+def _steps_of(weight_decay: float, curve: _SurvivalCurve, end: float, level: float) -> _Columns:
     """One curve as rows to draw: from step 0 to the end of the record, None limits where none."""
     made: _Columns = {
         "weight_decay": [weight_decay] * (curve.time.size + 2),

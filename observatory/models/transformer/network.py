@@ -22,8 +22,8 @@ from observatory.maths.nonlinearities import ACTIVATIONS
 from observatory.models.transformer.block import BLOCK_HOOKS, Block
 from observatory.models.transformer.pair_forward import PairForward
 
-Norm = Literal["pre", "post", "none"]
-Positions = Literal["learned", "rotary", "none"]
+_Norm = Literal["pre", "post", "none"]
+_Positions = Literal["learned", "rotary", "none"]
 
 
 READS = {
@@ -91,8 +91,8 @@ class Transformer(nn.Module):
         d_mlp: Size,
         activation: str,
         gated: bool,
-        positions: Positions,
-        norm: Norm,
+        positions: _Positions,
+        norm: _Norm,
         bias: bool,
         attn_bias: bool,
         causal: bool,

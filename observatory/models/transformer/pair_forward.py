@@ -31,7 +31,7 @@ def dot(queries: Tensor, keys: Tensor, n_heads: int) -> Float[Tensor, "replica b
     return products @ products.new_ones(products.shape[-1])  # faster than a sum over few
 
 
-def mix(scores: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
+def _mix(scores: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Softmax over a short list of scores, then the weighted sum of the values, head by head.
 
     Args:
@@ -192,11 +192,11 @@ class _Block:
             va, ka = look_up([v0, k0], rows_a)
             score20, score21, score22 = (dot(q2, key, heads) for key in (ka, k1, k2))
             keys, others = [ka], [q1, k1, s1]
-        mixed2, weights2 = mix([score20, score21, score22], [va, v1, v2])
+        mixed2, weights2 = _mix([score20, score21, score22], [va, v1, v2])
         if last:
             return self._finish(s2, mixed2), []
         (ka,), (q1, k1, s1) = keys, others
-        mixed1, weights1 = mix([dot(q1, ka, heads), dot(q1, k1, heads)], [va, v1])
+        mixed1, weights1 = _mix([dot(q1, ka, heads), dot(q1, k1, heads)], [va, v1])
         streams = torch.cat([s0, s1, s2.expand(-1, n, -1)], dim=1)
         after = self._finish(streams, torch.cat([v0, mixed1, mixed2], dim=1))
         return after, [weights1, weights2]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-BASE = 10_000.0
+_BASE = 10_000.0
 
 
 def rotated(
@@ -23,7 +23,7 @@ def rotated(
     """
     n_planes = x.shape[-1] // 2
     plane = torch.arange(n_planes, dtype=torch.float64, device=x.device)
-    angles = positions.unsqueeze(1) * BASE ** -(plane / n_planes)
+    angles = positions.unsqueeze(1) * _BASE ** -(plane / n_planes)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     one, two = x.chunk(2, dim=-1)
     return torch.cat([one * cos - two * sin, one * sin + two * cos], dim=-1)

@@ -1,0 +1,100 @@
+"""Looks at the replicas whose probes are due, several measured as one."""
+
+from collections.abc import Iterable, Sequence
+
+import lightning.pytorch as pl
+import torch
+
+from observatory.core.contracts import Masked
+from observatory.core.schedule import Schedule
+from observatory.fleet.fleet import Fleet
+from observatory.fleet.look import LookStack, looks_together
+from observatory.store.writer import ShardWriter
+from observatory.training.callbacks import BetweenChunks
+from observatory.training.module import FleetModule
+from observatory.training.suitability import Scheduled, measured_by
+
+TOGETHER_WITHIN, SELDOM = 200, 10_000
+"""Steps within which looks are measured together; between looks that come no more."""
+
+
+class ProbeCallback(BetweenChunks):
+    """Looks at the replicas that are due, and measures several looks as one."""
+
+    def __init__(self, probes: dict[str, Scheduled], writer: ShardWriter, fleet: Fleet) -> None:
+        self.probes, self.writer = probes, writer
+        self._shape, self._buffer = fleet.flat.shape, fleet.settings.probe_buffer
+        self.stacks: dict[tuple[str, ...], LookStack] = {}
+        """By names of the probes that look together."""
+
+    def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
+        """Look at whoever is due; measure when enough has come together."""
+        fleet, due = module.fleet, dict[int, tuple[str, ...]]()
+        for name in self.probes:
+            slots = module.tracker.due(f"probe:{name}", fleet)
+            module.tracker.done(f"probe:{name}", slots, fleet)
+            due |= {slot: (*due.get(slot, ()), name) for slot in slots}
+        for names in dict.fromkeys(due.values()):
+            slots = [slot for slot in due if due[slot] == names]
+            with module.clock.charged("probe:forward"):
+                look = fleet.look(slots)
+                stack = self._stack(names)
+            if not stack.place(look, slots):
+                self._measure(names, module)
+                stack.place(look, slots)
+
+    def flush(self, module: FleetModule) -> None:
+        """Measure every look that still waits, so that all tables are complete to this tick."""
+        for names in self.stacks:
+            self._measure(names, module)
+
+    def state(self) -> list[tuple[tuple[str, ...], dict[int, int]]]:
+        """How many looks were taken, from which `restore` continues; none may wait."""
+        return [(names, dict(stack.counts)) for names, stack in self.stacks.items()]
+
+    def restore(self, state: Iterable[tuple[tuple[str, ...], dict[int, int]]]) -> None:
+        """Inverse of `state`."""
+        for names, counts in state:
+            self._stack(tuple(names)).counts = dict(counts)
+
+    def _stack(self, names: tuple[str, ...]) -> LookStack:
+        """Of these probes; those that look seldom do not wait: empty layers cost as full ones."""
+        if names not in self.stacks:
+            gap = max(_gap(self.probes[name].schedule) for name in names)
+            depth = min(looks_together(self._buffer, *self._shape), max(1, TOGETHER_WITHIN // gap))
+            self.stacks[names] = LookStack(self._shape[0], depth)
+        return self.stacks[names]
+
+    def _measure(self, names: tuple[str, ...], module: FleetModule) -> None:
+        """One recorded forward for all probes of a group, then each probe on its own account."""
+        with torch.no_grad():
+            with module.clock.charged("probe:forward"):
+                if (taken := self.stacks[names].take()) is None:
+                    return
+                look, stack, places = taken
+                view = module.fleet.view(stack)
+                if any(self.probes[name].probe.needs for name in names):
+                    view.activations["logits"]
+            for name in names:
+                with module.clock.charged(f"probe:{name}"):
+                    measured = measured_by(name, self.probes[name].probe, view)
+                    rows = {column: _at(values, places) for column, values in measured.items()}
+                    self.writer.append(f"probes/{name}", look.replica, look.step, rows)
+
+
+def _gap(schedule: Schedule) -> int:
+    """Steps between two looks, once those at the start are over."""
+    first = schedule.following(SELDOM)
+    second = None if first is None else schedule.following(first)
+    return SELDOM if first is None or second is None else second - first
+
+
+def _at(
+    values: torch.Tensor | Masked | Sequence[str | None] | None, places: list[int]
+) -> torch.Tensor | Masked | list[str | None] | None:
+    """The rows of a measurement at some places of the stack."""
+    if values is None:
+        return None
+    if isinstance(values, Masked):
+        return Masked(values.values[places], values.defined[places])
+    return values[places] if isinstance(values, torch.Tensor) else [values[i] for i in places]
