@@ -29,7 +29,8 @@ def test_a_new_run_is_whole(run: Run, manifest: dict[str, Any]) -> None:
 def test_the_code_diff_is_kept(
     tmp_path: Path, manifest: dict[str, Any], replicas: dict[str, Any]
 ) -> None:
-    made = create_run(tmp_path / "runs" / "x", manifest, replicas, "", code_diff="- a\n+ b\n")
+    folder = tmp_path / "runs" / manifest["run_id"]
+    made = create_run(folder, manifest, replicas, "", code_diff="- a\n+ b\n")
     assert (made.folder / "code.diff").read_text() == "- a\n+ b\n"
 
 
