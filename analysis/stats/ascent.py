@@ -76,7 +76,7 @@ def _step(
     matrix = matrix + extra[:, :, None] * np.eye(n_param)
     pull = np.where(free, score, 0.0)
     step = np.linalg.solve(matrix, pull[..., None])[..., 0]
-    with np.errstate(over="ignore"):  # a step too far is not taken by `climb`
+    with np.errstate(over="ignore", invalid="ignore"):  # a step too far is not taken by `climb`
         promise: Array = 0.5 * (step * pull).sum(axis=1)
     return np.asarray(step, dtype=np.float64), promise
 
