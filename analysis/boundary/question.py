@@ -50,12 +50,15 @@ def boundary(
           critical = 0.04865  95% [0.03383, 0.06985]  (weight decay)
           slope    = 4.177  95% [2.722, 6.091]
     """
-    from observatory.analysis.boundary.compare import with_ratios
     from observatory.analysis.fit.observed import known_options, prepare
 
     given = known_options(options, BoundaryOptions)
     task = prepare("boundary", table, estimator or "mle", given, timed=False)
-    return (task if given.get("by") is None else with_ratios(task, given)).run()
+    if given.get("by") is not None:
+        from observatory.analysis.boundary.compare import with_ratios
+
+        task = with_ratios(task, given)
+    return task.run()
 
 
 def ratio(above: "Table", below: "Table", **options: Unpack[RatioOptions]) -> "Fitted":

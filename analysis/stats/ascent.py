@@ -46,9 +46,10 @@ def climb(
         if not at.size:
             break
         step, promise = _step(theta[at], score[at], metric[at], damping[at], low[at], high[at])
-        trial = np.clip(theta[at] + step, low[at], high[at])
+        lost = ~np.isfinite(step).all(axis=1)  # too far for a number: tried again, damped more
+        trial = np.clip(theta[at] + np.where(lost[:, None], 0.0, step), low[at], high[at])
         new_value, new_score, new_metric = evaluate(trial, at)
-        better = new_value >= value[at]
+        better = (new_value >= value[at]) & ~lost
         took = at[better]
         gain = new_value[better] - value[took]
         theta[took], value[took] = trial[better], new_value[better]

@@ -163,7 +163,7 @@ def ready(composed: DictConfig, hydra: Any) -> dict[str, Any]:
     return config
 
 
-def with_replicas(config: dict[str, Any], named: list[dict[str, Any]]) -> dict[str, Any]:
+def with_replicas(config: dict[str, Any], named: Any) -> dict[str, Any]:
     """A run's configuration with these replicas in place of its sweep.
 
     Args:

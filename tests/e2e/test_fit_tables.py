@@ -69,10 +69,16 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(separated: Path, capsys
         (["boundary", EXAMPLE, "--x", "lr"], "which is not in the table. It has ['weight_decay'"),
         (["boundary", EXAMPLE, "--estimator", "ols"], "must be one of ["),
         (["boundary", EXAMPLE, "--set", "smoothing"], "`--set` must be KEY=VALUE"),
-        (["boundary", EXAMPLE, "--set", "smoothness=1"], "has no setting ['smoothness'], only"),
+        (
+            ["boundary", EXAMPLE, "--set", "smoothness=1"],
+            "`smoothness` is no setting of `boundary_mle`, which has",
+        ),
         (["boundary", EXAMPLE, "--level", "0.95", "--plot", "a.bmp"], "`--plot` must end in"),
         (["boundary", EXAMPLE, "--tracking-uri", "x"], "`tracking_uri` is for mlflow:"),
-        (["boundary", EXAMPLE, "--horizon", "-5"], "`horizon_steps` must be a positive"),
+        (
+            ["boundary", EXAMPLE, "--horizon", "-5"],
+            "`horizon_steps` must be a whole number of at least 1",
+        ),
         (["times", EXAMPLE], "a table of counts has no times"),
         (["slope", EXAMPLE], "`fit` must be followed by the folder of a study or one of boundary"),
         (["boundry", EXAMPLE], "Did you mean boundary?"),

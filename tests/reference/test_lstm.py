@@ -86,5 +86,5 @@ def test_the_fast_path_is_the_vmapped_network(n_layers: int, n_operands: int, se
 
 def test_one_operand_has_no_fast_path_and_no_size_may_be_zero() -> None:
     assert network(1, 1).fast_path() is None
-    with pytest.raises(ConfigError, match="`n_layers` must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="`n_layers` must be a whole number of at least 1, got 0"):
         network(0, 2)

@@ -91,10 +91,10 @@ def test_hydras_flags_reach_its_application(
         "observatory.cli.runs.hydra_application",
         lambda verb, words: seen.append((verb, words)) or 0,
     )
-    typed = ["-m", "a=1,2", "--quiet", "--config-dir", str(tmp_path), "-p", "task"]
+    typed = ["-m", "seed=1,2", "--quiet", "--config-dir", str(tmp_path), "-p", "task"]
     assert cli.run(["train", *typed]) == 0
     folder = ["--config-dir", str(tmp_path)]
-    assert seen == [("train", ["--multirun", "--package", "task", *folder, "a=1,2"])]
+    assert seen == [("train", ["--multirun", "--package", "task", *folder, "seed=1,2"])]
     assert cli.run(["map", "experiment=smoke", "--cfg", "job", "--resolve"]) == 0
     assert seen[-1] == ("map", ["--cfg", "job", "--resolve", "experiment=smoke"])
     assert cli.run(["map", "--cfg", "jobs"]) == 2
