@@ -1,4 +1,4 @@
-"""Two hundred bad configurations and two hundred bad bundles: each refused, in time, by a sentence.
+"""Two hundred bad configurations and two hundred bad bundles: each refused by a sentence.
 
 What is changed, and to what, is drawn with a fixed seed. A refusal is an `ObservatoryError`; any
 other error is a traceback that a user would see. Planted code leaves a mark, and there is none.
@@ -11,9 +11,7 @@ import json
 import math
 import random
 import tarfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -31,28 +29,11 @@ from observatory.pipeline import retry
 from observatory.training.build import build
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
-CPU_S = 2.0
-"""Most CPU seconds of a refusal, beside the start of the program."""
 TINY = ["task.p=5", "model.d_model=8", "model.d_mlp=8", "model.n_heads=2", "fleet.shards=1"]
 HYDRA = OmegaConf.create({"runtime": {"choices": {}}, "overrides": {"task": []}})
 BAD_VALUES: tuple[Any, ...] = (
     {"a": 1}, [[1]], "no such", -7, math.nan, math.inf, -math.inf, 10**30, "", "\0", [], {}, -0.5,
 )  # fmt: skip
-
-
-@contextmanager
-def in_time() -> Iterator[None]:
-    """Assert that the block takes little CPU time."""
-    began = time.process_time()
-    yield
-    assert time.process_time() - began < CPU_S
-
-
-@pytest.fixture(scope="module", autouse=True)
-def started() -> None:
-    """The start of the program, which is not part of a refusal: what is imported is imported."""
-    with pytest.raises(ConfigError):
-        build(resolved({**compose("train", [*TINY, "experiment=smoke"]), "loss": None}))
 
 
 def leaves(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -98,12 +79,11 @@ def test_bad_configurations_are_refused() -> None:
     base = compose("train", TINY)
     accepted: list[str] = []
     for what, config in bad_configs(base, 176):
-        with in_time():
-            try:
-                build(resolved(ready(OmegaConf.create(config), HYDRA)))
-                accepted.append(what)
-            except ConfigError as error:
-                accepted += [f"{what}: {error}"] if "`" not in str(error) else []
+        try:
+            build(resolved(ready(OmegaConf.create(config), HYDRA)))
+            accepted.append(what)
+        except ConfigError as error:
+            accepted += [f"{what}: {error}"] if "`" not in str(error) else []
     assert accepted == []
 
 
@@ -119,8 +99,7 @@ TYPED = [
 
 @pytest.mark.parametrize("typed", TYPED, ids=lambda typed: typed[:40])
 def test_what_is_typed_wrongly_is_refused_in_one_line(typed: str, tmp_path: Path, capfd) -> None:
-    with in_time():
-        assert cli.run(["train", f"results={tmp_path}", *TINY, *typed.split(" ")]) == 2
+    assert cli.run(["train", f"results={tmp_path}", *TINY, *typed.split(" ")]) == 2
     shown = capfd.readouterr()
     assert shown.err.startswith("observatory: ")
     assert shown.err.count("\n") == 1, shown.err
@@ -248,15 +227,14 @@ def test_bad_bundles_are_refused_and_run_nothing(files: Files, tmp_path: Path) -
     for number, (what, content) in enumerate(bad_bundles(files, mark, 200)):
         bundle.write_bytes(content)
         results = tmp_path / str(number)
-        with in_time():
-            try:
-                study = import_bundle(bundle, results)
-                if not what.startswith("code"):
-                    accepted.append(what)
-                retry(study, False, None, print)  # what names code is data, until it is built
-                accepted.append(f"{what}, trained")
-            except ObservatoryError:
-                pass
+        try:
+            study = import_bundle(bundle, results)
+            if not what.startswith("code"):
+                accepted.append(what)
+            retry(study, False, None, print)  # what names code is data, until it is built
+            accepted.append(f"{what}, trained")
+        except ObservatoryError:
+            pass
         assert not mark.exists(), what
         assert not list(results.glob(".*.tmp")), what
     assert accepted == []
