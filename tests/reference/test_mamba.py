@@ -163,8 +163,8 @@ def test_what_the_savings_do_not_cover_has_no_fast_path(n_operands: int, d_conv:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"d_state": 0}, "`d_state` must be at least 1, got 0"),
-        ({"dt_rank": 0}, "`dt_rank` must be at least 1, got 0"),
+        ({"d_state": 0}, "`d_state` must be a whole number of at least 1, got 0"),
+        ({"dt_rank": 0}, "`dt_rank` must be a whole number of at least 1 or null, got 0"),
         ({"dt_min": 0.2}, "must be positive with dt_min <= dt_max, got 0.2, 0.1"),
     ],
 )
