@@ -86,5 +86,5 @@ def checked_numbers(values: Mapping[str, Any], *, given: bool = False) -> dict[s
         >>> checked_numbers({"n_tests": 1e6, "level": 0.9})
         {'n_tests': 1000000, 'level': 0.9}
     """
-    told = {name: value for name, value in values.items() if not given or value is not None}
-    return {**values, **checked(told, NUMBERS, open_ended=True)}
+    stated = {name: value for name, value in values.items() if not given or value is not None}
+    return {**values, **checked(stated, NUMBERS, open_ended=True)}

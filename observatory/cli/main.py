@@ -155,11 +155,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _fault(error: Exception, typed: Sequence[str]) -> int:
     """Say that an error is not the user's, with a file to report it with."""
-    told = [f"observatory {observatory.__version__}, Python {sys.version}, {sys.platform}"]
-    told += [f"observatory {' '.join(typed)}", *traceback.format_exception(error)]
+    lines = [f"observatory {observatory.__version__}, Python {sys.version}, {sys.platform}"]
+    lines += [f"observatory {' '.join(typed)}", *traceback.format_exception(error)]
     handle, name = tempfile.mkstemp(prefix="observatory-fault-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(without_secrets("\n".join(told)))
+        file.write(without_secrets("\n".join(lines)))
     print(
         f"observatory: this is a fault of observatory, not yours ({type(error).__name__}). What "
         f"was recorded is intact. Please report it with {name}: command, versions, traceback.",

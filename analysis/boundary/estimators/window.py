@@ -159,8 +159,8 @@ class BoundaryWindow(LikelihoodFit):
         p_one_edge = second_edge_p(bins, link, self.lapse, self.n_simulations, rng)
         if p_one_edge > alpha_of(self.level):
             raise FitRefusedError(
-                "A second edge cannot be told from one edge alone (likelihood ratio, simulated, "
-                f"p = {p_one_edge:.2g}). Add replicas beyond the edges."
+                "A second edge cannot be distinguished from one edge alone (likelihood ratio, "
+                f"simulated, p = {p_one_edge:.2g}). Add replicas beyond the edges."
             )
         params = profiled(found, bins.x, self.level)
         warnings = boundary_warnings(data, bins, params, None, only_rises=False)
