@@ -115,7 +115,7 @@ def test_li2_of_perfect_and_of_zero_logits() -> None:
     ("settings", "message"),
     [
         ({"centre": "batch", "scale": 1.0}, "`centre` must be one of"),
-        ({"centre": "classes", "scale": 0.0}, "`scale` must be positive"),
+        ({"centre": "classes", "scale": 0.0}, "`scale` must be a positive number"),
     ],
 )
 def test_li2_refuses(settings: dict, message: str) -> None:
