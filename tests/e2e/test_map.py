@@ -85,8 +85,9 @@ def test_a_study_travels_as_a_bundle(results: Path, tmp_path: Path) -> None:
             assert str(results) not in file.read_text(), file
     (record,) = json.loads(observatory("status", str(study), "--json"))
     assert (record["status"], record["finished"], record["alive"]) == ("done", 4, 0)
-    (study / "report.html").unlink()
-    observatory("report", str(study))
+    assert (study / "imported" / "report.html").is_file()  # what a stranger made is kept apart
+    assert not (study / "report.html").exists()
+    observatory("report", str(study))  # fitted anew, then drawn
     assert "host redacted;" in (study / "report.html").read_text()
     assert "not overwritten" in observatory("import", str(bundle), "--results", there, code=2)
 
