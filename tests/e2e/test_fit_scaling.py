@@ -52,7 +52,7 @@ def test_flat_data_are_refused_with_a_record_and_exit_code_3(tmp_path: Path, cap
     [
         (["--size", "spins"], "`size` names the column 'spins', which is not in the table"),
         ([*NAMES, "--x", "m"], "A column can be one thing only, got ['m']"),
-        ([*NAMES, "--set", "colour=1"], "no setting ['colour']"),
+        ([*NAMES, "--set", "colour=1"], "`colour` is no setting of `scaling`"),
         ([*NAMES, "--set", "n_null=1"], "`n_null` must be a whole number of at least 19"),
         ([*NAMES, "--level", "2"], "`level` must be in (0, 1)"),
     ],

@@ -58,7 +58,7 @@ def test_replicas_may_be_a_table_that_names_the_run(
     tmp_path: Path, manifest: dict[str, Any], replicas: dict[str, Any]
 ) -> None:
     table = pa.table({**replicas, "run_id": [manifest["run_id"]] * 3})
-    frame = create_run(tmp_path / "x", manifest, table, "").replicas()
+    frame = create_run(tmp_path / manifest["run_id"], manifest, table, "").replicas()
     assert list(frame["run_id"]) == [manifest["run_id"]] * 3
     assert list(frame["replica"]) == [0, 1, 2]
     assert list(frame["train_fraction"]) == [0.4, 0.5, 0.3]
@@ -69,7 +69,7 @@ def test_a_replica_table_without_its_columns_is_refused(
 ) -> None:
     del replicas["seed"]
     with pytest.raises(StoreError, match=r"lacks \['seed'\]"):
-        create_run(tmp_path / "x", manifest, replicas, "")
+        create_run(tmp_path / manifest["run_id"], manifest, replicas, "")
     assert not list(tmp_path.iterdir())
 
 
@@ -77,20 +77,21 @@ def test_a_run_that_cannot_be_made_leaves_nothing(
     tmp_path: Path, manifest: dict[str, Any], replicas: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        create_run(tmp_path / "x", {**manifest, "cost": float("nan")}, replicas, "")
+        create_run(tmp_path / manifest["run_id"], {**manifest, "cost": float("nan")}, replicas, "")
     assert not list(tmp_path.iterdir())
 
 
 def test_an_abandoned_creation_is_removed_a_young_one_not(
     tmp_path: Path, manifest: dict[str, Any], replicas: dict[str, Any]
 ) -> None:
-    old, young = temporary_beside(tmp_path / "x"), temporary_beside(tmp_path / "x")
+    folder = tmp_path / manifest["run_id"]
+    old, young = temporary_beside(folder), temporary_beside(folder)
     for left in (old, young):
         left.mkdir()
         (left / "manifest.json").touch()
     os.utime(old, (0, 0))
-    create_run(tmp_path / "x", manifest, replicas, "")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["x", young.name])
+    create_run(folder, manifest, replicas, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, young.name])
 
 
 def test_the_manifest_is_updated_by_entry(run: Run, manifest: dict[str, Any]) -> None:
