@@ -63,7 +63,7 @@ def test_every_group_is_compared_with_the_first_at_every_weight_decay(
     assert isinstance(drawn, Drawing)
     drawn.figure.savefig(tmp_path / "drawn.svg")
     assert (tmp_path / "drawn.svg").read_text().count('id="estimate"') == 10
-    assert "less that of p13, over the seeds that both have, at 5 of 5" in drawn.caption
+    assert "minus that of p13, over the seeds that both have, at 5 of 5" in drawn.caption
 
 
 def test_weight_decays_are_thinned_to_the_contrasts_that_are_wanted(
