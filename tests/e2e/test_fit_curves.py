@@ -64,7 +64,7 @@ def test_bad_options_are_bad_input(table: Path, capsys) -> None:
     code, _, err = fit(table, capsys=capsys)
     assert (code, "`step` must name a column of the table: there is no step" in err) == (2, True)
     code, _, err = fit(table, "--model", "no", capsys=capsys)
-    assert (code, "`estimator` of curves must be one of" in err) == (2, True)
+    assert (code, "`estimator` of `curves` must be one of" in err) == (2, True)
     code, _, err = fit(table, "--smoothing", 0.5, capsys=capsys)
     assert (code, "`--smoothing` is no option of" in err) == (2, True)
     code = cli.run(["fit", "boundary", str(table), "--model", "tanh"])
