@@ -5,6 +5,7 @@ import torch
 
 from observatory.core.errors import ConfigError
 from observatory.core.rng import named_generator
+from observatory.core.settings import checked, declared
 from observatory.models.li2.network import Li2
 
 
@@ -23,7 +24,7 @@ def test_squares_cannot_answer_three_operands() -> None:
 
 def test_an_activation_without_a_fast_path_is_refused() -> None:
     with pytest.raises(ConfigError, match="'gelu'"):
-        network("gelu", 2)
+        checked({"activation": "gelu"}, declared(Li2), open_ended=True)
 
 
 def test_a_zero_readout_leaves_the_hidden_layer_as_drawn() -> None:
