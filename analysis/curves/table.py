@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.curves.estimators.law_fit import CurveLaw
 from observatory.analysis.curves.estimators.series import Series
-from observatory.analysis.fit.settings import build, draw_seed, settings_of
+from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.tables.columns import Role, column_of, resolve
@@ -199,11 +199,7 @@ def prepare_curves(table: Table, estimator: str, options: Mapping[str, Any]) -> 
         StoreError: If a folder is no study.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    numbers = {name: given[name] for name in ("level", "n_bootstrap") if name in given}
-    folder = given.get("config_dir")
-    changes = {**numbers, **given.get("settings", {})}
-    name, node = settings_of("curves", estimator, changes, folder)
-    law: CurveLaw = build(name, node, trusted=folder is not None)
+    law: CurveLaw = built("curves", estimator, given)[0]
     seed = draw_seed(given.get("seed"))
     if isinstance(given.get("group"), str):
         given["group"] = [column.strip() for column in given["group"].split(",")]

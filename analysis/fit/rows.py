@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from observatory.analysis.fit.result import Fitted
-from observatory.analysis.fit.settings import build, draw_seed, settings_of
+from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.tables.columns import columns_text
 
@@ -39,9 +39,8 @@ def fit_rows(
     Raises:
         ConfigError: If the table or a setting breaks a rule.
     """
-    changes = {**({} if level is None else {"level": level}), **(settings or {})}
-    chosen, node = settings_of(name, None, changes, config_dir)
-    fit, drawn = build(chosen, node, trusted=config_dir is not None), draw_seed(seed)
+    options = {"level": level, "settings": settings, "config_dir": config_dir}
+    fit, drawn = built(name, None, options)[0], draw_seed(seed)
     found = read()
     part = Part(
         fit=fit.fit_name,

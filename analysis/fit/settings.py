@@ -142,6 +142,28 @@ def settings_of(
     return name, changed(name, fit_nodes(folder)[name], changes or {})
 
 
+def built(
+    question: str, estimator: str | None, options: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The component that the options of a command choose, and its settings.
+
+    Args:
+        question: Its name.
+        estimator: As in `settings_of`.
+        options: Of them `level`, `n_bootstrap`, `settings` and `config_dir` are read; the class may
+            be outside this package where `config_dir` is given.
+
+    Raises:
+        ConfigError: As `settings_of` and `build`.
+    """
+    numbers = {n: options[n] for n in ("level", "n_bootstrap") if options.get(n) is not None}
+    folder = options.get("config_dir")
+    name, node = settings_of(
+        question, estimator, {**numbers, **(options.get("settings") or {})}, folder
+    )
+    return build(name, node, trusted=folder is not None), node
+
+
 def changed(name: str, node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a fit with some of them changed.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.fit.contract import Record
-from observatory.analysis.fit.settings import STUDY, build, draw_seed, settings_of
+from observatory.analysis.fit.settings import STUDY, build, built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.forecast.estimators.comparison import ForecastComparison
 from observatory.analysis.forecast.estimators.lead_time import LeadTimes
@@ -34,13 +34,7 @@ def prepare_forecast(tables: Sequence[Table], options: Mapping[str, Any]) -> Tas
         ConfigError: If the table or a setting breaks a rule.
         StoreError: If a folder is no study.
     """
-    folder = options.get("config_dir")
-    given = {"level": options.get("level"), "n_bootstrap": options.get("n_bootstrap")}
-    changes: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
-    name, node = settings_of(
-        _FORECAST, None, {**changes, **(options.get("settings") or {})}, folder
-    )
-    comparison: ForecastComparison = build(name, node, trusted=folder is not None)
+    comparison: ForecastComparison = built(_FORECAST, None, options)[0]
     if (named := options.get("signals")) is not None:
         words = named.split(",") if isinstance(named, str) else named
         comparison = replace(comparison, signals=[word.strip() for word in words])
@@ -121,11 +115,8 @@ _EVENTS = Role(usual=("event_step", "grok_step", "t_grok", "t_hi", "time"), requ
 
 def prepare_leads(table: Table, options: Mapping[str, Any]) -> Task:
     """The regression of published onsets or leads on their events; a row of the table is a run."""
-    folder = options.get("config_dir")
-    given = {name: options[name] for name in ("level",) if options.get(name) is not None}
-    changes = {**given, **(options.get("settings") or {})}
-    name, node = settings_of("lead_times", None, changes, folder)
-    leads: LeadTimes = build(name, node, trusted=folder is not None)
+    chosen = {**options, "n_bootstrap": None}  # a setting of forecasts alone
+    leads: LeadTimes = built("lead_times", None, chosen)[0]
     opened = open_table(table, options.get("tracking_uri"))
     if isinstance(opened, Study):
         raise ConfigError("Leads are read from a table, got a study. Give a CSV or Parquet file.")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fit.settings import build, draw_seed, settings_of
+from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.scaling.estimators.sample import SizedRows
 from observatory.analysis.tables.columns import Role, columns_text, resolve
@@ -85,11 +85,7 @@ def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, A
         StoreError: If a folder is no study.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    numbers = {name: given[name] for name in ("level", "n_bootstrap") if name in given}
-    folder = given.get("config_dir")
-    changes = {**numbers, **given.get("settings", {})}
-    name, node = settings_of("scaling", estimator, changes, folder)
-    chain = build(name, node, trusted=folder is not None)
+    chain, node = built("scaling", estimator, given)
     opened = open_table(table, given.get("tracking_uri"))
     read = read_sized(opened, {role: given.get(role) for role in ROLES})
     n_draws, n_rows = max(node["n_bootstrap"], node["n_null"]), read.rows.value.size
