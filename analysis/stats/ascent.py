@@ -46,7 +46,7 @@ def climb(
         if not at.size:
             break
         step, promise = _step(theta[at], score[at], metric[at], damping[at], low[at], high[at])
-        lost = np.asarray(np.logical_not(np.isfinite(step)).any(axis=1))  # too far for a number
+        lost = np.asarray(np.isnan(step).any(axis=1))  # no step: tried again, damped more
         trial = np.clip(theta[at] + np.where(lost[:, None], 0.0, step), low[at], high[at])
         new_value, new_score, new_metric = evaluate(trial, at)
         better = (new_value >= value[at]) & ~lost
