@@ -119,11 +119,11 @@ def check_effect(overrides: Sequence[str], config: Mapping[str, Any]) -> None:
 
 def without_values(arguments: Sequence[str]) -> Iterator[str]:
     """Overrides whose secrets stand in the environment: Hydra writes down what it is given."""
-    for argument in arguments:
+    for place, argument in enumerate(arguments):
         key, _, value = argument.partition("=")
         if without_secrets(value) == value:
             yield argument
         else:
-            name = f"OBSERVATORY_{sum(map(ord, key))}"
+            name = f"OBSERVATORY_SECRET_{place}"
             os.environ[name] = value.strip("'\"")
             yield f"{key}='${{oc.env:{name}}}'"

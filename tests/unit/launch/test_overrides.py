@@ -8,6 +8,7 @@ from observatory.cli import main as cli
 from observatory.core.errors import ConfigError
 from observatory.core.names import check_folder, check_plain_name
 from observatory.launch.compose import changed_presets, check_overrides, compose, compose_runs
+from observatory.launch.overrides import without_values
 
 REFUSED = {
     "study=lr=0.01": "`study=lr=0.01` is no override. Quote its value, for a shell: "
@@ -100,3 +101,13 @@ def test_bad_input_exits_with_2_and_one_line(flags: list[str], tmp_path: Path, c
     assert shown.out == ""
     assert shown.err.count("\n") == 1
     assert "`train_fraction` must be in (0, 1), got 7" in shown.err
+
+
+def test_every_secret_stands_in_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment: dict[str, str] = {}
+    monkeypatch.setattr("os.environ", environment)
+    addresses = ["http://me:one@host", "http://me:two@host"]
+    kept = list(without_values([f"ab={addresses[0]}", "study=plain", f"ba={addresses[1]}"]))
+    assert list(environment.values()) == addresses
+    assert kept[1] == "study=plain"
+    assert [text.partition("oc.env:")[2] for text in kept[::2]] == [f"{n}}}'" for n in environment]
