@@ -54,8 +54,7 @@ def _decoded(content: bytes, where: str) -> str:
 def _separated(text: str, where: str) -> pd.DataFrame:
     lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
     named = _SEPARATOR.fullmatch(lines[0].strip())
-    comments = [line for line in lines if line.lstrip().startswith("#")]
-    lines = [line for line in lines[1 if named else 0 :] if line not in comments]
+    lines = [line for line in lines[1 if named else 0 :] if not line.lstrip().startswith("#")]
     if not lines:
         raise ConfigError(f"`{where}` holds nothing but comments. Give a row of column names.")
     separator = named[1] if named else max(",;\t", key=lines[0].count)
@@ -81,6 +80,8 @@ def _decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns of numbers with a decimal comma as numbers."""
     changed: list[str] = []
     for name in frame.columns:
+        if pd.api.types.is_numeric_dtype(frame[name]):
+            continue
         cells = frame[name].dropna()
         texts = cells.map(str).str.strip()
         commas = texts[texts.str.contains(",")]
