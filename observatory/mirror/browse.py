@@ -100,9 +100,9 @@ def _news(
 
     Example:
         >>> now = MirrorSummary("sqlite:///x.db", experiment_id="7", complete=True)
-        >>> print(*news("smoke", None, now, "http://localhost:5000"))
+        >>> print(*_news("smoke", None, now, "http://localhost:5000"))
         smoke  http://localhost:5000/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=observatory
-        >>> list(news("smoke", now, now, "http://localhost:5000"))
+        >>> list(_news("smoke", now, now, "http://localhost:5000"))
         []
     """
     if now.error and (before is None or before.error != now.error):
