@@ -130,9 +130,9 @@ class _BoundaryQuestion(Question):
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """Rates with their intervals, the fitted curve, the critical point."""
         from observatory.analysis.boundary.figure_fit import draw_boundary
-        from observatory.analysis.page.single import drawn
+        from observatory.analysis.page.single import drawn_runs
 
-        return drawn(draw_boundary, fitted.record, fitted.data.cut()[0], ax)
+        return drawn_runs(draw_boundary, fitted.records, fitted.data, ax)
 
     def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
         """Figures of one group of replicas."""

@@ -146,13 +146,11 @@ class Fitted:
         """Draw the data and the fit.
 
         Args:
-            ax: Where to; None: a new figure.
+            ax: Where to; None: a new figure, with a panel per group where there are groups.
 
         Raises:
             ConfigError: If the question has no figure, or one of several panels and `ax` is given.
         """
-        if isinstance(self.data, Mapping) and "group" in self.record:
-            raise ConfigError("`plot` draws one fit, got several groups: choose one by `where`.")
         import matplotlib.pyplot  # noqa: F401 - notebooks show figures once it is there
 
         from observatory.analysis.fit.questions import question_named

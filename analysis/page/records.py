@@ -96,7 +96,7 @@ def mark_critical(
     if found is None:
         return
     value, low, high = found
-    left, right = axes.get_xlim()
+    left, right = np.multiply(axes.get_xlim(), (1e-3, 1e3))  # beyond any later limits of the axis
     axes.axvline(value, color=colour, linestyle=style, linewidth=1.0, gid="critical")
     if low is None and high is None:
         return  # without an end it is no interval

@@ -1,17 +1,22 @@
-"""The figure of a fit on a table: one panel, in the axes of the caller or in a new figure."""
+"""The figure of a fit on a table: one panel, or one per group, in a new figure or the caller's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from observatory.analysis.page.records import Record
-from observatory.analysis.page.style import plain, styled
+from observatory.analysis.page.style import WIDTH, note, plain, styled
+from observatory.core.errors import ConfigError
 
 Draw = Callable[[Axes, Record, Any], None]
 SIZE = (6.4, 4.0)
 """Width and height of a figure, in inches."""
+_COLUMNS, _HEIGHT = 2, 2.9
+"""Panels beside each other, and inches of each."""
 
 
 @styled
@@ -29,6 +34,50 @@ def drawn(
         return _new(draw, record, data, size)
     draw(ax, record, data)
     return ax.figure.get_figure(root=True)
+
+
+def drawn_runs(draw: Draw, records: Sequence[Record], data: Any, ax: Axes | None) -> Figure:
+    """The figure of a fit of runs: one panel, or one per group with the same limits.
+
+    Args:
+        draw: Draws one fit.
+        records: Of the fit, or of each group in the order of `data`.
+        data: What was opened; of groups, by their names.
+        ax: Where to draw; None: a new figure.
+
+    Raises:
+        ConfigError: If several groups are to be drawn into one panel.
+    """
+    if not isinstance(data, Mapping):
+        return drawn(draw, records[0], data.cut()[0], ax)
+    if ax is not None:
+        raise ConfigError(
+            f"`ax` takes one group, got {len(data)}. Leave it out, or choose one by `where`."
+        )
+    return _panels(draw, records, data)
+
+
+@styled
+def _panels(draw: Draw, records: Sequence[Record], groups: Mapping[str, Any]) -> Figure:
+    columns = min(_COLUMNS, len(groups))
+    rows = ceil(len(groups) / columns)
+    figure = Figure(figsize=(WIDTH, 0.3 + _HEIGHT * rows))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    fitted: list[Axes] = []
+    for axes, (name, opened), record in zip(grid.flat, groups.items(), records, strict=False):
+        if record["refused"] is None:
+            draw(axes, record, opened.cut()[0])
+            fitted.append(axes)
+        else:
+            note(axes, "the fit refused")
+        axes.set_title(plain(f"{name}\n{axes.get_title(loc='left')}".strip()))
+    ends = np.array([(axes.get_xlim(), axes.get_ylim()) for axes in fitted])  # [panel, axis, end]
+    for axes in fitted:
+        axes.set_xlim(ends[:, 0, 0].min(), ends[:, 0, 1].max())
+        axes.set_ylim(ends[:, 1, 0].min(), ends[:, 1, 1].max())
+    for axes in grid.flat[len(groups) :]:
+        axes.set_axis_off()
+    return figure
 
 
 def entitle(axes: Axes, record: Record, control: str | None) -> None:

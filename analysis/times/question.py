@@ -93,10 +93,10 @@ class _TimesQuestion(Question):
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """Times, ends of the records of runs that did not grok, and the fitted law."""
-        from observatory.analysis.page.single import drawn
+        from observatory.analysis.page.single import drawn_runs
         from observatory.analysis.times.figure_times import draw_times
 
-        return drawn(draw_times, fitted.record, fitted.data.cut()[0], ax)
+        return drawn_runs(draw_times, fitted.records, fitted.data, ax)
 
     def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
         """Figures of one group of replicas."""
@@ -116,10 +116,10 @@ class _SurvivalQuestion(Question):
 
     def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
         """The share that has grokked, for a few values of the control."""
-        from observatory.analysis.page.single import drawn
+        from observatory.analysis.page.single import drawn_runs
         from observatory.analysis.times.figure_survival import draw_survival
 
-        return drawn(draw_survival, fitted.record, fitted.data.cut()[0], ax)
+        return drawn_runs(draw_survival, fitted.records, fitted.data, ax)
 
 
 QUESTIONS = (_TimesQuestion(), _SurvivalQuestion())

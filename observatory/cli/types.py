@@ -1,6 +1,7 @@
 """What is typed behind an option, as values: numbers, names, folders, pictures, settings."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
@@ -81,15 +82,22 @@ class Folder(click.ParamType):
 
 @final
 class Picture(click.ParamType):
-    """A file whose ending names the format of a picture."""
+    """A file that can be written, and whose ending names the format of a picture."""
 
     name = "picture"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        """The path; fails where the ending is no format."""
-        if Path(value).suffix not in _PICTURES:
+        """The path; fails where the ending is no format, or its folder is none to write into."""
+        path = Path(value)
+        if path.suffix not in _PICTURES:
             self.fail(f"must end in one of {list(_PICTURES)}, got {value}.", param, ctx)
-        return Path(value)
+        if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            self.fail(
+                f"must be a file that can be written, in a folder that is there, got {value}.",
+                param,
+                ctx,
+            )
+        return path
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
         """Files, as the shell lists them."""

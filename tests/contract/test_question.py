@@ -149,14 +149,18 @@ def test_it_answers_in_words_or_json_and_draws(asked: Asked, capsys) -> None:
     assert (drawn, asked.drawn) == ((0, [Path("a.pdf")]) if asked.has_figure else (2, []))
 
 
-def test_a_picture_of_no_format_is_refused_before_the_question_is_asked(
-    asked: Asked, capsys
+@pytest.mark.parametrize(
+    ("file", "rule"),
+    [("a.bmp", "must end in one of"), ("no-such-folder/a.pdf", "must be a file that can be")],
+)
+def test_a_picture_that_cannot_be_is_refused_before_the_question_is_asked(
+    asked: Asked, file: str, rule: str, capsys
 ) -> None:
-    words = [*asked.tables(), *asked.required(), "--plot", "a.bmp"]
+    words = [*asked.tables(), *asked.required(), "--plot", file]
     assert cli.run(["fit", asked.name, *words]) == 2
     assert asked.given == []
     if asked.has_figure:
-        assert "`--plot` must end in one of" in capsys.readouterr().err
+        assert f"`--plot` {rule}" in capsys.readouterr().err
 
 
 def test_a_refusal_is_a_record_an_exit_code_and_a_reason(asked: Asked, capsys) -> None:

@@ -39,8 +39,23 @@ def test_by_gives_a_fit_of_each_group_and_the_ratio_of_their_boundaries() -> Non
     assert found.records[2]["params"]["ratio"] == ratio.record["params"]["ratio"]
     assert "optimizer adamw" in str(found)
     assert not [w for record in found.records for w in record["warnings"] if "pooled" in w]
-    with pytest.raises(ConfigError, match="`plot` draws one fit, got several groups"):
-        found.plot()
+
+
+def test_groups_are_drawn_in_one_figure_a_panel_each_with_the_same_limits() -> None:
+    more = RUNS.assign(
+        weight_decay=RUNS["weight_decay"] * np.where(RUNS["optimizer"] == "sgd", 2, 1)
+    )
+    flat = RUNS[:36].assign(optimizer="none", grokked=0)
+    found = fits.boundary(pd.concat([more, flat]), "firth", by="optimizer", horizon_steps=1000)
+    panels = found.plot().axes
+    first = [axes.get_title(loc="left").split("\n")[0] for axes in panels]
+    assert first == ["adamw", "none", "sgd", ""]
+    drawn = [[line.get_gid() for line in axes.lines].count("fit") for axes in panels]
+    assert drawn == [1, 0, 1, 0]
+    assert [text.get_text() for text in panels[1].texts] == ["the fit refused"]
+    assert panels[0].get_xlim() == panels[2].get_xlim()
+    with pytest.raises(ConfigError, match="`ax` takes one group, got 3"):
+        found.plot(panels[0])
 
 
 def test_where_keeps_rows_and_says_so() -> None:
@@ -54,6 +69,7 @@ def test_times_take_groups_too() -> None:
     timed = RUNS.assign(grokked=RUNS["t"].notna().astype(int), time=RUNS["t"])
     found = fits.survival(timed, by="optimizer", horizon_steps=1000)
     assert [record["group"]["optimizer"] for record in found.records] == ["adamw", "sgd"]
+    assert [axes.get_title(loc="left")[:5] for axes in found.plot().axes] == ["adamw", "sgd\ng"]
 
 
 def test_what_is_pooled_is_said() -> None:
