@@ -48,24 +48,30 @@ def columns_of(record: Record, curve: str) -> dict[str, NDArray[np.float64]]:
 
 
 def boundary_curve(record: Record, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The fitted rate of grokking, lapses included, at positive weight decays.
+    """The fitted rate of grokking, lapses included, at positive weight decays; NaN where unknown.
 
-    P = guess (1 - s) + (1 - lapse) s, with s = F(slope (x - x0)) and x = log10(weight_decay); a
-    window has a second, falling edge: s = F(slope (x - x0)) (1 - F(slope_upper (x - x1))). Rates
-    that were held fixed are among the extras, as is the link F, logistic where none is named.
+    It is the curve `rate` of the record, columns weight_decay and share, between its ends. A record
+    without one that names its link F has P = guess (1 - s) + (1 - lapse) s, with
+    s = F(slope (x - x0)) and x = log10(weight_decay); a window has a second, falling edge:
+    s = F(slope (x - x0)) (1 - F(slope_upper (x - x1))). Rates held fixed are among the extras.
 
     Example:
         >>> one = {"value": 1.0}
         >>> record = {"params": {"critical": one, "slope": one, "lapse": {"value": 0.2}}}
+        >>> record |= {"extras": {"link": "logistic"}, "curves": {}}
         >>> boundary_curve(record, np.array([1.0])).round(12).tolist()
         [0.4]
     """
-    extras = record.get("extras", {})
+    x, extras = np.log10(weight_decay), record["extras"]
+    if own := columns_of(record, "rate"):
+        at = np.log10(own["weight_decay"])
+        return np.interp(x, at, own["share"], left=np.nan, right=np.nan)
+    if extras.get("link") not in LINKS:
+        return np.full(x.shape, np.nan)
     params = {name: parameter["value"] for name, parameter in record["params"].items()}
     params = {**extras, **params}
     guess, lapse = params.get("guess") or 0.0, params.get("lapse") or 0.0
-    link = LINKS[extras.get("link") or "logistic"]
-    x = np.log10(weight_decay)
+    link = LINKS[extras["link"]]
     share = link.rise(params["slope"] * (x - np.log10(params["critical"])))
     if "critical_upper" in params:
         share = share * link.fall(params["slope_upper"] * (x - np.log10(params["critical_upper"])))

@@ -31,6 +31,8 @@ _SPANS = {
     "cloglog": math.log(math.log(0.1) / math.log(0.9)),
 }
 """Distance of the arguments at which a link is 0.1 and 0.9."""
+_N_DRAWN = 101
+"""Points of a curve that parameters do not give."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,10 @@ class LikelihoodFit(ABC):
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Maximum, parameters, warnings and extras; raises `FitRefusedError` if there are none."""
 
+    def rate_at(self, found: Maximum, x: Array) -> Array | None:
+        """The fitted rate at log10 of the control where its parameters and link do not give it."""
+        return None
+
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Fit one table; `seed` is that of all draws.
 
@@ -236,6 +242,9 @@ class LikelihoodFit(ABC):
             extras["at_limit"] = ", ".join(found.at_limit)
         link, slope = str(extras["link"]), abs(params["slope"].value)
         unit = {"probit": "probits", "cloglog": "log hazards"}.get(link, "logits")
+        x = np.linspace(bins.x[0], bins.x[-1], _N_DRAWN)
+        rate = self.rate_at(found, x)
+        own = {} if rate is None else {"weight_decay": 10.0**x, "share": rate}
         return Estimate(
             fit=self.fit_name,
             estimator=self.estimator,
@@ -251,4 +260,5 @@ class LikelihoodFit(ABC):
                 "slope_unit": f"{unit} per decade",
                 "width_10_90_decades": _SPANS[link] / slope,
             },
+            curves={f"rate.{name}": values.tolist() for name, values in own.items()},
         )

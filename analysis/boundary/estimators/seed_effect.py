@@ -43,15 +43,21 @@ def nodes_for(theta: Array) -> int:
     return int(np.clip(np.ceil(4.0 * _REACH * steepness), N_NODES, _MOST_NODES))
 
 
+def _normal_rule(n_nodes: int) -> tuple[Array, Array]:
+    """Evenly spaced u, and their weights, which sum to 1."""
+    nodes = np.linspace(-_REACH, _REACH, n_nodes)
+    weights = np.exp(-0.5 * nodes**2)
+    return nodes, weights / weights.sum()
+
+
 def seed_likelihood(x: Array, n_by: Array, k_by: Array, link: Link, n_nodes: int) -> Evaluate:
     """The likelihood of counts `[seed, bin]`, u integrated out.
 
     The integral is a sum over evenly spaced u with normal weights: exact to many digits as long as
     no seed's edge is sharper than the spacing. The metric is the scores' outer product.
     """
-    nodes = np.linspace(-_REACH, _REACH, n_nodes)
-    weights = np.exp(-0.5 * nodes**2)
-    log_weights = np.log(weights / weights.sum())
+    nodes, weights = _normal_rule(n_nodes)
+    log_weights = np.log(weights)
     missed = n_by - k_by
 
     def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
@@ -97,6 +103,13 @@ class BoundarySeedEffect(LikelihoodFit):
 
     def __post_init__(self) -> None:
         self.estimator, self.edge, self._link = "seed_effect", "lower", link_named(self.link)
+
+    def rate_at(self, found: Maximum, x: Array) -> Array:
+        """The rate over all seeds, which rises less steeply than that of one."""
+        nodes, weights = _normal_rule(nodes_for(found.theta))
+        shift = (found.theta[_SPREAD] * nodes)[:, None]
+        every = np.tile(found.theta[:4], (nodes.size, 1))
+        return weights @ rates(x, every, self._link, shift)[0]
 
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Refuses where fewer than five seeds recur over weight decays, or as `require_fit`."""

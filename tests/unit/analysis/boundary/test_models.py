@@ -18,6 +18,7 @@ from observatory.analysis.boundary.estimators.seed_effect import (
     seed_likelihood,
 )
 from observatory.analysis.boundary.estimators.window import BoundaryWindow
+from observatory.analysis.page.records import boundary_curve
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.observations import Observations, from_counts
@@ -91,6 +92,10 @@ def test_a_planted_spread_over_seeds_is_found_and_widens_the_interval() -> None:
     assert critical.ci_high is not None
     assert critical.ci_low < 0.12 < critical.ci_high
     assert found.extras["p_no_seed_effect"] < 1e-6
+    u = norm.ppf((np.arange(20_000) + 0.5) / 20_000)[:, None]
+    seeds = np.log10(critical.value) + spread.value * u
+    rate = curve(X, seeds, found.params["slope"].value).mean(axis=0)  # of all seeds, not of one
+    assert boundary_curve(found.to_json(), 10.0**X) == pytest.approx(rate, abs=2e-3)
 
 
 def test_seeds_that_are_alike_show_no_spread() -> None:

@@ -41,7 +41,8 @@ def boundary(estimator: str, critical: float = 0.14, **extras: Any) -> dict[str,
         "critical": number(critical, critical * 0.8, critical * 1.3),
         "slope": number(12.0, 7.0, None),
     }
-    extras = {"window_max": 1.0, "width_10_90_decades": 0.37, "deviance_p": 0.4} | extras
+    extras = {"link": "logistic", "window_max": 1.0, "deviance_p": 0.4} | extras
+    extras = {"width_10_90_decades": 0.37} | extras
     return record("boundary", estimator, params=params, extras=extras)
 
 

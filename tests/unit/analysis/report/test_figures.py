@@ -62,7 +62,8 @@ def _record(horizon: int = 2500, refused: str | None = None) -> dict[str, Any]:
         "n": 24,
         "warnings": [],
         "refused": refused,
-        "extras": {},
+        "extras": {"link": "logistic"},
+        "curves": {},
     }
 
 
@@ -134,7 +135,7 @@ def test_a_refused_fit_is_not_drawn():
 
 
 def test_a_lapse_bounds_the_fitted_curve_and_a_fixed_one_counts_too():
-    record = _record() | {"extras": {"lapse": 0.25}}
+    record = _record() | {"extras": {"link": "logistic", "lapse": 0.25}}
     assert boundary_curve(record, np.array([1e3]))[0] == pytest.approx(0.75)
 
 
@@ -294,6 +295,16 @@ def test_a_window_has_both_edges_and_falls_again():
 def test_a_curve_of_any_link_is_half_way_at_its_critical_point(link: str):
     record = boundary("maximum_likelihood", 0.2, link=link)
     assert boundary_curve(record, np.array([0.2]))[0] == pytest.approx(0.5)
+
+
+def test_an_estimator_of_ones_own_is_drawn_by_its_own_curve_or_by_none():
+    own = _record() | {"params": {"critical": _record()["params"]["critical"]}, "extras": {}}
+    assert np.isnan(boundary_curve(own, np.array([0.1]))).all()
+    assert len(_found(rate_figure(_cells(), [own], window_max=1.0), "critical")) == 1
+    own["curves"] = {"rate.weight_decay": [0.1, 1.0], "rate.share": [0.3, None]}
+    assert boundary_curve(own, np.array([0.05, 0.1, 0.5]))[:2] == pytest.approx(
+        [np.nan, 0.3], nan_ok=True
+    )
 
 
 def test_regimes_are_shares_that_sum_to_one_and_change_with_the_horizon():
