@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from observatory.analysis.boundary.figure_rate import draw_rates
+from observatory.analysis.fit.observed import Opened
 from observatory.analysis.page.decay_axis import draw_decay_axis
 from observatory.analysis.page.records import (
     Record,
@@ -48,8 +49,9 @@ def rates_table(data: Observations, level: float) -> pd.DataFrame:
     )
 
 
-def draw_boundary(axes: Axes, record: Record, data: Observations) -> None:
-    """Rates and the fitted curve."""
+def draw_boundary(axes: Axes, record: Record, opened: Opened) -> None:
+    """Rates with their intervals, the fitted curve, the critical point."""
+    data = opened.cut()[0]
     cells = rates_table(data, record["level"])
     draw_decay_axis(axes, cells["weight_decay"].tolist(), spacing=0.07)
     draw_rates(axes, cells, counts=len(cells) <= GROUPS)

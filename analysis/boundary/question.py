@@ -1,19 +1,12 @@
 """Where the rate of grokking switches, how two such boundaries compare, and seeds to find one."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Unpack, final
+from typing import TYPE_CHECKING, Unpack
 
-from observatory.analysis.fit.contract import Question, Record
+from observatory.analysis.fit.contract import Question
 from observatory.analysis.fit.options import BoundaryOptions, RatioOptions, SeedsOptions
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.comparison import GroupComparison
-    from observatory.analysis.page.drawing import Drawing, NotDrawn
-    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -111,63 +104,30 @@ def seeds(
     return prepare_seeds(pilot, width_decades, assurance, given).run()
 
 
-@final
-class _BoundaryQuestion(Question):
-    """Where the rate of grokking switches."""
-
-    name = "boundary"
-    summary = "the rate of grokking against a control, and its critical point"
-    examples = (
-        "boundary counts.csv --estimator lsq --smoothing 0.5 --json",
-        "boundary runs.csv --control train_fraction --success solved --group seed --plot rate.pdf",
-        "boundary results/laptop_map --event first95 --horizon-steps 1500",
-        "boundary runs.csv --by optimizer --where 'lr < 0.1'",
-        "boundary mlflow:sweep --control params.wd --success metrics.grokked",
-    )
-    place = 10
-    ask = staticmethod(boundary)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """Rates with their intervals, the fitted curve, the critical point."""
-        from observatory.analysis.boundary.figure_fit import draw_boundary
-        from observatory.analysis.page.single import drawn_runs
-
-        return drawn_runs(draw_boundary, fitted.records, fitted.data, ax)
-
-    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
-        """Figures of one group of replicas."""
-        from observatory.analysis.boundary.section import draw_boundary
-
-        return draw_boundary(facts)
-
-
-@final
-class _RatioQuestion(Question):
-    """How two boundaries compare."""
-
-    name = "ratio"
-    summary = "how many times larger one boundary is than another"
-    examples = ("ratio mamba.csv transformer.csv --horizon-steps 100000",)
-    n_tables = (2, 2)
-    ask = staticmethod(ratio)
-
-    def fit_across(
-        self, comparison: "GroupComparison", settings: Mapping[str, Any]
-    ) -> list[Record]:
-        """The ratio of every group's boundary to that of the first, and of their rates."""
-        from observatory.analysis.boundary.compare import fit_groups
-
-        return fit_groups(comparison, settings)
-
-
-@final
-class _SeedsQuestion(Question):
-    """How many seeds a boundary needs."""
-
-    name = "seeds"
-    summary = "how many seeds an interval of a wanted width needs"
-    examples = ("seeds pilot.csv --width-decades 0.2",)
-    ask = staticmethod(seeds)
-
-
-QUESTIONS = (_BoundaryQuestion(), _RatioQuestion(), _SeedsQuestion())
+QUESTIONS = (
+    Question(
+        ask=boundary,
+        summary="the rate of grokking against a control, and its critical point",
+        examples=(
+            "boundary counts.csv --estimator lsq --smoothing 0.5 --json",
+            "boundary runs.csv --control train_fraction --success solved --group seed --plot a.pdf",
+            "boundary results/laptop_map --event first95 --horizon-steps 1500",
+            "boundary runs.csv --by optimizer --where 'lr < 0.1'",
+            "boundary mlflow:sweep --control params.wd --success metrics.grokked",
+        ),
+        place=10,
+        panel="figure_fit:draw_boundary",
+        section="section:draw_boundary",
+    ),
+    Question(
+        ask=ratio,
+        summary="how many times larger one boundary is than another",
+        examples=("ratio mamba.csv transformer.csv --horizon-steps 100000",),
+        fit_across="compare:fit_groups",
+    ),
+    Question(
+        ask=seeds,
+        summary="how many seeds an interval of a wanted width needs",
+        examples=("seeds pilot.csv --width-decades 0.2",),
+    ),
+)

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import Fitted
 from observatory.analysis.page.style import (
     GROUND,
     INK,
@@ -26,6 +27,7 @@ from observatory.analysis.page.style import (
     plain_log_ticks,
     styled,
 )
+from observatory.analysis.stats.text import group_words
 
 _MAX_PANELS = 12
 
@@ -46,7 +48,7 @@ def _words(record: Record) -> str:
     return ", ".join(parts if kind in (None, "none") else [str(kind), *parts])
 
 
-def draw_curve(axes: Axes, record: Record) -> None:
+def draw_curve(axes: Axes, record: Record, names: Any = None) -> None:
     """One curve into axes: points, law, band, peak with its interval, the better law if any."""
     steps, values = _column(record, "data.step"), _column(record, "data.value")
     refused = record["refused"] is not None
@@ -72,6 +74,12 @@ def draw_curve(axes: Axes, record: Record) -> None:
         if peak["ci_low"] is not None and peak["ci_high"] is not None:
             ends = (max(peak["ci_low"], float(steps[0])), peak["ci_high"])
             axes.axvspan(*ends, color=MUTED, alpha=0.18, linewidth=0, gid="peak-interval")
+
+
+def fitted_figure(fitted: Fitted) -> Figure:
+    """The curves of a result, a panel each, the first twelve."""
+    titles = [group_words(record.get("group", {})) for record in fitted.records]
+    return curves_figure(fitted.records, titles, fitted.data)
 
 
 @styled

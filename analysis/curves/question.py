@@ -1,18 +1,13 @@
 """Laws of curves: emergence, saturation, passages, relaxation, sparsity."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
-from observatory.analysis.fit.contract import Question, Record
+from observatory.analysis.fit.contract import Question
 from observatory.analysis.fit.options import CommonOptions
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.drawing import Drawing, NotDrawn
-    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -75,52 +70,21 @@ def curves(
     return prepare_curves(table, estimator or "emergence", given).run()
 
 
-@final
-class _CurvesQuestion(Question):
-    """Laws of curves."""
-
-    name = "curves"
-    summary = "laws of curves: emergence, saturation, a passage, relaxation, sparsity"
-    examples = (
-        "curves ratios.csv --group layer --plot emergence.pdf",
-        "curves results/laptop_map --estimator relaxation",
-        "curves heads.csv --estimator saturation --step d_head --value peak_sigma_h",
-    )
-    aliases = ("emergence",)
-    place = 60
-    ask = staticmethod(curves)
-
-    def text(self, fitted: "Fitted") -> str:
-        """Few curves one by one, many as a table."""
-        from observatory.analysis.curves.text import curves_text
-
-        return curves_text(fitted.records, fitted.warnings)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """The curves, a panel each, the first twelve; a single one into the caller's axes."""
-        from observatory.analysis.curves.figures import curves_figure, draw_curve
-        from observatory.analysis.stats.text import group_words
-        from observatory.core.errors import ConfigError
-
-        if ax is None:
-            titles = [group_words(record.get("group", {})) for record in fitted.records]
-            return curves_figure(fitted.records, titles, fitted.data)
-        if len(fitted.records) > 1:
-            raise ConfigError(f"`ax` takes one curve, got {len(fitted.records)}. Leave it out.")
-        draw_curve(ax, fitted.record)
-        return ax.get_figure(root=True)
-
-    def fit_group(self, facts: "Facts", settings: Mapping[str, Any]) -> list[Record]:
-        """Massive activations of few layers, weight norms of the highest weight decays."""
-        from observatory.analysis.curves.study_fits import fit_emergence, fit_relaxation
-
-        return [*fit_emergence(facts, settings), *fit_relaxation(facts, settings)]
-
-    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
-        """Massive activations over layers and steps, and the norm as it relaxes."""
-        from observatory.analysis.curves.section import draw_emergence, draw_relaxation
-
-        return [draw_emergence(facts), draw_relaxation(facts)]
-
-
-QUESTIONS = (_CurvesQuestion(),)
+QUESTIONS = (
+    Question(
+        ask=curves,
+        summary="laws of curves: emergence, saturation, a passage, relaxation, sparsity",
+        examples=(
+            "curves ratios.csv --group layer --plot emergence.pdf",
+            "curves results/laptop_map --estimator relaxation",
+            "curves heads.csv --estimator saturation --step d_head --value peak_sigma_h",
+        ),
+        aliases=("emergence",),
+        place=60,
+        words="text:curves_text",
+        panel="figures:draw_curve",
+        figure="figures:fitted_figure",
+        fit_group="study_fits:fit_curves",
+        section="section:draw_curves",
+    ),
+)

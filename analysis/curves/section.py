@@ -35,6 +35,11 @@ _SHARES = (0.5, 0.9, 0.99)
 """Of the relaxation, at which the bound is shown; `conf/fit/curves_relaxation.yaml` has more."""
 
 
+def draw_curves(facts: Facts) -> list[Drawing | NotDrawn]:
+    """Massive activations over layers and steps, and the norm as it relaxes."""
+    return [draw_emergence(facts), draw_relaxation(facts)]
+
+
 def draw_emergence(facts: Facts) -> Drawing | NotDrawn:
     """The map of top-1 over median, its laws in a table below."""
     title = "Emergence of massive activations"

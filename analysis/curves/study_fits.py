@@ -23,6 +23,11 @@ _MAX_MAPS = 6
 """Weight decays with a map of their own, where there are several layers."""
 
 
+def fit_curves(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
+    """Massive activations of few layers, weight norms of the highest weight decays."""
+    return [*fit_emergence(facts, settings), *fit_relaxation(facts, settings)]
+
+
 def fit_emergence(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
     """The law of massive activations: few layers, evenly, of as many weight decays as are left.
 

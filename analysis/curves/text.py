@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import Fitted
 from observatory.analysis.stats.text import group_words, limits_text, number
 
 _FEW = 3
@@ -14,17 +15,12 @@ _KINDS = ("class", "degeneracy")
 """What a law says of a curve in a word."""
 
 
-def curves_text(records: Sequence[Record], warnings: Sequence[str]) -> str:
-    """All curves.
-
-    Args:
-        records: Of the fits.
-        warnings: Of all together.
-    """
-    if len(records) <= _FEW:
-        return "\n".join(map(_curve_text, records))
-    text = curves_frame(records).to_string(float_format=lambda v: f"{v:.4g}", na_rep="-")
-    return "\n".join([text, *(f"warning: {warning}" for warning in warnings)])
+def curves_text(fitted: Fitted) -> str:
+    """Few curves one by one, many as a table."""
+    if len(fitted.records) <= _FEW:
+        return "\n".join(map(_curve_text, fitted.records))
+    text = curves_frame(fitted.records).to_string(float_format=lambda v: f"{v:.4g}", na_rep="-")
+    return "\n".join([text, *(f"warning: {warning}" for warning in fitted.warnings)])
 
 
 def _curve_text(record: Record) -> str:

@@ -1,17 +1,17 @@
 """What a question is: everything that one folder of `analysis/` declares of itself."""
 
-from abc import ABC
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
+
+from observatory.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.comparison import GroupComparison
-    from observatory.analysis.page.drawing import Drawing, NotDrawn
-    from observatory.analysis.page.facts import Facts
     from observatory.analysis.stats.estimate import Estimate
     from observatory.analysis.stats.observations import Observations
 
@@ -43,73 +43,98 @@ class EveryControl(Fit, Protocol):
     every_control: bool
 
 
-class Question(ABC):
+@final
+@dataclass(kw_only=True)
+class Question:
     """One thing that can be asked of a table or a study.
 
     `analysis/<folder>/question.py` lists its questions as `QUESTIONS`; the command line, its help,
     `observatory.fits`, the fits of a study and the report find them there. The module is imported
-    to print a help text, so whatever is slow to import is imported inside functions.
+    to print a help text: parts that are slow to import are named as "module:function" of the
+    folder, and imported when they are needed.
 
     Attributes:
-        name: In the command line, in `observatory.fits`, in `conf/fit` and in records.
+        ask: The public function: its name is that of the question in the command line, in
+            `observatory.fits`, in `conf/fit` and in records, its signature are the options, its
+            docstring their help texts.
         summary: One line for lists of questions.
         examples: Command lines, without `observatory fit`.
         aliases: Names under which it was known before.
-        n_tables: Least and largest number of tables that it takes; null for no end.
-        ask: The public function: its signature is the options, its docstring their help texts.
         place: Where its section stands on the page: lower ones come first.
+        words: Of `(fitted)`: the result in a few lines. Without one: the estimates with their
+            intervals, or the refusal.
+        panel: Of `(axes, record, data)`: draws one record into axes; `data` is that of the task.
+        size: Of `(record)`: width and height of a figure of that panel, in inches.
+        figure: Of `(fitted)`: the result as a figure of several panels.
+        fit_group: Of `(facts, settings)`: what is fitted of one group of a study's replicas, as
+            records of its `fits.json`. `settings` is the `fit` node of the configuration, plain
+            values; `facts` holds the group, with what was counted in it and fitted to it before.
+        fit_across: Of `(comparison, settings)`: what is fitted to several groups beside each other,
+            likewise; the group that others are compared with comes first.
+        section: Of `(facts)`: figures of one group, drawn from its records and tables alone.
+        section_across: Of `(comparison)`: figures that set groups beside each other, drawn from
+            `comparison.records` and tables.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
-    examples: ClassVar[Sequence[str]]
-    aliases: ClassVar[Sequence[str]] = ()
-    n_tables: ClassVar[tuple[int, int | None]] = (1, 1)
-    ask: ClassVar["Callable[..., Fitted]"]
-    place: ClassVar[int] = 100
+    ask: "Callable[..., Fitted]"
+    summary: str
+    examples: Sequence[str]
+    aliases: Sequence[str] = ()
+    place: int = 100
+    words: str = ""
+    panel: str = ""
+    size: str = ""
+    figure: str = ""
+    fit_group: str = ""
+    fit_across: str = ""
+    section: str = ""
+    section_across: str = ""
+
+    @property
+    def name(self) -> str:
+        """In the command line, in `observatory.fits`, in `conf/fit` and in records."""
+        return self.ask.__name__
+
+    def part(self, name: str) -> Callable[..., Any]:
+        """The function that a part names."""
+        return resolve_name(f"{self.ask.__module__.rpartition('.')[0]}.{getattr(self, name)}")
+
+    def collect(self, name: str, *given: Any) -> Iterable[Any]:
+        """The records or figures that a part makes; none where the question lacks the part."""
+        return self.part(name)(*given) if getattr(self, name) else ()
 
     def text(self, fitted: "Fitted") -> str:
-        """The result in a few lines: the estimates with their intervals, or the refusal."""
+        """The result in a few lines."""
         from observatory.analysis.stats.text import text_of
 
+        if self.words:
+            return self.part("words")(fitted)
         return "\n".join(text_of(record) for record in fitted.records)
 
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """The result as a figure; None where a question has none.
+    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure":
+        """The result as a figure.
 
         Args:
             fitted: The result.
-            ax: Where to draw; None: axes of a new figure. A question of several panels refuses it.
+            ax: Where to draw one panel; None: a new figure, with a panel per group where there are
+                groups.
 
         Raises:
-            ConfigError: If `ax` cannot be drawn into.
+            ConfigError: If the question has no figure, or one of several panels and `ax` is given.
         """
-        return None
+        from observatory.analysis.page.single import drawn, panels
 
-    def fit_group(self, facts: "Facts", settings: Mapping[str, Any]) -> list[Record]:
-        """What is fitted of one group of a study's replicas, as records of its `fits.json`.
-
-        Args:
-            facts: The group, with what was counted in it and fitted to it before.
-            settings: The `fit` node of the configuration, plain values.
-        """
-        return []
-
-    def fit_across(
-        self, comparison: "GroupComparison", settings: Mapping[str, Any]
-    ) -> list[Record]:
-        """What is fitted to several groups beside each other, likewise.
-
-        Args:
-            comparison: The groups, the one that others are compared with first.
-            settings: The `fit` node of the configuration, plain values.
-        """
-        return []
-
-    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
-        """Figures of one group of replicas, drawn from its records and tables alone."""
-        return ()
-
-    def section_across(self, comparison: "GroupComparison") -> "Iterable[Drawing | NotDrawn]":
-        """Figures that set groups beside each other, drawn from `comparison.records` and tables."""
-        return ()
+        if not (self.panel or self.figure):
+            raise ConfigError(f"`plot` is not for {self.name}, which has no figure.")
+        several = len(fitted.records) > 1 or not self.panel
+        if ax is not None and several:
+            raise ConfigError(
+                f"`ax` takes one panel, and this figure of {self.name} has several. Leave it out, "
+                "or choose one group."
+            )
+        if self.figure and ax is None:
+            return self.part("figure")(fitted)
+        if several:
+            return panels(self.part("panel"), fitted.records, fitted.data)
+        size = (self.part("size")(fitted.record),) if self.size else ()
+        return drawn(self.part("panel"), fitted.record, fitted.data, ax, *size)

@@ -12,7 +12,6 @@ import pandas as pd
 
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.stats.text import group_words, summary_text
-from observatory.core.errors import ConfigError
 from observatory.core.settings import known_name
 
 if TYPE_CHECKING:
@@ -155,10 +154,7 @@ class Fitted:
 
         from observatory.analysis.fit.questions import question_named
 
-        figure = question_named(self.question).draw(self, ax)
-        if figure is None:
-            raise ConfigError(f"`plot` is not for {self.question}, which has no figure.")
-        return figure
+        return question_named(self.question).draw(self, ax)
 
     def save_plot(self, path: Path | str) -> None:
         """Write the figure; the ending of `path` names the format.

@@ -206,16 +206,16 @@ def fit_group(group: Group, records: Sequence[Record], settings: Mapping[str, An
         for horizon in sorted(steps, reverse=True)
     ]
     facts = gather(group, [*counted, *records])
-    more = [r for question in questions().values() for r in question.fit_group(facts, settings)]
-    return [*records, *counted, *more]
+    return [*records, *counted, *_of_questions("fit_group", facts, settings)]
 
 
 def fit_across(groups: Sequence[StudyGroup], settings: Mapping[str, Any]) -> list[Record]:
     """What the questions fit of several groups beside each other."""
-    comparison = compare(groups)
-    return [
-        r for question in questions().values() for r in question.fit_across(comparison, settings)
-    ]
+    return _of_questions("fit_across", compare(groups), settings)
+
+
+def _of_questions(part: str, *given: Any) -> list[Record]:
+    return [record for asked in questions().values() for record in asked.collect(part, *given)]
 
 
 def read_fits(path: Path) -> list[Record]:

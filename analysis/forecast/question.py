@@ -1,18 +1,13 @@
 """Which recorded signals forecast an event, and what published lead times show."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack, final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
-from observatory.analysis.fit.contract import Question, Record
+from observatory.analysis.fit.contract import Question
 from observatory.analysis.fit.options import CommonOptions
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.drawing import Drawing, NotDrawn
-    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -140,63 +135,25 @@ def _published(tables: "tuple[Table, ...]", options: _ForecastOptions) -> "Fitte
     return lead_times(tables[0], **given)
 
 
-@final
-class _ForecastQuestion(Question):
-    """Which signals forecast an event."""
-
-    name = "forecast"
-    summary = "whether a signal forecasts better than the clock, the losses and the norm"
-    examples = (
-        "forecast results/laptop_horizon results/twins --signals s_bar,sigma_h,pr_norm",
-        "forecast signals.csv --replica run --group seed --time t_grok --opened t_mem --json",
-    )
-    aliases = ("audit",)
-    n_tables = (1, None)
-    place = 90
-    ask = staticmethod(forecast)
-
-    def text(self, fitted: "Fitted") -> str:
-        """A row per signal, false alarms per kind of negatives, forecasts of times, rules."""
-        from observatory.analysis.forecast.text import forecast_text
-
-        return forecast_text(fitted.record)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """Events forecast on held-out seeds, and the order within a cell."""
-        from observatory.analysis.forecast.section import forecast_figure
-        from observatory.core.errors import ConfigError
-
-        if ax is not None:
-            raise ConfigError("`ax` is not for forecasts, whose figure has two panels: leave it.")
-        return forecast_figure(fitted.record)
-
-    def fit_group(self, facts: "Facts", settings: Mapping[str, Any]) -> list[Record]:
-        """The comparison of the signals that the runs of the group record."""
-        from observatory.analysis.forecast.prepare import fit_group
-
-        return fit_group(facts, settings)
-
-    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
-        """The forest of signals with its table."""
-        from observatory.analysis.forecast.section import draw_forecast
-
-        return [draw_forecast(facts)]
-
-
-@final
-class _LeadTimesQuestion(Question):
-    """What published lead times show."""
-
-    name = "lead_times"
-    summary = "published onsets against their events, and what leads show by construction"
-    examples = ("lead_times docs/examples/leads.csv --onset onset_step",)
-    ask = staticmethod(lead_times)
-
-    def text(self, fitted: "Fitted") -> str:
-        """Both regressions, and the null of the second."""
-        from observatory.analysis.forecast.text import leads_text
-
-        return leads_text(fitted.record)
-
-
-QUESTIONS = (_ForecastQuestion(), _LeadTimesQuestion())
+QUESTIONS = (
+    Question(
+        ask=forecast,
+        summary="whether a signal forecasts better than the clock, the losses and the norm",
+        examples=(
+            "forecast results/laptop_horizon results/twins --signals s_bar,sigma_h,pr_norm",
+            "forecast signals.csv --replica run --group seed --time t_grok --opened t_mem --json",
+        ),
+        aliases=("audit",),
+        place=90,
+        words="text:forecast_text",
+        figure="section:fitted_figure",
+        fit_group="prepare:fit_group",
+        section="section:draw_forecast",
+    ),
+    Question(
+        ask=lead_times,
+        summary="published onsets against their events, and what leads show by construction",
+        examples=("lead_times docs/examples/leads.csv --onset onset_step",),
+        words="text:leads_text",
+    ),
+)

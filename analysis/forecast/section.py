@@ -1,12 +1,13 @@
 """What each signal forecasts beside the clock on a page: a forest of the record, and its table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import Fitted
 from observatory.analysis.forecast.text import (
     Row,
     is_baseline,
@@ -44,6 +45,11 @@ def ranked(rows: Mapping[str, Row]) -> list[str]:
     return sorted(
         names, key=lambda n: (not is_baseline(rows[n]), -rows[n]["value"], names.index(n))
     )
+
+
+def fitted_figure(fitted: Fitted) -> Figure:
+    """Events forecast on held-out seeds, and the order within a cell."""
+    return forecast_figure(fitted.record)
 
 
 @styled
@@ -134,20 +140,16 @@ def forecast_caption(record: Record) -> str:
     )
 
 
-def draw_forecast(facts: Facts) -> Drawing | NotDrawn:
+def draw_forecast(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     """The forest of signals with its table, where events, negatives and seeds are enough."""
     record = next(iter(facts.of("forecast")), None)
     if record is None:
-        return NotDrawn(_TITLE, "not fitted: `observatory fit STUDY` does")
-    if record["refused"] is not None:
-        return NotDrawn(_TITLE, record["refused"].rstrip("."))
-    return Drawing(
-        name="forecast",
-        title=_TITLE,
-        caption=f"{forecast_caption(record)} {context(facts)}",
-        figure=forecast_figure(record),
-        table=_table(record),
-    )
+        yield NotDrawn(_TITLE, "not fitted: `observatory fit STUDY` does")
+    elif record["refused"] is not None:
+        yield NotDrawn(_TITLE, record["refused"].rstrip("."))
+    else:
+        caption = f"{forecast_caption(record)} {context(facts)}"
+        yield Drawing("forecast", _TITLE, caption, forecast_figure(record), _table(record))
 
 
 def _table(record: Record) -> Table:

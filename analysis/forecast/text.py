@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import Fitted
 
 WIDTH = 110
 Row = Mapping[str, Any]
@@ -31,9 +32,10 @@ def kinds_text(record: Record) -> str:
     return ", ".join(f"{extras[f'n_{kind}']} {kind}" for kind in extras["kinds"].split(", "))
 
 
-def forecast_text(record: Record) -> str:
-    """A record that is no refusal as text: the table, false alarms, times, rules, warnings."""
-    rows, extras = rows_of(record), record["extras"]
+def forecast_text(fitted: Fitted) -> str:
+    """A row per signal, false alarms per kind of negatives, times, rules, warnings."""
+    record, extras = fitted.record, fitted.record["extras"]
+    rows = rows_of(record)
     kinds = extras["kinds"].split(", ")
     kinds += ["unmatched"] if "n_unmatched" in extras else []
     wide = max(12, *(len(name) + 2 for name in rows))
@@ -165,8 +167,9 @@ def _onsets(rows: Mapping[str, Row], wide: int) -> list[str]:
     ]
 
 
-def leads_text(record: Record) -> str:
+def leads_text(fitted: Fitted) -> str:
     """Both regressions and the null of the second as text, with warnings."""
+    record = fitted.record
     extras, slope = record["extras"], record["params"]["onset_slope"]
     lines = [
         f"lead times: {record['event']}, {record['n']} pairs, logarithms",

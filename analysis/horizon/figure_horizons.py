@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from observatory.analysis.boundary.figure_rate import draw_rates
+from observatory.analysis.fit.observed import Opened
 from observatory.analysis.page.decay_axis import draw_decay_axis
 from observatory.analysis.page.frames import column, evenly
 from observatory.analysis.page.records import (
@@ -33,7 +34,6 @@ from observatory.analysis.page.style import (
     plain_log_ticks,
     styled,
 )
-from observatory.analysis.stats.observations import Observations
 
 _FORESIGHT = 4.0  # laws are drawn up to this multiple of the longest horizon: there they part
 _DASHED = (0, (4, 2))
@@ -159,7 +159,7 @@ def _handles(observed: Track, laws: Sequence[Track]) -> list[Line2D]:
     return [Line2D([], [], label=label, **style) for label, style in lines.items()]
 
 
-def draw_horizon(axes: Axes, record: Record, data: Observations) -> None:
+def draw_horizon(axes: Axes, record: Record, opened: Opened) -> None:
     """The boundary against the horizon, and what the preferred laws of the times make of it."""
     seen = columns_of(record, "boundary")
     axes.set_xscale("log")
@@ -178,5 +178,5 @@ def draw_horizon(axes: Axes, record: Record, data: Observations) -> None:
     plain_log_ticks(axes.xaxis)
     plain_log_ticks(axes.yaxis)
     axes.set_xlabel("horizon (steps)")
-    axes.set_ylabel(f"critical {plain(data.control)}")
+    axes.set_ylabel(f"critical {plain(opened.observations.control)}")
     entitle(axes, record, None)

@@ -1,18 +1,12 @@
 """Whether a boundary is a threshold, or where the horizon happened to end."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Unpack, final
+from typing import TYPE_CHECKING, Unpack
 
 from observatory.analysis.fit.contract import Question
 from observatory.analysis.fit.options import FitOptions
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.drawing import Drawing, NotDrawn
-    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -41,28 +35,13 @@ def horizon(
     return prepare("horizon", table, estimator or "horizon", given, timed=True).run()
 
 
-@final
-class _HorizonQuestion(Question):
-    """How the boundary moves with the horizon."""
-
-    name = "horizon"
-    summary = "how the boundary moves with the horizon, and whether it is a threshold"
-    examples = ("horizon runs.csv --horizon-steps 200000",)
-    place = 15
-    ask = staticmethod(horizon)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """The boundary against the horizon, and what the laws of the times make of it."""
-        from observatory.analysis.horizon.figure_horizons import draw_horizon
-        from observatory.analysis.page.single import drawn
-
-        return drawn(draw_horizon, fitted.record, fitted.data.cut()[0], ax)
-
-    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
-        """Figures of one group of replicas."""
-        from observatory.analysis.horizon.section import draw_horizons
-
-        return draw_horizons(facts)
-
-
-QUESTIONS = (_HorizonQuestion(),)
+QUESTIONS = (
+    Question(
+        ask=horizon,
+        summary="how the boundary moves with the horizon, and whether it is a threshold",
+        examples=("horizon runs.csv --horizon-steps 200000",),
+        place=15,
+        panel="figure_horizons:draw_horizon",
+        section="section:draw_horizons",
+    ),
+)

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.style import WIDTH, note, plain, styled
-from observatory.core.errors import ConfigError
 
 Draw = Callable[[Axes, Record, Any], None]
 SIZE = (6.4, 4.0)
@@ -36,29 +35,15 @@ def drawn(
     return ax.figure.get_figure(root=True)
 
 
-def drawn_runs(draw: Draw, records: Sequence[Record], data: Any, ax: Axes | None) -> Figure:
-    """The figure of a fit of runs: one panel, or one per group with the same limits.
+@styled
+def panels(draw: Draw, records: Sequence[Record], groups: Mapping[str, Any]) -> Figure:
+    """A figure of a panel per group, all with the same limits.
 
     Args:
         draw: Draws one fit.
-        records: Of the fit, or of each group in the order of `data`.
-        data: What was opened; of groups, by their names.
-        ax: Where to draw; None: a new figure.
-
-    Raises:
-        ConfigError: If several groups are to be drawn into one panel.
+        records: Of each group, in the order of `groups`.
+        groups: What was opened, by the names of the groups.
     """
-    if not isinstance(data, Mapping):
-        return drawn(draw, records[0], data.cut()[0], ax)
-    if ax is not None:
-        raise ConfigError(
-            f"`ax` takes one group, got {len(data)}. Leave it out, or choose one by `where`."
-        )
-    return _panels(draw, records, data)
-
-
-@styled
-def _panels(draw: Draw, records: Sequence[Record], groups: Mapping[str, Any]) -> Figure:
     columns = min(_COLUMNS, len(groups))
     rows = ceil(len(groups) / columns)
     figure = Figure(figsize=(WIDTH, 0.3 + _HEIGHT * rows))
@@ -66,7 +51,7 @@ def _panels(draw: Draw, records: Sequence[Record], groups: Mapping[str, Any]) ->
     fitted: list[Axes] = []
     for axes, (name, opened), record in zip(grid.flat, groups.items(), records, strict=False):
         if record["refused"] is None:
-            draw(axes, record, opened.cut()[0])
+            draw(axes, record, opened)
             fitted.append(axes)
         else:
             note(axes, "the fit refused")

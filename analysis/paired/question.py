@@ -1,18 +1,13 @@
 """How arms that share pairs, such as seeds, differ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
-from observatory.analysis.fit.contract import Question, Record
+from observatory.analysis.fit.contract import Question
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.comparison import GroupComparison
-    from observatory.analysis.page.drawing import Drawing, NotDrawn
     from observatory.analysis.tables.open import Table
 
 
@@ -73,43 +68,16 @@ def paired(
     return fit_rows("paired", read, level, settings, config_dir, seed)
 
 
-@final
-class PairedQuestion(Question):
-    """How arms that share pairs differ."""
-
-    name = "paired"
-    summary = "how arms that share seeds differ, with tests"
-    examples = ("paired runs.csv --value peak --arm group --pair seed --family weight_decay",)
-    place = 110
-    ask = staticmethod(paired)
-
-    def text(self, fitted: "Fitted") -> str:
-        """Every contrast with its tests, effects and plans."""
-        from observatory.analysis.paired.text import comparison_text
-
-        return comparison_text(fitted.record)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """Every difference with its interval, a row per contrast."""
-        from observatory.analysis.page.single import drawn
-        from observatory.analysis.paired.figure import draw_differences, size_of
-
-        record = fitted.record
-        return drawn(draw_differences, record, None, ax, size_of(record))
-
-    def fit_across(
-        self, comparison: "GroupComparison", settings: Mapping[str, Any]
-    ) -> list[Record]:
-        """How every group differs from the first, over the seeds that both have."""
-        from observatory.analysis.paired.groups import fit_groups
-
-        return fit_groups(comparison, settings)
-
-    def section_across(self, comparison: "GroupComparison") -> "Iterable[Drawing | NotDrawn]":
-        """The differences with their intervals."""
-        from observatory.analysis.paired.section import draw_groups
-
-        return draw_groups(comparison)
-
-
-QUESTIONS = (PairedQuestion(),)
+QUESTIONS = (
+    Question(
+        ask=paired,
+        summary="how arms that share seeds differ, with tests",
+        examples=("paired runs.csv --value peak --arm group --pair seed --family weight_decay",),
+        place=110,
+        words="text:comparison_text",
+        panel="figure:draw_differences",
+        size="figure:size_of",
+        fit_across="groups:fit_groups",
+        section_across="section:draw_groups",
+    ),
+)

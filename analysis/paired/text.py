@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import Fitted
 from observatory.analysis.stats.paired_tests import p_text
-from observatory.analysis.stats.text import limits_text, number, text_of
+from observatory.analysis.stats.text import limits_text, number
 
 WIDTH = 100
 _P_VALUES = {
@@ -28,11 +28,9 @@ _PLANS = {
 }
 
 
-def comparison_text(record: Record) -> str:
-    """Every contrast with its tests, effects and plans; or the refusal."""
-    if record["refused"] is not None:
-        return text_of(record)
-    extras = record["extras"]
+def comparison_text(fitted: Fitted) -> str:
+    """Every contrast with its tests, effects and plans."""
+    record, extras = fitted.record, fitted.record["extras"]
     lines = [
         f"paired differences of {record['event']} ({record['estimator']}): "
         f"{extras['n_contrasts']} contrasts, family of {extras['n_tests']}"

@@ -28,7 +28,7 @@ def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
     yield _bars(comparison, comparison.of("boundary_ratio"))
     yield _heatmap(comparison)
     for question in sorted(questions().values(), key=lambda question: question.place):
-        yield from question.section_across(comparison)
+        yield from question.collect("section_across", comparison)
 
 
 def _overlay(comparison: GroupComparison) -> Drawing | NotDrawn:

@@ -16,7 +16,7 @@ def illustrate(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     asked = sorted(questions().values(), key=lambda question: question.place)
     for question in asked:
         if question.place < _TRAINING:
-            yield from question.section(facts)
+            yield from question.collect("section", facts)
     yield from draw_training(facts)
     yield draw_order_parameters(facts)
     tail = draw_tail(facts)
@@ -24,4 +24,4 @@ def illustrate(facts: Facts) -> Iterator[Drawing | NotDrawn]:
         yield tail
     for question in asked:
         if question.place >= _TRAINING:
-            yield from question.section(facts)
+            yield from question.collect("section", facts)

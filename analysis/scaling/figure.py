@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from observatory.analysis.fit.result import Fitted
 from observatory.analysis.page.records import Record, floats
 from observatory.analysis.page.style import (
     INK,
@@ -175,6 +176,11 @@ def _log_axes(axes: Axes, names: Mapping[str, str]) -> None:
     plain_log_ticks(axes.xaxis)
     plain_log_ticks(axes.yaxis)
     axes.set_xlabel(plain(names["size"]))
+
+
+def chain_figure(fitted: Fitted) -> Figure:
+    """Every link, a panel each."""
+    return finite_size_figure(fitted.record, fitted.data)
 
 
 @styled

@@ -25,7 +25,12 @@ CONTROL, ACCURACY = "weight_decay", "val_acc"
 D_HEAD, AMPLITUDE = "d_head", "sigma_h"
 
 
-def fit_chain(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
+def fit_sizes(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
+    """The chain where groups differ in a size; an amplitude against the width of a head."""
+    return [*_fit_chain(comparison, settings), *_fit_amplitudes(comparison, settings)]
+
+
+def _fit_chain(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
     """The chain of val accuracy at the last look, where groups differ in a size.
 
     One record, refused or not; none where the study does not ask for it, or no size differs.
@@ -39,7 +44,7 @@ def fit_chain(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[
     return []
 
 
-def fit_amplitudes(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
+def _fit_amplitudes(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
     """The law of the largest sigma_h against d_head, at few weight decays that all groups have.
 
     A record per weight decay, one refusal where there is nothing to fit; none where the study does

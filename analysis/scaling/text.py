@@ -1,16 +1,15 @@
 """A finite-size chain in words."""
 
 import textwrap
-from collections.abc import Mapping
 
-from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import Fitted
 from observatory.analysis.stats.text import limits_text, number
 
 
-def chain_text(record: Record, names: Mapping[str, str]) -> str:
-    """Verdicts with their reasons, then parameters, then warnings; `names` are columns by role."""
-    extras = record["extras"]
-    value, size, control = (names[role] for role in ("value", "size", "control"))
+def chain_text(fitted: Fitted) -> str:
+    """Verdicts with their reasons, then parameters, then warnings."""
+    record, extras = fitted.record, fitted.record["extras"]
+    value, size, control = (fitted.data[role] for role in ("value", "size", "control"))
     lines = [
         f"finite-size scaling of {value} with {size} and {control}: {extras['n_sizes']} sizes, "
         f"{extras['n_cells']} cells, n = {record['n']}",

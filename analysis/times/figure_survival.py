@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from observatory.analysis.fit.observed import Opened
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
 from observatory.analysis.page.frames import column, evenly, where, words
 from observatory.analysis.page.panels import LEGEND, decay_handles
@@ -24,7 +25,6 @@ from observatory.analysis.page.style import (
     plain_log_ticks,
     styled,
 )
-from observatory.analysis.stats.observations import Observations
 
 _MAX_CURVES, _MAX_CURVES_ALONE = 5, 6  # on the page, where more bands only hide each other
 _DASHED: dict[str, Any] = {"linestyle": (0, (4, 2)), "linewidth": 0.9}
@@ -151,7 +151,7 @@ def survival_figure(
     return figure
 
 
-def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
+def draw_survival(axes: Axes, record: Record, opened: Opened) -> None:
     """The share that has grokked against time, for a few values of the control."""
     curves = columns_of(record, "km")
     values = evenly(np.unique(curves["weight_decay"]).tolist(), _MAX_CURVES_ALONE)
@@ -161,7 +161,7 @@ def draw_survival(axes: Axes, record: Record, data: Observations) -> None:
         steps, share = curves["step"][at], curves["share"][at]
         style = {"color": colours[value], "step": "post", "alpha": 0.14, "linewidth": 0}
         axes.fill_between(steps, curves["low"][at], curves["high"][at], **style)
-        label = f"{plain(data.control)} {value:g}"
+        label = f"{plain(opened.observations.control)} {value:g}"
         axes.step(steps, share, where="post", color=colours[value], gid="incidence", label=label)
     axes.set_xlabel("steps")
     axes.set_ylim(-0.02, 1.04)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from observatory.analysis.fit.observed import Opened
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions, spread_positions
 from observatory.analysis.page.records import Record, estimator_name
 from observatory.analysis.page.single import entitle
@@ -22,7 +23,6 @@ from observatory.analysis.page.style import (
     plain_log_ticks,
     styled,
 )
-from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.text import number
 
 PowerLaw = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -89,8 +89,9 @@ def times_figure(
     return figure
 
 
-def draw_times(axes: Axes, record: Record, data: Observations) -> None:
+def draw_times(axes: Axes, record: Record, opened: Opened) -> None:
     """Times of the runs that grokked, ends of the records of the others, and the fitted law."""
+    data = opened.cut()[0]
     cells = data.weight_decay.tolist()
     draw_decay_axis(axes, cells, spacing=0.07)
     axes.set_yscale("log")

@@ -1,18 +1,12 @@
 """When networks grok: laws of the times, and the share that has grokked against time."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Unpack, final
+from typing import TYPE_CHECKING, Unpack
 
 from observatory.analysis.fit.contract import Question
 from observatory.analysis.fit.options import FitOptions, TimesOptions
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from observatory.analysis.fit.result import Fitted
-    from observatory.analysis.page.drawing import Drawing, NotDrawn
-    from observatory.analysis.page.facts import Facts
     from observatory.analysis.tables.open import Table
 
 
@@ -78,48 +72,22 @@ def survival(
     return prepare("survival", table, estimator or "survival", given, timed=True).run()
 
 
-@final
-class _TimesQuestion(Question):
-    """How the time to grok falls with the control."""
-
-    name = "times"
-    summary = "the time to grok against a control, as a power law"
-    examples = (
-        "times runs.parquet --time t_grok --horizon-steps 200000",
-        "times results/laptop_map --estimator weibull --json",
-    )
-    place = 20
-    ask = staticmethod(times)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """Times, ends of the records of runs that did not grok, and the fitted law."""
-        from observatory.analysis.page.single import drawn_runs
-        from observatory.analysis.times.figure_times import draw_times
-
-        return drawn_runs(draw_times, fitted.records, fitted.data, ax)
-
-    def section(self, facts: "Facts") -> "Iterable[Drawing | NotDrawn]":
-        """Figures of one group of replicas."""
-        from observatory.analysis.times.section import draw_times
-
-        return draw_times(facts)
-
-
-@final
-class _SurvivalQuestion(Question):
-    """How the share that has grokked grows with time."""
-
-    name = "survival"
-    summary = "the share that has grokked against time"
-    examples = ("survival runs.csv --plot survival.pdf",)
-    ask = staticmethod(survival)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """The share that has grokked, for a few values of the control."""
-        from observatory.analysis.page.single import drawn_runs
-        from observatory.analysis.times.figure_survival import draw_survival
-
-        return drawn_runs(draw_survival, fitted.records, fitted.data, ax)
-
-
-QUESTIONS = (_TimesQuestion(), _SurvivalQuestion())
+QUESTIONS = (
+    Question(
+        ask=times,
+        summary="the time to grok against a control, as a power law",
+        examples=(
+            "times runs.parquet --time t_grok --horizon-steps 200000",
+            "times results/laptop_map --estimator weibull --json",
+        ),
+        place=20,
+        panel="figure_times:draw_times",
+        section="section:draw_times",
+    ),
+    Question(
+        ask=survival,
+        summary="the share that has grokked against time",
+        examples=("survival runs.csv --plot survival.pdf",),
+        panel="figure_survival:draw_survival",
+    ),
+)

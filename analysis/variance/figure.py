@@ -13,7 +13,7 @@ def size_of(record: Record) -> tuple[float, float]:
     return WIDTH, 1.0 + 0.34 * len(_shares(record))
 
 
-def draw_shares(axes: Axes, record: Record, data: Any = None) -> None:
+def draw_shares(axes: Axes, record: Record, data: None = None) -> None:
     """How much of the variance each component has."""
     shares = _shares(record)
     beside = list[str]()

@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 from observatory.analysis.fit.contract import Question
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from observatory.analysis.fit.result import Fitted
     from observatory.analysis.tables.open import Table
 
@@ -62,22 +59,12 @@ def variance(
     return fit_rows("variance", read, level, settings, config_dir)
 
 
-@final
-class _VarianceQuestion(Question):
-    """What a scatter is due to."""
-
-    name = "variance"
-    summary = "how much of the scatter comes from seeds, splits, numerics"
-    examples = ("variance runs.csv --value t_grok --group seed,split --arm weight_decay",)
-    ask = staticmethod(variance)
-
-    def draw(self, fitted: "Fitted", ax: "Axes | None") -> "Figure | None":
-        """Every share with its interval, a bar per component."""
-        from observatory.analysis.page.single import drawn
-        from observatory.analysis.variance.figure import draw_shares, size_of
-
-        record = fitted.record
-        return drawn(draw_shares, record, None, ax, size_of(record))
-
-
-QUESTIONS = (_VarianceQuestion(),)
+QUESTIONS = (
+    Question(
+        ask=variance,
+        summary="how much of the scatter comes from seeds, splits, numerics",
+        examples=("variance runs.csv --value t_grok --group seed,split --arm weight_decay",),
+        panel="figure:draw_shares",
+        size="figure:size_of",
+    ),
+)

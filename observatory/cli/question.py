@@ -83,7 +83,7 @@ def _output_options(question: Question) -> list[Option]:
     made = [
         Option(["--json", "as_json"], is_flag=True, group=OTHER, help="Print the record as JSON.")
     ]
-    if type(question).draw is not Question.draw:
+    if question.panel or question.figure:
         text = "Draw it into a .pdf, .png or .svg."
         made.append(Option(["--plot"], type=Picture(), metavar="FILE", group=OTHER, help=text))
     return made

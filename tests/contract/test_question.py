@@ -4,6 +4,7 @@ import functools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Asked:
     def __init__(self, question: Question, patch: pytest.MonkeyPatch) -> None:
         self.name = question.name
         self.taken = parameters(question.ask)
-        self.has_figure = type(question).draw is not Question.draw
+        self.has_figure = bool(question.panel or question.figure)
         self.given: list[tuple[Any, ...]] = []
         self.options: list[dict[str, Any]] = []
         self.drawn: list[Path] = []
@@ -38,7 +39,7 @@ class Asked:
                 raise self.refusal
             return self
 
-        patch.setattr(type(question), "ask", staticmethod(ask))
+        patch.setattr(question, "ask", ask)
 
     def __str__(self) -> str:
         return "the answer in words"
@@ -104,10 +105,13 @@ def test_its_help_names_every_option_and_no_old_name(asked: Asked, capsys) -> No
     assert text.count("observatory fit ") == 1 + len(question_named(asked.name).examples)
 
 
-def test_its_number_of_tables_is_that_of_its_function(asked: Asked) -> None:
-    tables = [parameter for parameter in asked.taken if parameter.is_table]
-    end = None if any(parameter.several for parameter in tables) else len(tables)
-    assert question_named(asked.name).n_tables == (len(tables), end)
+@pytest.mark.parametrize("name", sorted(questions()))
+def test_its_parts_are_functions_of_its_folder(name: str) -> None:
+    question = question_named(name)
+    parts = [field.name for field in fields(question) if isinstance(field.default, str)]
+    named = [part for part in parts if getattr(question, part)]
+    assert all(callable(question.part(part)) for part in named)
+    assert not question.size or question.panel
 
 
 def test_every_option_reaches_the_function(asked: Asked) -> None:

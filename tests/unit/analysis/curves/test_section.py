@@ -42,12 +42,14 @@ def facts_of(group: Group, settings: dict[str, Any]) -> Facts:
 
 
 def panel(facts: Facts, name: str) -> Drawing:
-    [found] = [d for d in QUESTION.section(facts) if isinstance(d, Drawing) and d.name == name]
+    [found] = [
+        d for d in QUESTION.collect("section", facts) if isinstance(d, Drawing) and d.name == name
+    ]
     return found
 
 
 def reasons(facts: Facts) -> dict[str, str]:
-    return {d.what: d.reason for d in QUESTION.section(facts) if isinstance(d, NotDrawn)}
+    return {d.what: d.reason for d in QUESTION.collect("section", facts) if isinstance(d, NotDrawn)}
 
 
 def test_emergence_is_what_the_command_finds(group: Group, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_what_is_stored_is_what_the_command_prints(facts: Facts, settings: dict[
 
 def test_a_page_shows_its_record(facts: Facts) -> None:
     [record] = facts.of("forecast")
-    made = draw_forecast(facts)
+    [made] = draw_forecast(facts)
     assert isinstance(made, Drawing)
     assert made.table is not None
     shown = {row[0].removesuffix(" (baseline)"): row for row in made.table.rows}
@@ -71,7 +71,7 @@ def test_part_of_a_run_is_refused(facts: Facts, settings: dict[str, Any]) -> Non
     few = where(facts.group.replicas, column(facts.group.replicas, "seed") < 3)
     part = replace(facts, group=replace(facts.group, replicas=few))
     part = replace(part, records=fit_group(part, settings))
-    found = draw_forecast(part)
+    [found] = draw_forecast(part)
     assert isinstance(found, NotDrawn)
     assert "forecasts take its runs whole" in found.reason
 
@@ -80,13 +80,13 @@ def test_too_little_and_no_record_are_not_drawn(tmp_path: Path, settings: dict[s
     small = Plan(study="small", weight_decays=(0.3, 1.0), n_seeds=3, probes=("attention",))
     study = Study(fabricate_study(tmp_path, small))
     found = gather(groups(study)[0], fit_study(study, settings))
-    few = draw_forecast(found)
+    [few] = draw_forecast(found)
     assert isinstance(few, NotDrawn)
     assert "events" in few.reason
     blind = {**settings["forecast"], "signals": ["class_ratio"]}
     [record] = fit_group(found, {**settings, "forecast": blind})
     assert record["refused"] == "No probe was on that records a signal of the family."
     assert fit_group(found, {"study": settings["study"]}) == []
-    none = draw_forecast(replace(found, records=[]))
+    [none] = draw_forecast(replace(found, records=[]))
     assert isinstance(none, NotDrawn)
     assert "not fitted" in none.reason

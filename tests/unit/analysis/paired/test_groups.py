@@ -10,12 +10,12 @@ from observatory.analysis.page.comparison import GroupComparison, StudyGroup, co
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import groups
-from observatory.analysis.paired.question import PairedQuestion
+from observatory.analysis.paired.question import QUESTIONS
 from observatory.analysis.tables.cells import cells_record
 from observatory.store.reader import Study
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
-QUESTION = PairedQuestion()
+[QUESTION] = QUESTIONS
 
 
 def facts_of(folder: Path) -> Facts:
@@ -54,12 +54,12 @@ def settings(**study: Any) -> dict[str, Any]:
 def test_every_group_is_compared_with_the_first_at_every_weight_decay(
     with_heads: GroupComparison, tmp_path: Path
 ) -> None:
-    [record] = QUESTION.fit_across(with_heads, settings())
+    [record] = QUESTION.collect("fit_across", with_heads, settings())
     assert len(record["params"]) == 10  # two groups less the first, five weight decays
     assert record["event"] == "peak sigma_h (nats)"
     row = record["table"]["weight decay 0.03: p23 - p13"]
     assert (row["arm"], row["reference"], row["n"]) == ("p23", "p13", 5)
-    [drawn] = QUESTION.section_across(compare(with_heads.groups, [record]))
+    [drawn] = QUESTION.collect("section_across", compare(with_heads.groups, [record]))
     assert isinstance(drawn, Drawing)
     drawn.figure.savefig(tmp_path / "drawn.svg")
     assert (tmp_path / "drawn.svg").read_text().count('id="estimate"') == 10
@@ -69,7 +69,7 @@ def test_every_group_is_compared_with_the_first_at_every_weight_decay(
 def test_weight_decays_are_thinned_to_the_contrasts_that_are_wanted(
     with_heads: GroupComparison,
 ) -> None:
-    [record] = QUESTION.fit_across(with_heads, settings(max_contrasts=4))
+    [record] = QUESTION.collect("fit_across", with_heads, settings(max_contrasts=4))
     assert {row["condition"] for row in record["table"].values()} == {
         "weight decay 0.03",
         "weight decay 0.4",
@@ -78,7 +78,7 @@ def test_weight_decays_are_thinned_to_the_contrasts_that_are_wanted(
 
 
 def test_groups_without_heads_are_compared_by_their_events(tmp_path: Path) -> None:
-    [record] = QUESTION.fit_across(three_groups(tmp_path, ()), settings())
+    [record] = QUESTION.collect("fit_across", three_groups(tmp_path, ()), settings())
     assert record["event"] == "share with first99 (dimensionless)"
     assert record["extras"]["rates"]
 
@@ -86,14 +86,16 @@ def test_groups_without_heads_are_compared_by_their_events(tmp_path: Path) -> No
 def test_refusals_are_stored_and_told(with_heads: GroupComparison) -> None:
     nodes = settings()
     nodes["paired"]["min_pairs"] = 6
-    [record] = QUESTION.fit_across(with_heads, nodes)
+    [record] = QUESTION.collect("fit_across", with_heads, nodes)
     assert "5 pairs, at least 6 are needed" in record["refused"]
-    [note] = QUESTION.section_across(compare(with_heads.groups, [record]))
+    [note] = QUESTION.collect("section_across", compare(with_heads.groups, [record]))
     assert isinstance(note, NotDrawn)
     assert note.reason.startswith("the comparison refused: No contrast can be tested")
 
 
 def test_nothing_is_drawn_that_was_not_fitted(with_heads: GroupComparison) -> None:
-    assert list(QUESTION.section_across(with_heads)) == []
+    assert list(QUESTION.collect("section_across", with_heads)) == []
     one = [StudyGroup("a", with_heads.groups[0].facts, "")] * 2
-    assert len(QUESTION.fit_across(compare(one), settings())) == 1  # equal: refused, but told
+    assert (
+        len(QUESTION.collect("fit_across", compare(one), settings())) == 1
+    )  # equal: refused, but told

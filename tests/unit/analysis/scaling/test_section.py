@@ -50,8 +50,8 @@ def sizes(tmp_path_factory: pytest.TempPathFactory) -> GroupComparison:
 
 
 def drawn(comparison: GroupComparison, settings: dict[str, Any]) -> list[Drawing | NotDrawn]:
-    records = QUESTION.fit_across(comparison, settings)
-    return list(QUESTION.section_across(replace(comparison, records=records)))
+    records = QUESTION.collect("fit_across", comparison, settings)
+    return list(QUESTION.collect("section_across", replace(comparison, records=records)))
 
 
 def test_sizes_have_a_chain_and_amplitudes(sizes: GroupComparison) -> None:
