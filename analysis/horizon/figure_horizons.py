@@ -138,11 +138,13 @@ def horizons_figure(
     for axes in panels[1:-1]:
         axes.tick_params(axis="y", labelleft=False)
     _draw_track(panels[-1], observed, laws, deciding)
-    handles = _handles(observed, laws)
+    found = not np.isnan(observed.critical).all()
+    handles = _handles(observed, laws) if found else []
     if deciding is not None and deciding > float(observed.horizon.max(initial=0.0)):
         dotted = {"color": MUTED, "linestyle": LINE_STYLES[2]}
         handles.append(Line2D([], [], label="horizon that would decide", **dotted))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 

@@ -54,12 +54,15 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
     laws = [] if record is None else _laws(record)
     deciding = None if record is None else record["extras"].get("deciding_horizon")
     observed = _observed(facts)
-    lines = (
-        "Lines: where the median time of each fitted law meets the horizon, with λc = 0 (solid) "
-        f"and λc free (dashed), also beyond the data. {verdict_words(record)}"
-        if record
-        else "Dashed: where a time of C / weight decay, without any threshold, would put it."
-    )
+    if np.isnan(observed.critical).all():
+        lines = "No estimator gave a boundary at the longest horizon: none is drawn."
+    elif record:
+        lines = (
+            "Lines: where the median time of each fitted law meets the horizon, with λc = 0 "
+            f"(solid) and λc free (dashed), also beyond the data. {verdict_words(record)}"
+        )
+    else:
+        lines = "Dashed: where a time of C / weight decay, without any threshold, would put it."
     return Drawing(
         name="horizons",
         title=title,
@@ -84,7 +87,7 @@ def _observed(facts: Facts) -> Track:
     at = sorted(at, key=lambda r: r["horizon_steps"])
     found = [limits(r, "critical") or (None, None, None) for r in at]
     value, low, high = (floats([row[i] for row in found]) for i in range(3))
-    label = estimator_name(at[0]) if at else "none"
+    label = estimator_name(at[0]) if at else "no estimator gave one"
     return Track(label, floats([r["horizon_steps"] for r in at]), value, low, high)
 
 

@@ -147,10 +147,6 @@ class BoundaryLsq:
             raise ConfigError(
                 f"`interval` must be among {sorted(_INTERVALS)}, got {self.interval}."
             )
-        if not self.smoothing >= 0:
-            raise ConfigError(
-                f"`smoothing` must be at least 0, got {self.smoothing}. Give 0 for none."
-            )
 
     @property
     def estimator(self) -> str:

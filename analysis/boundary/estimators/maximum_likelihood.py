@@ -135,12 +135,6 @@ class BoundaryMle(LikelihoodFit):
     n_studies: int
 
     def __post_init__(self) -> None:
-        for name, rate in (("guess", self.guess), ("lapse", self.lapse)):
-            most = "0.5]" if name == "guess" else "0.5)"
-            if rate is not None and not (0.0 <= rate < 0.5 or (name, rate) == ("guess", 0.5)):
-                raise ConfigError(
-                    f"`{name}` must be in [0, {most}, got {rate}. Give null to have it fitted."
-                )
         if self.interval not in INTERVALS:
             raise ConfigError(f"`interval` must be among {sorted(INTERVALS)}, got {self.interval}.")
         self._link = link_named(self.link)

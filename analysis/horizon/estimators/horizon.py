@@ -36,7 +36,7 @@ from observatory.analysis.times.estimators.aft_table import (
     sample_of,
 )
 from observatory.analysis.times.estimators.power_law import N_PARAMS
-from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.errors import FitRefusedError
 
 _Columns = dict[str, list[float | None]]
 
@@ -181,13 +181,6 @@ class Horizon:
     n_grid: int  # points of the search for a critical point
     n_bootstrap: int  # resamples
     level: float  # coverage of the intervals; tests are at 1 - level
-
-    def __post_init__(self) -> None:
-        if not 0 < self.held_out < 1:
-            raise ConfigError(
-                f"`held_out` must be in (0, 1), got {self.held_out}. Give the shorter horizon as a "
-                "share of the longest."
-            )
 
     def fit(self, observations: Observations, seed: int) -> Estimate:
         """Judge one table.

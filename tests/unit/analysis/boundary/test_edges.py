@@ -90,7 +90,7 @@ def test_guesses_among_two_answers_are_held_at_one_half() -> None:
     assert found["extras"]["guess"] == 0.5
     assert 0.15 < found["params"]["critical"]["value"] < 0.2
     assert "at_limit" not in found["extras"]
-    with pytest.raises(ConfigError, match="`guess` must be"):
+    with pytest.raises(ConfigError, match=r"`guess` must be in \[0, 0.5\] or null, got 0.51"):
         fitted(frame, "mle", guess=0.51)
 
 

@@ -167,8 +167,6 @@ def test_bca_is_an_alternative() -> None:
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="`interval` must be among"):
         fit(interval="wald")
-    with pytest.raises(ConfigError, match="`smoothing` must be at least 0"):
-        fit(smoothing=-0.5)
 
 
 def test_resamples_that_are_all_alike_give_no_interval() -> None:

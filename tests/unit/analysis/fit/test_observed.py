@@ -45,12 +45,18 @@ def test_the_window_of_a_foreign_table_is_open_and_what_it_leaves_out_is_counted
         ({"horizon_steps": 0.5}, "`horizon_steps` must be a whole number"),
         ({"window_max": -1.0}, "`window_max` must be a number of at least 0"),
         ({"settings": {"lapse": "none"}}, "`lapse` must be in .*or null, got 'none'"),
+        ({"settings": {"lapse": 0.5}}, r"`lapse` must be in \[0, 0.4999\] or null, got 0.5"),
         ({"settings": {"n_simulations": True}}, "`n_simulations` must be a whole number"),
     ],
 )
 def test_numbers_that_break_their_rule_are_refused_before_the_fit(options, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         prepare("boundary", COUNTS, "mle", known_options(options, BoundaryOptions), timed=False)
+
+
+def test_a_share_of_the_horizon_is_refused_with_the_other_numbers() -> None:
+    with pytest.raises(ConfigError, match=r"`held_out` must be in \(0, 1\), got 1.5"):
+        fits.horizon(COUNTS, settings={"held_out": 1.5})
 
 
 def test_numbers_of_a_comparison_and_of_a_plan_keep_their_rules_too() -> None:

@@ -135,6 +135,10 @@ def test_the_same_study_gives_the_same_page(tmp_path: Path):
 def test_odd_studies_still_get_a_page(tmp_path: Path, plan: Plan):
     page = read_page(build_report(fitted_study(tmp_path, plan)))
     assert page.tags["figure"] >= 9
+    if "Every estimator refused:" in page.text:
+        (moved,) = [c for c in page.captions if "The boundary moves with the horizon" in c]
+        assert "λc against the horizon (steps; no estimator gave one)" in moved
+        assert "Dashed" not in moved
 
 
 def test_unfinished_replicas_are_counted_apart_and_said(tmp_path: Path):
