@@ -12,7 +12,7 @@ from observatory.analysis.curves.estimators.law_fit import CurveLaw
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.fit.task import Part, Task
-from observatory.analysis.stats.estimate import Estimate
+from observatory.analysis.stats.estimate import Estimate, about
 from observatory.analysis.tables.columns import Role, column_of, resolve
 from observatory.analysis.tables.open import Table, open_table
 from observatory.analysis.tables.values import cells, missing, numbers, plain
@@ -222,12 +222,9 @@ def curve_part(law: CurveLaw, curve: Curve, seed: int) -> Part:
         return law.estimate(series, seed)
 
     return Part(
-        fit=law.fit_name,
-        estimator=law.estimator,
+        **about(law, seed),
         event=series.value_name,
-        level=law.level,
         n=series.n,
-        seed=seed,
         compute=compute,
         horizon_steps=series.horizon_steps,
         group=curve.group,

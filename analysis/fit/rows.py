@@ -8,6 +8,7 @@ from typing import Any
 from observatory.analysis.fit.result import Fitted
 from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.fit.task import Part, Task
+from observatory.analysis.stats.estimate import about
 from observatory.analysis.tables.columns import columns_text
 
 
@@ -43,12 +44,9 @@ def fit_rows(
     fit, drawn = built(name, None, options)[0], draw_seed(seed)
     found = read()
     part = Part(
-        fit=fit.fit_name,
-        estimator=fit.estimator,
+        **about(fit, drawn),
         event=found.rows.outcome,
-        level=fit.level,
         n=found.rows.value.size,
-        seed=drawn,
         compute=lambda: fit.estimate(found.rows, drawn),
         warnings=found.warnings,
         extras={"columns": columns_text(found.columns)},

@@ -15,7 +15,7 @@ from observatory.analysis.fit.source import study_rows
 from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.facts import gather
 from observatory.analysis.page.groups import Group, groups
-from observatory.analysis.stats.estimate import refusal_record
+from observatory.analysis.stats.estimate import about, refusal_record
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.cells import cells_record, observations
@@ -122,17 +122,8 @@ def _attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
     try:
         return fitted(fit, observations, seed).to_json()
     except FitRefusedError as refusal:
-        return refusal_record(
-            fit=fit.fit_name,
-            estimator=fit.estimator,
-            event=observations.event,
-            horizon_steps=observations.horizon_steps,
-            horizon_epochs=observations.horizon_epochs,
-            level=fit.level,
-            n=observations.within(fit.window_max).n,
-            seed=seed,
-            reason=str(refusal),
-        )
+        known = {**observations.about, "n": observations.within(fit.window_max).n}
+        return refusal_record(**about(fit, seed), **known, reason=str(refusal))
 
 
 def critical_of(record: Mapping[str, Any]) -> float | None:

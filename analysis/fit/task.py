@@ -1,13 +1,16 @@
 """Fits whose tables and settings are read and checked: nothing is computed yet."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, final
 
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted, flat_record
 from observatory.analysis.stats.estimate import Estimate, Plain, refusal_record
 from observatory.core.errors import FitRefusedError
+
+_SHARED = {field.name for field in fields(Estimate)} - {"params", "table"}
+"""What a part knows of an estimate before it is computed."""
 
 
 @final
@@ -52,23 +55,11 @@ class Part:
         try:
             made = self.compute()
         except FitRefusedError as refusal:
-            return self.refused(str(refusal))
-        made = replace(
-            made,
-            warnings=[*self.warnings, *made.warnings],
-            extras={**made.extras, **self.extras},
-        )
-        return self._flat(made.to_json())
-
-    def refused(self, reason: str) -> Record:
-        """The record of this fit where it refused."""
-        names = ("fit", "estimator", "event", "horizon_steps", "horizon_epochs")
-        known: dict[str, Any] = {name: getattr(self, name) for name in names}
-        made = refusal_record(**known, level=self.level, n=self.n, seed=self.seed, reason=reason)
-        own = {"warnings": list(self.warnings), "extras": dict(self.extras), "curves": self.curves}
-        return self._flat({**made, **own})
-
-    def _flat(self, record: Record) -> Record:
+            known = {name: getattr(self, name) for name in _SHARED}
+            record = refusal_record(**known, reason=str(refusal))
+        else:
+            warnings, extras = [*self.warnings, *made.warnings], {**made.extras, **self.extras}
+            record = replace(made, warnings=warnings, extras=extras).to_json()
         return {**flat_record(record), **({"group": dict(self.group)} if self.group else {})}
 
 

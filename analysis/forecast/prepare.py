@@ -17,7 +17,7 @@ from observatory.analysis.forecast.from_runs import from_runs, sources
 from observatory.analysis.forecast.from_table import from_frame
 from observatory.analysis.forecast.replica_records import SignalTable
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.stats.estimate import refusal_record
+from observatory.analysis.stats.estimate import about, refusal_record
 from observatory.analysis.tables.columns import Role, columns_text, resolve
 from observatory.analysis.tables.open import Table, open_studies, open_table
 from observatory.analysis.tables.values import numbers, refuse
@@ -41,12 +41,9 @@ def prepare_forecast(tables: Sequence[Table], options: Mapping[str, Any]) -> Tas
     read, seed = read_signals(tables, comparison, options), draw_seed(options.get("seed"))
     records = read.records
     part = Part(
-        fit=comparison.fit_name,
-        estimator=comparison.estimator,
+        **about(comparison, seed),
         event=records.event,
-        level=comparison.level,
         n=records.n,
-        seed=seed,
         compute=lambda: comparison.estimate(records, seed),
         horizon_steps=records.horizon_steps,
         horizon_epochs=records.horizon_epochs,
@@ -85,14 +82,11 @@ def fit_group(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
         found = comparison.estimate(read.records, seed)
     except (ConfigError, FitRefusedError) as refusal:
         record = refusal_record(
-            fit=comparison.fit_name,
-            estimator=comparison.estimator,
+            **about(comparison, seed),
             event=facts.event,
             horizon_steps=facts.horizon,
             horizon_epochs=facts.horizon / facts.group.steps_per_epoch,
-            level=comparison.level,
             n=len(facts.group.replicas),
-            seed=seed,
             reason=str(refusal),
         )
         return [record]
@@ -123,12 +117,9 @@ def prepare_leads(table: Table, options: Mapping[str, Any]) -> Task:
     onset, event, columns = _read_leads(opened, options)
     seed = draw_seed(options.get("seed"))
     part = Part(
-        fit=leads.fit_name,
-        estimator=leads.estimator,
+        **about(leads, seed),
         event=columns,
-        level=leads.level,
         n=int(onset.size),
-        seed=seed,
         compute=lambda: leads.estimate(onset, event, columns, seed),
     )
     return Task("lead_times", [part])

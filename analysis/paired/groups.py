@@ -12,6 +12,7 @@ from observatory.analysis.fit.task import Part
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.frames import column, evenly, select, where
 from observatory.analysis.paired.estimators.rows import PairedRows
+from observatory.analysis.stats.estimate import about
 from observatory.analysis.training.heads import head_readings
 
 KEYS = ["arm", "seed", "weight_decay"]
@@ -45,12 +46,9 @@ def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list
     )
     fit, seed = build("paired", settings["paired"]), int(settings[STUDY]["seed"])
     part = Part(
-        fit=fit.fit_name,
-        estimator=fit.estimator,
+        **about(fit, seed),
         event=outcome,
-        level=fit.level,
         n=paired.value.size,
-        seed=seed,
         compute=lambda: fit.estimate(paired, seed),
         extras={
             "reference": comparison.groups[0].label,

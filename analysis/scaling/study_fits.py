@@ -11,15 +11,14 @@ from observatory.analysis.curves.estimators.law_fit import CurveLaw
 from observatory.analysis.curves.estimators.series import Series
 from observatory.analysis.curves.table import Curve, curve_part
 from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import flat_record
 from observatory.analysis.fit.settings import STUDY, build
-from observatory.analysis.fit.task import Part
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.frames import column, evenly, select, where
 from observatory.analysis.scaling.table import chain_part, read_sized
-from observatory.analysis.stats.estimate import Estimate
+from observatory.analysis.stats.estimate import about, refusal_record
 from observatory.analysis.tables.last_looks import configured
 from observatory.analysis.training.heads import head_readings
-from observatory.core.errors import FitRefusedError
 
 CONTROL, ACCURACY = "weight_decay", "val_acc"
 D_HEAD, AMPLITUDE = "d_head", "sigma_h"
@@ -126,9 +125,4 @@ def _last(group: StudyGroup) -> pd.DataFrame | None:
 
 def _refusal(fit: Any, event: str, n: int, seed: int, reason: str) -> Record:
     """The record of a fit that has nothing to be made of."""
-
-    def compute() -> Estimate:
-        raise FitRefusedError(reason)
-
-    names = {"fit": fit.fit_name, "estimator": fit.estimator, "level": fit.level}
-    return Part(event=event, n=n, seed=seed, compute=compute, **names).record()
+    return flat_record(refusal_record(**about(fit, seed), event=event, n=n, reason=reason))

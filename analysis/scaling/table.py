@@ -10,6 +10,7 @@ import pandas as pd
 from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.scaling.estimators.sample import SizedRows
+from observatory.analysis.stats.estimate import about
 from observatory.analysis.tables.columns import Role, columns_text, resolve
 from observatory.analysis.tables.last_looks import last_looks
 from observatory.analysis.tables.open import Table, open_table
@@ -100,13 +101,11 @@ def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, A
 
 def chain_part(chain: Any, read: _SizedTable, seed: int) -> Part:
     """The chain on what was read, as a part of a task."""
-    names = {"fit": chain.fit_name, "estimator": chain.estimator, "level": chain.level}
     return Part(
+        **about(chain, seed),
         event=read.rows.order_parameter,
         n=read.rows.value.size,
-        seed=seed,
         compute=lambda: chain.estimate(read.rows, seed),
         warnings=read.warnings,
         extras={"columns": columns_text(read.columns)},
-        **names,
     )

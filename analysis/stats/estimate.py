@@ -66,12 +66,12 @@ class Estimate:
     fit: str
     estimator: str
     event: str
-    horizon_steps: int | None
-    horizon_epochs: float | None
-    params: Mapping[str, Parameter]
     level: float
     n: int
     seed: int
+    horizon_steps: int | None = None
+    horizon_epochs: float | None = None
+    params: Mapping[str, Parameter] = field(default_factory=dict[str, Parameter])
     warnings: Sequence[str] = ()
     extras: Mapping[str, Plain] = field(default_factory=dict[str, Plain])
     curves: Mapping[str, Sequence[float | None]] = field(
@@ -99,6 +99,12 @@ class Estimate:
         }
 
 
+def about(fit: Any, seed: int, **parts: Any) -> dict[str, Any]:
+    """What an estimate, or a refusal, says of its fit; `parts` are added, or said instead."""
+    known = {"fit": fit.fit_name, "estimator": fit.estimator, "level": fit.level, "seed": seed}
+    return known | parts
+
+
 def estimate_of(
     fit: Any, data: Observations, seed: int, warnings: Sequence[str], **parts: Any
 ) -> Estimate:
@@ -111,18 +117,10 @@ def estimate_of(
         warnings: Put behind the one that the table names no horizon, where it does not.
         parts: The other attributes of `Estimate`, such as `params`, or others for those above.
     """
-    found = {
-        "fit": fit.fit_name,
-        "estimator": fit.estimator,
-        **data.about,
-        "params": {},
-        "level": fit.level,
-        "seed": seed,
-        "warnings": [*data.horizon_warnings, *warnings],
-    }
-    return Estimate(**found | parts)
+    warnings = [*data.horizon_warnings, *warnings]
+    return Estimate(**about(fit, seed, **{**data.about, "warnings": warnings, **parts}))
 
 
 def refusal_record(*, reason: str, **known: Any) -> dict[str, Any]:
     """The record of a fit that refused: no parameters, and the reason; `known` as of `Estimate`."""
-    return {**Estimate(params={}, **known).to_json(), "refused": reason}
+    return {**Estimate(**known).to_json(), "refused": reason}

@@ -38,8 +38,10 @@ def compare_rates(
     return Estimate(
         fit="rate_comparison",
         estimator="mcnemar" if n_paired == shared.size else "fisher",
-        **{**a.about, "n": a.n + b.n},
-        params={},
+        event=a.event,
+        horizon_steps=a.horizon_steps,
+        horizon_epochs=a.horizon_epochs,
+        n=a.n + b.n,
         level=level,
         seed=0,
         warnings=a.horizon_warnings,

@@ -13,7 +13,7 @@ from observatory.analysis.boundary.estimators.likelihood import (
     step_likelihood,
 )
 from observatory.analysis.stats.bins import RateBins, bin_rates, require_boundary, require_rise
-from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.estimate import Estimate, Plain, about
 from observatory.analysis.stats.links import LINKS, Link
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.core.errors import FitRefusedError
@@ -109,12 +109,9 @@ class BoundaryComparison:
             "verdict": preferred if len(close) == 1 else f"cannot tell: {', '.join(close)}",
         }
         return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
+            **about(self, seed),
             **data.about,
             params={},
-            level=self.level,
-            seed=seed,
             warnings=data.horizon_warnings,
             extras=extras,
         )

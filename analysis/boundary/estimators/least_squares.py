@@ -22,7 +22,7 @@ from observatory.analysis.stats.bins import (
     require_rise,
     separation_reason,
 )
-from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.estimate import Estimate, Parameter, about
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import bootstrap_parameter, left_out, resampled_counts
 from observatory.analysis.stats.solvers import fit_curve
@@ -186,12 +186,9 @@ class BoundaryLsq:
             rng,
         )
         return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
+            **about(self, seed),
             **data.about,
             params=params,
-            level=self.level,
-            seed=seed,
             warnings=self._warnings(data, bins, theta, usable, covered),
             extras={
                 "method": "unweighted least squares of the logistic in "

@@ -16,7 +16,7 @@ from observatory.analysis.stats.bins import (
     require_inside,
     require_rise,
 )
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, about
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.search import as_bound, end_of_search
 from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail, f_quantile
@@ -144,7 +144,7 @@ def _places(x: Array, spacing: float) -> Array:
     """Critical points to look at, up to a decade beyond the data; the profile may jump at a bin."""
     n_values = int(np.ceil((x[-1] - x[0] + 2.0) / spacing))
     beside = 1e-2 * np.diff(x).min()
-    even = np.linspace(x[0] - 1.0, x[-1] + 1.0, n_values + 1)
+    even = np.linspace(float(x[0]) - 1.0, float(x[-1]) + 1.0, n_values + 1)
     return np.unique(np.concatenate([even, x - beside, x + beside]))
 
 
@@ -242,16 +242,13 @@ class LikelihoodFit(ABC):
             extras["at_limit"] = ", ".join(found.at_limit)
         link, slope = str(extras["link"]), abs(params["slope"].value)
         unit = {"probit": "probits", "cloglog": "log hazards"}.get(link, "logits")
-        x = np.linspace(bins.x[0], bins.x[-1], _N_DRAWN)
+        x = np.linspace(float(bins.x[0]), float(bins.x[-1]), _N_DRAWN)
         rate = self.rate_at(found, x)
         own = {} if rate is None else {"weight_decay": 10.0**x, "share": rate}
         return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
+            **about(self, seed),
             **data.about,
             params=params,
-            level=self.level,
-            seed=seed,
             warnings=warnings,
             extras={
                 "n_bins": bins.x.size,

@@ -168,11 +168,17 @@ def boundary_ratio(
         **{"p": p_value, "bootstrap_low": low, "bootstrap_high": high},
         **{"seeds_drawn_jointly": joint, "n_bootstrap": int(draws.size), "control": a.control},
     }
-    about = a.about if same else {**a.about, "horizon_steps": None, "horizon_epochs": None}
     params = {"ratio": Parameter(ratio, standard_error(10.0**draws), *ends)}
     return Estimate(
         fit="boundary_ratio",
         estimator="firth",
-        **{**about, "n": a.n + b.n},
-        **{"params": params, "level": level, "seed": seed, "warnings": warnings, "extras": extras},
+        event=a.event,
+        horizon_steps=a.horizon_steps if same else None,
+        horizon_epochs=a.horizon_epochs if same else None,
+        n=a.n + b.n,
+        params=params,
+        level=level,
+        seed=seed,
+        warnings=warnings,
+        extras=extras,
     )

@@ -24,7 +24,7 @@ from observatory.analysis.curves.estimators.series import (
     require_points,
     residual_warnings,
 )
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, about
 from observatory.core.errors import FitRefusedError
 
 
@@ -171,15 +171,12 @@ class CurveLaw(LawSearch, ABC):
         with np.errstate(all="ignore"):
             values = named.values(found.solution)
         return Estimate(
-            fit=self.fit_name,
-            estimator=judged.estimator or self.estimator,
+            **about(self, seed, estimator=judged.estimator or self.estimator),
             event=series.value_name,
             horizon_steps=None if self.pooled else series.horizon_steps,  # sizes have none
             horizon_epochs=judged.horizon_epochs,
             params={**judged.beside, **judged.kept},
-            level=self.level,
             n=series.n,
-            seed=seed,
             warnings=[*judged.warnings, *self._warnings(found, [*values], judged.kept)],
             extras={
                 "r2": r_squared(series.value, curve),

@@ -30,9 +30,8 @@ class Saturation(CurveLaw):
 
     rate: Sequence[float]
     exponent: float
-    longest_block: ClassVar[int]  # pyright: ignore[reportIncompatibleVariableOverride]
+    longest_block: ClassVar[int] = 1  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    longest_block = 1
     fit_name = "saturation"
     main = "exponential"
     fewest = 4

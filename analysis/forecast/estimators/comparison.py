@@ -16,7 +16,7 @@ from observatory.analysis.forecast.estimators.records import (
 from observatory.analysis.forecast.estimators.rows import Compared, row_of
 from observatory.analysis.forecast.estimators.scored import score, seed_sets
 from observatory.analysis.forecast.estimators.warnings import doubts, require_enough
-from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.estimate import Estimate, Plain, about
 from observatory.analysis.stats.paired_tests import holm
 from observatory.analysis.stats.solvers import alpha_of
 from observatory.core.errors import FitRefusedError
@@ -60,15 +60,12 @@ class ForecastComparison(ForecastSettings):
         made = {name: row_of(compared, name) for name in names}
         notes += doubts(records, design, names, sets.seeds.size, m, self)
         return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
+            **about(self, seed),
             event=records.event,
             horizon_steps=records.horizon_steps,
             horizon_epochs=records.horizon_epochs,
             params={name: share for name, (share, _) in made.items()},
-            level=self.level,
             n=records.n,
-            seed=seed,
             warnings=notes,
             extras=self._extras(records, design, sets.seeds.size, m),
             table=self._table(compared, {n: row for n, (_, row) in made.items()}, m),

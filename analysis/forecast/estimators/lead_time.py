@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import theilslopes
 
 from observatory.analysis.forecast.estimators.records import Array
-from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.estimate import Estimate, Parameter, about
 from observatory.analysis.stats.solvers import student_quantile
 from observatory.core.errors import FitRefusedError
 
@@ -115,15 +115,10 @@ class LeadTimes:
             f"{found['lead_r2']:.2f}. Read the regression of onsets."
         )
         return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
+            **about(self, seed),
             event=name,
-            horizon_steps=None,
-            horizon_epochs=None,
             params={"onset_slope": slope},
-            level=self.level,
             n=onset.size,
-            seed=seed,
             warnings=[warning],
             extras=found,
         )

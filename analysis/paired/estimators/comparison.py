@@ -23,7 +23,7 @@ from observatory.analysis.paired.estimators.power import (
     pairs_for_width,
 )
 from observatory.analysis.paired.estimators.rows import Contrast, PairedRows
-from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.estimate import Estimate, Parameter, about
 from observatory.analysis.stats.paired_tests import (
     cohen_between,
     cohen_paired,
@@ -107,18 +107,12 @@ class PairedComparison:
         alpha = alpha_of(self.level)
         of_rates = [label for label, found in table.items() if is_rate(found)]
         warnings += [*self._mixed(of_rates, len(table)), *doubts(table, m, self.test, alpha)]
+        tests = [self.test] * (len(of_rates) < len(table)) + ["mcnemar"] * bool(of_rates)
         return Estimate(
-            fit=self.fit_name,
-            estimator=" and ".join(
-                [self.test] * (len(of_rates) < len(table)) + ["mcnemar"] * bool(of_rates)
-            ),
+            **about(self, seed, estimator=" and ".join(tests)),
             event=rows.outcome,
-            horizon_steps=None,
-            horizon_epochs=None,
             params=params,
-            level=self.level,
             n=2 * sum(int(found["n"] or 0) for found in table.values()),
-            seed=seed,
             warnings=warnings,
             extras={
                 "method": self._method(len(of_rates), len(table)),

@@ -22,7 +22,7 @@ from observatory.analysis.scaling.estimators.sharpening import sharpening_link
 from observatory.analysis.scaling.estimators.susceptibility import susceptibility_link
 from observatory.analysis.scaling.estimators.unimodality import groups_link
 from observatory.analysis.scaling.estimators.verdicts import KINDS, Link, judge_chain
-from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
+from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, about
 from observatory.analysis.stats.solvers import f_quantile
 from observatory.core.errors import FitRefusedError
 
@@ -153,15 +153,10 @@ class FiniteSizeChain:
         }
         table = {**{name: asdict(link) for name, link in links.items()}, **whole.table}
         return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
+            **about(self, seed),
             event=rows.order_parameter,
-            horizon_steps=None,
-            horizon_epochs=None,
             params=whole.params,
-            level=self.level,
             n=sample.value.size,
-            seed=seed,
             warnings=warnings,
             extras=extras,
             curves=whole.curves,

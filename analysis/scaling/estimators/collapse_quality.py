@@ -214,10 +214,10 @@ def minimise_each(
         Nelder & Mead (1965), Computer Journal 7, 308, with the usual coefficients 1, 2, 1/2, 1/2.
         Deviation: contraction is always towards the better of the worst and the reflected point.
     """
-    n, k = start.shape
+    k = start.shape[1]
     simplex = np.repeat(start[:, None, :], k + 1, axis=1)
     simplex[:, 1:, :] += np.diag(step)
-    everyone = np.arange(n)
+    everyone = np.arange(len(start))
     value = np.stack([objective(simplex[:, v], everyone) for v in range(k + 1)], axis=1)
     active = everyone
     for _ in range(n_steps):
@@ -236,7 +236,7 @@ def _moved(
     objective: _Objective, simplex: Array, value: Array, problem: Index
 ) -> tuple[Array, Array]:
     """One step of each simplex, its points sorted by value."""
-    centre = simplex[:, :-1].mean(axis=1)
+    centre: Array = simplex[:, :-1].mean(axis=1)
     worst, worst_value = simplex[:, -1], value[:, -1]
     reflected = 2.0 * centre - worst
     reflected_value = objective(reflected, problem)

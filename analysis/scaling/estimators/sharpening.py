@@ -58,7 +58,8 @@ def sigmoid_grid(sample: Sample, se: Array, n_centres: int, n_widths: int) -> _S
     cells = [sample.cells_of(i) for i in range(sample.sizes.size)]
     low, high = float(sample.control.min()), float(sample.control.max())
     finest = min(float(np.diff(sample.control[c]).min()) for c in cells)
-    log_width = np.linspace(np.log(finest / 8.0), np.log(2.0 * (high - low)), n_widths)
+    ends = (float(np.log(finest / 8.0)), float(np.log(2.0 * (high - low))))
+    log_width = np.linspace(*ends, n_widths)
     centre = np.linspace(low, high, n_centres)
     root = 1.0 / se
     basis = list[Array]()
@@ -128,7 +129,7 @@ def _law_squares(grid: _SigmoidGrid, by_width: Array, exponent: float) -> Array:
 
 def _vertex(best: Array, k: Index) -> Array:
     """Where a parabola through the least value and its neighbours is least, in steps, `[draw]`."""
-    draw, inner = np.arange(best.shape[1]), np.clip(k, 1, len(best) - 2)
+    draw, inner = np.arange(len(best[0])), np.clip(k, 1, len(best) - 2)
     left, mid, right = best[inner - 1, draw], best[inner, draw], best[inner + 1, draw]
     bend = left - 2.0 * mid + right
     move = 0.5 * (left - right) / np.where(bend > 0, bend, np.inf)

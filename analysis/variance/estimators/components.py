@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import brentq
 from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
 
-from observatory.analysis.stats.estimate import Estimate, Parameter
+from observatory.analysis.stats.estimate import Estimate, Parameter, about
 from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.analysis.variance.estimators.checks import (
     NUMERIC,
@@ -104,15 +104,10 @@ class VarianceComponents:
                 )
         free = value.size - fixed.shape[1]
         return Estimate(
-            fit=self.fit_name,
-            estimator=self.estimator,
+            **about(self, seed),
             event=f"log10 {rows.outcome}" if self.log else rows.outcome,
-            horizon_steps=None,
-            horizon_epochs=None,
             params=self._params(model, names, variances, least, unit),
-            level=self.level,
             n=value.size,
-            seed=seed,
             warnings=notes,
             extras={
                 "method": "restricted maximum likelihood (statsmodels MixedLM), profile intervals",
