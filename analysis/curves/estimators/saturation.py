@@ -30,8 +30,9 @@ class Saturation(CurveLaw):
 
     rate: Sequence[float]
     exponent: float
-    longest_block: ClassVar[int] = 1  # pyright: ignore[reportIncompatibleVariableOverride]
+    longest_block: ClassVar[int]
 
+    longest_block = 1  # pyright: ignore[reportIncompatibleVariableOverride]
     fit_name = "saturation"
     main = "exponential"
     fewest = 4
