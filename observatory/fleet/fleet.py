@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from observatory.core.contracts import Hyper, Loss, Model, Optimizer
@@ -13,14 +13,17 @@ from observatory.core.rng import named_generator
 from observatory.core.view import FleetView
 from observatory.fleet.activations import LazyActivations
 from observatory.fleet.batches import Batches
+from observatory.fleet.divergence import Divergence
 from observatory.fleet.evaluate import evaluate
 from observatory.fleet.look import Look
 from observatory.fleet.replica_table import ReplicaTable
 from observatory.fleet.replicas import Dataset, probe_examples
 from observatory.fleet.rules import Looks
+from observatory.fleet.seats import compact, of_slots
 from observatory.fleet.settings import EvaluationSettings, FleetSettings
+from observatory.fleet.splits import Splits
 from observatory.fleet.stack import fast_path, flat_row, layout_of, vmapped, vmapped_record
-from observatory.fleet.step import DTYPES, losses_and_gradient
+from observatory.fleet.step import DTYPES, LossAndGradient
 
 EMPTY = -1
 
@@ -51,39 +54,46 @@ class Fleet:
         self.dataset, self.loss, self.optimizer, self.table = dataset, loss, optimizer, table
         fast = fast_path(self.network, settings.path)
         self.forward = fast or vmapped(self.network)
+        self.loss_and_gradient = LossAndGradient(
+            self.forward,
+            loss,
+            self.layout,
+            self.loss_dtype,
+            compiled=settings.size if settings.compile == "on" else None,
+        )
         whole = vmapped_record(self.network)
         self.recorders = (whole,) if fast is None else (fast.record, whole)
-        size, n = settings.size, len(dataset)
-        self.flat = torch.zeros(size, sum(self.layout.sizes), dtype=self.dtype, device=self.device)
-        self.optimizer_state = optimizer.init(self.flat)
-        decays = torch.ones(self.flat.shape[1], dtype=torch.float64)
+        decays = torch.ones(sum(self.layout.sizes), dtype=torch.float64)
         if settings.decay == "matrices":
             decays = self.layout.mask(MATRICES)
-        self.hyper = Hyper(
-            lr=torch.zeros(size, dtype=self.dtype, device=self.device),
-            weight_decay=torch.zeros(size, dtype=self.dtype, device=self.device),
-            decays=decays.to(self.device, self.dtype),
-            layout=self.layout,
-        )
+        self.decays = decays.to(self.device, self.dtype)
         self.inputs = dataset.inputs.to(self.device)
-        self.labels = torch.zeros(size, n, dtype=torch.int64, device=self.device)
-        self.in_train = torch.zeros(size, n, dtype=torch.bool, device=self.device)
-        n_looked = evaluation.looked_at(dataset)
-        self.looked_at = torch.zeros(size, sum(n_looked), dtype=torch.int64, device=self.device)
-        self.batches = Batches(size, dataset.n_train, settings.batch_size, self.device)
-        # Ticks, not ages: so that a step needs no tensor of ages.
-        self.first_bad = torch.full((size,), -1, dtype=torch.int64, device=self.device)
-        self.slots = [EMPTY] * size
-        self.ages = [0] * size
-        self.looks = [Looks() for _ in range(size)]
+        probe = probe_examples(len(dataset), settings.probe_examples, settings.study_seed)
+        self.probe_examples = probe.to(self.device)
+        self.probe_inputs = self.inputs[self.probe_examples]
         self.cursor = 0
         self.tick = 0
         self.replica_steps = 0
-        probe = probe_examples(n, settings.probe_examples, settings.study_seed)
-        self.probe_examples = probe.to(self.device)
-        self.probe_inputs = self.inputs[self.probe_examples]
-        self.probe_labels = self.labels[:, self.probe_examples]  # filled when a replica is seated
-        self.probe_in_train = self.in_train[:, self.probe_examples]
+        self.slot_steps = 0
+        self._allocate(settings.size)
+
+    def _allocate(self, size: int) -> None:
+        """Empty rows for a stack of `size` slots."""
+        self.flat = torch.zeros(size, sum(self.layout.sizes), dtype=self.dtype, device=self.device)
+        self.optimizer_state = self.optimizer.init(self.flat)
+        self.hyper = Hyper(
+            lr=torch.zeros(size, dtype=self.dtype, device=self.device),
+            weight_decay=torch.zeros(size, dtype=self.dtype, device=self.device),
+            decays=self.decays,
+            layout=self.layout,
+        )
+        self.splits = Splits(size, self.dataset, self.evaluation, self.device)
+        self.batches = Batches(size, self.dataset.n_train, self.settings.batch_size, self.device)
+        self.divergence = Divergence(size, self.device)
+        self.slots = [EMPTY] * size
+        self.homes = list(range(size))
+        self.ages = [0] * size
+        self.looks = [Looks() for _ in range(size)]
         self._everyone = list(range(size))
         self._views = self.layout.views(self.flat)  # which is only ever written in place
         self._batch: tuple[Tensor, Tensor] | None = None
@@ -123,7 +133,21 @@ class Fleet:
         for state in self.optimizer_state.values():
             state[slot] = 0.0
         self.hyper.lr[slot] = 0.0
-        self.first_bad[slot] = -1
+        self.divergence.clear(slot)
+
+    def shrink(self) -> list[int] | None:
+        """Leave out empty slots once nobody waits for one.
+
+        Returns:
+            Which slot each slot of the smaller stack was before, or None where it stays as it is.
+        """
+        kept = compact([row != EMPTY for row in self.slots])
+        if self.queued or len(kept) == len(self.slots):
+            return None
+        state = self.state()
+        self._allocate(len(kept))
+        self.restore(of_slots(state, kept))
+        return kept
 
     def _seat(self, slot: int, row: int) -> None:
         self._place(slot, row)
@@ -135,23 +159,14 @@ class Fleet:
             state[slot] = fresh[name][0]
         self.ages[slot] = 0
         self.looks[slot] = Looks()
-        self.first_bad[slot] = -1
+        self.divergence.clear(slot)
 
     def _place(self, slot: int, row: int) -> None:
         """What of a replica in a slot follows from its seed and hyperparameters alone."""
         self.slots[slot] = row
         seed = int(self.table.seed[row])
         split = self.dataset.draw(seed)
-        self.labels[slot] = split.labels.to(self.device)
-        self.in_train[slot] = split.in_train().to(self.device)
-        self.probe_labels[slot] = self.labels[slot, self.probe_examples]
-        self.probe_in_train[slot] = self.in_train[slot, self.probe_examples]
-        n_train, n_val = self.evaluation.looked_at(self.dataset)
-        if self.evaluation.subset is None:
-            looked = torch.arange(len(self.dataset))
-        else:
-            looked = torch.cat([split.train[:n_train], split.val[:n_val]])
-        self.looked_at[slot] = looked.to(self.device)
+        self.splits.seat(slot, split)
         self.batches.seat(slot, seed, split.train)
         self.hyper.lr[slot] = float(self.table.lr[row])
         self.hyper.weight_decay[slot] = float(self.table.weight_decay[row])
@@ -165,20 +180,12 @@ class Fleet:
             self._step()
 
     def _step(self) -> None:
-        inputs, labels, counted = self._next_batch()
-        losses, gradient = losses_and_gradient(
-            self.forward,
-            self.loss,
-            self.layout,
-            self.flat,
-            inputs,
-            labels,
-            counted,
-            self.loss_dtype,
-        )
-        self._note_bad(~losses.isfinite())
+        losses, gradient = self.loss_and_gradient(self.flat, *self._next_batch())
+        self.divergence.note(~losses.isfinite())
         self.optimizer.update(self.flat, gradient, self.optimizer_state, self.hyper)
+        self.divergence.tick += 1
         self.tick += 1
+        self.slot_steps += len(self.slots)
         for slot in self.active():
             self.ages[slot] += 1
             self.replica_steps += 1
@@ -187,35 +194,20 @@ class Fleet:
         if self.batches.full and self._batch is not None:
             return *self._batch, None
         indices, counted = self.batches.next(self.ages)
-        self._batch = (self.inputs[indices], self.labels.gather(1, indices))
+        self._batch = (self.inputs[indices], self.splits.labels.gather(1, indices))
         return *self._batch, counted
-
-    def _note_bad(self, bad: Bool[Tensor, " replica"]) -> None:
-        self.first_bad = torch.where(bad & (self.first_bad < 0), self.tick, self.first_bad)
 
     def diverged_steps(self) -> list[int | None]:
         """Per slot, the step of the first non-finite loss or parameter, or None."""
-        self._note_bad(~self.flat.isfinite().all(dim=1))
-        return [
-            None if bad < 0 else age - (self.tick - bad)
-            for bad, age in zip(self.first_bad.tolist(), self.ages, strict=True)
-        ]
+        self.divergence.note(~self.flat.isfinite().all(dim=1))
+        return self.divergence.steps(self.ages)
 
     # Looking --------------------------------------------------------------------------------------
 
     def evaluate(self, slots: list[int], *, full: bool) -> dict[str, Tensor]:
         """Loss and accuracy in `slots`, on all examples or on each replica's fixed subset."""
         rows = self._rows(slots)
-        labels, in_train = self.labels[rows], self.in_train[rows]
-        if full or self.evaluation.subset is None:
-            inputs = self.inputs.expand(len(slots), -1, -1)
-        else:
-            looked = self.looked_at[rows]
-            inputs, labels, in_train = (
-                self.inputs[looked],
-                labels.gather(1, looked),
-                in_train.gather(1, looked),
-            )
+        inputs, labels, in_train = self.splits.looked_at(rows, full=full)
         return evaluate(
             self.forward,
             self.loss,
@@ -234,8 +226,8 @@ class Fleet:
             replica=torch.tensor([self.replica_of(slot) for slot in slots]),
             step=torch.tensor([self.ages[slot] for slot in slots]),
             flat=self.flat[rows].clone(),
-            labels=self.probe_labels[rows].clone(),
-            in_train=self.probe_in_train[rows].clone(),
+            labels=self.splits.labels[rows][:, self.probe_examples],
+            in_train=self.splits.in_train[rows][:, self.probe_examples],
         )
 
     def view(self, look: Look) -> FleetView:
@@ -271,28 +263,36 @@ class Fleet:
         return {
             "flat": self.flat.cpu(),
             "optimizer": {name: value.cpu() for name, value in self.optimizer_state.items()},
-            "first_bad": self.first_bad.cpu(),
+            "first_bad": self.divergence.first.cpu(),
             "batches": self.batches.state(),
             "slots": list(self.slots),
+            "homes": list(self.homes),
             "ages": list(self.ages),
             "looks": [looks.state() for looks in self.looks],
             "cursor": self.cursor,
             "tick": self.tick,
             "replica_steps": self.replica_steps,
+            "slot_steps": self.slot_steps,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken; the table, data and settings must be the same."""
+        if len(state["slots"]) != len(self.slots):
+            self._allocate(len(state["slots"]))
         for slot, row in enumerate(state["slots"]):
             if row != EMPTY:
                 self._place(slot, row)
             self.slots[slot] = row
+        # Stacks of before 2.3 never shrank.
+        self.homes = state.get("homes", list(range(len(self.slots))))
         self.ages = state["ages"]
         self.looks = [Looks.restore(looks) for looks in state["looks"]]
         self.batches.restore(state["batches"])
         self.flat.copy_(state["flat"])
         for name, value in state["optimizer"].items():
             self.optimizer_state[name].copy_(value)
-        self.first_bad.copy_(state["first_bad"])
+        self.divergence.first.copy_(state["first_bad"])
         self.cursor, self.tick = state["cursor"], state["tick"]
+        self.divergence.tick.fill_(self.tick)
         self.replica_steps = state["replica_steps"]
+        self.slot_steps = state.get("slot_steps", self.tick * len(self.slots))

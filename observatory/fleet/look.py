@@ -57,7 +57,8 @@ class LookStack:
 
     How a sum is rounded depends on the shape of the stack and on the place in it. Both are fixed:
     there are `depth` layers of `size` slots, and a replica's n-th look lies in layer n modulo
-    `depth`, at its slot. When the stack is measured, and what else is in it, changes no number.
+    `depth`, at the slot where it started. When the stack is measured, and what else is in it,
+    changes no number.
 
     Args:
         size: Slots of the fleet.
@@ -72,7 +73,7 @@ class LookStack:
         """How many looks were taken at each replica so far."""
 
     def place(self, look: Look, slots: Sequence[int]) -> bool:
-        """Add a look at the replicas in `slots`; False where a place of them is taken."""
+        """Add a look at the replicas that started in `slots`; False where a place is taken."""
         replicas = look.replica.tolist()
         layers = [self.counts.get(replica, 0) % self._depth for replica in replicas]
         places = [layer * self._size + slot for layer, slot in zip(layers, slots, strict=True)]

@@ -20,11 +20,12 @@ class FleetSettings:
     """How the stack is laid out and in what precision it computes.
 
     Attributes:
-        size: Number of slots R; it never changes, empty slots are masked.
+        size: Number of slots R; fewer, by fours, once nobody waits for an empty one.
         batch_size: Examples per step, or None for the whole train split.
         dtype: Precision of parameters and activations, "float32" or "float64".
         loss_dtype: Precision of the loss.
         path: "fast" or "generic" forward.
+        compile: Whether loss and gradient of the whole stack are compiled, "on" or "off".
         decay: Which weights decay: "all", or "matrices": all but the pointwise ones.
         device: A torch device.
         probe_examples: Examples that probes look at, drawn once per study from all examples.
@@ -38,6 +39,7 @@ class FleetSettings:
     dtype: Precision
     loss_dtype: Precision
     path: Literal["fast", "generic"]
+    compile: Literal["on", "off"]
     decay: Literal["all", "matrices"]
     device: str
     probe_examples: Size

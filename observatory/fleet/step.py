@@ -1,10 +1,13 @@
 """One optimizer step of all replicas: the loss of each, the sum over replicas, the gradient."""
 
+from typing import final
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from observatory.core.contracts import Loss, StackedForward
+from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -25,23 +28,71 @@ def replica_losses(
     return (losses * counted).sum(dim=1) / counted.sum(dim=1)
 
 
-def losses_and_gradient(
-    forward: StackedForward,
-    loss: Loss,
-    layout: Layout,
-    flat: Float[Tensor, "replica param"],
-    inputs: Int[Tensor, "replica batch pos"],
-    labels: Int[Tensor, "replica batch"],
-    counted: Float[Tensor, "replica batch"] | None,
-    dtype: torch.dtype,
-) -> tuple[Float[Tensor, " replica"], Float[Tensor, "replica param"]]:
-    """Each replica's mean loss and its gradient.
+@final
+class LossAndGradient:
+    """Each replica's mean loss and its gradient, of the flat rows of all replicas.
 
     The gradient is of the SUM over replicas of their means, so that no replica's gradient depends
     on how many others there are; a row is exactly the gradient of that replica trained alone.
+
+    Args:
+        forward: Stacked forward.
+        loss: Of every example.
+        layout: Which weight lies where in a flat row.
+        dtype: Precision of the loss.
+        compiled: How many rows the stack has for which the function is compiled, on its first
+            call; stacks of other sizes are computed step by step. None: all are.
     """
-    leaf = flat.detach().requires_grad_()
-    with torch.enable_grad():
-        losses = replica_losses(loss, forward(layout.views(leaf), inputs), labels, counted, dtype)
-        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
-    return losses.detach(), gradient
+
+    def __init__(
+        self,
+        forward: StackedForward,
+        loss: Loss,
+        layout: Layout,
+        dtype: torch.dtype,
+        compiled: int | None,
+    ) -> None:
+        self.forward, self.loss, self.layout, self.dtype = forward, loss, layout, dtype
+        self._compiled_rows = compiled
+        if compiled is not None:
+            self._compiled = torch.compile(self._losses, dynamic=False)
+
+    def __call__(
+        self,
+        flat: Float[Tensor, "replica param"],
+        inputs: Int[Tensor, "replica batch pos"],
+        labels: Int[Tensor, "replica batch"],
+        counted: Float[Tensor, "replica batch"] | None,
+    ) -> tuple[Float[Tensor, " replica"], Float[Tensor, "replica param"]]:
+        """The losses and their gradient.
+
+        Raises:
+            ConfigError: If the function cannot be compiled.
+        """
+        leaf = flat.detach().requires_grad_()
+        with torch.enable_grad():
+            if len(flat) == self._compiled_rows:
+                losses = self._compiled_losses(leaf, inputs, labels, counted)
+            else:
+                losses = self._losses(leaf, inputs, labels, counted)
+            (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+        return losses.detach(), gradient
+
+    def _losses(
+        self, flat: Tensor, inputs: Tensor, labels: Tensor, counted: Tensor | None
+    ) -> Tensor:
+        logits = self.forward(self.layout.views(flat), inputs)
+        return replica_losses(self.loss, logits, labels, counted, self.dtype)
+
+    def _compiled_losses(
+        self, flat: Tensor, inputs: Tensor, labels: Tensor, counted: Tensor | None
+    ) -> Tensor:
+        from torch._dynamo.exc import TorchDynamoException
+
+        try:
+            return self._compiled(flat, inputs, labels, counted)
+        except TorchDynamoException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(
+                f"`fleet.compile` must be off here: compiling failed ({reason})."
+            ) from error

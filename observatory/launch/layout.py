@@ -1,6 +1,8 @@
 """How a run is laid out: what `auto` means on this machine, or meant where the run was begun."""
 
 import math
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from observatory.training.check import check_layout
 from observatory.training.device import cuda_devices, torch_device
 from observatory.training.provenance import usable_cores
 from observatory.training.replicas import Config, replica_table
+
+_AUTO = ("shards", "device", "compile")
+"""Settings of the fleet that may be `auto`."""
 
 
 def resolved(config: Config) -> Config:
@@ -42,7 +47,30 @@ def resolved(config: Config) -> Config:
             fleet["shards"] = cuda_devices()
         else:
             fleet["shards"] = usable_cores()
-    return laid_out({**config, "fleet": fleet})
+    laid = laid_out({**config, "fleet": fleet})
+    if fleet["compile"] == "auto":
+        laid["fleet"]["compile"] = "on" if not as_jobs and _repays_compiling(laid) else "off"
+    return laid
+
+
+_STEPS_THAT_REPAY = 50_000
+"""Steps of a stack of which a quarter lasts longer than compiling: half a minute, once."""
+_FASTER_COMPILED = ("observatory.models.transformer.", "observatory.models.mamba.")
+"""Models whose step takes a fifth less time when compiled; that of an LSTM takes four times as long
+(`make bench ARGS="-k compil"`)."""
+
+
+def _repays_compiling(config: Config) -> bool:
+    """Whether a CPU trains long enough if no replica leaves early, and a C++ compiler is there."""
+    fleet = config["fleet"]
+    rounds = math.ceil(len(replica_table(config)) / fleet["shards"] / fleet["size"])
+    compilers = filter(None, (os.environ.get("CXX"), "g++", "clang++"))
+    return (
+        fleet["device"] == "cpu"
+        and str(config["model"]["_target_"]).startswith(_FASTER_COMPILED)
+        and rounds * config["horizon_steps"] >= _STEPS_THAT_REPAY
+        and any(shutil.which(compiler) for compiler in compilers)
+    )
 
 
 def laid_out(config: Config) -> Config:
@@ -65,7 +93,7 @@ def as_begun(config: Config) -> Config:
     """
     here = resolved(config)
     given, runs = config["fleet"], Path(config["results"]) / config["study"] / "runs"
-    if "auto" not in (given["shards"], given["device"]) or (runs / identity(here)[:12]).exists():
+    if "auto" not in [given[name] for name in _AUTO] or (runs / identity(here)[:12]).exists():
         return here
     for manifest, there in begun_runs(config):
         try:
@@ -89,7 +117,8 @@ def begun_runs(config: Config) -> Iterator[tuple[dict[str, Any], Config]]:
     for path in sorted(study.glob(f"runs/[!.]*/{MANIFEST}")):
         manifest = read_json(path)
         begun = manifest["config"]["fleet"]
-        fleet = {k: begun[k] if given[k] == "auto" else given[k] for k in ("shards", "device")}
+        begun = {"compile": "off", **begun}  # as runs were before there was a choice
+        fleet = {k: begun[k] if given[k] == "auto" else given[k] for k in _AUTO}
         there = laid_out({**config, "fleet": {**given, **fleet}})
         if identity(there) == manifest["identity"]:
             yield manifest, there

@@ -22,7 +22,7 @@ from observatory.core.view import FleetView
 from observatory.fleet.evaluate import evaluate
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.look import looks_together
-from observatory.fleet.step import DTYPES, losses_and_gradient, replica_losses
+from observatory.fleet.step import DTYPES, replica_losses
 from observatory.training.build import Parts
 
 _TRIAL_FLOPS = 5e10
@@ -141,7 +141,7 @@ def _trial(parts: Parts, shards: int, flops: int) -> Costs:
         lambda: fleet.optimizer.update(fleet.flat, gradient, fleet.optimizer_state, fleet.hyper),
     )
     inputs = fleet.inputs[:examples].expand(1, -1, -1)
-    labels, in_train = fleet.labels[:, :examples], fleet.in_train[:, :examples]
+    labels, in_train = fleet.splits.labels[:, :examples], fleet.splits.in_train[:, :examples]
     params = fleet.layout.views(fleet.flat)
     evaluate_s = _seconds(
         fleet,
@@ -190,7 +190,8 @@ def _stacked(parts: Parts, shards: int, slots: int) -> Costs:
 
 def _seated(parts: Parts, shards: int, slots: int) -> Fleet:
     """The first shard's fleet with fewer slots, all taken."""
-    fleet = replace(parts, fleet=replace(parts.fleet, size=slots)).shard(0, shards)
+    settings = replace(parts.fleet, size=slots, compile="off")
+    fleet = replace(parts, fleet=settings).shard(0, shards)
     fleet.fill()
     return fleet
 
@@ -198,16 +199,8 @@ def _seated(parts: Parts, shards: int, slots: int) -> Fleet:
 def _gradient(fleet: Fleet, examples: int) -> Tensor:
     slots = len(fleet.slots)
     order = torch.arange(examples, device=fleet.device) % len(fleet.inputs)
-    _, gradient = losses_and_gradient(
-        fleet.forward,
-        fleet.loss,
-        fleet.layout,
-        fleet.flat,
-        fleet.inputs[order].expand(slots, -1, -1),
-        fleet.labels[:, order],
-        None,
-        fleet.loss_dtype,
-    )
+    inputs = fleet.inputs[order].expand(slots, -1, -1)
+    _, gradient = fleet.loss_and_gradient(fleet.flat, inputs, fleet.splits.labels[:, order], None)
     return gradient
 
 

@@ -152,6 +152,8 @@ class RetirementCallback(BetweenChunks):
             if filled:
                 membership = {"in_train": fleet.look(filled).in_train}
                 self.writer.append("membership", *identities(fleet, filled), membership)
+            if (kept := fleet.shrink()) is not None:
+                module.tracker.moved(kept)
 
     def _event(self, replicas: np.ndarray, steps: np.ndarray, kind: str, **detail: object) -> None:
         self.writer.append(

@@ -38,6 +38,7 @@ _GROUPS = {
         **{name: kind for name, kind in _FLEET.items() if name not in _BESIDE},
         "threads": Threads,
         "shards": Size | Literal["auto"],
+        "compile": Literal["on", "off", "auto"],
     },
     "optimizer": {
         "update": Any,
@@ -102,6 +103,7 @@ def fleet_settings(config: Config) -> FleetSettings:
         dtype=given["dtype"],
         loss_dtype=given["loss_dtype"],
         path=given["path"],
+        compile=given.get("compile", "off"),  # of a run that was begun before it could be
         decay=config["optimizer"]["decay"],
         device=given["device"],
         probe_examples=given["probe_examples"],

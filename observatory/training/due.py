@@ -41,6 +41,10 @@ class DueTracker:
             for slot in slots:
                 last[slot] = NEVER
 
+    def moved(self, slots: list[int]) -> None:
+        """The stack is smaller: which slot each slot was before."""
+        self.last = {purpose: [last[slot] for slot in slots] for purpose, last in self.last.items()}
+
     def steps_to_next(self, fleet: Fleet) -> int:
         """Steps until the next look or checkpoint; 0 where somebody is due already."""
         if any(self.due(purpose, fleet) for purpose in self.schedules):

@@ -23,7 +23,8 @@ class ProbeCallback(BetweenChunks):
 
     def __init__(self, probes: dict[str, Scheduled], writer: ShardWriter, fleet: Fleet) -> None:
         self.probes, self.writer = probes, writer
-        self._shape, self._buffer = fleet.flat.shape, fleet.settings.probe_buffer
+        self._shape = (fleet.settings.size, fleet.flat.shape[1])
+        self._buffer = fleet.settings.probe_buffer
         self.stacks: dict[tuple[str, ...], LookStack] = {}
         """By names of the probes that look together."""
 
@@ -39,9 +40,10 @@ class ProbeCallback(BetweenChunks):
             with module.clock.charged("probe:forward"):
                 look = fleet.look(slots)
                 stack = self._stack(names)
-            if not stack.place(look, slots):
+            homes = [fleet.homes[slot] for slot in slots]
+            if not stack.place(look, homes):
                 self._measure(names, module)
-                stack.place(look, slots)
+                stack.place(look, homes)
 
     def flush(self, module: FleetModule) -> None:
         """Measure every look that still waits, so that all tables are complete to this tick."""

@@ -75,6 +75,7 @@ def write_progress(
         "wall_s": clock.wall_s,
         "cpu_s": clock.cpu_s,
         "replica_steps": fleet.replica_steps,
+        "slot_steps": fleet.slot_steps,
         "steps_left": left,
         "size": fleet.settings.size,
         "active": len(active),

@@ -13,6 +13,10 @@ Config = dict[str, Any]
 _AXES = {"weight_decay": float, "lr": float, "seed": Seed}
 AXES = tuple(_AXES)
 """Settings in which the replicas of one fleet may differ."""
+_BLOCKS = {
+    **dict.fromkeys(("scientific", "nuisance", "fixed"), dict[str, Any]),
+    "extra": list[dict[str, Any]],
+}
 
 
 def replica_table(config: Config) -> ReplicaTable:
@@ -26,6 +30,7 @@ def replica_table(config: Config) -> ReplicaTable:
         ConfigError: If an axis is unknown or empty, or a replica is named twice.
     """
     sweep = config["sweep"]
+    checked(sweep, _BLOCKS, "sweep", complete=True)
     base = {**sweep["scientific"], **sweep["nuisance"], **sweep["fixed"]}
     single = {
         "weight_decay": config["optimizer"]["weight_decay"],

@@ -111,6 +111,26 @@ def told(name: str, values: list[float]) -> str:
     return f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} to {max(values):.2f} |"
 
 
+@pytest.mark.parametrize("model", ["transformer", "mlp", "lstm", "mamba"])
+def test_what_compiling_the_step_gains(model: str) -> None:
+    torch.set_num_threads(1)
+    keep_memory()
+    eager, compiled = (
+        laptop(f"model={model}", f"fleet.compile={c}").shard(0, 1) for c in ("off", "on")
+    )
+    for fleet in (eager, compiled):
+        fleet.fill()
+    first = cpu_ms(lambda: compiled.advance(1))
+    for fleet in (eager, compiled):
+        fleet.advance(3)
+    gains = [
+        cpu_ms(lambda: eager.advance(STEPS)) / cpu_ms(lambda: compiled.advance(STEPS))
+        for _ in range(ROUNDS)
+    ]
+    print(f"\n{model}: the first step takes {first / 1e3:.1f} s of CPU without the compiler's own")
+    print(told("eager / compiled", gains))
+
+
 def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
     torch.set_num_threads(1)
     keep_memory()

@@ -32,6 +32,7 @@ def test_it_takes_two_steps(name: str) -> None:
         "fleet.shards=1",
         "fleet.size=1",
         "fleet.device=cpu",
+        "fleet.compile=off",
         "evaluation.subset=64",
     ]
     parts = build(resolved(compose("train", overrides)))
@@ -111,5 +112,19 @@ def test_a_twin_has_another_name_than_when_its_split_differed_from_that_of_its_r
 def test_a_run_keeps_its_name(run: str) -> None:
     experiment, *chosen = run.split()
     overrides = [f"experiment={experiment}", *chosen, "fleet.device=cpu", "fleet.shards=2"]
-    (config,) = compose_runs("train", overrides).values()
+    (config,) = compose_runs("train", [*overrides, "fleet.compile=off"]).values()
     assert identity(resolved(config))[:12] == IDENTITIES[run]
+
+
+def test_only_long_runs_of_models_that_gain_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(*overrides: str) -> str:
+        (config,) = compose_runs(
+            "train", ["fleet.device=cpu", "fleet.shards=2", *overrides]
+        ).values()
+        return resolved(config)["fleet"]["compile"]
+
+    long = ["experiment=laptop_map", "horizon_steps=50000"]
+    assert chosen(*long) == chosen("experiment=smoke", "fleet.compile=on") == "on"
+    assert chosen("experiment=laptop_map") == chosen(*long, "model=mlp") == "off"
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    assert chosen(*long) == "off"

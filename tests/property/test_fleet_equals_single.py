@@ -1,7 +1,10 @@
 """A replica of a fleet follows the same network trained alone with torch's own AdamW."""
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -39,6 +42,7 @@ def fleet_of(
     decay: str = "all",
     slowdown: float = 1.0,
     preset: str = "transformer",
+    compile: str = "off",
 ) -> Fleet:
     dataset = Dataset.of(Modular(p=P, operation="add", random_labels=False), 0.6)
     n = len(WEIGHT_DECAYS)
@@ -51,6 +55,7 @@ def fleet_of(
         dtype=dtype,
         loss_dtype=dtype,
         path=path,
+        compile=compile,
         decay=decay,
         device="cpu",
         probe_examples=16,
@@ -62,6 +67,15 @@ def fleet_of(
     return Fleet(
         network(preset, n_layers), dataset, CrossEntropy(), optimizer, table, settings, evaluation
     )
+
+
+def many(n: int, batch_size: int | None, dtype: str = "float32", **settings: Any) -> Fleet:
+    """A fleet in which `n` replicas have a slot each."""
+    fleet = fleet_of(1, n, batch_size, "fast", dtype, **settings)
+    fleet.table = ReplicaTable(
+        np.arange(n), np.arange(100, 100 + n), np.resize(WEIGHT_DECAYS, n), np.resize(RATES, n)
+    )
+    return fleet
 
 
 def train_through_queue(fleet: Fleet, steps: int, stagger: int) -> dict[int, list[float]]:
@@ -232,3 +246,62 @@ def test_a_restored_state_continues_bit_for_bit(batch_size: int | None) -> None:
     assert torch.equal(straight.flat, resumed.flat)
     assert straight.ages == resumed.ages
     assert straight.slots == resumed.slots
+
+
+@pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
+def test_a_stack_that_shrinks_changes_no_bit_of_those_who_stay(batch_size: int | None) -> None:
+    whole, shrinking = (many(12, batch_size) for _ in range(2))
+    leaving = {9: [0, 2, 3, 8, 9], 20: [1, 6, 7]}
+    sizes = []
+    for fleet in (whole, shrinking):
+        fleet.fill()
+        for tick in range(40):
+            fleet.advance(1)
+            for slot in [s for s in fleet.active() if fleet.replica_of(s) in leaving.get(tick, [])]:
+                fleet.vacate(slot)
+            if fleet is shrinking and fleet.shrink() is not None:
+                sizes.append(len(fleet.slots))
+    assert sizes == [8, 4]
+    assert sorted(map(shrinking.replica_of, shrinking.active())) == [4, 5, 10, 11]
+    assert shrinking.slot_steps < whole.slot_steps
+    for one in shrinking.active():
+        other = whole.slots.index(shrinking.slots[one])
+        assert torch.equal(shrinking.flat[one], whole.flat[other])
+        assert shrinking.homes[one] == other
+    resumed = many(12, batch_size)
+    resumed.restore(shrinking.state())
+    for fleet in (resumed, shrinking):
+        fleet.advance(3)
+    assert torch.equal(resumed.flat, shrinking.flat)
+
+
+@pytest.fixture
+def without_checks_of_calls() -> Iterator[None]:
+    """The compiler cannot read the checks that the tests put around every function."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_checks_of_calls")
+@pytest.mark.filterwarnings("default")  # those of the compiler itself
+def test_a_compiled_stack_follows_the_plain_one_and_continues_bit_for_bit() -> None:
+    plain = many(8, None, "float64", preset="mlp")
+    straight, broken, resumed = (
+        many(8, None, "float64", preset="mlp", compile="on") for _ in range(3)
+    )
+    for fleet in (plain, straight, broken):
+        fleet.fill()
+        fleet.advance(20)
+    assert torch.allclose(plain.flat, straight.flat, rtol=0, atol=1e-9)
+    assert not torch.equal(plain.flat, straight.flat)  # else nothing was compiled
+    resumed.restore(broken.state())
+    for fleet in (straight, resumed):
+        fleet.advance(5)
+        for slot in range(1, 8):
+            fleet.vacate(slot)
+        fleet.shrink()
+        fleet.advance(5)
+    assert len(straight.slots) == 4
+    assert torch.equal(straight.flat, resumed.flat)
