@@ -161,11 +161,7 @@ SLOW = pytest.mark.slow
             for preset in components()
             if preset != "transformer"
         ),
-        *(
-            pytest.param("generic", batch, preset, n, marks=SLOW)
-            for preset, n in [("transformer", 1), *((preset, 2) for preset in components())]
-            for batch in (None, 32)
-        ),
+        *(pytest.param("generic", None, preset, 2, marks=SLOW) for preset in components()),
     ],
 )
 def test_float64_follows_the_single_network_for_200_steps(
