@@ -3,7 +3,10 @@
 Nothing heavy is imported before it is known that there is something to do.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,26 +31,21 @@ def run_map(runs: Mapping[str, Config], watch: _Watch | None, message: _Message)
     Returns:
         The report of every study, one where the runs share a study.
     """
+    from observatory.launch.finished import finished_run
+
     studies = {Path(config["results"]) / config["study"]: config for config in runs.values()}
-    if all(_is_finished(config) for config in runs.values()) and all(
+    if all(finished_run(config) is not None for config in runs.values()) and all(
         _is_published(study, config) for study, config in studies.items()
     ):
-        reports = [study / "report.html" for study in studies]
         for study in studies:
             message(
                 f"{study} was finished before: nothing was trained, and its fits, report and "
                 "MLflow pages are up to date."
             )
-        return reports
+        return [study / "report.html" for study in studies]
     ends = {study: _checked_end(config, study) for study, config in studies.items()}
     train_runs(runs, watch, message)
     return [publish(study, config, ends[study], message) for study, config in studies.items()]
-
-
-def _is_finished(config: Config) -> bool:
-    from observatory.launch.finished import finished_run
-
-    return finished_run(config) is not None
 
 
 def _is_published(study: Path, config: Config) -> bool:
@@ -122,20 +120,20 @@ def search_boundary(config: Config, watch: _Watch | None, message: _Message) -> 
 
 
 def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: _Message) -> Path:
-    """Fit a study, write its report and mirror it; returns the report.
+    """Fit a study, write its report and mirror it beside; returns the report.
 
-    Args:
-        study: Its folder.
-        config: With the settings of fits and of MLflow, plain values.
-        mlflow: The latter, checked.
-        message: Receives lines for the user.
+    `config` has the settings of fits; those of MLflow are checked.
     """
+    from observatory.core.processes import beside
     from observatory.mirror.mirror import mirror
     from observatory.store.published import note
 
-    refit(study, config["fit"])
-    report = rebuild_report(study)
-    summary = mirror(study, mlflow)
+    copy = partial(mirror, study, mlflow)
+    opened = "mlflow" in sys.modules  # no other process may use its connection to the database
+    with nullcontext(copy) if opened else beside(partial(copy, own_run=False), copy) as mirrored:
+        refit(study, config["fit"])
+        report = rebuild_report(study)
+        summary = mirrored()
     if summary.error:
         message(f"MLflow was not updated: {summary.error}")
     whole = summary.complete and not summary.error
@@ -248,25 +246,29 @@ def refit(study: Path, settings: Config) -> Sequence[Mapping[str, Any]]:
     return records
 
 
-def rebuild_report(study: Path) -> Path:
+def rebuild_report(study: Path, formats: Collection[str] | None = None) -> Path:
     """Build a study's `report.html` from its store and its fits; fits first what was not fitted.
 
     A page only shows what is stored. A study that has no fits, or fits of another version, is
-    fitted with the settings of its first run.
+    fitted with the settings of its first run. `formats` are those of the figures' files beside SVG;
+    None: as the page that is there has them.
     """
     from observatory.analysis.report.build import build_report
 
     _require_fits(study)
-    return build_report(study)
+    return build_report(study, formats)
 
 
-def compare_studies(studies: Sequence[Path], out: Path) -> Path:
+def compare_studies(
+    studies: Sequence[Path], out: Path, formats: Collection[str] | None = None
+) -> Path:
     """Fit several studies beside each other and write the page that compares them.
 
     Args:
         studies: Their folders, the one that others are compared with first; its first run's
             settings are used.
         out: The page.
+        formats: As of `rebuild_report`.
 
     Raises:
         ConfigError: If there are fewer than two studies, or one is given twice.
@@ -277,7 +279,7 @@ def compare_studies(studies: Sequence[Path], out: Path) -> Path:
     for folder in studies:
         _require_fits(folder)
     fit_comparison(studies, out, _fit_settings(studies[0]))
-    return build_comparison(studies, out)
+    return build_comparison(studies, out, formats)
 
 
 def _require_fits(study: Path) -> None:
@@ -296,5 +298,4 @@ def _fit_settings(study: Path) -> Config:
     from observatory.launch.compose import compose
     from observatory.store.reader import Study
 
-    recorded = Study(study).runs[0].manifest["config"]["fit"]
-    return completed(recorded, compose("map", [])["fit"])
+    return completed(Study(study).runs[0].manifest["config"]["fit"], compose("map", [])["fit"])

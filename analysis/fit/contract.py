@@ -1,6 +1,6 @@
 """What a question is: everything that one folder of `analysis/` declares of itself."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Protocol, final, runtime_checkable
@@ -99,9 +99,9 @@ class Question:
         """The function that a part names."""
         return resolve_name(f"{self.ask.__module__.rpartition('.')[0]}.{getattr(self, name)}")
 
-    def collect(self, name: str, *given: Any) -> Iterable[Any]:
+    def collect(self, name: str, *given: Any) -> list[Any]:
         """The records or figures that a part makes; none where the question lacks the part."""
-        return self.part(name)(*given) if getattr(self, name) else ()
+        return [*self.part(name)(*given)] if getattr(self, name) else []
 
     def text(self, fitted: "Fitted") -> str:
         """The result in a few lines."""

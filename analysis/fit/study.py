@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.cells import cells_record, observations
 from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
 from observatory.core.errors import ConfigError, FitRefusedError, StoreError
+from observatory.core.processes import in_parallel
 from observatory.store.files import read_json, write_atomically, write_json
 from observatory.store.reader import Study
 
@@ -98,23 +100,30 @@ def fit_outcomes(
     notes = [*caveats]
     if unfinished:
         notes.append(f"Replicas that have not finished are left out ({unfinished}).")
-    first = [name for name in plan.critical_from if name in fits]
     steps = horizons(plan, horizon_steps)
-    records: list[dict[str, Any]] = []
-    for event in plan.events:
-        for horizon in steps:
-            main = event == plan.events[0] and horizon == steps[0]
-            table = observations(outcomes, event, horizon, steps_per_epoch)
-            made: dict[str, dict[str, Any]] = {}
-            for name in [*first, *(name for name in fits if name not in first)]:
-                if name in plan.longest_only and not main:
-                    continue
-                given = (critical_of(made[n]) for n in first if n in made)
-                critical = next((value for value in given if value is not None), None)
-                made[name] = _attempt(fits[name], replace(table, critical=critical), plan.seed)
-            ordered = [made[name] for name in fits if name in made]
-            records += [{**r, "warnings": [*notes, *r["warnings"]]} for r in ordered]
-    return records
+    cases = [(event, horizon) for event in plan.events for horizon in steps]
+    tables = {c: observations(outcomes, *c, steps_per_epoch) for c in cases}
+    asked = [(c, n) for c in cases for n in fits if c == cases[0] or n not in plan.longest_only]
+    made: dict[tuple[tuple[str, int], str], dict[str, Any]] = {}
+    first = [key for key in asked if key[1] in plan.critical_from]
+    for keys in (first, [key for key in asked if key not in first]):  # these take what those gave
+        tasks = [
+            partial(_attempt, fits[name], _with_critical(tables[case], case, made, plan), plan.seed)
+            for case, name in keys
+        ]
+        made |= zip(keys, in_parallel(tasks), strict=True)
+    return [{**made[k], "warnings": [*notes, *made[k]["warnings"]]} for k in asked]
+
+
+def _with_critical(
+    table: Observations,
+    case: tuple[str, int],
+    made: Mapping[tuple[tuple[str, int], str], Mapping[str, Any]],
+    plan: _StudyPlan,
+) -> Observations:
+    """A table with the first critical point that fits of the same table gave, if any did."""
+    given = (critical_of(made[case, n]) for n in plan.critical_from if (case, n) in made)
+    return replace(table, critical=next((v for v in given if v is not None), None))
 
 
 def _attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
@@ -206,7 +215,8 @@ def fit_across(groups: Sequence[StudyGroup], settings: Mapping[str, Any]) -> lis
 
 
 def _of_questions(part: str, *given: Any) -> list[Record]:
-    return [record for asked in questions().values() for record in asked.collect(part, *given)]
+    tasks = [partial(asked.collect, part, *given) for asked in questions().values()]
+    return [record for made in in_parallel(tasks) for record in made]
 
 
 def read_fits(path: Path) -> list[Record]:

@@ -16,9 +16,11 @@ from observatory.analysis.forecast.estimators.records import (
 )
 from observatory.analysis.forecast.replica_records import (
     ALIASES,
+    UNNAMED,
     ReplicaRecord,
     SignalTable,
     gather,
+    signal_names,
 )
 from observatory.analysis.tables.columns import known_columns
 from observatory.analysis.tables.outcomes import event_names
@@ -57,6 +59,8 @@ def from_runs(
             "they are the twins of as well."
         )
     shared = _shared(runs, options)
+    names = {n for run in runs for source in sources(run) for n in _named(source, signals)}
+    signal_names(sorted(names), signals)  # refuses what no run records
     replicas: list[ReplicaRecord] = []
     warnings: list[str] = []
     for run, twin in zip(runs, twins, strict=True):
@@ -173,14 +177,29 @@ def sources(run: Run) -> list[Source]:
     return found
 
 
+def _named(source: Source, signals: Sequence[str] | None) -> dict[str, int | None]:
+    """The names that a source goes by, `s_bar@layer0` for an entry of a list; None: all of it."""
+    made: dict[str, int | None] = {}
+    dim = source.column.dims[0] if source.column.dims else ""
+    for asked in signals or () if dim else ():
+        head, at, entry = asked.partition(f"@{dim}")
+        if at and head in (source.name, f"{source.name}_{dim}") and entry.isdigit():
+            made[asked] = int(entry)
+    return {**made, source.name: None} if source.whole else made
+
+
 def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tuple[Array, Array]]]:
-    """Every series of each replica by its name; an entry of a list is `s_bar@layer0`."""
+    """The series of each replica by its name; where signals are named, these and the baselines."""
     found: dict[int, dict[str, tuple[Array, Array]]] = {}
-    every = sources(run)
-    for table in dict.fromkeys(source.table for source in every):
-        mine = [source for source in every if source.table == table]
+    every = {source: _named(source, signals) for source in sources(run)}
+    if signals is not None:
+        kept = {*signals, *UNNAMED}
+        every = {s: {n: i for n, i in names.items() if n in kept} for s, names in every.items()}
+    read = [source for source, names in every.items() if names]
+    for table in dict.fromkeys(source.table for source in read):
+        mine = [source for source in read if source.table == table]
         frame = run.table(table, [source.column.name for source in mine])
-        wanted = {k: v for source in mine for k, v in _values(source, frame, signals).items()}
+        wanted = {k: v for s in mine for k, v in _values(s, frame, every[s]).items()}
         replica = frame["replica"].to_numpy()
         steps = frame["step"].to_numpy(dtype=np.float64)
         starts = np.flatnonzero(np.r_[True, replica[1:] != replica[:-1]])
@@ -190,21 +209,23 @@ def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tupl
     return found
 
 
-def _values(source: Source, frame: pd.DataFrame, signals: Sequence[str] | None) -> dict[str, Array]:
-    """The values of a source by the names that they go by, entries of lists among them, `[row]`."""
+def _values(
+    source: Source, frame: pd.DataFrame, names: Mapping[str, int | None]
+) -> dict[str, Array]:
+    """The values of a source by the names that it goes by, `[row]`."""
     values = frame[source.column.name]
     if not source.column.dims:
         return {source.name: values.to_numpy(dtype=np.float64, na_value=np.nan)}
-    dim = source.column.dims[0]
-    rows = [None if v is None or np.ndim(v) == 0 else np.asarray(v, np.float64) for v in values]
-    made: dict[str, Array] = {}
-    for asked in signals or ():
-        head, at, entry = asked.partition(f"@{dim}")
-        if at and head in (source.name, f"{source.name}_{dim}") and entry.isdigit():
-            index = int(entry)
-            y = [np.nan if r is None or r.size <= index else r[index] for r in rows]
-            made[asked] = np.array(y, dtype=np.float64)
-    if source.whole:
-        y = [np.nan if r is None or not r.size else float(np.mean(r)) for r in rows]
-        made[source.name] = np.array(y, dtype=np.float64)
+    cells = values.to_numpy()
+    has = np.array([cell is not None and np.size(cell) > 0 for cell in cells], dtype=np.bool_)
+    sizes = np.array([np.size(cell) for cell in cells[has]])
+    made = {name: np.full(len(cells), np.nan) for name in names}
+    for size in np.unique(sizes):  # lists of one length at a time: one array instead of many
+        alike = np.flatnonzero(has)[sizes == size]
+        block = np.concatenate([np.ravel(cell) for cell in cells[alike]]).reshape(-1, size)
+        for name, entry in names.items():
+            if entry is None:
+                made[name][alike] = block.mean(axis=1)
+            elif entry < size:
+                made[name][alike] = block[:, entry]
     return made

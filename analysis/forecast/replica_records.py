@@ -25,6 +25,8 @@ _PLAIN = ("train_loss", "val_loss", _NORM, "logit_scale")
 """Baselines that are recorded, beside the clock and the change of the norm."""
 _OUTCOMES = ("train_acc", "val_acc")
 """What events are made of: no signal unless it is named."""
+UNNAMED = (*_PLAIN, *_OUTCOMES)
+"""What is read whatever signals are named."""
 ALIASES = {"l2": _NORM}
 
 
@@ -75,7 +77,7 @@ def gather(
             f"{shared['horizon_steps']}."
         )
     recorded = sorted(set[str]().union(*(one.series for one in replicas)))
-    names = _named(recorded, signals)
+    names = signal_names(recorded, signals)
     made, baselines = _signals(replicas, names, looks)
     val_acc = _signal_of(replicas, "val_acc", looks).value if "val_acc" in recorded else None
     absent = [name for name in _PLAIN if name not in names]
@@ -86,7 +88,7 @@ def gather(
     return _records(replicas, looks, made, baselines, val_acc, shared), notes if absent else []
 
 
-def _named(recorded: Sequence[str], signals: Sequence[str] | None) -> list[str]:
+def signal_names(recorded: Sequence[str], signals: Sequence[str] | None) -> list[str]:
     """The baselines and signals that are judged; raises as `gather` does."""
     if signals is None:
         return [name for name in recorded if name not in _OUTCOMES]

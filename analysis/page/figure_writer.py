@@ -1,14 +1,21 @@
-"""Figures as they stand in the page: drawn, saved in three formats, inlined, and captioned."""
+"""Figures as they stand in the page: drawn on all cores, saved, inlined, and captioned."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 
 from observatory.analysis.page.drawing import Drawing, NotDrawn
-from observatory.analysis.page.style import save
+from observatory.analysis.page.style import FORMATS, written
 from observatory.analysis.page.table import Table
+from observatory.core.processes import in_parallel
+from observatory.store.files import write_bytes
+
+PNG_DPI = 200
+Section = Callable[[], Iterable[Drawing | NotDrawn]]
+"""Draws some figures that follow each other on a page."""
 
 _PREAMBLE = re.compile(r"^.*?(?=<svg)", re.DOTALL)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
@@ -58,29 +65,81 @@ class FigureWriter:
     Attributes:
         folder: Of the files.
         page_folder: Of the page, from which it links to them.
-        dpi: Resolution of the PNG.
+        formats: Formats of the files; as SVG a figure is always written, which the page shows.
     """
 
     folder: Path
     page_folder: Path
-    dpi: int
+    formats: Collection[str]
 
     def save(
-        self, drawings: Iterable[Drawing | NotDrawn], prefix: str
+        self, sections: Sequence[Section], prefix: str
     ) -> tuple[list[ReportFigure], list[NotDrawn]]:
-        """Save what could be drawn, one figure at a time; what could not is handed back."""
+        """Save what could be drawn; what could not is handed back.
+
+        Files of an earlier page in formats that this one lacks are removed: they show other data.
+
+        Args:
+            sections: Each is drawn on one core; the figures keep their order.
+            prefix: What the names of the files start with.
+
+        Raises:
+            StoreError: If a file cannot be written.
+        """
         figures: list[ReportFigure] = []
         not_drawn: list[NotDrawn] = []
-        for item in drawings:
-            if isinstance(item, NotDrawn):
-                not_drawn.append(item)
-            else:
-                figures.append(self._save_one(item, prefix))
+        for drawn in in_parallel([partial(self._drawn, section, prefix) for section in sections]):
+            for item in drawn:
+                if isinstance(item, NotDrawn):
+                    not_drawn.append(item)
+                else:
+                    figure, contents = item
+                    self._write(figure.name, contents)
+                    figures.append(figure)
         return figures, not_drawn
 
-    def _save_one(self, drawing: Drawing, prefix: str) -> ReportFigure:
-        name = f"{prefix}{drawing.name}"
-        files = save(drawing.figure, self.folder, name, self.dpi)
-        links = {k: file.relative_to(self.page_folder).as_posix() for k, file in files.items()}
-        svg = _inline_svg(files["svg"].read_text(encoding="utf-8"), name, drawing.title)
-        return ReportFigure(name, drawing.title, drawing.caption, svg, links, drawing.table)
+    @property
+    def others(self) -> str:
+        """How to get files of the figures in the formats that are not written; empty: none is."""
+        rest = [kind for kind in FORMATS if kind not in {"svg", *self.formats}]
+        if not rest:
+            return ""
+        names = " and ".join(kind.upper() for kind in rest)
+        every = ",".join(kind for kind in FORMATS if kind != "svg")
+        return f"{names} files of these figures: add --formats {every} to `observatory report`."
+
+    def _drawn(
+        self, section: Section, prefix: str
+    ) -> list[NotDrawn | tuple[ReportFigure, dict[str, bytes]]]:
+        """The figures of a section and the contents of their files, and what is not drawn."""
+        return [
+            i if isinstance(i, NotDrawn) else self._one(i, f"{prefix}{i.name}") for i in section()
+        ]
+
+    def _one(self, drawing: Drawing, name: str) -> tuple[ReportFigure, dict[str, bytes]]:
+        contents = written(drawing.figure, {"svg", *self.formats}, PNG_DPI)
+        place = self.folder.relative_to(self.page_folder)
+        links = {kind: (place / f"{name}.{kind}").as_posix() for kind in contents}
+        svg = _inline_svg(contents["svg"].decode(), name, drawing.title)
+        figure = ReportFigure(name, drawing.title, drawing.caption, svg, links, drawing.table)
+        return figure, contents
+
+    def _write(self, name: str, contents: dict[str, bytes]) -> None:
+        for kind in FORMATS:
+            path = self.folder / f"{name}.{kind}"
+            if kind in contents:
+                write_bytes(path, contents[kind])
+            else:
+                path.unlink(missing_ok=True)
+
+
+def figure_writer(folder: Path, page: Path, formats: Collection[str] | None) -> FigureWriter:
+    """The writer of the figures of a page.
+
+    Args:
+        folder: Of the files.
+        page: The page.
+        formats: Formats of the files; None: those in which an earlier page left some.
+    """
+    there = {kind for kind in FORMATS if any(folder.glob(f"*.{kind}"))}
+    return FigureWriter(folder, page.parent, there if formats is None else formats)

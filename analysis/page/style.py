@@ -3,8 +3,7 @@
 import functools
 import io
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
@@ -19,8 +18,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator
 from matplotlib.typing import RcKeyType
-
-from observatory.store.files import write_atomically
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,48 +91,49 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
-def _write_svg(figure: Figure, file: Path) -> None:
+def _svg(figure: Figure) -> bytes:
     drawing = io.StringIO()
     FigureCanvasSVG(figure).print_svg(drawing, metadata={"Date": None})
-    file.write_text(_without_idle_ids(drawing.getvalue()), encoding="utf-8")
+    return _without_idle_ids(drawing.getvalue()).encode()
 
 
-def _write_pdf(figure: Figure, file: Path) -> None:
-    FigureCanvasPdf(figure).print_pdf(file, metadata={"CreationDate": None})
+def _pdf(figure: Figure) -> bytes:
+    drawing = io.BytesIO()
+    FigureCanvasPdf(figure).print_pdf(drawing, metadata={"CreationDate": None})
+    return drawing.getvalue()
 
 
-def _write_png(figure: Figure, file: Path) -> None:
-    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+def _png(figure: Figure) -> bytes:
+    drawing = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(drawing, metadata={"Software": None})
+    return drawing.getvalue()
 
 
-FORMATS = {"svg": _write_svg, "pdf": _write_pdf, "png": _write_png}
+FORMATS = {"svg": _svg, "pdf": _pdf, "png": _png}
 """What a figure is written as: without a date, not by `savefig`, which draws everything twice."""
 
 
 @styled
-def save(figure: Figure, folder: Path, name: str, dpi: int) -> dict[str, Path]:
-    """Write a figure as SVG, PDF and PNG: the same bytes for the same figure.
+def written(figure: Figure, formats: Collection[str], dpi: int) -> dict[str, bytes]:
+    """A figure as the contents of files: the same bytes for the same figure.
 
     Args:
         figure: The figure.
-        folder: Where to; made if it is not there.
-        name: File name without its ending.
-        dpi: Resolution of the PNG.
+        formats: Some of `FORMATS`.
+        dpi: Resolution of a PNG.
 
     Returns:
-        The files by format.
-
-    Raises:
-        StoreError: If one cannot be written.
+        The contents by format.
     """
     figure.set_dpi(dpi)  # letters are as wide as at high resolution, not as hinting makes them
-    figure.draw_without_rendering()  # lay out once, not once per format
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)  # lay out once, not once per format
     figure.set_layout_engine("none")
-    files = {kind: folder / f"{name}.{kind}" for kind in FORMATS}
-    for kind, write in FORMATS.items():
+    made: dict[str, bytes] = {}
+    for kind in (kind for kind in FORMATS if kind in formats):
         figure.set_dpi(dpi)  # which the other formats change
-        write_atomically(files[kind], functools.partial(write, figure))
-    return files
+        made[kind] = FORMATS[kind](figure)
+    return made
 
 
 def _without_idle_ids(svg: str) -> str:

@@ -1,12 +1,13 @@
 """One self-contained page from a study's folder."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from observatory.analysis.page.comparison import StudyGroup
-from observatory.analysis.page.figure_writer import FigureWriter
+from observatory.analysis.page.figure_writer import figure_writer
 from observatory.analysis.page.wording import plural
 from observatory.analysis.report import provenance
 from observatory.analysis.report.gathering import gather_study, notices
@@ -14,15 +15,18 @@ from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.sections import Across, Part, across, part
 from observatory.store.reader import Study
 
-PNG_DPI = 200
 
-
-def build_report(study_folder: Path) -> Path:
+def build_report(study_folder: Path, formats: Collection[str] | None = None) -> Path:
     """Write `report.html` and `report/figures/` of a study, from its store and its `fits.json`.
 
     Nothing is fitted here. Figures and the answer speak of the first event that was fitted; tables
     have all of them. Whatever is missing (probes, unfinished replicas) is said on the page.
     Replicas that may not be pooled are shown in groups, and set beside each other.
+
+    Args:
+        study_folder: The folder.
+        formats: Formats of the figures' files; None: those of the page that was there. As SVG,
+            which the page shows, a figure is always written.
 
     Returns:
         The page.
@@ -33,7 +37,8 @@ def build_report(study_folder: Path) -> Path:
     """
     study = Study(study_folder)
     found, records = gather_study(study)
-    writer = FigureWriter(study.folder / "report" / "figures", study.folder, PNG_DPI)
+    path = study.folder / "report.html"
+    writer = figure_writer(path.parent / "report" / "figures", path, formats)
     together = None
     number = 1
     if len(found) > 1:
@@ -47,8 +52,8 @@ def build_report(study_folder: Path) -> Path:
         number += len(parts[-1].figures)
     replicas = pd.concat([facts.group.replicas for facts in found])
     said = [*provenance.notices(study.runs, replicas), *notices(found)]
-    page = _page(study, parts, together, said)
-    return write_page(study.folder / "report.html", "report.html.j2", page)
+    page = {**_page(study, parts, together, said), "files": writer.others}
+    return write_page(path, "report.html.j2", page)
 
 
 def _page(

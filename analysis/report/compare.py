@@ -1,16 +1,15 @@
 """One self-contained page that sets studies beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from observatory.analysis.fit.study import fit_across, read_fits, write_records
 from observatory.analysis.page.comparison import StudyGroup
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.figure_writer import FigureWriter
+from observatory.analysis.page.figure_writer import figure_writer
 from observatory.analysis.page.groups import differences
 from observatory.analysis.page.wording import plural
-from observatory.analysis.report.build import PNG_DPI
 from observatory.analysis.report.gathering import gather_study
 from observatory.analysis.report.methods import methods
 from observatory.analysis.report.pages import write_page
@@ -52,11 +51,18 @@ def fits_beside(out: Path) -> Path:
     return out.parent / f"{out.stem}_fits.json"
 
 
-def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
+def build_comparison(
+    study_folders: Sequence[Path], out: Path, formats: Collection[str] | None = None
+) -> Path:
     """Write a page that compares the boundaries and rates of several studies.
 
     Every group is set beside the first of the first study, by the records of `fit_comparison`.
-    Vector files of its figures go to a folder beside it, named after it.
+    Files of its figures go to a folder beside it, named after it.
+
+    Args:
+        study_folders: The folders.
+        out: The page.
+        formats: As of `build_report`.
 
     Returns:
         The page.
@@ -66,7 +72,7 @@ def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
         StoreError: Likewise, or if the comparison was not fitted.
     """
     groups = _compared_groups(study_folders)
-    writer = FigureWriter(out.parent / f"{out.stem}_figures", out.parent, PNG_DPI)
+    writer = figure_writer(out.parent / f"{out.stem}_figures", out, formats)
     made = across(groups, read_fits(fits_beside(out)), writer)
     n = sum(len(group.facts.group.replicas) for group in groups)
     first = groups[0].facts.group.runs[0].manifest
@@ -79,6 +85,7 @@ def build_comparison(study_folders: Sequence[Path], out: Path) -> Path:
         f"{len(names)} studies",
         "version": version,
         "across": made,
+        "files": writer.others,
         "notices": made.notices,
         "methods": [(group.label, " ".join(methods(group.facts))) for group in groups],
         "footer": f"Made by observatory {version}; every number above is in {fits}.",

@@ -1,11 +1,13 @@
 """Figures that set groups of replicas beside each other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from textwrap import fill
 
 from observatory.analysis.fit.questions import questions
 from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.page.drawing import Drawing, NotDrawn
+from observatory.analysis.page.figure_writer import Section
 from observatory.analysis.page.forest import Row, forest_figure
 from observatory.analysis.page.records import Record, limits
 from observatory.analysis.report.figure_heatmap import heatmap_figure
@@ -22,13 +24,15 @@ def _folded(label: str, letters: int = _LINE) -> str:
     return fill(label, letters, max_lines=_LINES, placeholder=" …")
 
 
-def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
+def draw_groups(comparison: GroupComparison) -> list[Section]:
     """Boundaries overlaid, critical points in rows, rates as a map; then what questions add."""
-    yield _overlay(comparison)
-    yield _bars(comparison, comparison.of("boundary_ratio"))
-    yield _heatmap(comparison)
-    for question in sorted(questions().values(), key=lambda question: question.place):
-        yield from question.collect("section_across", comparison)
+    asked = sorted(questions().values(), key=lambda question: question.place)
+    return [
+        lambda: [_overlay(comparison)],
+        lambda: [_bars(comparison, comparison.of("boundary_ratio"))],
+        lambda: [_heatmap(comparison)],
+        *(partial(question.collect, "section_across", comparison) for question in asked),
+    ]
 
 
 def _overlay(comparison: GroupComparison) -> Drawing | NotDrawn:

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from observatory.store.files import write_atomically
+from observatory.store.files import write_text
 
 
 def write_page(path: Path, template: str, page: dict[str, Any]) -> Path:
@@ -19,9 +19,5 @@ def write_page(path: Path, template: str, page: dict[str, Any]) -> Path:
     )
     css = environment.loader.get_source(environment, "style.css")[0]  # type: ignore[union-attr]
     html = environment.get_template(template).render(page=page, css=css)
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(html, encoding="utf-8")
-
-    write_atomically(path, write)
+    write_text(path, html)
     return path

@@ -1,6 +1,6 @@
 """Figures of what the probes and the evaluation saw over training."""
 
-from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from observatory.analysis.page.bands import aligned
 from observatory.analysis.page.drawing import Drawing, NotDrawn, banded, context, marks, rule
 from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.figure_writer import Section
 from observatory.analysis.page.frames import column, evenly, select, where, words
 from observatory.analysis.page.wording import plural
 from observatory.analysis.training.diagnostics import DIAGNOSTICS, draw_diagnostic
@@ -26,33 +27,35 @@ _SPAN = (0.1, 10.0)
 """Steps over a replica's own time, between which aligned curves are drawn."""
 
 
-def draw_training(facts: Facts) -> Iterator[Drawing | NotDrawn]:
-    """Trajectories, phases, and a figure per family of diagnostics."""
-    yield from _trajectories(facts)
-    yield _phases(facts)
-    for shown in DIAGNOSTICS:
-        yield draw_diagnostic(facts, shown)
+def training_sections(facts: Facts) -> list[Section]:
+    """Trajectories, phases, a figure per family of diagnostics, order parameters, the late part."""
+    return [
+        lambda: [_trajectories(facts, "acc")],
+        lambda: [_trajectories(facts, "loss")],
+        lambda: [_phases(facts)],
+        *(lambda shown=shown: [draw_diagnostic(facts, shown)] for shown in DIAGNOSTICS),
+        lambda: [draw_order_parameters(facts)],
+        lambda: [tail for tail in [draw_tail(facts)] if tail is not None],
+    ]
 
 
-def _trajectories(facts: Facts) -> Iterator[Drawing | NotDrawn]:
-    for kind in ("acc", "loss"):
-        title = f"Training trajectories: {'accuracy' if kind == 'acc' else 'loss'}"
-        made = banded(facts, "evaluation", [f"train_{kind}", f"val_{kind}"])
-        if made is None:
-            yield NotDrawn(title, "the evaluation table is empty")
-            continue
-        unit, axes = "accuracy (0–1)", "axis"
-        if kind == "loss":
-            unit, axes = f"loss ({facts.group.unit('evaluation', 'train_loss')})", "axes"
-        yield Drawing(
-            name=f"trajectories-{kind}",
-            title=title,
-            caption=(
-                f"Train and val {unit} against optimizer steps (log {axes}; step 0 is not shown), "
-                f"a panel per weight decay. {rule(facts, bands_drawn=True)} {context(facts)}"
-            ),
-            figure=trajectories_figure(made, kind, unit),
-        )
+def _trajectories(facts: Facts, kind: Literal["acc", "loss"]) -> Drawing | NotDrawn:
+    title = f"Training trajectories: {'accuracy' if kind == 'acc' else 'loss'}"
+    made = banded(facts, "evaluation", [f"train_{kind}", f"val_{kind}"])
+    if made is None:
+        return NotDrawn(title, "the evaluation table is empty")
+    unit, axes = "accuracy (0–1)", "axis"
+    if kind == "loss":
+        unit, axes = f"loss ({facts.group.unit('evaluation', 'train_loss')})", "axes"
+    return Drawing(
+        name=f"trajectories-{kind}",
+        title=title,
+        caption=(
+            f"Train and val {unit} against optimizer steps (log {axes}; step 0 is not shown), "
+            f"a panel per weight decay. {rule(facts, bands_drawn=True)} {context(facts)}"
+        ),
+        figure=trajectories_figure(made, kind, unit),
+    )
 
 
 def _phases(facts: Facts) -> Drawing | NotDrawn:

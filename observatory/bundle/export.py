@@ -34,7 +34,7 @@ from observatory.store.files import (
     refused_as_store_error,
     rename_durably,
     temporary_beside,
-    write_atomically,
+    write_bytes,
 )
 from observatory.store.identity import SCHEMA_VERSION
 from observatory.store.parts import PARTS
@@ -240,7 +240,7 @@ class _Folder:
         self.folder = folder
 
     def add(self, name: str, content: bytes) -> None:
-        write_atomically(self.folder / name, lambda path: _fill(path, content))
+        write_bytes(self.folder / name, content)
 
 
 class _Tar:
@@ -253,7 +253,3 @@ class _Tar:
         member = tarfile.TarInfo(f"{self.top}/{name}")
         member.size, member.mode, member.mtime = len(content), 0o644, 0
         self.archive.addfile(member, io.BytesIO(content))
-
-
-def _fill(path: Path, content: bytes) -> None:
-    path.write_bytes(content)

@@ -17,7 +17,7 @@ FILES = {
     "SHA256SUMS": "SHA-256 of every other file; `sha256sum -c SHA256SUMS` checks them",
     "bundle.json": "version of this layout, study, software, what was redacted, weights",
     "report.html": "the report: one page that needs nothing else",
-    "report/*": "the figures of the report, one file each (PDF, PNG, SVG)",
+    "report/*": "the figures of the report, one file each (SVG; PDF and PNG where asked for)",
     "fits.json": "every estimate with its interval, event, horizon and warnings, or its refusal",
     "replicas.csv": "one row per network: settings, outcome, events as intervals",
     "weights.csv": "one row per network: the file of its parameters, empty where there is none",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from observatory.cli.commands import Command, Option
-from observatory.cli.types import Folder
+from observatory.cli.types import Folder, Names
 
 FOLDER = click.Path(path_type=Path)
 JSON = click.option("--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
@@ -26,6 +26,7 @@ _A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
     cls=Command,
     examples=(
         "observatory report results/laptop_map",
+        "observatory report results/laptop_map --formats pdf,png",
         "observatory report results/mlp results/lstm --out comparison.html",
     ),
 )
@@ -36,21 +37,32 @@ _A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
     "--out", cls=Option, type=FOLDER, metavar="FILE",
     help="Page of a comparison (comparison.html).",
 )  # fmt: skip
+@click.option(
+    "--formats", cls=Option, type=Names(single=False, known=("svg", "pdf", "png")),
+    metavar="NAME,...",
+    help="Also write each figure as pdf, png, or both; svg alone removes them (as they are).",
+)  # fmt: skip
 @_CONFIG_DIR
-def report(studies: tuple[Path, ...], out: Path | None, config_dir: Path | None) -> int:
+def report(
+    studies: tuple[Path, ...],
+    out: Path | None,
+    formats: list[str] | None,
+    config_dir: Path | None,
+) -> int:
     """Build a study's report.html anew.
 
     From its store and fits.json; of several studies, one page that compares them, the first being
-    the one that others are compared with.
+    the one that others are compared with. Figures are SVG; those that were asked for as PDF or PNG
+    are written anew with the page from then on.
     """
     from observatory.analysis.fit.settings import classes_of
     from observatory.pipeline import compare_studies, rebuild_report
 
     with classes_of(config_dir):
         if len(studies) == 1 and out is None:
-            print(rebuild_report(studies[0]))
+            print(rebuild_report(studies[0], formats))
         else:
-            print(compare_studies(studies, out or Path("comparison.html")))
+            print(compare_studies(studies, out or Path("comparison.html"), formats))
     return 0
 
 

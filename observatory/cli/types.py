@@ -48,18 +48,22 @@ class Names(click.ParamType):
 
     Attributes:
         single: Whether a name alone stays a text.
+        known: The names that there are; empty: any.
     """
 
     name = "names"
 
-    def __init__(self, *, single: bool) -> None:
+    def __init__(self, *, single: bool, known: Sequence[str] = ()) -> None:
         self.single = single
+        self.known = known
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str | list[str]:
-        """The list; fails where a name is empty."""
+        """The list; fails where a name is empty or unknown."""
         found = [name.strip() for name in value.split(",")]
         if not all(found):
             self.fail(f"must be names with commas between them, got {value!r}.", param, ctx)
+        if self.known and not set(found) <= set(self.known):
+            self.fail(f"must be among {', '.join(self.known)}, got {value!r}.", param, ctx)
         return found[0] if self.single and len(found) == 1 else found
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from observatory.core.errors import ConfigError
+from observatory.core.processes import usable_cores
 from observatory.launch.settings import job_settings
 from observatory.store.files import read_json
 from observatory.store.identity import identity
 from observatory.store.reader import MANIFEST
 from observatory.training.check import check_layout
 from observatory.training.device import cuda_devices, torch_device
-from observatory.training.provenance import usable_cores
 from observatory.training.replicas import Config, replica_table
 
 _AUTO = ("shards", "device", "compile")

@@ -75,8 +75,13 @@ class Copied:
     keys: frozenset[str]
 
 
-def copy_study(study: Study, settings: MlflowSettings) -> Copied:
+def copy_study(study: Study, settings: MlflowSettings, *, own_run: bool) -> Copied:
     """Add what MLflow lacks; the caller holds the lock and has silenced MLflow.
+
+    Args:
+        study: The study.
+        settings: How it is shown.
+        own_run: See `mirror`.
 
     Raises:
         StoreError: If the store is damaged or the experiment was deleted in MLflow.
@@ -103,21 +108,14 @@ def copy_study(study: Study, settings: MlflowSettings) -> Copied:
         copy_run(experiment, run, found, mirrored, settings, colours, rule, quartiles)
         for run, found in zip(study.runs, cells_of, strict=True)
     ]
-    own, fresh_own = copy_own_run(experiment, study, together, mirrored)
     keys = frozenset().union(*(copied.keys for copied in done))
-    experiment.describe(
-        {
-            _KIND: "custom_model_development",
-            NOTE: study_words(
-                together,
-                manifests,
-                rule,
-                str(study.folder),
-                run_link(experiment.experiment_id, own, report_tab(study)),
-            ),
-            VIEW_TAG: view_tag(keys, len(together), clock(manifests[0]["created"])),
-        }
-    )
+    fresh_own = 0
+    if own_run:
+        own, fresh_own = copy_own_run(experiment, study, together, mirrored)
+        report = run_link(experiment.experiment_id, own, report_tab(study))
+        words = study_words(together, manifests, rule, str(study.folder), report)
+        view = view_tag(keys, len(together), clock(manifests[0]["created"]))
+        experiment.describe({_KIND: "custom_model_development", NOTE: words, VIEW_TAG: view})
     return Copied(
         experiment.experiment_id,
         sum(copied.runs for copied in done) + fresh_own,

@@ -53,12 +53,15 @@ class MirrorSummary:
     error: str | None = None
 
 
-def mirror(study: Path, settings: MlflowSettings) -> MirrorSummary:
+def mirror(study: Path, settings: MlflowSettings, *, own_run: bool = True) -> MirrorSummary:
     """Bring MLflow up to date with a study.
 
     Args:
         study: `results/<study>`.
         settings: Where and how it is shown.
+        own_run: Whether all is to be there: the study's own run with fits, figures and report, and
+            the description of the experiment. Else they are left as they are, for a later call,
+            and so is a warning.
 
     Returns:
         What was done. Whatever goes wrong stands in `error` and logged as one warning, never
@@ -72,14 +75,15 @@ def mirror(study: Path, settings: MlflowSettings) -> MirrorSummary:
         opened = Study(study)
         with sole_writer(uri, study.resolve().parent, settings.lock_timeout_s):
             open_uri = opened_uri(uri, settings.timeout_s)
-            copied = copy_study(opened, replace(settings, tracking_uri=open_uri))
+            copied = copy_study(opened, replace(settings, tracking_uri=open_uri), own_run=own_run)
             remove_stray_folder(uri)
         summary = MirrorSummary(
             without_secrets(uri), copied.experiment_id, copied.runs, copied.points, copied.complete
         )
     except Exception as error:  # noqa: BLE001  the record in the summary is the contract
         summary = MirrorSummary(without_secrets(uri), error=_reason(study, uri, error))
-        log.warning("%s", summary.error)
+        if own_run:
+            log.warning("%s", summary.error)
     return replace(summary, seconds=time.monotonic() - started)
 
 

@@ -131,13 +131,21 @@ def write_json(path: Path, value: Any) -> None:
         StoreError: See `write_atomically`.
         ValueError: If `value` holds NaN or an infinity, which JSON cannot say.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, atomically; raises as `write_atomically` does."""
-    write_atomically(path, lambda temporary: _write_text(temporary, text))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, atomically; raises as `write_atomically` does."""
+
+    def fill(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(path, fill)
 
 
 def read_json(path: Path) -> Any:
@@ -198,10 +206,6 @@ def remove_if_older(path: Path, age_s: float) -> None:
             path.unlink()
     except FileNotFoundError:
         return  # its writer gave it its name, or another process removed it first
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 def _operating_system_error(error: BaseException | None) -> OSError | None:

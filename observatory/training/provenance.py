@@ -1,6 +1,5 @@
 """Where a run came from: code, versions, machine."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import observatory
+from observatory.core.processes import usable_cores
 
 _PACKAGES = (
     "torch",
@@ -79,11 +79,6 @@ def _is_here(device: str) -> bool:
     import torch
 
     return device.startswith("cuda") and torch.cuda.is_available()
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

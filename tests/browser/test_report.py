@@ -10,7 +10,7 @@ import pytest
 from observatory.analysis.fit.settings import fit_nodes
 from observatory.analysis.report.compare import build_comparison, fit_comparison
 from tests.unit.analysis.report.fabricate import Plan, fitted_study, published
-from tests.unit.analysis.report.laptop import cheap_pages, mapped
+from tests.unit.analysis.report.laptop import mapped
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -31,10 +31,9 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("compared")
     plans = (Plan(study="one", probes=()), Plan(study="two", probes=(), model="lstm", slowness=2))
     folders = [fitted_study(results, plan) for plan in plans]
-    with cheap_pages("svg"):
-        settings = {**published(40), "paired": fit_nodes()["paired"]}
-        fit_comparison(folders, results / "comparison.html", settings)
-        return build_comparison(folders, results / "comparison.html")
+    settings = {**published(40), "paired": fit_nodes()["paired"]}
+    fit_comparison(folders, results / "comparison.html", settings)
+    return build_comparison(folders, results / "comparison.html")
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +123,7 @@ def test_text_contrasts_with_its_ground(page: Any):
 
 def test_links_of_figures_lead_to_files(page: Any, report: Path):
     links = page.locator(".files a")
-    assert links.count() == 57
+    assert links.count() == 19
     for index in range(links.count()):
         assert (report.parent / links.nth(index).get_attribute("href")).is_file()
 

@@ -60,13 +60,25 @@ def fit_line(u: Array, y: Array, weights: Array) -> Array:
     return np.stack([log_amplitude, -slope, np.maximum(rss, 0.0)], axis=-1)
 
 
+def _residuals(u: Array, y: Array, weights: Array) -> Array:
+    """The residual sums of squares of `fit_line` for many u `[law, replica]`: `[draw, law]`."""
+    total = weights.sum(axis=-1)[:, None]
+    share = weights / np.where(total > 0, total, np.nan)
+    du, dy = u - u.mean(axis=1, keepdims=True), y - y.mean()
+    mean_u, mean_y = share @ du.T, (share @ dy)[:, None]
+    uu, uy, yy = share @ (du * du).T, share @ (du * dy).T, (share @ (dy * dy))[:, None]
+    spread, joint = uu - mean_u * mean_u, uy - mean_u * mean_y
+    slope = joint / np.where(spread > 1e-12, spread, np.nan)
+    return np.maximum(total * (yy - mean_y * mean_y - slope * joint), 0.0)
+
+
 def _free_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int) -> Array:
     """The critical point in [0, smallest weight decay) of least squares, from an even grid.
 
     Multiplicities are `[draw, replica]`; NaN where nothing can be fitted.
     """
     grid = np.linspace(0.0, float(weight_decay.min()), n_grid, endpoint=False)
-    rss = np.stack([fit_line(np.log(weight_decay - c), y, weights)[..., 2] for c in grid], axis=-1)
+    rss = _residuals(np.log(weight_decay - grid[:, None]), y, weights)
     best = grid[np.argmin(np.nan_to_num(rss, nan=np.inf), axis=-1)]
     return np.where(np.isnan(rss).all(axis=-1), np.nan, best)
 

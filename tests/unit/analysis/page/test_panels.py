@@ -11,7 +11,11 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.training.heads import head_readings
-from observatory.analysis.training.section import draw_order_parameters, draw_tail, draw_training
+from observatory.analysis.training.section import (
+    draw_order_parameters,
+    draw_tail,
+    training_sections,
+)
 from observatory.store.reader import Study
 from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
@@ -88,6 +92,6 @@ def test_heavy_tails_are_drawn_where_they_are_recorded(
         return base.assign(alpha=lists, stable_rank=lists)
 
     monkeypatch.setattr(Group, "table", table)
-    items = {getattr(item, "name", ""): item for item in draw_training(facts)}
+    items = {getattr(i, "name", ""): i for section in training_sections(facts) for i in section()}
     made = drawn(items["weight-spectrum"])
     assert svg(made, tmp_path).count('id="median"') == 4  # two panels, two weight decays

@@ -1,20 +1,12 @@
 """A laptop map on disk, made once for all tests of the report."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.analysis.report.fabricate import published
-from tests.unit.analysis.report.laptop import cheap_pages, mapped
-
-
-@pytest.fixture(scope="session", autouse=True)
-def cheap() -> Iterator[None]:
-    """Few resamples, and figures in the one format that a page shows."""
-    with cheap_pages("svg"):
-        yield
+from tests.unit.analysis.report.laptop import mapped
 
 
 @pytest.fixture(scope="session")

@@ -49,8 +49,9 @@ def test_every_figure_has_a_caption_with_n_event_horizon_and_its_files(
         assert "first99: val accuracy ≥ 0.99" in caption
         assert "Horizon 2500 steps (2500 epochs)" in caption
     files = [link for link in laptop_page.links if link.startswith("report/figures/")]
-    assert len(files) == 57
+    assert len(files) == 19
     assert all((laptop_map / file).is_file() for file in files)
+    assert "PDF and PNG files of these figures: add --formats pdf,png" in laptop_page.text
 
 
 def test_the_page_asks_for_nothing_outside_and_holds_no_script(laptop_page: Page):
