@@ -122,7 +122,7 @@ def search_boundary(config: Config, watch: _Watch | None, message: _Message) -> 
 def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: _Message) -> Path:
     """Fit a study, write its report and mirror it beside; returns the report.
 
-    `config` has the settings of fits; those of MLflow are checked.
+    `config` holds the settings of fits, `mlflow` its own, checked.
     """
     from observatory.core.processes import beside
     from observatory.mirror.mirror import mirror
@@ -249,9 +249,8 @@ def refit(study: Path, settings: Config) -> Sequence[Mapping[str, Any]]:
 def rebuild_report(study: Path, formats: Collection[str] | None = None) -> Path:
     """Build a study's `report.html` from its store and its fits; fits first what was not fitted.
 
-    A page only shows what is stored. A study that has no fits, or fits of another version, is
-    fitted with the settings of its first run. `formats` are those of the figures' files beside SVG;
-    None: as the page that is there has them.
+    A study that has no fits, or those of another version, is fitted with the settings of its first
+    run. `formats` are of the figures' files beside SVG; None: those of the page that is there.
     """
     from observatory.analysis.report.build import build_report
 
