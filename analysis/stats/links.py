@@ -22,24 +22,20 @@ class Link:
         name: How it is called: "logistic", "probit" or "cloglog".
         rise: F(z).
         fall: 1 - F(z), without cancellation.
-        bell: The density F'(z).
+        bell: The density F'(z), from z, F(z) and 1 - F(z).
     """
 
     name: str
     rise: Callable[[Array], Array]
     fall: Callable[[Array], Array]
-    bell: Callable[[Array], Array]
+    bell: Callable[[Array, Array, Array], Array]
 
 
 def _logistic(z: Array) -> Array:
     return np.exp(-np.logaddexp(0.0, -z))
 
 
-def _logistic_bell(z: Array) -> Array:
-    return _logistic(z) * _logistic(-z)
-
-
-def _normal_bell(z: Array) -> Array:
+def _normal_bell(z: Array, _rise: Array, _fall: Array) -> Array:
     return np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
 
 
@@ -48,13 +44,13 @@ def _hazard(z: Array) -> Array:
 
 
 LINKS = {
-    "logistic": Link("logistic", _logistic, lambda z: _logistic(-z), _logistic_bell),
+    "logistic": Link("logistic", _logistic, lambda z: _logistic(-z), lambda _, up, down: up * down),
     "probit": Link("probit", normal_cdf, lambda z: normal_cdf(-z), _normal_bell),
     "cloglog": Link(
         "cloglog",
         lambda z: -np.expm1(-_hazard(z)),
         lambda z: np.exp(-_hazard(z)),
-        lambda z: _hazard(z) * np.exp(-_hazard(z)),
+        lambda z, _, fall: _hazard(z) * fall,
     ),
 }
 """By name; complementary log-log is shifted so that its midpoint, too, is F = 1/2."""

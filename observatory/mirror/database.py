@@ -1,8 +1,10 @@
 """The database behind MLflow: opened at once or not at all, its schema made whole."""
 
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from observatory.core.errors import StoreError
@@ -68,7 +70,7 @@ def _make_whole(file: Path) -> None:
     from mlflow import MlflowClient
 
     temporary = temporary_beside(file)
-    with refused_as_store_error(file):
+    with refused_as_store_error(file), _not_synced():
         try:
             temporary.touch()
             MlflowClient(sqlite_uri(temporary)).search_experiments(max_results=1)
@@ -77,6 +79,22 @@ def _make_whole(file: Path) -> None:
             rename_durably(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _not_synced() -> Generator[None]:
+    """Meanwhile databases that are opened sync nothing: for one that is synced once it is whole."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def begin(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", begin)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", begin)
 
 
 def _is_unfinished(file: Path) -> bool:

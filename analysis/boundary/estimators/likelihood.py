@@ -37,7 +37,8 @@ def rates(x: Array, theta: Array, link: Link, shift: Array | float = 0.0) -> tup
     x0, k0 = theta[:, X0, None] + shift, np.exp(theta[:, LOG_SLOPE, None])
     guess, lapse = theta[:, GUESS, None], theta[:, LAPSE, None]
     z0 = k0 * (x - x0)
-    rise, not_rise, bell = link.rise(z0), link.fall(z0), link.bell(z0)
+    rise, not_rise = link.rise(z0), link.fall(z0)
+    bell = link.bell(z0, rise, not_rise)
     by_s = 1.0 - guess - lapse
     if theta.shape[1] == 4:
         s, not_s = rise, not_rise
@@ -45,7 +46,8 @@ def rates(x: Array, theta: Array, link: Link, shift: Array | float = 0.0) -> tup
     else:
         x1, k1 = theta[:, X1, None] + shift, np.exp(theta[:, LOG_SLOPE_1, None])
         z1 = k1 * (x - x1)
-        stay, gone, bell_1 = link.fall(z1), link.rise(z1), link.bell(z1)
+        stay, gone = link.fall(z1), link.rise(z1)
+        bell_1 = link.bell(z1, gone, stay)
         s, not_s = rise * stay, not_rise + rise * gone
         edges = [-k0 * bell * stay, z0 * bell * stay, k1 * bell_1 * rise, -z1 * bell_1 * rise]
     p = np.maximum(guess * not_s + (1.0 - lapse) * s, _TINY)
@@ -73,20 +75,24 @@ def binomial(x: Array, n: Array, k: Array, link: Link) -> Evaluate:
         p, q, slopes = rates(x, theta, link)
         value = (successes * np.log(p) + (trials - successes) * np.log(q)).sum(axis=1)
         pull = (successes - trials * p) / (p * q)
-        weight = trials / (p * q)
-        scaled = slopes * np.sqrt(weight)[:, None, :]
-        return value, (slopes @ pull[:, :, None])[..., 0], scaled @ scaled.swapaxes(1, 2)
+        return value, (slopes @ pull[:, :, None])[..., 0], _information(trials, p, q, slopes)
 
     return evaluate
 
 
-def penalised(evaluate: Evaluate, free: NDArray[np.bool_]) -> Evaluate:
-    """A likelihood with Jeffreys' prior on its free parameters, the edges being straight lines.
+def _information(trials: Array, p: Array, q: Array, slopes: Array) -> Array:
+    """The expected information, `[row, param, param]`."""
+    scaled = slopes * np.sqrt(trials / (p * q))[:, None, :]
+    return scaled @ scaled.swapaxes(1, 2)
+
+
+def penalised(x: Array, n: Array, k: Array, link: Link, free: NDArray[np.bool_]) -> Evaluate:
+    """`binomial` with Jeffreys' prior on its free parameters, the edges being straight lines.
 
     The prior is that of intercept and slope, so it does not depend on where 0 lies on the axis. For
-    the logistic with one edge and no lapses this is Firth's bias reduction. The metric of
-    `evaluate` must be the expected information.
+    the logistic with one edge and no lapses this is Firth's bias reduction.
     """
+    evaluate = binomial(x, n, k, link)
     lines = [i for i in (LOG_SLOPE, LOG_SLOPE_1) if i < free.size and free[i]]
     steps = 1e-5 * np.eye(free.size)[free]
 
@@ -101,7 +107,8 @@ def penalised(evaluate: Evaluate, free: NDArray[np.bool_]) -> Evaluate:
     def with_prior(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
         value, score, metric = evaluate(theta, rows)
         around = np.concatenate([theta + step for step in (*steps, *-steps)])
-        nearby = prior(around, evaluate(around, np.tile(rows, 2 * len(steps)))[2])
+        at = np.tile(rows, 2 * len(steps)) if len(n) > 1 else np.zeros(1, dtype=np.int64)
+        nearby = prior(around, _information(n[at], *rates(x, around, link)))
         up, down = nearby.reshape(2, len(steps), len(theta))
         score = score.copy()
         score[:, free] += ((up - down) / 2e-5).T
@@ -196,7 +203,7 @@ def fit_many(
 
 def firth_likelihood(x: Array, n: Array, k: Array) -> Evaluate:
     """The penalised likelihood of (x0, log slope)."""
-    return penalised(binomial(x, n, k, LINKS["logistic"]), FREE)
+    return penalised(x, n, k, LINKS["logistic"], FREE)
 
 
 def firth_box(x: Array) -> tuple[Array, Array]:

@@ -150,7 +150,7 @@ class BoundaryWindow(LikelihoodFit):
         _require_window(bins)
         link = self._link
         low, high = box(bins, 0.0, self.lapse, two_edges=True)
-        evaluate = penalised(binomial(bins.x, bins.n[None], bins.k[None], link), low < high)
+        evaluate = penalised(bins.x, bins.n[None], bins.k[None], link, low < high)
         begin = _window_starts(bins, low, high)
         found = Maximum.climbed(evaluate, WINDOW_NAMES, begin, low, high)
         p = rates(bins.x, found.theta[None], link)[0][0]

@@ -231,7 +231,10 @@ def test_links_have_their_midpoint_at_zero_and_both_tails(link: str) -> None:
     assert shape.rise(z) + shape.fall(z) == pytest.approx(np.ones(5), abs=1e-15)
     assert 0 < shape.rise(z)[0] < 1e-12
     numeric = (shape.rise(z[1:] + 1e-6) - shape.rise(z[1:] - 1e-6)) / 2e-6
-    assert shape.bell(z[1:]) == pytest.approx(numeric, rel=1e-5, abs=1e-10)
+    z = z[1:]
+    assert shape.bell(z, shape.rise(z), shape.fall(z)) == pytest.approx(
+        numeric, rel=1e-5, abs=1e-10
+    )
 
 
 def test_seeds_that_differ_are_told() -> None:
