@@ -1,5 +1,6 @@
 """Tasks on all cores, in copies of this process: what it holds, they read without another copy."""
 
+import gc
 import os
 import pickle
 import signal
@@ -174,6 +175,7 @@ def _begin(others: Sequence[Connection]) -> None:
     _inside = True
     for other in others:  # held open here, they would hide that the process above has ended
         other.close()
+    gc.freeze()  # what is here stays: no search for garbage copies its pages
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
