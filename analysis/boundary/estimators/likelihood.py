@@ -71,13 +71,19 @@ def binomial(x: Array, n: Array, k: Array, link: Link) -> Evaluate:
 
     def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
         at = rows if len(n) > 1 else np.zeros(1, dtype=np.int64)
-        trials, successes = n[at], k[at]
-        p, q, slopes = rates(x, theta, link)
-        value = (successes * np.log(p) + (trials - successes) * np.log(q)).sum(axis=1)
-        pull = (successes - trials * p) / (p * q)
-        return value, (slopes @ pull[:, :, None])[..., 0], _information(trials, p, q, slopes)
+        trials, shape = n[at], rates(x, theta, link)
+        return *_height(trials, k[at], *shape), _information(trials, *shape)
 
     return evaluate
+
+
+def _height(
+    trials: Array, successes: Array, p: Array, q: Array, slopes: Array
+) -> tuple[Array, Array]:
+    """The log-likelihood, `[row]`, and its gradient, `[row, param]`."""
+    value = (successes * np.log(p) + (trials - successes) * np.log(q)).sum(axis=1)
+    pull = (successes - trials * p) / (p * q)
+    return value, (slopes @ pull[:, :, None])[..., 0]
 
 
 def _information(trials: Array, p: Array, q: Array, slopes: Array) -> Array:
@@ -92,9 +98,9 @@ def penalised(x: Array, n: Array, k: Array, link: Link, free: NDArray[np.bool_])
     The prior is that of intercept and slope, so it does not depend on where 0 lies on the axis. For
     the logistic with one edge and no lapses this is Firth's bias reduction.
     """
-    evaluate = binomial(x, n, k, link)
     lines = [i for i in (LOG_SLOPE, LOG_SLOPE_1) if i < free.size and free[i]]
     steps = 1e-5 * np.eye(free.size)[free]
+    around = [np.zeros(free.size), *steps, *-steps]
 
     def prior(theta: Array, metric: Array) -> Array:
         with np.errstate(divide="ignore"):
@@ -105,14 +111,17 @@ def penalised(x: Array, n: Array, k: Array, link: Link, free: NDArray[np.bool_])
         )
 
     def with_prior(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-        value, score, metric = evaluate(theta, rows)
-        around = np.concatenate([theta + step for step in (*steps, *-steps)])
-        at = np.tile(rows, 2 * len(steps)) if len(n) > 1 else np.zeros(1, dtype=np.int64)
-        nearby = prior(around, _information(n[at], *rates(x, around, link)))
-        up, down = nearby.reshape(2, len(steps), len(theta))
+        m, at = len(theta), rows if len(n) > 1 else np.zeros(1, dtype=np.int64)
+        near = np.concatenate([theta + step for step in around])
+        p, q, slopes = rates(x, near, link)
+        metric = _information(
+            np.tile(n[at], (len(near) // m, 1)) if len(n) > 1 else n, p, q, slopes
+        )
+        here, up, down = np.split(prior(near, metric), [m, m * (1 + len(steps))])
+        value, score = _height(n[at], k[at], p[:m], q[:m], slopes[:m])
         score = score.copy()
-        score[:, free] += ((up - down) / 2e-5).T
-        return value + prior(theta, metric), score, metric
+        score[:, free] += ((up - down) / 2e-5).reshape(len(steps), m).T
+        return value + here, score, metric[:m]
 
     return with_prior
 
