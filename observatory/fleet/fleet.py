@@ -220,12 +220,12 @@ class Fleet:
         )
 
     def look(self, slots: list[int]) -> Look:
-        """A copy of what probes need of the replicas in `slots`."""
+        """What probes need of the replicas in `slots`, valid until the next step."""
         rows = self._rows(slots)
         return Look(
             replica=torch.tensor([self.replica_of(slot) for slot in slots]),
             step=torch.tensor([self.ages[slot] for slot in slots]),
-            flat=self.flat[rows].clone(),
+            flat=self.flat[rows],
             labels=self.splits.labels[rows][:, self.probe_examples],
             in_train=self.splits.in_train[rows][:, self.probe_examples],
         )

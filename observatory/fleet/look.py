@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-_MOST_TOGETHER = 8
+_MOST_TOGETHER = 5
 """Most looks of a stack that are measured as one: an empty place costs as much as a taken one."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """Copies of rows of the fleet.
+    """Rows of the fleet, or copies of them.
 
     Attributes:
         replica: Identity of each replica in its run.
@@ -33,11 +32,6 @@ class Look:
     flat: Float[Tensor, "replica param"]
     labels: Int[Tensor, "replica batch"]
     in_train: Bool[Tensor, "replica batch"]
-
-
-def _joined(looks: Sequence[Look]) -> Look:
-    columns = zip(*(vars(look).values() for look in looks), strict=True)
-    return Look(*(torch.cat(column) for column in columns))
 
 
 def looks_together(buffer: int, size: int, n_params: int) -> int:
@@ -67,7 +61,7 @@ class LookStack:
 
     def __init__(self, size: int, depth: int) -> None:
         self._size, self._depth = size, depth
-        self._looks: list[Look] = []
+        self._stack: Look | None = None
         self._places: list[int] = []
         self.counts: dict[int, int] = {}
         """How many looks were taken at each replica so far."""
@@ -80,17 +74,21 @@ class LookStack:
         if not set(places).isdisjoint(self._places):
             return False
         self.counts |= {replica: self.counts.get(replica, 0) + 1 for replica in replicas}
-        self._looks.append(look)
+        if self._stack is None:
+            n = self._depth * self._size
+            self._stack = Look(*(v.new_zeros(n, *v.shape[1:]) for v in vars(look).values()))
+        for rows, new in zip(vars(self._stack).values(), vars(look).values(), strict=True):
+            rows[places] = new
         self._places += places
         return True
 
-    def take(self) -> tuple[Look, Look, list[int]] | None:
-        """The looks that wait; the whole stack, in which they fill the rest; their places in it."""
-        if not self._looks:
+    def take(self) -> tuple[Look, list[int]] | None:
+        """The whole stack, valid until the next look is added, and the places of those that wait.
+
+        All other rows are zero, or as they were when they were measured.
+        """
+        if not self._places:
             return None
-        waiting, places = _joined(self._looks), self._places
-        rows = torch.zeros(self._depth * self._size, dtype=torch.int64)
-        rows[places] = torch.arange(len(places))
-        self._looks, self._places = [], []
-        stack = Look(*(values[rows.to(values.device)] for values in vars(waiting).values()))
-        return waiting, stack, places
+        places, self._places = self._places, []
+        assert self._stack is not None
+        return self._stack, places

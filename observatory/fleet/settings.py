@@ -30,7 +30,7 @@ class FleetSettings:
         device: A torch device.
         probe_examples: Examples that probes look at, drawn once per study from all examples.
         probe_buffer: Copied parameters (replicas times entries) that may wait to be measured
-            together, at most 8 looks of a stack; 0 measures every look at once.
+            together, at most 5 looks of a stack; 0 measures every look at once.
         study_seed: Root of the study's "probe" generator.
     """
 

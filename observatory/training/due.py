@@ -1,11 +1,13 @@
 """Who is due to be looked at, by whom: every replica by its own clock, nobody twice at one step."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from observatory.core.schedule import Schedule
 from observatory.fleet.fleet import Fleet
 
 NEVER = -1
+_remembered = lru_cache(maxsize=256)
 
 
 class DueTracker:
@@ -19,16 +21,15 @@ class DueTracker:
 
     def __init__(self, schedules: Mapping[str, Schedule], size: int, checkpoint_every: int) -> None:
         self.schedules, self.checkpoint_every = dict(schedules), checkpoint_every
+        # Asked for every slot at every stop: the search of a schedule costs as much as a probe.
+        self._due = {purpose: _remembered(schedule.due) for purpose, schedule in schedules.items()}
+        self._following = [_remembered(schedule.following) for schedule in schedules.values()]
         self.last = {purpose: [NEVER] * size for purpose in schedules}
 
     def due(self, purpose: str, fleet: Fleet) -> list[int]:
         """Slots due now for `purpose` and not yet looked at."""
-        schedule, last = self.schedules[purpose], self.last[purpose]
-        return [
-            slot
-            for slot in fleet.active()
-            if last[slot] != fleet.ages[slot] and schedule.due(fleet.ages[slot])
-        ]
+        due, last, ages = self._due[purpose], self.last[purpose], fleet.ages
+        return [slot for slot in fleet.active() if last[slot] != ages[slot] and due(ages[slot])]
 
     def done(self, purpose: str, slots: list[int], fleet: Fleet) -> None:
         """Note that `slots` were looked at now."""
@@ -51,10 +52,7 @@ class DueTracker:
             return 0
         waits = [self.checkpoint_every - fleet.tick % self.checkpoint_every]
         for age in {fleet.ages[slot] for slot in fleet.active()}:
-            for schedule in self.schedules.values():
-                following = schedule.following(age)
-                if following is not None:
-                    waits.append(following - age)
+            waits += [step - age for of in self._following if (step := of(age)) is not None]
         return min(waits)
 
     def state(self) -> dict[str, list[int]]:

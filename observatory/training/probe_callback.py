@@ -14,7 +14,7 @@ from observatory.training.callbacks import BetweenChunks
 from observatory.training.module import FleetModule
 from observatory.training.suitability import Scheduled, measured_by
 
-TOGETHER_WITHIN, SELDOM = 200, 10_000
+TOGETHER_WITHIN, SELDOM = 250, 10_000
 """Steps within which looks are measured together; between looks that come no more."""
 
 
@@ -73,15 +73,16 @@ class ProbeCallback(BetweenChunks):
             with module.clock.charged("probe:forward"):
                 if (taken := self.stacks[names].take()) is None:
                     return
-                look, stack, places = taken
+                stack, places = taken
                 view = module.fleet.view(stack)
+                replica, step = stack.replica[places], stack.step[places]
                 if any(self.probes[name].probe.needs for name in names):
                     view.activations["logits"]
             for name in names:
                 with module.clock.charged(f"probe:{name}"):
                     measured = measured_by(name, self.probes[name].probe, view)
                     rows = {column: _at(values, places) for column, values in measured.items()}
-                    self.writer.append(f"probes/{name}", look.replica, look.step, rows)
+                    self.writer.append(f"probes/{name}", replica, step, rows)
 
 
 def _gap(schedule: Schedule) -> int:
