@@ -7,6 +7,8 @@
 PYTHON ?= $(shell for python in python3.11 python3; do \
   "$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
 ARGS ?=
+# Many tests wait for processes that they start.
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
@@ -21,7 +23,7 @@ map: .venv/runtime  ## train the laptop map and build its report (results=DIR pu
 # Simulations run without the check of every call's types, which costs them half of their time again.
 # pytest ends with 5 where ARGS leave one of the two nothing to do.
 test: .venv/dev  ## all tests, fast and slow (ARGS="-k name ...")
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not statistical" $(ARGS) || test $$? = 5
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not statistical" $(ARGS) || test $$? = 5
 	$(BIN)/python -m pytest -n auto -o addopts="--strict-markers --import-mode=importlib" -m statistical $(ARGS) || test $$? = 5
 
 fast: .venv/dev  ## the tests of two minutes

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -60,41 +61,25 @@ def checkpoints(results: Path) -> list[Path]:
     return list(results.glob("smoke/runs/*/shards/*/checkpoint.pt"))
 
 
-def test_kill_9_at_random_moments_and_wrong_clocks_change_no_table(
-    undisturbed: Run, tmp_path: Path
-) -> None:
-    moments = random.Random(0)
-    for _ in range(3):
-        process = start(tmp_path)
-        wait_for(lambda: len(list(tmp_path.glob("smoke/runs/*/shards/*/worker.log"))) == 2)
-        time.sleep(moments.uniform(5.0, 9.0))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        for path in tmp_path.rglob("*"):  # as if nodes disagreed about the time by hours
-            at = time.time() + moments.uniform(-1e5, 1e5)
-            os.utime(path, (at, at))
-    finish(start(tmp_path))
-    run = only_run(tmp_path)
-    assert run.run_id == undisturbed.run_id
-    assert run.status == "done"
-    ours, theirs = tables(run), tables(undisturbed)
-    assert ours.keys() == theirs.keys()
-    assert ours["weights"]["replica"].tolist() == list(range(12))
-    for name, table in theirs.items():
-        pd.testing.assert_frame_equal(ours[name], table, check_exact=True, obj=name)
-
-
-def test_the_death_of_the_launcher_ends_its_workers_and_loses_nothing(
+def test_the_death_of_the_launcher_and_wrong_clocks_change_no_table(
     undisturbed: Run, tmp_path: Path
 ) -> None:
     process = start(tmp_path)
     wait_for(lambda: len(checkpoints(tmp_path)) == 2)
     os.kill(process.pid, signal.SIGKILL)  # the launcher alone
     process.communicate()
+    wrong = random.Random(0)
+    for path in tmp_path.rglob("*"):  # as if nodes disagreed about the time by hours
+        with suppress(FileNotFoundError):  # a worker is still ending
+            os.utime(path, (time.time() + wrong.uniform(-1e5, 1e5),) * 2)
     finish(start(tmp_path))
-    pd.testing.assert_frame_equal(
-        only_run(tmp_path).table("evaluation"), undisturbed.table("evaluation"), check_exact=True
-    )
+    run = only_run(tmp_path)
+    assert (run.run_id, run.status) == (undisturbed.run_id, "done")
+    ours, theirs = tables(run), tables(undisturbed)
+    assert ours.keys() == theirs.keys()
+    assert ours["weights"]["replica"].tolist() == list(range(12))
+    for name, table in theirs.items():
+        pd.testing.assert_frame_equal(ours[name], table, check_exact=True, obj=name)
 
 
 def test_a_stop_signal_keeps_everything_and_the_same_command_continues(
