@@ -63,5 +63,5 @@ def draw_boundary(axes: Axes, record: Record, opened: Opened) -> None:
         draw_boundary_curve(axes, record, cells["weight_decay"], end, look, n_points=300)
         for name in ("critical", "critical_upper"):
             mark_critical(axes, record, colour, "-", name)
-    axes.set_ylabel("share that grokked")
+    axes.set_ylabel("event rate")
     entitle(axes, record, data.control)

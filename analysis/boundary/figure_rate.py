@@ -1,4 +1,4 @@
-"""Rate of grokking against weight decay, with the fitted boundary, or both edges of a window."""
+"""Event rate against weight decay, with the fitted boundary, or both edges of a window."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def draw_rates(axes: Axes, cells: pd.DataFrame, *, counts: bool) -> None:
     rate = cells["rate"].to_numpy()
     spread = np.stack([rate - cells["wilson_low"], cells["wilson_high"] - rate]).clip(min=0)
     look = {"fmt": "o", "color": INK, "markersize": 4.5, "elinewidth": 1.0, "capsize": 2}
-    label = "grokked, with Wilson interval"
+    label = "event rate, with Wilson interval"
     axes.errorbar(x, rate, yerr=spread, **look, zorder=4, gid="rates", label=label)
     for place, n in zip(x, cells["n"], strict=True) if counts else ():
         axes.text(place, 1.045, f"{n}", ha="center", va="bottom", fontsize=6.5, color=MUTED)
@@ -84,7 +84,7 @@ def _draw_curve(
 
 @styled
 def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float) -> Figure:
-    """Share of grokked replicas per weight decay, the fitted curves, the first critical point.
+    """Event rate per weight decay, the fitted curves, the first critical point.
 
     Args:
         cells: The table of `cell_table`.

@@ -32,13 +32,13 @@ def _rate(facts: Facts) -> Drawing:
     )
     return Drawing(
         name="rate",
-        title="Rate of grokking against weight decay",
+        title="Event rate against weight decay",
         caption=(
-            f"Share of replicas (dimensionless) that grokked, with {facts.level:.0%} Wilson "
-            "intervals; the numbers above are n per weight decay (dimensionless, log axis, 0 left "
-            f"of the axis break). {curves}. Shares of replicas that collapsed, diverged or lost "
-            "their accuracy again are marked where there are any; the first two count as not "
-            f"grokked. {context(facts)}"
+            f"Event rate: share of replicas (dimensionless) that had the event, {facts.level:.0%} "
+            "Wilson intervals; the numbers above are n per weight decay (dimensionless, log axis, "
+            f"0 left of the axis break). {curves}. Shares of the outcomes collapsed, diverged and "
+            "lost are marked where there are any: the first two count as without the event, lost "
+            f"replicas had it. {context(facts)}"
         ),
         figure=rate_figure(facts.cells, drawn[:_MAX_FITTED], facts.window_max),
     )
@@ -75,7 +75,7 @@ def _window(facts: Facts) -> Drawing | NotDrawn:
         name="window",
         title=title,
         caption=(
-            "Share of replicas (dimensionless) that grokked over all positive weight decays "
+            "Event rate (share of replicas, dimensionless) over all positive weight decays "
             f"(dimensionless, log axis), with {facts.level:.0%} Wilson intervals, and one model "
             "with both edges: the memorisation edge λc, below which networks only memorise, and "
             "the collapse edge, above which weight decay keeps them from fitting at all. Vertical "
@@ -92,8 +92,9 @@ def _outcomes(facts: Facts) -> Drawing:
         title="Outcome of every replica",
         caption=(
             "Share of replicas (dimensionless) by outcome, counts inside the bars, per weight "
-            "decay (dimensionless). Lost: reached the level of the event, then fell well below it "
-            f"in the steps watched after that. {context(facts)}"
+            "decay (dimensionless). An outcome is of the whole record and is no event rate: lost "
+            "replicas reached a val accuracy of 0.99, then fell well below it in the steps watched "
+            f"after that, and those that collapsed may have had the event. {context(facts)}"
         ),
         figure=outcomes_figure(facts.cells),
     )

@@ -134,7 +134,7 @@ def horizons_figure(
     by_horizon = {record["horizon_steps"]: record for record in records}
     for axes, horizon in zip(panels, chosen, strict=False):
         _draw_rates(axes, horizon, cells[horizon], by_horizon.get(horizon), window_max)
-    panels[0].set_ylabel("share grokked")
+    panels[0].set_ylabel("event rate")
     for axes in panels[1:-1]:
         axes.tick_params(axis="y", labelleft=False)
     _draw_track(panels[-1], observed, laws, deciding)

@@ -28,7 +28,7 @@ from observatory.analysis.stats.observations import Array
 _REGIMES = {
     "not yet memorised": "#ffffff",
     "memorised": "#b9bfc6",
-    "grokked": OUTCOME_COLOURS["grokked"],
+    "event observed": OUTCOME_COLOURS["grokked"],
     "collapsed or diverged": OUTCOME_COLOURS["collapsed"],
 }
 _HATCH: dict[str, Any] = {"hatch": "\\\\\\", "linewidth": 0}
@@ -39,7 +39,7 @@ def regime_shares(times: pd.DataFrame, decays: Sequence[float], horizons: Array)
     """Shares of the regimes, in the order of `_REGIMES`, had the records ended at each horizon.
 
     `times` has a row per replica: weight_decay, t_hi, t_mem (steps, NaN where not observed),
-    watched (steps) and end.
+    watched (steps) and end. One that failed after its event had it until then.
 
     Returns:
         `[regime, horizon, weight decay]`; sums to 1 over regimes, NaN without a replica.

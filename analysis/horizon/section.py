@@ -67,7 +67,7 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
         name="horizons",
         title=title,
         caption=(
-            f"The same records censored at {steps} steps: rate of grokking (share, dimensionless) "
+            f"The same records censored at {steps} steps: event rate (share, dimensionless) "
             "against weight decay, and the critical weight decay λc against the horizon (steps; "
             f"{observed.label}). The data are nested, so the points are correlated. {lines} "
             f"{_level(facts)} intervals. {context(facts)}"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from observatory.analysis.page.bands import RULE, bands
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.frames import column
+from observatory.analysis.page.frames import column, words
 from observatory.analysis.page.panels import MAX_LINES
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import event_words, horizon_words, sample_words
@@ -60,9 +60,9 @@ def rule(facts: Facts, *, bands_drawn: bool) -> str:
 
 
 def marks(facts: Facts) -> dict[float, float]:
-    """Median time to grok of the replicas that grokked, in steps, per weight decay."""
+    """Median time to grok of the replicas that had the event, in steps, per weight decay."""
     decays, t_hi = column(facts.times, "weight_decay"), column(facts.times, "t_hi")
-    known = ~np.isnan(t_hi)
+    known = words(facts.times, "end") == "grokked"
     return {
         float(decay): float(np.median(t_hi[known & (decays == decay)]))
         for decay in np.unique(decays[known])

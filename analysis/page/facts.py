@@ -125,24 +125,29 @@ def gather(group: Group, records: Sequence[Record], steps_drawn: int = _STEPS_DR
 
 
 def _replica_times(group: Group, event: str) -> pd.DataFrame:
-    """When each replica grokked, or how its record ended."""
+    """When each replica had the event, and how its record ended.
+
+    `t_lo` and `t_hi` are there also where it collapsed or diverged later: it had the event by every
+    horizon in between.
+    """
     rows = group.replicas
-    steps = column(rows, "step")
+    steps, diverged = column(rows, "step"), column(rows, "diverged_step")
     watched = np.where(np.isnan(steps), _last_looks(group), steps)
+    watched = np.where(diverged > 0, diverged, watched)
     outcome = words(rows, "outcome")
     failed = np.isin(outcome, ["diverged", "collapsed"])
     t_hi = column(rows, f"{event}_hi")
-    seen = ~np.isnan(t_hi) & ~failed
+    end = np.where(failed, outcome, np.where(np.isnan(t_hi), "censored", "grokked"))
     times = pd.DataFrame(
         {
             "run_id": words(rows, "run_id"),
             "replica": rows["replica"].to_numpy(),
             "weight_decay": column(rows, "weight_decay"),
-            "t_lo": np.where(seen, column(rows, f"{event}_lo"), np.nan),
-            "t_hi": np.where(seen, t_hi, np.nan),
+            "t_lo": column(rows, f"{event}_lo"),
+            "t_hi": t_hi,
             "t_mem": column(rows, "mem_hi") if "mem_hi" in rows else np.nan,
             "watched": watched,
-            "end": np.where(failed, outcome, np.where(seen, "grokked", "censored")),
+            "end": end,
         }
     )
     return where(times, watched > 0).reset_index(drop=True)

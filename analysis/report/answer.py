@@ -55,7 +55,7 @@ def _rates(facts: Facts) -> str:
     ends = "; ".join(map(_cell, [cells[0], *cells[1:][-1:]]))
     peak = max(cell["rate"] for cell in cells)
     if peak == 0:
-        return f"No replica grokked at any weight decay: {ends}."
+        return f"No replica had the event at any weight decay: {ends}."
     at = [index for index, cell in enumerate(cells) if cell["rate"] == peak]
     best = [cells[index] for index in at]
     low, high = (decay_label(cell["weight_decay"]) for cell in (best[0], best[-1]))
@@ -63,8 +63,8 @@ def _rates(facts: Facts) -> str:
     gap = "" if at[-1] - at[0] + 1 == len(at) else ", though not at every weight decay between"
     count = f"{sum(cell['n_event'] for cell in best)} of {sum(cell['n'] for cell in best)}"
     return (
-        f"Grokked at the smallest and the largest weight decay: {ends}. The rate is highest, "
-        f"{number(peak)} ({count}), at weight decay {where}{gap}."
+        f"With the event at the smallest and the largest weight decay: {ends}. The event rate is "
+        f"highest, {number(peak)} ({count}), at weight decay {where}{gap}."
     )
 
 
@@ -105,7 +105,7 @@ def _censored(facts: Facts) -> str:
     if best is None:
         return ""
     text = (
-        f"With the replicas that did not grok counted as censored (n = {best.record['n']}), the "
+        f"With the replicas without the event counted as censored (n = {best.record['n']}), the "
         f"law with the smallest AICc is {best.words}, with ν = {best.nu_words}"
     )
     free = best_law([law for law in laws if law.kind == "free"])
@@ -122,7 +122,7 @@ def _uncensored(facts: Facts) -> str:
     if zero is None:
         return ""
     text = (
-        f"Among the {zero['n']} replicas that grokked at weight decays up to "
+        f"Among the {zero['n']} replicas with the event at weight decays up to "
         f"{number(zero['extras'].get('window_max'))}, time to grok falls as weight decay to the "
         f"power −ν, ν = {estimate(zero, 'nu')} with λc = 0"
     )
@@ -137,7 +137,7 @@ def _distinguishable(comparisons: Sequence[Record]) -> str:
         return ""
     verdict, extras = str(verdicts[0]), comparisons[0]["extras"]
     margin = f"ΔAICc = {number(extras.get('delta_aicc'))} between the two best laws"
-    caveat = "Replicas that did not grok are not in these fits."
+    caveat = "Replicas without the event are not in these fits."
     if verdict == "zero":
         return f"λc = 0 is preferred by these times ({margin}). {caveat}"
     if "zero" in verdict:

@@ -55,7 +55,7 @@ def _overlay(comparison: GroupComparison) -> Drawing | NotDrawn:
         name="groups-boundaries",
         title=title,
         caption=(
-            "Share of replicas (dimensionless) that grokked against weight decay (dimensionless, "
+            "Event rate (share of replicas, dimensionless) against weight decay (dimensionless, "
             "log axis, 0 left of the axis break), with Wilson intervals, slightly spread sideways. "
             f"{how}. {comparison.context}"
         ),
@@ -106,11 +106,11 @@ def _heatmap(comparison: GroupComparison) -> Drawing:
     cells = [(_folded(group.label), comparison.cells(group)) for group in comparison.groups]
     return Drawing(
         name="groups-rates",
-        title="Rate of grokking per group and weight decay",
+        title="Event rate per group and weight decay",
         caption=(
-            "Colour: share of replicas that grokked (dimensionless); inside, how many of how many "
-            "finished ones (how many alone where there are many weight decays); a dash: none was "
-            f"run. {comparison.context}"
+            "Colour: share of replicas that had the event (dimensionless); inside, how many of how "
+            "many finished ones (how many alone where there are many weight decays); a dash: none "
+            f"was run. {comparison.context}"
         ),
         figure=heatmap_figure(cells),
     )

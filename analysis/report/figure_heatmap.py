@@ -1,4 +1,4 @@
-"""Rates of grokking over groups and weight decays, as a map with the counts in it."""
+"""Event rates over groups and weight decays, as a map with the counts in it."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from observatory.analysis.page.style import (
 )
 
 _MAX_COUNTED = 16
-"""Columns up to which both numbers of a cell fit in; of more, only the grokked ones are printed."""
+"""Columns up to which both numbers of a cell fit in; of more, only the first is printed."""
 _SCALE = LinearSegmentedColormap.from_list("rate", ["#f4f6f8", OUTCOME_COLOURS["grokked"]])
 
 
@@ -76,5 +76,5 @@ def heatmap_figure(groups: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
         spine.set_visible(False)
     axes.set_xlabel("weight decay")
     bar = figure.colorbar(drawn, ax=axes, pad=0.015, aspect=12, ticks=[0, 0.5, 1])
-    finish_colour_bar(bar, "share grokked")
+    finish_colour_bar(bar, "event rate")
     return figure

@@ -57,6 +57,6 @@ def overlay_figure(boundaries: Sequence[Boundary], window_max: float) -> Figure:
         draw_boundary_curve(axes, boundary.record, decays, window_max, look)
         mark_critical(axes, boundary.record, colour, style)
     axes.set_ylim(-0.05, 1.06)
-    axes.set_ylabel("share grokked")
+    axes.set_ylabel("event rate")
     figure.legend(loc="outside lower center", ncols=1 if len(boundaries) < 5 else 2)
     return figure

@@ -140,13 +140,13 @@ def _rates(tests: Sequence[Record]) -> Table:
             for decay, first, second, p, adjusted in zip(*columns, strict=True)
         ]
     heads = (
-        *("groups", "test", "weight decay", "rate of the first", "of the second"),
+        *("groups", "test", "weight decay", "event rate of the first", "of the second"),
         *("p", "p, Holm", "notes"),
     )
     caption = (
-        "Rates of two groups at every weight decay that both have. McNemar: exact, on the seeds "
-        "that both share; Fisher: exact, where they share none. p, Holm: adjusted for all weight "
-        "decays of the pair."
+        "Event rates of two groups at every weight decay that both have. McNemar: exact, on the "
+        "seeds that both share; Fisher: exact, where they share none. p, Holm: adjusted for all "
+        "weight decays of the pair."
     )
     kinds = ("text", "", *["num"] * 5, "")
-    return Table("Rates of the groups", heads, kinds, rows, caption, notes=notes.lines)
+    return Table("Event rates of the groups", heads, kinds, rows, caption, notes=notes.lines)

@@ -44,8 +44,8 @@ def _data(facts: Facts) -> Iterator[str]:
         f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}."
     )
     yield (
-        f"A replica counts as grokked by event {event_words(facts.event, facts.config)}; one that "
-        "collapsed or diverged counts as not grokked and can no longer do so."
+        f"Event rates are of {event_words(facts.event, facts.config)}; a replica that collapsed or "
+        "diverged counts as without the event and can no longer have it."
     )
     yield f"Rates per weight decay carry {facts.level:.0%} Wilson intervals ({_WILSON})."
 
@@ -84,8 +84,8 @@ def _times(facts: Facts) -> Iterator[str]:
     if censored:
         yield (
             "Times to grok were modelled as t = A (λ − λc)^(−ν) with λ the weight decay: "
-            f"{censored[0]['extras'].get('method', 'censored likelihood')}; replicas that had not "
-            "grokked entered as censored"
+            f"{censored[0]['extras'].get('method', 'censored likelihood')}; replicas without "
+            "the event entered as censored"
             f"{_cite([_SOURCES['censored']])}, and λc = 0 was tested by its likelihood ratio"
             f"{_cite([_SOURCES['one-sided']])}."
         )

@@ -111,7 +111,6 @@ def cells(facts: Facts) -> Table:
             [
                 decay_label(decay),
                 f"{cell['n']}",
-                *(f"{cell[name]}" for name in counted),
                 f"{cell['n_event']}",
                 rate,
                 wilson,
@@ -119,17 +118,20 @@ def cells(facts: Facts) -> Table:
                 f"{number(cell['t_q25'], 4)}, {number(cell['t_q75'], 4)}",
                 number(cell["t_median_grokked"], 4),
                 number(cell["tail_watched"], 4),
+                *(f"{cell[name]}" for name in counted),
             ]
         )
     heads = (
-        *("weight decay", "n", *counted, "with event", "rate", f"Wilson {facts.level:.0%}"),
-        *("median t", "quartiles of t", "median t, grokked only", "tail watched"),
+        *("weight decay", "n", "with event", "event rate", f"Wilson {facts.level:.0%}"),
+        *("median t", "quartiles of t", "median t, with event", "tail watched"),
+        *(f"outcome {name}" for name in counted),
     )
     caption = (
         f"Event {event_words(facts.event, facts.config)}. Horizon "
         f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}. Times in steps. Median and "
-        "quartiles of t count every replica: a dash means that this share had not grokked by the "
-        "horizon. Tail watched: median number of steps watched after the event; lost refers to "
-        "these steps only."
+        "quartiles of t count every replica: a dash means that this share did not have the event "
+        "by the horizon. Tail watched: median number of steps watched after the event; lost refers "
+        "to these steps only. The outcome is of the whole record: lost replicas had the event, "
+        "collapsed and diverged ones count as without."
     )
     return Table("Weight decays", heads, ("num",) * len(heads), rows, caption)

@@ -141,12 +141,12 @@ def survival_figure(
     plain_log_ticks(axes.xaxis)
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel("steps")
-    axes.set_title("Share that has grokked")
+    axes.set_title("Share that has had the event")
     handles = decay_handles(decays, marked=False)
     if law is not None:
         handles.append(Line2D([], [], color=MUTED, label="fitted law", **_DASHED))
     if not decays:
-        axes.text(0.5, 0.5, "no replica grokked", transform=axes.transAxes, ha="center")
+        axes.text(0.5, 0.5, "no replica had the event", transform=axes.transAxes, ha="center")
     figure.legend(handles=handles, loc="outside lower center", ncols=7, **LEGEND)
     return figure
 
@@ -165,5 +165,5 @@ def draw_survival(axes: Axes, record: Record, opened: Opened) -> None:
         axes.step(steps, share, where="post", color=colours[value], gid="incidence", label=label)
     axes.set_xlabel("steps")
     axes.set_ylim(-0.02, 1.04)
-    axes.set_ylabel("share that has grokked")
+    axes.set_ylabel("share that has had the event")
     entitle(axes, record, None)

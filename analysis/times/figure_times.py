@@ -35,7 +35,7 @@ def _draw_others(axes: Axes, x: NDArray[np.float64], times: pd.DataFrame) -> Non
     for kind, (marker, colour) in marks.items():
         chosen = end == kind
         if chosen.any():
-            label = "not grokked, at the last step watched" if kind == "censored" else kind
+            label = "no event by the last step watched" if kind == "censored" else kind
             style = {"markerfacecolor": "none", "markersize": 4.5, "markeredgewidth": 1.0}
             style |= {"color": colour or OUTCOME_COLOURS[kind], "gid": kind, "label": label}
             axes.plot(x[chosen], times.loc[chosen, "watched"], marker, **style)
@@ -75,7 +75,7 @@ def times_figure(
         high = times.loc[seen, "t_hi"]
         style = {"color": INK, "linewidth": 1.0, "alpha": 0.75}
         axes.vlines(x[seen], low, high, gid="grokked-interval", **style)
-        axes.plot(x[seen], high, "o", color=INK, markersize=2.8, gid="grokked", label="grokked")
+        axes.plot(x[seen], high, "o", color=INK, markersize=2.8, gid="grokked", label="event")
     _draw_others(axes, x, times)
     axes.axhline(horizon, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), gid="horizon")
     bottom, top = axes.get_ylim()
@@ -97,11 +97,10 @@ def draw_times(axes: Axes, record: Record, opened: Opened) -> None:
     axes.set_yscale("log")
     x = positions(data.weight_decay, cells)
     seen = data.grokked & (data.time > 0)
-    axes.plot(x[seen], data.time[seen], "o", color=INK, markersize=3, gid="grokked",
-              label="grokked")  # fmt: skip
+    axes.plot(x[seen], data.time[seen], "o", color=INK, markersize=3, gid="grokked", label="event")
     if (~seen).any():
         style = {"color": MUTED, "markerfacecolor": "none", "markersize": 4.5}
-        label = "not grokked, at the last step watched"
+        label = "no event by the last step watched"
         axes.plot(x[~seen], data.followed[~seen], "^", gid="censored", label=label, **style)
     params = {name: parameter["value"] for name, parameter in record["params"].items()}
     if {"amplitude", "nu"} <= set(params):

@@ -41,13 +41,13 @@ def _times(facts: Facts) -> Drawing:
     seen = int((words(facts.times, "end") == "grokked").sum())
     lines = (
         "Lines: fitted power laws of the median time, over the weight decays that entered them; "
-        "those of uncensored replicas use the replicas that grokked only."
+        "those of uncensored replicas use the replicas that had the event only."
     )
     return Drawing(
         name="times",
         title="Time to grok against weight decay",
         caption=(
-            f"Steps to the event for the {seen} replicas that grokked: a bar spans the two "
+            f"Steps to the event for the {seen} replicas that had it: a bar spans the two "
             "evaluations between which it happened, the dot is the later one. Open triangles are "
             "the replicas that did not, at the last step watched (the time is longer, unknown); "
             "crosses collapsed or diverged. Replicas of one weight decay are spread sideways. The "
@@ -59,7 +59,7 @@ def _times(facts: Facts) -> Drawing:
 
 
 def _survival(facts: Facts) -> Drawing | NotDrawn:
-    title = "Share that has grokked, against steps"
+    title = "Share that has had the event, against steps"
     if facts.times.empty:
         return NotDrawn(title, "no replica has a record yet")
     record = facts.single("survival")
@@ -87,7 +87,7 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
         caption=(
             f"Share of replicas that had the event (dimensionless){band} against optimizer steps "
             "(log axis), by weight decay; an event counts from the later of its two evaluations. "
-            "A replica that collapsed or diverged can no longer grok and stays in the denominator "
+            "A replica that collapsed or diverged can no longer have it and is in the denominator "
             f"of the share. Small bars: records that end without an event (censored).{not_drawn}"
             f"{dashed}{right}{entered} {context(facts)}"
         ),
@@ -112,12 +112,12 @@ def _joint(facts: Facts) -> Drawing | NotDrawn:
         title=title,
         caption=(
             "Confidence regions of (λc, ν), both dimensionless, in t = A (weight decay − λc)^(−ν), "
-            "from all times to grok, replicas that did not grok being censored; a panel per "
+            "from all times to grok, replicas without the event being censored; a panel per "
             "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
             "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
             "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "
             "line; open squares, or numbers at the right where they lie beyond: the published "
-            "log-log regressions on the replicas that grokked "
+            "log-log regressions on the replicas with the event "
             f"only. A region that meets the dashed line does not exclude λc = 0. {context(facts)}"
         ),
         figure=joint_figure(regions, uncensored),

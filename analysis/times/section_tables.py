@@ -41,9 +41,9 @@ def _power_laws(facts: Facts) -> Table:
             rows += (_censored if censored else _uncensored)(record, start, notes)
     caption = (
         "t = A (weight decay − λc)^(−ν). Weibull, log-normal and log-logistic rows: the "
-        "likelihood of every replica, the event between two evaluations, those that did not grok "
+        "likelihood of every replica, the event between two evaluations, those without the event "
         "being censored when last watched; A is the median time at weight decay − λc = 1. Log "
-        "least squares: of ln t, t the later one, on the replicas that grokked only; dropping the "
+        "least squares: of ln t, t the later one, on the replicas with the event; dropping the "
         "others biases ν. LR: twice the loss of log-likelihood by λc = 0; its p allows for 0 "
         "being the end of the range. AICc compares rows of one event, horizon and set of "
         f"replicas. {levels(found)}"
@@ -146,7 +146,7 @@ def _means(facts: Facts) -> Table:
             )
     caption = (
         "Restricted mean: mean of the smaller of the time to grok and the horizon; it needs no law "
-        "and counts replicas that did not grok. A dash: half had not grokked by the horizon. "
+        "and counts replicas without the event. A dash: half did not have it by the horizon. "
         f"{levels(facts.of('survival'))}{''.join(tests)}"
     )
     title, kinds = "Median and restricted mean time", (*["num"] * 7, "")

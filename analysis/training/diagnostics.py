@@ -143,7 +143,7 @@ def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
         title=shown.title,
         caption=(
             f"{shown.what} Against optimizer steps (log axis), coloured by weight decay. {lines} A "
-            "dot marks the median time to grok of the replicas that grokked. "
+            "dot marks the median time to grok of the replicas that had the event. "
             f"{context(facts)}"
         ),
         figure=panels_figure(

@@ -71,7 +71,8 @@ def _phases(facts: Facts) -> Drawing | NotDrawn:
     clocks: dict[str, pd.DataFrame] = {"steps": pd.concat(plain, ignore_index=True)}
     for label, time in _CLOCKS.items():
         anchors = facts.times.assign(time=facts.times[time])
-        anchors = where(anchors, column(anchors, "time") > 0)
+        had = (words(anchors, "end") == "grokked") | (time == "t_mem")
+        anchors = where(anchors, had & (column(anchors, "time") > 0))
         made = [
             aligned(frame, anchors, tables[name], _SPAN, facts.steps_drawn)
             for name, frame in frames.items()
@@ -100,7 +101,7 @@ def _phases(facts: Facts) -> Drawing | NotDrawn:
 
 
 def _phase_decays(facts: Facts) -> list[float]:
-    """A few weight decays, evenly by rank: those at which most grokked, else any."""
+    """A few weight decays, evenly by rank: those where most had the event, else any."""
     cells = column(facts.cells, "weight_decay")
     most = cells[np.nan_to_num(column(facts.cells, "rate")) >= 0.5]
     pool = most if most.size else cells
@@ -147,7 +148,7 @@ def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:
 
 
 def draw_tail(facts: Facts) -> Drawing | None:
-    """Replicas that went on long after they grokked, one by one; None where there are none."""
+    """Replicas that went on long after the event, one by one; None where there are none."""
     times = facts.times
     long = (words(times, "end") == "grokked") & (
         column(times, "watched") >= LONG * column(times, "t_hi")

@@ -48,6 +48,7 @@ def test_every_figure_has_a_caption_with_n_event_horizon_and_its_files(
         assert "n = 88 replicas (11 weight decays, 8 seeds each)" in caption
         assert "first99: val accuracy ≥ 0.99" in caption
         assert "Horizon 2500 steps (2500 epochs)" in caption
+        assert "grokked" not in caption  # an outcome; rates are of the event
     files = [link for link in laptop_page.links if link.startswith("report/figures/")]
     assert len(files) == 19
     assert all((laptop_map / file).is_file() for file in files)
@@ -78,7 +79,7 @@ def test_the_answer_has_the_boundary_with_estimator_event_and_horizon(
     assert "Verdict: cannot tell." in answer
     assert "A horizon of about 12000 steps would decide." in answer
     assert answer.index("Verdict") < answer.index(
-        "Grokked at the smallest and the largest weight decay"
+        "With the event at the smallest and the largest weight decay"
     )
     assert "is Weibull, censored, λc = 0, with ν = 0.97 [0.9, 1.04]" in answer
     assert "likelihood ratio against 0: p = 0.15" in answer

@@ -11,15 +11,18 @@ from matplotlib.figure import Figure
 
 from observatory.analysis.boundary.figure_rate import rate_figure, window_figure
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
-from observatory.analysis.horizon.figure_regimes import regime_shares, regimes_figure
+from observatory.analysis.horizon.figure_regimes import _REGIMES, regime_shares, regimes_figure
 from observatory.analysis.page.bands import aligned
 from observatory.analysis.page.decay_axis import positions
+from observatory.analysis.page.facts import gather
 from observatory.analysis.page.forest import Row, forest_figure
+from observatory.analysis.page.groups import Group
 from observatory.analysis.page.panels import panels_figure
 from observatory.analysis.page.records import boundary_curve
 from observatory.analysis.page.style import FORMATS, OUTCOME_COLOURS, plain_log_ticks, written
 from observatory.analysis.report.figure_heatmap import heatmap_figure
 from observatory.analysis.report.figure_overlay import Boundary, overlay_figure
+from observatory.analysis.tables.cells import cells_record
 from observatory.analysis.times.figure_joint import Region, joint_figure, on_lattice
 from observatory.analysis.times.figure_survival import (
     cumulative_incidence,
@@ -32,6 +35,7 @@ from observatory.analysis.training.figures import (
     phases_figure,
     trajectories_figure,
 )
+from observatory.store.reader import Run
 from tests.unit.analysis.report.records import boundary, law, survival, window
 
 
@@ -108,7 +112,7 @@ def _n_points(figure: Figure, gid: str) -> int:
 def test_rate_has_a_point_and_an_n_per_weight_decay_and_a_broken_axis():
     figure = rate_figure(_cells(), [_record()], window_max=1.0)
     axes = figure.axes[0]
-    (points,) = [c for c in axes.containers if c.get_label().startswith("grokked")]
+    (points,) = [c for c in axes.containers if c.get_label().startswith("event rate")]
     np.testing.assert_allclose(points.lines[0].get_ydata(), [0, 0.5, 1, 0])
     assert [text.get_text() for text in axes.texts] == ["8"] * 4
     assert len(_found(figure, "axis-break")) == 1
@@ -311,6 +315,31 @@ def test_an_estimator_of_ones_own_is_drawn_by_its_own_curve_or_by_none():
     assert boundary_curve(own, np.array([0.05, 0.1, 0.5]))[:2] == pytest.approx(
         [np.nan, 0.3], nan_ok=True
     )
+
+
+def test_what_failed_after_its_event_had_it_until_then_in_every_figure_as_in_the_counts():
+    ends = [("grokked", 600, None), ("lost", 900, None), ("collapsed", 800, None)]
+    ends += [("diverged", 700, 650), ("memorised", 1000, None)]
+    rows = pd.DataFrame(ends, columns=["outcome", "step", "diverged_step"])
+    rows = rows.assign(run_id="r", replica=range(5), seed=range(5), weight_decay=0.1, mem_hi=50)
+    rows["first99_observed"] = rows["outcome"] != "memorised"
+    rows["first99_hi"] = np.where(rows["first99_observed"], 300.0, np.nan)
+    rows["first99_lo"] = rows["first99_hi"] - 25
+    records = [cells_record(rows, "first99", horizon, 1, 0.95) for horizon in (1000, 700, 400)]
+    run = Run.__new__(Run)  # of which nothing else is read
+    run.manifest = {"horizon_steps": 1000, "tables": {}}
+    facts = gather(Group("", (run,), rows), records)
+    event = list(_REGIMES).index("event observed")
+    shares = regime_shares(facts.times, [0.1], np.array([1000.0, 700.0, 400.0]))
+    rates = [float(table["rate"].iloc[0]) for table in facts.cells_at.values()]
+    assert shares[event, :, 0].tolist() == rates == [0.4, 0.6, 0.8]
+    assert facts.times["end"].tolist() == [
+        "grokked",
+        "grokked",
+        "collapsed",
+        "diverged",
+        "censored",
+    ]
 
 
 def test_regimes_are_shares_that_sum_to_one_and_change_with_the_horizon():
