@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "float64"]
 """Precisions of parameters, activations and losses."""
+FEW = 64
+"""Probe examples that every task may be asked for, also one that has fewer."""
 SERIES = ("train_acc", "val_acc")
 """What evaluation records at every look, and an event may look at."""
 
@@ -28,7 +30,8 @@ class FleetSettings:
         compile: Whether loss and gradient of the whole stack are compiled, "on" or "off".
         decay: Which weights decay: "all", or "matrices": all but the pointwise ones.
         device: A torch device.
-        probe_examples: Examples that probes look at, drawn once per study from all examples.
+        probe_examples: Examples that probes look at, drawn once per study from all examples; of a
+            task with fewer, `FEW` and less mean all.
         probe_buffer: Copied parameters (replicas times entries) that may wait to be measured
             together, at most 5 looks of a stack; 0 measures every look at once.
         study_seed: Root of the study's "probe" generator.

@@ -14,7 +14,7 @@ from observatory.fleet.fleet import Fleet
 from observatory.fleet.replica_table import ReplicaTable
 from observatory.fleet.replicas import Dataset, probe_examples
 from observatory.fleet.rules import Event
-from observatory.fleet.settings import EvaluationSettings, FleetSettings, RetirementRules
+from observatory.fleet.settings import FEW, EvaluationSettings, FleetSettings, RetirementRules
 from observatory.fleet.stack import layout_of
 from observatory.training.check import (
     check_settings,
@@ -107,7 +107,7 @@ def build(config: Config) -> Parts:
         },
         network,
     )
-    _check_schedules(probes, config["horizon_steps"])
+    _check_looks(probes, config, len(dataset))
     return Parts(
         dataset=dataset,
         network=network,
@@ -156,8 +156,14 @@ def _tried(loss: Loss, n_classes: int) -> Loss:
     return loss
 
 
-def _check_schedules(probes: Mapping[str, Scheduled], horizon: int) -> None:
-    """Refuse a probe that would never look after step 0."""
+def _check_looks(probes: Mapping[str, Scheduled], config: Config, n_examples: int) -> None:
+    """Refuse probe examples that do not exist, and a probe that would never look after step 0."""
+    horizon, wanted = config["horizon_steps"], config["fleet"]["probe_examples"]
+    if wanted > max(n_examples, FEW):
+        raise ConfigError(
+            f"`fleet.probe_examples` must be at most {n_examples}, all examples of the task, got "
+            f"{wanted}."
+        )
     for name, scheduled in probes.items():
         first = scheduled.schedule.following(0)
         if first is not None and first > horizon:
