@@ -37,8 +37,9 @@ from observatory.store.files import (
     write_bytes,
 )
 from observatory.store.identity import SCHEMA_VERSION
-from observatory.store.parts import PARTS
+from observatory.store.parts import PARTS, parts_of, shards_of
 from observatory.store.reader import MANIFEST, REPLICAS, Run, Study
+from observatory.store.rows import PROGRESS
 from observatory.store.schema import WEIGHTS
 
 if TYPE_CHECKING:
@@ -163,9 +164,10 @@ def _contents(
 
 def _run_contents(run: Run) -> Iterator[tuple[str, bytes]]:
     """The files of a run as they are, but the weights; its configuration for everyone."""
-    weights = set(run.folder.glob(f"shards/*/{WEIGHTS}/{PARTS}"))
-    parts = sorted(set(run.folder.glob(f"shards/*/**/{PARTS}")) - weights)
-    progress = sorted(run.folder.glob("shards/*/progress.json"))
+    shards = shards_of(run.folder)
+    weights = set(parts_of(run.folder, WEIGHTS))
+    parts = sorted({p for shard in shards for p in shard.glob(f"**/{PARTS}")} - weights)
+    progress = [file for shard in shards if (file := shard / PROGRESS).is_file()]
     diff = run.folder / "code.diff"
     for path in (run.folder / REPLICAS, *parts, *progress, *([diff] if diff.exists() else [])):
         yield path.relative_to(run.folder).as_posix(), _read(path)

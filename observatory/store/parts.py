@@ -1,5 +1,6 @@
 """Parquet files of the store: one part of a table, read and checked."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,18 @@ def start_of(part: Path) -> int:
     return int(part.stem.removeprefix("part-"))
 
 
+def shards_of(run: Path) -> list[Path]:
+    """The folders of a run's shards by their numbers; whatever else lies beside them is passed by.
+
+    A copy such as `shards/0 (copy)` holds the rows of a shard twice.
+    """
+    found = [path for path in run.glob("shards/*") if re.fullmatch("[0-9]{1,9}", path.name)]
+    return sorted(found, key=lambda path: int(path.name))
+
+
 def parts_of(run: Path, table: str) -> list[Path]:
     """The files of a table of a run, by shard and then by tick."""
-    return sorted(
-        run.glob(f"shards/*/{table}/{PARTS}"),
-        key=lambda part: (part.relative_to(run).parts[1], part.name),
-    )
+    return [part for shard in shards_of(run) for part in sorted(shard.glob(f"{table}/{PARTS}"))]
 
 
 def read_part(path: Path, schema: pa.Schema | None = None) -> pa.Table:

@@ -14,9 +14,9 @@ from observatory.core.errors import StoreError
 from observatory.core.settings import did_you_mean
 from observatory.store.files import read_json
 from observatory.store.lock import owner_of
-from observatory.store.parts import parts_of, read_part, sort_rows, to_frame
+from observatory.store.parts import parts_of, read_part, shards_of, sort_rows, to_frame
 from observatory.store.replica import Replica
-from observatory.store.rows import lost_rows
+from observatory.store.rows import lost_rows, progress_of
 from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
 
 MANIFEST = "manifest.json"
@@ -68,7 +68,7 @@ class Run:
         status: Status = read_json(self.folder / MANIFEST)["status"]
         if status != "running":
             return "interrupted" if status == "done" and self.lost() else status
-        locks = [self.folder / LOCK, *self.folder.glob(f"shards/*/{LOCK}")]
+        locks = [self.folder / LOCK, *(shard / LOCK for shard in shards_of(self.folder))]
         return "running" if any(map(owner_of, locks)) else "interrupted"
 
     def lost(self) -> str:
@@ -190,8 +190,7 @@ class Run:
 
     def progress(self) -> list[dict[str, Any]]:
         """What each shard last said of itself, by number of the shard."""
-        files = self.folder.glob("shards/*/progress.json")
-        return [read_json(path) for path in sorted(files, key=lambda path: int(path.parent.name))]
+        return progress_of(self.folder)
 
     def __repr__(self) -> str:
         return f"Run {self.run_id}: {len(self.replicas())} replicas, {self.status}"

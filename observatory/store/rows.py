@@ -8,8 +8,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from observatory.core.errors import StoreError
 from observatory.store.files import read_json
-from observatory.store.parts import PARTS, start_of
+from observatory.store.parts import PARTS, shards_of, start_of
+
+PROGRESS = "progress.json"
+SAID = {
+    *("shard", "status", "finished", "active", "queued", "replica_steps", "steps_left"),
+    *("updated", "cells"),
+}
+"""What every version has said of a shard."""
 
 
 def n_rows(table: Path, before: int | None = None) -> int:
@@ -42,10 +50,30 @@ def lost_of_shard(shard: Path, noted: Mapping[str, int], before: int | None = No
     )
 
 
+def progress_of(run: Path) -> list[dict[str, Any]]:
+    """What each shard of a run last said of itself, by number of the shard.
+
+    Raises:
+        StoreError: If a file is not as a shard writes it.
+    """
+    found: list[dict[str, Any]] = []
+    for shard in shards_of(run):
+        if (path := shard / PROGRESS).is_file():
+            said = read_json(path)
+            lacking = SAID - said.keys() if isinstance(said, dict) else SAID
+            if lacking or said["shard"] != int(shard.name):
+                raise StoreError(
+                    f"`{path}` is not what shard {shard.name} wrote of itself: it was changed or "
+                    "copied by hand. The tables are intact. Restore it from a copy, or remove it "
+                    "and run the command again."
+                )
+            found.append(said)
+    return found
+
+
 def noted_rows(run: Path) -> dict[str, dict[str, int]]:
     """Rows of every table by name, of every shard that says that it is done, by its number."""
-    said = [read_json(path) for path in run.glob("shards/*/progress.json")]
-    done = sorted((p for p in said if p["status"] == "done"), key=lambda p: p["shard"])
+    done = (said for said in progress_of(run) if said["status"] == "done")
     return {str(p["shard"]): p.get("rows", {}) for p in done}
 
 

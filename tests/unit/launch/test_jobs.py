@@ -25,6 +25,7 @@ from observatory.launch.status import study_status, text
 from observatory.store.files import write_json
 from observatory.store.identity import identity
 from observatory.store.reader import Run
+from observatory.store.rows import SAID
 from observatory.training.signals import on_stop
 
 SMALL = ["experiment=smoke", "fleet.device=cpu", "fleet.shards=2", "fleet.size=4"]
@@ -148,6 +149,7 @@ class Queue:
 def done(folder: Path, *shards: int) -> None:
     for shard in shards:
         told = {"shard": shard, "status": "done", "cost_s": {}, "cpu_s": 1.0, "replica_steps": 5}
+        told = {**dict.fromkeys(SAID, 0), **told}
         write_json(folder / "shards" / str(shard) / "progress.json", told)
 
 
@@ -210,6 +212,7 @@ def test_a_driver_that_is_started_again_finds_its_jobs(config, monkeypatch, tmp_
 
 def kept(folder: Path, shard: int, tick: int) -> None:
     said = {"shard": shard, "status": "running", "kept": tick, "cost_s": {}, "cpu_s": 1.0}
+    said = {**dict.fromkeys(SAID, 0), **said}
     write_json(
         folder / "shards" / str(shard) / "progress.json",
         {**said, "replica_steps": 5},

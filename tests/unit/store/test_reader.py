@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from observatory.store.files import temporary_beside, write_json
 from observatory.store.lock import own
 from observatory.store.parts import read_part
 from observatory.store.reader import Run, Study
+from observatory.store.rows import PROGRESS, SAID
 from observatory.store.writer import ShardWriter, create_run, update_manifest
 
 
@@ -204,8 +206,30 @@ def test_status(run: Run) -> None:
 def test_progress_is_ordered_by_shard(run: Run) -> None:
     assert run.progress() == []
     for shard in (10, 9, 0):
-        write_json(run.folder / "shards" / str(shard) / "progress.json", {"shard": shard})
+        said = {**dict.fromkeys(SAID, 0), "shard": shard}
+        write_json(run.folder / "shards" / str(shard) / PROGRESS, said)
     assert [told["shard"] for told in run.progress()] == [0, 9, 10]
+
+
+def test_what_lies_beside_the_shards_and_runs_is_passed_by(run: Run) -> None:
+    fill(run)
+    rows = len(run.arrow("evaluation"))
+    for copy in ("x", "0 (copy)"):
+        shutil.copytree(run.folder / "shards" / "0", run.folder / "shards" / copy)
+        (run.folder / "shards" / copy / PROGRESS).write_text("{")
+    (run.folder / "shards" / "notes.txt").write_text("mine")
+    (run.folder.parent / "notes.txt").write_text("mine")
+    (run.folder.parent / "old").mkdir()
+    assert len(run.arrow("evaluation")) == rows > 0
+    assert (run.progress(), run.status) == ([], "interrupted")
+    assert [each.run_id for each in Study(run.folder.parents[1]).runs] == [run.run_id]
+
+
+@pytest.mark.parametrize("said", [{}, [], 7, {"shard": 1}])
+def test_a_progress_that_no_shard_wrote_is_refused(run: Run, said: Any) -> None:
+    write_json(run.folder / "shards" / "0" / PROGRESS, said)
+    with pytest.raises(StoreError, match="is not what shard 0 wrote of itself"):
+        run.progress()
 
 
 def test_a_study_lists_its_runs(
