@@ -161,6 +161,21 @@ def free_port(host: str, port: int) -> int:
         return probe.getsockname()[1]
 
 
+def server_command(
+    settings: MlflowSettings, host: str, port: int
+) -> tuple[list[str], dict[str, str]]:
+    """The command of MLflow's server, and its environment: all users can read a command line."""
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    environment = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_BACKEND_STORE_URI": settings.tracking_uri,
+    }
+    if settings.artifacts:
+        environment["MLFLOW_ARTIFACTS_DESTINATION"] = settings.artifacts
+    return [*command, "--host", host, "--port", str(port)], environment
+
+
 @contextmanager
 def serving(settings: MlflowSettings, host: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """MLflow's server in its light configuration: one worker, no jobs, no telemetry.
@@ -171,14 +186,7 @@ def serving(settings: MlflowSettings, host: str, port: int) -> Iterator["subproc
         StoreError: If it ends or does not answer within `_START_S`; holds its last lines.
     """
     suppress_output(settings.timeout_s)
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-        *("--backend-store-uri", settings.tracking_uri),
-        *("--host", host, "--port", str(port)),
-    ]
-    if settings.artifacts:
-        command += ["--artifacts-destination", settings.artifacts]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command, environment = server_command(settings, host, port)
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
             command, env=environment, stdout=log, stderr=log, start_new_session=True

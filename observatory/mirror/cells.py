@@ -13,6 +13,8 @@ import pandas as pd
 from observatory.mirror.curves import order_statistic
 from observatory.store.identity import WITHOUT_EFFECT
 
+EVENT_RATE = "rate/first99"
+"""Metric of the share of replicas that had the event; `rate/grokked` is that of an outcome."""
 OUTCOMES = ("grokked", "memorised", "none", "lost", "collapsed", "diverged")
 QUARTILES = {"": 0.5, "_q25": 0.25, "_q75": 0.75}
 """Suffix of a metric's name and the quantile it stands for; the median has the plain name."""
@@ -120,14 +122,14 @@ def swept_settings(replica_columns: list[str]) -> list[str]:
 
 
 def rates(cell: Cell) -> dict[str, float]:
-    """Share of each outcome among all replicas of a complete cell; collapsed and diverged count.
+    """Share of each outcome among all replicas of a complete cell, and the event rate.
 
-    A replica that grokked and lost it again has grokked: `rate/grokked` includes `rate/lost`, as
-    the rates of the report do.
+    A replica that lost its accuracy again had the event: `rate/first99` counts the outcomes grokked
+    and lost, as the rates of the report do; collapsed and diverged count as without.
     """
     n = len(cell.replicas)
     shares = {f"rate/{name}": cell.outcomes.count(name) / n for name in OUTCOMES}
-    shares["rate/grokked"] += shares["rate/lost"]
+    shares[EVENT_RATE] = (cell.outcomes.count("grokked") + cell.outcomes.count("lost")) / n
     instant = cell.replicas["instant"].fillna(value=False).to_numpy(dtype=bool)
     return {**shares, "rate/instant": float(np.sum(instant)) / n}
 

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from observatory.core.errors import BusyError, ConfigError, StoreError
 from observatory.core.secrets import without_secrets
+from observatory.mirror.deadline import Deadline
 from observatory.store.files import make_folder
 from observatory.store.lock import own
 
@@ -66,8 +67,13 @@ def suppress_output(timeout_s: float) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def check_reachable(uri: str, timeout_s: float) -> None:
+def check_reachable(uri: str, timeout_s: float, deadline: Deadline) -> None:
     """Knock at the server of a URI: MLflow itself would retry for minutes.
+
+    Args:
+        uri: Of a database or a server.
+        timeout_s: Seconds for every step of it.
+        deadline: For all of them.
 
     Raises:
         ConfigError: If the URI is of no kind that MLflow 3 can write.
@@ -96,9 +102,10 @@ def check_reachable(uri: str, timeout_s: float) -> None:
                 "password write / : @ as %2F %3A %40."
             ) from error
         try:
-            socket.create_connection((parts.hostname, port), timeout=timeout_s).close()
-            if is_server(uri):
-                _knock(uri, timeout_s)
+            with deadline.asking():
+                socket.create_connection((parts.hostname, port), timeout=timeout_s).close()
+                if is_server(uri):
+                    _knock(uri, timeout_s)
         except (OSError, http.client.HTTPException) as error:
             raise StoreError(f"{parts.hostname}:{port} does not answer ({error}).") from error
 

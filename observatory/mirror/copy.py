@@ -22,6 +22,7 @@ from observatory.mirror.cells import (
     swept_settings,
     times,
 )
+from observatory.mirror.deadline import Deadline
 from observatory.mirror.descriptions import cell_words, curve_rule, study_words
 from observatory.mirror.experiment import (
     NOTE,
@@ -29,6 +30,7 @@ from observatory.mirror.experiment import (
     MlflowExperiment,
     Point,
     clock,
+    open_client,
     open_experiment,
 )
 from observatory.mirror.points import SKIPPED, Lines, fresh_points, measured
@@ -75,24 +77,25 @@ class Copied:
     keys: frozenset[str]
 
 
-def copy_study(study: Study, settings: MlflowSettings, *, own_run: bool) -> Copied:
+def copy_study(
+    study: Study, settings: MlflowSettings, deadline: Deadline | None, *, own_run: bool
+) -> Copied:
     """Add what MLflow lacks; the caller holds the lock and has silenced MLflow.
 
     Args:
         study: The study.
         settings: How it is shown.
+        deadline: Of a server's answers; None for an embedded database.
         own_run: See `mirror`.
 
     Raises:
-        StoreError: If the store is damaged or the experiment was deleted in MLflow.
+        StoreError: If the store is damaged, the experiment was deleted, or no answer comes.
         Exception: Whatever MLflow and its database raise.
     """
-    from mlflow import MlflowClient
-
     name = settings.experiment or study.name
     if settings.granularity == "replica":
         name = f"{name} (replicas)"
-    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    client = open_client(settings.tracking_uri, deadline)
     experiment = open_experiment(client, name, settings.artifacts)
     mirrored = experiment.mirrored_runs()
     manifests = [run.manifest for run in study.runs]

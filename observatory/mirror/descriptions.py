@@ -9,8 +9,9 @@ from observatory.store.describe import markdown_table, provenance, task_and_mode
 ROWS = 60
 """Cells that the description of a study lists."""
 _READING = (
-    "**Numbers.** `rate/*` are shares of all replicas of a cell: collapsed and diverged ones count "
-    "as not grokked, lost ones as grokked and again as lost. `t_grok/<event>` is the step by which "
+    "**Numbers.** `rate/*` are shares of all replicas of a cell. `rate/first99` is the event rate: "
+    "lost ones had the event, collapsed and diverged ones count as without; `rate/grokked` and the "
+    "other names are outcomes. `t_grok/<event>` is the step by which "
     "half of **all** replicas had the event, and is missing where fewer did. A boundary belongs to "
     "its horizon: in the study's own run the step of a fit is the horizon at which the records "
     "were censored."

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from observatory.core.errors import StoreError
 from observatory.core.secrets import without_secrets
+from observatory.mirror.connection import is_server
+from observatory.mirror.deadline import Deadline
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,6 +20,8 @@ _KEY_TAG = "observatory.key"
 """Which part of the study a run shows; at most one run has it."""
 METRIC_BATCH, TEXT_BATCH, PAGE = 1000, 100, 1000
 """Most metrics, params or tags, and runs that MLflow takes or gives in one call."""
+SCHEMA_S = 120.0
+"""In which a server of databases must have made some fifty tables."""
 
 Item = TypeVar("Item")
 Point = tuple[str, int, float]
@@ -120,6 +124,19 @@ class MlflowExperiment:
             self.client.update_run(mirrored_run.info.run_id, status=status)
         else:
             self.client.set_terminated(mirrored_run.info.run_id, status, end_ms)
+
+
+def open_client(uri: str, deadline: Deadline | None) -> "MlflowClient":
+    """MLflow's client of a database or a server; what it asks has the deadline, where there is one.
+
+    A database without a schema gets one: that is waited for longer.
+    """
+    from mlflow import MlflowClient
+
+    if deadline is None:
+        return MlflowClient(tracking_uri=uri)
+    with deadline.asking(0.0 if is_server(uri) else SCHEMA_S):
+        return deadline.watched(MlflowClient(tracking_uri=uri))
 
 
 def open_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> MlflowExperiment:

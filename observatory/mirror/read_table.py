@@ -10,6 +10,7 @@ import pandas as pd
 
 from observatory.core.errors import ConfigError, StoreError
 from observatory.core.secrets import without_secrets
+from observatory.mirror.cells import EVENT_RATE
 from observatory.mirror.connection import (
     check_reachable,
     database_file,
@@ -17,6 +18,8 @@ from observatory.mirror.connection import (
     suppress_output,
 )
 from observatory.mirror.database import opened_uri
+from observatory.mirror.deadline import Deadline
+from observatory.mirror.experiment import SCHEMA_S, open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,17 +55,12 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
     uri = uri or default_tracking_uri(Path("results"))
     if uri.startswith("sqlite:") and not database_file(uri).is_file():
         raise StoreError(f"`{database_file(uri)}` does not exist. Give `tracking_uri`.")
-    check_reachable(uri, _TIMEOUT_S)
-    from mlflow import MlflowClient
+    deadline = Deadline(_TIMEOUT_S)
+    deadline.run(lambda: check_reachable(uri, _TIMEOUT_S, deadline))
     from mlflow.exceptions import MlflowException
 
     try:
-        client = MlflowClient(opened_uri(uri, _TIMEOUT_S))
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
-            known = sorted(e.name for e in client.search_experiments(max_results=50))
-            raise ConfigError(f"`mlflow:` must name one of {known}, got {name!r}.")
-        frame = _runs(client, experiment.experiment_id)
+        frame = deadline.run(lambda: _read(name, uri, deadline))
     except MlflowException as error:
         raise StoreError(without_secrets(f"{uri} cannot be read: {error}")) from error
     if frame.empty:
@@ -70,6 +68,17 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
     table = _numbers(_mirrored(frame))
     table.attrs["caveats"] = frame.attrs["caveats"]
     return table
+
+
+def _read(name: str, uri: str, deadline: Deadline) -> pd.DataFrame:
+    with deadline.asking(SCHEMA_S):  # of an embedded database, whose schema may be an older one
+        open_uri = opened_uri(uri, _TIMEOUT_S)
+    client = open_client(open_uri, None if uri.startswith("sqlite") else deadline)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        known = sorted(e.name for e in client.search_experiments(max_results=50))
+        raise ConfigError(f"`mlflow:` must name one of {known}, got {name!r}.")
+    return _runs(client, experiment.experiment_id)
 
 
 def _runs(client: "MlflowClient", experiment_id: str) -> pd.DataFrame:
@@ -105,6 +114,9 @@ def _mirrored(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     cells = frame.loc[frame["metrics.cell/replicas"].notna()].reset_index(drop=True)
     decay, n, rate = (cells[name].to_numpy(dtype=np.float64) for name in names)
+    if (name := f"metrics.{EVENT_RATE}") in cells:  # older mirrors have it as rate/grokked
+        now = cells[name].to_numpy(dtype=np.float64)
+        rate = np.where(np.isnan(now), rate, now)
     return cells.assign(weight_decay=decay, n=n, n_grokked=np.rint(rate * n))
 
 

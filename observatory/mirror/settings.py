@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import yaml
 
+from observatory.core.errors import ConfigError
+from observatory.core.secrets import without_secrets
 from observatory.core.settings import Range, checked, declared
 from observatory.mirror.cells import Granularity
 from observatory.mirror.connection import default_tracking_uri, is_server
@@ -25,7 +27,7 @@ class MlflowSettings:
             "replica": one per replica, in an experiment of its own.
         points: Log-spaced steps that a curve keeps.
         per_layer: Whether the layers of a quantity that also has a mean over layers are drawn.
-        timeout_s: Seconds after which a server that does not answer is given up.
+        timeout_s: Seconds for which answers of a server are waited for in all, beyond one for each.
         lock_timeout_s: Seconds to wait for another mirror of the same database.
         prefixes: Section of the charts for each probe; others have a section of their own name.
     """
@@ -56,6 +58,12 @@ def mlflow_settings(values: Mapping[str, Any], results: Path) -> MlflowSettings:
     values = checked(values, types, "mlflow", complete=True)
     uri = values["tracking_uri"] or default_tracking_uri(results)
     artifacts = values["artifacts"]
+    if artifacts is not None and (shown := without_secrets(artifacts)) != artifacts:
+        raise ConfigError(
+            "`mlflow.artifacts` must hold no password or token: MLflow writes the address into its "
+            f"database and shows it, got {shown}. Give them by the environment, such as "
+            "AWS_SECRET_ACCESS_KEY, or by a file as ~/.netrc."
+        )
     if artifacts is None and not is_server(uri):
         artifacts = (results.resolve() / "mlartifacts").as_uri()
     return MlflowSettings(**{**values, "tracking_uri": uri, "artifacts": artifacts})

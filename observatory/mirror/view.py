@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Collection
 from typing import Any
 
+from observatory.mirror.cells import EVENT_RATE
+
 _Chart = dict[str, Any]
 _VIEW = "observatory"
 """Name of the view in a URL: `&viewStateShareKey=observatory`."""
@@ -25,7 +27,7 @@ _COLOURS = (
     (200, 200, 32),
 )
 
-_PHASE = "phase map: outcomes of each cell"
+_PHASE = "phase map: event rate and outcomes of each cell"
 _ACC = "accuracy: median"
 DASHED = "accuracy: median, quartiles dashed"
 _LOSS = "loss: median"  # nats for a cross entropy, dimensionless for the others
@@ -48,13 +50,13 @@ _CURVES = (
 )
 """Section, metric, scale of the y axis; the first section has quartiles where there are any."""
 _LOG_DECAY = "cell/log10_weight_decay"
-_BARS = ("rate/grokked", "rate/memorised", "rate/collapsed")
-_DOTS = ("rate/grokked", "t_grok/first99")
+_BARS = (EVENT_RATE, "rate/memorised", "rate/collapsed")
+_DOTS = (EVENT_RATE, "t_grok/first99")
 CROWD = 25
 """Cells up to which quartiles and a labelled bar per cell can be seen apart in a chart."""
 COLUMNS = {
     "tags.`outcomes`": 210,
-    "metrics.`rate/grokked`": 105,
+    f"metrics.`{EVENT_RATE}`": 105,
     "metrics.`rate/memorised`": 115,
     "metrics.`rate/collapsed`": 110,
     "metrics.`t_mem/mem`": 95,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from observatory.core.errors import BusyError, ConfigError, StoreError
-from observatory.mirror.browse import browse, free_port, study_folders
+from observatory.mirror.browse import browse, free_port, server_command, study_folders
 from observatory.mirror.connection import is_server
-from observatory.mirror.mirror import default_settings
+from observatory.mirror.mirror import default_settings, mlflow_settings
 from observatory.mirror.view import page
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
@@ -52,6 +52,21 @@ def test_a_taken_port_is_named_before_anything_is_written(results: Path) -> None
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"--host 192\.0\.2\.1"):
         free_port("192.0.2.1", 0)
+
+
+def test_the_address_of_the_database_is_in_no_command_line(tmp_path: Path) -> None:
+    settings = default_settings(tmp_path, "postgresql://me:s3cr3t@host/db")
+    command, environment = server_command(settings, "127.0.0.1", 7000)
+    assert "s3cr3t" not in " ".join(command)
+    assert command[-4:] == ["--host", "127.0.0.1", "--port", "7000"]
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == settings.tracking_uri
+    assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == settings.artifacts
+
+
+def test_artifacts_need_no_password_in_their_address(tmp_path: Path) -> None:
+    values = {**vars(default_settings(tmp_path)), "artifacts": "s3://key:s3cr3t@bucket/folder"}
+    with pytest.raises(ConfigError, match=r"`mlflow\.artifacts` must hold no.*key:\*\*\*@bucket"):
+        mlflow_settings(values, tmp_path)
 
 
 def test_links_lead_to_the_saved_view() -> None:

@@ -118,7 +118,8 @@ def test_numbers_are_those_of_the_store(study: Path) -> None:
     start = table[table["step"] == 0]["train_loss"].to_numpy(dtype=float)
     assert mine["train/loss", 0] == pytest.approx(np.median(start), abs=1e-15)
     known = outcomes[outcomes["weight_decay"] == 0.5]
-    assert mine["rate/grokked", 0] == known["outcome"].isin(["grokked", "lost"]).mean()
+    assert mine["rate/grokked", 0] == (known["outcome"] == "grokked").mean()
+    assert mine["rate/first99", 0] == known["outcome"].isin(["grokked", "lost"]).mean()
     times = np.where(known["first99_observed"], known["first99_hi"].astype(float), np.inf)
     assert mine["t_grok/first99", 0] == np.sort(times)[1]
     worst = points[points["name"] == "wd=10"].set_index("key")["value"]
@@ -290,8 +291,8 @@ def test_a_server_that_is_away_is_told_quickly_and_never_raised(
     for uri in (f"http://127.0.0.1:{port}", f"postgresql://me:secret@127.0.0.1:{port}/db"):
         summary = mirror(study, replace(default_settings(study.parent), tracking_uri=uri))
         assert "does not answer" in str(summary.error)
-        assert "secret" not in repr(summary) + caplog.text
-    assert len(caplog.records) == 2
+        assert "secret" not in repr(summary)
+    assert caplog.records == []  # who calls says it, once
 
 
 @pytest.mark.parametrize(
@@ -339,10 +340,10 @@ def test_params_fit_into_mlflow() -> None:
 
 
 def test_the_view_draws_what_there_is_and_no_more() -> None:
-    keys = {"val/acc", "val/acc_q25", "val/acc_q75", "rate/grokked", "act/ratio.layer0", "new/x"}
+    keys = {"val/acc", "val/acc_q25", "val/acc_q75", "rate/first99", "act/ratio.layer0", "new/x"}
     state = view_state({*keys, "act/ratio.layer1"}, 11)
     shown = {c["metricKey"]: c for c in state["compareRunCharts"] if not c["deleted"]}
-    assert set(shown) == {"val/acc", "rate/grokked", "act/ratio.layer0", "new/x"}
+    assert set(shown) == {"val/acc", "rate/first99", "act/ratio.layer0", "new/x"}
     assert shown["val/acc"]["selectedMetricKeys"] == ["val/acc", "val/acc_q25", "val/acc_q75"]
     assert shown["act/ratio.layer0"]["selectedMetricKeys"][1:] == ["act/ratio.layer1"]
     sections = {section["uuid"] for section in state["compareRunSections"]}
