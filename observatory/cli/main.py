@@ -1,12 +1,13 @@
 """`observatory VERB ...`: the verbs, and one exit code for whatever happens."""
 
+import errno
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import final
+from typing import TextIO, final
 
 import click
 
@@ -34,6 +35,7 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 _FAULT = 70
 """Exit code of a fault of ours."""
 _STDOUT = 1
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _EXAMPLES = (
     "observatory plan experiment=laptop_map",
     "observatory map experiment=laptop_map",
@@ -111,13 +113,40 @@ program = _Program(
 
 def main() -> None:
     """Entry point of the console script."""
+    _open_standard_streams()
     code = run(sys.argv[1:])
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:  # as in `observatory ... | head`, or a full disk behind it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+        sys.stdout.flush()
+    except OSError as error:  # as in `observatory ... | head`, or a full disk behind it
+        code = _unwritten(error) if code == 0 else code
     sys.exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Let closed ones lead nowhere: a file of ours would take the place, and what is printed."""
+    for handle in range(3):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
+def _unwritten(error: OSError) -> int:
+    """Say that what was printed did not arrive; a reader that has enough needs no word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
+    if isinstance(error, BrokenPipeError):
+        return PIPE_CLOSED
+    print(
+        f"observatory: not all could be written ({error.strerror}). Make room, then start the same "
+        "command again.",
+        file=sys.stderr,
+    )
+    return StoreError.exit_code
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -130,6 +159,7 @@ def run(arguments: Sequence[str]) -> int:
     if typed == ["--version"]:
         print(observatory.__version__)
         return 0
+    output = sys.stdout
     try:
         return int(program.main(typed, NAME, standalone_mode=False) or 0)
     except click.ClickException as error:
@@ -141,12 +171,15 @@ def run(arguments: Sequence[str]) -> int:
     except ObservatoryError as error:
         print(f"observatory: {without_secrets(str(error))}", file=sys.stderr)
         return error.exit_code
-    except BrokenPipeError:  # whoever read the output wants no more of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)
-        return PIPE_CLOSED
+    except BrokenPipeError as error:  # whoever read the output wants no more of it
+        return _unwritten(error)
+    except SystemExit:
+        if sys.stdout is output:
+            raise
+        return _unwritten(BrokenPipeError())  # which click has seen, and wrapped the output
     except OSError as error:
         if error.filename is None:
-            return _fault(error, typed)
+            return _unwritten(error) if error.errno in _FULL else _fault(error, typed)
         print(f"observatory: {refusal(Path(error.filename), error, action='use')}", file=sys.stderr)
         return StoreError.exit_code
     except Exception as error:  # noqa: BLE001 - the one place for what nobody foresaw
@@ -157,12 +190,17 @@ def _fault(error: Exception, typed: Sequence[str]) -> int:
     """Say that an error is not the user's, with a file to report it with."""
     lines = [f"observatory {observatory.__version__}, Python {sys.version}, {sys.platform}"]
     lines += [f"observatory {' '.join(typed)}", *traceback.format_exception(error)]
-    handle, name = tempfile.mkstemp(prefix="observatory-fault-", suffix=".txt")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(without_secrets("\n".join(lines)))
+    text = without_secrets("\n".join(lines))
+    try:
+        handle, place = tempfile.mkstemp(prefix="observatory-fault-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:  # there is no room for it
+        print(text, file=sys.stderr)
+        place = "what stands above"
     print(
         f"observatory: this is a fault of observatory, not yours ({type(error).__name__}). What "
-        f"was recorded is intact. Please report it with {name}: command, versions, traceback.",
+        f"was recorded is intact. Please report it with {place}: command, versions, traceback.",
         file=sys.stderr,
     )
     return _FAULT

@@ -12,7 +12,7 @@ from observatory.analysis.fit.contract import Question
 from observatory.analysis.fit.questions import questions
 from observatory.cli.commands import Command, Option
 from observatory.cli.signature import Parameter, choices, holds, parameters
-from observatory.cli.types import Folder, Names, Number, Picture, settings
+from observatory.cli.types import PICTURES, Folder, Names, NewFile, Number, settings
 from observatory.core.errors import FitRefusedError
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ def _output_options(question: Question) -> list[Option]:
     ]
     if question.panel or question.figure:
         text = "Draw it into a .pdf, .png or .svg."
-        made.append(Option(["--plot"], type=Picture(), metavar="FILE", group=OTHER, help=text))
+        made.append(
+            Option(["--plot"], type=NewFile(*PICTURES), metavar="FILE", group=OTHER, help=text)
+        )
     return made
 
 

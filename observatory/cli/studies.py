@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from observatory.cli.commands import Command, Option
-from observatory.cli.types import Folder, Names
+from observatory.cli.types import Folder, Names, NewFile
+from observatory.core.errors import ConfigError
 
 FOLDER = click.Path(path_type=Path)
 JSON = click.option("--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
@@ -34,7 +35,7 @@ _A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
     "studies", nargs=-1, required=True, type=FOLDER, metavar="STUDY ...", help="Folders of studies."
 )
 @click.option(
-    "--out", cls=Option, type=FOLDER, metavar="FILE",
+    "--out", cls=Option, type=NewFile(".html"), metavar="FILE",
     help="Page of a comparison (comparison.html).",
 )  # fmt: skip
 @click.option(
@@ -59,7 +60,9 @@ def report(
     from observatory.pipeline import compare_studies, rebuild_report
 
     with classes_of(config_dir):
-        if len(studies) == 1 and out is None:
+        if len(studies) == 1:
+            if out is not None:
+                raise ConfigError("`--out` is of several studies: one has its page in its folder.")
             print(rebuild_report(studies[0], formats))
         else:
             print(compare_studies(studies, out or Path("comparison.html"), formats))

@@ -10,7 +10,8 @@ import click
 
 from observatory.core.errors import ConfigError
 
-_PICTURES = (".pdf", ".png", ".svg")
+PICTURES = (".pdf", ".png", ".svg")
+"""Endings of pictures."""
 WORDS = {"none": math.inf, "null": math.inf}
 """A limit that is none."""
 
@@ -85,22 +86,26 @@ class Folder(click.ParamType):
 
 
 @final
-class Picture(click.ParamType):
-    """A file that can be written, and whose ending names the format of a picture."""
+class NewFile(click.ParamType):
+    """A file that can be written, and whose ending says what it is.
 
-    name = "picture"
+    Attributes:
+        endings: Those it may have.
+    """
+
+    name = "file"
+
+    def __init__(self, *endings: str) -> None:
+        self.endings = endings
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        """The path; fails where the ending is no format, or its folder is none to write into."""
+        """The path; fails where it has another ending, or cannot be written."""
         path = Path(value)
-        if path.suffix not in _PICTURES:
-            self.fail(f"must end in one of {list(_PICTURES)}, got {value}.", param, ctx)
+        if path.suffix not in self.endings:
+            self.fail(f"must end in one of {list(self.endings)}, got {value}.", param, ctx)
         if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-            self.fail(
-                f"must be a file that can be written, in a folder that is there, got {value}.",
-                param,
-                ctx,
-            )
+            rule = "must be a file that can be written, in a folder that is there"
+            self.fail(f"{rule}, got {value}.", param, ctx)
         return path
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:

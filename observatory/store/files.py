@@ -44,6 +44,17 @@ def refusal(path: Path, error: OSError, *, action: str = "write") -> StoreError:
     )
 
 
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that nothing can be written into, before anything is computed.
+
+    Raises:
+        StoreError: If it is there and cannot be written.
+    """
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        denied = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise refusal(folder, denied, action="write into")
+
+
 def temporary_beside(path: Path) -> Path:
     """A fresh name in the folder of `path` that `TEMPORARY` matches."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")

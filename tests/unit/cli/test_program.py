@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import observatory
 from observatory.cli import main as cli
 from observatory.cli.commands import Command
 from observatory.cli.types import Folder
+from observatory.launch import status as shown_status
 
 ROOT = Path(observatory.__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -134,6 +136,48 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout == "usage: observatory fit boundary TABLE [OPTION ...]\n"
+
+
+def codes(lines: str) -> list[str]:
+    """What a shell prints, errors beside; `$O` is the program."""
+    program = f"{shlex.quote(sys.executable)} -m observatory.cli"
+    done = subprocess.run(["bash", "-c", f"O='{program}'\n{lines}"], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+
+def test_a_closed_output_and_a_full_disk_have_codes_of_their_own() -> None:
+    """A reader that never was: 141. No output at all is what was asked for."""
+    gone = "(sleep 0.5; exec $O fit boundary --help 2>&1) | true; echo ${PIPESTATUS[0]}"
+    assert codes(gone) == ["141"]
+    assert codes("$O fit boundary --help >&- ; echo $?") == ["0"]
+    assert codes("$O fit boundary --help <&- >&- 2>&- ; echo $?") == ["0"]
+    code, said = codes("$O fit boundary --help >/dev/full; echo $?")
+    assert (code, "No space left on device" in said) == ("2", True)
+
+
+def test_a_fault_of_ours_leaves_a_file_to_report_it_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def broken(folder: Path) -> None:
+        raise RuntimeError("nobody foresaw https://me:s3cr3t@host/x")
+
+    monkeypatch.setattr(shown_status, "study_status", broken)
+    assert cli.run(["status", "results/a"]) == 70
+    said = capsys.readouterr()
+    (file,) = tmp_path.iterdir()
+    assert said.out == ""
+    assert said.err.startswith("observatory: this is a fault of observatory, not yours (Runtime")
+    assert str(file) in said.err
+    text = file.read_text()
+    assert f"observatory {observatory.__version__}, Python" in text
+    assert "observatory status results/a" in text
+    assert "RuntimeError: nobody foresaw https://me:***@host/x" in text
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    assert cli.run(["status", "results/a"]) == 70
+    assert "nobody foresaw" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from observatory.bundle.export import export_study
+from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch import snapshot
 from observatory.launch.compose import compose
@@ -106,8 +107,11 @@ def planted(folder: Path, mark: Path) -> None:
     update_manifest(folder, config=config)
 
 
-def test_retry_and_export_run_no_code_of_a_stranger(interrupted: Path, tmp_path: Path) -> None:
+def test_retry_and_export_run_no_code_of_a_stranger(
+    interrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study, mark = interrupted.parents[1], tmp_path / "evil"
+    out = ["--partial", "--out", str(tmp_path / "out")]
     planted(interrupted, mark)
     with pytest.raises(ConfigError, match=r"`pathlib.Path.touch`, .*add `--trust`"):
         retry(study, True, None, print)
@@ -118,9 +122,12 @@ def test_retry_and_export_run_no_code_of_a_stranger(interrupted: Path, tmp_path:
     save({"fleet": {"slots": [0], "flat": [[0.0]], "ages": [0]}}, shard / "checkpoint.pt")
     with pytest.raises(ConfigError, match="add `--trust`"):
         export_study(study, tmp_path / "out", weights=True, partial=True)
+    for typed in (["retry", str(study), "--here"], ["export", str(study), "--weights", *out]):
+        assert cli.run(typed) == 2
+        assert "add `--trust`" in capsys.readouterr().err
     assert not mark.exists()
-    with pytest.raises(ConfigError, match="`task` must name a class with all that a Task has"):
-        retry(study, True, None, print, trust=True)
+    assert cli.run(["retry", str(study), "--here", "--trust"]) == 2
+    assert "`task` must name a class with all that a Task has" in capsys.readouterr().err
     assert mark.exists()
 
 
