@@ -27,6 +27,7 @@ from observatory.analysis.page.style import (
     plain,
     styled,
 )
+from observatory.analysis.page.wording import with_ends
 
 _MARKERS = {"collapsed": "x", "diverged": "+", "lost": "D"}
 _EDGES = {
@@ -71,11 +72,9 @@ def _finish_rates(figure: Figure, axes: Axes) -> None:
 def _draw_curve(
     axes: Axes, record: Record, decays: NDArray[np.float64], window_max: float, index: int
 ) -> None:
-    value, low, high = limits(record, "critical") or (np.nan, None, None)
-    bounded = low is not None and high is not None
-    interval = f" [{low:.3g}, {high:.3g}]" if bounded else " (interval unbounded)"
+    found = with_ends(*(limits(record, "critical") or (np.nan, None, None)))
     colour, style = LINE_COLOURS[index % 5], LINE_STYLES[index % 5]
-    label = f"{plain(estimator_name(record))}: λc = {value:.3g}{interval}"
+    label = f"{plain(estimator_name(record))}: λc = {found}"
     look = {"color": colour, "linestyle": style, "label": label}
     draw_boundary_curve(axes, record, decays, window_max, look)
     if index == 0:
@@ -117,9 +116,7 @@ def window_figure(cells: pd.DataFrame, record: Record) -> Figure:
     draw_boundary_curve(axes, record, decays, np.inf, look, n_points=400)
     for name, (colour, words) in _EDGES.items():
         mark_critical(axes, record, colour, "-", name)
-        value, *ends = limits(record, name) or (np.nan, None, None)
-        low, high = ("…" if end is None else f"{end:.3g}" for end in ends)
-        label = f"{words}: {value:.3g} [{low}, {high}]"
+        label = f"{words}: {with_ends(*(limits(record, name) or (np.nan, None, None)))}"
         axes.plot([], [], color=colour, linewidth=1.0, label=label)
     _finish_rates(figure, axes)
     return figure

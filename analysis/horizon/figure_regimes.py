@@ -114,8 +114,9 @@ def regimes_figure(times: pd.DataFrame, horizon: float, edge: Track | None, firs
     ]
     handles[-1].set(edgecolor=INK, **_HATCH)
     if edge is not None:
-        low = np.where(np.isnan(edge.low), borders[0], edge.low)
-        high = np.where(np.isnan(edge.high), borders[-1], edge.high)
+        none = np.isnan(edge.low) & np.isnan(edge.high)  # without an end it is no interval
+        low = np.where(none, np.nan, np.where(np.isnan(edge.low), borders[0], edge.low))
+        high = np.where(none, np.nan, np.where(np.isnan(edge.high), borders[-1], edge.high))
         for colour, width in (("white", 3.4), (INK, 1.3)):
             axes.hlines(edge.horizon, low, high, color=colour, linewidth=width - 0.4, zorder=3)
             axes.plot(edge.critical, edge.horizon, color=colour, linewidth=width, zorder=3)

@@ -14,6 +14,7 @@ from observatory.analysis.page.style import (
     plain_log_ticks,
     styled,
 )
+from observatory.analysis.page.wording import with_ends
 
 Limits = tuple[float, float | None, float | None]
 """Value and interval; None where a limit is unbounded."""
@@ -43,9 +44,10 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
         value, *limits = row.limits
         colour = LINE_COLOURS[row.colour % len(LINE_COLOURS)]
         start, end = (limits[0] or left), (right if limits[1] is None else limits[1])
-        axes.plot([start, end], [place, place], color=colour, linewidth=1.8, gid="interval")
+        if limits != [None, None]:
+            axes.plot([start, end], [place, place], color=colour, linewidth=1.8, gid="interval")
         for limit, edge, arrow in ((limits[0], left, "<"), (limits[1], right, ">")):
-            if limit is None:
+            if limit is None and limits != [None, None]:
                 axes.plot(edge, place, arrow, color=colour, ms=4, clip_on=False, gid="unbounded")
         axes.plot(value, place, "o", color=colour, mec="white", mew=0.8, ms=6, gid="estimate")
     plain_log_ticks(axes.xaxis)
@@ -53,12 +55,7 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
 
 
 def _numbers(row: Row) -> str:
-    """The limits as text; an unbounded one is an ellipsis."""
-    if row.limits is None:
-        return row.reason
-    value, *limits = row.limits
-    low, high = ("…" if end is None else f"{end:.3g}" for end in limits)
-    return f"{value:.3g} [{low}, {high}]"
+    return row.reason if row.limits is None else with_ends(*row.limits)
 
 
 @styled

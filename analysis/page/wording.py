@@ -9,6 +9,7 @@ import pandas as pd
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.frames import column
 from observatory.analysis.page.records import Record, limits
+from observatory.analysis.stats.text import ends_text
 
 DASH = "–"
 
@@ -28,20 +29,26 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """An interval in brackets; a limit that does not exist is written as unbounded."""
-    low_text, high_text = ("unbounded" if end is None else number(end) for end in (low, high))
-    return f"[{low_text}, {high_text}]"
+    """An interval in brackets, a bound where it has one end, a dash where it has none."""
+    return ends_text(low, high, number) or DASH
+
+
+def with_ends(value: float, low: float | None, high: float | None) -> str:
+    """A number with its interval, or its bound, where it has one.
+
+    Example:
+        >>> with_ends(0.5, 0.25, 1.0), with_ends(0.5, None, 1.0), with_ends(0.5, None, None)
+        ('0.5 [0.25, 1]', '0.5, below 1', '0.5')
+    """
+    ends = ends_text(low, high, number)
+    joint = " " if ends.startswith("[") else ", "
+    return joint.join(filter(None, (number(value), ends)))
 
 
 def estimate(record: Record, name: str) -> str:
     """A parameter of a record with its interval, or a dash."""
     found = limits(record, name)
-    if found is None:
-        return DASH
-    value, low, high = found
-    return (
-        number(value) if low is None and high is None else f"{number(value)} {interval(low, high)}"
-    )
+    return DASH if found is None else with_ends(*found)
 
 
 def horizon_words(steps: int | None, steps_per_epoch: int) -> str:

@@ -37,7 +37,7 @@ def _boundary(facts: Facts) -> str:
     first, others = found[0], found[1:]
     text = (
         "Weight decay switches the network from memorising to grokking at λc = "
-        f"{estimate(first, 'critical')} ({estimator_name(first)}, {first['level']:.0%} interval, "
+        f"{estimate(first, 'critical')} ({estimator_name(first)}, {_level(first)}"
         f"n = {first['n']} replicas), for event {event}, within a horizon of {horizon}."
     )
     if others:
@@ -48,10 +48,18 @@ def _boundary(facts: Facts) -> str:
     return text
 
 
+def _level(record: Record) -> str:
+    """The level of the limits of a boundary, where it has some."""
+    _, *ends = limits(record, "critical") or (None,)
+    if ends == [None, None]:
+        return "without an interval, "
+    return f"{record['level']:.0%} {'bound' if None in ends else 'interval'}, "
+
+
 def _rates(facts: Facts) -> str:
     cells = [cell for cell in records(facts.cells) if cell["n"] > 0]
     if not cells:
-        return "No replica has finished yet."
+        return "No replica has a record yet."
     ends = "; ".join(map(_cell, [cells[0], *cells[1:][-1:]]))
     peak = max(cell["rate"] for cell in cells)
     if peak == 0:

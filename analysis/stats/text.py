@@ -1,6 +1,6 @@
 """A record of a fit as text."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -23,19 +23,29 @@ def heading(record: Record) -> str:
     until = "unknown" if horizon is None else f"{horizon} steps"
     if record["horizon_epochs"] is not None:
         until += f" ({record['horizon_epochs']:g} epochs)"
-    where = group_words(record.get("group", {}))
-    return (
-        f"{record['fit']} ({record['estimator']}), {where + ', ' if where else ''}"
-        f"event {record['event']}, horizon {until}, n = {record['n']}"
-    )
+    where = [record.get("study_group"), group_words(record.get("group", {}))]
+    words = [*filter(None, where), f"event {record['event']}", f"horizon {until}"]
+    return f"{record['fit']} ({record['estimator']}), {', '.join(words)}, n = {record['n']}"
+
+
+def ends_text(low: float | None, high: float | None, show: Callable[[float], str] = number) -> str:
+    """An interval; a bound where it has one end; nothing where it has none.
+
+    Example:
+        >>> ends_text(0.1, 2.0), ends_text(0.1, None), ends_text(None, 2.0), ends_text(None, None)
+        ('[0.1, 2]', 'above 0.1', 'below 2', '')
+    """
+    if low is not None and high is not None:
+        return f"[{show(low)}, {show(high)}]"
+    if low is not None:
+        return f"above {show(low)}"
+    return "" if high is None else f"below {show(high)}"
 
 
 def limits_text(parameter: Mapping[str, float | None], level: float) -> str:
-    """An interval in words; empty where a parameter has none."""
-    low, high = parameter["ci_low"], parameter["ci_high"]
-    if low is None and high is None:
-        return ""
-    return f"  {level:.0%} [{number(low, 'unbounded')}, {number(high, 'unbounded')}]"
+    """The limits of a parameter in words, at their level; empty where it has none."""
+    ends = ends_text(parameter["ci_low"], parameter["ci_high"])
+    return f"  {level:.0%} {ends}" if ends else ""
 
 
 def _medians_text(record: Record, control: str) -> list[str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from observatory.analysis.page.records import Record, limits
-from observatory.analysis.page.wording import estimate, interval, number
+from observatory.analysis.page.wording import estimate, number, with_ends
 from observatory.analysis.times.figure_survival import ShareLaw
 from observatory.analysis.times.figure_times import PowerLaw
 
@@ -43,8 +43,7 @@ class CensoredLaw:
     @property
     def nu_words(self) -> str:
         """The exponent with its interval."""
-        value, low, high = self.nu
-        return f"{number(value)} {interval(low, high)}"
+        return with_ends(*self.nu)
 
 
 def censored_laws(records: Sequence[Record]) -> list[CensoredLaw]:

@@ -9,7 +9,14 @@ from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.records import Record, columns_of
 from observatory.analysis.page.table import Footnotes, Table
-from observatory.analysis.page.wording import DASH, estimate, interval, number, verdict_words
+from observatory.analysis.page.wording import (
+    DASH,
+    estimate,
+    interval,
+    number,
+    verdict_words,
+    with_ends,
+)
 from observatory.analysis.times.section_laws import DISTRIBUTIONS, censored_laws, critical_of
 
 
@@ -204,4 +211,4 @@ def _held_out(of: Mapping[str, Any]) -> str:
     if of.get("held_out_ratio") is None:
         return DASH
     ends = (of.get(f"held_out_ratio_{end}") for end in ("low", "high"))
-    return f"{number(of['held_out_ratio'])} {interval(*ends)}"
+    return with_ends(of["held_out_ratio"], *ends)

@@ -29,6 +29,17 @@ def test_a_refused_estimator_is_named_beside_those_that_were_not(laptop_map: Pat
     assert "No estimate by least squares: the reasons are below the table of fits." in first
 
 
+def test_an_estimate_has_an_interval_a_bound_or_neither(laptop_map: Path, records):
+    first = next(record for record in records if record["fit"] == "boundary")
+    critical = first["params"]["critical"]
+    for low, high, words in (
+        (0.25, None, "λc = 0.5, above 0.25 (least squares, 95% bound, n = 64"),
+        (None, None, "λc = 0.5 (least squares, without an interval, n = 64"),
+    ):
+        critical.update(value=0.5, ci_low=low, ci_high=high)
+        assert words in _told(laptop_map, records)[0]
+
+
 def test_a_reason_shared_by_all_estimators_is_told_once(laptop_map: Path, records):
     for record in records:
         if record["fit"] != "cells":

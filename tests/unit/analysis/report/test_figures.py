@@ -131,6 +131,19 @@ def test_rate_draws_the_curve_in_its_window_and_the_critical_point_with_its_inte
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.08, 0.13))
 
 
+def test_an_interval_without_ends_is_neither_drawn_nor_named():
+    record = _record()
+    record["params"]["critical"] |= {"ci_low": None, "ci_high": None}
+    figure = rate_figure(_cells(), [record], window_max=1.0)
+    assert len(_found(figure, "critical")) == 1
+    assert not _found(figure, "critical-interval")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "least squares: λc = 0.1" in labels
+    edge = Track("a fit", np.array([100.0]), np.array([0.3]), *[np.array([np.nan])] * 2)
+    (line,) = regimes_figure(_times().assign(t_mem=50.0), 2500, edge, 10).axes[0].collections[-1:]
+    assert all(len(segment) == 0 for segment in line.get_segments())
+
+
 def test_a_refused_fit_is_not_drawn():
     figure = rate_figure(_cells(), [_record(refused="separated")], window_max=1.0)
     assert not _found(figure, "fit")
@@ -378,12 +391,13 @@ def test_phases_have_a_row_per_quantity_and_a_column_per_clock():
 
 def test_a_forest_has_an_interval_per_row_and_marks_what_is_unbounded_or_refused():
     rows = [Row("a", (0.1, 0.05, 0.2)), Row("b", (0.3, None, None)), Row("c", None)]
+    rows.append(Row("d", (0.3, 0.2, None)))
     figure = forest_figure(rows, [Row("b / a", (3.0, 1.5, 6.0))])
-    assert _n_points(figure, "estimate") == 3
-    assert _n_points(figure, "unbounded") == 2
+    assert _n_points(figure, "estimate") == 4
+    assert _n_points(figure, "unbounded") == 1
+    assert len(_found(figure, "interval")) == 3
     told = [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()]
-    assert "refused" in told
-    assert "3 [1.5, 6]" in told
+    assert {"refused", "0.3", "0.3, above 0.2", "3 [1.5, 6]"} <= set(told)
     assert len(_found(figure, "equal")) == 1
 
 
