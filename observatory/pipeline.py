@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from observatory.core.errors import ObservatoryError, StoreError
+from observatory.core.errors import ObservatoryError
+from observatory.store.files import require_writable
 
 if TYPE_CHECKING:
     from observatory.mirror.settings import MlflowSettings
@@ -49,7 +50,7 @@ def run_map(runs: Mapping[str, Config], watch: _Watch | None, message: _Message)
 
 
 def _is_published(study: Path, config: Config) -> bool:
-    """Whether fits, report and MLflow hold what the study's runs and these settings give."""
+    """Whether fits, report and MLflow hold what the runs and these settings give."""
     from observatory.mirror.present import is_present
     from observatory.mirror.settings import mlflow_settings
     from observatory.store.published import unchanged
@@ -240,8 +241,8 @@ def refit(study: Path, settings: Config) -> Sequence[Mapping[str, Any]]:
     from observatory.store.reader import Study
 
     opened = Study(study)
-    records = fit_study(opened, settings)
-    write_fits(study, records)
+    require_writable(study)
+    write_fits(study, records := fit_study(opened, settings))
     write_replicas_csv(opened)
     return records
 
@@ -249,8 +250,8 @@ def refit(study: Path, settings: Config) -> Sequence[Mapping[str, Any]]:
 def rebuild_report(study: Path, formats: Collection[str] | None = None) -> Path:
     """Build a study's `report.html` from its store and its fits; fits first what was not fitted.
 
-    A study that has no fits, or those of another version, is fitted with the settings of its first
-    run. `formats` are of the figures' files beside SVG; None: those of the page that is there.
+    Fits that lack, or are of another version or of fewer records, are made with the settings of the
+    first run. `formats` are of the figures' files beside SVG; None: those of the page that is there.
     """
     from observatory.analysis.report.build import build_report
 
@@ -275,6 +276,7 @@ def compare_studies(
     """
     from observatory.analysis.report.compare import build_comparison, fit_comparison
 
+    require_writable(out.parent)
     for folder in studies:
         _require_fits(folder)
     fit_comparison(studies, out, _fit_settings(studies[0]))
@@ -282,19 +284,18 @@ def compare_studies(
 
 
 def _require_fits(study: Path) -> None:
-    """Fit a study that has no fits, or fits of another version."""
-    from observatory.analysis.fit.study import read_fits
+    """Fit a study that has no fits, fits of another version, or was trained on since."""
+    from observatory.analysis.fit.study import are_current
 
-    try:
-        read_fits(study / "fits.json")
-    except StoreError:
+    if not are_current(study):
         refit(study, _fit_settings(study))
 
 
 def _fit_settings(study: Path) -> Config:
-    """The settings of fits that a study's first run recorded, completed where it is an old one."""
+    """The settings of fits that a study's first run recorded, completed where it is old."""
     from observatory.analysis.fit.study import completed
     from observatory.launch.compose import compose
     from observatory.store.reader import Study
 
-    return completed(Study(study).runs[0].manifest["config"]["fit"], compose("map", [])["fit"])
+    recorded, now = Study(study).runs[0].manifest["config"].get("fit"), compose("map", [])["fit"]
+    return now if recorded is None else completed(recorded, now)

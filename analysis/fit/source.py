@@ -10,6 +10,7 @@ from observatory.analysis.tables.columns import Role, resolve
 from observatory.analysis.tables.open import Table, open_table
 from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table, with_settings
 from observatory.analysis.tables.reading import mixed
+from observatory.analysis.tables.recorded import horizon_of, recorded
 from observatory.analysis.tables.values import codes_of
 from observatory.analysis.tables.where import rows_where
 from observatory.core.errors import ConfigError
@@ -89,19 +90,23 @@ def groups_of(source: Source, by: str) -> dict[str, Source]:
 
 
 def study_rows(study: Study) -> pd.DataFrame:
-    """The replicas of a study, with the settings in which its runs differ."""
+    """The replicas of a study as of `recorded`, with the settings in which its runs differ."""
     return with_settings(
-        study.replicas(), {run.run_id: run.manifest["config"] for run in study.runs}
+        recorded(study.runs), {run.run_id: run.manifest["config"] for run in study.runs}
     )
 
 
 def _study_source(study: Study) -> Source:
-    """The replicas of a study; runs of different horizons are cut at the shortest."""
+    """The replicas of a study; runs of different horizons are cut at the shortest.
+
+    Where replicas still train, all are cut at the step that is recorded of each.
+    """
+    rows = study_rows(study)
     manifests = {run.run_id: run.manifest for run in study.runs}
     epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests.values()}
     return Source(
-        replicas_table(study_rows(study)),
-        min(int(manifest["horizon_steps"]) for manifest in manifests.values()),
+        replicas_table(rows),
+        horizon_of(study.runs, rows),
         epochs.pop() if len(epochs) == 1 else None,
         manifests=manifests,
     )

@@ -19,8 +19,9 @@ from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.stats.estimate import about, refusal_record
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.tables.cells import cells_record, observations
-from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
+from observatory.analysis.tables.cells import CELLS, cells_record, observations
+from observatory.analysis.tables.outcomes import replicas_table
+from observatory.analysis.tables.recorded import common_step, training_notes
 from observatory.core.errors import ConfigError, FitRefusedError, StoreError
 from observatory.core.processes import in_parallel
 from observatory.store.files import read_json, write_atomically, write_json
@@ -75,7 +76,6 @@ def fit_outcomes(
     horizon_steps: int,
     steps_per_epoch: int | None,
     settings: Mapping[str, Any],
-    caveats: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Every fit of the settings, for every event and horizon.
 
@@ -84,7 +84,6 @@ def fit_outcomes(
         horizon_steps: Steps after which replicas were retired.
         steps_per_epoch: To give horizons in epochs too.
         settings: The `fit` node of a configuration, plain values.
-        caveats: Warnings that every record carries.
 
     Returns:
         Records as `fits.json` holds them, in the order of the settings; a fit that refuses gives a
@@ -96,11 +95,7 @@ def fit_outcomes(
         FitRefusedError: If an event without a time is to be cut at a horizon.
     """
     plan, fits = read_settings(settings)
-    unfinished = int(pd.isna(outcomes["outcome"]).to_numpy().sum())
-    notes = [*caveats]
-    if unfinished:
-        notes.append(f"Replicas that have not finished are left out ({unfinished}).")
-    steps = horizons(plan, horizon_steps)
+    notes, steps = training_notes(outcomes), horizons(plan, horizon_steps, outcomes)
     cases = [(event, horizon) for event in plan.events for horizon in steps]
     tables = {c: observations(outcomes, *c, steps_per_epoch) for c in cases}
     asked = [(c, n) for c in cases for n in fits if c == cases[0] or n not in plan.longest_only]
@@ -141,14 +136,16 @@ def critical_of(record: Mapping[str, Any]) -> float | None:
     return None if parameter is None else parameter["value"]
 
 
-def horizons(plan: _StudyPlan, longest: int) -> list[int]:
-    """The horizons of a plan in steps, longest first.
+def horizons(plan: _StudyPlan, longest: int, outcomes: pd.DataFrame) -> list[int]:
+    """The horizons of a plan in steps, longest first; where replicas still train, up to `longest`.
 
     Raises:
         ConfigError: If one is not in (0, longest]: a record cannot show what was not run.
     """
     asked = plan.horizon_steps
     steps = asked if asked is not None else [round(f * longest) for f in plan.horizon_fractions]
+    if common_step(outcomes) is not None:
+        steps = [min(s, longest) for s in steps]
     if wrong := [s for s in steps if not 0 < s <= longest]:
         raise ConfigError(
             f"`horizon_steps` must be in (0, {longest}], the horizon that was run, got {wrong}."
@@ -157,14 +154,14 @@ def horizons(plan: _StudyPlan, longest: int) -> list[int]:
 
 
 def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
-    """Every fit of a study: of all its replicas, of each group, of the groups beside each other.
+    """Every fit of a study: of each group of its replicas, and of the groups beside each other.
 
-    Runs with different horizons are cut at the shortest. Replicas that differ in more than weight
-    decay and seed are pooled with a warning, and fitted again in groups that differ in these alone.
+    Replicas of a group differ in weight decay and seed alone: others are never pooled. Where some
+    still train, all are cut at the step that is recorded of each.
 
     Returns:
         Records as `fits.json` holds them. `study_group` is what sets the group of a record apart,
-        null where it is of all replicas.
+        null where the study has one group, and for records of several groups.
 
     Raises:
         ConfigError: If the settings are wrong.
@@ -172,34 +169,21 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     """
     read_settings(settings)
     found = groups(study)
-    pooled = _pooled_fits(study, settings)
-    if len(found) == 1:
-        return [{**record, "study_group": None} for record in fit_group(found[0], pooled, settings)]
     beside: list[StudyGroup] = []
-    records = [{**record, "study_group": None} for record in pooled]
+    records: list[Record] = []
     for group in found:
-        own = fit_outcomes(group.replicas, group.horizon, group.steps_per_epoch, settings, [])
+        own = fit_outcomes(group.replicas, group.horizon, group.steps_per_epoch, settings)
         made = fit_group(group, own, settings)
         beside.append(StudyGroup(group.label, gather(group, made), group.label))
-        records += [{**record, "study_group": group.label} for record in made]
-    return [*records, *({**r, "study_group": None} for r in fit_across(beside, settings))]
-
-
-def _pooled_fits(study: Study, settings: Mapping[str, Any]) -> list[Record]:
-    """The fits of all replicas of a study together; see `fit_outcomes`."""
-    manifests = [run.manifest for run in study.runs]
-    horizon_steps = min(int(m["horizon_steps"]) for m in manifests)
-    epochs = {int(m["steps_per_epoch"]) for m in manifests}
-    outcomes = study.replicas()
-    caveats = pooling_caveats(outcomes, manifests)
-    one = epochs.pop() if len(epochs) == 1 else None
-    return list(fit_outcomes(outcomes, horizon_steps, one, settings, caveats))
+        records += [{**record, "study_group": group.label or None} for record in made]
+    across = fit_across(beside, settings) if len(found) > 1 else []
+    return [*records, *({**record, "study_group": None} for record in across)]
 
 
 def fit_group(group: Group, records: Sequence[Record], settings: Mapping[str, Any]) -> list[Record]:
     """Records of a group: those it has, its cells, and what the questions fit of it."""
     plan, level = read_settings(settings)[0], float(settings[STUDY]["level"])
-    steps = {group.horizon, *(s for s in horizons(plan, group.horizon))}
+    steps = {group.horizon, *(s for s in horizons(plan, group.horizon, group.replicas))}
     counted = [
         cells_record(group.replicas, event, horizon, group.steps_per_epoch, level)
         for event in plan.events
@@ -234,6 +218,30 @@ def read_fits(path: Path) -> list[Record]:
     if content.get("schema_version") != _SCHEMA:
         raise StoreError(f"`{path}` is of another version of the package. {again}")
     return content["fits"]
+
+
+def are_current(study_folder: Path) -> bool:
+    """Whether the file of fits of a study can be read, and counts its replicas as they are now.
+
+    Raises:
+        StoreError: If the folder holds no study or no replica.
+    """
+    found = groups(Study(study_folder))
+    try:
+        records = read_fits(study_folder / "fits.json")
+    except StoreError:
+        return False
+    counted = [record for record in records if record["fit"] == CELLS]
+    for group in found:
+        label = group.label or None
+        own = [record for record in counted if record["study_group"] == label]
+        if not own:
+            return False
+        event, level = str(own[0]["event"]), float(own[0]["level"])
+        now = cells_record(group.replicas, event, group.horizon, group.steps_per_epoch, level)
+        if not any(record["table"] == now["table"] for record in own):
+            return False
+    return True
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:

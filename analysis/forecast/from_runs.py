@@ -25,6 +25,7 @@ from observatory.analysis.forecast.replica_records import (
 from observatory.analysis.tables.columns import known_columns
 from observatory.analysis.tables.outcomes import event_names
 from observatory.analysis.tables.outcomes import numbers as floats
+from observatory.analysis.tables.recorded import horizon_of, recorded, training_notes
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Run
@@ -41,7 +42,7 @@ def from_runs(
     *,
     memorised: bool,
 ) -> SignalTable:
-    """The finished replicas of runs; those with random labels are twins of the others.
+    """The replicas of runs as recorded; those with random labels are twins of the others.
 
     Windows open when a replica has `memorised`, else at its first look. `signals` None: all that
     are recorded.
@@ -58,26 +59,30 @@ def from_runs(
             "Every run has random labels, which nothing can generalise from. Give the study that "
             "they are the twins of as well."
         )
-    shared = _shared(runs, options)
     names = {n for run in runs for source in sources(run) for n in _named(source, signals)}
     signal_names(sorted(names), signals)  # refuses what no run records
+    tables = [recorded([run]) for run in runs]
+    every = pd.concat(tables, ignore_index=True)
+    shared = _shared(runs, every, options)
     replicas: list[ReplicaRecord] = []
-    warnings: list[str] = []
-    for run, twin in zip(runs, twins, strict=True):
-        found, notes = _replicas(run, shared, signals, twin=twin, memorised=memorised)
+    warnings = training_notes(every)
+    for run, outcomes, twin in zip(runs, tables, twins, strict=True):
+        found, notes = _replicas(run, outcomes, shared, signals, twin=twin, memorised=memorised)
         replicas += found
         warnings += notes
     if not replicas:
-        raise ConfigError("No replica has finished: there is nothing to compare yet. Wait.")
+        raise ConfigError("No replica has a record: there is nothing to compare yet. Wait.")
     looks = np.unique(np.concatenate([one.series["val_acc"][0] for one in replicas]))
     looks = looks[looks <= (shared["horizon_steps"] or np.inf)].astype(np.float64)
     records, notes = gather(replicas, looks, signals, shared)
     return SignalTable(records, [*warnings, *notes], f"control {shared['control_name']}")
 
 
-def _shared(runs: Sequence[Run], options: Mapping[str, Any]) -> dict[str, Any]:
+def _shared(
+    runs: Sequence[Run], outcomes: pd.DataFrame, options: Mapping[str, Any]
+) -> dict[str, Any]:
     """What all runs share; raises where a horizon was asked for that was not run."""
-    horizon = min(int(run.manifest["horizon_steps"]) for run in runs)
+    horizon = horizon_of(runs, outcomes)
     asked = options.get("horizon_steps")
     if asked is not None and asked > horizon:
         raise ConfigError(
@@ -98,15 +103,15 @@ def _shared(runs: Sequence[Run], options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _replicas(
     run: Run,
+    outcomes: pd.DataFrame,
     shared: Mapping[str, Any],
     signals: Sequence[str] | None,
     *,
     twin: bool,
     memorised: bool,
 ) -> tuple[list[ReplicaRecord], list[str]]:
-    """The finished replicas of a run, and what is left out of it."""
-    event, control = shared["event"], shared["control_name"]
-    outcomes, warnings = run.outcomes(), list[str]()
+    """The replicas of a run that have a record, and what is left out of it."""
+    event, control, warnings = shared["event"], shared["control_name"], list[str]()
     events = event_names(outcomes)
     for name in (event, _MEM) if memorised else (event,):
         if name not in events:
@@ -116,9 +121,7 @@ def _replicas(
             f"`control` must be a setting of the replicas, got {control!r}. "
             f"{known_columns(list(map(str, run.replicas().columns)), control)}"
         )
-    done = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()]).reset_index(drop=True)
-    if lacking := len(outcomes) - len(done):
-        warnings.append(f"Run {run.run_id}: {lacking} replicas have not finished: left out.")
+    done = pd.DataFrame(outcomes.loc[outcomes["step"].notna()]).reset_index(drop=True)
     series = _series(run, signals)
     values = {name: floats(done, name) for name in ("seed", control, "step")}
     low, high, seen = (floats(done, f"{event}_{end}") for end in ("lo", "hi", "observed"))
@@ -127,7 +130,7 @@ def _replicas(
         opened = np.where(floats(done, f"{_MEM}_observed") > 0, floats(done, f"{_MEM}_hi"), np.nan)
     if np.any((seen > 0) & np.isnan(high)):
         raise ConfigError(f"`event` must have a time, {event} has none. Take another, as first99.")
-    failed = np.isin(np.array(done["outcome"], dtype=np.str_), ["collapsed", "diverged"])
+    failed = done["outcome"].isin(["collapsed", "diverged"]).to_numpy(dtype=np.bool_)
     replicas: list[ReplicaRecord] = []
     known = (values["seed"].astype(int), values[control], opened, low, high, values["step"])
     for i, replica in enumerate(done["replica"].to_numpy()):

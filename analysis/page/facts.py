@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.page.frames import column, select, where, words
+from observatory.analysis.page.frames import column, where, words
 from observatory.analysis.page.groups import Group
 from observatory.analysis.page.records import Record, estimator_name, limits
 from observatory.analysis.tables.cells import CELLS, cells_of
@@ -131,34 +131,30 @@ def _replica_times(group: Group, event: str) -> pd.DataFrame:
     horizon in between.
     """
     rows = group.replicas
-    steps, diverged = column(rows, "step"), column(rows, "diverged_step")
-    watched = np.where(np.isnan(steps), _last_looks(group), steps)
+    watched, diverged = column(rows, "step"), column(rows, "diverged_step")
     watched = np.where(diverged > 0, diverged, watched)
     outcome = words(rows, "outcome")
-    failed = np.isin(outcome, ["diverged", "collapsed"])
-    t_hi = column(rows, f"{event}_hi")
+    failed = np.isin(outcome, ["diverged", "collapsed"]) & (watched <= group.horizon)
+    t_lo, t_hi, t_mem = (
+        _until(group.horizon, rows, name) for name in (f"{event}_lo", f"{event}_hi", "mem_hi")
+    )
     end = np.where(failed, outcome, np.where(np.isnan(t_hi), "censored", "grokked"))
     times = pd.DataFrame(
         {
             "run_id": words(rows, "run_id"),
             "replica": rows["replica"].to_numpy(),
             "weight_decay": column(rows, "weight_decay"),
-            "t_lo": column(rows, f"{event}_lo"),
+            "t_lo": np.where(np.isnan(t_hi), np.nan, t_lo),
             "t_hi": t_hi,
-            "t_mem": column(rows, "mem_hi") if "mem_hi" in rows else np.nan,
-            "watched": watched,
+            "t_mem": t_mem,
+            "watched": np.minimum(watched, group.horizon),
             "end": end,
         }
     )
     return where(times, watched > 0).reset_index(drop=True)
 
 
-def _last_looks(group: Group) -> NDArray[np.float64]:
-    """The last step at which each replica was evaluated; NaN where it never was, `[replica]`."""
-    wanted = pd.MultiIndex.from_frame(select(group.replicas, ["run_id", "replica"]))
-    looks = group.table("evaluation", [])
-    if looks is None:
-        return np.full(len(wanted), np.nan)
-    seen = pd.MultiIndex.from_frame(select(looks, ["run_id", "replica"]))
-    last = pd.Series(column(looks, "step"), seen)[~seen.duplicated(keep="last")]
-    return pd.Series(last).reindex(wanted).to_numpy(dtype=np.float64)
+def _until(horizon: int, rows: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """Steps of a column up to the horizon, NaN for later ones or where there is no such column."""
+    found = column(rows, name) if name in rows else np.full(len(rows), np.nan)
+    return np.where(found <= horizon, found, np.nan)

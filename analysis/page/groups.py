@@ -9,6 +9,7 @@ import pandas as pd
 
 from observatory.analysis.page.frames import where
 from observatory.analysis.tables.outcomes import leaves, settings_apart
+from observatory.analysis.tables.recorded import common_step, recorded
 from observatory.core.errors import StoreError
 from observatory.store.reader import Run, Study
 
@@ -23,17 +24,21 @@ class Group:
     Attributes:
         label: What sets the group apart, such as "lr = 0.01"; empty where there is one group.
         runs: The runs that hold them.
-        replicas: One row each, with outcomes; null outcomes where unfinished.
+        replicas: One row each, with outcomes; of those that still train what was seen so far.
+        recorded: The step up to which all replicas of the study are recorded that still train;
+            None where none does.
     """
 
     label: str
     runs: tuple[Run, ...]
     replicas: pd.DataFrame
+    recorded: int | None = None
 
     @property
     def horizon(self) -> int:
-        """The shortest horizon of the runs, in steps; runs that may be pooled share one."""
-        return min(int(run.manifest["horizon_steps"]) for run in self.runs)
+        """The shortest horizon of the runs, in steps; at most what is recorded of all replicas."""
+        run = min(int(run.manifest["horizon_steps"]) for run in self.runs)
+        return run if self.recorded is None else min(run, self.recorded)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -90,14 +95,17 @@ def groups(study: Study) -> list[Group]:
     """
     apart = differences([run.manifest["config"] for run in study.runs])
     parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}
-    for run, between in zip(study.runs, apart, strict=True):
-        for within, rows in _split(run.outcomes(), _swept_columns(study)):
+    every = [recorded([run]) for run in study.runs]
+    until = common_step(pd.concat(every, ignore_index=True))
+    for run, rows_of_run, between in zip(study.runs, every, apart, strict=True):
+        for within, rows in _split(rows_of_run, _swept_columns(study)):
             parts.setdefault(", ".join([*between, *within]), []).append((run, rows))
     made = [
         Group(
             label=label if len(parts) > 1 else "",
             runs=tuple(run for run, _ in members),
             replicas=pd.concat([rows for _, rows in members], ignore_index=True),
+            recorded=until,
         )
         for label, members in sorted(parts.items())
     ]

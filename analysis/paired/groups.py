@@ -23,9 +23,9 @@ def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list
 
     The outcome is the largest spread of the heads' entropies; whether the event was seen, where a
     group has no record of heads. One record, a contrast per group and weight decay; none where no
-    seed is in two groups, or one is twice in a group.
+    seed is in two groups, or one is twice in a group, or replicas still train.
     """
-    if "paired" not in settings:
+    if "paired" not in settings or any(g.facts.group.recorded for g in comparison.groups):
         return []
     rows, outcome = _outcomes(comparison.groups)
     if rows.empty or rows.duplicated(KEYS).any() or not _shared(rows):
@@ -81,7 +81,7 @@ def _peaks(group: StudyGroup) -> pd.DataFrame | None:
 
 def _events(group: StudyGroup) -> pd.DataFrame:
     own = group.facts.group.replicas
-    own = where(own, own["outcome"].notna().to_numpy())
+    own = where(own, own["outcome"].notna().to_numpy())  # without those that have no record yet
     seen = own[f"{group.facts.event}_observed"].astype(float)
     return select(own, ["seed", "weight_decay"]).assign(value=seen)
 

@@ -13,6 +13,7 @@ from observatory.analysis.report import provenance
 from observatory.analysis.report.gathering import gather_study, notices
 from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.sections import Across, Part, across, part
+from observatory.store.files import require_writable
 from observatory.store.reader import Study
 
 
@@ -36,6 +37,7 @@ def build_report(study_folder: Path, formats: Collection[str] | None = None) -> 
             cannot be written.
     """
     study = Study(study_folder)
+    require_writable(study.folder)
     found, records = gather_study(study)
     path = study.folder / "report.html"
     writer = figure_writer(path.parent / "report" / "figures", path, formats)

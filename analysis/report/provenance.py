@@ -10,6 +10,7 @@ import pandas as pd
 from observatory.analysis.page.frames import words
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, number
+from observatory.analysis.tables.recorded import common_step
 from observatory.core.secrets import without_secrets
 from observatory.store.reader import Run
 
@@ -174,9 +175,11 @@ def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
     found += [f"{source}: {reason}" for reason in known if reason]
     unfinished = int((words(replicas, "outcome") == "").sum())
     if unfinished:
+        until = common_step(replicas)
+        cut = "" if until is None else f", and rates, times and fits cut all at {until} steps"
         found.append(
-            f"{unfinished} of {len(replicas)} replicas have not finished: they are in no rate and "
-            "no fit, and appear as censored at their last evaluation in figures of time."
+            f"{unfinished} of {len(replicas)} replicas have not finished: their records are taken "
+            f"as far as they go{cut}. Those that ended alone are no sample of all."
         )
     if any((run.manifest.get("git") or {}).get("dirty") for run in runs):
         found.append("The code had uncommitted changes when a run was started.")

@@ -98,7 +98,9 @@ def _chain(
     rows = pd.concat(known, ignore_index=True) if known else pd.DataFrame({CONTROL: []})
     rows = where(rows, column(rows, CONTROL) > 0)
     reason = None
-    if len(set(sizes)) < len(sizes):
+    if any(group.facts.group.recorded for group in groups):
+        reason = "Replicas still train: those that have ended are no sample of all. Wait."
+    elif len(set(sizes)) < len(sizes):
         reason = "Several groups have one size and differ in something else."
     elif len(known) < len(groups) or rows.empty:
         reason = "A group has no evaluation of a finished replica with weight decay above 0."

@@ -29,16 +29,16 @@ def cell_table(outcomes: pd.DataFrame, event: str, horizon: int, level: float) -
         level: Coverage of the Wilson intervals.
 
     Returns:
-        One row per weight decay: `n` finished replicas, `n_event` of them that grokked, `rate`,
-        `wilson_low`, `wilson_high`; how many have each label of the whole record (`diverged` to
-        `none`), and `unfinished`; `t_q25`, `t_median`, `t_q75`, the steps by which that share of
-        the n replicas had grokked (NaN where it never did), and `t_median_grokked`, the median
-        over those that did; `tail_watched`, the median number of steps watched after the event in
-        the whole record. Without a finished replica the rates are NaN.
+        One row per weight decay: `n` replicas with a record, `n_event` of them that grokked,
+        `rate`, `wilson_low`, `wilson_high`; how many have each label of the whole record
+        (`diverged` to `none`), and `unfinished`; `t_q25`, `t_median`, `t_q75`, the steps by which
+        that share of the n replicas had grokked (NaN where it never did), and `t_median_grokked`,
+        the median over those that did; `tail_watched`, the median number of steps watched after the
+        event in the whole record. Without a record the rates are NaN.
 
     Raises:
         ConfigError: If the outcomes hold no such event.
-        FitRefusedError: If an event without a time is to be cut at the horizon.
+        FitRefusedError: As `censored`.
     """
     data = censored(outcomes, event, horizon)
     everyone = numbers(outcomes, "weight_decay")
@@ -58,7 +58,7 @@ def cell_table(outcomes: pd.DataFrame, event: str, horizon: int, level: float) -
             "wilson_high": float(high[0]),
         }
         row |= {outcome: int((data.outcome[at] == outcome).sum()) for outcome in OUTCOMES}
-        row["unfinished"] = int((everyone == weight_decay).sum()) - n
+        row["unfinished"] = int((everyone == weight_decay).sum() - (data.outcome[at] != "").sum())
         row |= {name: waiting_time(reached, n, share) for name, share in QUARTILES.items()}
         row["t_median_grokked"] = float(np.median(reached)) if n_event else np.nan
         tail = tails[(everyone == weight_decay) & ~np.isnan(tails)]

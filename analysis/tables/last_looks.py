@@ -1,4 +1,4 @@
-"""Finished replicas of a study at their last look: outcomes, measurements, settings."""
+"""Replicas of a study at their last look: outcomes, measurements, settings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.tables.columns import Role
-from observatory.store.reader import Run, Study
-
-EVALUATION = "evaluation"
+from observatory.core.errors import ConfigError
+from observatory.store.reader import EVALUATION, Run, Study
 
 
 def rows_of(
@@ -22,13 +21,21 @@ def rows_of(
 
 
 def last_looks(study: Study, names: Sequence[str]) -> pd.DataFrame:
-    """A row per finished replica: settings, outcomes, the last look, and settings of its run.
+    """A row per replica: settings, outcomes, the last look, and settings of its run.
 
     Args:
         study: The study.
         names: Columns that are wanted: of these, what is no column of the outcomes is looked for
             in the evaluation, then in the run's configuration, such as `task.p`.
+
+    Raises:
+        ConfigError: If replicas still train: those that have ended are no sample of all.
     """
+    if n := int(study.replicas()["outcome"].isna().to_numpy().sum()):
+        raise ConfigError(
+            f"{n} replicas of {study.name} have not finished: what the others show at their last "
+            "look is of those that end early. Wait, or go on with it: `observatory retry`."
+        )
     return pd.concat([_of_run(run, names) for run in study.runs], ignore_index=True)
 
 
@@ -48,8 +55,7 @@ def configured(config: Mapping[str, Any], name: str) -> float | None:
 
 
 def _of_run(run: Run, names: Sequence[str]) -> pd.DataFrame:
-    outcomes = run.outcomes()
-    frame = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()])
+    frame = run.outcomes()
     measured = {column.name for column in run.columns(EVALUATION)}
     if looked := [n for n in dict.fromkeys(names) if n in measured and n not in frame.columns]:
         last = run.table(EVALUATION, looked).groupby("replica").tail(1)

@@ -25,7 +25,7 @@ _TAIL = (
 
 @dataclass(frozen=True)
 class _Censored:
-    """Finished replicas at one horizon, as arrays of one entry per replica."""
+    """Replicas at one horizon, as arrays of one entry per replica; outcome "" where it trains."""
 
     weight_decay: NDArray[np.float64]
     outcome: NDArray[Any]
@@ -49,21 +49,24 @@ def event_names(outcomes: pd.DataFrame) -> list[str]:
 
 
 def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> _Censored:
-    """Finished replicas as a shorter horizon would have recorded them.
+    """Replicas as a shorter horizon would have recorded them.
 
-    Diverged and collapsed replicas count as not grokked, if that happened within the horizon.
+    Diverged and collapsed replicas count as not grokked, if that happened within the horizon. Those
+    without a record are left out.
 
     Args:
-        outcomes: One row per replica as of `Study.replicas`; `step` is the steps watched.
+        outcomes: One row per replica as of `recorded`; `step` is the steps watched.
         event: Name of an event preset.
         horizon: Steps after which records are cut; at or beyond their ends nothing is.
 
     Raises:
         ConfigError: If the outcomes hold no such event.
-        FitRefusedError: If an event without a time is to be cut, see `at_horizon`.
+        FitRefusedError: If an event without a time is to be cut, see `at_horizon`; if replicas
+            still train, and are not recorded up to the horizon or not seen for such an event.
     """
     known_name("event", event, event_names(outcomes))
-    rows = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna()])
+    rows = pd.DataFrame(outcomes.loc[outcomes["outcome"].notna() | outcomes["step"].notna()])
+    _require_recorded(rows, event, horizon)
     low, high, watched = (numbers(rows, name) for name in (f"{event}_lo", f"{event}_hi", "step"))
     observed = numbers(rows, f"{event}_observed") > 0
     try:
@@ -81,7 +84,7 @@ def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> _Censored:
         ]
     except ValueError as error:
         raise FitRefusedError(f"Event {event} at {horizon} steps: {error}") from error
-    outcome = np.array(rows["outcome"], dtype=np.str_)
+    outcome = np.array(rows["outcome"].fillna(""), dtype=np.str_)
     ended = np.where(outcome == "diverged", numbers(rows, "diverged_step"), watched)
     failed = np.isin(outcome, ["diverged", "collapsed"]) & (ended <= horizon)
     grokked = np.array([interval.observed for interval in intervals], dtype=np.bool_) & ~failed
@@ -101,6 +104,21 @@ def censored(outcomes: pd.DataFrame, event: str, horizon: int) -> _Censored:
         failed,
         np.where(failed, ended, np.nan),
     )
+
+
+def _require_recorded(rows: pd.DataFrame, event: str, horizon: int) -> None:
+    going = pd.DataFrame(rows.loc[rows["outcome"].isna()])
+    if going.empty:
+        return
+    until = int(numbers(going, "step").min())
+    why = f"{len(going)} replicas still train, and those that ended are no sample of all."
+    if horizon > until:
+        raise FitRefusedError(
+            f"Rates at {horizon} steps are not known: {why} Take a horizon of at most {until} "
+            "steps, up to which all are recorded, or wait."
+        )
+    if going[f"{event}_observed"].isna().to_numpy().any():
+        raise FitRefusedError(f"Event {event} cannot be seen before the end: {why} Wait.")
 
 
 def replicas_table(outcomes: pd.DataFrame) -> pd.DataFrame:

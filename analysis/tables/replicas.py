@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.reading import ENDED, Columns, Reading, control_words, in_order
@@ -51,33 +52,31 @@ def read_replicas(
     event: str | None,
     horizon: int | None,
 ) -> Reading:
-    """Finished replicas, with one event preset as what grokked means.
+    """Replicas with a record, with one event preset as what grokked means.
 
-    A replica that collapsed or diverged within the horizon has not grokked and can no longer; one
-    that is still training is left out.
+    A replica that collapsed or diverged within the horizon has not grokked and can no longer.
 
     Raises:
-        ConfigError: If the table has no such event, or a replica is in it twice.
+        ConfigError: If the table has no such event, or a replica is in it twice, or if replicas
+            still train and are not recorded up to the horizon.
     """
     presets = preset_names(list(frame.columns))
     name = _MAIN if event is None else event
     known_name("event", name, presets)
     require_distinct_runs(frame)
+    watched = np.full(len(frame), np.nan)
+    if columns.watched is not None:
+        watched = steps(frame, columns.watched, ADVICE)
     finished = np.ones(len(frame), dtype=np.bool_)
     if columns.outcome is not None:
         finished = ~missing(cells(frame, columns.outcome))
-    if not finished.any():
-        raise ConfigError("`outcome` is empty in every row: no replica has finished. Wait.")
-    left = int((~finished).sum())
-    warnings = [f"Replicas that have not finished are left out ({left})."] if left else []
+    warnings = _require_recorded(frame, name, finished, watched, horizon)
+    finished = finished | ~np.isnan(watched)
     seen = cells(frame, f"{name}_observed").astype(object).where(finished, False)
     frame = frame.assign(**{f"{name}_observed": seen})
     low, high = (steps(frame, f"{name}_{end}", ADVICE) for end in ("lo", "hi"))
     refuse(low > high, f"{name}_lo", f"must be at most `{name}_hi`", ADVICE)
     observed = truths(frame, f"{name}_observed")
-    watched = np.full(len(frame), np.nan)
-    if columns.watched is not None:
-        watched = steps(frame, columns.watched, ADVICE)
     ended = watched
     if "diverged_step" in frame.columns:
         diverged = steps(frame, "diverged_step", ADVICE)
@@ -104,3 +103,29 @@ def read_replicas(
     )
     read = columns.text(("control", "watched", "group", "weights", "outcome"))
     return Reading(in_order(data.take(finished)), warnings, f"event {name}, {read}")
+
+
+def _require_recorded(
+    frame: pd.DataFrame,
+    event: str,
+    finished: NDArray[np.bool_],
+    watched: Array,
+    horizon: int | None,
+) -> list[str]:
+    """Warnings on replicas that have not ended; raises where rates would be of those that have."""
+    begun = ~finished & ~np.isnan(watched)
+    left = int((~finished & ~begun).sum())
+    if left == len(frame):
+        raise ConfigError("`outcome` is empty in every row: no replica has a record. Wait.")
+    warnings = [f"Replicas without a record yet are left out ({left})."] if left else []
+    if not begun.any():
+        return warnings
+    until, n = int(watched[begun].min()), int(begun.sum())
+    why = f"{n} replicas still train, and those that ended are no sample of all"
+    if horizon is None or horizon > until:
+        raise ConfigError(
+            f"`horizon_steps` must be at most {until}, up to which all are recorded: {why}."
+        )
+    if missing(cells(frame, f"{event}_observed"))[begun].any():
+        raise ConfigError(f"`event` {event} cannot be seen before the end: {why}. Wait.")
+    return [*warnings, f"Replicas still train: all are cut at {horizon} steps ({n})."]

@@ -133,7 +133,7 @@ def test_a_class_of_ones_own_fits_a_study_where_its_folder_is_named(
 
     def refit(study: Path, settings: dict) -> list[dict]:
         shared = {**settings["study"], "events": ["first99"]}
-        records = fit_outcomes(laptop(), 2500, 10, {**settings, "study": shared}, [])
+        records = fit_outcomes(laptop(), 2500, 10, {**settings, "study": shared})
         fitted.extend(record["estimator"] for record in records)
         return []
 
@@ -145,15 +145,15 @@ def test_a_class_of_ones_own_fits_a_study_where_its_folder_is_named(
     shared = {**nodes["study"], "events": ["first99"]}
     stored = {"study": shared, "boundary_halfway": nodes["boundary_halfway"]}
     with pytest.raises(ConfigError, match="must name a class in"):
-        fit_outcomes(laptop(), 2500, 10, stored, [])
+        fit_outcomes(laptop(), 2500, 10, stored)
     for command in ("map", "sweep", "train"):
         monkeypatch.setattr(
             "observatory.cli.runs.perform",
-            lambda verb, runs, quiet: fit_outcomes(laptop(), 2500, 10, stored, []),
+            lambda verb, runs, quiet: fit_outcomes(laptop(), 2500, 10, stored),
         )
         assert cli.run([command, "experiment=smoke", "--config-dir", str(mine)]) == 0
     again = "observatory.pipeline.rebuild_report"
-    monkeypatch.setattr(again, lambda study: fit_outcomes(laptop(), 2500, 10, stored, []))
+    monkeypatch.setattr(again, lambda study: fit_outcomes(laptop(), 2500, 10, stored))
     assert cli.run(["report", str(mine), "--config-dir", str(mine)]) == 0
     assert cli.run(["report", str(mine)]) == 2
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.fit.observed import open_runs
 from observatory.analysis.fit.settings import settings_of
 from observatory.analysis.fit.study import (
+    are_current,
     completed,
     fit_outcomes,
     fit_study,
@@ -21,10 +23,12 @@ from observatory.analysis.fit.study import (
 from observatory.analysis.horizon.estimators.boundary import boundaries
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.text import text_of
 from observatory.analysis.tables.cells import CELLS, observations
-from observatory.analysis.tables.outcomes import replicas_table
+from observatory.analysis.tables.outcomes import censored, replicas_table
+from observatory.analysis.tables.recorded import common_step
 from observatory.core.columns import Column
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Study
 from observatory.store.writer import ShardWriter, create_run
 from tests.made_outcomes import EVENTS, MIXED, frame, laptop, row
@@ -124,7 +128,7 @@ def test_an_older_study_is_completed_and_one_of_today_keeps_what_it_was_asked_fo
 
 
 def test_every_event_horizon_and_fit_gives_a_record() -> None:
-    records = fit_outcomes(laptop(), 2500, 10, settings(events=["first99", "mem"]), [])
+    records = fit_outcomes(laptop(), 2500, 10, settings(events=["first99", "mem"]))
     keys = [(r["event"], r["horizon_steps"], r["estimator"]) for r in records]
     assert len(set(keys)) == len(keys) == 2 * 3 * 3
     assert {r["horizon_epochs"] for r in records} == {250.0, 150.0, 100.0}
@@ -133,7 +137,7 @@ def test_every_event_horizon_and_fit_gives_a_record() -> None:
 
 
 def test_the_boundary_moves_with_the_horizon() -> None:
-    records = fit_outcomes(laptop(), 2500, 1, settings(), [])
+    records = fit_outcomes(laptop(), 2500, 1, settings())
     critical = {
         r["horizon_steps"]: r["params"]["critical"]["value"]
         for r in records
@@ -146,7 +150,7 @@ def test_the_boundary_moves_with_the_horizon() -> None:
 
 
 def test_the_times_take_the_first_boundary_that_is_not_refused() -> None:
-    records = fit_outcomes(laptop(), 2500, 1, settings(horizon_steps=[2500]), [])
+    records = fit_outcomes(laptop(), 2500, 1, settings(horizon_steps=[2500]))
     by_estimator = {r["estimator"]: r for r in records}
     lsq, law = by_estimator["least_squares"], by_estimator["log_least_squares_boundary"]
     assert lsq["refused"] is None
@@ -159,51 +163,66 @@ def test_the_times_take_the_first_boundary_that_is_not_refused() -> None:
         separated.loc[inside & ~low, name] = 500.0
     separated.loc[inside, "first99_observed"] = ~low[inside]
     separated.loc[separated["weight_decay"] == 0.5, ["first99_lo", "first99_hi"]] = 250.0
-    again = fit_outcomes(separated, 2500, 1, settings(horizon_steps=[2500]), [])
+    again = fit_outcomes(separated, 2500, 1, settings(horizon_steps=[2500]))
     by_estimator = {r["estimator"]: r for r in again}
     assert by_estimator["least_squares"]["refused"].startswith("Separation")
     fallback = by_estimator["least_squares_smoothed"]["params"]["critical"]["value"]
     assert by_estimator["log_least_squares_boundary"]["extras"]["critical"] == fallback
 
 
-def test_unfinished_replicas_and_caveats_are_told_in_every_record() -> None:
+def test_unfinished_replicas_are_told_in_every_record() -> None:
     table = pd.concat([laptop(), frame([row(0.2, None)])], ignore_index=True)
-    records = fit_outcomes(table, 2500, 1, settings(), ["Pooled."])
+    records = fit_outcomes(table, 2500, 1, settings())
     for record in records:
-        assert record["warnings"][:2] == [
-            "Pooled.",
-            "Replicas that have not finished are left out (1).",
-        ]
+        assert record["warnings"][0] == "Replicas without a record yet are left out (1)."
     assert {r["n"] for r in records if r["fit"] == "boundary"} == {64}
+
+
+def test_where_replicas_still_train_all_are_cut_at_the_step_that_each_has() -> None:
+    """Those that end early are those that grokked: alone, they would make rates of 1."""
+    whole, going = laptop(), laptop()
+    trains = going["first99_hi"].isna() | (going["first99_hi"] > 1500)
+    going.loc[trains, ["outcome", "first99_lo", "first99_hi"]] = pd.NA
+    going.loc[trains, "first99_observed"] = False
+    going.loc[trains, "step"] = 1500 + 25 * (going["replica"][trains] % 3)
+    asked = settings(horizon_steps=[2500, 1000])
+    found = fit_outcomes(going, common_step(going), 1, asked)
+    known = fit_outcomes(whole, 2500, 1, settings(horizon_steps=[1500, 1000]))
+    assert [r["horizon_steps"] for r in found] == [r["horizon_steps"] for r in known]
+    assert [r["params"] for r in found] == [r["params"] for r in known]
+    said = "Replicas still train: all are cut at the 1500 steps that are recorded of each"
+    assert found[0]["warnings"][0] == f"{said} ({int(trains.sum())})."
+    with pytest.raises(FitRefusedError, match="Take a horizon of at most 1500 steps"):
+        censored(going, "first99", 2500)
 
 
 @pytest.mark.parametrize("steps", [[2500, 3000], [0]])
 def test_a_horizon_that_was_not_run_is_refused(steps) -> None:
     with pytest.raises(ConfigError, match=r"`horizon_steps` must be in \(0, 2500\]"):
-        fit_outcomes(laptop(), 2500, 1, settings(horizon_steps=steps), [])
+        fit_outcomes(laptop(), 2500, 1, settings(horizon_steps=steps))
 
 
-def write_study(folder: Path, table: pd.DataFrame) -> Study:
+def write_study(
+    folder: Path, table: pd.DataFrame, run_id: str = "0123456789ab", **config: Any
+) -> Study:
     """The outcomes as the real store holds them, in two shards."""
-    run = folder / "runs" / "0123456789ab"
+    run = folder / "runs" / run_id
     shard = np.arange(len(table)) % 2
     manifest = {
         "schema_version": 1,
-        "run_id": "0123456789ab",
+        "run_id": run_id,
         "identity": "0" * 64,
         "status": "done",
         "steps_per_epoch": 10,
         "horizon_steps": 2500,
-        "config": {"model": {"d_model": 32}},
+        "config": {"model": {"d_model": 32}, **config},
         "tables": {"outcomes": [column.to_json() for column in OUTCOME_COLUMNS]},
     }
     names = ("replica", "seed", "weight_decay", "lr")
     static = {name: table[name].to_numpy() for name in names}
     create_run(run, manifest, {**static, "shard": shard}, "seed: 0\n")
     for k in (0, 1):
-        writer = ShardWriter(
-            run / "shards" / str(k), "0123456789ab", {"outcomes": OUTCOME_COLUMNS}, 0
-        )
+        writer = ShardWriter(run / "shards" / str(k), run_id, {"outcomes": OUTCOME_COLUMNS}, 0)
         for _, replica in table[(shard == k) & table["outcome"].notna().to_numpy()].iterrows():
             values = {c.name: replica[c.name] for c in OUTCOME_COLUMNS}
             writer.append(
@@ -221,7 +240,7 @@ def test_a_stored_study_gives_the_same_records_and_its_files(tmp_path: Path) -> 
     table["replica"] = np.arange(len(table))
     study = write_study(tmp_path / "map", table)
     records = fit_study(study, settings())
-    fitted = fit_outcomes(table, 2500, 10, settings(), [])
+    fitted = fit_outcomes(table, 2500, 10, settings())
     assert [r for r in records if r["fit"] in ("boundary", "times")] == [
         {**record, "study_group": None} for record in fitted
     ]
@@ -235,6 +254,29 @@ def test_a_stored_study_gives_the_same_records_and_its_files(tmp_path: Path) -> 
     assert csv["first99_hi"].count() == (table["first99_observed"].fillna(False)).sum()
 
 
+def test_groups_of_a_study_are_records_of_their_own_and_columns_and_never_pooled(
+    tmp_path: Path,
+) -> None:
+    """Two rules; under the second, two learning rates."""
+    rates = laptop().assign(lr=np.where(np.arange(80) % 2, 0.03, 0.01))
+    for run_id, rule, table in (("a" * 12, "AdamW", laptop()), ("b" * 12, "Sgd", rates)):
+        update = {"_target_": f"observatory.optimizers.{rule.lower()}.{rule}"}
+        study = write_study(tmp_path / "rules", table, run_id, optimizer={"update": update})
+    records = fit_study(study, settings(horizon_fractions=[1.0], n_bootstrap=20))
+    labels = [f"optimizer.update = {rule}, lr = {lr}" for rule, lr in
+              (("AdamW", 0.01), ("Sgd", 0.01), ("Sgd", 0.03))]  # fmt: skip
+    own = [r for r in records if r["fit"] in ("boundary", CELLS, "times")]
+    assert [*dict.fromkeys(record["study_group"] for record in own)] == labels
+    assert {r["n"] for r in own if r["fit"] == CELLS} == {80, 40}
+    assert f"{labels[0]}, event first99" in text_of(own[0])
+    csv = pd.read_csv(write_replicas_csv(study))
+    assert csv.groupby(["optimizer.update", "lr"]).size().tolist() == [80, 40, 40]
+    write_fits(study.folder, records)
+    assert are_current(study.folder)
+    write_study(tmp_path / "rules", laptop(), "c" * 12, seed=1)
+    assert not are_current(study.folder)
+
+
 def test_what_a_fit_leaves_out_is_counted_in_its_record_and_in_its_refusal() -> None:
     """Only 8 groks: the window of a boundary does not hold it, survival has every value."""
     none = [row(weight_decay, "memorised") for weight_decay in (0.0, 0.1, 1.0) for _ in range(4)]
@@ -246,7 +288,7 @@ def test_what_a_fit_leaves_out_is_counted_in_its_record_and_in_its_refusal() -> 
         "horizon": horizon_fit | {"n_bootstrap": 20, "level": 0.95},
         "survival": survival | {"window_max": None, "level": 0.95},
     }
-    records = fit_outcomes(table, 2500, 1, settings() | more, [])
+    records = fit_outcomes(table, 2500, 1, settings() | more)
     by_fit = {r["fit"]: r for r in records if r["horizon_steps"] == 2500}
     assert "with weight decay above 1 are left out (5)" in by_fit["horizon"]["refused"]
     assert "0, which no log axis shows, are left out (4)" in by_fit["horizon"]["refused"]

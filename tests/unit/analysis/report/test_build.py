@@ -149,12 +149,14 @@ def test_unfinished_replicas_are_counted_apart_and_said(tmp_path: Path):
     assert "3 of 8 replicas have not finished" in page.text
     assert "5 finished" in page.text
     assert "Run 0123456789ab is interrupted" in page.text
+    until = re.search(r"rates, times and fits cut all at (\d+) steps", page.text)[1]
+    assert all(f"Horizon {until} steps" in caption for caption in page.captions)
 
 
 def test_nothing_finished_yet(tmp_path: Path):
     plan = Plan(study="young", weight_decays=(0.1, 1.0), n_seeds=1, unfinished=2)
     page = read_page(build_report(fitted_study(tmp_path, plan)))
-    assert "No replica has finished yet." in page.text
+    assert "2 of 2 replicas have not finished" in page.text
 
 
 def test_what_was_not_measured_is_said(tmp_path: Path):

@@ -61,7 +61,7 @@ def test_every_study_is_tested_against_the_first_with_holm_over_the_family(compa
         rf"Ratio of λc, {pair}: ([\d.]+) \[.*?after Holm over a family of 1", compared.text
     )
     assert 1.3 < float(found[1]) < 2.5  # planted: 1.8
-    assert "Rates of the groups" in compared.text
+    assert "Event rates of the groups" in compared.text
     assert "mcnemar" in compared.text
 
 

@@ -10,7 +10,7 @@ from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.tables.files import read_table
 from observatory.analysis.tables.observe import observe
 from observatory.analysis.tables.reading import Columns, Reading, cut
-from observatory.core.errors import FitRefusedError
+from observatory.core.errors import ConfigError, FitRefusedError
 
 NAN = float("nan")
 
@@ -163,8 +163,20 @@ def test_replicas_are_read_by_their_event() -> None:
     assert data.weight_decay.tolist() == [0.1, 0.1, 1.0, 1.0]
     assert int(data.grokked.sum()) == 1
     assert int(data.failed.sum()) == 2
-    assert "not finished are left out (1)" in reading.warnings[0]
+    assert reading.warnings[0] == "Replicas without a record yet are left out (1)."
     assert read(REPLICAS, event="verma").observations.event == "verma"
+
+
+def test_replicas_that_still_train_limit_the_horizon() -> None:
+    going = REPLICAS.assign(steps_watched=[70, 100, 90, 100, 60])
+    going["first99_observed"] = [True, False, True, True, False]
+    for horizon in (None, 100):
+        with pytest.raises(ConfigError, match="`horizon_steps` must be at most 60, up to which"):
+            read(going, horizon=horizon)
+    data, _ = cut(read(going, horizon=60).observations, 60, 100)
+    assert (data.n, int(data.grokked.sum())) == (5, 3)
+    with pytest.raises(ConfigError, match="`event` verma cannot be seen before the end"):
+        read(going, event="verma", horizon=60)
 
 
 def test_what_failed_after_the_horizon_may_have_grokked_before() -> None:
