@@ -1,7 +1,4 @@
-"""What `map` and `sweep` do: train, then fit, then report, then mirror.
-
-Nothing heavy is imported before it is known that there is something to do.
-"""
+"""What `map` and `sweep` do: train, fit, report, mirror; each imports only what it needs."""
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -250,8 +247,8 @@ def refit(study: Path, settings: Config) -> Sequence[Mapping[str, Any]]:
 def rebuild_report(study: Path, formats: Collection[str] | None = None) -> Path:
     """Build a study's `report.html` from its store and its fits; fits first what was not fitted.
 
-    Fits that lack, or are of another version or of fewer records, are made with the settings of the
-    first run. `formats` are of the figures' files beside SVG; None: those of the page that is there.
+    Fits that lack, or are of another version or of fewer records, are made with the settings of its
+    first run. `formats` are of figures' files beside SVG; None: those of the page that is there.
     """
     from observatory.analysis.report.build import build_report
 

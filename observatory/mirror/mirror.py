@@ -86,9 +86,7 @@ def mirror(study: Path, settings: MlflowSettings, *, own_run: bool = True) -> Mi
     return replace(summary, seconds=time.monotonic() - started)
 
 
-def _copied(
-    study: Study, settings: MlflowSettings, deadline: Deadline, *, own_run: bool
-) -> Copied:
+def _copied(study: Study, settings: MlflowSettings, deadline: Deadline, *, own_run: bool) -> Copied:
     """Copy a study; beside this thread where somebody else must answer, who may never do."""
     uri, seconds = settings.tracking_uri, settings.timeout_s
     if uri.startswith("sqlite"):
