@@ -126,7 +126,8 @@ class Question:
 
         if not (self.panel or self.figure):
             raise ConfigError(f"`plot` is not for {self.name}, which has no figure.")
-        several = len(fitted.records) > 1 or not self.panel
+        by_group = isinstance(fitted.data, Mapping)  # which may hold one alone
+        several = by_group or len(fitted.records) > 1 or not self.panel
         if ax is not None and several:
             raise ConfigError(
                 f"`ax` takes one panel, and this figure of {self.name} has several. Leave it out, "

@@ -86,7 +86,12 @@ def report(
     help="Address to bind (127.0.0.1).",
 )  # fmt: skip
 @click.option(
-    "--port", cls=Option, type=int, default=5000, metavar="N", help="Port to bind (5000)."
+    "--port",
+    cls=Option,
+    type=click.IntRange(0, 65535),
+    default=5000,
+    metavar="N",
+    help="Port to bind (5000).",
 )
 @click.option(
     "--tracking-uri", cls=Option, metavar="URI",

@@ -54,6 +54,8 @@ def test_groups_are_drawn_in_one_figure_a_panel_each_with_the_same_limits() -> N
     assert drawn == [1, 0, 1, 0]
     assert [text.get_text() for text in panels[1].texts] == ["the fit refused"]
     assert panels[0].get_xlim() == panels[2].get_xlim()
+    (alone,) = fits.boundary(RUNS[36:], "firth", by="optimizer", horizon_steps=1000).plot().axes
+    assert alone.get_title(loc="left").startswith("sgd")
     with pytest.raises(ConfigError, match="`ax` takes one panel"):
         found.plot(panels[0])
 

@@ -153,7 +153,7 @@ def test_a_class_of_ones_own_fits_a_study_where_its_folder_is_named(
         )
         assert cli.run([command, "experiment=smoke", "--config-dir", str(mine)]) == 0
     again = "observatory.pipeline.rebuild_report"
-    monkeypatch.setattr(again, lambda study: fit_outcomes(laptop(), 2500, 10, stored))
+    monkeypatch.setattr(again, lambda study, formats: fit_outcomes(laptop(), 2500, 10, stored))
     assert cli.run(["report", str(mine), "--config-dir", str(mine)]) == 0
     assert cli.run(["report", str(mine)]) == 2
 
