@@ -32,23 +32,14 @@ ALIASES = {"x": "control"}
 
 @dataclass(frozen=True)
 class Opened:
-    """A table as fits take it, not cut at its horizon yet.
+    """A table as fits take it, not cut at its horizon yet."""
 
-    Attributes:
-        observations: Its rows.
-        horizon_steps: Where they will be cut; None where nobody knows.
-        run_steps: The horizon that was run, likewise.
-        window_max: Largest control that enters fits, unless they say otherwise.
-        warnings: What a reader of any fit should know.
-        columns: Which column was read as what.
-    """
-
-    observations: Observations
-    horizon_steps: int | None
-    run_steps: int | None
-    window_max: float
-    warnings: Sequence[str]
-    columns: str
+    observations: Observations  # its rows
+    horizon_steps: int | None  # where they will be cut; None where nobody knows
+    run_steps: int | None  # the horizon that was run, likewise
+    window_max: float  # largest control that enters fits, unless they say otherwise
+    warnings: Sequence[str]  # what a reader of any fit should know
+    columns: str  # which column was read as what
 
     def cut(self) -> tuple[Observations, list[str]]:
         """The records at the horizon, and what is to be said of them; raises as `cut` does."""

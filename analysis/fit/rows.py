@@ -14,17 +14,11 @@ from observatory.analysis.tables.columns import columns_text
 
 @dataclass(frozen=True)
 class ReadRows:
-    """A table as an estimator takes it.
+    """A table as an estimator takes it."""
 
-    Attributes:
-        rows: Of the estimator's own kind, with a `value` per row and the name of the `outcome`.
-        columns: Which column was read as what, by role.
-        warnings: What was left out.
-    """
-
-    rows: Any
-    columns: Mapping[str, str]
-    warnings: Sequence[str]
+    rows: Any  # of the estimator's own kind, with a `value` per row and the name of the `outcome`
+    columns: Mapping[str, str]  # which column was read as what, by role
+    warnings: Sequence[str]  # what was left out
 
 
 def fit_rows(

@@ -22,20 +22,13 @@ _MAX_GROUPS = 50
 
 @dataclass(frozen=True)
 class Source:
-    """A table, and what is known of it beside its cells.
+    """A table, and what is known of it beside its cells."""
 
-    Attributes:
-        frame: The table.
-        horizon_steps: The horizon that was run; None where nobody knows.
-        steps_per_epoch: Optimizer steps per epoch, likewise.
-        caveats: What a reader of any fit should know.
-        manifests: Of a study, those of its runs.
-    """
-
-    frame: pd.DataFrame
-    horizon_steps: int | None = None
-    steps_per_epoch: int | None = None
-    caveats: Sequence[str] = ()
+    frame: pd.DataFrame  # the table
+    horizon_steps: int | None = None  # the horizon that was run; None where nobody knows
+    steps_per_epoch: int | None = None  # optimizer steps per epoch, likewise
+    caveats: Sequence[str] = ()  # what a reader of any fit should know
+    # of a study, those of its runs
     manifests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     def pooled(self, read: Iterable[str | None]) -> list[str]:

@@ -66,17 +66,11 @@ class Part:
 @final
 @dataclass(frozen=True)
 class Task:
-    """What a question makes of its tables: one fit, or one per curve.
+    """What a question makes of its tables: one fit, or one per curve."""
 
-    Attributes:
-        question: Its name.
-        parts: The fits.
-        data: What the figure needs beside the records.
-    """
-
-    question: str
-    parts: Sequence[Part]
-    data: Any = None
+    question: str  # its name
+    parts: Sequence[Part]  # the fits
+    data: Any = None  # what the figure needs beside the records
 
     def run(self) -> Fitted:
         """Compute every part.

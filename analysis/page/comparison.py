@@ -12,33 +12,21 @@ from observatory.analysis.page.wording import event_words, horizon_words, plural
 
 @dataclass(frozen=True)
 class StudyGroup:
-    """One group under the name that it has in a comparison.
+    """One group under the name that it has in a comparison."""
 
-    Attributes:
-        label: Its name.
-        facts: What was counted and fitted.
-        apart: All that sets its configuration apart from the others'.
-    """
-
-    label: str
-    facts: Facts
-    apart: str
+    label: str  # its name
+    facts: Facts  # what was counted and fitted
+    apart: str  # all that sets its configuration apart from the others'
 
 
 @dataclass(frozen=True)
 class GroupComparison:
-    """Groups at one horizon, or where they share none at each one's own, by one estimator.
+    """Groups at one horizon, or where they share none at each one's own, by one estimator."""
 
-    Attributes:
-        groups: The groups, the one that others are compared with first.
-        horizon: In steps; None where the groups share none.
-        estimator: The one that gives a boundary for the most groups; None where none does.
-        records: What was fitted to the groups beside each other; empty before it is.
-    """
-
-    groups: Sequence[StudyGroup]
-    horizon: int | None
-    estimator: str | None
+    groups: Sequence[StudyGroup]  # the groups, the one that others are compared with first
+    horizon: int | None  # in steps; None where the groups share none
+    estimator: str | None  # the one that gives a boundary for the most groups; None where none does
+    # what was fitted to the groups beside each other; empty before it is
     records: Sequence[Record] = ()
 
     @property

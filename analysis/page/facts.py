@@ -22,27 +22,18 @@ WINDOW = "window"
 
 @dataclass(frozen=True)
 class Facts:
-    """One group of replicas, with what was counted in it and fitted to it.
+    """One group of replicas, with what was counted in it and fitted to it."""
 
-    Attributes:
-        group: The replicas.
-        event: Name of the event preset that figures and the answer speak of.
-        level: Coverage of the Wilson intervals.
-        cells: The cell table at the full horizon.
-        cells_at: The cell tables at every horizon of the fits, the full one included.
-        times: One row per replica, see `_replica_times`.
-        records: Records of `fits.json`, all events and horizons; empty where nothing was fitted.
-        steps_drawn: Largest number of steps per curve.
-    """
-
-    group: Group
-    event: str
-    level: float
-    cells: pd.DataFrame
+    group: Group  # the replicas
+    event: str  # name of the event preset that figures and the answer speak of
+    level: float  # coverage of the Wilson intervals
+    cells: pd.DataFrame  # the cell table at the full horizon
+    # the cell tables at every horizon of the fits, the full one included
     cells_at: Mapping[int, pd.DataFrame]
-    times: pd.DataFrame
+    times: pd.DataFrame  # one row per replica, see `_replica_times`
+    # records of `fits.json`, all events and horizons; empty where nothing was fitted
     records: Sequence[Record]
-    steps_drawn: int
+    steps_drawn: int  # largest number of steps per curve
 
     @property
     def config(self) -> Mapping[str, Any]:

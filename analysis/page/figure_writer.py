@@ -28,23 +28,14 @@ _REFERENCE = re.compile(r'(\bid="|url\(#|xlink:href="#)')
 
 @dataclass(frozen=True)
 class ReportFigure:
-    """One figure of the page.
+    """One figure of the page."""
 
-    Attributes:
-        name: Name of its files and anchor.
-        title: A short noun phrase.
-        caption: What is drawn, with n, units, event and horizon.
-        svg: The drawing, to be placed in the page as it is.
-        files: Its files by format, relative to the page.
-        table: What is printed below it; None: nothing.
-    """
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-    files: dict[str, str]
-    table: Table | None
+    name: str  # name of its files and anchor
+    title: str  # a short noun phrase
+    caption: str  # what is drawn, with n, units, event and horizon
+    svg: str  # the drawing, to be placed in the page as it is
+    files: dict[str, str]  # its files by format, relative to the page
+    table: Table | None  # what is printed below it; None: nothing
 
 
 def _inline_svg(text: str, name: str, title: str) -> str:
@@ -60,17 +51,11 @@ def _inline_svg(text: str, name: str, title: str) -> str:
 
 @dataclass(frozen=True)
 class FigureWriter:
-    """Where the figures of a page go.
+    """Where the figures of a page go."""
 
-    Attributes:
-        folder: Of the files.
-        page_folder: Of the page, from which it links to them.
-        formats: Formats of the files; as SVG a figure is always written, which the page shows.
-    """
-
-    folder: Path
-    page_folder: Path
-    formats: Collection[str]
+    folder: Path  # of the files
+    page_folder: Path  # of the page, from which it links to them
+    formats: Collection[str]  # of the files; an SVG is always written, which the page shows
 
     def save(
         self, sections: Sequence[Section], prefix: str

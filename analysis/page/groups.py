@@ -19,19 +19,14 @@ _OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay"})
 
 @dataclass(frozen=True)
 class Group:
-    """Replicas of one setting, from one run or several.
+    """Replicas of one setting, from one run or several."""
 
-    Attributes:
-        label: What sets the group apart, such as "lr = 0.01"; empty where there is one group.
-        runs: The runs that hold them.
-        replicas: One row each, with outcomes; of those that still train what was seen so far.
-        recorded: The step up to which all replicas of the study are recorded that still train;
-            None where none does.
-    """
-
-    label: str
-    runs: tuple[Run, ...]
+    label: str  # what sets the group apart, such as "lr = 0.01"; empty where there is one group
+    runs: tuple[Run, ...]  # the runs that hold them
+    # one row each, with outcomes; of those that still train what was seen so far
     replicas: pd.DataFrame
+    # the step up to which all replicas of the study are recorded that still train; None where none
+    # does
     recorded: int | None = None
 
     @property

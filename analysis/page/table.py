@@ -12,25 +12,15 @@ _COUNT = re.compile(r"^(?P<text>.*) \((?P<count>\d+)\)\.$")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text.
+    """A table of text."""
 
-    Attributes:
-        title: A short noun phrase.
-        heads: One per column.
-        kinds: Per column: "num" for numbers, "text" for sentences, "" for words.
-        rows: The cells.
-        caption: What has to be known to read it.
-        rows_have_heads: Whether the first cell of a row names the row.
-        notes: What is printed below.
-    """
-
-    title: str
-    heads: Sequence[str]
-    kinds: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    caption: str = ""
-    rows_have_heads: bool = False
-    notes: Sequence[str] = ()
+    title: str  # a short noun phrase
+    heads: Sequence[str]  # one per column
+    kinds: Sequence[str]  # per column: "num" for numbers, "text" for sentences, "" for words
+    rows: Sequence[Sequence[str]]  # the cells
+    caption: str = ""  # what has to be known to read it
+    rows_have_heads: bool = False  # whether the first cell of a row names the row
+    notes: Sequence[str] = ()  # what is printed below
 
 
 class Footnotes:

@@ -15,25 +15,16 @@ _FALLS = 3.84
 
 @dataclass(frozen=True)
 class RateBins:
-    """Counts per distinct weight decay, in rising order.
+    """Counts per distinct weight decay, in rising order."""
 
-    Attributes:
-        x: log10 of the weight decay, `[bin]`.
-        n: Replicas, `[bin]`.
-        k: Grokked replicas, `[bin]`.
-        n_by: Replicas of each seed, `[seed, bin]`; null where seeds do not recur over bins.
-        k_by: Grokked replicas of each seed, likewise.
-        control: What the weight decay is called.
-        sign: -1 where x is minus log10, so that an upper edge rises along it.
-    """
-
-    x: Array
-    n: Array
-    k: Array
+    x: Array  # log10 of the weight decay, `[bin]`
+    n: Array  # replicas, `[bin]`
+    k: Array  # grokked replicas, `[bin]`
+    # replicas of each seed, `[seed, bin]`; null where seeds do not recur over bins
     n_by: Array | None = None
-    k_by: Array | None = None
-    control: str = "weight decay"
-    sign: int = 1
+    k_by: Array | None = None  # grokked replicas of each seed, likewise
+    control: str = "weight decay"  # what the weight decay is called
+    sign: int = 1  # -1 where x is minus log10, so that an upper edge rises along it
 
     @property
     def rate(self) -> Array:

@@ -16,19 +16,12 @@ _TO_MIDPOINT = math.log(math.log(2.0))
 
 @dataclass(frozen=True)
 class Link:
-    """A distribution function with median 0.
+    """A distribution function with median 0."""
 
-    Attributes:
-        name: How it is called: "logistic", "probit" or "cloglog".
-        rise: F(z).
-        fall: 1 - F(z), without cancellation.
-        bell: The density F'(z), from z, F(z) and 1 - F(z).
-    """
-
-    name: str
-    rise: Callable[[Array], Array]
-    fall: Callable[[Array], Array]
-    bell: Callable[[Array, Array, Array], Array]
+    name: str  # how it is called: "logistic", "probit" or "cloglog"
+    rise: Callable[[Array], Array]  # F(z)
+    fall: Callable[[Array], Array]  # 1 - F(z), without cancellation
+    bell: Callable[[Array, Array, Array], Array]  # the density F'(z), from z, F(z) and 1 - F(z)
 
 
 def _logistic(z: Array) -> Array:

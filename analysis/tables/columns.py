@@ -12,15 +12,10 @@ _PREFIXES = ("", "params.", "metrics.", "tags.")
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """What a column is for.
+    """What a column is for."""
 
-    Attributes:
-        usual: Names that are looked for where none is given, the likeliest first.
-        required: Whether the table must have it.
-    """
-
-    usual: Sequence[str] = ()
-    required: bool = False
+    usual: Sequence[str] = ()  # names that are looked for where none is given, the likeliest first
+    required: bool = False  # whether the table must have it
 
 
 def resolve(

@@ -37,31 +37,18 @@ ROLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Names of columns by what they are for; None: the table has none.
+    """Names of columns by what they are for; None: the table has none."""
 
-    Attributes:
-        control: What is varied, such as weight decay.
-        success: Whether a run grokked.
-        time: When, in steps; empty where it did not.
-        t_lo: Last look before that.
-        watched: Steps for which the run was watched.
-        group: What rows share, such as a seed: the unit of resampling.
-        weights: How many runs a row stands for.
-        outcome: How a run ended; "collapsed" and "diverged" can no longer grok.
-        n: Runs, in a table of counts.
-        n_grokked: Of these, the ones that grokked.
-    """
-
-    control: str | None = None
-    success: str | None = None
-    time: str | None = None
-    t_lo: str | None = None
-    watched: str | None = None
-    group: str | None = None
-    weights: str | None = None
-    outcome: str | None = None
-    n: str | None = None
-    n_grokked: str | None = None
+    control: str | None = None  # what is varied, such as weight decay
+    success: str | None = None  # whether a run grokked
+    time: str | None = None  # when, in steps; empty where it did not
+    t_lo: str | None = None  # last look before that
+    watched: str | None = None  # steps for which the run was watched
+    group: str | None = None  # what rows share, such as a seed: the unit of resampling
+    weights: str | None = None  # how many runs a row stands for
+    outcome: str | None = None  # how a run ended; "collapsed" and "diverged" can no longer grok
+    n: str | None = None  # runs, in a table of counts
+    n_grokked: str | None = None  # of these, the ones that grokked
 
     def text(self, roles: Sequence[str]) -> str:
         """Which column is what, in words, for the roles that have one."""
@@ -71,17 +58,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class Reading:
-    """A table as fits take it.
+    """A table as fits take it."""
 
-    Attributes:
-        observations: In an order that does not depend on the table's.
-        warnings: What a reader of any fit of it could take wrongly.
-        columns: Which column was read as what, in words.
-    """
-
-    observations: Observations
-    warnings: Sequence[str]
-    columns: str
+    observations: Observations  # in an order that does not depend on the table's
+    warnings: Sequence[str]  # what a reader of any fit of it could take wrongly
+    columns: str  # which column was read as what, in words
 
 
 def control_words(column: str) -> str:

@@ -68,14 +68,10 @@ class BoundaryBetaBinomial(LikelihoodFit):
     A group is the replicas of one seed at one weight decay where a seed has several of them there,
     else all replicas of a weight decay. Within a group replicas are alike by the correlation
     `overdispersion`; 0 is the binomial.
-
-    Attributes:
-        link: The shape of the rise.
-        lapse: The lapse rate; None to fit it.
     """
 
-    link: str
-    lapse: float | None
+    link: str  # the shape of the rise
+    lapse: float | None  # the lapse rate; None to fit it
 
     def __post_init__(self) -> None:
         self.estimator, self.edge, self._link = "beta_binomial", "lower", link_named(self.link)

@@ -48,16 +48,11 @@ class BoundaryComparison:
     The log score is the mean log-probability of the outcome of a replica that the fit has not
     seen. A probability of 0 or 1 is moved by half a replica of its fit, so that one surprise costs
     what such a table can know.
-
-    Attributes:
-        window_max: Largest control that enters; None for no end.
-        n_folds: Parts that are left out in turn.
-        level: Of the record.
     """
 
-    window_max: float | None
-    n_folds: int
-    level: float
+    window_max: float | None  # largest control that enters; None for no end
+    n_folds: int  # parts that are left out in turn
+    level: float  # of the record
 
     fit_name = "boundary_comparison"
     estimator = "aicc"

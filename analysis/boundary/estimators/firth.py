@@ -40,17 +40,13 @@ class BoundaryFirth(LikelihoodFit):
     The estimate exists for every table in which some replicas grok and some do not. Intervals are
     those of the profile of the penalised likelihood.
 
-    Attributes:
-        n_simulations: Sets of counts that judge the curve.
-        edge: "lower", or "upper" where replicas grok below it.
-
     Source:
         Firth (1993), Biometrika 80, 27; Heinze and Schemper (2002), Stat. Med. 21, 2409.
         Deviation: none.
     """
 
-    n_simulations: int
-    edge: str
+    n_simulations: int  # sets of counts that judge the curve
+    edge: str  # "lower", or "upper" where replicas grok below it
 
     def __post_init__(self) -> None:
         self.estimator = named_edge("firth", self.edge)

@@ -123,22 +123,14 @@ class BoundaryLsq:
     """Critical weight decay and slope by `fit_boundary`, with a bootstrap interval.
 
     Seeds are drawn whole where they recur over weight decays, else replicas within their own.
-
-    Attributes:
-        window_max: Largest control that enters; None for no end.
-        smoothing: s of (k + s) / (n + 2 s).
-        interval: Kind of interval.
-        n_bootstrap: Resamples.
-        n_studies: Studies that measure what the bootstrap covers.
-        level: Coverage of the interval.
     """
 
-    window_max: float | None
-    smoothing: float
-    interval: str
-    n_bootstrap: int
-    n_studies: int
-    level: float
+    window_max: float | None  # largest control that enters; None for no end
+    smoothing: float  # s of (k + s) / (n + 2 s)
+    interval: str  # kind of interval
+    n_bootstrap: int  # resamples
+    n_studies: int  # studies that measure what the bootstrap covers
+    level: float  # coverage of the interval
 
     fit_name = "boundary"
 

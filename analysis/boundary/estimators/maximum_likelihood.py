@@ -113,26 +113,16 @@ class BoundaryMle(LikelihoodFit):
 
     The critical point is the midpoint of the underlying curve (F = 1/2), not where the rate is one
     half: the two differ where there are lapses.
-
-    Attributes:
-        link: The shape of the rise.
-        edge: "lower", or "upper" where replicas grok below it.
-        guess: The rate far from the critical point, where few grok; None to fit it.
-        lapse: One minus the rate far on its other side; None to fit it.
-        interval: Kind of interval.
-        n_bootstrap: Resamples.
-        n_simulations: Sets of counts that judge the curve.
-        n_studies: Studies that measure what the bootstrap covers.
     """
 
-    link: str
-    edge: str
-    guess: float | None
-    lapse: float | None
-    interval: str
-    n_bootstrap: int
-    n_simulations: int
-    n_studies: int
+    link: str  # the shape of the rise
+    edge: str  # "lower", or "upper" where replicas grok below it
+    guess: float | None  # the rate far from the critical point, where few grok; None to fit it
+    lapse: float | None  # one minus the rate far on its other side; None to fit it
+    interval: str  # kind of interval
+    n_bootstrap: int  # resamples
+    n_simulations: int  # sets of counts that judge the curve
+    n_studies: int  # studies that measure what the bootstrap covers
 
     def __post_init__(self) -> None:
         if self.interval not in INTERVALS:

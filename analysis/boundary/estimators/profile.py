@@ -37,25 +37,16 @@ _N_DRAWN = 101
 
 @dataclass(frozen=True)
 class Maximum:
-    """A maximised likelihood.
+    """A maximised likelihood."""
 
-    Attributes:
-        evaluate: The likelihood.
-        names: Of the parameters; `critical*` are held as log10, `slope*` as natural logs.
-        theta: Where it is greatest, `[param]`.
-        value: The log-likelihood there.
-        low: Lower ends of the box, `[param]`.
-        high: Upper ends.
-        sign: -1 where the axis of the control was turned round.
-    """
-
-    evaluate: Evaluate
+    evaluate: Evaluate  # the likelihood
+    # of the parameters; `critical*` are held as log10, `slope*` as natural logs
     names: tuple[str, ...]
-    theta: Array
-    value: float
-    low: Array
-    high: Array
-    sign: int = 1
+    theta: Array  # where it is greatest, `[param]`
+    value: float  # the log-likelihood there
+    low: Array  # lower ends of the box, `[param]`
+    high: Array  # upper ends
+    sign: int = 1  # -1 where the axis of the control was turned round
 
     @staticmethod
     def climbed(
@@ -198,19 +189,12 @@ def named_edge(estimator: str, edge: str) -> str:
 
 @dataclass(kw_only=True)
 class LikelihoodFit(ABC):
-    """A boundary from the likelihood of the counts at 0 < control <= `window_max`.
+    """A boundary from the likelihood of the counts at 0 < control <= `window_max`."""
 
-    Attributes:
-        window_max: Largest control that enters; None for no end.
-        level: Coverage of the intervals.
-        estimator: How it is fitted, as one word.
-        edge: Which edge is fitted: "lower", "upper" or "both".
-    """
-
-    window_max: float | None
-    level: float
-    estimator: str = field(init=False)
-    edge: str = field(init=False)
+    window_max: float | None  # largest control that enters; None for no end
+    level: float  # coverage of the intervals
+    estimator: str = field(init=False)  # how it is fitted, as one word
+    edge: str = field(init=False)  # which edge is fitted: "lower", "upper" or "both"
 
     fit_name = "boundary"
 

@@ -92,14 +92,10 @@ class BoundarySeedEffect(LikelihoodFit):
     The slope is that of one seed; the rate over seeds rises less steeply. The spread is integrated
     out by a sum over it. Profile-likelihood intervals, with the quantile of F(1, seeds - 1)
     in place of chi-square: the spread is estimated from as many numbers as there are seeds.
-
-    Attributes:
-        link: The shape of the rise.
-        lapse: The lapse rate; None to fit it.
     """
 
-    link: str
-    lapse: float | None
+    link: str  # the shape of the rise
+    lapse: float | None  # the lapse rate; None to fit it
 
     def __post_init__(self) -> None:
         self.estimator, self.edge, self._link = "seed_effect", "lower", link_named(self.link)

@@ -131,16 +131,11 @@ class BoundaryWindow(LikelihoodFit):
     logistic in log10 of the weight decay. Jeffreys' prior bounds a slope that the counts do not:
     an edge is often a clean step between two neighbouring weight decays. Intervals are those of the
     profile of the penalised likelihood.
-
-    Attributes:
-        link: The shape of the edges.
-        lapse: The lapse rate; None to fit it.
-        n_simulations: Sets of counts that judge the second edge.
     """
 
-    link: str
-    lapse: float | None
-    n_simulations: int
+    link: str  # the shape of the edges
+    lapse: float | None  # the lapse rate; None to fit it
+    n_simulations: int  # sets of counts that judge the second edge
 
     def __post_init__(self) -> None:
         self.estimator, self.edge, self._link = "window", "both", link_named(self.link)

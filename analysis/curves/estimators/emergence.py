@@ -141,16 +141,12 @@ class EmergenceCurve(CurveLaw):
     block-wise wild bootstrap of the residuals. Height and place of a peak inside the record are
     estimates; A, lambda, gamma, t0 and K are only where the intervals say that the data fix them.
 
-    Attributes:
-        beta: Limits of the decay per span of the record.
-        tau: Limits of the offset in spans.
-
     Source:
         arXiv:2508.03616. Deviation: start by grid, no sign bound on A, alternatives with an offset.
     """
 
-    beta: Sequence[float]
-    tau: Sequence[float]
+    beta: Sequence[float]  # limits of the decay per span of the record
+    tau: Sequence[float]  # limits of the offset in spans
 
     fit_name = "emergence"
     main = "emergence"

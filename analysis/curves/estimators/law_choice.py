@@ -28,21 +28,13 @@ from observatory.core.errors import FitRefusedError
 
 @dataclass(frozen=True)
 class LawSearch(ABC):
-    """How laws are searched and resampled.
+    """How laws are searched and resampled."""
 
-    Attributes:
-        n_grid: Points of the grid per inner number.
-        n_starts: Minima of the grid that are refined.
-        n_steps: Most steps of a refit.
-        longest_block: Most points whose residuals turn together, see `block_of`.
-        n_bootstrap: Resamples.
-    """
-
-    n_grid: int
-    n_starts: int
-    n_steps: int
-    longest_block: int
-    n_bootstrap: int
+    n_grid: int  # points of the grid per inner number
+    n_starts: int  # minima of the grid that are refined
+    n_steps: int  # most steps of a refit
+    longest_block: int  # most points whose residuals turn together, see `block_of`
+    n_bootstrap: int  # resamples
 
 
 @dataclass(frozen=True)

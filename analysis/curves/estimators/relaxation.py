@@ -54,21 +54,16 @@ def _refusal(reason: str) -> FitRefusedError:
 class Relaxation(CurveLaw):
     """Fits the relaxation of a weight norm, for kappa per epoch and the bound on lambda_c.
 
-    Attributes:
-        window: First and last step of the fit; None: from the largest norm to the end.
-        least_r2: Share of the variance below which the law does not apply.
-        shares: Of the relaxation, at which the bound is given.
-        rate: Limits of the rate per length of the window.
-
     Source:
         arXiv:2605.20441 for law and bound; the gate follows arXiv:2605.18845's public analysis.
         Deviation: intervals by block-wise wild bootstrap.
     """
 
+    # first and last step of the fit; None: from the largest norm to the end
     window: Sequence[float] | None
-    least_r2: float
-    shares: Sequence[float]
-    rate: Sequence[float]
+    least_r2: float  # share of the variance below which the law does not apply
+    shares: Sequence[float]  # of the relaxation, at which the bound is given
+    rate: Sequence[float]  # limits of the rate per length of the window
 
     fit_name = "relaxation"
     main = "exponential"

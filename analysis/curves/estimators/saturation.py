@@ -20,16 +20,12 @@ class Saturation(CurveLaw):
     Compared by AICc with a line, c + a ln d, a d^b and a constant; every row is a point, so that
     seeds at one size are points of it.
 
-    Attributes:
-        rate: Limits of b times the largest size.
-        exponent: Largest exponent of the power law.
-
     Source:
         arXiv:2605.20441, peak sigma_H against d_head. Deviation: AICc, not AIC, decides.
     """
 
-    rate: Sequence[float]
-    exponent: float
+    rate: Sequence[float]  # limits of b times the largest size
+    exponent: float  # largest exponent of the power law
     longest_block: ClassVar[int]
 
     longest_block = 1  # pyright: ignore[reportIncompatibleVariableOverride]

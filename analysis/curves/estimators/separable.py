@@ -23,23 +23,15 @@ _MAX_CELLS = 4_000_000
 
 @dataclass(frozen=True)
 class Law:
-    """A curve: its columns, and where its non-linear numbers may lie.
+    """A curve: its columns, and where its non-linear numbers may lie."""
 
-    Attributes:
-        columns: phi of x and theta.
-        n_columns: How many columns.
-        low: Least theta, `[inner]`; empty where all numbers are linear.
-        high: Largest theta, likewise.
-        slopes: d phi / d theta, `[draw, point, column, inner]`; None: by central differences.
-        beside: A theta that is refined beside those of the grid; empty for none.
-    """
-
-    columns: Callable[[Array, Array], Array]
-    n_columns: int
-    low: Sequence[float] = ()
-    high: Sequence[float] = ()
+    columns: Callable[[Array, Array], Array]  # phi of x and theta
+    n_columns: int  # how many columns
+    low: Sequence[float] = ()  # least theta, `[inner]`; empty where all numbers are linear
+    high: Sequence[float] = ()  # largest theta, likewise
+    # d phi / d theta, `[draw, point, column, inner]`; None: by central differences
     slopes: Callable[[Array, Array], Array] | None = None
-    beside: Sequence[float] = ()
+    beside: Sequence[float] = ()  # a theta that is refined beside those of the grid; empty for none
 
     @property
     def n_params(self) -> int:
@@ -49,19 +41,12 @@ class Law:
 
 @dataclass(frozen=True)
 class Solution:
-    """A curve fitted to one or many rows of values.
+    """A curve fitted to one or many rows of values."""
 
-    Attributes:
-        theta: `[draw, inner]`.
-        coefficients: `[draw, column]`.
-        fitted: `[draw, point]`.
-        rss: Residual sum of squares, infinite where the columns depend on each other, `[draw]`.
-    """
-
-    theta: Array
-    coefficients: Array
-    fitted: Array
-    rss: Array
+    theta: Array  # `[draw, inner]`
+    coefficients: Array  # `[draw, column]`
+    fitted: Array  # `[draw, point]`
+    rss: Array  # residual sum of squares, infinite where the columns depend on each other, `[draw]`
 
     def take(self, draws: NDArray[np.int64]) -> "Solution":
         """Some of the draws."""

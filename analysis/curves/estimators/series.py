@@ -17,27 +17,16 @@ _N_DRAWN = 200
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one curve, sorted by `step`; None is what nobody knows.
+    """Points of one curve, sorted by `step`; None is what nobody knows."""
 
-    Attributes:
-        step: Abscissa: optimizer steps, unless `step_name` says otherwise, `[point]`.
-        value: `[point]`, finite.
-        step_name: What the abscissa is called.
-        value_name: What the value is called.
-        lr: Learning rate.
-        weight_decay: Weight decay.
-        steps_per_epoch: Optimizer steps per epoch.
-        horizon_steps: Steps that were run.
-    """
-
-    step: Array
-    value: Array
-    step_name: str = "step"
-    value_name: str = "value"
-    lr: float | None = None
-    weight_decay: float | None = None
-    steps_per_epoch: float | None = None
-    horizon_steps: int | None = None
+    step: Array  # abscissa: optimizer steps, unless `step_name` says otherwise, `[point]`
+    value: Array  # `[point]`, finite
+    step_name: str = "step"  # what the abscissa is called
+    value_name: str = "value"  # what the value is called
+    lr: float | None = None  # learning rate
+    weight_decay: float | None = None  # weight decay
+    steps_per_epoch: float | None = None  # optimizer steps per epoch
+    horizon_steps: int | None = None  # steps that were run
 
     @property
     def n(self) -> int:

@@ -21,19 +21,14 @@ _RELU, _SILU = "relu", "silu"
 class Sparsity(CurveLaw):
     """Fits the activation-sparsity laws; the share of active units at last is what they are for.
 
-    Attributes:
-        law: "relu" or "silu"; None: the better one by AICc.
-        rate: Limits of the ReLU law's c on D divided by the largest one.
-        exponents: Limits of alpha.
-
     Source:
         Luo et al. (2025), Sparsing Law, arXiv:2411.02335. Deviation: variable projection, not
         Levenberg and Marquardt on all numbers; both laws are compared.
     """
 
-    law: str | None
-    rate: Sequence[float]
-    exponents: Sequence[float]
+    law: str | None  # "relu" or "silu"; None: the better one by AICc
+    rate: Sequence[float]  # limits of the ReLU law's c on D divided by the largest one
+    exponents: Sequence[float]  # limits of alpha
 
     fit_name = "sparsity"
     main = _RELU

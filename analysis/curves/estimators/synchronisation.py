@@ -52,12 +52,9 @@ class Synchronisation(CurveLaw):
     r"""Fits $c + a \tanh((t - t_0) / w)$ and checks whether its four numbers can be distinguished.
 
     Compared by AICc with a line, an exponential and a constant.
-
-    Attributes:
-        width: Limits of w in lengths of the record.
     """
 
-    width: Sequence[float]
+    width: Sequence[float]  # limits of w in lengths of the record
 
     fit_name = "synchronisation"
     main = "tanh"

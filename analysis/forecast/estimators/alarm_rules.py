@@ -22,25 +22,16 @@ _IN_WORDS = {"level": "", "change": " per step", "ratio": " of its value as the 
 
 @dataclass(frozen=True)
 class Design:
-    """Which looks count for what; the same for every signal.
+    """Which looks count for what; the same for every signal."""
 
-    Attributes:
-        window: Looks at which an alarm counts, `[replica, look]`.
-        event: Replicas with an event that leaves room for an alarm, `[replica]`.
-        early: The last look that is too early, -1 where there is none, `[replica]`.
-        last: The last look that leaves the lead; of a negative, that of its record, `[replica]`.
-        negatives: Replicas of each kind that the rules must be silent on, `[replica]`.
-        others: Likewise, kinds that are counted and choose no rule.
-        opened: First look of the window, `[replica]`.
-    """
-
-    window: Mask
-    event: Mask
-    early: Ints
-    last: Ints
+    window: Mask  # looks at which an alarm counts, `[replica, look]`
+    event: Mask  # replicas with an event that leaves room for an alarm, `[replica]`
+    early: Ints  # the last look that is too early, -1 where there is none, `[replica]`
+    last: Ints  # the last look that leaves the lead; of a negative, that of its record, `[replica]`
+    # replicas of each kind that the rules must be silent on, `[replica]`
     negatives: Mapping[str, Mask]
-    others: Mapping[str, Mask]
-    opened: Ints
+    others: Mapping[str, Mask]  # likewise, kinds that are counted and choose no rule
+    opened: Ints  # first look of the window, `[replica]`
 
     @property
     def has_early(self) -> Mask:
@@ -98,17 +89,11 @@ def reaches(signal: Signal, design: Design, transforms: Sequence[str]) -> list[R
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules that were chosen on several sets of replicas: where `sign * x` reaches a threshold.
+    """Rules that were chosen on several sets of replicas: where `sign * x` reaches a threshold."""
 
-    Attributes:
-        found: Transforms and signs that they were chosen from.
-        which: Index in `found`, `[set]`.
-        threshold: In signed units; infinite: never, `[set]`.
-    """
-
-    found: list[Reach]
-    which: Ints
-    threshold: Array
+    found: list[Reach]  # transforms and signs that they were chosen from
+    which: Ints  # index in `found`, `[set]`
+    threshold: Array  # in signed units; infinite: never, `[set]`
 
     def text(self, index: int) -> str:
         """The rule of one set in words."""

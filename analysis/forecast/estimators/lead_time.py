@@ -75,17 +75,11 @@ def _exceeded(draws: Array, value: float) -> float:
 @final
 @dataclass(frozen=True)
 class LeadTimes:
-    """Published onsets regressed on their events in logarithms, by least squares.
+    """Published onsets regressed on their events in logarithms, by least squares."""
 
-    Attributes:
-        lead_floor: Least lead of a permuted onset, as a share of the event's step.
-        n_permutations: Of onsets.
-        level: Coverage of the interval of the slope.
-    """
-
-    lead_floor: float
-    n_permutations: int
-    level: float
+    lead_floor: float  # least lead of a permuted onset, as a share of the event's step
+    n_permutations: int  # of onsets
+    level: float  # coverage of the interval of the slope
 
     fit_name = "lead_times"
     estimator = "least_squares_of_logarithms"

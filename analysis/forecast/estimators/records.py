@@ -29,49 +29,27 @@ _FEWEST_DRAWS = 99
 
 @dataclass(frozen=True)
 class ForecastSettings(ABC):
-    """How rules are chosen, scored and tested.
+    """How rules are chosen, scored and tested."""
 
-    Attributes:
-        transforms: Of signals, in the order that settles ties.
-        start: When alarms begin to count: "memorised" or "first_look".
-        alpha: Largest false-alarm rate in training, of each kind of negatives.
-        min_lead: Steps from an alarm to the last look before the event.
-        max_lead_share: Largest lead, as a share of the event's time.
-        matched: Whether only negatives at values of the control with an event choose rules.
-        n_folds: Of whole seeds, at most.
-        signals: The registered family; None: all signals but the baselines.
-        n_tests: Its size as registered; None: the signals of the table.
-        min_events: Events that leave room for an alarm.
-        min_seeds: Seeds.
-        min_readings: Median readings of a signal within a window.
-        nowcast_margin: Val accuracy above chance, and above its opening value.
-        coverage: Of the forecast of the event's time.
-        lead_floor: Least lead of a permuted onset, as a share of the event's time.
-        n_permutations: Of onsets.
-        n_bootstrap: Resamples of seeds.
-        n_flips: Of signs; all where there are no more.
-        level: Coverage of the intervals; tests are at 1 - level.
-    """
-
-    transforms: Sequence[str]
-    start: str
-    alpha: float
-    min_lead: float
-    max_lead_share: float
-    matched: bool
-    n_folds: int
-    signals: Sequence[str] | None
-    n_tests: int | None
-    min_events: int
-    min_seeds: int
-    min_readings: int
-    nowcast_margin: float
-    coverage: float
-    lead_floor: float
-    n_permutations: int
-    n_bootstrap: int
-    n_flips: int
-    level: float
+    transforms: Sequence[str]  # of signals, in the order that settles ties
+    start: str  # when alarms begin to count: "memorised" or "first_look"
+    alpha: float  # largest false-alarm rate in training, of each kind of negatives
+    min_lead: float  # steps from an alarm to the last look before the event
+    max_lead_share: float  # largest lead, as a share of the event's time
+    matched: bool  # whether only negatives at values of the control with an event choose rules
+    n_folds: int  # of whole seeds, at most
+    signals: Sequence[str] | None  # the registered family; None: all signals but the baselines
+    n_tests: int | None  # its size as registered; None: the signals of the table
+    min_events: int  # events that leave room for an alarm
+    min_seeds: int  # seeds
+    min_readings: int  # median readings of a signal within a window
+    nowcast_margin: float  # val accuracy above chance, and above its opening value
+    coverage: float  # of the forecast of the event's time
+    lead_floor: float  # least lead of a permuted onset, as a share of the event's time
+    n_permutations: int  # of onsets
+    n_bootstrap: int  # resamples of seeds
+    n_flips: int  # of signs; all where there are no more
+    level: float  # coverage of the intervals; tests are at 1 - level
 
     def __post_init__(self) -> None:
         if not self.transforms or set(self.transforms) - set(TRANSFORMS):
@@ -94,60 +72,35 @@ class ForecastSettings(ABC):
 
 @dataclass(frozen=True)
 class Signal:
-    """One quantity as it was known at each look.
+    """One quantity as it was known at each look."""
 
-    Attributes:
-        value: Latest reading at or before each look, NaN before the first, `[replica, look]`.
-        change: Difference of the last two readings per step, NaN before the second, likewise.
-        readings: Readings within each replica's record, `[replica]`.
-        transforms: The ones that rules may use; empty: all that are registered.
-    """
-
-    value: Array
-    change: Array
-    readings: Ints
-    transforms: Sequence[str] = ()
+    value: Array  # latest reading at or before each look, NaN before the first, `[replica, look]`
+    change: Array  # difference of the last two readings per step, NaN before the second, likewise
+    readings: Ints  # readings within each replica's record, `[replica]`
+    transforms: Sequence[str] = ()  # the ones that rules may use; empty: all that are registered
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignalRecords:
-    """Replicas, their signals at common looks, and what became of them.
+    """Replicas, their signals at common looks, and what became of them."""
 
-    Attributes:
-        steps: The looks at which alarms can be raised, rising, `[look]`.
-        signals: By name.
-        baselines: Names of the signals that any other has to beat.
-        val_acc: As a signal's value, for the label of nowcasts; None where it is not recorded.
-        seed: The unit of folds and of resampling, `[replica]`.
-        control: What is varied, such as weight decay, `[replica]`.
-        kind: One of `KINDS`, `[replica]`.
-        opened: Step from which alarms count, NaN where never, `[replica]`.
-        t_lo: Last look before the event, NaN where there is none, `[replica]`.
-        t_hi: First look that shows it, likewise.
-        watched: Last step of the record, `[replica]`.
-        event: Name of the event.
-        control_name: Name of the control.
-        horizon_steps: Where records end at the latest; None where nobody knows.
-        chance: Accuracy of guessing, likewise.
-        steps_per_epoch: Optimizer steps per epoch, likewise.
-    """
-
-    steps: Array
-    signals: Mapping[str, Signal]
-    baselines: Sequence[str]
+    steps: Array  # the looks at which alarms can be raised, rising, `[look]`
+    signals: Mapping[str, Signal]  # by name
+    baselines: Sequence[str]  # names of the signals that any other has to beat
+    # as a signal's value, for the label of nowcasts; None where it is not recorded
     val_acc: Array | None
-    seed: Ints
-    control: Array
-    kind: NDArray[Any]
-    opened: Array
-    t_lo: Array
-    t_hi: Array
-    watched: Array
-    event: str
-    control_name: str
-    horizon_steps: int | None
-    chance: float | None
-    steps_per_epoch: float | None
+    seed: Ints  # the unit of folds and of resampling, `[replica]`
+    control: Array  # what is varied, such as weight decay, `[replica]`
+    kind: NDArray[Any]  # one of `KINDS`, `[replica]`
+    opened: Array  # step from which alarms count, NaN where never, `[replica]`
+    t_lo: Array  # last look before the event, NaN where there is none, `[replica]`
+    t_hi: Array  # first look that shows it, likewise
+    watched: Array  # last step of the record, `[replica]`
+    event: str  # name of the event
+    control_name: str  # name of the control
+    horizon_steps: int | None  # where records end at the latest; None where nobody knows
+    chance: float | None  # accuracy of guessing, likewise
+    steps_per_epoch: float | None  # optimizer steps per epoch, likewise
 
     @property
     def horizon_epochs(self) -> float | None:

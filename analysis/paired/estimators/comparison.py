@@ -50,29 +50,17 @@ _ROUNDING = 1e-12
 @final
 @dataclass(frozen=True)
 class PairedComparison:
-    """Differences of arms over pairs, tested as one family.
+    """Differences of arms over pairs, tested as one family."""
 
-    Attributes:
-        test: Whose p-value is adjusted: "t", "wilcoxon" or "sign_flip".
-        min_pairs: Of a contrast.
-        n_tests: Size of the family as registered; None: the contrasts of the table.
-        margin: Of equivalence, in the value's unit; None: not tested.
-        target: Difference to plan pairs for; None: no plan.
-        half_width: Half of an interval to plan pairs for; None: no plan.
-        power: Of the plan, and of the detectable difference.
-        n_flips: Of signs; all where there are no more.
-        level: Coverage of the intervals; tests are at 1 - level.
-    """
-
-    test: str
-    min_pairs: int
-    n_tests: int | None
-    margin: float | None
-    target: float | None
-    half_width: float | None
-    power: float
-    n_flips: int
-    level: float
+    test: str  # whose p-value is adjusted: "t", "wilcoxon" or "sign_flip"
+    min_pairs: int  # of a contrast
+    n_tests: int | None  # size of the family as registered; None: the contrasts of the table
+    margin: float | None  # of equivalence, in the value's unit; None: not tested
+    target: float | None  # difference to plan pairs for; None: no plan
+    half_width: float | None  # half of an interval to plan pairs for; None: no plan
+    power: float  # of the plan, and of the detectable difference
+    n_flips: int  # of signs; all where there are no more
+    level: float  # coverage of the intervals; tests are at 1 - level
 
     fit_name = "paired"
 

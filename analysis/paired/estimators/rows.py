@@ -14,27 +14,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Contrast:
-    """Two arms in one condition.
+    """Two arms in one condition."""
 
-    Attributes:
-        arm: Name of the second arm.
-        reference: Name of the first one.
-        condition: Where they are compared; empty where there are no conditions.
-        first: Values of one arm, `[pair]`.
-        second: Values of the other, in the same order.
-        all_first: Values of one arm, those without a partner as well, `[row]`.
-        all_second: Likewise.
-        rates: Whether every value of the condition is 0 or 1.
-    """
-
-    arm: str
-    reference: str
-    condition: str
-    first: Array
-    second: Array
-    all_first: Array
-    all_second: Array
-    rates: bool
+    arm: str  # name of the second arm
+    reference: str  # name of the first one
+    condition: str  # where they are compared; empty where there are no conditions
+    first: Array  # values of one arm, `[pair]`
+    second: Array  # values of the other, in the same order
+    all_first: Array  # values of one arm, those without a partner as well, `[row]`
+    all_second: Array  # likewise
+    rates: bool  # whether every value of the condition is 0 or 1
 
     def in_unit(self) -> tuple["Contrast", float]:
         """The same with values of about 1, whose squares are numbers, and their unit, exactly."""
@@ -56,27 +45,18 @@ class Contrast:
 
 @dataclass(frozen=True)
 class PairedRows:
-    """Values by arm and pair.
+    """Values by arm and pair."""
 
-    Attributes:
-        value: Outcomes, `[row]`.
-        arm: Index in `arms`, `[row]`.
-        pair: What the arms share, such as a seed, `[row]`; once per arm and condition.
-        condition: Index in `conditions`, `[row]`.
-        arms: Their names; each is compared with the ones before it.
-        conditions: Their names, such as weight decays or outcomes; one of no name: all as one.
-        outcome: Name of the value.
-        against_first: Whether arms are compared with the first one only.
-    """
-
-    value: Array
-    arm: NDArray[np.int64]
+    value: Array  # outcomes, `[row]`
+    arm: NDArray[np.int64]  # index in `arms`, `[row]`
+    # what the arms share, such as a seed, `[row]`; once per arm and condition
     pair: NDArray[np.int64]
-    condition: NDArray[np.int64]
-    arms: Sequence[str]
+    condition: NDArray[np.int64]  # index in `conditions`, `[row]`
+    arms: Sequence[str]  # their names; each is compared with the ones before it
+    # their names, such as weight decays or outcomes; one of no name: all as one
     conditions: Sequence[str]
-    outcome: str
-    against_first: bool
+    outcome: str  # name of the value
+    against_first: bool  # whether arms are compared with the first one only
 
     def contrasts(self) -> list[Contrast]:
         """Every two arms in each condition, or each arm with the first."""

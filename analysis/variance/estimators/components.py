@@ -41,37 +41,24 @@ _WHOLE = 1.0 - 1e-5
 
 @dataclass(frozen=True)
 class VarianceRows:
-    """Outcomes with the levels that they share.
+    """Outcomes with the levels that they share."""
 
-    Attributes:
-        value: Outcomes, `[row]`.
-        levels: Level of each component in every row, from 0, by the component's name.
-        arm: Index of the arm, whose means may differ; zeros: one arm.
-        outcome: Name of the value.
-    """
-
-    value: Array
+    value: Array  # outcomes, `[row]`
+    # level of each component in every row, from 0, by the component's name
     levels: Mapping[str, Codes]
-    arm: Codes
-    outcome: str
+    arm: Codes  # index of the arm, whose means may differ; zeros: one arm
+    outcome: str  # name of the value
 
 
 @final
 @dataclass(frozen=True)
 class VarianceComponents:
-    """Variances of crossed or nested random effects by restricted maximum likelihood.
+    """Variances of crossed or nested random effects by restricted maximum likelihood."""
 
-    Attributes:
-        min_levels: Of each component.
-        log: Whether logarithms (base 10) are taken first, as for times.
-        max_levels: Of all components together.
-        level: Coverage of the profile intervals.
-    """
-
-    min_levels: int
-    log: bool
-    max_levels: int
-    level: float
+    min_levels: int  # of each component
+    log: bool  # whether logarithms (base 10) are taken first, as for times
+    max_levels: int  # of all components together
+    level: float  # coverage of the profile intervals
 
     fit_name = "variance"
     estimator = "reml"

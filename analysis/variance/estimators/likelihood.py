@@ -22,19 +22,12 @@ _SMALLEST, LARGEST = 1e-7, 1e4
 @final
 @dataclass(frozen=True)
 class Restricted:
-    """y = X b + Z_1 u_1 + ... + e, every u and e normal and independent.
+    """y = X b + Z_1 u_1 + ... + e, every u and e normal and independent."""
 
-    Attributes:
-        products: `[Z X y]' [Z X y]`, values in units of their scatter.
-        component: Which component each column of Z is of, `[column]`.
-        n_fixed: Columns of X.
-        n: Rows.
-    """
-
-    products: Array
-    component: Codes
-    n_fixed: int
-    n: int
+    products: Array  # `[Z X y]' [Z X y]`, values in units of their scatter
+    component: Codes  # which component each column of Z is of, `[column]`
+    n_fixed: int  # columns of X
+    n: int  # rows
 
     @property
     def n_random(self) -> int:
