@@ -12,17 +12,12 @@ from observatory.sweeps.targets import BoundaryTarget, CurveTarget, SearchTarget
 @final
 @dataclass(frozen=True)
 class Second:
-    """A second control whose values the boundary is followed over.
+    """A second control whose values the boundary is followed over."""
 
-    Attributes:
-        name: Of the setting.
-        values: Its values, rising, positive.
-        shared: Whether the replicas of a batch have the same: a fleet shares all but its replicas'
-            weight decay, learning rate and seed.
-    """
-
-    name: str
-    values: tuple[float, ...]
+    name: str  # of the setting
+    values: tuple[float, ...]  # its values, rising, positive
+    # whether the replicas of a batch have the same: a fleet shares all but its replicas' weight
+    # decay, learning rate and seed
     shared: bool
 
     def __post_init__(self) -> None:
@@ -37,21 +32,14 @@ class Second:
 @final
 @dataclass(frozen=True)
 class Aims:
-    """What a boundary search is after, beside the prior.
+    """What a boundary search is after, beside the prior."""
 
-    Attributes:
-        batch: Replicas asked for together.
-        target: "critical": the critical value; "threshold": whether it is 0 or above.
-        second: None: one boundary; else a curve of boundaries.
-        retries: How often a replica that diverged is asked for again.
-        n_draws: Draws of the posterior for what is not observed yet.
-    """
-
-    batch: int = 16
+    batch: int = 16  # replicas asked for together
+    # "critical": the critical value; "threshold": whether it is 0 or above
     target: str = "critical"
-    second: Second | None = None
-    retries: int = 0
-    n_draws: int = 16
+    second: Second | None = None  # None: one boundary; else a curve of boundaries
+    retries: int = 0  # how often a replica that diverged is asked for again
+    n_draws: int = 16  # draws of the posterior for what is not observed yet
 
     def __post_init__(self) -> None:
         if self.retries < 0:

@@ -49,15 +49,11 @@ def shapes(values: tuple[float, ...]) -> Array:
 @final
 @dataclass(frozen=True)
 class CurvePrior:
-    """Boundary curves that are thought possible before any replica is run.
+    """Boundary curves that are thought possible before any replica is run."""
 
-    Attributes:
-        along: Critical values, slopes and lapses; all of a curve lies from its `low` to its `high`.
-        values: Of the second control, rising, positive.
-    """
-
+    # critical values, slopes and lapses; all of a curve lies from its `low` to its `high`
     along: Prior
-    values: tuple[float, ...]
+    values: tuple[float, ...]  # of the second control, rising, positive
 
 
 @final

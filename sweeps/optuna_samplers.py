@@ -22,21 +22,13 @@ KINDS = ("grid", "qmc", "tpe", "random")
 @final
 @dataclass(frozen=True)
 class Field:
-    """What is sampled.
+    """What is sampled."""
 
-    Attributes:
-        control: Name of the first control.
-        low: Its smallest value.
-        high: Its largest.
-        points: Its log-spaced values, if they form a grid.
-        others: Further controls, each with its values.
-    """
-
-    control: str
-    low: float
-    high: float
-    points: int
-    others: dict[str, tuple[float, ...]]
+    control: str  # name of the first control
+    low: float  # its smallest value
+    high: float  # its largest
+    points: int  # its log-spaced values, if they form a grid
+    others: dict[str, tuple[float, ...]]  # further controls, each with its values
 
     @property
     def space(self) -> dict[str, BaseDistribution]:
@@ -80,15 +72,10 @@ def log_steps(grokked: bool, step: float, horizon: int) -> float:
 @final
 @dataclass(frozen=True)
 class Best:
-    """The best replica so far.
+    """The best replica so far."""
 
-    Attributes:
-        best: Its parameters; None before the first.
-        value: As of `log_steps`.
-    """
-
-    best: dict[str, Any] | None
-    value: float
+    best: dict[str, Any] | None  # its parameters; None before the first
+    value: float  # as of `log_steps`
 
     def found(self, level: float, width: float) -> bool:
         """Never: such a search ends with its budget."""

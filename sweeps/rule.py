@@ -24,41 +24,23 @@ _NOT_SECOND = {
 @final
 @dataclass(frozen=True)
 class Rule:
-    """What is searched for, and when it is found.
+    """What is searched for, and when it is found."""
 
-    Attributes:
-        event: Event preset that makes a replica count as grokked.
-        low: Smallest critical weight decay that is thought possible.
-        high: Largest.
-        batch: Replicas asked for together.
-        n_seeds: Seeds that they may have, 0 to this.
-        width_decades: Stop where the credible interval is no wider.
-        budget: Stop where this many replicas were run.
-        level: Of that interval.
-        seed: Of the search's draws.
-        edge: "lower": replicas grok above the critical value; "upper": below it.
-        target: "critical": the critical value; "threshold": whether it is 0 or above.
-        second: None, or the `name` and `values` of a second control.
-        retries: How often a replica that diverged is asked for again.
-        sampler: "boundary", or one of Optuna's: "grid", "qmc", "tpe", "random".
-        points: Weight decays of `sampler` "grid".
-    """
-
-    event: str
-    low: float
-    high: float
-    batch: Size
-    n_seeds: Size
-    width_decades: Positive
-    budget: Size
-    level: Share
-    seed: Count
-    edge: Edge
-    target: str
-    second: dict[str, Any] | None
-    retries: int
-    sampler: str
-    points: Size
+    event: str  # event preset that makes a replica count as grokked
+    low: float  # smallest critical weight decay that is thought possible
+    high: float  # largest
+    batch: Size  # replicas asked for together
+    n_seeds: Size  # seeds that they may have, 0 to this
+    width_decades: Positive  # stop where the credible interval is no wider
+    budget: Size  # stop where this many replicas were run
+    level: Share  # of that interval
+    seed: Count  # of the search's draws
+    edge: Edge  # "lower": replicas grok above the critical value; "upper": below it
+    target: str  # "critical": the critical value; "threshold": whether it is 0 or above
+    second: dict[str, Any] | None  # None, or the `name` and `values` of a second control
+    retries: int  # how often a replica that diverged is asked for again
+    sampler: str  # "boundary", or one of Optuna's: "grid", "qmc", "tpe", "random"
+    points: Size  # weight decays of `sampler` "grid"
 
     def __post_init__(self) -> None:
         checked(vars(self), declared(Rule), "search")

@@ -26,43 +26,26 @@ many at each of its values."""
 @final
 @dataclass(frozen=True)
 class ObservedReplicas:
-    """Replicas that were run, `[replica]` each.
+    """Replicas that were run, `[replica]` each."""
 
-    Attributes:
-        control: What was asked for.
-        place: Of the value of the second control; 0 without one.
-        grokked: 1 or 0.
-        time: When, as a share of the horizon; 1 where it did not.
-    """
-
-    control: Array
-    place: NDArray[np.intp]
-    grokked: Array
-    time: Array
+    control: Array  # what was asked for
+    place: NDArray[np.intp]  # of the value of the second control; 0 without one
+    grokked: Array  # 1 or 0
+    time: Array  # when, as a share of the horizon; 1 where it did not
 
 
 @final
 @dataclass(frozen=True)
 class AskContext:
-    """What a choice depends on, beside what was observed.
+    """What a choice depends on, beside what was observed."""
 
-    Attributes:
-        running: Replicas whose outcome is not known yet.
-        place: Of the batch, where its replicas share it and one was asked for; else None.
-        left: Replicas of the batch that are to be asked for, this one included.
-        cost: Expected steps from the chance to grok.
-        allowed: Which controls may be asked for at a place.
-        rng: Of the draws.
-        n_draws: Draws of the posterior for what is not observed yet.
-    """
-
-    running: list[Point]
-    place: int | None
-    left: int
-    cost: Cost
-    allowed: Allowed
-    rng: np.random.Generator
-    n_draws: int
+    running: list[Point]  # replicas whose outcome is not known yet
+    place: int | None  # of the batch, where its replicas share it and one was asked for; else None
+    left: int  # replicas of the batch that are to be asked for, this one included
+    cost: Cost  # expected steps from the chance to grok
+    allowed: Allowed  # which controls may be asked for at a place
+    rng: np.random.Generator  # of the draws
+    n_draws: int  # draws of the posterior for what is not observed yet
 
 
 @runtime_checkable
@@ -169,17 +152,11 @@ class _BoundaryPosterior:
 @final
 @dataclass(frozen=True)
 class CurveTarget:
-    """A critical value at each value of a second control.
+    """A critical value at each value of a second control."""
 
-    Attributes:
-        prior: Of the boundary at each value.
-        values: Of the second control, rising.
-        shared: Whether a batch has one value of the second control.
-    """
-
-    prior: Prior
-    values: tuple[float, ...]
-    shared: bool
+    prior: Prior  # of the boundary at each value
+    values: tuple[float, ...]  # of the second control, rising
+    shared: bool  # whether a batch has one value of the second control
 
     def learn(self, observed: ObservedReplicas, rng: np.random.Generator) -> Posterior:
         """The posterior of some replicas."""

@@ -15,20 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BundleFacts:
-    """What a bundle says beside the study.
+    """What a bundle says beside the study."""
 
-    Attributes:
-        study: Name of the study.
-        manifests: Of its runs, as the public sees them.
-        kept: Networks whose parameters go along, by run and replica; null where they were not
-            asked for.
-        authors: Whom to cite.
-    """
-
-    study: str
-    manifests: tuple[Mapping[str, Any], ...]
+    study: str  # name of the study
+    manifests: tuple[Mapping[str, Any], ...]  # of its runs, as the public sees them
+    # networks whose parameters go along, by run and replica; null where they were not asked for
     kept: frozenset[tuple[str, int]] | None
-    authors: tuple[str, ...]
+    authors: tuple[str, ...]  # whom to cite
 
     @property
     def complete(self) -> bool:

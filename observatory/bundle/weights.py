@@ -30,19 +30,12 @@ Shapes = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Kept:
-    """The parameters of one replica as they were last kept.
+    """The parameters of one replica as they were last kept."""
 
-    Attributes:
-        run_id: Its run.
-        replica: Identity in the run.
-        step: Optimizer steps that the replica had made.
-        params: By name, in the shape of one network.
-    """
-
-    run_id: str
-    replica: int
-    step: int
-    params: dict[str, Tensor]
+    run_id: str  # its run
+    replica: int  # identity in the run
+    step: int  # optimizer steps that the replica had made
+    params: dict[str, Tensor]  # by name, in the shape of one network
 
     @property
     def file(self) -> str:

@@ -28,20 +28,14 @@ _OPTIONAL_PROGRAMS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """One thing looked at."""
 
-    Attributes:
-        name: What was looked at.
-        state: "ok"; "info" judges nothing; with "warn" runs work, but see the advice; with "fail"
-            they will not.
-        found: What is there.
-        advice: What to do, empty where nothing needs doing.
-    """
-
-    name: str
+    name: str  # what was looked at
+    # "ok"; "info" judges nothing; with "warn" runs work, but see the advice; with "fail" they will
+    # not
     state: State
-    found: str
-    advice: str = ""
+    found: str  # what is there
+    advice: str = ""  # what to do, empty where nothing needs doing
 
 
 def examine(results: Path) -> list[Check]:

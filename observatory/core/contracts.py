@@ -13,6 +13,14 @@ from observatory.core.columns import Column
 from observatory.core.layout import Layout, Params, Weight
 from observatory.core.view import FleetView
 
+Inputs = Int[Tensor, "replica batch pos"]
+Logits = Float[Tensor, "replica batch d_vocab"]
+Labels = Int[Tensor, "replica batch"]
+PerExample = Float[Tensor, "replica batch"]
+"""One number per replica and example."""
+Rows = Float[Tensor, "replica param"]
+"""The parameters of every replica, or what belongs to each of them, a flat row per replica."""
+
 
 @runtime_checkable
 class Task(Protocol):
@@ -61,9 +69,7 @@ class Model(Protocol):
 class StackedForward(Protocol):
     """Many networks at once, written out by hand; equals the vmapped `forward`."""
 
-    def __call__(
-        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
-    ) -> Float[Tensor, "replica batch d_vocab"]:
+    def __call__(self, params: Params, inputs: Inputs) -> Logits:
         """Logits of every replica on its own examples."""
         ...
 
@@ -104,12 +110,7 @@ class Loss(Protocol):
     coupled: bool
     """Whether an example's loss depends on which other examples count."""
 
-    def each(
-        self,
-        logits: Float[Tensor, "replica batch d_vocab"],
-        labels: Int[Tensor, "replica batch"],
-        counted: Float[Tensor, "replica batch"] | None,
-    ) -> Float[Tensor, "replica batch"]:
+    def each(self, logits: Logits, labels: Labels, counted: PerExample | None) -> PerExample:
         """The loss of every example, in the precision of `logits`.
 
         Args:
@@ -142,17 +143,11 @@ class Hyper:
 class Optimizer(Protocol):
     """A stacked optimizer: every row of `flat` is one replica's parameters."""
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """State of fresh replicas, one row each."""
         ...
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, written into `flat` and `state`; `grads` is left as it was."""
         ...
 

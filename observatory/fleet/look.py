@@ -17,21 +17,13 @@ _MOST_TOGETHER = 5
 
 @dataclass(frozen=True)
 class Look:
-    """Rows of the fleet, or copies of them.
+    """Rows of the fleet, or copies of them."""
 
-    Attributes:
-        replica: Identity of each replica in its run.
-        step: Optimizer updates each had made.
-        flat: Its parameters.
-        labels: Labels of the probe examples.
-        in_train: Whether each probe example is in its train split.
-    """
-
-    replica: Int[Tensor, " replica"]
-    step: Int[Tensor, " replica"]
-    flat: Float[Tensor, "replica param"]
-    labels: Int[Tensor, "replica batch"]
-    in_train: Bool[Tensor, "replica batch"]
+    replica: Int[Tensor, " replica"]  # identity of each replica in its run
+    step: Int[Tensor, " replica"]  # optimizer updates each had made
+    flat: Float[Tensor, "replica param"]  # its parameters
+    labels: Int[Tensor, "replica batch"]  # labels of the probe examples
+    in_train: Bool[Tensor, "replica batch"]  # whether each probe example is in its train split
 
 
 def looks_together(buffer: int, size: int, n_params: int) -> int:

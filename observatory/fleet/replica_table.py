@@ -9,19 +9,12 @@ from observatory.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class ReplicaTable:
-    """One entry per replica: identity, seed and swept hyperparameters, in queue order.
+    """One entry per replica: identity, seed and swept hyperparameters, in queue order."""
 
-    Attributes:
-        replica: Identity in the run.
-        seed: Root of the replica's own generators.
-        weight_decay: Decay rate, decoupled or not as the optimizer has it.
-        lr: Learning rate.
-    """
-
-    replica: np.ndarray
-    seed: np.ndarray
-    weight_decay: np.ndarray
-    lr: np.ndarray
+    replica: np.ndarray  # identity in the run
+    seed: np.ndarray  # root of the replica's own generators
+    weight_decay: np.ndarray  # decay rate, decoupled or not as the optimizer has it
+    lr: np.ndarray  # learning rate
 
     def __post_init__(self) -> None:
         for name, rule, ok in (

@@ -19,35 +19,25 @@ SERIES = ("train_acc", "val_acc")
 
 @dataclass(frozen=True)
 class FleetSettings:
-    """How the stack is laid out and in what precision it computes.
+    """How the stack is laid out and in what precision it computes."""
 
-    Attributes:
-        size: Number of slots R; fewer, by fours, once nobody waits for an empty one.
-        batch_size: Examples per step, or None for the whole train split.
-        dtype: Precision of parameters and activations, "float32" or "float64".
-        loss_dtype: Precision of the loss.
-        path: "fast" or "generic" forward.
-        compile: Whether loss and gradient of the whole stack are compiled, "on" or "off".
-        decay: Which weights decay: "all", or "matrices": all but the pointwise ones.
-        device: A torch device.
-        probe_examples: Examples that probes look at, drawn once per study from all examples; of a
-            task with fewer, `FEW` and less mean all.
-        probe_buffer: Copied parameters (replicas times entries) that may wait to be measured
-            together, at most 5 looks of a stack; 0 measures every look at once.
-        study_seed: Root of the study's "probe" generator.
-    """
-
-    size: Size
-    batch_size: Size | None
-    dtype: Precision
-    loss_dtype: Precision
-    path: Literal["fast", "generic"]
+    size: Size  # number of slots R; fewer, by fours, once nobody waits for an empty one
+    batch_size: Size | None  # examples per step, or None for the whole train split
+    dtype: Precision  # precision of parameters and activations, "float32" or "float64"
+    loss_dtype: Precision  # precision of the loss
+    path: Literal["fast", "generic"]  # "fast" or "generic" forward
+    # whether loss and gradient of the whole stack are compiled, "on" or "off"
     compile: Literal["on", "off"]
+    # which weights decay: "all", or "matrices": all but the pointwise ones
     decay: Literal["all", "matrices"]
-    device: str
+    device: str  # a torch device
+    # examples that probes look at, drawn once per study from all examples; of a task with fewer,
+    # `FEW` and less mean all
     probe_examples: Size
+    # copied parameters (replicas times entries) that may wait to be measured together, at most 5
+    # looks of a stack; 0 measures every look at once
     probe_buffer: Count
-    study_seed: int
+    study_seed: int  # root of the study's "probe" generator
 
     def __post_init__(self) -> None:
         checked(vars(self), declared(FleetSettings))
@@ -55,19 +45,13 @@ class FleetSettings:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """When evaluation looks, and at what.
+    """When evaluation looks, and at what."""
 
-    Attributes:
-        every: Steps between regular looks; the horizon must be a multiple.
-        subset: Examples of each split at a regular look, drawn once per replica; None for all.
-        full: When all examples are looked at besides, where `subset` is given.
-        chunk: Examples per forward, a bound on memory unless the loss is coupled.
-    """
-
-    every: Size
+    every: Size  # steps between regular looks; the horizon must be a multiple
+    # examples of each split at a regular look, drawn once per replica; None for all
     subset: Size | None
-    full: Schedule | None
-    chunk: Size
+    full: Schedule | None  # when all examples are looked at besides, where `subset` is given
+    chunk: Size  # examples per forward, a bound on memory unless the loss is coupled
 
     def looked_at(self, dataset: "Dataset") -> tuple[int, int]:
         """Train and val examples of one replica at a regular look."""
@@ -80,27 +64,16 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class RetirementRules:
-    """The rules by which replicas leave, every number from the configuration.
+    """The rules by which replicas leave, every number from the configuration."""
 
-    Attributes:
-        horizon_steps: Steps after which a replica leaves whatever it has done.
-        settle: Whether a settled replica leaves before the horizon.
-        tail_steps: Steps watched after the first touch before a replica counts as settled.
-        collapse_level: Train accuracy below which a look counts towards collapse.
-        collapse_looks: Consecutive such looks that make a collapse.
-        collapse_after: Steps granted before looks count.
-        lost_level: Val accuracy below which a look in the tail counts towards "lost".
-        lost_looks: Consecutive such looks that make it lost.
-    """
-
-    horizon_steps: Size
-    settle: bool
-    tail_steps: Count
-    collapse_level: float
-    collapse_looks: Size
-    collapse_after: int
-    lost_level: float
-    lost_looks: Size
+    horizon_steps: Size  # steps after which a replica leaves whatever it has done
+    settle: bool  # whether a settled replica leaves before the horizon
+    tail_steps: Count  # steps watched after the first touch before a replica counts as settled
+    collapse_level: float  # train accuracy below which a look counts towards collapse
+    collapse_looks: Size  # consecutive such looks that make a collapse
+    collapse_after: int  # steps granted before looks count
+    lost_level: float  # val accuracy below which a look in the tail counts towards "lost"
+    lost_looks: Size  # consecutive such looks that make it lost
 
     def __post_init__(self) -> None:
         checked(vars(self), declared(RetirementRules))

@@ -50,17 +50,11 @@ def described(config: Config, event: str) -> Config:
 
 @dataclass(frozen=True)
 class _OwnedRun:
-    """A run that this process owns.
+    """A run that this process owns."""
 
-    Attributes:
-        folder: Of the run.
-        config: Resolved.
-        done: Whether it had ended before.
-    """
-
-    folder: Path
-    config: Config
-    done: bool
+    folder: Path  # of the run
+    config: Config  # resolved
+    done: bool  # whether it had ended before
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 from typing import final
 
-from jaxtyping import Float, Int
-from torch import Tensor
 from torch.nn import functional as F
+
+from observatory.core.contracts import Labels, Logits, PerExample
 
 
 @final
@@ -14,12 +14,7 @@ class CrossEntropy:
     unit = "nats"
     coupled = False
 
-    def each(
-        self,
-        logits: Float[Tensor, "replica batch d_vocab"],
-        labels: Int[Tensor, "replica batch"],
-        counted: Float[Tensor, "replica batch"] | None,
-    ) -> Float[Tensor, "replica batch"]:
+    def each(self, logits: Logits, labels: Labels, counted: PerExample | None) -> PerExample:
         """The loss of every example."""
         flat = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         return flat.view(labels.shape)

@@ -2,10 +2,9 @@
 
 from typing import final
 
-from jaxtyping import Float, Int
-from torch import Tensor
 from torch.nn import functional as F
 
+from observatory.core.contracts import Labels, Logits, PerExample
 from observatory.core.settings import Positive, check_arguments, known_name
 
 CENTRES = ("classes", "samples")
@@ -38,12 +37,7 @@ class Li2:
         check_arguments(Li2, scale=scale)
         self.coupled, self.scale = centre == "samples", scale
 
-    def each(
-        self,
-        logits: Float[Tensor, "replica batch d_vocab"],
-        labels: Int[Tensor, "replica batch"],
-        counted: Float[Tensor, "replica batch"] | None,
-    ) -> Float[Tensor, "replica batch"]:
+    def each(self, logits: Logits, labels: Labels, counted: PerExample | None) -> PerExample:
         """The loss of every example; where `coupled`, of a mean over those that count."""
         residual = logits - F.one_hot(labels, logits.shape[2]).to(logits.dtype)
         if not self.coupled:

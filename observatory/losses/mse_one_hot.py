@@ -2,9 +2,9 @@
 
 from typing import final
 
-from jaxtyping import Float, Int
-from torch import Tensor
 from torch.nn import functional as F
+
+from observatory.core.contracts import Labels, Logits, PerExample
 
 
 @final
@@ -17,12 +17,7 @@ class MseOneHot:
     unit = "1"
     coupled = False
 
-    def each(
-        self,
-        logits: Float[Tensor, "replica batch d_vocab"],
-        labels: Int[Tensor, "replica batch"],
-        counted: Float[Tensor, "replica batch"] | None,
-    ) -> Float[Tensor, "replica batch"]:
+    def each(self, logits: Logits, labels: Labels, counted: PerExample | None) -> PerExample:
         """The loss of every example."""
         targets = F.one_hot(labels, logits.shape[2]).to(logits.dtype)
         return (logits - targets).square().mean(dim=2)

@@ -3,13 +3,11 @@
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+
+from observatory.core.contracts import Labels, Logits, PerExample
 
 
-def _stablemax_scores(
-    logits: Float[Tensor, "replica batch d_vocab"],
-) -> Float[Tensor, "replica batch d_vocab"]:
+def _stablemax_scores(logits: Logits) -> Logits:
     """s(x) = x + 1 for x >= 0, else 1 / (1 - x): positive, rising, with s'(0) = 1 on both sides.
 
     Example:
@@ -32,12 +30,7 @@ class StableMax:
     unit = "nats"
     coupled = False
 
-    def each(
-        self,
-        logits: Float[Tensor, "replica batch d_vocab"],
-        labels: Int[Tensor, "replica batch"],
-        counted: Float[Tensor, "replica batch"] | None,
-    ) -> Float[Tensor, "replica batch"]:
+    def each(self, logits: Logits, labels: Labels, counted: PerExample | None) -> PerExample:
         """The loss of every example."""
         scores, at_label = _stablemax_scores(logits), labels.unsqueeze(2)
         others = scores.scatter(2, at_label, 0).sum(dim=2)

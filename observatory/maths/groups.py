@@ -19,19 +19,12 @@ from observatory.core.rng import named_generator
 @final
 @dataclass(frozen=True, eq=False)
 class Group:
-    """A verified finite group; made by `group_of`.
+    """A verified finite group; made by `group_of`."""
 
-    Attributes:
-        name: Such as "Z4 x Z7".
-        table: x times y.
-        identity: The element that changes nothing.
-        inverses: Of every element.
-    """
-
-    name: str
-    table: Int[Tensor, "element element"]
-    identity: int
-    inverses: Int[Tensor, " element"]
+    name: str  # such as "Z4 x Z7"
+    table: Int[Tensor, "element element"]  # x times y
+    identity: int  # the element that changes nothing
+    inverses: Int[Tensor, " element"]  # of every element
 
     @property
     def order(self) -> int:

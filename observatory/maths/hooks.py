@@ -1,10 +1,15 @@
 """Activations by name: identity modules in a network, and recording what passes through."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import final
 
+from jaxtyping import Int
 from torch import Tensor, nn
+
+from observatory.core.contracts import Inputs, Logits
+from observatory.core.layout import Params
 
 
 @final
@@ -33,6 +38,24 @@ def block_hooks(n_layers: int, kinds: Mapping[str, str]) -> dict[str, str]:
     return {
         f"blocks.{layer}.{kind}": axes for layer in range(n_layers) for kind, axes in kinds.items()
     }
+
+
+class RecordedForward(ABC):
+    """A stacked forward of one pass, which notes activations on its way where that is asked for."""
+
+    def __call__(self, params: Params, inputs: Inputs) -> Logits:
+        """Logits of every replica on its own examples."""
+        return self._run(params, inputs, None)
+
+    def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
+        """Logits and the activations that come cheap, on examples shared by all replicas."""
+        recorded: dict[str, Tensor] = {}
+        shared = inputs.expand(len(params["W_E"]), -1, -1)
+        return {"logits": self._run(params, shared, recorded), **recorded}
+
+    @abstractmethod
+    def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
+        """The logits; activations by name go into `recorded`, where there is one."""
 
 
 @contextmanager

@@ -6,23 +6,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from observatory.core.contracts import Rows
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
 
 
 @dataclass(frozen=True)
 class Moments:
-    """The step of Adam without any weight decay.
+    """The step of Adam without any weight decay."""
 
-    Attributes:
-        beta1: Decay of the first moment, in [0, 1).
-        beta2: Decay of the second moment, in [0, 1).
-        eps: Added to sqrt(v), positive.
-    """
-
-    beta1: float
-    beta2: float
-    eps: float
+    beta1: float  # decay of the first moment, in [0, 1)
+    beta2: float  # decay of the second moment, in [0, 1)
+    eps: float  # added to sqrt(v), positive
 
     def __post_init__(self) -> None:
         for name, value in (("beta1", self.beta1), ("beta2", self.beta2)):
@@ -31,7 +26,7 @@ class Moments:
         if self.eps <= 0:
             raise ConfigError(f"`eps` must be positive, got {self.eps}.")
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """Zero moments and a step count of zero per row."""
         return {
             "m": torch.zeros_like(flat),
@@ -41,8 +36,8 @@ class Moments:
 
     def step(
         self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
+        flat: Rows,
+        grads: Rows,
         state: Params,
         lr: Float[Tensor, " replica"],
     ) -> None:

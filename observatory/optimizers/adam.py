@@ -2,10 +2,7 @@
 
 from typing import final
 
-from jaxtyping import Float
-from torch import Tensor
-
-from observatory.core.contracts import Hyper
+from observatory.core.contracts import Hyper, Rows
 from observatory.core.layout import Params
 from observatory.maths.decay import with_penalty
 from observatory.maths.moments import Moments
@@ -27,16 +24,10 @@ class Adam:
     def __init__(self, *, beta1: float, beta2: float, eps: float) -> None:
         self.moments = Moments(beta1, beta2, eps)
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """Zero moments and a step count of zero per row."""
         return self.moments.init(flat)
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, in place on `flat` and `state`."""
         self.moments.step(flat, with_penalty(flat, grads, hyper), state, hyper.lr)

@@ -2,10 +2,7 @@
 
 from typing import final
 
-from jaxtyping import Float
-from torch import Tensor
-
-from observatory.core.contracts import Hyper
+from observatory.core.contracts import Hyper, Rows
 from observatory.core.layout import Params
 from observatory.maths.decay import kept
 from observatory.maths.moments import Moments
@@ -27,17 +24,11 @@ class AdamW:
     def __init__(self, *, beta1: float, beta2: float, eps: float) -> None:
         self.moments = Moments(beta1, beta2, eps)
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """Zero moments and a step count of zero per row."""
         return self.moments.init(flat)
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, in place on `flat` and `state`."""
         flat.mul_(kept(hyper))
         self.moments.step(flat, grads, state, hyper.lr)

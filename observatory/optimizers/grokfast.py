@@ -3,10 +3,8 @@
 from typing import final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from observatory.core.contracts import Hyper, Optimizer
+from observatory.core.contracts import Hyper, Optimizer, Rows
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
 from observatory.maths.nesting import nest, nested
@@ -34,7 +32,7 @@ class Grokfast:
             raise ConfigError(f"`lamb` must not be negative, got {lamb}.")
         self.alpha, self.lamb, self.inner = alpha, lamb, inner
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """No average yet, and the state of `inner`."""
         return {
             "average": torch.zeros_like(flat),
@@ -42,13 +40,7 @@ class Grokfast:
             **nest("inner", self.inner.init(flat)),
         }
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, in place on `flat` and `state`."""
         average, started = state["average"], state["started"]
         average.lerp_(grads, 1 - self.alpha * started)  # all of a row's first gradient

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from observatory.core.contracts import Hyper, Optimizer
+from observatory.core.contracts import Hyper, Optimizer, Rows
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
 from observatory.core.settings import Positive, Size, check_arguments, known_name
@@ -115,17 +115,11 @@ class Muon:
         self.ns_coefficients, self.ns_steps, self.eps = tuple(ns_coefficients), ns_steps, eps
         self.scale, self.rest, self.rest_lr_ratio = scale, rest, rest_lr_ratio
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """An empty momentum buffer per row, and the state of `rest`."""
         return {"momentum": torch.zeros_like(flat), **nest("rest", self.rest.init(flat))}
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, in place on `flat` and `state`.
 
         Raises:

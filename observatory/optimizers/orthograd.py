@@ -3,20 +3,19 @@
 from typing import final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from observatory.core.contracts import Hyper, Optimizer
+from observatory.core.contracts import Hyper, Optimizer, Rows
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout, Params
 
 
 def orthogonal_gradients(
-    flat: Float[Tensor, "replica param"],
-    grads: Float[Tensor, "replica param"],
+    flat: Rows,
+    grads: Rows,
     layout: Layout,
     eps: float,
-) -> Float[Tensor, "replica param"]:
+) -> Rows:
     """Gradients without their component along each weight tensor, at their old norms.
 
     Per replica and weight tensor w with gradient g: h = g - (w.g / (w.w + eps)) w, then
@@ -65,17 +64,11 @@ class OrthoGrad:
             raise ConfigError(f"`eps` must be positive, got {eps}.")
         self.eps, self.inner = eps, inner
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """The state of `inner`."""
         return self.inner.init(flat)
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, in place on `flat` and `state`."""
         across = orthogonal_gradients(flat, grads, hyper.layout, self.eps)
         self.inner.update(flat, across, state, hyper)

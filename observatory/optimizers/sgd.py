@@ -3,10 +3,8 @@
 from typing import final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from observatory.core.contracts import Hyper
+from observatory.core.contracts import Hyper, Rows
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Params
 from observatory.maths.decay import with_penalty
@@ -34,17 +32,11 @@ class SGD:
             )
         self.momentum, self.nesterov = momentum, nesterov
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """An empty momentum buffer per row."""
         return {"momentum": torch.zeros_like(flat)}
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, in place on `flat` and `state`."""
         grads = with_penalty(flat, grads, hyper)
         buffer = state["momentum"].mul_(self.momentum).add_(grads)

@@ -4,10 +4,8 @@ from dataclasses import replace
 from typing import final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from observatory.core.contracts import Hyper, Optimizer
+from observatory.core.contracts import Hyper, Optimizer, Rows
 from observatory.core.layout import Params
 from observatory.core.settings import Size, check_arguments
 from observatory.maths.nesting import nest, nested
@@ -28,18 +26,12 @@ class Warmup:
         check_arguments(Warmup, steps=steps)
         self.steps, self.inner = steps, inner
 
-    def init(self, flat: Float[Tensor, "replica param"]) -> Params:
+    def init(self, flat: Rows) -> Params:
         """A step count of zero per row, and the state of `inner`."""
         steps_made = torch.zeros(len(flat), dtype=torch.int64, device=flat.device)
         return {"t": steps_made, **nest("inner", self.inner.init(flat))}
 
-    def update(
-        self,
-        flat: Float[Tensor, "replica param"],
-        grads: Float[Tensor, "replica param"],
-        state: Params,
-        hyper: Hyper,
-    ) -> None:
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
         """One step, in place on `flat` and `state`."""
         t = state["t"].add_(1)
         lr = hyper.lr * (t.to(hyper.lr.dtype) / self.steps).clamp(max=1)

@@ -35,27 +35,16 @@ SHARE_OF_FREE = 0.7
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds and bytes of the whole stack of a shard, measured or scaled.
+    """Seconds and bytes of the whole stack of a shard, measured or scaled."""
 
-    Attributes:
-        slots: Slots that were measured.
-        examples: Examples per slot that were measured.
-        steps: Optimizer steps that were timed.
-        step_s: One stacked step.
-        saved_bytes: What autograd keeps of the forward until the backward.
-        evaluate_s: One regular evaluation.
-        forward_s: The recorded forward that the probes of a look share.
-        probe_s: One look of each probe.
-    """
-
-    slots: int
-    examples: int
-    steps: int
-    step_s: float
-    saved_bytes: int
-    evaluate_s: float
-    forward_s: float
-    probe_s: dict[str, float]
+    slots: int  # slots that were measured
+    examples: int  # examples per slot that were measured
+    steps: int  # optimizer steps that were timed
+    step_s: float  # one stacked step
+    saved_bytes: int  # what autograd keeps of the forward until the backward
+    evaluate_s: float  # one regular evaluation
+    forward_s: float  # the recorded forward that the probes of a look share
+    probe_s: dict[str, float]  # one look of each probe
 
 
 def looked_at(parts: Parts) -> int:

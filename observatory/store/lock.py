@@ -22,17 +22,11 @@ _BUSY = (errno.EWOULDBLOCK, errno.EACCES)
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock.
+    """Who holds a lock."""
 
-    Attributes:
-        pid: Process id on `host`; children of that process hold the lock too.
-        host: Name of the machine.
-        started: When the lock was taken, ISO 8601, UTC.
-    """
-
-    pid: int
-    host: str
-    started: str
+    pid: int  # process id on `host`; children of that process hold the lock too
+    host: str  # name of the machine
+    started: str  # when the lock was taken, ISO 8601, UTC
 
 
 @contextmanager

@@ -9,10 +9,11 @@ a step takes a third of the time. The product with one-hots is a look-up of rows
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from observatory.core.contracts import Inputs, Logits
 from observatory.core.layout import Params
 from observatory.maths.nonlinearities import Nonlinearity
 from observatory.maths.row_sums import row_sums
@@ -28,9 +29,7 @@ class Blockwise:
         self.activation, self.d_vocab = activation, d_vocab
         self.operand = d_vocab * torch.arange(n_operands)
 
-    def __call__(
-        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
-    ) -> Float[Tensor, "replica batch d_vocab"]:
+    def __call__(self, params: Params, inputs: Inputs) -> Logits:
         """Logits of every replica on its own examples."""
         w_in, w_out, rows = params["W_in"], params["W_out"], self._rows(inputs)
         if w_in.is_cuda:  # whose kernels want the whole batch, and sum gradients in fixed order

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from observatory.core.layout import Params
+from observatory.maths.hooks import RecordedForward
 from observatory.maths.tables import gather
 
 
@@ -157,23 +158,14 @@ def chosen(table: Tensor, rows: Tensor | None) -> Tensor:
 
 
 @final
-class RecurrentForward:
-    """Stacked forward of LSTMs on two tokens or more; see the module's text for what it saves."""
+class RecurrentForward(RecordedForward):
+    """Stacked forward of LSTMs on two tokens or more; see the module's text for what it saves.
+
+    It records hidden and cell states of every layer, and `final`.
+    """
 
     def __init__(self, n_layers: int) -> None:
         self.n_layers = n_layers
-
-    def __call__(
-        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
-    ) -> Float[Tensor, "replica batch d_vocab"]:
-        """Logits of every replica on its own examples."""
-        return self._run(params, inputs, None)
-
-    def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
-        """Logits and the states of every layer, on examples shared by all replicas."""
-        recorded: dict[str, Tensor] = {}
-        shared = inputs.expand(len(params["W_E"]), -1, -1)
-        return {"logits": self._run(params, shared, recorded), **recorded}
 
     def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
         p = params["W_E"].shape[1]

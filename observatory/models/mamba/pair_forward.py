@@ -16,11 +16,12 @@ to examples `[replica, batch, width]`; see `network.py` for the letters.
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from observatory.core.layout import Params
+from observatory.maths.hooks import RecordedForward
 from observatory.maths.standardise import standardise
 from observatory.maths.tables import look_up
 from observatory.models.mamba.decayed_sum import decayed_sum
@@ -40,23 +41,14 @@ def project(x: Tensor, params: Params, norm: str, weight: str) -> Tensor:
 
 
 @final
-class PairForward:
-    """Stacked forward of Mambas on pairs; see the module's text for what it saves."""
+class PairForward(RecordedForward):
+    """Stacked forward of Mambas on pairs; see the module's text for what it saves.
+
+    It records every block's residual stream and `final`.
+    """
 
     def __init__(self, *, n_layers: int, dt_rank: int) -> None:
         self.n_layers, self.dt_rank = n_layers, dt_rank
-
-    def __call__(
-        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
-    ) -> Float[Tensor, "replica batch d_vocab"]:
-        """Logits of every replica on its own pairs."""
-        return self._run(params, inputs, None)
-
-    def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
-        """Logits, every block's residual stream and `final`, on pairs shared by all replicas."""
-        recorded: dict[str, Tensor] = {}
-        shared = inputs.expand(len(params["W_E"]), -1, -1)
-        return {"logits": self._run(params, shared, recorded), **recorded}
 
     def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
         embed = params["W_E"]

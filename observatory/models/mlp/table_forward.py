@@ -8,10 +8,11 @@ W_in itself is that table.
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from observatory.core.contracts import Inputs, Logits
 from observatory.core.layout import Params
 from observatory.maths.nonlinearities import Nonlinearity, overwriting
 from observatory.maths.row_sums import row_sums
@@ -34,9 +35,7 @@ class TableForward:
         self.n_layers, self.d_vocab, self.n_operands = n_layers, d_vocab, n_operands
         self.embeds, self.bias, self.activation = embeds, bias, activation
 
-    def __call__(
-        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
-    ) -> Float[Tensor, "replica batch d_vocab"]:
+    def __call__(self, params: Params, inputs: Inputs) -> Logits:
         """Logits of every replica on its own examples."""
         activation = overwriting(self.activation)
         x = activation(self._first(params, inputs))

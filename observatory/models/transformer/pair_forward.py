@@ -15,10 +15,11 @@ import math
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from observatory.core.layout import Params
+from observatory.maths.hooks import RecordedForward
 from observatory.maths.nonlinearities import Nonlinearity, overwriting
 from observatory.maths.standardise import standardise
 from observatory.maths.tables import look_up
@@ -56,8 +57,11 @@ def pattern(one: Tensor, two: Tensor) -> Float[Tensor, "replica batch head pos p
 
 
 @final
-class PairForward:
-    """Stacked forward of causal transformers on pairs; see the module's text for what it saves."""
+class PairForward(RecordedForward):
+    """Stacked forward of causal transformers on pairs; see the module's text for what it saves.
+
+    It records every block's pattern and residual stream, and `final`.
+    """
 
     def __init__(
         self,
@@ -74,18 +78,6 @@ class PairForward:
         self.norm, self.rotary, self.gated = norm, rotary, gated
         # Half of a split tensor cannot be overwritten.
         self.activation = activation if gated else overwriting(activation)
-
-    def __call__(
-        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
-    ) -> Float[Tensor, "replica batch d_vocab"]:
-        """Logits of every replica on its own pairs."""
-        return self._run(params, inputs, None)
-
-    def record(self, params: Params, inputs: Int[Tensor, "batch pos"]) -> dict[str, Tensor]:
-        """Logits, every block's pattern and residual stream, on pairs shared by all replicas."""
-        recorded: dict[str, Tensor] = {}
-        shared = inputs.expand(len(params["W_E"]), -1, -1)
-        return {"logits": self._run(params, shared, recorded), **recorded}
 
     def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
         p, n = self.d_vocab, inputs.shape[1]
