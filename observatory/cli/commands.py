@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, final
 
 import click
@@ -135,6 +136,16 @@ class Command(click.Command):
         """What the shell offers: options by the names that help texts show."""
         old = {name for p in self.params if isinstance(p, Option) for name in p.old_names}
         return [item for item in super().shell_complete(ctx, incomplete) if item.value not in old]
+
+
+def verb(*examples: str, **attributes: Any) -> Callable[[Callable[..., Any]], Command]:
+    """A decorator that makes a verb of a function, with examples of how it is typed."""
+    return click.command(cls=Command, examples=examples, **attributes)
+
+
+option = partial(click.option, cls=Option)
+JSON = option("--json", "as_json", is_flag=True, help="Print JSON.")
+QUIET = option("--quiet", is_flag=True, help="Show no progress.")
 
 
 def summary_of(command: click.Command) -> str:

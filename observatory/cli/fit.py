@@ -9,9 +9,9 @@ import click
 from observatory.analysis.fit.questions import questions
 from observatory.cli.commands import (
     EXIT_CODES,
-    Command,
-    Option,
+    option,
     summary_of,
+    verb,
     write_examples,
     write_text,
 )
@@ -29,23 +29,20 @@ they are named to what the JSON holds, all is in docs/fits.md.
 """
 
 
-@click.command(
-    cls=Command,
+@verb(
+    "observatory fit results/laptop_map",
+    "observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json",
     call="",
     explain=of_a_question,
-    examples=(
-        "observatory fit results/laptop_map",
-        "observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json",
-    ),
 )
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option(
-    "--set", "overrides", cls=Option, multiple=True, metavar="KEY=VALUE",
+@option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE",
     help="Any setting of conf/fit, such as fit.boundary_lsq.level=0.9.",
 )  # fmt: skip
-@click.option("--json", "as_json", cls=Option, is_flag=True, help="Print the records as JSON.")
-@click.option(
-    "--config-dir", cls=Option, type=Folder(), metavar="DIR",
+@option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
+@option(
+    "--config-dir", type=Folder(), metavar="DIR",
     help="Folder of configurations of your own, laid out as conf/ is.",
 )  # fmt: skip
 def refit(study: Path, overrides: tuple[str, ...], as_json: bool, config_dir: Path | None) -> int:

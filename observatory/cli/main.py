@@ -15,9 +15,9 @@ import observatory
 from observatory.cli.commands import (
     EXIT_CODES,
     SETTINGS,
-    Command,
     message_of,
     summary_of,
+    verb,
     write_examples,
     write_text,
 )
@@ -83,10 +83,7 @@ class _Program(click.Group):
         formatter.write(f"\n{EXIT_CODES}\n")
 
 
-@click.command(
-    cls=Command,
-    examples=("source <(observatory completion bash)", "observatory completion fish | source"),
-)
+@verb("source <(observatory completion bash)", "observatory completion fish | source")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="SHELL")
 def completion(shell: str) -> int:
     """A script that completes verbs, questions and options in a shell: bash, zsh or fish."""

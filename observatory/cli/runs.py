@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from observatory.cli.commands import Command, Option
+from observatory.cli.commands import QUIET, option, verb
 from observatory.cli.types import Folder
 from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.core.secrets import without_secrets
@@ -39,12 +39,12 @@ def _without_dashes(error: click.NoSuchOption, typed: Sequence[str]) -> str | No
 def _overrides(function: Callable[..., int]) -> Callable[..., int]:
     """What every such verb takes."""
     for decorate in (
-        click.option(
-            "--config-dir", cls=Option, type=Folder(), metavar="DIR",
+        option(
+            "--config-dir", type=Folder(), metavar="DIR",
             help="Folder of configurations of your own, laid out as conf/ is. Classes that they "
             "name are found on PYTHONPATH.",
         ),
-        click.option("--quiet", cls=Option, is_flag=True, help="Show no progress."),
+        QUIET,
         click.argument(
             "overrides", nargs=-1, metavar="[OVERRIDE ...]", help=_OVERRIDES,
             shell_complete=lambda ctx, param, typed: _offered(typed),
@@ -78,24 +78,19 @@ def _hydra(function: Callable[..., int]) -> Callable[..., int]:
         (("--hydra-help",), {"is_flag": True, "help": "Hydra's own help."}),
     )  # fmt: skip
     for names, attributes in reversed(flags):
-        function = click.option(*names, cls=Option, group=HYDRA, **attributes)(function)
+        function = option(*names, group=HYDRA, **attributes)(function)
     return function
 
 
-@click.command(
-    cls=Command,
+@verb(
+    "observatory plan experiment=laptop_map",
+    "observatory plan experiment=e5                         # three runs and their sum",
+    "observatory plan experiment=e5 model=large fleet.size=2",
+    "observatory plan experiment=smoke task.p=31 --json",
     explain=_without_dashes,
-    examples=(
-        "observatory plan experiment=laptop_map",
-        "observatory plan experiment=e5                         # three runs and their sum",
-        "observatory plan experiment=e5 model=large fleet.size=2",
-        "observatory plan experiment=smoke task.p=31 --json",
-    ),
 )
 @_overrides
-@click.option(
-    "--json", "as_json", cls=Option, is_flag=True, help="Print JSON; keys carry their units."
-)
+@option("--json", "as_json", is_flag=True, help="Print JSON; keys carry their units.")
 def plan(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, as_json: bool) -> int:
     """What runs would cost in steps, memory and time; writes nothing.
 
@@ -114,19 +109,16 @@ def plan(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, as_js
     return 0
 
 
-@click.command(
+@verb(
+    "observatory map experiment=laptop_map                      # 11 weight decays x 8 seeds",
+    "observatory map experiment=smoke                           # seconds",
+    "observatory map experiment=laptop_map task=mul study=mul   # a study of its own",
+    "observatory map experiment=laptop_map 'sweep.nuisance.seed=[8,9,10]' study=more_seeds",
+    "observatory map experiment=wd_canonical fleet.device=cuda",
+    "observatory map experiment=e5 model=small                  # one of the three runs of e5",
+    "observatory map experiment=smoke --cfg job                 # print the configuration",
     name="map",
-    cls=Command,
     explain=_without_dashes,
-    examples=(
-        "observatory map experiment=laptop_map                      # 11 weight decays x 8 seeds",
-        "observatory map experiment=smoke                           # seconds",
-        "observatory map experiment=laptop_map task=mul study=mul   # a study of its own",
-        "observatory map experiment=laptop_map 'sweep.nuisance.seed=[8,9,10]' study=more_seeds",
-        "observatory map experiment=wd_canonical fleet.device=cuda",
-        "observatory map experiment=e5 model=small                  # one of the three runs of e5",
-        "observatory map experiment=smoke --cfg job                 # print the configuration",
-    ),
 )
 @_overrides
 @_hydra
@@ -143,14 +135,11 @@ def map_runs(**given: Any) -> int:
     return composed("map", **given)
 
 
-@click.command(
-    cls=Command,
+@verb(
+    "observatory sweep experiment=laptop_map study=searched",
+    "observatory sweep experiment=laptop_map study=narrow search.width_decades=0.1",
+    "observatory sweep experiment=smoke study=tiny search.low=0.01 search.high=3",
     explain=_without_dashes,
-    examples=(
-        "observatory sweep experiment=laptop_map study=searched",
-        "observatory sweep experiment=laptop_map study=narrow search.width_decades=0.1",
-        "observatory sweep experiment=smoke study=tiny search.low=0.01 search.high=3",
-    ),
 )
 @_overrides
 @_hydra
@@ -167,15 +156,12 @@ def sweep(**given: Any) -> int:
     return composed("sweep", **given)
 
 
-@click.command(
-    cls=Command,
+@verb(
+    "observatory train optimizer.weight_decay=0.3 seed=1 study=one",
+    "observatory train experiment=smoke",
+    "observatory train -m experiment=smoke optimizer.lr=0.003,0.01 study=rates",
+    "observatory train task.p=23 model.d_mlp=64 horizon_steps=600 study=tiny",
     explain=_without_dashes,
-    examples=(
-        "observatory train optimizer.weight_decay=0.3 seed=1 study=one",
-        "observatory train experiment=smoke",
-        "observatory train -m experiment=smoke optimizer.lr=0.003,0.01 study=rates",
-        "observatory train task.p=23 model.d_mlp=64 horizon_steps=600 study=tiny",
-    ),
 )
 @_overrides
 @_hydra

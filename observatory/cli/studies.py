@@ -6,40 +6,36 @@ from pathlib import Path
 
 import click
 
-from observatory.cli.commands import Command, Option
+from observatory.cli.commands import JSON, QUIET, option, verb
 from observatory.cli.types import Folder, Names, NewFile
 from observatory.core.errors import ConfigError
 
 FOLDER = click.Path(path_type=Path)
-JSON = click.option("--json", "as_json", cls=Option, is_flag=True, help="Print JSON.")
-_CONFIG_DIR = click.option(
-    "--config-dir", cls=Option, type=Folder(), metavar="DIR",
+_CONFIG_DIR = option(
+    "--config-dir", type=Folder(), metavar="DIR",
     help="Folder of configurations of your own, laid out as conf/ is: their classes are trusted.",
 )  # fmt: skip
-_TRUST = click.option(
-    "--trust", cls=Option, is_flag=True,
+_TRUST = option(
+    "--trust", is_flag=True,
     help="Let settings of the study name code outside of this package, which then runs.",
 )  # fmt: skip
 _A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "observatory report results/laptop_map",
-        "observatory report results/laptop_map --formats pdf,png",
-        "observatory report results/mlp results/lstm --out comparison.html",
-    ),
+@verb(
+    "observatory report results/laptop_map",
+    "observatory report results/laptop_map --formats pdf,png",
+    "observatory report results/mlp results/lstm --out comparison.html",
 )
 @click.argument(
     "studies", nargs=-1, required=True, type=FOLDER, metavar="STUDY ...", help="Folders of studies."
 )
-@click.option(
-    "--out", cls=Option, type=NewFile(".html"), metavar="FILE",
+@option(
+    "--out", type=NewFile(".html"), metavar="FILE",
     help="Page of a comparison (comparison.html).",
 )  # fmt: skip
-@click.option(
-    "--formats", cls=Option, type=Names(single=False, known=("svg", "pdf", "png")),
+@option(
+    "--formats", type=Names(single=False, known=("svg", "pdf", "png")),
     metavar="NAME,...",
     help="Also write each figure as pdf, png, or both; svg alone removes them (as they are).",
 )  # fmt: skip
@@ -69,23 +65,17 @@ def report(
     return 0
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "observatory browse",
-        "observatory browse results --study laptop_map --port 5055",
-        "observatory browse results --tracking-uri postgresql://me@host/mlflow --once",
-    ),
+@verb(
+    "observatory browse",
+    "observatory browse results --study laptop_map --port 5055",
+    "observatory browse results --tracking-uri postgresql://me@host/mlflow --once",
 )
 @click.argument(
     "results", type=FOLDER, default=Path("results"), help="Folder of the studies (results)."
 )
-@click.option("--study", cls=Option, metavar="NAME", help="Name of one study; all without it.")
-@click.option(
-    "--host", cls=Option, default="127.0.0.1", metavar="ADDRESS",
-    help="Address to bind (127.0.0.1).",
-)  # fmt: skip
-@click.option(
+@option("--study", metavar="NAME", help="Name of one study; all without it.")
+@option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to bind (127.0.0.1).")
+@option(
     "--port",
     cls=Option,
     type=click.IntRange(0, 65535),
@@ -93,13 +83,8 @@ def report(
     metavar="N",
     help="Port to bind (5000).",
 )
-@click.option(
-    "--tracking-uri", cls=Option, metavar="URI",
-    help="A database or server (mlflow.db in the folder).",
-)  # fmt: skip
-@click.option(
-    "--once", cls=Option, is_flag=True, help="Bring MLflow up to date and end, without a page."
-)
+@option("--tracking-uri", metavar="URI", help="A database or server (mlflow.db in the folder).")
+@option("--once", is_flag=True, help="Bring MLflow up to date and end, without a page.")
 def browse(
     results: Path, study: str | None, host: str, port: int, tracking_uri: str | None, once: bool
 ) -> int:
@@ -114,13 +99,7 @@ def browse(
     return open_pages(results, host, port, study, settings, once=once)
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "observatory status results/laptop_map",
-        "observatory status results/laptop_map --json",
-    ),
-)
+@verb("observatory status results/laptop_map", "observatory status results/laptop_map --json")
 @_A_STUDY
 @JSON
 def status(study: Path, as_json: bool) -> int:
@@ -132,18 +111,10 @@ def status(study: Path, as_json: bool) -> int:
     return 0
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "observatory retry results/laptop_map",
-        "observatory retry results/laptop_map --here",
-    ),
-)
+@verb("observatory retry results/laptop_map", "observatory retry results/laptop_map --here")
 @_A_STUDY
-@click.option(
-    "--here", cls=Option, is_flag=True, help="Train on this machine what was queued as jobs."
-)
-@click.option("--quiet", cls=Option, is_flag=True, help="Show no progress.")
+@option("--here", is_flag=True, help="Train on this machine what was queued as jobs.")
+@QUIET
 @_TRUST
 def retry(study: Path, here: bool, quiet: bool, trust: bool) -> int:
     """Train the runs of a study that failed or were interrupted.
@@ -160,31 +131,26 @@ def retry(study: Path, here: bool, quiet: bool, trust: bool) -> int:
     return 0
 
 
-@click.command(
-    cls=Command,
-    examples=(
-        "observatory export results/laptop_map --author 'Ada Lovelace'",
-        "observatory export results/laptop_map --out laptop_map.tar.gz",
-        "observatory export results/laptop_map --out published/laptop_map    # a folder",
-        "observatory export results/laptop_map --weights",
-        "observatory export results/running --partial",
-    ),
+@verb(
+    "observatory export results/laptop_map --author 'Ada Lovelace'",
+    "observatory export results/laptop_map --out laptop_map.tar.gz",
+    "observatory export results/laptop_map --out published/laptop_map    # a folder",
+    "observatory export results/laptop_map --weights",
+    "observatory export results/running --partial",
 )
 @_A_STUDY
-@click.option(
-    "--out", cls=Option, type=FOLDER, metavar="DIR_OR_TAR",
+@option(
+    "--out", type=FOLDER, metavar="DIR_OR_TAR",
     help="A .tar, .tar.gz or .tgz, or a folder (NAME.tar in the present folder).",
 )  # fmt: skip
-@click.option(
-    "--weights", cls=Option, is_flag=True,
+@option(
+    "--weights", is_flag=True,
     help="Parameters of every network that has some, as safetensors: when it left, or at the last "
     "checkpoint.",
 )  # fmt: skip
-@click.option(
-    "--partial", cls=Option, is_flag=True, help="Also a study whose runs are not all done."
-)
-@click.option(
-    "--author", cls=Option, multiple=True, metavar="NAME",
+@option("--partial", is_flag=True, help="Also a study whose runs are not all done.")
+@option(
+    "--author", multiple=True, metavar="NAME",
     help="Whom CITATION.cff names; may be given again.",
 )  # fmt: skip
 @_TRUST
@@ -209,17 +175,14 @@ def export(
     return 0
 
 
-@click.command(
+@verb(
+    "observatory import laptop_map.tar",
+    "observatory import published/laptop_map --results elsewhere",
     name="import",
-    cls=Command,
-    examples=(
-        "observatory import laptop_map.tar",
-        "observatory import published/laptop_map --results elsewhere",
-    ),
 )
 @click.argument("bundle", type=FOLDER, help="What `export` wrote, a tar or a folder.")
-@click.option(
-    "--results", cls=Option, type=FOLDER, default=Path("results"), metavar="DIR",
+@option(
+    "--results", type=FOLDER, default=Path("results"), metavar="DIR",
     help="Folder of the studies (results).",
 )  # fmt: skip
 def import_(bundle: Path, results: Path) -> int:
@@ -240,7 +203,7 @@ def import_(bundle: Path, results: Path) -> int:
     return 0
 
 
-@click.command(cls=Command, examples=("observatory doctor", "observatory doctor --json"))
+@verb("observatory doctor", "observatory doctor --json")
 @click.argument(
     "results", type=FOLDER, default=Path("results"), help="Where studies will go (results)."
 )
