@@ -5,25 +5,33 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 
-class CommonOptions(TypedDict, total=False):
-    """What every question takes that has its settings in conf/fit.
+class SeededOptions(TypedDict, total=False):
+    """What every question takes that draws.
 
     Attributes:
         level: Coverage of the intervals, such as 0.95; tests are at 1 - level.
         seed: Seed of all draws.
-        settings: Any further setting of conf/fit, by name.
-        config_dir: Folder of configurations of your own, laid out as conf/ is.
         tracking_uri: Database or server of MLflow, for mlflow:EXPERIMENT.
     """
 
     level: float | None
     seed: int | None
-    settings: Mapping[str, Any] | None
-    config_dir: Path | None
     tracking_uri: str | None
 
 
-class RunOptions(TypedDict, total=False):
+class CommonOptions(SeededOptions, total=False):
+    """What every question takes that has its settings in conf/fit.
+
+    Attributes:
+        settings: Any further setting of conf/fit, by name.
+        config_dir: Folder of configurations of your own, laid out as conf/ is.
+    """
+
+    settings: Mapping[str, Any] | None
+    config_dir: Path | None
+
+
+class RunOptions(SeededOptions, total=False):
     """What every fit of runs takes; None, or left out: as the table or conf/fit has it.
 
     Attributes:
@@ -42,9 +50,6 @@ class RunOptions(TypedDict, total=False):
         horizon_steps: Steps at which records are cut; or the horizon that counts belong to.
         steps_per_epoch: Optimizer steps per epoch, to give the horizon in epochs too.
         window_max: Largest control that enters the fit; inf for all.
-        level: Coverage of the intervals, such as 0.95.
-        seed: Seed of all draws.
-        tracking_uri: Database or server of MLflow, for mlflow:EXPERIMENT.
     """
 
     control: str | None
@@ -62,25 +67,18 @@ class RunOptions(TypedDict, total=False):
     horizon_steps: int | None
     steps_per_epoch: int | None
     window_max: float | None
-    level: float | None
-    seed: int | None
-    tracking_uri: str | None
 
 
-class FitOptions(RunOptions, total=False):
+class FitOptions(RunOptions, CommonOptions, total=False):
     """What fits by an estimator of conf/fit take.
 
     Attributes:
         by: Column of groups: a fit of each, and of boundaries their ratios to the first.
         n_bootstrap: Number of resamples.
-        settings: Any further setting of the estimator, by name.
-        config_dir: Folder of configurations of your own, laid out as conf/ is.
     """
 
     by: str | None
     n_bootstrap: int | None
-    settings: Mapping[str, Any] | None
-    config_dir: Path | None
 
 
 class BoundaryOptions(FitOptions, total=False):

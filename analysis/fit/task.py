@@ -6,7 +6,9 @@ from typing import Any, final
 
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted, flat_record
-from observatory.analysis.stats.estimate import Estimate, Plain, refusal_record
+from observatory.analysis.fit.settings import built, draw_seed
+from observatory.analysis.stats.estimate import Estimate, Plain, about, refusal_record
+from observatory.analysis.tables.columns import columns_text
 from observatory.core.errors import FitRefusedError
 
 _SHARED = {field.name for field in fields(Estimate)} - {"params", "table"}
@@ -84,3 +86,39 @@ class Task:
             error.record = fitted.records[0]
             raise error
         return fitted
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """A table as an estimator of rows takes it."""
+
+    rows: Any  # of the estimator's own kind, with a `value` per row and the name of the `outcome`
+    columns: Mapping[str, str]  # which column was read as what, by role
+    warnings: Sequence[str]  # what was left out
+
+
+def rows_part(fit: Any, read: ReadRows, seed: int) -> Part:
+    """An estimator on rows that were read, as a part of a task."""
+    return Part(
+        **about(fit, seed),
+        event=read.rows.outcome,
+        n=read.rows.value.size,
+        compute=lambda: fit.estimate(read.rows, seed),
+        warnings=read.warnings,
+        extras={"columns": columns_text(read.columns)},
+    )
+
+
+def fit_rows(name: str, options: Mapping[str, Any], read: Callable[[], ReadRows]) -> Fitted:
+    """The estimator of `conf/fit/NAME.yaml` on the rows of a table, which is read after it is made.
+
+    Args:
+        name: Of the question.
+        options: As of `CommonOptions`, checked.
+        read: Reads the table.
+
+    Raises:
+        ConfigError: If the table or a setting breaks a rule.
+    """
+    fit, seed = built(name, None, options)[0], draw_seed(options.get("seed"))
+    return Task(name, [rows_part(fit, read(), seed)]).run()

@@ -1,6 +1,7 @@
 """Groups of replicas that share seeds, each compared with the first one, seed by seed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,10 @@ import pandas as pd
 
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.settings import STUDY, build
-from observatory.analysis.fit.task import Part
+from observatory.analysis.fit.task import ReadRows, rows_part
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.frames import column, evenly, select, where
 from observatory.analysis.paired.estimators.rows import PairedRows
-from observatory.analysis.stats.estimate import about
 from observatory.analysis.training.heads import head_readings
 
 KEYS = ["arm", "seed", "weight_decay"]
@@ -45,18 +45,10 @@ def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list
         against_first=True,
     )
     fit, seed = build("paired", settings["paired"]), int(settings[STUDY]["seed"])
-    part = Part(
-        **about(fit, seed),
-        event=outcome,
-        n=paired.value.size,
-        compute=lambda: fit.estimate(paired, seed),
-        extras={
-            "reference": comparison.groups[0].label,
-            "n_controls": len(kept),
-            "n_controls_run": len(decays),
-        },
-    )
-    return [part.record()]
+    counts = {"n_controls": len(kept), "n_controls_run": len(decays)}
+    part = rows_part(fit, ReadRows(paired, {}, ()), seed)
+    extras = {"reference": comparison.groups[0].label, **counts}
+    return [replace(part, extras=extras).record()]
 
 
 def _outcomes(groups: Sequence[StudyGroup]) -> tuple[pd.DataFrame, str]:

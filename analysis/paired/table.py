@@ -1,11 +1,12 @@
 """Outcomes by arm and pair, from a table of anyone or from the run store."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fit.rows import ReadRows
+from observatory.analysis.fit.task import ReadRows
 from observatory.analysis.paired.estimators.rows import PairedRows
 from observatory.analysis.tables.columns import Role, resolve
 from observatory.analysis.tables.last_looks import rows_of
@@ -21,18 +22,14 @@ ROLES = {
 }
 
 
-def read_paired(
-    table: pd.DataFrame | Study, asked: Mapping[str, str | None], reference: str | None
-) -> ReadRows:
-    """Read and check a table: a row per pair, arm and condition.
-
-    Columns are asked for by role, None being the usual one; with a `reference` all other arms are
-    compared with it, else every two arms.
+def read_paired(table: pd.DataFrame | Study, options: Mapping[str, Any]) -> ReadRows:
+    """Read and check a table, a row per pair, arm and condition, by the options of a comparison.
 
     Raises:
         ConfigError: If a column is missing, a value is no number, a pair recurs in an arm, or
             there is no such arm.
     """
+    asked, reference = {role: options.get(role) for role in ROLES}, options.get("reference")
     frame = rows_of(table, asked, ROLES)
     columns = resolve(asked, ROLES, [str(name) for name in frame.columns])
     frame, value, warnings = with_value(frame, columns["value"])

@@ -13,9 +13,10 @@ from observatory.analysis.curves.table import Curve, curve_part
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import flat_record
 from observatory.analysis.fit.settings import STUDY, build
+from observatory.analysis.fit.task import rows_part
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.frames import column, evenly, select, where
-from observatory.analysis.scaling.table import chain_part, read_sized
+from observatory.analysis.scaling.table import read_sized
 from observatory.analysis.stats.estimate import about, refusal_record
 from observatory.analysis.tables.last_looks import configured
 from observatory.analysis.training.heads import head_readings
@@ -107,7 +108,7 @@ def _chain(
     if reason is not None:
         return {**_refusal(chain, ACCURACY, len(rows), seed, reason), "group": {"size": name}}
     asked = {"size": name, "control": CONTROL, "value": ACCURACY, "group": "seed"}
-    part = chain_part(chain, read_sized(rows, asked), seed)
+    part = rows_part(chain, read_sized(rows, asked), seed)
     return replace(part, group={"size": name}).record()
 
 

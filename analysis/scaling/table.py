@@ -1,17 +1,15 @@
 """An order parameter by size, control and seed, from any table, and the chain that is for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from observatory.analysis.fit.settings import built, draw_seed
-from observatory.analysis.fit.task import Part, Task
+from observatory.analysis.fit.task import ReadRows, Task, rows_part
 from observatory.analysis.scaling.estimators.sample import SizedRows
-from observatory.analysis.stats.estimate import about
-from observatory.analysis.tables.columns import Role, columns_text, resolve
+from observatory.analysis.tables.columns import Role, resolve
 from observatory.analysis.tables.last_looks import last_looks
 from observatory.analysis.tables.open import Table, open_table
 from observatory.analysis.tables.values import labels, numbers, refuse
@@ -34,16 +32,7 @@ _STUDY_ROLES = {
 _MAX_DRAWN = 50_000_000  # rows of all resamples together
 
 
-@dataclass(frozen=True)
-class _SizedTable:
-    """A table as the chain takes it."""
-
-    rows: SizedRows
-    columns: Mapping[str, str]  # which column was read as what, by role
-    warnings: list[str]  # what was left out
-
-
-def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> _SizedTable:
+def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> ReadRows:
     """Read and check a table, its columns named by role; of a study also settings of its runs.
 
     Raises:
@@ -75,7 +64,7 @@ def read_sized(table: pd.DataFrame | Study, asked: Mapping[str, str | None]) -> 
     order = np.lexsort((value, np.zeros(value.size) if seed is None else seed, control, size))
     size, control, value = size[order], control[order], value[order]
     seed = None if seed is None else seed[order]
-    return _SizedTable(SizedRows(size, control, value, seed, names["value"]), names, warnings)
+    return ReadRows(SizedRows(size, control, value, seed, names["value"]), names, warnings)
 
 
 def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, Any]) -> Task:
@@ -95,17 +84,5 @@ def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, A
             f"`n_bootstrap` and `n_null` must be at most {_MAX_DRAWN // n_rows} for {n_rows} rows, "
             f"got {n_draws}: every draw holds them all. Lower them, or thin the table."
         )
-    part = chain_part(chain, read, draw_seed(given.get("seed")))
+    part = rows_part(chain, read, draw_seed(given.get("seed")))
     return Task("scaling", [part], read.columns)
-
-
-def chain_part(chain: Any, read: _SizedTable, seed: int) -> Part:
-    """The chain on what was read, as a part of a task."""
-    return Part(
-        **about(chain, seed),
-        event=read.rows.order_parameter,
-        n=read.rows.value.size,
-        compute=lambda: chain.estimate(read.rows, seed),
-        warnings=read.warnings,
-        extras={"columns": columns_text(read.columns)},
-    )

@@ -49,14 +49,15 @@ def variance(
         >>> variance(runs).params.round(2)[["variance[numeric]", "icc"]].tolist()
         [0.5, 0.96]
     """
-    from observatory.analysis.fit.rows import ReadRows, fit_rows
+    from observatory.analysis.fit.task import fit_rows
     from observatory.analysis.tables.open import open_table
     from observatory.analysis.variance.table import read_components
 
-    def read() -> ReadRows:
-        return read_components(open_table(table, tracking_uri), value, arm, group)
-
-    return fit_rows("variance", read, level, settings, config_dir)
+    options = {"level": level, "settings": settings, "config_dir": config_dir}
+    named = (value, arm, group)
+    return fit_rows(
+        "variance", options, lambda: read_components(open_table(table, tracking_uri), *named)
+    )
 
 
 QUESTIONS = (

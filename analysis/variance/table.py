@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.fit.rows import ReadRows
+from observatory.analysis.fit.task import ReadRows
 from observatory.analysis.tables.columns import Role, column_of, resolve
 from observatory.analysis.tables.last_looks import rows_of
 from observatory.analysis.tables.values import codes_of, with_value

@@ -154,7 +154,7 @@ class FiniteSizeChain:
         table = {**{name: asdict(link) for name, link in links.items()}, **whole.table}
         return Estimate(
             **about(self, seed),
-            event=rows.order_parameter,
+            event=rows.outcome,
             params=whole.params,
             n=sample.value.size,
             warnings=warnings,

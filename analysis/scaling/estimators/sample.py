@@ -23,7 +23,7 @@ class SizedRows:
     control: Array  # what is varied at each size, on the axis of the fits, `[row]`
     value: Array  # the order parameter m, `[row]`
     seed: Index | None  # what rows share within a size; None where every row is its own, `[row]`
-    order_parameter: str  # its name
+    outcome: str  # name of the order parameter
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def test_columns_are_found_by_name_and_rows_sorted() -> None:
     straight = read_sized(frame, {**NAMES, "group": "seed"})
     assert read.columns == {**NAMES, "group": "seed"}
     assert (read.rows.value == straight.rows.value).all()
-    assert read.rows.order_parameter == "m"
+    assert read.rows.outcome == "m"
     usual = frame.rename(columns={"p": "size", "train_fraction": "control", "m": "value"})
     assert read_sized(usual.drop(columns="seed"), {}).rows.seed is None
     prefixed = frame.add_prefix("params.")
