@@ -77,7 +77,6 @@ def report(
 @option("--host", default="127.0.0.1", metavar="ADDRESS", help="Address to bind (127.0.0.1).")
 @option(
     "--port",
-    cls=Option,
     type=click.IntRange(0, 65535),
     default=5000,
     metavar="N",
