@@ -156,7 +156,7 @@ def require_rise(bins: RateBins) -> None:
     )
 
 
-def require_inside(bins: RateBins, x0: float, value: float) -> None:
+def require_inside(bins: RateBins, x0: float) -> None:
     """Refuse a critical point more than a decade beyond the values tried.
 
     Raises:
@@ -164,9 +164,11 @@ def require_inside(bins: RateBins, x0: float, value: float) -> None:
     """
     if not bins.x[0] - 1.0 < x0 < bins.x[-1] + 1.0:
         low, high = sorted(bins.weight_decay[[0, -1]])
+        power = bins.sign * x0  # of a flat rate, hundreds of decades away
+        value = f"{10.0**power:.2g}" if abs(power) < 100.0 else f"1e{power:+.0f}"
         steps = " ".join(non_monotone(bins)) or "Their rates lie on one side of its midpoint."
         raise FitRefusedError(
-            f"The critical {bins.control} would be {value:.2g}, more than a decade beyond the "
+            f"The critical {bins.control} would be {value}, more than a decade beyond the "
             f"values tried, {low:g} to {high:g}: that is no estimate. {steps} Add values on "
             "both sides of the edge, and fit runs that are alike."
         )

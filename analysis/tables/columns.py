@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from observatory.core.errors import ConfigError
 from observatory.core.settings import did_you_mean, nearest_first
 
-_PREFIXES = ("", "params.", "metrics.", "tags.")
-"""What may stand before a name: the columns of an MLflow experiment have such prefixes."""
+PREFIXES = ("", "params.", "metrics.", "tags.", "config.", "summary.", "parameters/", "metrics/")
+"""What may stand before a name in the tables of trackers: MLflow, W&B, Neptune."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def resolve(
 
 def column_of(name: str, present: Sequence[str]) -> str | None:
     """The column of a name, with or without a prefix; None where there is none."""
-    return next((prefix + name for prefix in _PREFIXES if prefix + name in present), None)
+    return next((prefix + name for prefix in PREFIXES if prefix + name in present), None)
 
 
 def columns_text(columns: Mapping[str, str]) -> str:

@@ -5,7 +5,15 @@ import pandas as pd
 
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.reading import Columns, Reading, control_words, in_order, twins
-from observatory.analysis.tables.values import Array, cells, labels, numbers, refuse, weights_of
+from observatory.analysis.tables.values import (
+    MOST_RUNS,
+    Array,
+    cells,
+    labels,
+    numbers,
+    refuse,
+    weights_of,
+)
 from observatory.core.errors import ConfigError
 
 
@@ -28,6 +36,8 @@ def read_counts(
         refuse(
             count < 0, name, "must be at least 0", "Counts are not negative.", cells(frame, name)
         )
+        rule = f"must be at most {MOST_RUNS:g}"
+        refuse(count > MOST_RUNS, name, rule, "Give counts of runs.", cells(frame, name))
         if weight is None:
             broken = count != np.floor(count)
             advice = "Give whole runs, or their weights in a column of their own (`weights`)."

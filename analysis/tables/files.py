@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from observatory.analysis.tables.text_files import require_distinct, text_table
@@ -35,7 +36,7 @@ def read_table(path: Path) -> pd.DataFrame:
             raise ConfigError(f"`{path}` is empty. Give a table with a row of column names.")
         frame = text_table(content, str(path))
     require_table(frame, str(path))
-    return frame
+    return with_texts(frame)
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -43,6 +44,17 @@ def _parquet(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"`{path}` cannot be read as Parquet: {error}. Write it anew.") from error
+
+
+def with_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with cells that hold several values as texts: they are no numbers or names."""
+    several = {
+        name: frame[name].map(str, na_action="ignore")
+        for name, kind in frame.dtypes.items()
+        if kind.kind == "O"
+        and any(isinstance(c, list | dict | set | np.ndarray) for c in frame[name])
+    }
+    return frame.assign(**several) if several else frame
 
 
 def require_table(frame: pd.DataFrame, where: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from observatory.analysis.tables.files import read_table, require_table
+from observatory.analysis.tables.files import read_table, require_table, with_texts
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
 
@@ -39,7 +39,7 @@ def open_table(table: Table, tracking_uri: str | None = None) -> pd.DataFrame | 
         require_table(table, name)
         made = table.rename(columns=str).reset_index(drop=True)
         made.attrs = dict(table.attrs)
-        return made
+        return with_texts(made)
     return Study(table) if Path(table).is_dir() else read_table(Path(table))
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from observatory.analysis.stats.observations import Observations
-from observatory.analysis.tables.columns import Role, columns_text
+from observatory.analysis.tables.columns import PREFIXES, Role, columns_text
 
 Mask = NDArray[np.bool_]
 
@@ -72,7 +72,7 @@ def control_words(column: str) -> str:
         >>> control_words("params.weight_decay"), control_words("train_fraction")
         ('weight decay', 'train_fraction')
     """
-    name = column.removeprefix("params.").removeprefix("metrics.").removeprefix("tags.")
+    name = next(column.removeprefix(p) for p in PREFIXES[::-1] if column.startswith(p))
     return "weight decay" if name == "weight_decay" else name
 
 

@@ -3,7 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import Any
 
@@ -14,6 +15,7 @@ from observatory.core.errors import ConfigError
 _SEPARATOR = re.compile(r'"?sep=(.)"?')
 _DECIMAL = re.compile(r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _TRACKED = "__MIN"
 """Ends the columns of smallest values in charts that trackers export."""
@@ -33,7 +35,8 @@ def text_table(content: bytes, where: str) -> pd.DataFrame:
     text = _decoded(content, where)
     if text.lstrip()[:1] in ("[", "{"):
         return _json_table(text.strip(), where)
-    return _tracked(_decimal_commas(_separated(text, where)))
+    frame, texts = _separated(text, where)
+    return _tracked(_decimal_commas(frame, texts))
 
 
 def _decoded(content: bytes, where: str) -> str:
@@ -51,7 +54,8 @@ def _decoded(content: bytes, where: str) -> str:
     return text
 
 
-def _separated(text: str, where: str) -> pd.DataFrame:
+def _separated(text: str, where: str) -> tuple[pd.DataFrame, Callable[[], pd.DataFrame]]:
+    """The table, and how to have its cells as they are written."""
     lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
     named = _SEPARATOR.fullmatch(lines[0].strip())
     lines = [line for line in lines[1 if named else 0 :] if not line.lstrip().startswith("#")]
@@ -61,23 +65,41 @@ def _separated(text: str, where: str) -> pd.DataFrame:
     blanks = not named and separator not in lines[0] and len(lines[0].split()) > 1
     if blanks:
         lines, separator = [" ".join(line.split()) for line in lines], " "
+
+    def read(kind: type | None = None) -> pd.DataFrame:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells would be left out
+            found = pd.read_csv(
+                StringIO("\n".join(lines)),
+                sep=separator,
+                skipinitialspace=not blanks,
+                index_col=False,
+                dtype=kind,
+            )
+        found.columns = [str(name).strip() for name in found.columns]
+        return found.dropna(how="all").reset_index(drop=True)
+
     try:
         header = [name.strip() for name in next(csv.reader(lines, delimiter=separator))]
         require_distinct(header, where)
-        frame = pd.read_csv(
-            StringIO("\n".join(lines)), sep=separator, skipinitialspace=not blanks, index_col=False
-        )
-    except (ValueError, pd.errors.ParserError) as error:
+        return read(), lambda: read(str)
+    except pd.errors.ParserWarning as error:
+        raise ConfigError(
+            f"`{where}` has rows with more cells than there are column names. Name every column, "
+            "or put cells that hold a separator into quotes."
+        ) from error
+    except (ValueError, csv.Error, pd.errors.ParserError) as error:
         raise ConfigError(
             f"`{where}` is not a table ({str(error).strip()}). Give a CSV file with a row of "
             "column names, a list of JSON records, or a Parquet file."
         ) from error
-    frame.columns = [str(name).strip() for name in frame.columns]
-    return frame.dropna(how="all").reset_index(drop=True)
 
 
-def _decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns of numbers with a decimal comma as numbers."""
+def _decimal_commas(frame: pd.DataFrame, written: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """Columns of numbers with a decimal comma as numbers.
+
+    A table that has some may write its thousands with points: those that could be are refused.
+    """
     changed: list[str] = []
     for name in frame.columns:
         if pd.api.types.is_numeric_dtype(frame[name]):
@@ -88,16 +110,24 @@ def _decimal_commas(frame: pd.DataFrame) -> pd.DataFrame:
         if commas.empty or not texts.map(lambda text: bool(_DECIMAL.fullmatch(text))).all():
             continue
         if commas.map(lambda text: bool(_THOUSANDS.fullmatch(text))).all():
-            raise ConfigError(
-                f"`{name}` holds {commas.iloc[0]}: its comma may be a decimal point or stand "
-                "between thousands. Write the numbers without it."
-            )
+            raise _of_two_minds(str(name), commas.iloc[0], "comma")
         points = frame[name].map(str).str.replace(",", ".")
         frame[name] = pd.Series(pd.to_numeric(points, errors="coerce"))
         changed.append(str(name))
     if changed:
+        for name, cells in written().drop(columns=changed).items():
+            points = [c for c in cells.dropna().map(str) if _POINTS.fullmatch(c.strip())]
+            if points:
+                raise _of_two_minds(str(name), points[0], "point")
         frame.attrs["caveats"] = [f"Commas in {', '.join(changed)} are read as decimal points."]
     return frame
+
+
+def _of_two_minds(name: str, cell: str, mark: str) -> ConfigError:
+    return ConfigError(
+        f"`{name}` holds {cell}: its {mark} may be a decimal point or stand between thousands. "
+        "Write the numbers without it."
+    )
 
 
 def _tracked(frame: pd.DataFrame) -> pd.DataFrame:
@@ -130,16 +160,13 @@ def _json_table(text: str, where: str) -> pd.DataFrame:
     rows = [r for r in records if any(not isinstance(value, Mapping) for value in r.values())]
     nested = [n for r in records for n, v in r.items() if isinstance(v, Mapping | list)]
     if not rows or (len(records) == 1 and nested):
-        raise _other_shape(where, f"one object with {list(records[0])[:8]}")
+        raise _other_shape(where, _object_words(records[0]))
     shared: dict[str, Any] = {}
     for record in (r for r in records if r not in rows):
         for part in record.values():
             plain = {f"params.{n}": v for n, v in part.items() if not isinstance(v, Mapping | list)}
             shared = {**plain, **shared}
     frame = pd.json_normalize(rows).rename(columns=str)
-    lists = [n for n in frame.columns if any(isinstance(cell, list) for cell in frame[n])]
-    for name in lists:
-        frame[name] = frame[name].map(json.dumps)
     more = {name: value for name, value in shared.items() if name not in frame.columns}
     return pd.concat([frame, pd.DataFrame(more, index=frame.index)], axis=1)
 
@@ -147,10 +174,10 @@ def _json_table(text: str, where: str) -> pd.DataFrame:
 def _records(text: str, where: str) -> list[dict[str, Any]]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             found = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(
                 f"`{where}` starts as JSON and cannot be read ({error}). Write it anew."
             ) from error
@@ -162,10 +189,18 @@ def _records(text: str, where: str) -> list[dict[str, Any]]:
     return records
 
 
+def _object_words(record: Mapping[str, Any]) -> str:
+    """One object in words, with the list in it that may be the table."""
+    inside = [n for n, v in record.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    words = f"one object with {list(record)[:8]}"
+    return f"{words}: write the list {inside[0]!r} alone" if inside else words
+
+
 def _other_shape(where: str, found: str) -> ConfigError:
     return ConfigError(
         f"`{where}` is JSON of another shape, {found}. Give a list of records, "
-        '[{"weight_decay": 0.1, "grokked": 1}, ...], or one such record per line.'
+        '[{"weight_decay": 0.1, "grokked": 1}, ...], or one such record per line; with '
+        'pandas, `to_json(orient="records")`.'
     )
 
 

@@ -1,6 +1,7 @@
 """Columns of a table as arrays, checked in whole: every complaint names the rows it is about."""
 
 import hashlib
+import re
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,20 @@ _TRUTHS = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "t", "y"), True),
     **dict.fromkeys(("0", "0.0", "false", "no", "f", "n"), False),
 }
+_NEVER = {"never", "none", "no", "-", "--", "\N{EN DASH}", "\N{EM DASH}", "n/a", "\N{INFINITY}"}
+"""Words for the time of what did not happen, beside those that every reader of files knows."""
+MOST_RUNS = 1e12
+"""That a row may stand for: beyond, likelihoods lose their digits."""
+_ENDLESS, _MOST_STEPS, _FARTHEST = 1e300, 2.0**53, 1e100
+_CURES = (
+    (r"[+-]?[\d.,]+\s*%", "Write shares without the sign: 0.85 for 85 %."),
+    (r"\d+\s*/\s*\d+", "Write counts into two columns, `n` and `n_grokked`."),
+    (
+        r"[+-]?\d{1,3}([ .,'_\N{RIGHT SINGLE QUOTATION MARK}\xa0\u2009\u202f]\d{3})+([.,]\d+)?",
+        "Write numbers without anything between their thousands.",
+    ),
+)
+"""Numbers as people write them, and how they must be written."""
 _SHOWN = 5
 """Row numbers that a complaint lists."""
 
@@ -52,6 +67,12 @@ def refuse(bad: Mask, name: str, rule: str, advice: str, column: pd.Series | Non
     raise ConfigError(f"`{name}` {rule}{value} in {_rows_text(bad)}. {advice}")
 
 
+def _cure(column: pd.Series, bad: Mask) -> str | None:
+    """How to write the first bad cell, where it is a number as people write it."""
+    text = str(column.iloc[int(np.argmax(bad))]).strip() if bad.any() else ""
+    return next((advice for shape, advice in _CURES if re.fullmatch(shape, text)), None)
+
+
 def cells(frame: pd.DataFrame, name: str) -> pd.Series:
     """One column; tables have been refused where two have one name."""
     return pd.Series(frame[name])
@@ -67,23 +88,36 @@ def missing(column: pd.Series) -> Mask:
     return empty | blank[codes]
 
 
+def _floats(column: pd.Series) -> Array:
+    """Cells as float64, NaN where one is no number, `[row]`."""
+    try:
+        read = pd.Series(pd.to_numeric(column, errors="coerce"))
+        return read.to_numpy(dtype=np.float64, na_value=np.nan)
+    except OverflowError:  # whole numbers beyond every float are infinite
+        return _floats(column.map(lambda cell: float(str(cell)) if type(cell) is int else cell))
+
+
 def steps(frame: pd.DataFrame, name: str, advice: str) -> Array:
     """A column of steps as float64, NaN where something never was, `[row]`.
 
-    Never is an empty cell, infinity, and 1.797e308, which MLflow makes of infinity.
+    Never is an empty cell, infinity, 1.797e308, which MLflow makes of infinity, and a word or dash
+    that says so.
 
     Raises:
-        ConfigError: If a cell is text or minus infinity.
+        ConfigError: If a cell is other text, minus infinity, or no count of steps by its size.
 
     Example:
-        >>> steps(pd.DataFrame({"t": [300.0, np.inf, 1.7976931348623157e308, None]}), "t", "")
-        array([300.,  nan,  nan,  nan])
+        >>> steps(pd.DataFrame({"t": [300.0, np.inf, 1.7976931348623157e308, None, "-"]}), "t", "")
+        array([300.,  nan,  nan,  nan,  nan])
     """
     column = cells(frame, name)
-    read = pd.Series(pd.to_numeric(column, errors="coerce"))
-    never = read.to_numpy(dtype=np.float64, na_value=np.nan) >= 1.797e308
+    never = _floats(column) >= _ENDLESS
+    if not pd.api.types.is_numeric_dtype(column):
+        never |= np.array([isinstance(c, str) and c.strip().lower() in _NEVER for c in column])
     kept = column.astype(object).where(~never, None) if never.any() else column
-    return numbers(pd.DataFrame({name: kept}), name, advice, empty=True)
+    found = numbers(pd.DataFrame({name: kept}), name, advice, empty=True)
+    refuse(found > _MOST_STEPS, name, "must be a count of steps", advice, column)
+    return found
 
 
 def numbers(frame: pd.DataFrame, name: str, advice: str, *, empty: bool = False) -> Array:
@@ -104,9 +138,9 @@ def numbers(frame: pd.DataFrame, name: str, advice: str, *, empty: bool = False)
         refuse(absent, name, "must hold a number, got an empty cell or NaN", advice)
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         refuse(~absent, name, "must be a number", advice, column)
-    read = pd.Series(pd.to_numeric(column, errors="coerce"))
-    found = read.to_numpy(dtype=np.float64, na_value=np.nan)
-    refuse(np.isnan(found) & ~absent, name, "must be a number", advice, column)
+    found = _floats(column)
+    text = np.isnan(found) & ~absent
+    refuse(text, name, "must be a number", _cure(column, text) or advice, column)
     refuse(np.isinf(found), name, "must be finite", advice, column)
     return found
 
@@ -121,11 +155,13 @@ def truths(frame: pd.DataFrame, name: str) -> Mask:
     refuse(missing(column), name, "must be 0 or 1, got an empty cell", "Fill or remove the row.")
     codes, distinct = pd.factorize(column)
     known = [_TRUTHS.get(str(value).strip().lower()) for value in distinct]
+    other = np.array([value is None for value in known])[codes]
     refuse(
-        np.array([value is None for value in known])[codes],
+        other,
         name,
         "must be 0 or 1 (or true/false, yes/no)",
-        "Name a column that says of each run whether it grokked.",
+        "Name a column that says of each run whether it grokked; of rates give counts, `n` and "
+        "`n_grokked`.",
         column,
     )
     return np.array([bool(value) for value in known])[codes]
@@ -193,16 +229,18 @@ def control_of(frame: pd.DataFrame, name: str) -> Array:
     """The control of each row, `[row]`; raises where it is no number or negative."""
     held = list(cells(frame, name).dropna())
     words = [cell for cell in held if isinstance(cell, str)]
-    read = pd.Series(pd.to_numeric(pd.Series(words, dtype=object), errors="coerce"))
-    if words and len(words) == len(held) and read.isna().all():
+    read = pd.Series(_floats(pd.Series(words, dtype=object)))
+    written = any(re.fullmatch(shape, word.strip()) for shape, _ in _CURES for word in words[:1])
+    if words and len(words) == len(held) and read.isna().all() and not written:
         raise ConfigError(
             f"`{name}` must be a number, got words such as {words[0]!r}. Name a column of numbers "
             "as the control; `by` makes a fit for each of such words."
         )
     control = numbers(frame, name, "Fill or remove the row.")
-    refuse(
-        control < 0, name, "must be at least 0", "A log axis has no such place.", cells(frame, name)
-    )
+    column, advice = cells(frame, name), "A log axis has no such place."
+    refuse(control < 0, name, "must be at least 0", advice, column)
+    far = (control > _FARTHEST) | ((control > 0) & (control < 1.0 / _FARTHEST))
+    refuse(far, name, f"must be 0 or between {1.0 / _FARTHEST:g} and {_FARTHEST:g}", advice, column)
     return control
 
 
@@ -212,4 +250,7 @@ def weights_of(frame: pd.DataFrame, name: str | None) -> Array | None:
         return None
     weight = numbers(frame, name, "Fill or remove the row.")
     refuse(weight <= 0, name, "must be positive", "Remove rows that stand for nothing.")
+    rule, column = f"must be between {1.0 / MOST_RUNS:g} and {MOST_RUNS:g}", cells(frame, name)
+    far = (weight > MOST_RUNS) | (weight < 1.0 / MOST_RUNS)
+    refuse(far, name, rule, "Give numbers of runs.", column)
     return weight

@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from observatory import fits
 from observatory.analysis.tables.files import read_table
+from observatory.analysis.tables.observe import observe
+from observatory.analysis.tables.reading import Columns
 from observatory.core.errors import ConfigError
 
 COUNTS = [(0.003, 0), (0.006, 0), (0.015, 0), (0.02, 1), (0.03, 2), (0.05, 9), (0.07, 10)]
+QUICK = {"n_studies": 0}
 HEAD = ["weight_decay", "n", "n_grokked"]
 
 
@@ -43,18 +47,47 @@ def test_the_same_counts_give_the_same_boundary(tmp_path: Path, content: bytes) 
     table = read_table(path)
     assert list(table.columns) == HEAD
     assert table[["weight_decay", "n_grokked"]].to_numpy().tolist() == [list(row) for row in COUNTS]
-    found = fits.boundary(path, "lsq", horizon_steps=100_000, n_bootstrap=20)
+    found = fits.boundary(path, "lsq", horizon_steps=100_000, n_bootstrap=20, settings=QUICK)
     assert found.params["critical"] == pytest.approx(0.036457080, rel=1e-6)
 
 
 def test_decimal_commas_are_said_and_those_of_thousands_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "counts.csv"
     path.write_bytes(EXPORTS["decimal commas"])
-    found = fits.boundary(path, "lsq", horizon_steps=100_000, n_bootstrap=20)
+    found = fits.boundary(path, "lsq", horizon_steps=100_000, n_bootstrap=20, settings=QUICK)
     assert "Commas in weight_decay are read as decimal points." in found.warnings
     path.write_text("weight_decay;n\n1,000;3\n12,500;4\n")
     with pytest.raises(ConfigError, match="`weight_decay` holds 1,000: its comma may be a decimal"):
         read_table(path)
+
+
+@pytest.mark.parametrize(("said", "cell"), [("comma", "12,200"), ("point", "12.200")])
+def test_a_mark_between_thousands_is_never_read_as_a_decimal(tmp_path, said, cell: str) -> None:
+    """Of spreadsheets: weight decays with decimal commas, times of 12 200 and 3800 steps."""
+    path = tmp_path / "runs.csv"
+    path.write_text(f"weight_decay;t_grok\n0,01;\n0,03;{cell}\n0,1;{cell.replace('12', '3')}\n")
+    with pytest.raises(ConfigError, match=f"`t_grok` holds {cell}: its {said} may be a decimal"):
+        read_table(path)
+
+
+NEVER = ("Infinity", "-", "NaN", "1e308", "inf", "", "never", "1.7976931348623157E308", "\u221e")
+
+
+@pytest.mark.parametrize("word", NEVER)
+def test_never_is_one_thing_however_it_is_written(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(f"weight_decay,t_grok\n0.01,{word}\n0.03,8300\n", encoding="utf-8")
+    read = observe(read_table(path), Columns(), None, None, timed=True).observations
+    assert read.grokked.tolist() == [False, True]
+    assert np.isnan(read.time).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("name", ["{}", "params.{}", "config.{}", "parameters/{}"])
+def test_columns_of_trackers_are_found_by_their_plain_names(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(text().replace("weight_decay", name.format("weight_decay")))
+    found = observe(read_table(path), Columns(), None, None, timed=False)
+    assert found.observations.control == "weight decay"
 
 
 def test_a_log_of_json_lines_keeps_the_settings_of_its_first_line(tmp_path: Path) -> None:
@@ -86,6 +119,9 @@ def test_a_chart_of_a_tracker_is_a_row_per_run_and_step(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b'{"history": [{"step": 1, "acc": 0.5}]}', r"JSON of another shape, one object with"),
+        (b'{"by": "me", "runs": [{"n": 3}]}', r"'runs'\]: write the list 'runs' alone"),
+        (b'{"n": {"0": 3}, "k": {"0": 1}}', r'shape.*to_json\(orient="records"\)'),
+        (b'{"columns": ["n"], "data": [[1]]}', r'shape.*to_json\(orient="records"\)'),
         (b"[1, 2]", "a list of what are no records.*list of records"),
         (b"[]", "JSON of another shape, no records"),
         (b'{"step": 1,', "starts as JSON and cannot be read"),
