@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_SHOWN = 3
+"""Further refusals that are said where everything refused."""
+
 
 def flat_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """A record with its main numbers at its top, null where the fit has none.
@@ -59,9 +62,14 @@ class Fitted:
 
     @property
     def refused(self) -> str | None:
-        """The first refusal, where every record is one."""
-        reasons = [record["refused"] for record in self.records]
-        return reasons[0] if all(reason is not None for reason in reasons) else None
+        """The refusal where every record is one: that of each group, or the first of curves."""
+        if any(record["refused"] is None for record in self.records):
+            return None
+        first, *others = (
+            f"{words}: {record['refused']}" if words else str(record["refused"])
+            for words, record in zip(self._names(), self.records, strict=True)
+        )
+        return " ".join([first, *others[:_SHOWN]])
 
     @property
     def params(self) -> pd.Series:

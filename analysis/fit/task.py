@@ -82,7 +82,7 @@ class Task:
         """
         fitted = Fitted(self.question, [part.record() for part in self.parts], self.data)
         if fitted.refused is not None:
-            error = FitRefusedError(fitted.refused)
+            error = FitRefusedError(" ".join([fitted.refused, *fitted.records[0]["warnings"]]))
             error.record = fitted.records[0]
             raise error
         return fitted

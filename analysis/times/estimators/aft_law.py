@@ -12,8 +12,7 @@ import numpy as np
 
 from observatory.analysis.times.estimators.aft import RIGHT, Fits, Records, maximise
 from observatory.analysis.times.estimators.aft_errors import Array, Errors
-
-_CLOSEST = 1e-4  # share of its highest value by which the critical point stays below it
+from observatory.analysis.times.estimators.power_law import CLOSEST
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Laws:
 
 def shares(n_grid: int) -> Array:
     """Critical points as shares of the highest one: even steps from 0, finer towards 1."""
-    near = 1.0 - np.geomspace(1.0 / n_grid, _CLOSEST, max(n_grid // 4, 2))
+    near = 1.0 - np.geomspace(1.0 / n_grid, CLOSEST, max(n_grid // 4, 2))
     return np.concatenate([np.linspace(0.0, 1.0, n_grid, endpoint=False)[:-1], near])
 
 

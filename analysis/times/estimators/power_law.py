@@ -20,11 +20,15 @@ N_PARAMS = {"zero": 3, "boundary": 3, "free": 4}
 was taken from a boundary fit is not counted, though it came from the same replicas."""
 UNDECIDED = 2.0
 """Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
+CLOSEST = 1e-4
+"""Share of the smallest weight decay that grokked by which a critical point stays below it."""
 HELD = (
     "The critical weight decay is held at its point estimate: its uncertainty is not in these "
     "intervals."
 )
-NO_BOUNDARY = "No critical weight decay to hold fixed: no boundary fit gave one at this horizon."
+NO_BOUNDARY = (
+    "No critical weight decay to hold fixed: the boundary that leads gives none at this horizon."
+)
 
 
 def at_limit_reason(highest: float) -> str:
@@ -91,7 +95,7 @@ def _refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int
     def rss(critical: float) -> float:
         return float(fit_line(np.log(weight_decay - critical), y, weights)[2])
 
-    high = min(coarse + cell, float(weight_decay.min()) * (1.0 - 1e-9))
+    high = min(coarse + cell, float(weight_decay.min()) * (1.0 - CLOSEST))
     fine = minimise_between(rss, max(coarse - cell, 0.0), high)
     return min((0.0, coarse, fine), key=rss)
 
@@ -155,7 +159,7 @@ def fit_law(
     y, point = np.log(time), known if critical == "boundary" else 0.0
     if critical == "free":
         point = _refined_critical(weight_decay, y, weights, n_grid)
-        if end_of_search(point / float(weight_decay.min()), 0.0, 1.0) == "highest":
+        if end_of_search(point / float(weight_decay.min()), 0.0, 1.0 - CLOSEST) == "highest":
             raise FitRefusedError(at_limit_reason(float(weight_decay.min())))
     if point is None:
         raise FitRefusedError(NO_BOUNDARY)

@@ -6,7 +6,7 @@ import pytest
 
 from observatory import fits
 from observatory.analysis.tables.where import rows_where
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, FitRefusedError
 
 SHIFT = {"adamw": 3.0, "sgd": 1.0}
 RUNS = pd.DataFrame(
@@ -122,3 +122,15 @@ def test_nothing_but_comparisons_is_read(condition: str) -> None:
 def test_a_condition_that_leaves_nothing_shows_what_there_is() -> None:
     with pytest.raises(ConfigError, match=r"leaves no row: .*'optimizer': \['adamw', 'sgd'\]"):
         rows_where(RUNS, "optimizer == 'adam'")
+
+
+def test_a_refusal_says_what_is_pooled_and_names_every_group() -> None:
+    """Two optimizers: one groks everywhere, the other at the smallest values alone."""
+    rows = [("adamw", w, 5) for w in (0.01, 0.1, 1.0)]
+    rows += [("gd", w, k) for w, k in zip((2e-7, 2e-6, 2e-5, 2e-4), (5, 5, 0, 0), strict=True)]
+    table = pd.DataFrame(rows, columns=["optimizer", "weight_decay", "n_grokked"]).assign(n=5)
+    with pytest.raises(FitRefusedError, match=r"optimizer \(adamw, gd\) are pooled: `by` fits"):
+        fits.boundary(table, "mle")
+    said = "optimizer adamw: Every replica grokked .* optimizer gd: The rate falls"
+    with pytest.raises(FitRefusedError, match=said):
+        fits.boundary(table, "firth", by="optimizer")

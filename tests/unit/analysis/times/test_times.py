@@ -58,6 +58,14 @@ def test_a_free_critical_point_stops_at_zero() -> None:
     assert any("the end of its range" in warning for warning in found.warnings)
 
 
+def test_a_free_critical_point_at_the_end_of_its_search_is_refused() -> None:
+    """Its optimum lies 5e-6 below the smallest weight decay that grokked, and nu is no exponent."""
+    decays = np.repeat([0.03, 0.1, 0.3, 1.0], [3, 2, 3, 3])
+    times = np.array([8300.0, 12200, 11100, 3800, 4100, 2600, 3400, 3000, 3300, 2900, 3200])
+    with pytest.raises(FitRefusedError, match="the end of its search, not an estimate"):
+        fit_law(decays, times, np.ones(11), "free", None, 400)
+
+
 def test_weighted_lines_equal_repeated_rows() -> None:
     rng = np.random.default_rng(1)
     u, y = rng.normal(size=12), rng.normal(size=12)
