@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.stats.bins import RateBins, seeds_recur
 from observatory.analysis.stats.estimate import Parameter
+from observatory.analysis.stats.observations import Observations
 
 Array = NDArray[np.float64]
 
@@ -104,6 +105,14 @@ def resampled_counts(bins: RateBins, n_draws: int, rng: np.random.Generator) -> 
     return n, np.concatenate([weights @ bins.k_by for weights in parts])
 
 
+def n_units(data: Observations) -> int:
+    """Seeds that a resample draws, or replicas of a weight decay where every row is its own."""
+    if data.seed is not None and np.unique(data.seed).size < data.seed.size:
+        return max(np.unique(data.seed).size, 2)
+    cells = np.unique(data.weight_decay, return_inverse=True)[1]
+    return max(round(float(np.median(np.bincount(cells, data.weights)))), 2)
+
+
 def few_seeds_warning(bins: RateBins) -> list[str]:
     """A warning where whole seeds are resampled and there are few of them."""
     if bins.n_by is None or len(bins.n_by) >= 10:
@@ -159,7 +168,7 @@ def bca_interval(
     less, same = (draws < value).sum(), (draws == value).sum()
     below = float(less + 0.5 * same) / draws.size
     bias = normal.inv_cdf(min(max(below, 0.5 / draws.size), 1.0 - 0.5 / draws.size))
-    centred = (without * alike).sum() / alike.sum() - without
+    centred = (without * alike).sum() / max(float(alike.sum()), 1.0) - without
     second = float((alike * centred**2).sum())
     third = float((alike * centred**3).sum())
     acceleration = third / (6.0 * second**1.5) if second > 0 else 0.0

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from scipy.stats import chi2, f
 
-from observatory.analysis.boundary.estimators.coverage import percentile_coverage
+from observatory.analysis.boundary.estimators.coverage import bootstrap_coverage
 from observatory.analysis.boundary.estimators.least_squares import PUBLISHED_START, refit_boundary
 from observatory.analysis.boundary.estimators.likelihood import (
     FREE,
@@ -34,7 +34,7 @@ X = np.log10(np.geomspace(0.02, 1.0, 12))
 X0 = np.log10(0.12)
 N = np.full(12, 20.0)
 LEVEL = 0.95
-DROP = chi2.ppf(LEVEL, 1)
+DROP = float(chi2.ppf(LEVEL, 1))
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,19 @@ def least_squares(
     """The published estimator and its percentile bootstrap."""
     x, n_each, x0 = design
     bins = RateBins(x, n_each, n_each)
-    covered = percentile_coverage(
-        n_each,
+    covered = bootstrap_coverage(
+        bins,
         rates(x, np.array([[x0, np.log(slope), 0.0, 0.0]]), LINKS["logistic"])[0][0],
-        x0,
+        {"critical": x0},
         lambda n, k: refit_boundary(
             bins, n, k, 0.0, np.array(PUBLISHED_START), np.array([x0, slope])
-        )[:, 0],
+        )[:, :1],
+        "percentile",
         n_studies,
         LEVEL,
         rng,
     )
-    return Covered(n_studies, round(covered * n_studies), 0)
+    return Covered(n_studies, round(covered["critical"] * n_studies), 0)
 
 
 def seed_deviances(

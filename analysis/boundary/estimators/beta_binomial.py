@@ -67,7 +67,8 @@ class BoundaryBetaBinomial(LikelihoodFit):
 
     A group is the replicas of one seed at one weight decay where a seed has several of them there,
     else all replicas of a weight decay. Within a group replicas are alike by the correlation
-    `overdispersion`; 0 is the binomial.
+    `overdispersion`; 0 is the binomial. Profile-likelihood intervals, with the quantile of F(1,
+    groups - other parameters) in place of chi-square: the overdispersion is estimated from groups.
     """
 
     link: str  # the shape of the rise
@@ -94,11 +95,11 @@ class BoundaryBetaBinomial(LikelihoodFit):
         low, high = np.append(low, _SMALLEST), np.append(high, _LARGEST)
         begin = np.array([np.append(plain, rho) for rho in (0.01, 0.1, 0.3)])
         found = Maximum.climbed(evaluate, (*NAMES, "overdispersion"), begin, low, high)
-        params = profiled(found, bins.x, self.level)
+        params = profiled(found, bins.x, self.level, n.size - n_free + 1)
         ratio, p_value = found.gain_over(value)
         extras: dict[str, Plain] = {
             "method": f"beta-binomial likelihood of the {link.name} curve in "
-            f"log10({data.control}); profile likelihood",
+            f"log10({data.control}); profile likelihood with F quantiles",
             "link": link.name,
             "n_groups": n.size,
             "log_likelihood": found.value,

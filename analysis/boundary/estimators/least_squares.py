@@ -1,15 +1,17 @@
 """The boundary as it was published: least squares of a logistic on the rates per weight decay."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
 from observatory.analysis.boundary.estimators.coverage import (
+    INTERVALS,
+    bootstrap_coverage,
     bootstrap_warnings,
-    percentile_coverage,
+    coverage_extras,
 )
 from observatory.analysis.boundary.estimators.logistic import curve, fit_curves, step_limit
 from observatory.analysis.stats.bins import (
@@ -30,11 +32,6 @@ from observatory.core.errors import ConfigError, FitRefusedError
 
 PUBLISHED_START = (math.log10(0.05), 5.0)
 """Where the published fit starts: part of the estimator, as its solver settings are."""
-_PERCENTILE = "percentile bootstrap"
-_INTERVALS = {
-    "percentile": _PERCENTILE,
-    "bca": "bias-corrected and accelerated bootstrap",
-}
 
 
 def _smoothed(k: Array, n: Array, smoothing: float) -> Array:
@@ -75,7 +72,7 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
             f"The rate does not rise with {bins.control}: its best slope is {theta[1]:.3g} per "
             "decade. Fit a window in which it rises."
         )
-    require_inside(bins, float(theta[0]), 10.0 ** float(theta[0]))
+    require_inside(bins, float(theta[0]))
     return theta, rss, np.array(PUBLISHED_START) if published else theta
 
 
@@ -135,10 +132,8 @@ class BoundaryLsq:
     fit_name = "boundary"
 
     def __post_init__(self) -> None:
-        if self.interval not in _INTERVALS:
-            raise ConfigError(
-                f"`interval` must be among {sorted(_INTERVALS)}, got {self.interval}."
-            )
+        if self.interval not in INTERVALS:
+            raise ConfigError(f"`interval` must be among {sorted(INTERVALS)}, got {self.interval}.")
 
     @property
     def estimator(self) -> str:
@@ -168,11 +163,12 @@ class BoundaryLsq:
                 f"{data.control}. Add replicas or {data.control}s."
             )
         params = self._params(bins, theta, usable, refit)
-        covered = percentile_coverage(
-            bins.n,
+        covered = bootstrap_coverage(
+            bins,
             curve(bins.x, *theta),
-            float(theta[0]),
-            lambda n, k: refit(n, k)[:, 0],
+            {"critical": float(theta[0]), "slope": float(theta[1])},
+            refit,
+            self.interval,
             self.n_studies,
             self.level,
             rng,
@@ -184,11 +180,11 @@ class BoundaryLsq:
             warnings=self._warnings(data, bins, theta, usable, covered),
             extras={
                 "method": "unweighted least squares of the logistic in "
-                f"log10({data.control}) on rates per value; {_INTERVALS[self.interval]}",
+                f"log10({data.control}) on rates per value; {INTERVALS[self.interval]}",
                 "link": "logistic",
                 "control": data.control,
                 "rss": rss,
-                "coverage_simulated": covered,
+                **coverage_extras(covered),
                 "n_bins": bins.x.size,
                 "n_bootstrap": self.n_bootstrap,
                 "smoothing": self.smoothing,
@@ -214,7 +210,12 @@ class BoundaryLsq:
         return params
 
     def _warnings(
-        self, data: Observations, bins: RateBins, theta: Array, draws: Array, covered: float
+        self,
+        data: Observations,
+        bins: RateBins,
+        theta: Array,
+        draws: Array,
+        covered: Mapping[str, float],
     ) -> list[str]:
         """What a reader could take wrongly."""
         n, n_steep = self.n_bootstrap, int(np.isinf(draws[:, 1]).sum())
@@ -233,7 +234,7 @@ class BoundaryLsq:
         return [
             *data.horizon_warnings,
             *non_monotone(bins),
-            *bootstrap_warnings(bins, covered, self.n_studies, self.level, _PERCENTILE),
+            *bootstrap_warnings(bins, covered, self.n_studies, self.level, self.interval),
             *(words for words, holds in said.items() if holds),
         ]
 

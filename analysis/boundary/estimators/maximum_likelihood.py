@@ -7,8 +7,10 @@ import numpy as np
 
 from observatory.analysis.boundary.estimators.checks import boundary_warnings, misfit, require_fit
 from observatory.analysis.boundary.estimators.coverage import (
+    INTERVALS,
+    bootstrap_coverage,
     bootstrap_warnings,
-    percentile_coverage,
+    coverage_extras,
 )
 from observatory.analysis.boundary.estimators.likelihood import (
     SEPARATED,
@@ -33,11 +35,7 @@ from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.resample import bootstrap_parameter, left_out, resampled_counts
 from observatory.core.errors import ConfigError, FitRefusedError
 
-INTERVALS = {
-    "profile": "profile likelihood",
-    "percentile": "percentile bootstrap",
-    "bca": "bias-corrected and accelerated bootstrap",
-}
+_INTERVALS = {"profile": "profile likelihood", **INTERVALS}
 
 
 def fit_likelihood(
@@ -125,8 +123,10 @@ class BoundaryMle(LikelihoodFit):
     n_studies: int  # studies that measure what the bootstrap covers
 
     def __post_init__(self) -> None:
-        if self.interval not in INTERVALS:
-            raise ConfigError(f"`interval` must be among {sorted(INTERVALS)}, got {self.interval}.")
+        if self.interval not in _INTERVALS:
+            raise ConfigError(
+                f"`interval` must be among {sorted(_INTERVALS)}, got {self.interval}."
+            )
         self._link = link_named(self.link)
         lapses = "_lapse" if self.guess != 0.0 or self.lapse != 0.0 else ""
         shape = "" if self.link == "logistic" else f"_{self.link}"
@@ -137,27 +137,32 @@ class BoundaryMle(LikelihoodFit):
         link, level, rng = self._link, self.level, np.random.default_rng(seed)
         found = fit_likelihood(bins, link, self.guess, self.lapse, level)
         few: list[str] = []
+        covers: dict[str, Plain] = {}
         if self.interval == "profile":
             params = profiled(found, bins.x, level)
         else:
-            covered = percentile_coverage(
-                bins.n,
+            at = np.flatnonzero(found.free).tolist()
+            covered = bootstrap_coverage(
+                bins,
                 rates(bins.x, found.theta[None], link)[0][0],
-                float(found.theta[0]),
-                lambda n, k: bins.sign * np.log10(refit(bins, n, k, link, found)[:, 0]),
+                {NAMES[i]: found.natural(i, float(found.theta[i])) for i in at},
+                lambda n, k: refit(bins, n, k, link, found)[:, at],
+                self.interval,
                 self.n_studies,
                 level,
                 rng,
             )
-            few = bootstrap_warnings(bins, covered, self.n_studies, level, INTERVALS["percentile"])
+            few = bootstrap_warnings(bins, covered, self.n_studies, level, self.interval)
+            covers |= coverage_extras(covered)
             params = resampled(bins, link, found, self.interval, self.n_bootstrap, level, rng)
         checked = misfit(bins, found.theta, (found.low, found.high), link, self.n_simulations, rng)
         extras: dict[str, Plain] = {
             "method": f"binomial maximum likelihood of the {link.name} curve in "
-            f"log10({data.control}); {INTERVALS[self.interval]}",
+            f"log10({data.control}); {_INTERVALS[self.interval]}",
             "link": link.name,
             "log_likelihood": found.value,
             **checked,
+            **covers,
             "aic": found.aic,
             "window_max": self.window_max,
             **found.held_shares,

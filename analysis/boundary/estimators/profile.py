@@ -219,7 +219,7 @@ class LikelihoodFit(ABC):
         if self.edge != "both":
             require_rise(bins)
         found, params, warnings, extras = self.fitted(data, bins, seed)
-        require_inside(bins, found.theta[0], params["critical"].value)
+        require_inside(bins, float(found.theta[0]))
         for name, end in found.at_limit.items():
             params[name], words = as_bound(name, params[name], end)
             warnings.append(words)

@@ -21,12 +21,12 @@ from observatory.analysis.stats.bins import (
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import (
-    percentile_interval,
+    n_units,
     replica_weights,
     resampled_counts,
     standard_error,
 )
-from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail
+from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail, student_quantile
 from observatory.core.errors import FitRefusedError
 
 _SPACING = 0.005
@@ -114,7 +114,7 @@ def _centres(
             require_rise(table)
             x0, log_slope = firth_points(table.x, table.n[None], table.k[None])[0]
             require_logistic_rise(table, x0, log_slope, level)
-            require_inside(table, float(x0), 10.0 ** float(x0))
+            require_inside(table, float(x0))
         except FitRefusedError as refusal:
             raise FitRefusedError(f"{name}: {refusal}") from refusal
         centres.append(float(x0))
@@ -136,7 +136,7 @@ def boundary_ratio(
 
     Both boundaries by Firth's estimator, which separated counts have too. The interval and the test
     of a ratio of 1 add the two profiles, as of independent groups; the bootstrap beside it draws
-    the seeds that the groups share for both at once.
+    the seeds that the groups share for both at once, its limits being Student's on the log axis.
 
     Raises:
         FitRefusedError: If a group holds no boundary, its rate does not rise beyond its scatter, or
@@ -160,7 +160,9 @@ def boundary_ratio(
             f"The horizons differ ({a.horizon_steps} and {b.horizon_steps} steps), and so would "
             "the boundaries of one and the same group."
         )
-    low, high = (10.0**e for e in percentile_interval(draws, level))
+    units = min(n_units(group) for group in (a, b))
+    half = student_quantile(0.5 + 0.5 * level, units - 1) * float(np.std(draws, ddof=1))
+    low, high = (10.0 ** (centres[0] - centres[1] + side * half) for side in (-1, 1))
     extras: dict[str, Plain] = {
         "method": "ratio of critical points by Firth's estimator; sum of the profiles",
         **{"numerator": names[0], "denominator": names[1]},

@@ -87,7 +87,7 @@ def second_edge_p(
     return (1.0 + float((ratio[1:] >= ratio[0] - 1e-6).sum())) / (1.0 + n_simulations)
 
 
-def _require_window(bins: RateBins) -> None:
+def require_window(bins: RateBins) -> None:
     """Refuse fewer than four bins, and rates as high at an end as anywhere."""
     if bins.x.size < 4:
         raise FitRefusedError(
@@ -142,7 +142,7 @@ class BoundaryWindow(LikelihoodFit):
 
     def fitted(self, data: Observations, bins: RateBins, seed: int) -> Fitted:
         """Refuses where there is no window, or two edges cannot be distinguished from one."""
-        _require_window(bins)
+        require_window(bins)
         link = self._link
         low, high = box(bins, 0.0, self.lapse, two_edges=True)
         evaluate = penalised(bins.x, bins.n[None], bins.k[None], link, low < high)

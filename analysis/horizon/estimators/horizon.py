@@ -25,6 +25,7 @@ from observatory.analysis.horizon.estimators.verdict import (
 from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Array, Observations
+from observatory.analysis.stats.resample import n_units
 from observatory.analysis.stats.solvers import alpha_of, student_quantile
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_table import (
@@ -89,14 +90,6 @@ def _law_curves(evidence: Mapping[str, Evidence], first: float, last: float) -> 
             curves[f"law_{kind}_{name}.horizon"] = _column(steps)
             curves[f"law_{kind}_{name}.critical"] = _column(critical)
     return curves
-
-
-def _n_seeds(data: Observations) -> int:
-    """Seeds that a resample draws, or replicas of a weight decay where every row is its own."""
-    if data.seed is not None and np.unique(data.seed).size < data.seed.size:
-        return max(np.unique(data.seed).size, 2)
-    cells = np.unique(data.weight_decay, return_inverse=True)[1]
-    return max(round(float(np.median(np.bincount(cells, data.weights)))), 2)
 
 
 def _of_distribution(
@@ -215,7 +208,7 @@ class Horizon:
         }
         if verdict == "cannot tell":
             extras |= _outlook(evidence, whole, observed, self.level, reason)
-        n_seeds = _n_seeds(data)
+        n_seeds = n_units(data)
         for name, each in evidence.items():
             extras |= _of_distribution(name, each, found[:, -1], n_seeds, self.level)
         best = min(evidence, key=lambda name: evidence[name].free.law.aic(N_PARAMS["free"]))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
@@ -20,7 +22,7 @@ LAPTOP = from_counts(DECAYS, [16] * 8, [0, 0, 6, 13, 15, 16, 16, 16], "first99",
 
 
 def fit(window_max=1.0, smoothing=0.0, interval="percentile", n_bootstrap=400) -> BoundaryLsq:
-    return BoundaryLsq(window_max, smoothing, interval, n_bootstrap, n_studies=50, level=0.95)
+    return BoundaryLsq(window_max, smoothing, interval, n_bootstrap, n_studies=0, level=0.95)
 
 
 FIT = fit()
@@ -200,3 +202,17 @@ def test_an_empty_bin_of_a_resample_takes_the_rate_of_its_neighbour() -> None:
     assert found[0] == pytest.approx(found[1], rel=1e-6)
     filled = refit_boundary(bins, n[1:2], np.array([[2.0, 2.0, 8.0]]), 0.5, start, theta)
     assert found[2] == pytest.approx(filled[0], rel=1e-6)
+
+
+def test_what_the_interval_of_each_parameter_covers_is_measured_where_asked_for() -> None:
+    """Smoothing flattens the slope: its BCa interval of few replicas misses it."""
+    few = counts([0, 0, 0, 1, 4, 5, 5, 5], n=5)
+    fitted = replace(fit(smoothing=0.5, interval="bca"), n_studies=60).fit(few, 0)
+    assert (
+        fitted.extras["coverage_simulated_slope"] < 0.9 < fitted.extras["coverage_simulated"] + 0.2
+    )
+    said = "bias-corrected and accelerated bootstrap interval of the slope covered it in"
+    assert any(said in warning for warning in fitted.warnings)
+    none = replace(fit(), n_studies=0).fit(few, 0)
+    assert none.extras["coverage_simulated"] is None
+    assert not any("simulated" in warning for warning in none.warnings)
