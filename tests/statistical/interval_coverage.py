@@ -130,7 +130,7 @@ def window(n_studies: int, n_seeds: int) -> Held:
         if second_edge_p(bins, LINK, 0.0, 99, rng) > 1.0 - LEVEL + 1e-9:
             continue
         ends = box(bins, 0.0, 0.0, two_edges=True)
-        evaluate = penalised(binomial(X, n[None], k[None], LINK), ends[0] < ends[1])
+        evaluate = penalised(X, n[None], k[None], LINK, ends[0] < ends[1])
         slopes = np.log([4.0, 12.0, 30.0])
         begin = np.array([[X0, a, 0, 0, UPPER, b] for a in slopes for b in slopes])
         made.append(held(evaluate, begin, len(begin), ends, EDGES))
