@@ -117,7 +117,7 @@ def test_the_figure_is_written_beside_the_text(tmp_path: Path, capsys) -> None:
     code, _, err = fit("boundary", EXAMPLE, "--estimator", "firth", "--plot",
                        tmp_path / "none" / "rate.pdf", capsys=capsys)  # fmt: skip
     assert code == 2
-    assert "cannot be written" in err
+    assert "must be a file that can be written" in err
 
 
 def test_every_kind_of_fit_reads_a_table_of_runs(tmp_path: Path, capsys) -> None:
