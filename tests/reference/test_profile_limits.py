@@ -119,11 +119,11 @@ def wrong_limits(
     fit: LikelihoodFit, data: Observations, which: tuple[str, ...], n_places: int
 ) -> list[str] | None:
     """What brute force says of the limits of a fit; None where it refuses."""
-    kept: list[tuple[Maximum, np.ndarray]] = []
+    kept: list[tuple[Maximum, np.ndarray, int | None]] = []
     real = profile.profiled
 
     def spy(found, x, level, degrees=None):
-        kept.append((found, x))
+        kept.append((found, x, degrees))
         return real(found, x, level, degrees)
 
     module = __import__(type(fit).__module__, fromlist=["profiled"])
@@ -133,10 +133,12 @@ def wrong_limits(
             params = fit.fit(data, 0).params
         except FitRefusedError:
             return None
-    (found, x), said = kept[0], list[str]()
-    seeds = data.seed
-    drop = chi2_quantile(0.95, 1) if seeds is None else f_quantile(0.95, 1, len(set(seeds)) - 1)
-    drop *= 0.5
+    (found, x, degrees), said = kept[0], list[str]()
+    if data.seed is not None:
+        assert degrees == len(set(data.seed)) - 1
+    if isinstance(fit, BoundaryBetaBinomial):
+        assert degrees == GRID.size - 2
+    drop = 0.5 * (chi2_quantile(0.95, 1) if degrees is None else f_quantile(0.95, 1, degrees))
     top = brute_force(found, x, None, np.zeros(1), 3 * n_places)[0]
     if top > found.value + 1e-3:
         said.append(f"maximum {found.value:.4f}, brute force {top:.4f}")
