@@ -26,7 +26,8 @@ def _rate(facts: Facts) -> Drawing:
     some = f" (the first {_MAX_FITTED} of {len(drawn)})" if len(drawn) > _MAX_FITTED else ""
     curves = (
         f"Curves: fitted boundaries{some}, over the weight decays that entered them; vertical "
-        "line and band: critical weight decay λc of the first estimator and its interval"
+        "line and band: critical weight decay λc of the first, which leads at every horizon, and "
+        "its interval"
         if drawn
         else "No boundary is drawn: see the table of fits"
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from observatory.analysis.fit.contract import EveryControl, Fit
+from observatory.analysis.fit.lead import LEAD
 from observatory.analysis.fit.settings import build, draw_seed, settings_of, shared_setting
 from observatory.analysis.fit.source import Source, groups_of, replica_source
 from observatory.analysis.fit.task import Part, Task
@@ -149,15 +150,17 @@ def require_size(question: str, data: Observations, n_bootstrap: int, *, timed: 
         )
 
 
-def _boundary_critical(data: Observations, window_max: float | None, seed: int) -> float | None:
-    """The critical point of the first boundary fit that does not refuse, as in a study."""
-    for name in shared_setting("critical_from"):
+def _boundary_critical(
+    data: Observations, window_max: float | None, seed: int
+) -> tuple[float | None, str | None]:
+    """The critical point of the lead, as in a study that has this horizon alone, and its name."""
+    for name in shared_setting(LEAD):
         fit = build(name, settings_of("boundary", name, {"window_max": window_max})[1])
         try:
-            return fit.fit(data, seed).params["critical"].value
+            return fit.fit(data, seed).params["critical"].value, name
         except FitRefusedError:
             continue
-    return None
+    return None, None
 
 
 def prepare(
@@ -203,7 +206,8 @@ def prepare(
     def compute() -> Estimate:
         data, notes = opened.cut()
         if data.critical is None and node.get("critical") == "boundary":
-            data = replace(data, critical=_boundary_critical(data, fit.window_max, seed))
+            critical, lead = _boundary_critical(data, fit.window_max, seed)
+            data = replace(data, critical=critical, critical_by=lead)
         found = fitted(fit, data, seed)
         return replace(found, warnings=[*notes, *found.warnings])
 

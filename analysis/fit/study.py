@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.fit.contract import Fit, Record
+from observatory.analysis.fit.lead import LEAD, chosen, lead_names
 from observatory.analysis.fit.observed import fitted
 from observatory.analysis.fit.questions import questions
-from observatory.analysis.fit.settings import STUDY, build
+from observatory.analysis.fit.settings import STUDY, build, fit_nodes
 from observatory.analysis.fit.source import study_rows
 from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.facts import gather
@@ -38,7 +39,7 @@ class _StudyPlan:
     events: Sequence[str]
     horizon_fractions: Sequence[float]
     horizon_steps: Sequence[int] | None
-    critical_from: Sequence[str]
+    lead: Sequence[str]  # candidates; empty where none of them is fitted
     longest_only: Sequence[str]
     seed: int
 
@@ -53,7 +54,9 @@ def read_settings(settings: Mapping[str, Any]) -> tuple[_StudyPlan, dict[str, Fi
     plan = _StudyPlan(**{f.name: settings[STUDY][f.name] for f in fields(_StudyPlan)})
     checked_numbers({k: v for k, v in settings[STUDY].items() if k != "horizon_steps"})
     made = {name: build(name, node) for name, node in settings.items() if name != STUDY}
-    return plan, {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
+    fits = {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
+    named = lead_names(plan.lead, [*fit_nodes(), *made], plan.longest_only)
+    return replace(plan, lead=[name for name in named if name in fits]), fits
 
 
 def completed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +72,20 @@ def completed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     of_runs = read_settings(now)[1]
     newer = {name: node for name, node in now.items() if name not in {STUDY, *of_runs}}
     return {**newer, **recorded, STUDY: {**recorded[STUDY], **lacking}}
+
+
+@dataclass(frozen=True)
+class _Replicas:
+    """Replicas that may be pooled, joined with their outcomes."""
+
+    outcomes: pd.DataFrame
+    horizon_steps: int  # after which they were retired
+    steps_per_epoch: int | None  # to give horizons in epochs too
+    group: str = ""  # what sets them apart
+
+
+_Case = tuple[int, str, int]
+"""Which part, which event, and the horizon in steps."""
 
 
 def fit_outcomes(
@@ -87,38 +104,56 @@ def fit_outcomes(
 
     Returns:
         Records as `fits.json` holds them, in the order of the settings; a fit that refuses gives a
-        record with the reason.
+        record with the reason, and those of the lead say in `extras["lead"]` why it leads.
 
     Raises:
         ConfigError: If the settings are wrong, or name an unknown event or a horizon that is longer
             than the one run.
         FitRefusedError: If an event without a time is to be cut at a horizon.
     """
+    return _fit_each([_Replicas(outcomes, horizon_steps, steps_per_epoch)], settings)[0]
+
+
+def _fit_each(
+    parts: Sequence[_Replicas], settings: Mapping[str, Any]
+) -> list[list[dict[str, Any]]]:
+    """The records of each part, the lead of an event being the same for all of them."""
     plan, fits = read_settings(settings)
-    notes, steps = training_notes(outcomes), horizons(plan, horizon_steps, outcomes)
-    cases = [(event, horizon) for event in plan.events for horizon in steps]
-    tables = {c: observations(outcomes, *c, steps_per_epoch) for c in cases}
-    asked = [(c, n) for c in cases for n in fits if c == cases[0] or n not in plan.longest_only]
-    made: dict[tuple[tuple[str, int], str], dict[str, Any]] = {}
-    first = [key for key in asked if key[1] in plan.critical_from]
-    for keys in (first, [key for key in asked if key not in first]):  # these take what those gave
-        tasks = [
-            partial(_attempt, fits[name], _with_critical(tables[case], case, made, plan), plan.seed)
-            for case, name in keys
+    tables: dict[_Case, Observations] = {}
+    asked: list[tuple[_Case, str]] = []
+    for of, part in enumerate(parts):
+        steps = horizons(plan, part.horizon_steps, part.outcomes)
+        for case in ((of, event, horizon) for event in plan.events for horizon in steps):
+            tables[case] = observations(part.outcomes, *case[1:], part.steps_per_epoch)
+            main = case == (of, plan.events[0], steps[0])
+            asked += [(case, name) for name in fits if main or name not in plan.longest_only]
+
+    def made_of(keys: Sequence[tuple[_Case, str]]) -> dict[tuple[_Case, str], dict[str, Any]]:
+        tasks = [partial(_attempt, fits[name], tables[case], plan.seed) for case, name in keys]
+        return dict(zip(keys, in_parallel(tasks), strict=True))
+
+    made = made_of([key for key in asked if key[1] in plan.lead])
+    for event in plan.events:
+        cases = [case for case in tables if case[1] == event]
+        at = [
+            (
+                f"{case[2]} steps {parts[case[0]].group}".strip(),
+                {n: made[case, n] for n in plan.lead},
+            )
+            for case in cases
         ]
-        made |= zip(keys, in_parallel(tasks), strict=True)
-    return [{**made[k], "warnings": [*notes, *made[k]["warnings"]]} for k in asked]
-
-
-def _with_critical(
-    table: Observations,
-    case: tuple[str, int],
-    made: Mapping[tuple[tuple[str, int], str], Mapping[str, Any]],
-    plan: _StudyPlan,
-) -> Observations:
-    """A table with the first critical point that fits of the same table gave, if any did."""
-    given = (critical_of(made[case, n]) for n in plan.critical_from if (case, n) in made)
-    return replace(table, critical=next((v for v in given if v is not None), None))
+        lead, why = chosen(plan.lead, at)
+        for case in cases if lead is not None else []:
+            made[case, lead]["extras"][LEAD] = why
+            critical = critical_of(made[case, lead])
+            tables[case] = replace(tables[case], critical=critical, critical_by=lead)
+    made |= made_of([key for key in asked if key not in made])
+    notes = [training_notes(part.outcomes) for part in parts]
+    found: list[list[dict[str, Any]]] = [[] for _ in parts]
+    for key in asked:
+        of = key[0][0]
+        found[of].append({**made[key], "warnings": [*notes[of], *made[key]["warnings"]]})
+    return found
 
 
 def _attempt(fit: Fit, observations: Observations, seed: int) -> dict[str, Any]:
@@ -169,10 +204,13 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     """
     read_settings(settings)
     found = groups(study)
+    parts = [
+        _Replicas(group.replicas, group.horizon, group.steps_per_epoch, group.label)
+        for group in found
+    ]
     beside: list[StudyGroup] = []
     records: list[Record] = []
-    for group in found:
-        own = fit_outcomes(group.replicas, group.horizon, group.steps_per_epoch, settings)
+    for group, own in zip(found, _fit_each(parts, settings), strict=True):
         made = fit_group(group, own, settings)
         beside.append(StudyGroup(group.label, gather(group, made), group.label))
         records += [{**record, "study_group": group.label or None} for record in made]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.page.frames import column, where, words
 from observatory.analysis.page.groups import Group
-from observatory.analysis.page.records import Record, estimator_name, limits
+from observatory.analysis.page.records import Record, estimator_name, lead_reason, limits
 from observatory.analysis.tables.cells import CELLS, cells_of
 from observatory.core.errors import StoreError
 
@@ -54,14 +54,22 @@ class Facts:
 
     @property
     def boundaries(self) -> list[Record]:
-        """Boundaries of one edge at the full horizon, refused ones included."""
-        return [r for r in self.of("boundary") if r["estimator"] != WINDOW]
+        """Boundaries of one edge at the full horizon, refused ones included, the lead first."""
+        found = [r for r in self.of("boundary") if r["estimator"] != WINDOW]
+        return sorted(found, key=lambda record: lead_reason(record) is None)
 
     @property
     def boundaries_at(self) -> list[Record]:
-        """Boundaries at all horizons, of the first estimator that found one at the full horizon."""
-        found = [estimator_name(r) for r in self.boundaries if limits(r, "critical")]
-        return [r for r in self._of_event("boundary") if estimator_name(r) in found[:1]]
+        """Boundaries of the lead at all horizons, refused ones included.
+
+        Of records that name no lead, those of the first estimator that is not refused at the full
+        horizon.
+        """
+        found = self._of_event("boundary")
+        if led := [r for r in found if lead_reason(r) is not None]:
+            return led
+        first = [estimator_name(r) for r in self.boundaries if limits(r, "critical")][:1]
+        return [r for r in found if estimator_name(r) in first]
 
     @property
     def window(self) -> Record | None:

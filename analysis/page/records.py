@@ -21,6 +21,11 @@ def limits(record: Record, name: str) -> tuple[float, float | None, float | None
     return parameter["value"], parameter["ci_low"], parameter["ci_high"]
 
 
+def lead_reason(record: Record) -> str | None:
+    """Why a record is of the estimator that leads at every horizon; None where it is not."""
+    return record.get("extras", {}).get("lead")
+
+
 def estimator_name(record: Record) -> str:
     """The name of a record's estimator, readable, with its link where that is not the logistic.
 

@@ -6,7 +6,7 @@ from typing import Any
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import records
-from observatory.analysis.page.records import Record, estimator_name, limits
+from observatory.analysis.page.records import Record, estimator_name, lead_reason, limits
 from observatory.analysis.page.wording import (
     estimate,
     event_words,
@@ -34,12 +34,20 @@ def _boundary(facts: Facts) -> str:
             f"No boundary between memorising and grokking is given within {horizon}, for event "
             f"{event}. {why}"
         )
-    first, others = found[0], found[1:]
-    text = (
-        "Weight decay switches the network from memorising to grokking at λc = "
-        f"{estimate(first, 'critical')} ({estimator_name(first)}, {_level(first)}"
-        f"n = {first['n']} replicas), for event {event}, within a horizon of {horizon}."
-    )
+    first, others = facts.boundaries[0], found[1:]
+    if first["refused"] is not None and lead_reason(first) is not None:
+        others = found
+        text = (
+            f"{estimator_name(first)}, which leads at every horizon, gives no λc for event {event} "
+            f"within {horizon}: {first['refused']}"
+        )
+    else:
+        first = found[0]
+        text = (
+            "Weight decay switches the network from memorising to grokking at λc = "
+            f"{estimate(first, 'critical')} ({estimator_name(first)}, {_level(first)}"
+            f"n = {first['n']} replicas), for event {event}, within a horizon of {horizon}."
+        )
     if others:
         also = ", ".join(f"{estimate(r, 'critical')} ({estimator_name(r)})" for r in others)
         text += f" Other estimators of the same counts: {also}."
@@ -93,7 +101,7 @@ def _horizon(facts: Facts) -> str:
     shown = ", ".join(
         f"{estimate(r, 'critical')} at {r['horizon_steps']} steps"
         if limits(r, "critical")
-        else f"none at {r['horizon_steps']} steps (refused)"
+        else f"none at {r['horizon_steps']} steps (refused: {str(r['refused']).rstrip('.')})"
         for r in sorted(shorter, key=lambda r: -r["horizon_steps"])
     )
     return (

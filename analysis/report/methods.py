@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from observatory.analysis.page.facts import WINDOW, Facts
-from observatory.analysis.page.records import Record, estimator_name
+from observatory.analysis.page.records import Record, estimator_name, lead_reason
 from observatory.analysis.page.wording import (
     event_words,
     horizon_words,
@@ -71,6 +71,8 @@ def _boundary(facts: Facts) -> Iterator[str]:
             "Both edges were fitted in one model over all positive weight decays: "
             f"{facts.window['extras'].get('method', 'a rising times a falling edge')}."
         )
+    if (why := lead_reason(facts.boundaries[0])) is not None:
+        yield f"One estimator, named before the fits, leads: {why}"
     horizons = sorted({r["horizon_steps"] for r in facts.boundaries_at} - {None})
     if len(horizons) > 1:
         yield (

@@ -32,6 +32,7 @@ class Observations:
         competing: Whether it collapsed or diverged and can no longer grok; null: none did.
         failed_at: When it did, in steps, NaN where nobody knows or where it did not; null likewise.
         control: What `weight_decay` is called in messages.
+        critical_by: The fit that found `critical`; null where it was given.
     """
 
     weight_decay: Array
@@ -48,6 +49,7 @@ class Observations:
     competing: NDArray[np.bool_] | None = None
     failed_at: Array | None = None
     control: str = "weight decay"
+    critical_by: str | None = None
 
     def __post_init__(self) -> None:
         shapes = {array.shape for array in self._arrays().values()}

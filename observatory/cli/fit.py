@@ -32,6 +32,7 @@ they are named to what the JSON holds, all is in docs/fits.md.
 @verb(
     "observatory fit results/laptop_map",
     "observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json",
+    "observatory fit results/laptop_map --set fit.study.lead=boundary_firth",
     call="",
     explain=of_a_question,
 )
@@ -46,7 +47,10 @@ they are named to what the JSON holds, all is in docs/fits.md.
     help="Folder of configurations of your own, laid out as conf/ is.",
 )  # fmt: skip
 def refit(study: Path, overrides: tuple[str, ...], as_json: bool, config_dir: Path | None) -> int:
-    """Make every fit of conf/fit anew: writes fits.json and replicas.csv of the study."""
+    """Make every fit of conf/fit anew: writes fits.json and replicas.csv of the study.
+
+    One boundary, fit.study.lead, leads at every horizon: named before the fits.
+    """
     if study.is_file():
         raise ConfigError(
             f"`{study}` is a table: say what to fit, as in `observatory fit boundary {study}`."

@@ -169,6 +169,7 @@ class TimesAft:
             extras["critical"] = held
         if self.critical == "boundary":
             warnings.append(HELD)
+            extras["critical_by"] = data.critical_by
         if not usable.all():
             warnings.append(f"Resamples that cannot fix the law are left out ({(~usable).sum()}).")
         warnings = [*competing_warnings(data), *warnings]

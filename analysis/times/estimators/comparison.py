@@ -38,7 +38,9 @@ class TimeComparison:
         criteria: dict[str, float] = {}
         for law in ("free", "zero", "boundary"):
             if law == "boundary" and data.critical is None:
-                notes.append("No boundary fit gave a critical weight decay: that law is missing.")
+                notes.append(
+                    "The boundary that leads gives no critical weight decay: that law is missing."
+                )
                 continue
             times = own.weight_decay, own.time, own.weights
             point, (_, nu, rss) = fit_law(*times, law, data.critical, self.n_grid)

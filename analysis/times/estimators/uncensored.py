@@ -103,5 +103,6 @@ class TimePowerLaw:
             extras["critical"] = held
         if self.critical == "boundary":
             warnings.append(HELD)
+            extras["critical_by"] = data.critical_by
         n = data.count(keep)
         return estimate_of(self, data, seed, warnings, n=n, params=params, extras=extras)

@@ -81,7 +81,8 @@ def test_a_critical_point_is_held_by_fits_that_hold_one() -> None:
 
 def test_the_critical_point_of_a_table_is_held_as_in_a_study() -> None:
     held = fits.times(runs(), "boundary", horizon_steps=3000, n_bootstrap=100)
-    boundary = fits.boundary(runs(), "lsq", horizon_steps=3000)
+    boundary = fits.boundary(runs(), "mle", horizon_steps=3000)
+    assert held.record["extras"]["critical_by"] == "boundary_mle"
     assert held.record["extras"]["critical"] == pytest.approx(boundary.params["critical"])
     given = fits.times(runs(), "boundary", horizon_steps=3000, critical=0.01, n_bootstrap=100)
     assert given.record["extras"]["critical"] == 0.01

@@ -92,7 +92,7 @@ def settings(**study) -> dict:
             "events": ["first99"],
             "horizon_fractions": [1.0, 0.6, 0.4],
             "horizon_steps": None,
-            "critical_from": ["lsq", "smoothed"],
+            "lead": ["lsq", "smoothed"],
             "longest_only": [],
             "level": 0.95,
             "seed": 0,
@@ -149,7 +149,7 @@ def test_the_boundary_moves_with_the_horizon() -> None:
         assert found == pytest.approx(300 / horizon, rel=0.2)
 
 
-def test_the_times_take_the_first_boundary_that_is_not_refused() -> None:
+def test_the_times_take_the_boundary_that_leads() -> None:
     records = fit_outcomes(laptop(), 2500, 1, settings(horizon_steps=[2500]))
     by_estimator = {r["estimator"]: r for r in records}
     lsq, law = by_estimator["least_squares"], by_estimator["log_least_squares_boundary"]
@@ -166,8 +166,45 @@ def test_the_times_take_the_first_boundary_that_is_not_refused() -> None:
     again = fit_outcomes(separated, 2500, 1, settings(horizon_steps=[2500]))
     by_estimator = {r["estimator"]: r for r in again}
     assert by_estimator["least_squares"]["refused"].startswith("Separation")
-    fallback = by_estimator["least_squares_smoothed"]["params"]["critical"]["value"]
+    smoothed = by_estimator["least_squares_smoothed"]
+    fallback = smoothed["params"]["critical"]["value"]
+    assert (
+        smoothed["extras"]["lead"] == "smoothed leads at every horizon: lsq refuses at 2500 steps."
+    )
     assert by_estimator["log_least_squares_boundary"]["extras"]["critical"] == fallback
+
+
+def test_one_boundary_leads_at_every_horizon_though_another_answers_at_some() -> None:
+    """At 1500 steps the counts separate: least squares refuses there, and leads nowhere."""
+    table = laptop()
+    step = table["weight_decay"] >= 0.2
+    late = table["first99_hi"].between(1001, 1500) | ~table["first99_observed"].astype(bool)
+    table.loc[step & (table["weight_decay"] <= 1.0), ["first99_lo", "first99_hi"]] = 900.0
+    table.loc[step & (table["weight_decay"] <= 1.0), "first99_observed"] = True
+    table.loc[~step & ~late, ["first99_lo", "first99_hi"]] = 2000.0
+    records = fit_outcomes(table, 2500, 1, settings(horizon_steps=[2500, 1500]))
+    of = {(r["estimator"], r["horizon_steps"]): r for r in records}
+    assert of["least_squares", 2500]["refused"] is None
+    assert of["least_squares", 1500]["refused"].startswith("Separation")
+    for horizon in (2500, 1500):
+        lead = of["least_squares_smoothed", horizon]
+        law = of["log_least_squares_boundary", horizon]["extras"]
+        assert lead["extras"]["lead"].endswith("lsq refuses at 1500 steps.")
+        assert law["critical"] == lead["params"]["critical"]["value"]
+        assert law["critical_by"] == "smoothed"
+    one = fit_outcomes(table, 2500, 1, settings(horizon_steps=[2500, 1500], lead="lsq"))
+    of = {(r["estimator"], r["horizon_steps"]): r for r in one}
+    assert of["least_squares", 1500]["extras"]["lead"].endswith("as declared.")
+    assert "gives none at this horizon" in of["log_least_squares_boundary", 1500]["refused"]
+
+
+@pytest.mark.parametrize(
+    ("lead", "said"),
+    [("lsqq", "Did you mean lsq"), ([], "got none"), (["law", "lsq"], r"got \['lsq'\], of")],
+)
+def test_a_lead_is_a_boundary_of_every_horizon(lead, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        fit_outcomes(laptop(), 2500, 1, settings(lead=lead, longest_only=["lsq"]))
 
 
 def test_unfinished_replicas_are_told_in_every_record() -> None:

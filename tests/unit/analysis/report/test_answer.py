@@ -25,7 +25,7 @@ def test_a_refused_estimator_is_named_beside_those_that_were_not(laptop_map: Pat
     first = next(record for record in records if record["fit"] == "boundary")
     first.update(refused="separated", params={})
     first = _told(laptop_map, records)[0]
-    assert "(least squares smoothed, 95% interval" in first
+    assert "(maximum likelihood lapse, 95% interval" in first
     assert "No estimate by least squares: the reasons are below the table of fits." in first
 
 
@@ -38,6 +38,18 @@ def test_an_estimate_has_an_interval_a_bound_or_neither(laptop_map: Path, record
     ):
         critical.update(value=0.5, ci_low=low, ci_high=high)
         assert words in _told(laptop_map, records)[0]
+
+
+def test_the_lead_comes_first_and_is_named_where_it_refuses(laptop_map: Path, records):
+    boundaries = [record for record in records if record["fit"] == "boundary"]
+    why = "boundary_mle leads at every horizon: boundary_lsq refuses at 1000 steps."
+    for record in (led := [r for r in boundaries if r["estimator"].startswith("maximum")]):
+        record["extras"]["lead"] = why
+    assert "(maximum likelihood lapse, 95% interval" in _told(laptop_map, records)[0]
+    led[0].update(refused="Separation: nothing.", params={})
+    first = _told(laptop_map, records)[0]
+    assert first.startswith("maximum likelihood lapse, which leads at every horizon, gives no λc")
+    assert "Separation: nothing. Other estimators of the same counts: " in first
 
 
 def test_a_reason_shared_by_all_estimators_is_told_once(laptop_map: Path, records):

@@ -70,10 +70,11 @@ def test_the_answer_has_the_boundary_with_estimator_event_and_horizon(
     laptop_page: Page, laptop_map: Path
 ):
     records = json.loads((laptop_map / "fits.json").read_text())["fits"]
-    critical = records[0]["params"]["critical"]
+    critical = next(r for r in records if "lead" in r["extras"])["params"]["critical"]
     stated = f"λc = {critical['value']:.3g} [{critical['ci_low']:.3g}, {critical['ci_high']:.3g}]"
     answer = laptop_page.text.split("At a glance")[0]
-    assert f"{stated} (least squares, 95% interval, n = 64 replicas)" in answer
+    assert f"{stated} (maximum likelihood lapse, 95% interval, n = 64 replicas)" in answer
+    assert "boundary_mle leads at every horizon, as declared." in laptop_page.text
     assert "event first99: val accuracy ≥ 0.99, within a horizon of 2500 steps" in answer
     assert "0 of 8 at weight decay 0; 0 of 8 at weight decay 10 (8 collapsed)" in answer
     assert "Verdict: cannot tell." in answer
