@@ -143,7 +143,9 @@ def _fit_each(
             for case in cases
         ]
         lead, why = chosen(plan.lead, at)
-        for case in cases if lead is not None else []:
+        if lead is None:
+            break
+        for case in cases:
             made[case, lead]["extras"][LEAD] = why
             critical = critical_of(made[case, lead])
             tables[case] = replace(tables[case], critical=critical, critical_by=lead)
