@@ -66,7 +66,8 @@ class Facts:
         horizon.
         """
         found = self._of_event("boundary")
-        if led := [r for r in found if lead_reason(r) is not None]:
+        led = [r for r in found if lead_reason(r) is not None]
+        if any(limits(record, "critical") for record in led):
             return led
         first = [estimator_name(r) for r in self.boundaries if limits(r, "critical")][:1]
         return [r for r in found if estimator_name(r) in first]
