@@ -30,11 +30,11 @@ def test_a_refused_estimator_is_named_beside_those_that_were_not(laptop_map: Pat
 
 
 def test_an_estimate_has_an_interval_a_bound_or_neither(laptop_map: Path, records):
-    first = next(record for record in records if record["fit"] == "boundary")
-    critical = first["params"]["critical"]
+    lead = next(record for record in records if "lead" in record["extras"])
+    critical = lead["params"]["critical"]
     for low, high, words in (
-        (0.25, None, "λc = 0.5, above 0.25 (least squares, 95% bound, n = 64"),
-        (None, None, "λc = 0.5 (least squares, without an interval, n = 64"),
+        (0.25, None, "λc = 0.5, above 0.25 (maximum likelihood lapse, 95% bound, n = 64"),
+        (None, None, "λc = 0.5 (maximum likelihood lapse, without an interval, n = 64"),
     ):
         critical.update(value=0.5, ci_low=low, ci_high=high)
         assert words in _told(laptop_map, records)[0]
