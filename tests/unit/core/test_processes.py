@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
+from multiprocessing import get_context
 
 import pytest
 
@@ -20,7 +20,14 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_results_come_in_the_order_of_the_tasks_from_several_processes() -> None:
-    tasks = [lambda i=i: (time.sleep(0.05 * (i == 0)), i, os.getpid())[1:] for i in range(6)]
+    first_and_last = get_context("fork").Barrier(2)  # the first ends when the last is begun
+
+    def task(number: int) -> tuple[int, int]:
+        if number in (0, 5):
+            first_and_last.wait(60)
+        return number, os.getpid()
+
+    tasks = [partial(task, number) for number in range(6)]
     made = list(in_parallel(tasks))
     assert [number for number, _ in made] == [0, 1, 2, 3, 4, 5]
     assert len({process for _, process in made} - {os.getpid()}) == 2
