@@ -84,7 +84,7 @@ def run_sweep(config: Config, watch: _Watch | None, message: _Message) -> Path:
 
 def _checked_end(config: Config, study: Path) -> "MlflowSettings":
     """Check what a study ends with, fits and MLflow, before any compute; returns the latter."""
-    from observatory.analysis.fit.study import read_settings
+    from observatory.analysis.fit.plan import read_settings
     from observatory.mirror.settings import mlflow_settings
 
     read_settings(config["fit"])
@@ -290,7 +290,7 @@ def _require_fits(study: Path) -> None:
 
 def _fit_settings(study: Path) -> Config:
     """The settings of fits that a study's first run recorded, completed where it is old."""
-    from observatory.analysis.fit.study import completed
+    from observatory.analysis.fit.plan import completed
     from observatory.launch.compose import compose
     from observatory.store.reader import Study
 

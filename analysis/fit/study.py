@@ -1,7 +1,7 @@
 """All fits of a study: the same outcomes at several horizons, for several events."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,69 +9,27 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.fit.contract import Fit, Record
-from observatory.analysis.fit.lead import LEAD, chosen, lead_names
+from observatory.analysis.fit.lead import LEAD, chosen
 from observatory.analysis.fit.observed import fitted
+from observatory.analysis.fit.plan import horizons, read_settings
 from observatory.analysis.fit.questions import questions
-from observatory.analysis.fit.settings import STUDY, build, fit_nodes
+from observatory.analysis.fit.settings import STUDY
 from observatory.analysis.fit.source import study_rows
 from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.facts import gather
 from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.stats.estimate import about, refusal_record
-from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.tables.cells import CELLS, cells_record, observations
 from observatory.analysis.tables.outcomes import replicas_table
-from observatory.analysis.tables.recorded import common_step, training_notes
-from observatory.core.errors import ConfigError, FitRefusedError, StoreError
+from observatory.analysis.tables.recorded import training_notes
+from observatory.core.errors import FitRefusedError, StoreError
 from observatory.core.processes import in_parallel
 from observatory.store.files import read_json, write_atomically, write_json
 from observatory.store.reader import Study
 
 _SCHEMA = 2
 """Version of the layout of fits.json."""
-
-
-@dataclass(frozen=True)
-class _StudyPlan:
-    """Which events and horizons are fitted."""
-
-    events: Sequence[str]
-    horizon_fractions: Sequence[float]
-    horizon_steps: Sequence[int] | None
-    lead: Sequence[str]  # candidates; empty where none of them is fitted
-    longest_only: Sequence[str]
-    seed: int
-
-
-def read_settings(settings: Mapping[str, Any]) -> tuple[_StudyPlan, dict[str, Fit]]:
-    """The plan and the fits of a configuration's `fit` node, given as plain values.
-
-    Raises:
-        ConfigError: If a fit is none of this package's, lacks a number, or has one that breaks its
-            rule.
-    """
-    plan = _StudyPlan(**{f.name: settings[STUDY][f.name] for f in fields(_StudyPlan)})
-    checked_numbers({k: v for k, v in settings[STUDY].items() if k != "horizon_steps"})
-    made = {name: build(name, node) for name, node in settings.items() if name != STUDY}
-    fits = {name: fit for name, fit in made.items() if isinstance(fit, Fit)}
-    named = lead_names(plan.lead, [*fit_nodes(), *made], plan.longest_only)
-    return replace(plan, lead=[name for name in named if name in fits]), fits
-
-
-def completed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that a study recorded, with what there was not yet when it was made.
-
-    A study that records every shared number of today has the fits that were asked for. An older one
-    gets the numbers it lacks, and the questions that were fitted while a page was drawn: these are
-    all that are no fits of runs.
-    """
-    lacking = {name: value for name, value in now[STUDY].items() if name not in recorded[STUDY]}
-    if not lacking:
-        return dict(recorded)
-    of_runs = read_settings(now)[1]
-    newer = {name: node for name, node in now.items() if name not in {STUDY, *of_runs}}
-    return {**newer, **recorded, STUDY: {**recorded[STUDY], **lacking}}
 
 
 @dataclass(frozen=True)
@@ -171,23 +129,6 @@ def critical_of(record: Mapping[str, Any]) -> float | None:
     """The critical weight decay of a record, or None where it refused."""
     parameter = record["params"].get("critical")
     return None if parameter is None else parameter["value"]
-
-
-def horizons(plan: _StudyPlan, longest: int, outcomes: pd.DataFrame) -> list[int]:
-    """The horizons of a plan in steps, longest first; where replicas still train, up to `longest`.
-
-    Raises:
-        ConfigError: If one is not in (0, longest]: a record cannot show what was not run.
-    """
-    asked = plan.horizon_steps
-    steps = asked if asked is not None else [round(f * longest) for f in plan.horizon_fractions]
-    if common_step(outcomes) is not None:
-        steps = [min(s, longest) for s in steps]
-    if wrong := [s for s in steps if not 0 < s <= longest]:
-        raise ConfigError(
-            f"`horizon_steps` must be in (0, {longest}], the horizon that was run, got {wrong}."
-        )
-    return sorted(set(steps), reverse=True)
 
 
 def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:

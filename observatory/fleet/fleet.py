@@ -87,7 +87,7 @@ class Fleet:
             decays=self.decays,
             layout=self.layout,
         )
-        self.splits = Splits(size, self.dataset, self.evaluation, self.device)
+        self.splits = Splits(size, self.inputs, self.dataset, self.evaluation)
         self.batches = Batches(size, self.dataset.n_train, self.settings.batch_size, self.device)
         self.divergence = Divergence(size, self.device)
         self.slots = [EMPTY] * size
@@ -283,7 +283,7 @@ class Fleet:
             if row != EMPTY:
                 self._place(slot, row)
             self.slots[slot] = row
-        # Stacks of before 2.3 never shrank.
+        # Not in states that were kept before stacks could shrink.
         self.homes = state.get("homes", list(range(len(self.slots))))
         self.ages = state["ages"]
         self.looks = [Looks.restore(looks) for looks in state["looks"]]

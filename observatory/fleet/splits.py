@@ -13,16 +13,20 @@ class Splits:
 
     Args:
         size: Number of slots.
+        inputs: All examples, where the rows are wanted.
         dataset: What is split.
         evaluation: How many examples of either split a regular look takes.
-        device: Where the rows are wanted.
     """
 
     def __init__(
-        self, size: int, dataset: Dataset, evaluation: EvaluationSettings, device: torch.device
+        self,
+        size: int,
+        inputs: Int[Tensor, "batch pos"],
+        dataset: Dataset,
+        evaluation: EvaluationSettings,
     ) -> None:
-        n = len(dataset)
-        self.inputs = dataset.inputs.to(device)
+        n, device = len(dataset), inputs.device
+        self.inputs = inputs
         self.labels = torch.zeros(size, n, dtype=torch.int64, device=device)
         self.in_train = torch.zeros(size, n, dtype=torch.bool, device=device)
         self._n_looked = None if evaluation.subset is None else evaluation.looked_at(dataset)

@@ -10,7 +10,7 @@ import pytest
 import observatory
 from observatory.analysis.boundary.estimators.logistic import curve
 from observatory.analysis.fit.contract import EveryControl, Fit
-from observatory.analysis.fit.study import read_settings
+from observatory.analysis.fit.plan import read_settings
 from observatory.analysis.stats.estimate import Estimate
 from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import ConfigError, FitRefusedError

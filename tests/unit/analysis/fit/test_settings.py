@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from observatory import fits
+from observatory.analysis.fit.plan import read_settings
 from observatory.analysis.fit.settings import (
     build,
     changed,
@@ -15,7 +16,7 @@ from observatory.analysis.fit.settings import (
     fit_nodes,
     settings_of,
 )
-from observatory.analysis.fit.study import fit_outcomes, read_settings
+from observatory.analysis.fit.study import fit_outcomes
 from observatory.cli import main as cli
 from observatory.core.errors import ConfigError
 from tests.made_outcomes import laptop

@@ -10,10 +10,10 @@ import pytest
 
 from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.fit.observed import open_runs
+from observatory.analysis.fit.plan import completed
 from observatory.analysis.fit.settings import settings_of
 from observatory.analysis.fit.study import (
     are_current,
-    completed,
     fit_outcomes,
     fit_study,
     read_fits,
