@@ -38,3 +38,16 @@ class FitRefusedError(ObservatoryError):
 
     exit_code = 3
     record: Mapping[str, Any] | None = None
+
+
+class DisturbedError(ObservatoryError):
+    """A look changed what it must leave alone; the message names what.
+
+    Args:
+        changes: What was changed, an entry each.
+        message: For people.
+    """
+
+    def __init__(self, changes: tuple[str, ...], message: str) -> None:
+        super().__init__(message)
+        self.changes = changes
