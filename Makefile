@@ -54,10 +54,10 @@ $(BIN)/python:
 
 .venv/runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into .venv/ (once; about 2 GB, a few minutes, more where torch brings CUDA)"
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable '.[all]'
 	@touch $@
 
 .venv/dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into .venv/ with the developers' tools (once; about 2 GB, a few minutes)"
-	$(PIP_INSTALL) --editable '.[dev,postgres,slurm]'
+	$(PIP_INSTALL) --editable '.[all,dev]'
 	@touch $@ .venv/runtime

@@ -42,6 +42,8 @@ _MODULES = {
     **dict.fromkeys(("Run", "Study"), "observatory.store.reader"),
     "launch": "observatory.launch.run",
 }
+_EXTRAS = {"launch": ("train",)}
+"""Extras that names need beside what is always installed."""
 _FITS = {
     "boundary_ratio": "ratio",
     "fit_boundary": "boundary",
@@ -59,6 +61,10 @@ def __getattr__(name: str) -> Any:
     if name in _FITS:
         return getattr(import_module("observatory.fits"), _FITS[name])
     if name in _MODULES:
+        if name in _EXTRAS:
+            from observatory.core.extras import require
+
+            require(*_EXTRAS[name], by=f"`observatory.{name}`")
         return getattr(import_module(_MODULES[name]), name)
     from observatory.core.settings import did_you_mean
 

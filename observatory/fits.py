@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from observatory.analysis.fit.questions import question_named, questions
 from observatory.core.errors import ConfigError
+from observatory.core.extras import require
 
 if TYPE_CHECKING:
     from observatory.analysis.boundary.question import boundary, ratio, seeds
@@ -39,9 +40,11 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     try:
-        return question_named(name).ask
+        question = question_named(name)
     except ConfigError as error:
         raise AttributeError(str(error)) from None
+    require("analysis", by=f"`observatory.fits.{name}`")
+    return question.ask
 
 
 def __dir__() -> list[str]:

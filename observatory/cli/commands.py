@@ -7,6 +7,7 @@ from typing import Any, final
 
 import click
 
+from observatory.core.extras import require
 from observatory.core.settings import did_you_mean
 
 EXIT_CODES = (
@@ -54,6 +55,7 @@ class Command(click.Command):
     Attributes:
         examples: Whole command lines.
         call: What stands behind its name in the line of usage; None: its arguments.
+        extras: Those of `core.extras` without which it cannot be done.
         explain: Makes a sentence of an option that it does not have and all that was typed; None
             where the usual sentence is right.
     """
@@ -63,6 +65,7 @@ class Command(click.Command):
         *args: Any,
         examples: Sequence[str] = (),
         call: str | None = None,
+        extras: Sequence[str] = (),
         explain: Callable[[click.NoSuchOption, Sequence[str]], str | None] | None = None,
         **attributes: Any,
     ) -> None:
@@ -70,7 +73,13 @@ class Command(click.Command):
         super().__init__(*args, context_settings=settings, **attributes)
         self.examples = tuple(examples)
         self.call = call
+        self.extras = tuple(extras)
         self.explain = explain
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do it; refuses first where a package that it needs is not installed."""
+        require(*self.extras, by=f"`{ctx.command_path}`")
+        return super().invoke(ctx)
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """The first line of its text."""

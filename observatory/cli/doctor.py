@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from observatory.core.extras import EXTRAS, missing
+
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
@@ -52,6 +54,7 @@ def examine(results: Path) -> list[Check]:
     """
     return [
         *_packages(),
+        _extras(),
         *_sweeper(),
         _accelerator(),
         *_machine(),
@@ -118,6 +121,14 @@ def _packages() -> Iterator[Check]:
             yield check
 
 
+def _extras() -> Check:
+    """Which extras are installed, and how to get the others."""
+    absent = [name for name in EXTRAS if missing(name)]
+    found = ", ".join(name for name in EXTRAS if name not in absent) or "none"
+    advice = f"Where you need them: pip install 'observatory[{','.join(absent)}]'"
+    return Check("extras", "info", found, advice if absent else "")
+
+
 def _version(name: str, found: str, wanted: "SpecifierSet") -> Check:
     if wanted.contains(found, prereleases=True):
         return Check(name, "ok", found)
@@ -148,10 +159,12 @@ def _accelerator() -> Check:
 
 
 def _machine() -> Iterator[Check]:
-    import psutil
-
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     yield Check("cores", "info", f"{cores} usable")
+    if missing("train"):
+        return  # nothing will be trained here, and what measures memory may be missing
+    import psutil
+
     free = psutil.virtual_memory().available / 1e9
     needed = _GB_PER_PROCESS * (cores + 1)
     enough = free >= needed

@@ -34,6 +34,7 @@ they are named to what the JSON holds, all is in docs/fits.md.
     "observatory fit results/laptop_map --set fit.boundary_lsq.smoothing=0.5 --json",
     "observatory fit results/laptop_map --set fit.study.lead=boundary_firth",
     call="",
+    extras=("analysis",),
     explain=of_a_question,
 )
 @click.argument("study", type=click.Path(path_type=Path))

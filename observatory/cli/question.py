@@ -57,6 +57,7 @@ def question_command(question: Question) -> Command:
         callback=ask,
         help=f"{question.summary[0].upper()}{question.summary[1:]}.",
         examples=[f"observatory fit {example}" for example in question.examples],
+        extras=("analysis",),
         explain=of_a_question,
     )
 

@@ -87,6 +87,7 @@ def _hydra(function: Callable[..., int]) -> Callable[..., int]:
     "observatory plan experiment=e5                         # three runs and their sum",
     "observatory plan experiment=e5 model=large fleet.size=2",
     "observatory plan experiment=smoke task.p=31 --json",
+    extras=("train",),
     explain=_without_dashes,
 )
 @_overrides
@@ -118,6 +119,7 @@ def plan(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, as_js
     "observatory map experiment=e5 model=small                  # one of the three runs of e5",
     "observatory map experiment=smoke --cfg job                 # print the configuration",
     name="map",
+    extras=("train", "analysis"),
     explain=_without_dashes,
 )
 @_overrides
@@ -139,6 +141,7 @@ def map_runs(**given: Any) -> int:
     "observatory sweep experiment=laptop_map study=searched",
     "observatory sweep experiment=laptop_map study=narrow search.width_decades=0.1",
     "observatory sweep experiment=smoke study=tiny search.low=0.01 search.high=3",
+    extras=("train", "analysis"),
     explain=_without_dashes,
 )
 @_overrides
@@ -161,6 +164,7 @@ def sweep(**given: Any) -> int:
     "observatory train experiment=smoke",
     "observatory train -m experiment=smoke optimizer.lr=0.003,0.01 study=rates",
     "observatory train task.p=23 model.d_mlp=64 horizon_steps=600 study=tiny",
+    extras=("train",),
     explain=_without_dashes,
 )
 @_overrides

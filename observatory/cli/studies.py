@@ -9,6 +9,7 @@ import click
 from observatory.cli.commands import JSON, QUIET, option, verb
 from observatory.cli.types import Folder, Names, NewFile
 from observatory.core.errors import ConfigError
+from observatory.core.extras import require
 
 FOLDER = click.Path(path_type=Path)
 _CONFIG_DIR = option(
@@ -26,6 +27,7 @@ _A_STUDY = click.argument("study", type=FOLDER, help="Folder of the study.")
     "observatory report results/laptop_map",
     "observatory report results/laptop_map --formats pdf,png",
     "observatory report results/mlp results/lstm --out comparison.html",
+    extras=("analysis",),
 )
 @click.argument(
     "studies", nargs=-1, required=True, type=FOLDER, metavar="STUDY ...", help="Folders of studies."
@@ -69,6 +71,7 @@ def report(
     "observatory browse",
     "observatory browse results --study laptop_map --port 5055",
     "observatory browse results --tracking-uri postgresql://me@host/mlflow --once",
+    extras=("mlflow",),
 )
 @click.argument(
     "results", type=FOLDER, default=Path("results"), help="Folder of the studies (results)."
@@ -110,7 +113,11 @@ def status(study: Path, as_json: bool) -> int:
     return 0
 
 
-@verb("observatory retry results/laptop_map", "observatory retry results/laptop_map --here")
+@verb(
+    "observatory retry results/laptop_map",
+    "observatory retry results/laptop_map --here",
+    extras=("train",),
+)
 @_A_STUDY
 @option("--here", is_flag=True, help="Train on this machine what was queued as jobs.")
 @QUIET
@@ -169,6 +176,8 @@ def export(
     """
     from observatory.bundle.export import export_study
 
+    if weights:  # networks are built to name what they hold
+        require("train", by="`observatory export --weights`")
     given = {"weights": weights, "partial": partial, "authors": list(author), "trust": trust}
     print(export_study(study, out, **given))
     return 0

@@ -16,6 +16,12 @@ class ConfigError(ObservatoryError, ValueError):
     exit_code = 2
 
 
+class MissingExtraError(ObservatoryError, ImportError):
+    """A package that only an extra brings is not installed; the message has the command."""
+
+    exit_code = 2
+
+
 class StoreError(ObservatoryError):
     """The run store cannot be read or written as asked; what was recorded is intact."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, final
 
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
+from observatory.core.extras import require
 from observatory.launch.queue import HELD, RECORD, active_jobs, is_over
 from observatory.launch.run import own_run
 from observatory.launch.settings import JobSettings
@@ -76,6 +77,7 @@ class SlurmLauncher:
 
     Raises:
         ConfigError: If this machine cannot queue jobs.
+        MissingExtraError: If submitit is not installed.
     """
 
     def __init__(self, settings: JobSettings, message: Callable[[str], None]) -> None:
@@ -84,12 +86,7 @@ class SlurmLauncher:
                 f"launcher=slurm needs the commands {lacking}, which are not on the path. Start it "
                 "where jobs are submitted, or leave the launcher out to train on this machine."
             )
-        try:
-            import submitit  # noqa: F401 - the jobs need it too
-        except ImportError as error:
-            raise ConfigError(
-                "launcher=slurm needs submitit. Install it with: pip install 'observatory[slurm]'."
-            ) from error
+        require("slurm", by="`launcher=slurm`")  # the jobs need it too
         self.parallel = settings.parallel
         self._settings, self._message = settings, message
         self._code: dict[Path, Path] = {}

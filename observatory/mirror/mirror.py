@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from observatory.core.extras import require
 from observatory.core.secrets import without_secrets
 from observatory.mirror.connection import (
     check_reachable,
@@ -71,6 +72,7 @@ def mirror(study: Path, settings: MlflowSettings, *, own_run: bool = True) -> Mi
     started = time.monotonic()
     uri = settings.tracking_uri
     try:
+        require("mlflow", by="A mirrored study")
         suppress_output(settings.timeout_s)
         deadline = Deadline(settings.timeout_s)
         deadline.run(lambda: check_reachable(uri, settings.timeout_s, deadline))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from observatory.core.errors import ConfigError, StoreError
+from observatory.core.extras import require
 from observatory.core.secrets import without_secrets
 from observatory.mirror.cells import EVENT_RATE
 from observatory.mirror.connection import (
@@ -48,8 +49,10 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
     Raises:
         ConfigError: If there is no such experiment, it has no finished run, or the URI is of no
             kind that MLflow reads.
+        MissingExtraError: If MLflow is not installed.
         StoreError: If nobody answers, or the database does not exist.
     """
+    require("mlflow", by=f"`mlflow:{name}`")
     suppress_output(_TIMEOUT_S)
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     uri = uri or default_tracking_uri(Path("results"))

@@ -5,9 +5,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import PathDistribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from observatory.core.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("observatory", "analysis", "conf", "sweeps")
@@ -85,6 +89,19 @@ def test_configs_and_templates_are_in_the_wheel(installed: Path) -> None:
         assert (
             installed / "observatory" / path.relative_to(ROOT)
         ).read_bytes() == path.read_bytes()
+
+
+def test_the_wheel_offers_the_extras_and_caps_nothing_that_is_always_there(
+    installed: Path,
+) -> None:
+    (folder,) = installed.glob("*.dist-info")
+    described = PathDistribution(folder)
+    assert {*EXTRAS, "all", "dev"} == set(described.metadata.get_all("Provides-Extra"))
+    requirements = [Requirement(line) for line in described.requires or []]
+    always = [r for r in requirements if r.marker is None]
+    assert {"torch", "numpy", "pandas", "pyarrow", "jaxtyping"} <= {r.name for r in always}
+    assert not {"lightning", "hydra-core", "scipy", "mlflow"} & {r.name for r in always}
+    assert {s.operator for r in always for s in r.specifier} == {">="}
 
 
 def test_nothing_generic_is_installed(installed: Path) -> None:

@@ -169,6 +169,8 @@ def test_pins_satisfy_the_declared_ranges() -> None:
     found = re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     pins = {re.sub(r"[-_.]+", "-", name).lower(): Version(pin) for name, pin in found}
     for requirement in map(Requirement, declared):
+        if requirement.name == "observatory":  # `all`
+            continue
         assert pins[requirement.name.lower()] in requirement.specifier, requirement
     assert f"torch=={pins['torch']}" in (ROOT / "Makefile").read_text().split()
 
