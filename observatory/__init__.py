@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from observatory.fits import times as fit_times
     from observatory.launch.run import launch
     from observatory.store.reader import Run, Study
+    from observatory.watch.adapters import AttentionNotFoundError
+    from observatory.watch.patterns import softmax_scores
+    from observatory.watch.snapshot import probe
 
 __version__ = "0.1.0"
 __all__ = [
+    "AttentionNotFoundError",
     "ConfigError",
     "FitRefusedError",
     "ObservatoryError",
@@ -34,6 +38,8 @@ __all__ = [
     "fits",
     "launch",
     "plan_seeds",
+    "probe",
+    "softmax_scores",
 ]
 
 _ERRORS = "observatory.core.errors"
@@ -41,6 +47,9 @@ _MODULES = {
     **dict.fromkeys(("ConfigError", "FitRefusedError", "ObservatoryError", "StoreError"), _ERRORS),
     **dict.fromkeys(("Run", "Study"), "observatory.store.reader"),
     "launch": "observatory.launch.run",
+    "AttentionNotFoundError": "observatory.watch.adapters",
+    "softmax_scores": "observatory.watch.patterns",
+    "probe": "observatory.watch.snapshot",
 }
 _EXTRAS = {"launch": ("train",)}
 """Extras that names need beside what is always installed."""

@@ -101,16 +101,22 @@ def r_phi(flat: Float[Tensor, "replica layer head sample"]) -> Masked | None:
     return Masked(coherence, ~undefined)
 
 
-def layer_quantities(
-    patterns: Float[Tensor, "replica layer batch head pos pos"],
+def head_quantities(
     flat: Float[Tensor, "replica layer head sample"],
+    answer: Float[Tensor, "replica layer head _"],
+    n_keys: int,
 ) -> dict[str, Tensor | Masked | None]:
-    """Every one of `QUANTITIES`, per replica and layer; of one head only the entropy exists."""
-    n_ctx = patterns.shape[-1]
-    entropies = head_entropies(flat, n_ctx)
+    """Every one of `QUANTITIES`, per replica and layer; of one head only the entropy exists.
+
+    Args:
+        flat: One vector per head, its rows of `n_keys` keys one after the other.
+        answer: Those of the answer rows alone.
+        n_keys: Keys of a row.
+    """
+    entropies = head_entropies(flat, n_keys)
     if entropies.shape[-1] == 1:
         return {**dict.fromkeys(QUANTITIES), "entropy": entropies[..., 0]}
-    similarity, answer = cosines(flat), flat.unflatten(3, (n_ctx, -1))[..., -1, :]
+    similarity = cosines(flat)
     return {
         "s_bar": mean_over_pairs(similarity),
         "s_bar_query": mean_over_pairs(cosines(answer)),
@@ -120,6 +126,16 @@ def layer_quantities(
         "spectral_gap": spectral_gap(similarity),
         "pr_norm": pr_norm(flat),
     }
+
+
+def layer_quantities(
+    patterns: Float[Tensor, "replica layer batch head pos pos"],
+    flat: Float[Tensor, "replica layer head sample"],
+) -> dict[str, Tensor | Masked | None]:
+    """`head_quantities` of patterns and what `flat_patterns` made of them."""
+    n_ctx = patterns.shape[-1]
+    answer = flat.unflatten(3, (n_ctx, -1))[..., -1, :]
+    return head_quantities(flat, answer, n_ctx)
 
 
 def mean_over_layers(quantity: Tensor | Masked | None) -> Tensor | Masked | None:

@@ -1,0 +1,265 @@
+"""What a forward pass of any model does, in order, seen from the torch calls that it makes.
+
+No class of a model is known. Attention is found by dot-product, multi-head and flex calls, by a
+softmax that something is averaged with, and where a model does all by hand by rows that sum to 1.
+
+Limits: a pass that runs in another thread, or in compiled code that makes no torch call (a scripted
+module), is not seen; `AttentionNotFoundError` says so.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from observatory.watch.adapters import Adapter, adapter_of
+from observatory.watch.calls import (
+    Call,
+    CallStack,
+    Left,
+    first_float,
+    following_calls,
+    tensor_arguments,
+)
+from observatory.watch.events import Event, Key, Kind, Read
+from observatory.watch.patterns import Pattern, of_dot_product, of_flex, of_multi_head
+from observatory.watch.softmaxes import (
+    CONTRACTIONS,
+    MOVES,
+    SCALES,
+    Softmax,
+    is_parameter,
+    moved,
+    operands,
+    pattern_of,
+    routes,
+    rows_sum_to_one,
+)
+
+NONLINEARITIES = frozenset(
+    {
+        *("gelu", "silu", "relu", "relu_", "tanh", "sigmoid", "elu", "leaky_relu", "softplus"),
+        *("mish", "hardswish", "relu6", "selu", "celu", "glu", "hardtanh", "logsigmoid", "erf"),
+    }
+)
+PRODUCTS = frozenset(
+    {
+        *("linear", "addmm", "matmul", "__matmul__", "__rmatmul__", "bmm", "baddbmm", "mm"),
+        *("einsum", "_grouped_mm", "grouped_mm", "embedding", "conv1d", "conv2d", "bilinear"),
+    }
+)
+
+
+Listener = Callable[[Event], None]
+
+
+_UNTAGGED: tuple[int, Softmax | None] = (-1, None)
+
+
+@final
+@dataclass
+class Capture(TorchFunctionMode):
+    """Reports every event of the passes that run inside it to `listener`.
+
+    Args:
+        stack: Open calls, kept by `following_calls`.
+        names: Names of the parameters by `id`.
+        n_batch: Number of sequences.
+        listener: Is given each event, at once; what it does not keep is freed.
+        wanted: Whether patterns are wanted of an attention at this place: making one costs time.
+        by_rows: Whether operands whose rows sum to 1 count as attention too.
+    """
+
+    stack: CallStack
+    names: dict[int, str]
+    n_batch: int
+    listener: Listener
+    wanted: Callable[[Key], bool]
+    by_rows: bool
+    counts: Counter[tuple[Kind, Call]] = field(default_factory=Counter)
+    tags: "WeakIdKeyDictionary" = field(default_factory=WeakIdKeyDictionary)
+    softmaxes: list[Softmax] = field(default_factory=list)
+    contracted: set[int] = field(default_factory=set)
+    adapted: list[str] = field(default_factory=list)
+    silent: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def key(self, kind: Kind, call: Call | None = None) -> Key:
+        """The place of the next event of a kind in a call."""
+        call = self.stack.current if call is None else call
+        number = self.counts[kind, call]
+        self.counts[kind, call] += 1
+        return Key(kind, call, number)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run the function as it is, and report what it was."""
+        kwargs = kwargs or {}
+        if self.silent:
+            return func(*args, **kwargs)
+        name = getattr(func, "__name__", "").partition(".")[0]
+        if name == "flex_attention":
+            self._attention("flex", lambda: of_flex(func, args, kwargs))
+        output = func(*args, **kwargs)
+        if name == "scaled_dot_product_attention":
+            self._attention("sdpa", lambda: of_dot_product(args, kwargs), output)
+        elif func is functional.multi_head_attention_forward:
+            self._attention("mha", lambda: of_multi_head(func, args, kwargs), output[0])
+            self._multi_head_reads(args, output[0])
+        elif name == "softmax":
+            self._softmax(args, kwargs, output)
+        elif self.tags and name in MOVES | SCALES:
+            self._follow(func, name, args, kwargs, output)
+        if name in CONTRACTIONS:
+            self._contraction(name, args, kwargs)
+        if name in PRODUCTS:
+            self._product(name, args, kwargs, output)
+        elif name in NONLINEARITIES and isinstance(output, Tensor):
+            self.listener(Event(self.key("nonlinearity"), name, args[0], output))
+        return output
+
+    def adapt(self, adapter: Adapter, left: Left) -> None:
+        """Report the attention that an adapter says a module was, in place of what was seen."""
+        self.adapted.append(left.call.path)
+        self.silent = True
+        try:
+            self._attention("adapter", lambda: adapter.pattern(left.module, left.args, left.output))
+        finally:
+            self.silent = False
+
+    def orphans(self) -> tuple[Softmax, ...]:
+        """Softmaxes over two axes of one length that nothing was averaged with, as far as seen."""
+        return tuple(
+            softmax
+            for index, softmax in enumerate(self.softmaxes)
+            if index not in self.contracted
+            and len(softmax.shape) >= 3
+            and (len(softmax.shape) > 3 or softmax.shape[-1] == softmax.shape[-2])
+            and not any(f"{softmax.call.path}.".startswith(f"{p}.") for p in self.adapted)
+        )
+
+    def _attention(
+        self, how: str, make: Callable[[], Pattern], output: Tensor | None = None
+    ) -> None:
+        key = self.key("attention")
+        pattern = make() if self.wanted(key) else None
+        self.listener(Event(key, how, output=output, pattern=pattern))
+
+    def _softmax(self, args: Any, kwargs: Any, output: Any) -> None:
+        given = args[0] if args else kwargs["input"]
+        tag = Softmax(self.stack.current, output.shape, given)
+        self.tags[output] = (len(self.softmaxes), tag)
+        self.softmaxes.append(Softmax(tag.call, tag.shape, None))
+
+    def _follow(self, func: Any, name: str, args: Any, kwargs: Any, output: Any) -> None:
+        if not isinstance(output, Tensor):
+            return
+        for each in tensor_arguments(args, kwargs):
+            if each not in self.tags:
+                continue
+            index, tag = self.tags[each]
+            if name in MOVES and each is args[0]:
+                self.tags[output] = (index, moved(func, args, kwargs, tag))
+            elif name in SCALES and output.shape == each.shape:
+                self.tags[output] = (index, tag)
+            return
+
+    def _contraction(self, name: str, args: Any, kwargs: Any) -> None:
+        for operand in operands(name, args, kwargs):
+            if is_parameter(operand.other) or is_parameter(operand.tensor):
+                continue
+            index, tag = self.tags.get(operand.tensor) or _UNTAGGED
+            by_rows = tag is None and self.by_rows
+            if tag is None and not (by_rows and rows_sum_to_one(operand.tensor, operand.order)):
+                continue
+            if tag is not None:
+                self.contracted.add(index)
+                if routes(tag, operand):
+                    continue
+            how = "rows" if tag is None else "softmax"
+            self._attention(how, lambda o=operand, t=tag: pattern_of(o, t, self.n_batch))
+            return
+
+    def _multi_head_reads(self, args: Any, output: Tensor) -> None:
+        query = args[0]
+        found = [
+            Read(self.names[id(each)], transposed=True)
+            for each in args
+            if isinstance(each, Tensor) and id(each) in self.names and each.ndim == 2
+        ]
+        self.listener(Event(self.key("read"), "mha", query, output, tuple(found)))
+
+    def _product(self, name: str, args: Any, kwargs: Any, output: Any) -> None:
+        tensors = tensor_arguments(args, kwargs)
+        reads, given = [], None
+        for each in tensors:
+            found = self._parameter(each)
+            if found is not None and each.ndim >= 2:
+                owner, turned = found
+                transposed = (name in ("linear", "conv1d", "conv2d")) != turned
+                filters = name.startswith("conv")
+                depthwise = filters and each.shape[1] == 1
+                reads.append(Read(owner, transposed, name == "embedding", filters, depthwise))
+            elif given is None and (name != "addmm" or each is not tensors[0]):
+                given = each
+        if reads and given is not None:
+            self.listener(Event(self.key("read"), name, given, output, tuple(reads)))
+
+    def _parameter(self, tensor: Tensor) -> tuple[str, bool] | None:
+        """The name of a parameter, and whether it is seen through a transposed view."""
+        if (name := self.names.get(id(tensor))) is not None:
+            return name, False
+        base = tensor._base
+        if base is None or (name := self.names.get(id(base))) is None:
+            return None
+        if min(tensor.ndim, base.ndim) < 2:
+            return name, False
+        return name, tensor.stride()[-2:] == base.stride()[-2:][::-1]
+
+
+@contextmanager
+def capturing(
+    model: nn.Module,
+    listener: Listener,
+    *,
+    n_batch: int,
+    wanted: Callable[[Key], bool] = lambda key: True,
+    by_rows: bool = False,
+    adapters: Sequence[Adapter] = (),
+) -> Iterator[Capture]:
+    """While open, every event of `model` goes to `listener`; nothing of the model is touched.
+
+    The other arguments are those of `Capture`; `adapters` say what they know of some modules.
+    """
+    names: dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), name)
+    holder: list[Capture] = []
+
+    def entered(call: Call, module: nn.Module, given: Tensor | None) -> None:
+        key = holder[0].key("enter", call)
+        listener(Event(key, type(module).__name__, given))
+
+    def left(ended: Left) -> None:
+        capture = holder[0]
+        adapter = adapter_of(ended.module, adapters)
+        if adapter is not None:
+            capture.adapt(adapter, ended)
+        key = capture.key("leave", ended.call)
+        listener(Event(key, type(ended.module).__name__, None, first_float(ended.output)))
+
+    with following_calls(model, entered, left) as stack:
+        capture = Capture(stack, names, n_batch, listener, wanted, by_rows)
+        holder.append(capture)
+        with torch.compiler.set_stance("force_eager"), capture:
+            yield capture

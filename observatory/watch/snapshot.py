@@ -1,0 +1,269 @@
+"""One look at any model: `probe`, what it returns, and the instrument that looks often."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from observatory.core.contracts import Masked
+from observatory.core.errors import ConfigError
+from observatory.core.settings import did_you_mean
+from observatory.maths.norms import parameter_groups
+from observatory.watch.adapters import Adapter
+from observatory.watch.capture import capturing
+from observatory.watch.forward import (
+    Batch,
+    Forward,
+    call_model,
+    logits_of,
+    n_sequences,
+    unwrapped,
+    valid_rows,
+)
+from observatory.watch.measures import PROBES, Look, Table, matrix_rows
+from observatory.watch.quiet import untouched
+from observatory.watch.trace import Found, Traced, trace
+
+_PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_LARGEST = ("ratio", "top1", "max_logit")  # of all layers and heads, among the scalars
+
+
+@final
+@dataclass(frozen=True)
+class Snapshot:
+    """What one look found.
+
+    Attributes:
+        tables: A row of every table, by its name, as the run store keeps it.
+        found: Every attention of the model: where, how it was seen, its shape.
+        patterns: Patterns `[batch, head, query, key]` by name, "blocks.3.attn_pattern"; float32,
+            rows of padding included.
+        layers: Path of each layer by stack; that of attentions and that of blocks.
+        matrices: Names of the weight matrices, in the order of the tables.
+        groups: Names of the groups of parameters, in the order of the tables.
+        without_attention: Layers that hold no attention though others do.
+        output: What the model returned.
+    """
+
+    tables: dict[str, Table]
+    found: tuple[Found, ...]
+    patterns: dict[str, Tensor]
+    layers: dict[str, tuple[str, ...]]
+    matrices: tuple[str, ...]
+    groups: tuple[str, ...]
+    without_attention: tuple[str, ...]
+    output: Any
+
+    def frame(self) -> pd.DataFrame:
+        """Every number as a row: table, quantity, layer, head (or matrix, group) and value.
+
+        Undefined numbers are left out. `name` is the path of the layer or the name of the matrix.
+        """
+        rows = [row for name, table in self.tables.items() for row in self._rows(name, table)]
+        names = ["table", "quantity", "layer", "head", "name", "value", "unit"]
+        return pd.DataFrame(rows, columns=names).astype({"layer": "Int64", "head": "Int64"})
+
+    def _rows(self, name: str, table: Table) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for column in table.columns:
+            value = table.values[column.name]
+            if value is None or isinstance(value, Sequence):
+                continue
+            for place, number in _entries(value):
+                row = {"table": name, "quantity": column.name, "unit": column.unit, "value": number}
+                for axis, index in zip(column.dims, place, strict=True):
+                    row["layer" if axis in ("matrix", "group") else axis] = index
+                rows.append({**row, "name": self._label(name, column.dims, place)})
+        return rows
+
+    def _label(self, table: str, dims: tuple[str, ...], place: tuple[int, ...]) -> str | None:
+        if not dims:
+            return None
+        named = {"matrix": self.matrices, "group": self.groups}.get(dims[0])
+        named = self.layers.get(table, ()) if named is None else named
+        return named[place[0]] if place[0] < len(named) else None
+
+    def scalars(self) -> dict[str, float]:
+        """The numbers that fit a logger: "attention/s_bar"; the largest over layers of a few."""
+        found: dict[str, float] = {}
+        for name, table in self.tables.items():
+            for column in table.columns:
+                value = table.values[column.name]
+                if value is None or isinstance(value, Sequence):
+                    continue
+                numbers = [number for _, number in _entries(value)]
+                if numbers and not column.dims:
+                    found[f"{name}/{column.name}"] = numbers[0]
+                elif numbers and column.name in _LARGEST:
+                    found[f"{name}/{column.name}_max"] = float(np.max(numbers))
+        return found
+
+    def __repr__(self) -> str:
+        kinds = sorted({each.how for each in self.found})
+        read = f"{len(self.found)} attentions ({', '.join(kinds)})" if kinds else "no attention"
+        return f"Snapshot({read}; tables {', '.join(self.tables)})"
+
+
+def _entries(value: Tensor | Masked) -> list[tuple[tuple[int, ...], float]]:
+    """Place and value of every defined number of the one replica."""
+    numbers = (value.values if isinstance(value, Masked) else value)[0].cpu().numpy()
+    there = np.ones(numbers.shape, dtype=bool)
+    if isinstance(value, Masked):
+        there = np.broadcast_to(value.defined[0].cpu().numpy(), numbers.shape)
+    return [(tuple(map(int, at)), float(numbers[tuple(at)])) for at in np.argwhere(there)]
+
+
+@final
+class Instrument:
+    """Looks at one model on one batch, as often as wanted; the parts are found once.
+
+    Args:
+        model: Any network, wrapped or compiled as it may be.
+        batch: What it is called with: a tensor, a tuple, or a dict of keywords.
+        forward: Calls it, where that is not `model(batch)`, `model(*batch)` or `model(**batch)`.
+        adapters: The patterns of modules whose attention cannot be seen.
+        attention: Whether attention is looked for; False for a model that cannot be read there.
+        precision: "float32" for the precision of the weights, "bfloat16" or "float16" for autocast.
+        rows: Which positions are no padding, `[batch, pos]`; None: by the masks of the batch.
+
+    Raises:
+        AttentionNotFoundError: If the model seems to attend in a way that cannot be read.
+        ConfigError: If an argument is not one of those.
+        DisturbedError: If running the model for a look changed it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        *,
+        forward: Callable[[nn.Module, Any], Any] | None = None,
+        adapters: Sequence[Adapter] = (),
+        attention: bool = True,
+        precision: str = "float32",
+        rows: Tensor | None = None,
+    ) -> None:
+        _check(model, precision)
+        self.model, self.batch = unwrapped(model), batch
+        self._forward: Forward = call_model if forward is None else forward
+        self._adapters, self._dtype = tuple(adapters), _PRECISIONS[precision]
+        self._rows = valid_rows(batch) if rows is None else {"": rows}
+        self._n_batch = n_sequences(batch)
+        with untouched(self.model, autocast=self._dtype):
+            self.traced: Traced = trace(
+                self.model, batch, self._forward, self._adapters, attention=attention
+            )
+
+    def look(self, probes: Collection[str] = PROBES, *, keep_patterns: bool = False) -> Snapshot:
+        """Run the model once and measure; it stays as it was, bit for bit.
+
+        Args:
+            probes: What is measured, among `PROBES`.
+            keep_patterns: Whether the patterns are kept.
+
+        Raises:
+            ConfigError: If a probe is unknown.
+            DisturbedError: If running the model changed it.
+        """
+        for name in probes:
+            if name not in PROBES:
+                meant = did_you_mean(name, PROBES)
+                raise ConfigError(f"`probes` must be among {list(PROBES)}, got {name!r}.{meant}")
+        anatomy = self.traced.anatomy
+        seen = Look(anatomy, probes, self._rows, keep=keep_patterns)
+        with untouched(self.model, autocast=self._dtype):
+            with capturing(
+                self.model,
+                seen,
+                n_batch=self._n_batch,
+                wanted=seen.wants,
+                by_rows=self.traced.by_rows,
+                adapters=self._adapters,
+            ):
+                output = self._forward(self.model, self.batch)
+            params = dict(self.model.named_parameters())
+            tables = seen.tables(params, logits_of(output))
+        return Snapshot(
+            tables=tables,
+            found=self.traced.found,
+            patterns=seen.patterns,
+            layers=self._layers(tables),
+            matrices=tuple(matrix_rows(params, anatomy)),
+            groups=tuple(parameter_groups(params)),
+            without_attention=anatomy.without_attention,
+            output=output,
+        )
+
+    def _layers(self, tables: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Path of each layer of every table that has layers."""
+        anatomy, found = self.traced.anatomy, {}
+        for name in tables:
+            for stack, paths in anatomy.attention_layers.items():
+                suffix = f"_{stack}" if stack else ""
+                if name in (f"attention{suffix}", f"attention_heads{suffix}"):
+                    found[name] = paths
+            for stack in anatomy.stacks:
+                if name.startswith("massive_") and name.endswith(stack.name):
+                    found.setdefault(name, stack.layers)
+        return found
+
+
+def probe(
+    model: nn.Module,
+    batch: Batch,
+    *,
+    probes: Collection[str] = PROBES,
+    forward: Callable[[nn.Module, Any], Any] | None = None,
+    adapters: Sequence[Adapter] = (),
+    attention: bool = True,
+    precision: str = "float32",
+    rows: Tensor | None = None,
+) -> Snapshot:
+    """Look once at a model: its attention, activations, weights, and what the readout reads.
+
+    The model stays as it was, bit for bit: weights, modes, buffers, hooks and random states.
+
+    Args:
+        model: Any network, wrapped or compiled as it may be.
+        batch: What it is called with: a tensor, a tuple, or a dict of keywords.
+        probes: What is measured.
+        forward: See `Instrument`, as the others.
+        adapters: The patterns of modules whose attention cannot be seen.
+        attention: Whether attention is looked for.
+        precision: "float32", "bfloat16" or "float16".
+        rows: Which positions are no padding.
+
+    Raises:
+        AttentionNotFoundError: If the model seems to attend in a way that cannot be read.
+        ConfigError: If an argument is wrong.
+        DisturbedError: If running the model changed it.
+
+    Example:
+        >>> layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+        >>> snap = probe(nn.TransformerEncoder(layer, 2), torch.randn(3, 5, 8))
+        >>> snap.patterns["blocks.1.attn_pattern"].shape
+        torch.Size([3, 2, 5, 5])
+    """
+    instrument = Instrument(
+        model,
+        batch,
+        forward=forward,
+        adapters=adapters,
+        attention=attention,
+        precision=precision,
+        rows=rows,
+    )
+    return instrument.look(probes, keep_patterns=True)
+
+
+def _check(model: object, precision: str) -> None:
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"`model` must be a torch.nn.Module, got {type(model).__name__}. Give the network."
+        )
+    if precision not in _PRECISIONS:
+        raise ConfigError(f"`precision` must be among {list(_PRECISIONS)}, got {precision!r}.")
