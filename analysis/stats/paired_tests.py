@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 
 SMALLEST = 1e-300
 """Of a p-value that is printed as a number."""
+_FLIPPED = 2_000_000
+"""Signs that are worked on at once."""
 
 
 def p_text(p: float) -> str:
@@ -60,8 +62,10 @@ def sign_flip_p(differences: Array, n_flips: int, rng: np.random.Generator) -> f
     if n < 63 and 2**n <= n_flips:
         bits = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
         return float(np.mean(np.abs((1.0 - 2.0 * bits) @ differences) >= least))
-    signs = rng.integers(0, 2, (n_flips, n), dtype=np.int8)
-    hits = int(np.sum(np.abs((1.0 - 2.0 * signs) @ differences) >= least))
+    hits, rows = 0, 4 * max(1, _FLIPPED // (4 * n))  # in fours, as 8-bit draws use up the stream
+    for at in range(0, n_flips, rows):
+        signs = rng.integers(0, 2, (min(rows, n_flips - at), n), dtype=np.int8)
+        hits += int(np.sum(np.abs((1.0 - 2.0 * signs) @ differences) >= least))
     return (hits + 1) / (n_flips + 1)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from observatory.analysis.forecast.estimators.records import (
     FAILED,
@@ -15,6 +17,7 @@ from observatory.analysis.forecast.estimators.records import (
     Signal,
     SignalRecords,
 )
+from observatory.analysis.forecast.estimators.thresholds import Thresholds
 
 EARLY = "early"
 _IN_WORDS = {"level": "", "change": " per step", "ratio": " of its value as the window opens"}
@@ -117,75 +120,34 @@ class Rules:
         return design.event & (last >= level) & (early < level)
 
 
-def best_rules(found: list[Reach], design: Design, weights: Array, alpha: float) -> Rules:
+def best_rules(
+    found: list[Reach], design: Design, weights: NDArray[np.floating[Any]], alpha: float
+) -> Rules:
     """The rules that forecast most events of some replicas at false alarms that are rare enough.
 
     Of each kind of negatives at most a share `alpha` may raise an alarm, and of all together so
     few that one more replica would still leave the share there. Ties go to fewer false alarms,
     then to the rule that is registered first; the threshold lies in the middle of its plateau.
 
-    `weights` is how often each replica is in each training set, `[set, replica]`.
+    `weights` is how often each replica is in each training set, whole numbers, `[set, replica]`.
     """
     n = len(weights)
     which, top, threshold = np.zeros(n, dtype=np.int64), np.zeros(n), np.full(n, np.inf)
     for place, reach in enumerate(found):
-        tally = _tally(reach, design, weights, alpha)
-        if tally is None:
+        kinds = [(reach.last, mask) for mask in design.negatives.values()]
+        thresholds = Thresholds.of(
+            [(reach.last, design.event), (reach.early, design.event)],
+            [*kinds, (reach.early, design.has_early)],
+        )
+        if thresholds is None:
             continue
-        score = tally.score.max(axis=1)
-        for row in np.flatnonzero(score > top + 1e-12):
-            known = np.flatnonzero(tally.known[row])
-            plateau = np.flatnonzero(tally.score[row, known] >= score[row] - 1e-12)
-            middle = int(plateau[plateau.size // 2])
-            level = tally.levels[known[middle]]
-            if middle > 0:
-                below = tally.levels[known[middle - 1]]
-                between = (level + below) / 2.0
-                level = between if below < between <= level else level
-            which[row], threshold[row], top[row] = place, level, score[row]
+        for start in range(0, n, thresholds.sets_at_once):
+            rows = slice(start, start + thresholds.sets_at_once)
+            score, level = thresholds.best(weights[rows], alpha, top[rows])
+            better = np.isfinite(level)
+            which[rows][better] = place
+            threshold[rows][better], top[rows][better] = level[better], score[better]
     return Rules(found, which, threshold)
-
-
-@dataclass(frozen=True)
-class _Tally:
-    """Scores at every threshold, `[set, level]`; `levels` rise, `known` are of the set."""
-
-    levels: Array
-    known: Mask
-    score: Array
-
-
-def _tally(reach: Reach, design: Design, weights: Array, alpha: float) -> _Tally | None:
-    """Scores of all thresholds of one transform and sign; None where there are none."""
-    kinds = [(reach.last, mask) for mask in design.negatives.values()]
-    kinds.append((reach.early, design.has_early))
-    kinds = [(values[mask], weights[:, mask]) for values, mask in kinds if mask.any()]
-    events = [
-        (values[design.event], weights[:, design.event]) for values in (reach.last, reach.early)
-    ]
-    values = np.concatenate([part for part, _ in (*events, *kinds)])
-    levels = np.unique(values[np.isfinite(values)])
-    if not levels.size or not kinds:
-        return None
-    everyone = np.concatenate([part for _, part in (*events, *kinds)], axis=1)
-    known = -np.diff(_reached(values, everyone, levels), axis=1, append=0.0) > 0
-    late, early = (_reached(*part, levels) for part in events)
-    hits, counts = late - early, [_reached(*kind, levels) for kind in kinds]
-    sizes = [part.sum(axis=1)[:, None] for _, part in kinds]
-    false, total = np.sum(counts, axis=0), np.sum(sizes, axis=0)
-    allowed = known & (false + 1.0 <= alpha * (total + 1.0) + 1e-9)
-    for count, size in zip(counts, sizes, strict=True):
-        allowed &= count <= alpha * size + 1e-9
-    score = np.where(allowed & (hits > 0), hits - false / (total + 1.0), 0.0)
-    return _Tally(levels, known, score)
-
-
-def _reached(values: Array, weights: Array, levels: Array) -> Array:
-    """Weight of the values that reach each level, `[set, level]`."""
-    order = np.argsort(values, kind="stable")
-    above = np.cumsum(weights[:, order[::-1]], axis=1)[:, ::-1]
-    above = np.concatenate([above, np.zeros((len(weights), 1))], axis=1)
-    return above[:, np.searchsorted(values[order], levels, side="left")]
 
 
 def design_of(

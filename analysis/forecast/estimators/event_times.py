@@ -75,16 +75,15 @@ def from_clock(
     groups where it has none.
     """
     centre, radius = np.full(now[1].size, np.nan), np.full(now[1].size, np.inf)
-    for index, step in enumerate(now[1]):
+    for step in np.unique(now[1]):  # forecasts that are made at one moment share all but a group
+        here = now[1] == step
         later, rest = train[1] > step, calibration[1] > step
         if not later.any():
             continue
-        asked = np.append(calibration[0][rest], now[0][index])
+        asked = np.concatenate([calibration[0][rest], now[0][here]])
         middles = _middles(train[0][later], np.log(train[1][later]), asked)
-        centre[index] = middles[-1]
-        radius[index] = conformal_radius(
-            np.abs(np.log(calibration[1][rest]) - middles[:-1]), coverage
-        )
+        before, centre[here] = np.split(middles, [int(rest.sum())])
+        radius[here] = conformal_radius(np.abs(np.log(calibration[1][rest]) - before), coverage)
     return _around(centre, radius, now[1])
 
 

@@ -1,8 +1,10 @@
 """One signal on seeds that its rules have not seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from observatory.analysis.forecast.estimators.alarm_rules import (
     Design,
@@ -11,15 +13,19 @@ from observatory.analysis.forecast.estimators.alarm_rules import (
     reaches,
     transformed,
 )
+from observatory.analysis.forecast.estimators.concordance import (
+    AtRisk,
+    at_risk,
+    concordance_by_fold,
+    held_out_concordance,
+)
 from observatory.analysis.forecast.estimators.event_times import event_times, splits
 from observatory.analysis.forecast.estimators.records import (
-    TWIN,
     Array,
     ForecastSettings,
     Ints,
     Mask,
     Numbers,
-    Signal,
     SignalRecords,
 )
 from observatory.analysis.stats.resample import replica_weights
@@ -30,13 +36,15 @@ class SeedSets:
     """Which seeds judge which rules, and which are drawn again.
 
     `seeds` are those with an event, rising, `[seed]`; `fold` is of each replica; `drawn` is how
-    often each seed is in each resample, `[draw, seed]`, `copies` its replicas, `[draw, replica]`.
+    often each seed is in each resample, `[draw, seed]`, `copies` its replicas, `[draw, replica]`;
+    `risk` is whom the replicas with an event are set beside.
     """
 
     seeds: Ints
     fold: Ints
     drawn: Ints
-    copies: Array
+    copies: NDArray[np.float32]
+    risk: Sequence[AtRisk]
 
 
 @dataclass(frozen=True)
@@ -70,8 +78,8 @@ def seed_sets(
     fold = np.array([number[int(seed)] for seed in records.seed], dtype=np.int64)
     with_event = np.isin(everyone, seeds)
     drawn = replica_weights(with_event.astype(np.int64), n_draws, rng)
-    copies = drawn[:, np.searchsorted(everyone, records.seed)].astype(np.float64)
-    return SeedSets(seeds, fold, drawn[:, with_event], copies)
+    copies = drawn[:, np.searchsorted(everyone, records.seed)].astype(np.float32)
+    return SeedSets(seeds, fold, drawn[:, with_event], copies, at_risk(records, design))
 
 
 def score(
@@ -87,8 +95,11 @@ def score(
     raised = chosen.alarms(records.steps)[:-1]
     alarm = raised[held_out.argmax(axis=0), np.arange(records.n)]
     kinds = list(dict.fromkeys(reach.transform for reach in found))
-    pairs = {kind: concordance_pairs(signal, design, records, kind) for kind in kinds}
-    good, total = held_out_concordance(pairs, records, fold)
+    pairs = {
+        kind: concordance_by_fold(transformed(signal, kind, design.opened), sets.risk, fold)
+        for kind in kinds
+    }
+    good, total = held_out_concordance(pairs, fold)
     halves = splits(fold)  # rules that half of the other folds choose forecast the event's time
     training = np.stack([train for _, train, _ in halves]).astype(np.float64)
     timed = best_rules(found, design, training, settings.alpha).alarms(records.steps)
@@ -109,56 +120,12 @@ def _hits(alarm: Array, records: SignalRecords, design: Design) -> Mask:
     return design.event & np.isfinite(alarm) & (at > design.early) & (at <= design.last)
 
 
-def _redrawn(found: list[Reach], design: Design, copies: Array, alpha: float) -> Array:
+def _redrawn(
+    found: list[Reach], design: Design, copies: NDArray[np.float32], alpha: float
+) -> Array:
     """What rules forecast that resampled seeds chose, on the seeds that these lack, `[draw]`."""
     chosen = best_rules(found, design, copies, alpha)
     absent = design.event & (copies == 0)
     n = absent.sum(axis=1)
     hit = (chosen.forecast(design) & absent).sum(axis=1)
     return np.divide(hit, n, out=np.full(len(n), np.nan), where=n > 0)
-
-
-def concordance_pairs(
-    signal: Signal, design: Design, records: SignalRecords, transform: str
-) -> Array:
-    """Who is higher, the replica with the event or one that is still at risk, just before it.
-
-    At the last look that leaves the lead, each event is set beside the replicas of its control and
-    task that are watched there, have memorised, and reach the event later or never: 1 where it is
-    higher, 0.5 for ties, 0 where it is lower, NaN where they are no pair, `[replica, replica]`.
-    """
-    x = transformed(signal, transform, design.opened)
-    here = x[:, design.last].T  # [event, replica]: everyone at the look of the event
-    own = np.take_along_axis(x, design.last[:, None], axis=1)
-    step = records.steps[design.last][:, None]
-    t_lo = np.where(records.happened, records.t_lo, np.inf)
-    pair = design.event[:, None] & (records.kind != TWIN)[None, :]
-    pair &= records.control[:, None] == records.control[None, :]
-    pair &= (records.opened[None, :] <= step) & (records.watched[None, :] >= step)
-    pair &= t_lo[None, :] > t_lo[:, None]
-    pair &= np.isfinite(here) & np.isfinite(own)
-    return np.where(pair, (own > here) + 0.5 * (own == here), np.nan)
-
-
-def held_out_concordance(
-    pairs: dict[str, Array], records: SignalRecords, fold: Ints
-) -> tuple[Array, Array]:
-    """Concordant pairs of each event and all pairs, transform and sign chosen without its fold."""
-    good, total = np.zeros(records.n), np.zeros(records.n)
-    known = {name: np.isfinite(values) for name, values in pairs.items()}
-    for part in np.unique(fold):
-        train = fold != part
-        best, lead, rising = next(iter(pairs)), -1.0, True
-        for name, values in pairs.items():
-            inside = known[name] & train[:, None] & train[None, :]
-            if (n := int(inside.sum())) == 0:
-                continue
-            mean = float(values[inside].sum()) / n
-            if abs(mean - 0.5) > lead + 1e-12:
-                best, lead, rising = name, abs(mean - 0.5), mean >= 0.5
-        rows = ~train
-        chosen = np.where(known[best][rows], pairs[best][rows], 0.0)
-        count = known[best][rows].sum(axis=1)
-        good[rows] = chosen.sum(axis=1) if rising else count - chosen.sum(axis=1)
-        total[rows] = count
-    return good, total

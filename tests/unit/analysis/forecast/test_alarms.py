@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import theilslopes
 from statsmodels.stats.proportion import proportion_confint
 
+from observatory.analysis.forecast.estimators import lead_time, thresholds
 from observatory.analysis.forecast.estimators.alarm_rules import (
     Design,
     Reach,
@@ -13,14 +15,21 @@ from observatory.analysis.forecast.estimators.alarm_rules import (
     design_of,
     reaches,
 )
+from observatory.analysis.forecast.estimators.concordance import (
+    at_risk,
+    concordance_by_fold,
+    held_out_concordance,
+)
 from observatory.analysis.forecast.estimators.event_times import (
     conformal_radius,
     from_alarms,
     from_clock,
 )
-from observatory.analysis.forecast.estimators.records import Signal
-from observatory.analysis.forecast.estimators.scored import concordance_pairs, held_out_concordance
+from observatory.analysis.forecast.estimators.lead_time import regress_leads, theil_sen
+from observatory.analysis.forecast.estimators.records import Signal, SignalRecords
 from observatory.analysis.forecast.estimators.scores import share_interval
+from observatory.analysis.stats import paired_tests
+from observatory.analysis.stats.paired_tests import sign_flip_p
 from tests.made_forecasts import Made
 
 TRANSFORMS = ("level", "change", "ratio")
@@ -94,28 +103,81 @@ def test_an_alarm_knows_nothing_of_what_comes_after_it() -> None:
         assert np.array_equal(again, raised, equal_nan=True)
 
 
-def test_concordance_is_what_a_loop_over_pairs_finds() -> None:
-    records = SMALL.records(4)
-    design = design_of(records, 100.0, 0.5, matched=True)
-    signal = records.signals["precursor"]
-    pairs = concordance_pairs(signal, design, records, "level")
+def slow_pairs(signal: Signal, design: Design, records: SignalRecords) -> np.ndarray:
+    """1 where the event is higher, 0.5 for ties, NaN where they are no pair, one pair at a time."""
+    found = np.full((records.n, records.n), np.nan)
     t_lo = np.where(np.isfinite(records.t_lo), records.t_lo, np.inf)
     for i in np.flatnonzero(design.event):
         look = design.last[i]
         for j in range(records.n):
-            other = (
+            if (
                 records.kind[j] != "twin"
                 and records.control[i] == records.control[j]
                 and t_lo[j] > t_lo[i]
                 and records.watched[j] >= records.steps[look]
-            )
-            assert np.isfinite(pairs[i, j]) == other
-            if other:
+            ):
                 a, b = signal.value[i, look], signal.value[j, look]
-                assert pairs[i, j] == (a > b) + 0.5 * (a == b)
-    good, total = held_out_concordance({"level": pairs}, records, records.seed)
-    assert total.sum() == np.isfinite(pairs).sum()
+                found[i, j] = (a > b) + 0.5 * (a == b)
+    return found
+
+
+def test_concordance_is_what_a_loop_over_pairs_finds() -> None:
+    records = SMALL.records(4)
+    design = design_of(records, 100.0, 0.5, matched=True)
+    signal, fold = records.signals["precursor"], records.seed
+    slow = slow_pairs(signal, design, records)
+    found = concordance_by_fold(signal.value, at_risk(records, design), fold)
+    for place, part in enumerate(np.unique(fold)):
+        there = slow[:, fold == part]
+        assert np.array_equal(found.pairs[:, place], np.isfinite(there).sum(axis=1))
+        assert np.array_equal(found.good[:, place], np.nansum(there, axis=1))
+
+
+def test_concordance_is_scored_without_the_fold_that_chose_its_sign() -> None:
+    records = SMALL.records(4)
+    design = design_of(records, 100.0, 0.5, matched=True)
+    signal, fold = records.signals["precursor"], records.seed
+    slow = slow_pairs(signal, design, records)
+    found = concordance_by_fold(signal.value, at_risk(records, design), fold)
+    good, total = held_out_concordance({"level": found}, fold)
+    for part in np.unique(fold):
+        train, rows = np.ix_(fold != part, fold != part), fold == part
+        higher = np.nansum(slow[rows], axis=1)
+        if np.nanmean(slow[train]) < 0.5:
+            higher = np.isfinite(slow[rows]).sum(axis=1) - higher
+        assert np.array_equal(good[rows], higher)
+    assert total.sum() == np.isfinite(slow).sum()
     assert good.sum() / total.sum() > 0.8
+
+
+def test_pieces_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = SMALL.records(5)
+    design = design_of(records, 100.0, 0.5, matched=True)
+    found = reaches(records.signals["precursor"], design, TRANSFORMS)
+    weights = np.random.default_rng(0).poisson(1.0, (40, records.n)).astype(float)
+    pairs = np.arange(1.0, 8.0), np.arange(1.0, 8.0) ** 1.5 + 1.0
+
+    def numbers() -> tuple[list[float], list[float]]:
+        rules = best_rules(found, design, weights, 0.2)
+        flips = sign_flip_p(np.arange(-9.0, 13.0), 4001, np.random.default_rng(1))
+        leads = regress_leads(*pairs, 0.05, 101, np.random.default_rng(2))
+        return [*rules.which, *rules.threshold], [flips, *leads.values()]
+
+    rules, tests = numbers()
+    assert np.isfinite(rules).any()
+    monkeypatch.setattr(thresholds, "_PAIRS", 1)
+    monkeypatch.setattr(paired_tests, "_FLIPPED", 1000)
+    monkeypatch.setattr(lead_time, "_PERMUTED", 50)
+    again, tested = numbers()
+    assert again == rules
+    assert tested == pytest.approx(tests, rel=1e-12)
+
+
+def test_a_line_through_looks_that_repeat_is_that_of_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    for n in (7, 40, 41):
+        x, y = rng.integers(0, 9, n).astype(float), rng.integers(0, 5, n) / 3.0
+        assert theil_sen(x, y) == theilslopes(y, x)[0]
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 12), (3, 12), (12, 12)])
