@@ -1,7 +1,7 @@
 """The parts of a network from one traced pass: blocks, sites, what each matrix reads.
 
 No name is looked at. A chain of blocks is a run of calls where what one returns is what the next
-is given, in one shape. Letters: none.
+is given, in one shape.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +69,6 @@ class Anatomy:
         stacks: Chains of blocks.
         attention: Stack ("" or "x", "x_cross") and index of the layer of every attention.
         attention_layers: Path of each layer of every stack of attentions.
-        key_heads: Number of different key heads by place, None where out of sight.
         sites: What to look at: stack, site, layer, by place.
         weights: Role of every parameter, and the name of the place that it reads from.
         reads: Place and orientation (True: rows are outputs) of what every matrix multiplies.
@@ -79,7 +78,6 @@ class Anatomy:
     stacks: tuple[Stack, ...]
     attention: Mapping[Key, tuple[str, int]]
     attention_layers: Mapping[str, tuple[str, ...]]
-    key_heads: Mapping[Key, int | None]
     sites: Mapping[Place, tuple[str, Site, int]]
     weights: Mapping[str, Weight]
     reads: Mapping[str, tuple[Place, bool]]
@@ -152,8 +150,25 @@ def _runs(blocks: list[Block], trace: Sequence[Event], *, listed: bool) -> list[
             runs[-1].append(after)
         else:
             runs.append([after])
+
+    def works(block: Block) -> bool:
+        return any(e.key.kind == "read" for e in trace[block.start : block.stop])
+
     runs = [[block for block in run if keeps_shape(block)] for run in runs]
+    runs = [run for run in runs if all(map(works, run))]
     return [run for run in runs if len(run) > 1 or (run and listed and len(blocks) == 1)]
+
+
+def leaves(model: nn.Module, trace: Sequence[Event]) -> list[Block]:
+    """Calls of modules without children that read a parameter: layers where no chain is found."""
+    inner = {path for path, each in model.named_modules() if not list(each.children())}
+    return [
+        Block(call, start, stop)
+        for call, (start, stop) in sorted(calls_of(trace).items(), key=lambda item: item[1])
+        if call.path in inner
+        and any(e.key.kind == "read" for e in trace[start:stop])
+        and trace[stop].output is not None
+    ]
 
 
 def _n_parameters(modules: Mapping[str, nn.Module], run: list[Block]) -> int:
@@ -167,14 +182,19 @@ def _within(block: Block, run: list[Block]) -> bool:
 
 def stack_names(runs: Sequence[list[Block]]) -> list[str]:
     """A short name of each chain: none of the only one, else the part of its path that differs."""
-    if len(runs) == 1:
-        return [""]
+    if len(runs) <= 1:
+        return [""] * len(runs)
     parts = [run[0].call.path.split(".") for run in runs]
     for place in range(max(map(len, parts))):
         names = [part[place] if place < len(part) else "" for part in parts]
         if len(set(names)) == len(names) and all(names):
             return [name if not name.isdigit() else f"stage{name}" for name in names]
     return [f"stack{index}" for index in range(len(runs))]
+
+
+def last_product(trace: Sequence[Event]) -> Event | None:
+    """The last product with a parameter: that of the readout, where there is one."""
+    return next((e for e in reversed(trace) if e.key.kind == "read" and not e.reads[0].table), None)
 
 
 def weights_of(
@@ -184,7 +204,7 @@ def weights_of(
     products = [e for e in trace if e.key.kind == "read" and e.reads]
     roles: dict[str, Role] = {name: "pointwise" for name, _ in model.named_parameters()}
     reads: dict[str, tuple[Place, bool]] = {}
-    last = next((e for e in reversed(products) if not e.reads[0].table), None)
+    last = last_product(trace)
     for event in products:
         for read in event.reads:
             if read.name not in roles:

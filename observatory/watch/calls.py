@@ -26,7 +26,6 @@ class Left:
     call: Call
     module: nn.Module
     args: tuple[Any, ...]
-    kwargs: dict[str, Any]
     output: Any
 
 
@@ -91,6 +90,7 @@ def following_calls(
     """Keep the stack of open calls while `model` runs in this thread.
 
     torch's hooks for all modules are used, not the modules' own: the model itself is not touched.
+    They are asked for no keywords: torch 2.13 keeps a trace of such a hook when it is removed.
 
     Args:
         model: Its modules are followed, others that happen to run are not.
@@ -104,15 +104,13 @@ def following_calls(
         if threading.get_ident() == thread and (call := stack.enter(module)) is not None:
             entered(call, module, first_float(args))
 
-    def after(
-        module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
-    ) -> None:
+    def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if threading.get_ident() == thread and (call := stack.leave(module)) is not None:
-            left(Left(call, module, args, kwargs, output))
+            left(Left(call, module, args, output))
 
     handles = (
         torch_module.register_module_forward_pre_hook(before),
-        torch_module.register_module_forward_hook(after, with_kwargs=True, always_call=True),
+        torch_module.register_module_forward_hook(after),
     )
     try:
         yield stack

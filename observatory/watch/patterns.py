@@ -34,8 +34,8 @@ class Pattern:
 
 
 def softmax_scores(
-    queries: Float[Tensor, "*batch pos d_head"],
-    keys: Float[Tensor, "*batch _ d_head"],
+    queries: Float[Tensor, "... pos d_head"],
+    keys: Float[Tensor, "... _ d_head"],
     *,
     mask: Tensor | None = None,
     causal: bool = False,
@@ -152,8 +152,8 @@ def of_flex(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     pattern = torch.cat(blocks, dim=-1)
     with torch.no_grad():
         top = pattern.amax(dim=-1)
-        # the kernel counts the logarithm of its sum in base 2 where it was fused, in nats in eager
-        logit = top.log() + largest.float() if isinstance(largest, Tensor) else None
+        # the kernel gives the logarithm of the row sum in base 2
+        logit = top.log() + largest.float() * math.log(2) if largest is not None else None
     return Pattern(pattern, logit, keys.shape[1])
 
 

@@ -11,6 +11,8 @@ from observatory.watch.anatomy import (
     Site,
     Stack,
     chains,
+    last_product,
+    leaves,
     same_tensor,
     stack_names,
     weights_of,
@@ -21,49 +23,59 @@ from observatory.watch.events import Event, Key
 def anatomy_of(model: nn.Module, trace: Sequence[Event]) -> Anatomy:
     """The parts of `model` from the events of one pass; its tensors must still be there."""
     runs = chains(model, trace)
-    names = stack_names(runs)
+    stacks = list(zip(stack_names(runs), runs, strict=True))
+    attention, layers, without = _attention(trace, stacks)
     weights, reads = weights_of(model, trace)
-    attention: dict[Key, tuple[str, int]] = {}
-    layers: dict[str, list[str]] = {}
-    sites: dict[Place, tuple[str, Site, int]] = {}
-    without: list[str] = []
-    for name, run in zip(names, runs, strict=True):
-        has_any = False
+    lone = [] if runs else leaves(model, trace)
+    sites: dict[Place, tuple[str, Site, int]] = {
+        Place(trace[block.stop].key, given=False): ("", "resid_post", index)
+        for index, block in enumerate(lone)
+    }
+    for name, run in stacks:
         for index, block in enumerate(run):
-            events = trace[block.start + 1 : block.stop]
-            found = [e for e in events if e.key.kind == "attention"]
-            for number, event in enumerate(found):
-                kind = _kind(name, event, number)
-                attention[event.key] = (kind, len(layers.setdefault(kind, [])))
-                layers[kind].append(_label(block))
-            has_any = has_any or bool(found)
-            if not found:
-                without.append(_label(block))
             for site, place in block_sites(trace, block).items():
                 sites[place] = (name, site, index)
         sites[Place(trace[run[0].start].key, given=True)] = (name, "embedding", 0)
-        if not has_any:
-            without = [each for each in without if each not in map(_label, run)]
-    for event in trace:
-        if event.key.kind == "attention" and event.key not in attention:
-            kind = "other" if runs else ""
-            attention[event.key] = (kind, len(layers.setdefault(kind, [])))
-            layers[kind].append(event.key.call.path or "the model")
-    last = next((e for e in reversed(trace) if e.key.kind == "read" and not e.reads[0].table), None)
+    last = last_product(trace)
     if last is not None and not any(_inside(trace, last, run) for run in runs):
         sites[Place(last.key, given=True)] = ("", "final", 0)
+    named = [*stacks, *([("", lone)] if lone else [])]
     return Anatomy(
-        stacks=tuple(
-            Stack(name, tuple(map(_label, run))) for name, run in zip(names, runs, strict=True)
-        ),
+        stacks=tuple(Stack(name, tuple(map(_label, run))) for name, run in named),
         attention=attention,
         attention_layers={kind: tuple(paths) for kind, paths in layers.items()},
-        key_heads={e.key: e.pattern.key_heads for e in trace if e.pattern is not None},
         sites=sites,
         weights=weights,
         reads=reads,
         without_attention=tuple(without),
     )
+
+
+def _attention(
+    trace: Sequence[Event], stacks: Sequence[tuple[str, list[Block]]]
+) -> tuple[dict[Key, tuple[str, int]], dict[str, list[str]], list[str]]:
+    """Stack and layer of every attention, the layers of each stack, and blocks that have none."""
+    attention: dict[Key, tuple[str, int]] = {}
+    layers: dict[str, list[str]] = {}
+    without: list[str] = []
+    for name, run in stacks:
+        bare: list[str] = []
+        for block in run:
+            inside = trace[block.start : block.stop]
+            found = [e for e in inside if e.key.kind == "attention"]
+            for number, event in enumerate(found):
+                kind = _kind(name, number)
+                attention[event.key] = (kind, len(layers.setdefault(kind, [])))
+                layers[kind].append(_label(block))
+            if not found:
+                bare.append(_label(block))
+        without += bare if len(bare) < len(run) else []
+    outside = "other" if attention else ""
+    for event in trace:
+        if event.key.kind == "attention" and event.key not in attention:
+            attention[event.key] = (outside, len(layers.setdefault(outside, [])))
+            layers[outside].append(event.key.call.path or "the model")
+    return attention, layers, without
 
 
 def _label(block: Block) -> str:
@@ -75,7 +87,7 @@ def _inside(trace: Sequence[Event], event: Event, run: list[Block]) -> bool:
     return any(block.start < at < block.stop for block in run)
 
 
-def _kind(name: str, event: Event, number: int) -> str:
+def _kind(name: str, number: int) -> str:
     """The stack of an attention: a second one in a block looks at another sequence."""
     return f"{name}_cross".lstrip("_") if number else name
 
