@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement
 from observatory.events.collapse import collapsed
+from observatory.events.columns import interval_columns, interval_entries
 from observatory.events.interval import Interval
 from observatory.events.outcome import LostRule, label
 from observatory.events.settled import settled
@@ -109,13 +110,7 @@ def outcome_row(
         "instant": labelled.instant,
         "diverged_step": diverged_step,
     }
-    for name, interval in located.items():
-        row |= {
-            f"{name}_lo": interval.t_lo,
-            f"{name}_hi": interval.t_hi,
-            f"{name}_observed": interval.observed,
-        }
-    return row
+    return row | interval_entries(located)
 
 
 def outcome_columns(events: Mapping[str, Event]) -> tuple[Column, ...]:
@@ -143,26 +138,8 @@ def outcome_columns(events: Mapping[str, Event]) -> tuple[Column, ...]:
             meaning="step of the first non-finite loss or parameter",
         ),
     ]
-    for name, event in events.items():
-        columns += [
-            Column(
-                name=f"{name}_lo",
-                unit="steps",
-                meaning=f"last look before event {name} ({event.series})",
-            ),
-            Column(
-                name=f"{name}_hi",
-                unit="steps",
-                meaning=f"first look that shows event {name}; null where censored",
-            ),
-            Column(
-                name=f"{name}_observed",
-                unit="-",
-                dtype="bool",
-                meaning=f"whether event {name} was seen",
-            ),
-        ]
-    return tuple(columns)
+    series = {name: event.series for name, event in events.items()}
+    return (*columns, *interval_columns(series))
 
 
 def as_columns(rows: list[dict[str, object]], columns: tuple[Column, ...]) -> Measurement:

@@ -14,9 +14,9 @@ from observatory.fleet.replica_table import ReplicaTable
 from observatory.fleet.stack import layout_of
 from observatory.maths.norms import parameter_groups
 from observatory.store.identity import SCHEMA_VERSION, stored_settings
+from observatory.store.provenance import machine, versions
 from observatory.store.reader import Run
 from observatory.training.build import Parts
-from observatory.training.provenance import machine, versions
 from observatory.training.replicas import Config
 from observatory.training.shard import tables
 

@@ -19,11 +19,11 @@ from observatory.launch.workers import StoppedError, train_here, train_in_worker
 from observatory.store.files import read_json
 from observatory.store.identity import WITHOUT_EFFECT, identity
 from observatory.store.lock import own
+from observatory.store.provenance import code_state
 from observatory.store.reader import LOCK, MANIFEST, Run
 from observatory.store.rows import lost_rows, noted_rows
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Parts, build
-from observatory.training.provenance import code_state
 from observatory.training.replicas import Config
 
 log = logging.getLogger(__name__)

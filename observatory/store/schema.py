@@ -26,6 +26,17 @@ REPLICA_COLUMNS = (
 )
 """The columns that every `replicas.parquet` has; other swept settings may follow."""
 
+EVENT_COLUMNS = (
+    Column(
+        name="kind",
+        unit="-",
+        dtype="string",
+        meaning="what happened: started, retired, diverged, resumed, thinned",
+    ),
+    Column(name="detail", unit="-", dtype="string", meaning="the particulars, as JSON"),
+)
+"""The columns of what happened to a replica: a row per event."""
+
 WEIGHTS = "weights"
 """The table of final weights: a row per replica that has left."""
 

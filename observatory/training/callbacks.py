@@ -26,15 +26,6 @@ MEMBERSHIP_COLUMNS = (
         meaning="whether each probe example is a train example of the replica",
     ),
 )
-EVENT_COLUMNS = (
-    Column(
-        name="kind",
-        unit="-",
-        dtype="string",
-        meaning="what happened: started, retired, diverged, resumed",
-    ),
-    Column(name="detail", unit="-", dtype="string", meaning="the particulars, as JSON"),
-)
 
 
 def weight_columns(dtype: str) -> tuple[Column, ...]:

@@ -23,10 +23,10 @@ from observatory.fleet.rules import outcome_columns
 from observatory.store.files import read_json, write_atomically
 from observatory.store.lock import own
 from observatory.store.rows import lost_of_shard
+from observatory.store.schema import EVENT_COLUMNS
 from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts, build
 from observatory.training.callbacks import (
-    EVENT_COLUMNS,
     MEMBERSHIP_COLUMNS,
     CheckpointCallback,
     EvaluationCallback,
