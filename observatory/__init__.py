@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from observatory import fits
     from observatory.core.errors import ConfigError, FitRefusedError, ObservatoryError, StoreError
+    from observatory.core.schedule import Every, LogSpaced
     from observatory.fits import boundary as fit_boundary
     from observatory.fits import horizon as fit_horizon
     from observatory.fits import ratio as boundary_ratio
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from observatory.launch.run import launch
     from observatory.store.reader import Run, Study
     from observatory.watch.adapters import AttentionNotFoundError
+    from observatory.watch.observer import Observe
     from observatory.watch.patterns import softmax_scores
     from observatory.watch.snapshot import probe
 
@@ -25,8 +27,11 @@ __version__ = "0.1.0"
 __all__ = [
     "AttentionNotFoundError",
     "ConfigError",
+    "Every",
     "FitRefusedError",
+    "LogSpaced",
     "ObservatoryError",
+    "Observe",
     "Run",
     "StoreError",
     "Study",
@@ -48,6 +53,8 @@ _MODULES = {
     **dict.fromkeys(("Run", "Study"), "observatory.store.reader"),
     "launch": "observatory.launch.run",
     "AttentionNotFoundError": "observatory.watch.adapters",
+    **dict.fromkeys(("Every", "LogSpaced"), "observatory.core.schedule"),
+    "Observe": "observatory.watch.observer",
     "softmax_scores": "observatory.watch.patterns",
     "probe": "observatory.watch.snapshot",
 }

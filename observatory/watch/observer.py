@@ -3,7 +3,7 @@
 import atexit
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -17,9 +17,10 @@ from observatory.events.claim import Claim
 from observatory.store.reader import Run
 from observatory.watch.batch import host_copy, moved
 from observatory.watch.forward import unwrapped
+from observatory.watch.measures import PROBES
 from observatory.watch.ranks import Ranks
 from observatory.watch.record import RunRecord, metric_name
-from observatory.watch.snapshot import probe
+from observatory.watch.snapshot import Instrument
 
 Log = Callable[[dict[str, float], int], None]
 """Receives the scalars of a look by name, and its step."""
@@ -48,7 +49,8 @@ class Observe:
         event: What to fit, on a metric that `step` is given, such as "val_acc >= 0.99"; several by
             name. The first one is the main one; one without a name is called "reached".
         log: Receives scalars by name and the step after a look, such as `fabric.log_dict`.
-        options: Passed to `probe` at every look, such as `adapters` or `max_tokens`.
+        probes: What is measured at every look.
+        options: Of the `Instrument`, such as `adapters`, `forward` or `precision`.
 
     Raises:
         ConfigError: If an argument breaks its rule.
@@ -63,6 +65,7 @@ class Observe:
         budget: float | None,
         event: str | Mapping[str, str] | None = None,
         log: Log | None = None,
+        probes: Collection[str] = PROBES,
         **options: Any,
     ) -> None:
         check_folder("folder", str(folder))
@@ -73,7 +76,7 @@ class Observe:
         self._study, self._batch = Path(folder), host_copy(batch)
         self._schedule = Every(every) if isinstance(every, int) else every
         self._budget, self._claims, self._options = budget, _claims(event), options
-        self.log = log
+        self._probes, self.log = tuple(probes), log
         self._record: RunRecord | None = None
         self._resume = 0
         self._forget()
@@ -85,7 +88,7 @@ class Observe:
         self._spent = self._last_cost = 0.0
         self._skipped: list[int] = []
         self._metrics: dict[int, dict[str, float]] = {}
-        self._described = False
+        self._instrument: Instrument | None = None
 
     def begin(
         self,
@@ -122,7 +125,10 @@ class Observe:
             return self
         self._model = model
         if self._ranks.writes:
-            about = {"every": repr(self._schedule), "budget": self._budget, **_said(self._options)}
+            about = {
+                "every": repr(self._schedule), "budget": self._budget,
+                "probes": list(self._probes), **_said(self._options),
+            }  # fmt: skip
             self._record = RunRecord(
                 self._study, network, settings or {}, self._batch, self._claims, about,
                 made, horizon_steps,
@@ -211,17 +217,15 @@ class Observe:
         if device.type == "cuda":
             torch.cuda.synchronize(device)  # what waits is the training's own time
         began = time.perf_counter()
-        snapshot = probe(self._model, moved(self._batch, device), **self._options)
+        first = self._instrument is None
+        if self._instrument is None:
+            batch = moved(self._batch, device)
+            self._instrument = Instrument(self._model, batch, **self._options)
+        snapshot = self._instrument.look(self._probes)
         self._looked = n
-        record = self._record
-        if record is not None:
-            self._thinned(record)
-            if not self._described:
-                names = {w: list(getattr(snapshot, w)) for w in ("layers", "groups", "matrices")}
-                record.describe(**names)
-                self._described = True
-            tables = {name: (t.columns, t.values) for name, t in snapshot.tables.items()}
-            record.look(n, tables)
+        if self._record is not None:
+            self._thinned(self._record)
+            self._record.look(n, snapshot, names=first)
             if self.log is not None:
                 scalars = snapshot.scalars()
                 self.log({f"{_PREFIX}/{name}": value for name, value in scalars.items()}, n)

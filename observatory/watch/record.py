@@ -12,7 +12,6 @@ import yaml
 from torch import nn
 
 from observatory.core.columns import Column
-from observatory.core.contracts import Measurement
 from observatory.core.errors import ConfigError, StoreError
 from observatory.core.names import check_plain_name
 from observatory.events.claim import Claim
@@ -33,6 +32,7 @@ from observatory.watch.described import (
 )
 from observatory.watch.ended import outcome, outcome_columns
 from observatory.watch.series import SeriesWriter, Tables
+from observatory.watch.snapshot import Snapshot
 
 _OUTCOMES, _EVENTS = "outcomes", "events"
 _NAME = re.compile(r"\W+")
@@ -120,10 +120,18 @@ class RunRecord:
             raise
         self.event("resumed" if step else "started", step)
 
-    def look(self, step: int, tables: Mapping[str, tuple[tuple[Column, ...], Measurement]]) -> None:
-        """Collect the rows of a look: columns and values by name of the probe."""
-        for name, (columns, values) in tables.items():
-            self._writer.row(f"probes/{name}", columns, step, values)
+    def look(self, step: int, snapshot: Snapshot, *, names: bool) -> None:
+        """Collect the rows of a look; with the first one, `names` of layers and matrices too."""
+        if names:
+            layers = {table: list(paths) for table, paths in snapshot.layers.items()}
+            update_manifest(
+                self.folder,
+                layers=layers,
+                groups=list(snapshot.groups),
+                matrices=list(snapshot.matrices),
+            )
+        for name, table in snapshot.tables.items():
+            self._writer.row(f"probes/{name}", table.columns, step, table.values)
 
     def metrics(self, rows: Mapping[int, Mapping[str, float]]) -> None:
         """Collect metrics by name, by step in rising order."""
@@ -133,10 +141,6 @@ class RunRecord:
         """Collect what happened."""
         values = {"kind": [kind], "detail": [json.dumps(detail)]}
         self._writer.row(_EVENTS, EVENT_COLUMNS, step, values)
-
-    def describe(self, **entries: Any) -> None:
-        """Entries of the manifest that are known now, such as names of layers."""
-        update_manifest(self.folder, **entries)
 
     def flush(self, step: int, *, spent_s: float, status: str = "running") -> None:
         """Write what was collected, and how far the training is.

@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from observatory.core.contracts import Masked
 from observatory.core.errors import BusyError, ConfigError, StoreError
 from observatory.core.schedule import At, Every, LogSpaced
 from observatory.store.reader import Run, Study
 from observatory.watch import observer
 from observatory.watch.observer import Observe
+from observatory.watch.snapshot import probe
+from tests import looks
 from tests.looks import stand_in  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("stand_in")
@@ -182,13 +185,13 @@ def test_a_budget_leaves_looks_out_and_records_it(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(observer.time, "perf_counter", lambda: clock[0])
-    plain = observer.probe
+    plain = looks.Instrument.look
 
-    def slow(*given: Any, **options: Any) -> Any:
+    def slow(self: looks.Instrument, probes: Any) -> Any:
         clock[0] += 1.0
-        return plain(*given, **options)
+        return plain(self, probes)
 
-    monkeypatch.setattr(observer, "probe", slow)
+    monkeypatch.setattr(looks.Instrument, "look", slow)
     watch = observe(tmp_path, every=1, budget=0.1)
     watch.begin(Training().model)
     for n in range(1, 61):
@@ -288,3 +291,24 @@ def test_schedules_of_the_fleet_are_taken(tmp_path: Path) -> None:
     assert run is not None
     assert list(run.table("probes/stand_in")["step"]) == [0, 1, 2, 5, 10]
     assert isinstance(run, Run)
+
+
+def test_a_transformer_is_watched_with_the_probes_of_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = nn.TransformerEncoder(layer, 2)
+    batch = torch.randn(3, 5, 8)
+    watch = Observe(tmp_path, batch=batch, every=2, budget=None)
+    watch.begin(model)
+    for n in range(1, 5):
+        watch.step(n)
+    run = watch.end()
+    assert run is not None
+    assert list(run.table("probes/attention")["step"]) == [0, 2, 4]
+    assert len(run.manifest["matrices"]) == len(run.table("probes/weight_spectrum").iloc[0, 3])
+    once = probe(model, batch).tables["attention"].values["s_bar"]
+    assert isinstance(once, Masked)
+    assert np.array_equal(run.table("probes/attention")["s_bar"].iloc[0], once.values[0].numpy())
