@@ -71,7 +71,8 @@ class Anatomy:
         attention_layers: Path of each layer of every stack of attentions.
         sites: What to look at: stack, site, layer, by place.
         weights: Role of every parameter, and the name of the place that it reads from.
-        reads: Place and orientation (True: rows are outputs) of what every matrix multiplies.
+        reads: Places of what every matrix multiplies (one for each step of a recurrence, and for
+            each call of a shared layer), and its orientation (True: rows are outputs).
         without_attention: Layers of chains that hold none, where others do.
     """
 
@@ -80,7 +81,7 @@ class Anatomy:
     attention_layers: Mapping[str, tuple[str, ...]]
     sites: Mapping[Place, tuple[str, Site, int]]
     weights: Mapping[str, Weight]
-    reads: Mapping[str, tuple[Place, bool]]
+    reads: Mapping[str, tuple[tuple[Place, ...], bool]]
     without_attention: tuple[str, ...] = field(default=())
 
 
@@ -199,11 +200,11 @@ def last_product(trace: Sequence[Event]) -> Event | None:
 
 def weights_of(
     model: nn.Module, trace: Sequence[Event]
-) -> tuple[dict[str, Weight], dict[str, tuple[Place, bool]]]:
-    """Role of every parameter, and the place that each matrix reads from."""
+) -> tuple[dict[str, Weight], dict[str, tuple[tuple[Place, ...], bool]]]:
+    """Role of every parameter, and the places that each matrix reads from."""
     products = [e for e in trace if e.key.kind == "read" and e.reads]
     roles: dict[str, Role] = {name: "pointwise" for name, _ in model.named_parameters()}
-    reads: dict[str, tuple[Place, bool]] = {}
+    reads: dict[str, tuple[tuple[Place, ...], bool]] = {}
     last = last_product(trace)
     for event in products:
         for read in event.reads:
@@ -215,7 +216,8 @@ def weights_of(
             roles[read.name] = "readout" if event is last else "hidden"
             if read.filters:
                 roles[read.name] = "pointwise" if read.depthwise else "hidden"
-            elif read.name not in reads:
-                reads[read.name] = (Place(event.key, given=True), read.transposed)
+                continue
+            before, _ = reads.get(read.name, ((), False))
+            reads[read.name] = ((*before, Place(event.key, given=True)), read.transposed)
     weights = {name: Weight(role, name if name in reads else None) for name, role in roles.items()}
     return weights, reads

@@ -49,10 +49,11 @@ NONLINEARITIES = frozenset(
         *("mish", "hardswish", "relu6", "selu", "celu", "glu", "hardtanh", "logsigmoid", "erf"),
     }
 )
+TABLES = ("embedding", "__getitem__", "index_select")  # rows are looked up
 PRODUCTS = frozenset(
     {
         *("linear", "addmm", "matmul", "__matmul__", "__rmatmul__", "bmm", "baddbmm", "mm"),
-        *("einsum", "_grouped_mm", "grouped_mm", "embedding", "conv1d", "conv2d", "bilinear"),
+        *("einsum", "_grouped_mm", "grouped_mm", *TABLES, "conv1d", "conv2d", "bilinear"),
     }
 )
 
@@ -201,6 +202,8 @@ class Capture(TorchFunctionMode):
 
     def _product(self, name: str, args: Any, kwargs: Any, output: Any) -> None:
         tensors = tensor_arguments(args, kwargs)
+        if name == "__getitem__" and not _looks_up(args):
+            return
         reads, given = [], None
         for each in tensors:
             found = self._parameter(each)
@@ -209,7 +212,7 @@ class Capture(TorchFunctionMode):
                 transposed = (name in ("linear", "conv1d", "conv2d")) != turned
                 filters = name.startswith("conv")
                 depthwise = filters and each.shape[1] == 1
-                reads.append(Read(owner, transposed, name == "embedding", filters, depthwise))
+                reads.append(Read(owner, transposed, name in TABLES, filters, depthwise))
             elif given is None and (name != "addmm" or each is not tensors[0]):
                 given = each
         if reads and given is not None:
@@ -225,6 +228,12 @@ class Capture(TorchFunctionMode):
         if min(tensor.ndim, base.ndim) < 2:
             return name, False
         return name, tensor.stride()[-2:] == base.stride()[-2:][::-1]
+
+
+def _looks_up(args: Any) -> bool:
+    """Whether `table[index]` takes whole rows by a tensor of integers."""
+    index = args[1] if len(args) > 1 else None
+    return isinstance(index, Tensor) and not index.is_floating_point() and index.dtype != torch.bool
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def _is_mask(value: Any) -> bool:
 
 
 def logits_of(output: Any) -> Tensor | None:
-    """The logits of what a model returned: `.logits`, "logits", or its first floating tensor."""
+    """The logits of what a model returned, where it names them: `.logits` or "logits"."""
     found = getattr(output, "logits", None)
     if found is None and isinstance(output, Mapping):
         found = output.get("logits")

@@ -135,12 +135,14 @@ class Look:
     flats: dict[str, list[Tensor]] = field(default_factory=dict)
     massive: dict[tuple[str, str], dict[int, LayerValues]] = field(default_factory=dict)
     final: Tensor | None = None
+    readout: Tensor | None = None
     read: dict[Place, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._read_places = (
-            {place for place, _ in self.anatomy.reads.values()} if "lar" in self.probes else set()
-        )
+        self._most_rows: dict[Place, int] = {}
+        for places, _ in self.anatomy.reads.values() if "lar" in self.probes else ():
+            for place in places:
+                self._most_rows[place] = max(1, READ_ROWS // len(places))
 
     def wants(self, key: Key) -> bool:
         """Whether the pattern of this attention is wanted."""
@@ -157,8 +159,10 @@ class Look:
                 continue
             if (site := self.anatomy.sites.get(place)) is not None:
                 self._site(*site, tensor.detach())
-            if place in self._read_places and place not in self.read:
-                self.read[place] = token_rows(tensor, self._mask("", tensor), READ_ROWS)
+                if site[1] == "final":
+                    self.final, self.readout = tensor, event.output
+            if (most := self._most_rows.get(place)) is not None:
+                self.read[place] = token_rows(tensor, self._mask("", tensor), most)
 
     def _mask(self, stack: str, h: Tensor) -> Tensor | None:
         rows = self.rows.get("decoder" if stack.startswith("decoder") else "")
@@ -181,8 +185,6 @@ class Look:
             self.flats.setdefault(stack, []).append(valid_flat(pattern.values, rows)[0])
 
     def _site(self, stack: str, site: str, layer: int, h: Tensor) -> None:
-        if site == "final":
-            self.final = h
         if "massive_activations" in self.probes and h.ndim >= 2 and h.numel() >= 3:
             found = massive_of(h, self._mask(stack, h))
             self.massive.setdefault((stack, site), {})[layer] = found
@@ -192,7 +194,7 @@ class Look:
 
         Args:
             params: The parameters of the model.
-            logits: What it returned; None where that is unknown.
+            logits: What it returned; None where that is unknown, then what its readout gave.
         """
         found: dict[str, Table] = {}
         for stack, by_layer in self.heads.items():
@@ -210,7 +212,7 @@ class Look:
                 for c in MASSIVE_COLUMNS
             }
             found[f"massive_{name}{f'_{stack}' if stack else ''}"] = Table(MASSIVE_COLUMNS, row)
-        found |= self._of_outputs(logits)
+        found |= self._of_outputs(self.readout if logits is None else logits)
         return found | of_weights(params, self.anatomy, self.probes, self.read)
 
     def _of_outputs(self, logits: Tensor | None) -> dict[str, Table]:
@@ -272,9 +274,9 @@ def of_weights(
 def _alignment(
     name: str, matrix: Tensor, anatomy: Anatomy, read: Mapping[Place, Tensor]
 ) -> tuple[Masked, Masked]:
-    place, transposed = anatomy.reads.get(name, (None, False))
+    places, transposed = anatomy.reads.get(name, ((), False))
     weight = (matrix.mT if transposed else matrix)[None].double()
-    x = None if place is None else read.get(place)
-    if x is None or x.shape[-1] != weight.shape[1]:
+    rows = [read[each] for each in places if each in read]
+    if not rows or any(each.shape[-1] != weight.shape[1] for each in rows):
         return unread(weight)
-    return lar(x[None].double(), weight)
+    return lar(torch.cat(rows)[None].double(), weight)
