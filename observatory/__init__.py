@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from observatory.launch.run import launch
     from observatory.store.reader import Run, Study
     from observatory.watch.adapters import AttentionNotFoundError
+    from observatory.watch.low_precision import low_precision
     from observatory.watch.observer import Observe
     from observatory.watch.patterns import softmax_scores
     from observatory.watch.snapshot import probe
@@ -42,6 +43,7 @@ __all__ = [
     "fit_times",
     "fits",
     "launch",
+    "low_precision",
     "plan_seeds",
     "probe",
     "softmax_scores",
@@ -56,6 +58,7 @@ _MODULES = {
     **dict.fromkeys(("Every", "LogSpaced"), "observatory.core.schedule"),
     "Observe": "observatory.watch.observer",
     "softmax_scores": "observatory.watch.patterns",
+    "low_precision": "observatory.watch.low_precision",
     "probe": "observatory.watch.snapshot",
 }
 _EXTRAS = {"launch": ("train",)}

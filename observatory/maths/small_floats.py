@@ -58,7 +58,7 @@ class SmallFloat:
         """The nearest value of the format, half to even; what is beyond the largest becomes it.
 
         Args:
-            x: Values.
+            x: Values, in float32 or float64.
             bias: Broadcasts against them.
 
         Returns:
@@ -69,11 +69,12 @@ class SmallFloat:
             as in the formula; the released code drops them in present versions of torch.
         """
         shift = torch.as_tensor(bias, dtype=torch.float64, device=x.device)
-        most = self.largest(shift)
-        clipped = x.double().clamp(-most, most)
-        exponent = torch.floor(torch.log2(clipped.abs()) + shift).clamp(min=1)
-        step = torch.exp2(exponent - self.mantissa_bits - shift)
-        return (step * (clipped / step).round()).to(x.dtype)
+        unit = torch.exp2(shift).to(x.dtype)  # of the grid at bias 0
+        most = float(self.largest(0.0))
+        scaled = (x * unit).clamp(-most, most)
+        exponent = (torch.frexp(scaled).exponent - 1).clamp(min=1)
+        step = torch.exp2((exponent - self.mantissa_bits).to(x.dtype))
+        return step * (scaled / step).round() / unit
 
 
 FP4 = SmallFloat(2, 1)

@@ -14,7 +14,7 @@ CONF = Path(observatory.__file__).parents[1] / "conf"
 LISTS = {"event": ["mem", "first99", "held99"], "probe": []}
 TRAINED = ("model", "task", "loss", "optimizer", "probe", "evaluation", "retirement", "event")
 OTHERS = ("fleet", "store", "sweep", "mlflow", "launcher")  # what does not enter a step
-ELSEWHERE = {"fit", "experiment", "search"}  # test_fit.py and so on; e2e/test_sweep.py
+ELSEWHERE = {"fit", "experiment", "search", "low_precision"}  # test_fit.py and so on
 TINY = [
     *("task=add", "task.p=7", "model=transformer", "model.d_model=8", "model.d_mlp=8"),
     *("batch_size=8", "fleet.size=1", "fleet.shards=1", "fleet.device=cpu"),
