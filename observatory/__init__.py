@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from observatory.fits import times as fit_times
     from observatory.launch.run import launch
     from observatory.store.reader import Run, Study
+    from observatory.watch.activation_ratio import activation_ratio
     from observatory.watch.adapters import AttentionNotFoundError
     from observatory.watch.low_precision import low_precision
     from observatory.watch.observer import Observe
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "StoreError",
     "Study",
+    "activation_ratio",
     "boundary_ratio",
     "fit_boundary",
     "fit_horizon",
@@ -58,6 +60,7 @@ _MODULES = {
     **dict.fromkeys(("Every", "LogSpaced"), "observatory.core.schedule"),
     "Observe": "observatory.watch.observer",
     "softmax_scores": "observatory.watch.patterns",
+    "activation_ratio": "observatory.watch.activation_ratio",
     "low_precision": "observatory.watch.low_precision",
     "probe": "observatory.watch.snapshot",
 }

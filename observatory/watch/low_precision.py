@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from observatory.core.errors import ConfigError
 from observatory.core.settings import did_you_mean
 from observatory.watch.batch_loss import Change, SequenceLosses, change, labels_of, losses
-from observatory.watch.calls import first_float
-from observatory.watch.forward import Batch, call_model, logits_of, unwrapped, valid_rows
-from observatory.watch.products import Product, visiting
+from observatory.watch.forward import Batch, call_model, unwrapped, valid_rows
+from observatory.watch.passes import Passes
+from observatory.watch.products import Product
 from observatory.watch.quiet import untouched
 from observatory.watch.substitute import Calibration, LocalErrors, Replacing, SiteError
 from observatory.watch.transforms import Transform
@@ -155,7 +155,7 @@ def low_precision(
     """
     chosen = transforms if isinstance(transforms, Mapping) else named_transforms(transforms)
     network = unwrapped(model)
-    measured = _Model(network, forward or call_model, params)
+    measured = Passes(network, forward or call_model, params)
     held = settings()
     with untouched(network):
         return _measure(
@@ -169,48 +169,8 @@ def low_precision(
         )
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A network with how it is called, and parameters that stand in for its own."""
-
-    network: nn.Module
-    forward: Callable[[nn.Module, Any], Any]
-    params: Mapping[str, Tensor] | None
-
-    @property
-    def read(self) -> dict[str, Tensor]:
-        """The parameters that products read."""
-        return dict(self.network.named_parameters()) if self.params is None else dict(self.params)
-
-    def run(self, batch: Batch, visit: Callable[[Product], Tensor]) -> Tensor | None:
-        """One pass with its products visited; its logits."""
-        with visiting(self.read, visit):
-            output = self._output(batch)
-        found = logits_of(output)
-        return first_float(output) if found is None else found
-
-    def _output(self, batch: Batch) -> Any:
-        if self.params is None:
-            return self.forward(self.network, batch)
-        called = _Called(self.network, self.forward)
-        given = {f"network.{name}": value for name, value in self.params.items()}
-        return torch.func.functional_call(called, given, (batch,))
-
-
-class _Called(nn.Module):
-    """A network and how it is called, as a module."""
-
-    def __init__(self, network: nn.Module, forward: Callable[[nn.Module, Any], Any]) -> None:
-        super().__init__()
-        self.network, self._call = network, forward
-
-    def forward(self, batch: Batch) -> Any:
-        """Call it."""
-        return self._call(self.network, batch)
-
-
 def _measure(
-    model: _Model,
+    model: Passes,
     batch: Batch,
     labels: Tensor | Literal["next_token"] | None,
     transforms: Mapping[str, Transform],
@@ -270,7 +230,7 @@ def _measure(
 
 
 def _changes(
-    model: _Model,
+    model: Passes,
     batch: Batch,
     labels: Tensor,
     dense: SequenceLosses,
