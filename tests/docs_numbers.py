@@ -41,8 +41,10 @@ def normal_ratios() -> str:
 
 
 def boundary_of_the_mlp() -> str:
-    """A row per horizon: how many grokked, and the boundary with its interval and its coverage."""
-    heads = "| horizon, steps | grokked | λc [95 % interval] | it covers, in simulated studies |"
+    """A row per horizon: how many had the event, the boundary, its interval, what it covers."""
+    heads = (
+        "| horizon, steps | had the event | λc [95 % interval] | it covers, in simulated studies |"
+    )
     table, rows = pd.read_csv(MLP), ["", heads, "|---|---|---|---|"]
     for horizon in (2500, 1500, 1000):
         record = ob.fits.boundary(MLP, "lsq_smoothed", horizon_steps=horizon).record

@@ -1,4 +1,4 @@
-"""Where the rate of grokking switches, how two such boundaries compare, and seeds to find one."""
+"""Where the event rate switches, how two such boundaries compare, and seeds to find one."""
 
 from typing import TYPE_CHECKING, Unpack
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def boundary(
     table: "Table", estimator: str | None = None, **options: Unpack[BoundaryOptions]
 ) -> "Fitted":
-    """The rate of grokking against a control, and its critical point.
+    """The event rate against a control, and its critical point.
 
     Args:
         table: A CSV or Parquet file, the folder of a study, or "mlflow:EXPERIMENT"; in Python also
@@ -107,7 +107,7 @@ def seeds(
 QUESTIONS = (
     Question(
         ask=boundary,
-        summary="the rate of grokking against a control, and its critical point",
+        summary="the event rate against a control, and its critical point",
         examples=(
             "boundary counts.csv --estimator lsq --smoothing 0.5 --json",
             "boundary runs.csv --control train_fraction --success solved --group seed --plot a.pdf",

@@ -53,7 +53,7 @@ def columns_of(record: Record, curve: str) -> dict[str, NDArray[np.float64]]:
 
 
 def boundary_curve(record: Record, weight_decay: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The fitted rate of grokking, lapses included, at positive weight decays; NaN where unknown.
+    """The fitted event rate, lapses included, at positive weight decays; NaN where unknown.
 
     It is the curve `rate` of the record, columns weight_decay and share, between its ends. A record
     without one that names its link F has P = guess (1 - s) + (1 - lapse) s, with

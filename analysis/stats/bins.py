@@ -1,11 +1,11 @@
-"""Counts of grokked replicas per weight decay, and what can be said of them before any fit."""
+"""Counts of replicas with the event per weight decay, and what they say before any fit."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.observations import Array, Observations
+from observatory.analysis.stats.observations import Array, Observations, critical_words
 from observatory.analysis.stats.solvers import fisher_p, xlogy
 from observatory.core.errors import FitRefusedError
 
@@ -19,16 +19,17 @@ class RateBins:
 
     x: Array  # log10 of the weight decay, `[bin]`
     n: Array  # replicas, `[bin]`
-    k: Array  # grokked replicas, `[bin]`
+    k: Array  # replicas with the event, `[bin]`
     # replicas of each seed, `[seed, bin]`; null where seeds do not recur over bins
     n_by: Array | None = None
-    k_by: Array | None = None  # grokked replicas of each seed, likewise
+    k_by: Array | None = None  # replicas of each seed with the event, likewise
     control: str = "weight decay"  # what the weight decay is called
     sign: int = 1  # -1 where x is minus log10, so that an upper edge rises along it
+    event: str = "grokked"  # what the event is called
 
     @property
     def rate(self) -> Array:
-        """Share of grokked replicas, `[bin]`."""
+        """Share of replicas with the event, `[bin]`."""
         return self.k / self.n
 
     @property
@@ -40,11 +41,11 @@ class RateBins:
         """The same counts with the axis turned round: a falling edge becomes a rising one."""
         n_by, k_by = (None if by is None else by[:, ::-1] for by in (self.n_by, self.k_by))
         x, n, k = -self.x[::-1], self.n[::-1], self.k[::-1]
-        return RateBins(x, n, k, n_by, k_by, self.control, -self.sign)
+        return RateBins(x, n, k, n_by, k_by, self.control, -self.sign, self.event)
 
 
 def bin_rates(observations: Observations) -> RateBins:
-    """Count the grokked replicas at each distinct weight decay, and of each seed.
+    """Count the replicas with the event at each distinct weight decay, and of each seed.
 
     Raises:
         ValueError: If a weight decay is not positive: the axis is logarithmic.
@@ -63,7 +64,7 @@ def bin_rates(observations: Observations) -> RateBins:
         flat, size = which * cells.size + index, seeds.size * cells.size
         n_by = _counted(flat, weight, size).reshape(shape)
         k_by = _counted(flat, k_weight, size).reshape(shape)
-    return RateBins(np.log10(cells), n, k, n_by, k_by, name)
+    return RateBins(np.log10(cells), n, k, n_by, k_by, name, event=observations.event)
 
 
 def seeds_recur(cell: NDArray[np.intp], seed: NDArray[np.int64], weight: Array) -> bool:
@@ -105,7 +106,7 @@ def require_boundary(bins: RateBins) -> None:
 
     Raises:
         FitRefusedError: If there are fewer than two weight decays, less than one replica at one of
-            them, or all or no replicas grokked.
+            them, or all or no replicas had the event.
     """
     name = bins.control
     if np.any(bins.n < 1.0 - 1e-9):
@@ -121,13 +122,11 @@ def require_boundary(bins: RateBins) -> None:
         )
     low, high = sorted(bins.weight_decay[[0, -1]])
     more, less = ("larger", "smaller")[:: bins.sign]
-    span = f"between {low:g} and {high:g}"
+    had = f"had the event `{bins.event}` between {low:g} and {high:g}"
     if not bins.k.any():
-        raise FitRefusedError(f"No replica grokked {span}. Add {more} {name}s or a longer horizon.")
+        raise FitRefusedError(f"No replica {had}. Add {more} {name}s or a longer horizon.")
     if np.all(bins.k == bins.n):
-        raise FitRefusedError(
-            f"Every replica grokked {span}. Add {less} {name}s or a shorter horizon."
-        )
+        raise FitRefusedError(f"Every replica {had}. Add {less} {name}s or a shorter horizon.")
 
 
 def require_rise(bins: RateBins) -> None:
@@ -151,8 +150,9 @@ def require_rise(bins: RateBins) -> None:
         else "another estimator, such as `firth`"
     )
     raise FitRefusedError(
-        f"The rate {word} with {name}: {k0:g} of {n0:g} grokked up to {at[0]:g}, {k1:g} of {n1:g} "
-        f"from {at[1]:g}. These counts show the {other} edge alone: fit it by {hint}."
+        f"The event rate {word} with {name}: {k0:g} of {n0:g} had the event `{bins.event}` up to "
+        f"{at[0]:g}, {k1:g} of {n1:g} from {at[1]:g}. These counts show the {other} edge alone: "
+        f"fit it by {hint}."
     )
 
 
@@ -168,7 +168,7 @@ def require_inside(bins: RateBins, x0: float) -> None:
         value = f"{10.0**power:.2g}" if abs(power) < 100.0 else f"1e{power:+.0f}"
         steps = " ".join(non_monotone(bins)) or "Their rates lie on one side of its midpoint."
         raise FitRefusedError(
-            f"The critical {bins.control} would be {value}, more than a decade beyond the "
+            f"The {critical_words(bins.control)} would be {value}, more than a decade beyond the "
             f"values tried, {low:g} to {high:g}: that is no estimate. {steps} Add values on "
             "both sides of the edge, and fit runs that are alike."
         )

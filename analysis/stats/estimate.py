@@ -114,10 +114,9 @@ def estimate_of(
         fit: Whose `fit_name`, `estimator` and `level` are taken.
         data: The table, without the rows that did not enter.
         seed: Of the resampling.
-        warnings: Put behind the one that the table names no horizon, where it does not.
+        warnings: What a reader could take wrongly.
         parts: The other attributes of `Estimate`, such as `params`, or others for those above.
     """
-    warnings = [*data.horizon_warnings, *warnings]
     return Estimate(**about(fit, seed, **{**data.about, "warnings": warnings, **parts}))
 
 

@@ -11,6 +11,16 @@ from observatory.core.errors import FitRefusedError
 Array = NDArray[np.float64]
 
 
+def critical_words(control: str) -> str:
+    """The critical point of a control as sentences call it.
+
+    Example:
+        >>> critical_words("weight decay"), critical_words("group")
+        ('critical weight decay', 'critical value of group')
+    """
+    return f"critical {'' if control == 'weight decay' else 'value of '}{control}"
+
+
 @dataclass(frozen=True)
 class Observations:
     """Which replicas grokked, and when, as arrays of one entry per row.
@@ -101,8 +111,8 @@ class Observations:
 
     @property
     def horizon_warnings(self) -> list[str]:
-        """A warning where the horizon is not known: a boundary means little without it."""
-        unknown = f"The table names no horizon: the critical {self.control} depends on it."
+        """A warning where the horizon is not known, for fits of a boundary: it depends on it."""
+        unknown = f"The table names no horizon: the {critical_words(self.control)} depends on it."
         return [unknown] if self.horizon_steps is None else []
 
     def take(self, keep: NDArray[np.bool_]) -> "Observations":

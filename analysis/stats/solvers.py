@@ -93,6 +93,11 @@ def solve_each(matrix: Array, vector: Array) -> Array:
     return np.asarray(np.linalg.solve(matrix, vector[..., None])[..., 0], dtype=np.float64)
 
 
+def beta_quantile(share: float, a: Array, b: Array) -> Array:
+    """Quantiles of beta distributions, dimensionless."""
+    return np.asarray(scipy.special.betaincinv(a, b, share), dtype=np.float64)
+
+
 def student_quantile(level: float, degrees: int) -> float:
     """The quantile of Student's t distribution."""
     return float(t.ppf(level, degrees))

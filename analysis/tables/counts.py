@@ -48,7 +48,7 @@ def read_counts(
         k > n,
         columns.n_grokked,
         rule,
-        "More cannot grok than run.",
+        "More cannot have the event than run.",
         cells(frame, columns.n_grokked),
     )
     warnings = twins(frame, list(frame.columns), "every cell")

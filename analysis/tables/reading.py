@@ -113,8 +113,8 @@ def cut(
     if not early.any():
         return known, []
     return known, [
-        f"Rows that did not grok and were watched for less than {horizon} steps "
-        f"({int(early.sum())}) count as not grokked in rates."
+        f"Rows without the event that were watched for less than {horizon} steps "
+        f"({int(early.sum())}) count as without it in rates."
     ]
 
 

@@ -47,8 +47,8 @@ def read_runs(
     time, time_lo, watched = _times_of(frame, columns)
     grokked, watched, warnings = _grokked_of(frame, columns, time, watched)
     if timed:
-        advice = "Give the time at which it grokked, or leave the row out."
-        rule = "must be given where a run grokked"
+        advice = "Give the time at which it had it, or leave the row out."
+        rule = "must be given where a run had the event"
         refuse(grokked & np.isnan(time), str(columns.time), rule, advice)
     late = grokked & (time > watched)
     refuse(late, str(columns.time), f"must be at most `{columns.watched}`", "Check both columns.")
@@ -59,7 +59,7 @@ def read_runs(
         competing = ended & ~(watched > (np.inf if horizon is None else horizon))
         if both := int((competing & grokked).sum()):
             what = " or ".join(ENDED)
-            warnings.append(f"Rows that grokked and {what} ({both}) count as not grokked.")
+            warnings.append(f"Rows with the event that {what} ({both}) count as without it.")
         grokked = grokked & ~competing
         failed_at = np.where(competing, watched, np.nan)
     same = [name for name in (columns.control, columns.group) if name is not None]
@@ -89,8 +89,8 @@ def _require_event(columns: Columns, present: list[str], *, timed: bool) -> None
     """Refuse a table that does not say who grokked or, where a fit needs it, when."""
     if columns.success is None and columns.time is None:
         raise ConfigError(
-            "`success` must name the column that says whether a run grokked (or `time` when, or "
-            f"`n` and `n_grokked` how many), got none. {known_columns(present)}"
+            "`success` must name the column that says whether a run had the event (or `time` when, "
+            f"or `n` and `n_grokked` how many), got none. {known_columns(present)}"
         )
     if timed and columns.time is None:
         raise ConfigError(
@@ -110,7 +110,7 @@ def _grokked_of(
     if not spoken.any():
         return grokked, watched, []
     warning = (
-        f"Rows that did not grok and have a time ({int(spoken.sum())}): it is read as the step at "
+        f"Rows without the event that have a time ({int(spoken.sum())}): it is read as the step at "
         "which watching ended."
     )
     return grokked, np.where(spoken & np.isnan(watched), time, watched), [warning]

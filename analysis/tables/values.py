@@ -160,8 +160,8 @@ def truths(frame: pd.DataFrame, name: str) -> Mask:
         other,
         name,
         "must be 0 or 1 (or true/false, yes/no)",
-        "Name a column that says of each run whether it grokked; of rates give counts, `n` and "
-        "`n_grokked`.",
+        "Name a column that says of each run whether it had the event; of rates give counts, `n` "
+        "and `n_grokked`.",
         column,
     )
     return np.array([bool(value) for value in known])[codes]

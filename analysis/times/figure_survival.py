@@ -1,4 +1,4 @@
-"""Share of replicas that have grokked by a step, with its band, and the restricted mean time."""
+"""Share of replicas with the event by a step, with its band, and the restricted mean time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,10 +35,10 @@ ShareLaw = Callable[[float, NDArray[np.float64]], NDArray[np.float64]]
 def cumulative_incidence(
     times: NDArray[np.float64], grokked: NDArray[np.bool_], competing: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Aalen-Johansen estimate of the share that has grokked by each time.
+    """Aalen-Johansen estimate of the share that has had the event by each time.
 
-    Collapse and divergence compete with grokking: such a replica can no longer grok, which is not
-    the same as being watched for too short a time. Without them it is one minus Kaplan-Meier.
+    Collapse and divergence compete with the event: such a replica can no longer have it, which is
+    not the same as being watched for too short a time. Without them it is one minus Kaplan-Meier.
     `times` are steps of the event or of the last look, `[replica]`.
 
     Returns:
@@ -73,8 +73,14 @@ def incidence_table(times: pd.DataFrame) -> pd.DataFrame:
     return table.assign(low=np.nan, high=np.nan)
 
 
+def curve_name(record: Record) -> str:
+    """What the curves of a record of survival are; older records call all of them kaplan_meier."""
+    how = f"{record['estimator']} {record.get('extras', {}).get('method', '')}"
+    return "Turnbull, of intervals" if "urnbull" in how else "Kaplan-Meier"
+
+
 def chosen_curves(curves: pd.DataFrame) -> list[float]:
-    """A few weight decays, evenly by rank, of those at which some replica grokked."""
+    """A few weight decays, evenly by rank, of those at which some replica had the event."""
     values = np.unique(column(curves, "weight_decay")[column(curves, "share") > 0])
     return evenly(values.tolist(), _MAX_CURVES)
 
@@ -110,7 +116,7 @@ def survival_figure(
     law: ShareLaw | None,
     means: pd.DataFrame | None,
 ) -> Figure:
-    """Steps of the share that has grokked for a few weight decays; the restricted means of all.
+    """Steps of the share with the event for a few weight decays; the restricted means of all.
 
     `curves` has the columns weight_decay, step (rising), share, low, high (NaN: no band); `ends`
     weight_decay and step of records that end without an event; `means` weight_decay, value, low,
@@ -152,7 +158,7 @@ def survival_figure(
 
 
 def draw_survival(axes: Axes, record: Record, opened: Opened) -> None:
-    """The share that has grokked against time, for a few values of the control."""
+    """The share that has had the event against time, for a few values of the control."""
     curves = columns_of(record, "km")
     values = evenly(np.unique(curves["weight_decay"]).tolist(), _MAX_CURVES_ALONE)
     colours = decay_colours(values)
@@ -165,5 +171,5 @@ def draw_survival(axes: Axes, record: Record, opened: Opened) -> None:
         axes.step(steps, share, where="post", color=colours[value], gid="incidence", label=label)
     axes.set_xlabel("steps")
     axes.set_ylim(-0.02, 1.04)
-    axes.set_ylabel("share that has had the event")
+    axes.set_ylabel(f"share that has had the event ({curve_name(record)})")
     entitle(axes, record, None)

@@ -1,4 +1,4 @@
-"""When networks grok: laws of the times, and the share that has grokked against time."""
+"""When networks grok: laws of the times, and the share that has had the event against time."""
 
 from typing import TYPE_CHECKING, Unpack
 
@@ -46,11 +46,12 @@ def times(
 def survival(
     table: "Table", estimator: str | None = None, **options: Unpack[FitOptions]
 ) -> "Fitted":
-    """The share that has grokked against time, per value of the control.
+    """The share that has had the event against time, per value of the control.
 
     Args:
         table: As in `times`.
-        estimator: How: survival (Kaplan-Meier, and the cumulative incidence beside failures).
+        estimator: How: survival (Kaplan-Meier; Turnbull's curves where intervals between looks
+            overlap in part; beside failures the cumulative incidence).
         options: See `FitOptions`.
 
     Returns:
@@ -86,7 +87,7 @@ QUESTIONS = (
     ),
     Question(
         ask=survival,
-        summary="the share that has grokked against time",
+        summary="the share that has had the event against time",
         examples=("survival runs.csv --plot survival.pdf",),
         panel="figure_survival:draw_survival",
     ),

@@ -13,6 +13,7 @@ from observatory.analysis.page.records import columns_of
 from observatory.analysis.times.figure_joint import Region, joint_figure
 from observatory.analysis.times.figure_survival import (
     chosen_curves,
+    curve_name,
     incidence_table,
     survival_figure,
 )
@@ -64,11 +65,12 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
         return NotDrawn(title, "no replica has a record yet")
     record = facts.single("survival")
     curves, means, band, entered, right = incidence_table(facts.times), None, "", "", ""
+    how = "Aalen and Johansen's cumulative incidence"
     if record is not None:
         curves, means = (pd.DataFrame(columns_of(record, name)) for name in ("km", "rmst"))
         if np.isfinite(column(curves, "low")).any():
             band = f" with pointwise {record['level']:.0%} bands"
-        entered = f" {record['n']} replicas entered these fits."
+        entered, how = f" {record['n']} replicas entered these fits.", curve_name(record)
         right = (
             " Right: restricted mean time, the mean of the smaller of the time and the horizon "
             "(dotted), with intervals."
@@ -88,8 +90,8 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
             f"Share of replicas that had the event (dimensionless){band} against optimizer steps "
             "(log axis), by weight decay; an event counts from the later of its two evaluations. "
             "A replica that collapsed or diverged can no longer have it and is in the denominator "
-            f"of the share. Small bars: records that end without an event (censored).{not_drawn}"
-            f"{dashed}{right}{entered} {context(facts)}"
+            f"of the share. Curves: {how}. Small bars: records that end without an event "
+            f"(censored).{not_drawn}{dashed}{right}{entered} {context(facts)}"
         ),
         figure=survival_figure(curves, ends, facts.horizon, share, means),
     )

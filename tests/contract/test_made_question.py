@@ -43,7 +43,7 @@ def table(tmp_path: Path) -> str:
 def test_it_is_found_and_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "hill" in dir(observatory.fits)
     assert run(["fit", "--help"]) == 0
-    assert "the rate of grokking as a Hill curve" in capsys.readouterr().out
+    assert "the event rate as a Hill curve" in capsys.readouterr().out
     assert run(["fit", "hill", "--help"]) == 0
     out = capsys.readouterr().out
     assert "--n-bootstrap" in out

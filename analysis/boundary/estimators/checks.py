@@ -22,7 +22,7 @@ from observatory.analysis.stats.bins import (
 )
 from observatory.analysis.stats.estimate import Parameter, Plain
 from observatory.analysis.stats.links import LINKS, Link
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Observations, critical_words
 from observatory.analysis.stats.solvers import alpha_of, chi2_tail
 from observatory.core.errors import FitRefusedError
 
@@ -121,14 +121,13 @@ def boundary_warnings(
         )
     for which, parameter in params.items():
         if which.startswith("critical"):
-            word = "upper critical" if which.endswith("upper") else "critical"
+            word = f"{'upper ' * which.endswith('upper')}{critical_words(name)}"
             if None in (parameter.ci_low, parameter.ci_high):
                 warnings.append(
-                    f"The {word} {name} is unbounded on one side, up to a decade beyond the values "
-                    "tried."
+                    f"The {word} is unbounded on one side, up to a decade beyond the values tried."
                 )
             if not bins.weight_decay.min() <= parameter.value <= bins.weight_decay.max():
-                warnings.append(f"The {word} {name} lies outside the {name}s tried.")
+                warnings.append(f"The {word} lies outside the values tried.")
     if bins.n_by is None and _one_seed_each(data):
         warnings.append(
             f"Every {name} has replicas of one seed only: the interval does not say what another "

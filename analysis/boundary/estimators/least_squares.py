@@ -25,7 +25,7 @@ from observatory.analysis.stats.bins import (
     separation_reason,
 )
 from observatory.analysis.stats.estimate import Estimate, Parameter, about
-from observatory.analysis.stats.observations import Array, Observations
+from observatory.analysis.stats.observations import Array, Observations, critical_words
 from observatory.analysis.stats.resample import bootstrap_parameter, left_out, resampled_counts
 from observatory.analysis.stats.solvers import fit_curve
 from observatory.core.errors import ConfigError, FitRefusedError
@@ -229,7 +229,7 @@ class BoundaryLsq:
             "bounded from above.": n_steep > 0,
             "The counts are separated: the slope is set by the smoothing.": separated
             and self.smoothing > 0,
-            f"The critical {data.control} lies outside the {data.control}s tried.": not inside,
+            f"The {critical_words(data.control)} lies outside the values tried.": not inside,
         }
         return [
             *data.horizon_warnings,

@@ -1,8 +1,8 @@
-"""The rate of grokking as a curve with one edge or two, and the binomial likelihood of many counts.
+"""The event rate as a curve with one edge or two, and the binomial likelihood of many counts.
 
 Letters: x = log10 weight decay, F a link, theta = (x0, log slope, guess, lapse) and for a window
 also (x1, log of its slope); rise R = F(k0 (x - x0)), stay D = 1 - F(k1 (x - x1)) or 1, s = R D,
-p = guess (1 - s) + (1 - lapse) s, q = 1 - p; n replicas and k grokked ones per bin.
+p = guess (1 - s) + (1 - lapse) s, q = 1 - p; n replicas and k with the event per bin.
 """
 
 import math

@@ -136,7 +136,7 @@ def _outlook(
 ) -> dict[str, Plain]:
     """The reason of a table that cannot tell, with the runs that would decide."""
     if all(each.p < alpha_of(level) for each in evidence.values()):
-        nearer = "Weight decays nearer to the boundary, or a longer horizon, would"
+        nearer = "Values nearer to the boundary, or a longer horizon, would"
         return {"reason": f"{reason} {nearer} tell what bends them."}
     foresight, steps = foresee(evidence, whole, observed, level), longest(whole)
     found: dict[str, Plain] = {f"deciding_{k}": value for k, value in asdict(foresight).items()}
@@ -145,8 +145,8 @@ def _outlook(
         lowest, seeds = foresight.lowest or 0.0, foresight.seeds_factor
         more = "" if seeds is None else f", and {seeds:.1f} times as many seeds to rule one out"
         advice = (
-            f"What would decide: {foresight.horizon} steps with weight decays down to {lowest:.2g},"
-            f" to find a threshold of half of the boundary with a power of 0.8{more}."
+            f"What would decide: {foresight.horizon} steps with {whole.data.control} down to "
+            f"{lowest:.2g}, to find a threshold of half of the boundary with a power of 0.8{more}."
         )
     return found | {"reason": f"{reason} {advice}"}
 
@@ -179,7 +179,7 @@ class Horizon:
         """Judge one table.
 
         Raises:
-            FitRefusedError: If an event has no time, if all or no replicas grokked, if too few did
+            FitRefusedError: If an event has no time, if all or no replicas had it, if too few did
                 to fix the laws, if their rate does not rise, or if the boundary lies outside the
                 weight decays tried.
         """
@@ -195,7 +195,7 @@ class Horizon:
         parts = data.at_horizon(self.held_out * steps), data.within(lower)
         of = Samples(whole, *(_fixed_sample(part) for part in parts))
         evidence = {name: evidence_of(name, of, drawn, self.n_grid, self.level) for name in ERRORS}
-        verdict, reason = verdict_of(evidence, observed, self.level)
+        verdict, reason = verdict_of(evidence, observed, self.level, data.control)
         extras: dict[str, Plain] = {
             "method": "Firth's logistic, re-censored, profile limits; censored laws of times, "
             "seeds drawn jointly",
@@ -223,6 +223,7 @@ class Horizon:
             own = float(free.law.critical[0]), None, *free.critical_limits(self.level)
             params["critical_free"] = Parameter(*own)
         warnings = [
+            *data.horizon_warnings,
             *competing_warnings(data),
             *non_monotone(bins),
             f"A threshold much below {0.5 * observed:.3g}, half of the boundary at the longest "
@@ -230,7 +231,8 @@ class Horizon:
         ]
         if verdict == "threshold" and of.lower is None:
             warnings.append(
-                f"Weight decays up to {lower:.3g} alone cannot fix the laws: whether the largest "
-                "ones alone bend the times is not checked. Add weight decays near the boundary."
+                f"Values of {data.control} up to {lower:.3g} alone cannot fix the laws: whether "
+                "the largest ones alone bend the times is not checked. Add values near the "
+                "boundary."
             )
         return estimate_of(self, data, seed, warnings, params=params, extras=extras, curves=curves)

@@ -15,6 +15,7 @@ from observatory.analysis.horizon.estimators.foresight import (
     expected_ratio,
     needed_ratio,
 )
+from observatory.analysis.stats.observations import critical_words
 from observatory.analysis.stats.solvers import alpha_of
 from observatory.analysis.times.estimators.aft_errors import ERRORS, Array
 from observatory.analysis.times.estimators.aft_interval import Table, chi_bar_square
@@ -38,9 +39,9 @@ first; a threshold much below the second cannot be seen."""
 _POWER = 0.8
 _FARTHEST = 1000.0  # how far below the smallest weight decay a design may go: some laws hardly fall
 _RIVALS = {
-    "constant": "have a part that does not depend on the weight decay",
-    "large": "fall more slowly at large weight decays",
-    "small": "rise faster at small weight decays",
+    "constant": "have a part that does not depend on the {control}",
+    "large": "fall more slowly at large values of the {control}",
+    "small": "rise faster at small values of the {control}",
     "curved": "are evenly curved",
 }
 _NAMES = {"weibull": "Weibull", "lognormal": "log-normal", "loglogistic": "log-logistic"}
@@ -126,10 +127,12 @@ def longest(sample: Sample) -> float:
     return float(data.followed.max()) if data.horizon_steps is None else float(data.horizon_steps)
 
 
-def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) -> tuple[str, str]:
+def verdict_of(
+    evidence: Mapping[str, Evidence], observed: float, level: float, control: str
+) -> tuple[str, str]:
     """The verdict and its reason, from the evidence by error distribution.
 
-    `observed` is the boundary at the longest horizon.
+    `observed` is the boundary at the longest horizon; `control` what is varied.
     """
     each = list(evidence.values())
     p_values = ", ".join(f"{e.p:.2g} ({_NAMES[name]})" for name, e in evidence.items())
@@ -138,24 +141,25 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
     ended = [_NAMES[name] for name, e in evidence.items() if e.free.at_limit]
     flat = [e.flattens(observed) for e in each]
     close = {kind: [n for n, e in evidence.items() if kind in e.close] for kind in _RIVALS}
-    rivals = [_RIVALS[kind] for kind, names in close.items() if names]
+    rivals = [_RIVALS[kind].format(control=control) for kind, names in close.items() if names]
+    critical = critical_words(control)
     left = [name for name, e in evidence.items() if e.stays is False]
     if ended:
         return "cannot tell", (
-            f"The critical weight decay of the times lies at the end of its search, the smallest "
-            f"weight decay that grokked ({', '.join(ended)}): that is no estimate, and no verdict "
-            "rests on it. Add weight decays just above the boundary."
+            f"The {critical} of the times lies at the end of its search, the smallest {control} "
+            f"with the event ({', '.join(ended)}): that is no estimate, and no verdict rests on "
+            "it. Add values just above the boundary."
         )
     if rejected and all(flat) and not rivals and not left:
         return "threshold", (
-            f"A critical weight decay of 0 is rejected under every error distribution (p = "
+            f"A {critical} of 0 is rejected under every error distribution (p = "
             f"{p_values}), no law without a threshold fits as well, and the boundary at the "
             f"longest horizon, {observed:.3g}, is nearer to what the law with a threshold foretold "
             "from the shorter one than to what the law without does."
         )
     if all(e.upper < ARTEFACT_BELOW * observed for e in each):
         return "horizon artefact", (
-            f"Under every error distribution the upper limit of the critical weight decay "
+            f"Under every error distribution the upper limit of the {critical} "
             f"({uppers}) is below a quarter of the boundary, {observed:.3g}: it is where the times "
             "cross the horizon."
         )
@@ -172,14 +176,14 @@ def verdict_of(evidence: Mapping[str, Evidence], observed: float, level: float) 
             )
         if left:
             why.append(
-                "without the largest weight decays less than half of that critical weight decay is "
-                "left"
+                f"without the largest values of the {control} less than half of that critical "
+                "value is left"
             )
         return "cannot tell", (
-            f"A critical weight decay of 0 is rejected (p = {p_values}), but {'; '.join(why)}."
+            f"A {critical} of 0 is rejected (p = {p_values}), but {'; '.join(why)}."
         )
     return "cannot tell", (
-        f"A critical weight decay of 0 is not rejected under every error distribution (p = "
+        f"A {critical} of 0 is not rejected under every error distribution (p = "
         f"{p_values}), and its upper limit ({uppers}) is not below a quarter of the boundary, "
         f"{observed:.3g}, under every one."
     )

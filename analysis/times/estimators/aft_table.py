@@ -27,27 +27,27 @@ _ROUNDS = 8  # refinements in the data themselves: to 1e-5 of it
 
 
 def require_times(data: Observations) -> None:
-    """Refuse a table in which a replica grokked at an unknown time."""
+    """Refuse a table in which a replica had the event at an unknown time."""
     untimed = data.grokked & ~(data.time > 0)
     if untimed.any():
         raise FitRefusedError(
-            f"{int(untimed.sum())} replicas grokked at an unknown time, by the event "
-            f"{data.event}. Use an event that is located by a threshold, such as first99, or add "
-            "the steps at which they grokked."
+            f"{int(untimed.sum())} replicas had the event `{data.event}` at an unknown time. Use "
+            "an event that is located by a threshold, such as first99, or add the steps at which "
+            "they had it."
         )
 
 
 def require_fixed(data: Observations, critical: str) -> None:
-    """Refuse a table in which too few replicas grokked to fix a law."""
+    """Refuse a table in which too few replicas had the event to fix a law."""
     times = data.weight_decay[data.grokked]
-    require_law(times, N_PARAMS[critical], data.count(data.grokked))
+    require_law(times, N_PARAMS[critical], data.control, data.count(data.grokked))
 
 
 def competing_warnings(data: Observations) -> list[str]:
     """A warning where replicas collapsed or diverged."""
     n = data.count(data.failed)
     text = (
-        f"Replicas that collapsed or diverged count as never having grokked ({n}): they are "
+        f"Replicas that collapsed or diverged count as never having the event ({n}): they are "
         "followed to the horizon, not censored when they failed."
     )
     return [text] if n else []
@@ -110,7 +110,7 @@ def table_of(sample: Sample, errors: Errors, critical: float | None, n_grid: int
     if not np.isfinite(law.nu[0]):
         raise FitRefusedError(
             "The likelihood of the times has no maximum: they do not fix spread and exponent. "
-            "Add replicas at weight decays where they grok."
+            f"Add replicas at {sample.data.control}s where they have the event."
         )
     return Table(of, law, n_grid)
 

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
-from observatory.analysis.stats.observations import Array, Observations
+from observatory.analysis.stats.observations import Array, Observations, critical_words
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.stats.solvers import alpha_of
 from observatory.analysis.times.estimators.aft_errors import ERRORS
@@ -27,12 +27,12 @@ from observatory.analysis.times.estimators.aft_table import (
     zero_ratio,
 )
 from observatory.analysis.times.estimators.power_law import (
-    HELD,
     KINDS,
     N_PARAMS,
-    NO_BOUNDARY,
     UNDECIDED,
     at_limit_reason,
+    held_warning,
+    no_boundary_reason,
     require_among,
 )
 from observatory.analysis.times.estimators.rivals import OFFSET_PARAMS, offset_law
@@ -46,8 +46,8 @@ def _possible(data: Observations, critical: float) -> tuple[Observations, list[s
     if not n:
         return data, []
     return data.take(~against), [
-        f"Replicas that grokked at or below the critical point are left out ({n}): a law with that "
-        "critical point says that they cannot."
+        f"Replicas with the event at or below the critical point are left out ({n}): a law with "
+        "that critical point says that they cannot have it."
     ]
 
 
@@ -93,7 +93,7 @@ class TimesAft:
     """The law t = A (weight_decay - critical)^-nu of median times, by censored likelihood.
 
     ln t = ln A - nu ln(weight_decay - critical) + errors; A is the median time, in steps, at a
-    distance of 1 from the critical point. Replicas that did not grok within the horizon enter as
+    distance of 1 from the critical point. Replicas without the event by the horizon enter as
     such; an event between two looks enters as that interval. Limits of nu and of the critical point
     are those of the profile likelihood, of amplitude and spread those of a bootstrap by seed.
 
@@ -125,20 +125,20 @@ class TimesAft:
         """Fit one table.
 
         Raises:
-            FitRefusedError: If an event has no time, if too few replicas grokked to fix the law, or
+            FitRefusedError: If an event has no time, if too few replicas had it to fix the law, or
                 if a critical point should be given and is not.
         """
         data = observations.within(self.window_max)
         require_times(data)
         held = {"zero": 0.0, "free": None}.get(self.critical, data.critical)
         if self.critical == "boundary" and held is None:
-            raise FitRefusedError(NO_BOUNDARY)
+            raise FitRefusedError(no_boundary_reason(data.control))
         data, warnings = _possible(data, held or 0.0)
         require_fixed(data, self.critical)
         sample = sample_of(data)
         table = table_of(sample, ERRORS[self.distribution], held, self.n_grid)
         if held is None and table.at_limit:
-            raise FitRefusedError(at_limit_reason(float(table.of.highest[0])))
+            raise FitRefusedError(at_limit_reason(float(table.of.highest[0]), data.control))
         weights = sample.resampled(drawn_replicas(data, self.n_bootstrap, seed))
         draws = resampled_laws(table, weights, free=held is None)
         usable = np.isfinite(draws.nu)
@@ -164,14 +164,17 @@ class TimesAft:
             curves = {f"region.{name}": column for name, column in region.items()}
             curves["joint.critical"] = six_digits(draws.critical[usable])
             curves["joint.nu"] = six_digits(draws.nu[usable])
-            warnings += self._near_zero(extras)
+            warnings += self._near_zero(extras, data.control)
         else:
             extras["critical"] = held
         if self.critical == "boundary":
-            warnings.append(HELD)
+            warnings.append(held_warning(data.control))
             extras["critical_by"] = data.critical_by
         if not usable.all():
             warnings.append(f"Resamples that cannot fix the law are left out ({(~usable).sum()}).")
+        if data.horizon_steps is None:
+            cut = "runs without the event are censored where their records end"
+            warnings.append(f"The table names no horizon: {cut}.")
         warnings = [*competing_warnings(data), *warnings]
         return estimate_of(self, data, seed, warnings, params=params, extras=extras, curves=curves)
 
@@ -216,19 +219,19 @@ class TimesAft:
             found["p_zero_simulated"] = p
         return found
 
-    def _near_zero(self, extras: Mapping[str, Plain]) -> list[str]:
+    def _near_zero(self, extras: Mapping[str, Plain], control: str) -> list[str]:
         """A warning where the times do not tell the critical point from 0, or a rival fits too."""
         p = float(extras.get("p_zero_simulated", extras["p_zero"]) or 0.0)
         if p >= alpha_of(self.level):
             upper = float(extras["critical_upper"] or 0.0)
             return [
-                f"The times do not tell this critical weight decay from 0 (p = {p:.2g}); the "
+                f"The times do not tell this {critical_words(control)} from 0 (p = {p:.2g}); the "
                 f"one-sided upper limit is {upper:.3g}."
             ]
         if float(extras["aic_rival"] or 0.0) >= float(extras["aic"] or 0.0) + UNDECIDED:
             return []
         return [
             f"A law without a threshold, {float(extras['offset_rival'] or 0.0):.3g} steps plus a "
-            "power of the weight decay, fits these times as well (AIC within 2): they bend, but "
+            f"power of the {control}, fits these times as well (AIC within 2): they bend, but "
             "not only a threshold bends them."
         ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import final
 
 from observatory.analysis.stats.estimate import Estimate, Plain, estimate_of
-from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.observations import Observations, critical_words
 from observatory.analysis.times.estimators.power_law import (
     N_PARAMS,
     UNDECIDED,
@@ -39,11 +39,12 @@ class TimeComparison:
         for law in ("free", "zero", "boundary"):
             if law == "boundary" and data.critical is None:
                 notes.append(
-                    "The boundary that leads gives no critical weight decay: that law is missing."
+                    f"The boundary that leads gives no {critical_words(data.control)}: that law is "
+                    "missing."
                 )
                 continue
             times = own.weight_decay, own.time, own.weights
-            point, (_, nu, rss) = fit_law(*times, law, data.critical, self.n_grid)
+            point, (_, nu, rss) = fit_law(*times, law, data.critical, self.n_grid, data.control)
             scores = information(float(rss), float(own.weights.sum()), N_PARAMS[law])
             criteria[law] = scores["aicc"]
             extras |= {f"{name}_{law}": score for name, score in scores.items()}

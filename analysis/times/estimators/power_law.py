@@ -1,4 +1,4 @@
-"""The power law t = A (weight_decay - critical)^-nu, fitted to replicas that grokked.
+"""The power law t = A (weight_decay - critical)^-nu, fitted to replicas with the event.
 
 Letters: y = ln t, u = ln(weight_decay - critical), y = ln A - nu u + noise.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.observations import Array, Observations
+from observatory.analysis.stats.observations import Array, Observations, critical_words
 from observatory.analysis.stats.search import end_of_search
 from observatory.analysis.stats.solvers import minimise_between
 from observatory.core.errors import ConfigError, FitRefusedError
@@ -21,22 +21,32 @@ was taken from a boundary fit is not counted, though it came from the same repli
 UNDECIDED = 2.0
 """Difference of Akaike's criteria below which the weaker of two laws is still a candidate."""
 CLOSEST = 1e-4
-"""Share of the smallest weight decay that grokked by which a critical point stays below it."""
-HELD = (
-    "The critical weight decay is held at its point estimate: its uncertainty is not in these "
-    "intervals."
-)
-NO_BOUNDARY = (
-    "No critical weight decay to hold fixed: the boundary that leads gives none at this horizon."
-)
+"""Share of the smallest weight decay with the event by which a critical point stays below it."""
 
 
-def at_limit_reason(highest: float) -> str:
+def held_warning(control: str) -> str:
+    """That a critical point is held."""
+    return (
+        f"The {critical_words(control)} is held at its point estimate: its uncertainty is not in "
+        "these intervals."
+    )
+
+
+def no_boundary_reason(control: str) -> str:
+    """Why a law with a critical point held is refused."""
+    return (
+        f"No {critical_words(control)} to hold fixed: the boundary that leads gives none at this "
+        "horizon."
+    )
+
+
+def at_limit_reason(highest: float, control: str) -> str:
     """Why a critical point at the end of its search is refused."""
     return (
-        f"The best critical weight decay is the smallest weight decay that grokked, {highest:.4g}: "
-        "the end of its search, not an estimate. The times there are longer than any such law has "
-        f"them. Add weight decays below and just above {highest:.4g}, or hold the critical point."
+        f"The best {critical_words(control)} is the smallest {control} with the event, "
+        f"{highest:.4g}: the end of its search, not an estimate. The times there are longer than "
+        f"any such law has them. Add {control}s below and just above {highest:.4g}, or hold the "
+        "critical point."
     )
 
 
@@ -101,31 +111,34 @@ def _refined_critical(weight_decay: Array, y: Array, weights: Array, n_grid: int
 
 
 def uncensored(observations: Observations, above: float) -> tuple[NDArray[np.bool_], list[str]]:
-    """Replicas that grokked at a known time and lie above a critical point, and who is left out."""
+    """Replicas with the event at a known time above a critical point, and who is left out."""
     timed = observations.grokked & (observations.time > 0)
     keep = timed & (observations.weight_decay > above)
     cases = (
-        ("Uncensored replicas only: those that did not grok", ~observations.grokked),
-        ("Replicas that grokked at an unknown time", observations.grokked & ~timed),
-        ("Replicas that grokked at or below the critical point", timed & ~keep),
+        ("Uncensored replicas only: those without the event", ~observations.grokked),
+        ("Replicas with the event at an unknown time", observations.grokked & ~timed),
+        ("Replicas with the event at or below the critical point", timed & ~keep),
     )
     counts = {who: observations.count(rows) for who, rows in cases}
-    return keep, [f"{who} are left out ({n})." for who, n in counts.items() if n]
+    notes = [f"{who} are left out ({n})." for who, n in counts.items() if n]
+    if observations.horizon_steps is None:
+        notes.append("The table names no horizon: which runs have a time at all depends on it.")
+    return keep, notes
 
 
-def require_law(weight_decay: Array, n_params: int, n: float | None = None) -> None:
+def require_law(weight_decay: Array, n_params: int, control: str, n: float | None = None) -> None:
     """Refuse times that cannot fix a power law.
 
     Fewer distinct weight decays than numbers of the curve, or no more replicas than `n_params`,
-    which counts the spread; `n` is the number of replicas, None: one for each row that grokked.
+    which counts the spread; `n` is the number of replicas, None: one for each row with the event.
     """
     n_cells = np.unique(weight_decay).size
     n_replicas = weight_decay.size if n is None else round(n)
     if n_cells < n_params - 1 or n_replicas <= n_params + 1:
         raise FitRefusedError(
-            f"A power law with {n_params - 1} free numbers needs times at {n_params - 1} weight "
-            f"decays and more than {n_params + 1} replicas, got {n_replicas} replicas at "
-            f"{n_cells}. Add weight decays at which replicas grok."
+            f"A power law with {n_params - 1} free numbers needs times at {n_params - 1} "
+            f"{control}s and more than {n_params + 1} replicas, got {n_replicas} replicas at "
+            f"{n_cells}. Add {control}s at which replicas have the event."
         )
 
 
@@ -147,22 +160,24 @@ def fit_law(
     critical: str,
     known: float | None,
     n_grid: int,
+    control: str = "weight decay",
 ) -> tuple[float, Array]:
     """The critical point and `(ln A, nu, rss)` of one law.
 
-    `known` is the critical point of a boundary, where that law takes it.
+    `known` is the critical point of a boundary, where that law takes it; `control` is what messages
+    call the weight decay.
 
     Raises:
         FitRefusedError: As `require_law`; or if a critical point should be given and is not.
     """
-    require_law(weight_decay, N_PARAMS[critical], weights.sum())
+    require_law(weight_decay, N_PARAMS[critical], control, weights.sum())
     y, point = np.log(time), known if critical == "boundary" else 0.0
     if critical == "free":
         point = _refined_critical(weight_decay, y, weights, n_grid)
         if end_of_search(point / float(weight_decay.min()), 0.0, 1.0 - CLOSEST) == "highest":
-            raise FitRefusedError(at_limit_reason(float(weight_decay.min())))
+            raise FitRefusedError(at_limit_reason(float(weight_decay.min()), control))
     if point is None:
-        raise FitRefusedError(NO_BOUNDARY)
+        raise FitRefusedError(no_boundary_reason(control))
     return point, fit_line(np.log(weight_decay - point), y, weights)
 
 

@@ -7,15 +7,15 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
-from observatory.analysis.stats.observations import Array, Observations
+from observatory.analysis.stats.observations import Array, Observations, critical_words
 from observatory.analysis.stats.resample import percentile_interval, standard_error
 from observatory.analysis.times.estimators.aft_table import drawn_replicas
 from observatory.analysis.times.estimators.power_law import (
-    HELD,
     KINDS,
     N_PARAMS,
     bootstrap_law,
     fit_law,
+    held_warning,
     information,
     require_among,
     uncensored,
@@ -68,7 +68,7 @@ class TimePowerLaw:
         keep, warnings = uncensored(data, above=known or 0.0)
         times = data.weight_decay[keep], data.time[keep]
         weights = data.weights[keep]
-        point, line = fit_law(*times, weights, self.critical, known, self.n_grid)
+        point, line = fit_law(*times, weights, self.critical, known, self.n_grid, data.control)
         log_amplitude, nu, rss = (float(number) for number in line)
         held = None if self.critical == "free" else point
         drawn = drawn_replicas(data, self.n_bootstrap, seed)[:, keep]
@@ -77,7 +77,7 @@ class TimePowerLaw:
         if len(draws) - len(usable) > (1.0 - self.level) * len(draws):
             raise FitRefusedError(
                 f"{len(draws) - len(usable)} of {len(draws)} resamples cannot fix a power law. "
-                "Add replicas at weight decays where they grok."
+                f"Add replicas at {data.control}s where they have the event."
             )
         params = {
             "nu": _interval(nu, usable[:, 2], self.level),
@@ -96,13 +96,13 @@ class TimePowerLaw:
             if point == 0.0:
                 params["critical"] = replace(params["critical"], se=None)
                 warnings.append(
-                    "The best critical weight decay is 0, the end of its range: its interval is "
-                    "one-sided and may be too narrow."
+                    f"The best {critical_words(data.control)} is 0, the end of its range: its "
+                    "interval is one-sided and may be too narrow."
                 )
         else:
             extras["critical"] = held
         if self.critical == "boundary":
-            warnings.append(HELD)
+            warnings.append(held_warning(data.control))
             extras["critical_by"] = data.critical_by
         n = data.count(keep)
         return estimate_of(self, data, seed, warnings, n=n, params=params, extras=extras)

@@ -27,7 +27,7 @@ POOLED = table([2e-7, 2e-6, 2e-5, 2e-4, 0.01, 0.1, 1.0], [5, 5, 0, 0, 5, 5, 5], 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_a_rate_that_falls_is_named_and_how_to_fit_it(estimator: str) -> None:
-    words = "rate falls with weight decay: 10 of 10 grokked up to 2e-06, 0 of 10 from 2e-05"
+    words = "event rate falls with weight decay: 10 of 10 had the event `grokked` up to 2e-06, 0 of"
     with pytest.raises(FitRefusedError, match=words) as refusal:
         fitted(FALLING, estimator)
     assert "`--estimator firth --set edge=upper`" in str(refusal.value)

@@ -61,7 +61,7 @@ def test_the_ratio_turns_over_with_its_groups() -> None:
 def test_shared_seeds_are_drawn_jointly_and_a_group_without_boundary_is_named() -> None:
     found = boundary_ratio(runs(0.2, 0), runs(0.1, 1), ("a", "b"), 0.95, 100, 0)
     assert found.extras["seeds_drawn_jointly"] is True
-    with pytest.raises(FitRefusedError, match="none: No replica grokked"):
+    with pytest.raises(FitRefusedError, match="none: No replica had the event"):
         boundary_ratio(
             from_counts(DECAYS, [8] * 12, [0] * 12, "e", 2500),
             counts(0.1),
@@ -112,7 +112,7 @@ def test_ratios_are_one_family_adjusted_by_holm() -> None:
     records = compare_groups(groups, 0.95, 50, 0)
     ratios = {r["extras"]["numerator"]: r for r in records if r["fit"] == "boundary_ratio"}
     assert set(ratios) == {"near", "far", "none"}
-    assert "No replica grokked" in ratios["none"]["refused"]
+    assert "No replica had the event" in ratios["none"]["refused"]
     near, far = ratios["near"]["extras"], ratios["far"]["extras"]
     assert near["family"] == far["family"] == 2
     assert far["p_holm"] == pytest.approx(2 * far["p"])

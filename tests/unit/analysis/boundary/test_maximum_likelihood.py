@@ -174,7 +174,7 @@ def test_an_unbounded_side_is_null_and_told() -> None:
     critical = found.params["critical"]
     assert critical.ci_high is not None
     assert critical.ci_low is None or critical.ci_low < 0.01
-    assert any("outside the weight decays tried" in warning for warning in found.warnings)
+    assert any("outside the values tried" in warning for warning in found.warnings)
 
 
 def test_bootstrap_is_an_alternative_close_to_the_profile() -> None:

@@ -131,6 +131,6 @@ def test_a_refusal_says_what_is_pooled_and_names_every_group() -> None:
     table = pd.DataFrame(rows, columns=["optimizer", "weight_decay", "n_grokked"]).assign(n=5)
     with pytest.raises(FitRefusedError, match=r"optimizer \(adamw, gd\) are pooled: `by` fits"):
         fits.boundary(table, "mle")
-    said = "optimizer adamw: Every replica grokked .* optimizer gd: The rate falls"
+    said = "optimizer adamw: Every replica had the event .* optimizer gd: The event rate falls"
     with pytest.raises(FitRefusedError, match=said):
         fits.boundary(table, "firth", by="optimizer")

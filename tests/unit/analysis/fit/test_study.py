@@ -133,7 +133,7 @@ def test_every_event_horizon_and_fit_gives_a_record() -> None:
     assert len(set(keys)) == len(keys) == 2 * 3 * 3
     assert {r["horizon_epochs"] for r in records} == {250.0, 150.0, 100.0}
     memorised = [r for r in records if r["event"] == "mem" and r["fit"] == "boundary"]
-    assert all("Every replica grokked" in r["refused"] for r in memorised)
+    assert all("Every replica had the event `" in r["refused"] for r in memorised)
 
 
 def test_the_boundary_moves_with_the_horizon() -> None:

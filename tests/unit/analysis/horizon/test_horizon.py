@@ -235,7 +235,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
     data = LONG.one(0)
     with pytest.raises(FitRefusedError, match="at an unknown time"):
         judge().fit(replace(data, time=np.full(data.time.size, np.nan)), seed=0)
-    with pytest.raises(FitRefusedError, match="Every replica grokked"):
+    with pytest.raises(FitRefusedError, match="Every replica had the event `"):
         judge().fit(data.take(data.weight_decay >= 0.15), seed=0)
     with pytest.raises(FitRefusedError, match="needs times at 3"):
         judge(window_max=0.05).fit(data, seed=0)

@@ -29,7 +29,7 @@ BAD = [
     (RUNS, {"control": "weight_decy"}, "not in the table. Did you mean weight_decay? It has ['wei"),
     (RUNS, {"n_grokked": "k"}, "`n-grokked` names the column 'k'"),
     (RUNS, {"success": "grokked", "time": "grokked"}, "A column can be one thing only"),
-    ({"weight_decay": [1.0]}, {}, "`success` must name the column that says whether a run grokked"),
+    ({"weight_decay": [1.0]}, {}, "must name the column that says whether a run had the event"),
     ({**RUNS, "weight_decay": [NAN, 1.0]}, {}, "got an empty cell or NaN in row 1"),
     ({**RUNS, "weight_decay": [INF, 1.0]}, {}, "`weight_decay` must be finite, got inf in row 1"),
     ({**RUNS, "weight_decay": ["a", "1"]}, {}, "`weight_decay` must be a number, got 'a' in row 1"),
@@ -82,7 +82,9 @@ def test_fits_of_times_need_times() -> None:
         read(COUNTS, timed=True)
     with pytest.raises(ConfigError, match="`time` must name the column of times"):
         read(RUNS, timed=True)
-    with pytest.raises(ConfigError, match="`time` must be given where a run grokked in row 2"):
+    with pytest.raises(
+        ConfigError, match="`time` must be given where a run had the event in row 2"
+    ):
         read({**RUNS, "time": [5.0, NAN]}, timed=True)
     assert read({**RUNS, "time": [5.0, NAN]}).observations.grokked.tolist() == [False, True]
 

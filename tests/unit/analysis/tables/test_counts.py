@@ -51,8 +51,16 @@ def test_tables_that_contradict_themselves_are_refused() -> None:
     ("decays", "k", "reason"),
     [
         ([0.1], [1], "at least two weight decays, got 1"),
-        ([0.1, 1.0], [0, 0], "No replica grokked between 0.1 and 1. Add larger weight decays"),
-        ([0.1, 1.0], [4, 4], "Every replica grokked between 0.1 and 1. Add smaller"),
+        (
+            [0.1, 1.0],
+            [0, 0],
+            "No replica had the event `first99` between 0.1 and 1. Add larger weight decays",
+        ),
+        (
+            [0.1, 1.0],
+            [4, 4],
+            "Every replica had the event `first99` between 0.1 and 1. Add smaller",
+        ),
     ],
 )
 def test_counts_without_a_boundary_are_refused(decays, k, reason: str) -> None:

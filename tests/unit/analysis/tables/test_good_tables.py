@@ -107,7 +107,7 @@ def test_a_collapsed_run_has_not_grokked() -> None:
     reading = read(frame)
     assert reading.observations.grokked.tolist() == [False, True]
     assert reading.observations.failed.tolist() == [True, False]
-    assert "(1) count as not grokked" in reading.warnings[0]
+    assert "(1) count as without it" in reading.warnings[0]
 
 
 def test_what_may_have_been_pasted_twice_is_counted() -> None:

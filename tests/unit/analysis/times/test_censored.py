@@ -235,7 +235,9 @@ def test_seeds_that_go_together_are_told() -> None:
 def test_what_cannot_be_fitted_is_refused() -> None:
     data = Made().one(0)
     untimed = replace(data, time=np.where(data.weight_decay == 1.0, np.nan, data.time))
-    with pytest.raises(FitRefusedError, match="8 replicas grokked at an unknown time"):
+    with pytest.raises(
+        FitRefusedError, match="8 replicas had the event `first99` at an unknown time"
+    ):
         fitted().fit(untimed, seed=0)
     with pytest.raises(FitRefusedError, match="needs times at 3 weight decays"):
         fitted(window_max=0.06).fit(data, seed=0)
@@ -261,7 +263,7 @@ def steep() -> Observations:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_critical_point_at_the_end_of_its_search_is_refused(name: str) -> None:
     with pytest.raises(
-        FitRefusedError, match=r"smallest weight decay that grokked, 0\.03: the end"
+        FitRefusedError, match=r"smallest weight decay with the event, 0\.03: the end"
     ):
         fitted(distribution=name).fit(steep(), seed=0)
     assert fitted("zero", name).fit(steep(), seed=0).params["nu"].value > 0

@@ -44,7 +44,7 @@ def test_a_critical_point_at_the_end_of_its_search_is_refused() -> None:
     """Times at the smallest weight decay are longer than any power law has them."""
     time = np.where(DECAYS == 0.1, 9000.0, 300.0 * DECAYS**-0.1)
     data = Observations(DECAYS, DECAYS > 0, time, "first99", 20_000, 1)
-    with pytest.raises(FitRefusedError, match=r"that grokked, 0\.1: the end of its search"):
+    with pytest.raises(FitRefusedError, match=r"with the event, 0\.1: the end of its search"):
         law("free").fit(data, seed=0)
 
 
@@ -136,9 +136,9 @@ def test_censored_runs_are_counted_out() -> None:
     keep, notes = uncensored(data, above=0.15)
     assert keep.sum() == DECAYS.size - 16 - 1
     assert notes == [
-        "Uncensored replicas only: those that did not grok are left out (5).",
-        "Replicas that grokked at an unknown time are left out (1).",
-        "Replicas that grokked at or below the critical point are left out (11).",
+        "Uncensored replicas only: those without the event are left out (5).",
+        "Replicas with the event at an unknown time are left out (1).",
+        "Replicas with the event at or below the critical point are left out (11).",
     ]
 
 

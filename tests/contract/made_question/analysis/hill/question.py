@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def hill(table: "Table", estimator: str | None = None, **options: Unpack[FitOptions]) -> "Fitted":
-    """A Hill curve of the rate of grokking.
+    """A Hill curve of the event rate.
 
     Args:
         table: A DataFrame, a CSV or Parquet file, a study or its folder.
@@ -27,7 +27,7 @@ def hill(table: "Table", estimator: str | None = None, **options: Unpack[FitOpti
 QUESTIONS = (
     Question(
         ask=hill,
-        summary="the rate of grokking as a Hill curve of the control",
+        summary="the event rate as a Hill curve of the control",
         examples=("hill counts.csv --level 0.9",),
         place=12,
         panel="figure:draw_hill",
