@@ -8,6 +8,7 @@ from torch import nn
 
 from observatory.core.columns import Column
 from observatory.watch import observer
+from observatory.watch.forward import call_model
 from observatory.watch.measures import Table
 from observatory.watch.quiet import untouched
 from observatory.watch.snapshot import Snapshot
@@ -26,9 +27,13 @@ class Instrument:
 
     def look(self, probes: Any) -> Snapshot:
         with untouched(self.model):
-            out = self.model(self.batch)
+            out = call_model(self.model, self.batch)
+            out = out["logits"] if isinstance(out, dict) else out
         norms = torch.stack([p.detach().double().norm() for p in self.model.parameters()])
-        values = {"norm": norms[None], "mean": out.double().mean()[None]}
+        values = {
+            "norm": norms[None],
+            "mean": out.double().mean()[None],
+        }
         return Snapshot(
             tables={"stand_in": Table(COLUMNS, values)},
             found=(),

@@ -152,3 +152,21 @@ def manifest_of(
 def now() -> str:
     """The present moment, ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def plain_only(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what a framework holds as settings, the plain values."""
+    kinds = (bool, str, int, float)
+    return {str(name): value for name, value in settings.items() if isinstance(value, kinds)}
+
+
+def optimizer_settings(optimizer: torch.optim.Optimizer | None) -> dict[str, float]:
+    """Learning rate and weight decay of an optimizer, the largest over its groups."""
+    groups = [] if optimizer is None else optimizer.param_groups
+    found: dict[str, float] = {}
+    if groups and all("lr" in group for group in groups):
+        # of a schedule, what it starts from: the same at the resume
+        found["lr"] = max(float(group.get("initial_lr", group["lr"])) for group in groups)
+    if groups and all("weight_decay" in group for group in groups):
+        found["weight_decay"] = max(float(group["weight_decay"]) for group in groups)
+    return found

@@ -23,7 +23,7 @@ def outcome_columns(claims: Mapping[str, Claim]) -> tuple[Column, ...]:
         return Column(name=name, dtype=kind, unit=unit, meaning=meaning)
 
     return (
-        said("retire_reason", "string", "-", "why it was watched no longer: ended or failed"),
+        said("retire_reason", "string", "-", "why it is watched no longer: ended"),
         said("outcome", "string", "-", "diverged, reached (its first event) or none"),
         said("instant", "bool", "-", "always false: of an observed run nothing is memorised first"),
         said("diverged_step", "int64", "steps", "first step with a loss that was not finite"),
@@ -31,22 +31,19 @@ def outcome_columns(claims: Mapping[str, Claim]) -> tuple[Column, ...]:
     )
 
 
-def outcome(
-    looks: pd.DataFrame | None, claims: Mapping[str, Claim], step: int, reason: str
-) -> Measurement:
+def outcome(looks: pd.DataFrame | None, claims: Mapping[str, Claim], step: int) -> Measurement:
     """The row of outcomes of one training.
 
     Args:
         looks: Its metrics, a row per step; None where none was given.
         claims: Events by name, the first of which names the outcome.
         step: Updates made.
-        reason: Why it is watched no longer.
     """
     located = {name: _located(looks, claim, step) for name, claim in claims.items()}
     diverged = _diverged_step(looks)
     reached = any(interval.observed for interval in list(located.values())[:1])
     row: dict[str, object] = {
-        "retire_reason": reason,
+        "retire_reason": "ended",
         "outcome": "diverged" if diverged is not None else "reached" if reached else "none",
         "instant": False,
         "diverged_step": diverged,

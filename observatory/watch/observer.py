@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, StoreError
 from observatory.core.names import check_folder
 from observatory.core.schedule import Every, Schedule
-from observatory.events.claim import Claim
 from observatory.store.reader import Run
 from observatory.watch.batch import host_copy, moved
+from observatory.watch.budget import Budget
 from observatory.watch.forward import unwrapped
+from observatory.watch.loop import Log
 from observatory.watch.measures import PROBES
+from observatory.watch.metrics import claims_of, numbers_of
 from observatory.watch.ranks import Ranks
-from observatory.watch.record import RunRecord, metric_name
+from observatory.watch.record import RunRecord
 from observatory.watch.snapshot import Instrument
-
-Log = Callable[[dict[str, float], int], None]
-"""Receives the scalars of a look by name, and its step."""
 
 _FLUSH_S = 30.0
 """Seconds after which a look writes what was collected; a crash loses at most that."""
@@ -75,7 +74,7 @@ class Observe:
             )
         self._study, self._batch = Path(folder), host_copy(batch)
         self._schedule = Every(every) if isinstance(every, int) else every
-        self._budget, self._claims, self._options = budget, _claims(event), options
+        self._share, self._claims, self._options = budget, claims_of(event), options
         self._probes, self.log = tuple(probes), log
         self._record: RunRecord | None = None
         self._resume = 0
@@ -84,9 +83,8 @@ class Observe:
     def _forget(self) -> None:
         self._idle = True
         self._step, self._looked, self._next = 0, -1, math.inf
-        self._began = self._flushed = time.perf_counter()
-        self._spent = self._last_cost = 0.0
-        self._skipped: list[int] = []
+        self._flushed = time.perf_counter()
+        self._budget = Budget(self._share)
         self._metrics: dict[int, dict[str, float]] = {}
         self._instrument: Instrument | None = None
 
@@ -97,6 +95,7 @@ class Observe:
         *,
         step: int | None = None,
         horizon_steps: int | None = None,
+        steps_per_epoch: int | None = None,
     ) -> "Observe":
         """Begin to watch a training, or go on with it, and look if a look is due.
 
@@ -107,6 +106,7 @@ class Observe:
             step: Optimizer updates made before: those of the checkpoint that goes on. What was
                 recorded after it is replaced. None: those of `load_state_dict`, or 0.
             horizon_steps: Updates that are planned.
+            steps_per_epoch: Updates per epoch, where there are epochs.
 
         Raises:
             ConfigError: If a setting is no plain value.
@@ -126,14 +126,14 @@ class Observe:
         self._model = model
         if self._ranks.writes:
             about = {
-                "every": repr(self._schedule), "budget": self._budget,
+                "every": repr(self._schedule), "budget": self._share,
                 "probes": list(self._probes), **_said(self._options),
             }  # fmt: skip
             self._record = RunRecord(
                 self._study, network, settings or {}, self._batch, self._claims, about,
-                made, horizon_steps,
+                made, horizon_steps, steps_per_epoch,
             )  # fmt: skip
-            atexit.register(self._flush)
+            atexit.register(self._at_exit)
         self._step = made
         self._next = _following(self._schedule, made)
         if not made and self._schedule.due(0):
@@ -156,13 +156,13 @@ class Observe:
         """
         if self._idle:
             return
-        looks = n >= self._next and n > self._looked
+        looks = self.due(n)
         if n != self._step:
             if n < self._step:
                 raise ConfigError(f"`n` must not fall, got {n} after {self._step} updates.")
             self._step = n
         if metrics:
-            self._note(n, metrics, looks=looks)
+            self._metrics.setdefault(n, {}).update(numbers_of(metrics, looks=looks))
         if looks:
             self._look(n)
 
@@ -175,44 +175,83 @@ class Observe:
         """Let the next `begin` go on from the step of a checkpoint."""
         self._resume = int(state["step"])
 
-    def end(self, *, failed: bool = False) -> Run | None:
-        """End the training: write its events and its outcome; returns its run.
+    def pause(self) -> None:
+        """Write what was collected and give the run free, unfinished: it may be resumed."""
+        self._flush()
+        if self._record is not None:
+            self._record.release()
+        self._leave()
 
-        Args:
-            failed: Whether an error ended it.
+    def end(self) -> Run | None:
+        """End the training: write its events and its outcome.
 
         Returns:
             The run; None in a process that does not write.
         """
-        record, self._record = self._record, None
-        self._idle = True
+        record = self._open_record()
         if record is None:
             return None
-        atexit.unregister(self._flush)
         self._thinned(record)
         record.metrics(self._metrics)
-        reason = "failed" if failed else "ended"
-        return record.close(self._step, spent_s=self._spent, reason=reason)
+        self._leave()
+        return record.close(self._step, spent_s=self._budget.spent_s)
 
-    def _note(self, n: int, metrics: Mapping[str, Any], *, looks: bool) -> None:
-        row = self._metrics.setdefault(n, {})
-        for name, value in metrics.items():
-            if isinstance(value, Tensor):
-                if value.device.type != "cpu" and not looks:
-                    continue
-                value = value.detach().item()
-            try:
-                row[metric_name(name)] = float(value)
-            except (TypeError, ValueError):
-                raise ConfigError(
-                    f"`{name}` must be a number, got {type(value).__name__}. Give its mean."
-                ) from None
+    def due(self, n: int) -> bool:
+        """Whether `step(n)` would look, were there no budget."""
+        return not self._idle and n >= self._next and n > self._looked
+
+    def lightning(
+        self,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        count: Callable[[Any], int] | None = None,
+    ) -> Any:
+        """A callback for the Trainer of Lightning, which begins, steps, keeps and ends.
+
+        Args:
+            settings: As of `begin`, beside the module's `hparams`.
+            count: Updates made, from the trainer, where `global_step` counts something else, as
+                with several optimizers.
+        """
+        from observatory.watch.lightning import WatchCallback
+
+        return WatchCallback(self, settings, count)
+
+    def attach(self, trainer: Any, settings: Mapping[str, Any] | None = None) -> None:
+        """Watch a Trainer of Hugging Face: it begins, steps, keeps and ends by itself.
+
+        What the trainer logs are the metrics; scalars go to where it reports to.
+
+        Args:
+            trainer: The trainer.
+            settings: As of `begin`, beside learning rate, weight decay and seed of its arguments.
+        """
+        from observatory.watch.huggingface import WatchCallback
+
+        trainer.add_callback(WatchCallback(self, trainer, settings))
+
+    def _leave(self) -> None:
+        atexit.unregister(self._at_exit)
+        self._record, self._instrument, self._idle = None, None, True
+
+    def _open_record(self) -> RunRecord | None:
+        if self._record is not None and self._record.released:
+            self._leave()
+            raise StoreError(
+                "A training of the same `settings` was begun in this process, and took the run "
+                "over. Give each training settings of its own, such as a seed."
+            )
+        return self._record
+
+    def _at_exit(self) -> None:
+        if self._record is not None and not self._record.released:
+            self._flush()
 
     def _look(self, n: int) -> None:
         self._next = _following(self._schedule, n)
         device = next((p.device for p in self._model.parameters()), torch.device("cpu"))
-        if not self._ranks.agreed(self._affordable(), device):
-            self._skipped.append(n)
+        if not self._ranks.agreed(self._budget.affordable(), device):
+            self._budget.skip(n)
             return
         if device.type == "cuda":
             torch.cuda.synchronize(device)  # what waits is the training's own time
@@ -223,62 +262,37 @@ class Observe:
             self._instrument = Instrument(self._model, batch, **self._options)
         snapshot = self._instrument.look(self._probes)
         self._looked = n
-        if self._record is not None:
-            self._thinned(self._record)
-            self._record.look(n, snapshot, names=first)
+        record = self._open_record()
+        if record is not None:
+            self._thinned(record)
+            record.look(n, snapshot, names=first)
             if self.log is not None:
                 scalars = snapshot.scalars()
                 self.log({f"{_PREFIX}/{name}": value for name, value in scalars.items()}, n)
-        self._last_cost = time.perf_counter() - began
-        self._spent += self._last_cost
+        self._budget.charge(time.perf_counter() - began)
         if time.perf_counter() - self._flushed > _FLUSH_S:
             self._flush(but=n)
 
-    def _affordable(self) -> bool:
-        if self._budget is None or not self._last_cost:
-            return True
-        elapsed = time.perf_counter() - self._began
-        return self._spent + self._last_cost <= self._budget * elapsed
-
     def _thinned(self, record: RunRecord) -> None:
         """Record the looks that were left out since the last one."""
-        if self._skipped:
-            record.event(
-                "thinned",
-                self._skipped[-1],
-                looks_left_out=len(self._skipped),
-                first_step=self._skipped[0],
-                budget=self._budget,
-                seconds_of_looks=round(self._spent, 3),
-                seconds_in_all=round(time.perf_counter() - self._began, 3),
-            )
-            self._skipped = []
+        if found := self._budget.left_out():
+            record.event("thinned", found[0], **found[1])
 
     def _flush(self, but: int | None = None) -> None:
         """Write what was collected, but for the metrics of a step that may get more."""
-        if self._record is None:
+        record = self._open_record()
+        if record is None:
             return
         kept = {n: row for n, row in self._metrics.items() if n == but}
-        self._record.metrics({n: row for n, row in self._metrics.items() if n != but})
+        record.metrics({n: row for n, row in self._metrics.items() if n != but})
         self._metrics = kept
-        self._record.flush(self._step, spent_s=self._spent)
+        record.flush(self._step, spent_s=self._budget.spent_s)
         self._flushed = time.perf_counter()
 
 
 def _following(schedule: Schedule, step: int) -> float:
     following = schedule.following(step)
     return math.inf if following is None else following
-
-
-def _claims(event: str | Mapping[str, str] | None) -> dict[str, Claim]:
-    named = {"reached": event} if isinstance(event, str) else dict(event or {})
-    if wrong := [name for name in named if not name.isidentifier()]:
-        raise ConfigError(f"`event` must have names of letters, digits and `_`, got {wrong}.")
-    claims = {name: Claim.parse(text) for name, text in named.items()}
-    return {
-        name: Claim(metric_name(c.series), c.level, c.at_most, c.persistence)
-        for name, c in claims.items()
-    }
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The run of one training of the user's own: its folder, its tables, how it went on and ended."""
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ import yaml
 from torch import nn
 
 from observatory.core.columns import Column
-from observatory.core.errors import ConfigError, StoreError
+from observatory.core.errors import StoreError
 from observatory.core.names import check_plain_name
 from observatory.events.claim import Claim
 from observatory.store.cut import cut_after
@@ -35,26 +34,8 @@ from observatory.watch.series import SeriesWriter, Tables
 from observatory.watch.snapshot import Snapshot
 
 _OUTCOMES, _EVENTS = "outcomes", "events"
-_NAME = re.compile(r"\W+")
-
-
-def metric_name(name: str) -> str:
-    """The column of a metric: its name, with `_` for what is neither a letter nor a digit.
-
-    Raises:
-        ConfigError: If it is that of a key, or begins with a digit.
-
-    Example:
-        >>> metric_name("eval/loss")
-        'eval_loss'
-    """
-    column = _NAME.sub("_", name)
-    if column in ("step", "replica", "run_id") or not re.match("[A-Za-z_]", column):
-        raise ConfigError(
-            f"A metric must have the name of a column, and not of a key, got {name!r}. "
-            "Give it another name."
-        )
-    return column
+_open: dict[Path, "RunRecord"] = {}
+"""Runs that this process owns: a training that is begun again in a notebook takes its run over."""
 
 
 @final
@@ -70,6 +51,7 @@ class RunRecord:
         about: Schedule, budget and options of the looks, for the manifest.
         step: Optimizer updates made before: 0, or those of the checkpoint that goes on.
         horizon_steps: Updates that are planned; None where nobody knows.
+        steps_per_epoch: Updates per epoch, likewise.
 
     Raises:
         ConfigError: If a setting cannot be kept.
@@ -87,6 +69,7 @@ class RunRecord:
         about: Mapping[str, Any],
         step: int,
         horizon_steps: int | None,
+        steps_per_epoch: int | None,
     ) -> None:
         check_plain_name("folder", study.resolve().name)
         plain = plain_settings(settings)
@@ -95,11 +78,15 @@ class RunRecord:
         self._claims, self._planned, self._began = claims, horizon_steps, time.monotonic()
         manifest = manifest_of(study.resolve().name, model, plain, identity, about, claims)
         manifest |= {"probe_batch_sha256": digest(batch), "horizon_steps": horizon_steps or step}
+        manifest["steps_per_epoch"] = steps_per_epoch
         new = not (self.folder / MANIFEST).exists()
         config = yaml.safe_dump({"settings": plain, **manifest["config"]})
         create_run(self.folder, manifest, replica_row(plain), config)
         self._owned = ExitStack()
+        if before := _open.pop(self.folder.resolve(), None):
+            before.release()
         self._owned.enter_context(own(self.folder / LOCK))
+        self.released = False
         try:
             found = read_json(self.folder / MANIFEST)
             _require_same(self.folder, found, manifest, step)
@@ -118,7 +105,14 @@ class RunRecord:
         except BaseException:
             self._owned.close()
             raise
+        _open[self.folder.resolve()] = self
         self.event("resumed" if step else "started", step)
+
+    def release(self) -> None:
+        """Give the folder free; the training may go on another time."""
+        self.released = True
+        _open.pop(self.folder.resolve(), None)
+        self._owned.close()
 
     def look(self, step: int, snapshot: Snapshot, *, names: bool) -> None:
         """Collect the rows of a look; with the first one, `names` of layers and matrices too."""
@@ -165,18 +159,17 @@ class RunRecord:
         if self._planned is None:
             update_manifest(self.folder, horizon_steps=step)
 
-    def close(self, step: int, *, spent_s: float, reason: str) -> Run:
+    def close(self, step: int, *, spent_s: float) -> Run:
         """Write the outcome and give the folder free.
 
         Args:
             step: Updates made.
             spent_s: Seconds that looks have taken.
-            reason: "ended", or "failed".
         """
         self._writer.flush()
         run = Run(self.folder)
         looks = run.table(EVALUATION) if EVALUATION in run.tables() else None
-        ended = outcome(looks, self._claims, step, reason)
+        ended = outcome(looks, self._claims, step)
         self._writer.row(_OUTCOMES, outcome_columns(self._claims), step, ended)
         self.flush(step, spent_s=spent_s, status="done")
         wall_s = self._earlier_s + time.monotonic() - self._began
@@ -186,7 +179,7 @@ class RunRecord:
         }  # fmt: skip
         rows = noted_rows(self.folder)
         update_manifest(self.folder, status="done", finished=now(), cost=cost, rows=rows)
-        self._owned.close()
+        self.release()
         return Run(self.folder)
 
     def _declare(self, tables: Tables) -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from observatory.core.contracts import Masked
-from observatory.core.errors import BusyError, ConfigError, StoreError
+from observatory.core.errors import ConfigError, StoreError
 from observatory.core.schedule import At, Every, LogSpaced
 from observatory.store.reader import Run, Study
-from observatory.watch import observer
+from observatory.watch import budget
 from observatory.watch.observer import Observe
 from observatory.watch.snapshot import probe
 from tests import looks
@@ -111,9 +111,7 @@ def test_a_resume_goes_on_with_one_series(tmp_path: Path) -> None:
     kept, said = training.state(), first.state_dict()
     kept = {**kept, "kept": [*map(_copied, kept["kept"])]}
     training.run(9, first)
-    first.state_dict()  # written beyond the checkpoint, then the process dies
-    assert first._record is not None
-    first._record._owned.close()
+    first.pause()  # written beyond the checkpoint
     assert Study(tmp_path / "twice").runs[0].status == "interrupted"
     second, again = observe(tmp_path / "twice"), Training()
     again.restore(kept)
@@ -167,12 +165,10 @@ def test_an_unfinished_training_may_begin_anew_and_leaves_nothing_behind(tmp_pat
     watch.begin(training.model)
     training.run(9, watch)
     watch.state_dict()
-    assert watch._record is not None
-    with pytest.raises(BusyError):
-        observe(tmp_path).begin(Training().model)
-    watch._record._owned.close()
     again = observe(tmp_path, batch=BATCH + 1)
     again.begin(Training().model)
+    with pytest.raises(StoreError, match="took the run over"):
+        watch.end()
     again.step(2, val_acc=0.1)
     run = again.end()
     assert run is not None
@@ -184,7 +180,7 @@ def test_a_budget_leaves_looks_out_and_records_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(observer.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(budget.time, "perf_counter", lambda: clock[0])
     plain = looks.Instrument.look
 
     def slow(self: looks.Instrument, probes: Any) -> Any:
