@@ -1,7 +1,7 @@
 """What an integration calls of an observer, at the events of a trainer."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -9,6 +9,7 @@ Log = Callable[[dict[str, float], int], None]
 """Receives the scalars of a look by name, and its step."""
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """An observer of one training; see `Observe`."""
 
