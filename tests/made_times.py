@@ -7,7 +7,7 @@ import numpy as np
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.times.estimators.aft import Records
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_table import watched_records
+from observatory.analysis.times.estimators.watched import watched_records
 
 CELLS = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 

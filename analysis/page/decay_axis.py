@@ -12,6 +12,8 @@ from observatory.analysis.page.style import INK
 
 _GAP = 0.45
 """Decades between 0 and the smallest positive weight decay."""
+MAX_DOTS = 1000
+"""Replicas up to which a figure draws a dot for each; of more, about as many are chosen."""
 _MARGIN = 0.14
 """Decades of free space at either end."""
 

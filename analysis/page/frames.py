@@ -40,12 +40,33 @@ def evenly(values: Sequence[float], most: int) -> list[float]:
         >>> evenly([1.0, 2.0, 3.0, 4.0, 5.0], 3), evenly([1.0, 2.0], 1)
         ([1.0, 3.0, 5.0], [2.0])
     """
-    if len(values) <= most:
-        return list(values)
-    if most == 1:
-        return list(values[-1:])
-    kept = np.linspace(0, len(values) - 1, most).round().astype(int)
-    return [values[index] for index in kept]
+    return [values[index] for index in evenly_placed(np.arange(len(values)), most)]
+
+
+def spread_rows(groups: NDArray[Any], values: NDArray[np.float64], most: int) -> NDArray[np.bool_]:
+    """Which rows stand for all where there are more than `most`: an even share of each group.
+
+    Within a group they are chosen evenly by the rank of their value, its ends included; a group
+    keeps one row at least.
+
+    Example:
+        >>> spread_rows(np.zeros(5), np.array([5.0, 1.0, 2.0, 4.0, 3.0]), 3).tolist()
+        [True, True, False, False, True]
+    """
+    if groups.size <= most:
+        return np.ones(groups.size, dtype=np.bool_)
+    kept = np.zeros(groups.size, dtype=np.bool_)
+    order = np.lexsort((values, groups))
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        kept[evenly_placed(rows, max(1, round(rows.size * most / groups.size)))] = True
+    return kept
+
+
+def evenly_placed(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many rows, evenly by their place, the ends included; of one, the last."""
+    if rows.size <= most:
+        return rows
+    return rows[-1:] if most == 1 else rows[np.linspace(0, rows.size - 1, most).round().astype(int)]
 
 
 def layered(lists: Sequence[Any]) -> NDArray[np.float64]:

@@ -90,6 +90,18 @@ def sample_words(replicas: pd.DataFrame) -> str:
     return f"{n} replicas ({cells} weight decays, {each} each)"
 
 
+def dots_words(n: int, drawn: int) -> str:
+    """That a figure draws some of its replicas only, where it does; else empty.
+
+    Example:
+        >>> dots_words(10, 10), dots_words(5000, 1000)
+        ('', ' Of 5000 replicas 1000 are drawn, evenly by rank within each weight decay.')
+    """
+    if drawn == n:
+        return ""
+    return f" Of {n} replicas {drawn} are drawn, evenly by rank within each weight decay."
+
+
 def settings_words(settings: Mapping[str, Any]) -> str:
     """The settings of a component without the name of its class; of a part of it with that name.
 

@@ -12,6 +12,7 @@ from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, number
 from observatory.analysis.tables.recorded import common_step
 from observatory.core.secrets import without_secrets
+from observatory.store.describe import seeds_text
 from observatory.store.reader import Run
 
 _COST = ("wall_s", "cpu_s", "replica_steps")
@@ -32,7 +33,7 @@ def run_page(run: Run) -> _RunPage:
     git = manifest.get("git") or {}
     commit = str(git.get("commit") or DASH)
     dirty = " with uncommitted changes (kept as code.diff)" if git.get("dirty") else ""
-    seeds = ", ".join(f"{seed}" for seed in sorted(replicas["seed"].unique()))
+    seeds = seeds_text(sorted(replicas["seed"].unique()))
     rows = [
         ("Status", run.status),
         ("Identity", str(manifest.get("identity", DASH))),

@@ -135,7 +135,7 @@ def survival_figure(
     for decay in decays:
         curve = where(curves, column(curves, "weight_decay") == decay)
         _draw_curve(axes, curve, colours[decay], start, horizon)
-        stopped = column(ends, "step")[column(ends, "weight_decay") == decay]
+        stopped = np.unique(column(ends, "step")[column(ends, "weight_decay") == decay])
         at = np.searchsorted(column(curve, "step"), stopped, side="right") - 1
         heights = np.where(at >= 0, column(curve, "share")[np.maximum(at, 0)], 0.0)
         axes.plot(stopped, heights, "|", color=colours[decay], markersize=6, gid="censored")

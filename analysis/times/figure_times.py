@@ -9,7 +9,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from observatory.analysis.fit.observed import Opened
-from observatory.analysis.page.decay_axis import draw_decay_axis, positions, spread_positions
+from observatory.analysis.page.decay_axis import (
+    MAX_DOTS,
+    draw_decay_axis,
+    positions,
+    spread_positions,
+)
+from observatory.analysis.page.frames import column, spread_rows, where
 from observatory.analysis.page.records import Record, estimator_name
 from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import (
@@ -51,21 +57,33 @@ def _draw_laws(axes: Axes, laws: Mapping[str, PowerLaw], decays: NDArray[np.floa
         axes.plot(decays, inside, gid="power-law", label=label, **style)
 
 
+def drawn_times(times: pd.DataFrame) -> pd.DataFrame:
+    """The replicas that `times_figure` draws: of many some, evenly by the rank of their times.
+
+    Each way in which a record ended keeps its share at each weight decay, one replica at least.
+    """
+    apart = times.groupby(["weight_decay", "end"]).ngroup().to_numpy()
+    late = np.where(column(times, "t_hi") > 0, column(times, "t_hi"), column(times, "watched"))
+    return where(times, spread_rows(apart, late, MAX_DOTS))
+
+
 @styled
 def times_figure(
     times: pd.DataFrame, laws: Mapping[str, PowerLaw], horizon: float, window_max: float
 ) -> Figure:
-    """Every replica: its interval if it grokked, an open triangle where its record ends if not.
+    """Replicas: their interval if they grokked, an open triangle where their record ends if not.
 
-    `times` has a row per replica: weight_decay, t_lo, t_hi (steps, NaN where not observed), watched
-    (steps) and end ("grokked", "censored", "collapsed" or "diverged"). Laws by label are drawn up
-    to the largest weight decay that entered them, `window_max`.
+    All are drawn, or of many those of `drawn_times`. `times` has a row per replica: weight_decay,
+    t_lo, t_hi (steps, NaN where not observed), watched (steps) and end ("grokked", "censored",
+    "collapsed" or "diverged"). Laws by label are drawn up to the largest weight decay that entered
+    them, `window_max`.
     """
     figure = Figure(figsize=(WIDTH, 4.0))
     axes = figure.add_subplot()
     cells = times["weight_decay"].tolist()
     draw_decay_axis(axes, cells)
     axes.set_yscale("log")
+    times = drawn_times(times)
     x = spread_positions(times["weight_decay"], 0.07)
     end = times["end"].to_numpy()
     seen = end == "grokked"

@@ -10,6 +10,7 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn, context, why_no
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, select, where, words
 from observatory.analysis.page.records import columns_of
+from observatory.analysis.page.wording import dots_words
 from observatory.analysis.times.figure_joint import Region, joint_figure
 from observatory.analysis.times.figure_survival import (
     chosen_curves,
@@ -17,7 +18,7 @@ from observatory.analysis.times.figure_survival import (
     incidence_table,
     survival_figure,
 )
-from observatory.analysis.times.figure_times import times_figure
+from observatory.analysis.times.figure_times import drawn_times, times_figure
 from observatory.analysis.times.section_laws import (
     DISTRIBUTIONS,
     CensoredLaw,
@@ -40,6 +41,7 @@ def draw_times(facts: Facts) -> Iterator[Drawing | NotDrawn]:
 def _times(facts: Facts) -> Drawing:
     laws = drawn_laws(censored_laws(facts.of("times_censored"))) | power_laws(facts.of("times"))
     seen = int((words(facts.times, "end") == "grokked").sum())
+    some = dots_words(len(facts.times), len(drawn_times(facts.times)))
     lines = (
         "Lines: fitted power laws of the median time, over the weight decays that entered them; "
         "those of uncensored replicas use the replicas that had the event only."
@@ -52,7 +54,7 @@ def _times(facts: Facts) -> Drawing:
             "evaluations between which it happened, the dot is the later one. Open triangles are "
             "the replicas that did not, at the last step watched (the time is longer, unknown); "
             "crosses collapsed or diverged. Replicas of one weight decay are spread sideways. The "
-            f"dotted line is the horizon. {lines if laws else 'No power law was fitted.'} "
+            f"dotted line is the horizon.{some} {lines if laws else 'No power law was fitted.'} "
             f"{context(facts)}"
         ),
         figure=times_figure(facts.times, laws, facts.horizon, facts.window_max),

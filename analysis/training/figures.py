@@ -10,12 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from observatory.analysis.page.decay_axis import (
+    MAX_DOTS,
     decay_label,
     draw_decay_axis,
     positions,
     spread_positions,
 )
-from observatory.analysis.page.frames import column, where, words
+from observatory.analysis.page.frames import column, spread_rows, where, words
 from observatory.analysis.page.panels import (
     LEGEND,
     chosen_decays,
@@ -143,19 +144,21 @@ def tail_figure(
 
 @styled
 def order_parameters_figure(readings: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
-    """Every replica as a dot, medians and quartiles of a weight decay over them, a panel each.
+    """Replicas as dots, medians and quartiles of a weight decay over them, a panel each.
 
-    `readings` has weight_decay and a column per quantity of `titles`; NaN: not defined.
+    `readings` has weight_decay and a column per quantity of `titles`; NaN: not defined. Of more
+    than `MAX_DOTS` replicas as many dots are drawn, evenly by rank; medians are of all.
     """
     figure = Figure(figsize=(WIDTH, 2.7))
     grid = figure.subplots(1, len(titles), squeeze=False)[0]
     decays = column(readings, "weight_decay")
     cells = np.unique(decays)
-    x = spread_positions(readings["weight_decay"], 0.09)
     for axes, (name, title) in zip(grid, titles.items(), strict=True):
         draw_decay_axis(axes, cells.tolist(), spacing=0.11)
         values = column(readings, name)
-        axes.plot(x, values, "o", color=MUTED, ms=2.4, mew=0, alpha=0.55, gid="replica")
+        kept = spread_rows(decays, values, MAX_DOTS)
+        x = spread_positions(decays[kept], 0.09)
+        axes.plot(x, values[kept], "o", color=MUTED, ms=2.4, mew=0, alpha=0.55, gid="replica")
         for cell, place in zip(cells, positions(cells, cells), strict=True):
             own = values[(decays == cell) & np.isfinite(values)]
             if not own.size:

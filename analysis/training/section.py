@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.page.bands import aligned
+from observatory.analysis.page.decay_axis import MAX_DOTS
 from observatory.analysis.page.drawing import Drawing, NotDrawn, banded, context, marks, rule
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.figure_writer import Section
-from observatory.analysis.page.frames import column, evenly, select, where, words
-from observatory.analysis.page.wording import plural
+from observatory.analysis.page.frames import column, evenly, select, spread_rows, where, words
+from observatory.analysis.page.wording import dots_words, plural
 from observatory.analysis.training.diagnostics import DIAGNOSTICS, draw_diagnostic
 from observatory.analysis.training.figures import (
     order_parameters_figure,
@@ -132,6 +133,8 @@ def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:
     found = {n: title for n, title in titles.items() if np.isfinite(column(made, n)).any()}
     if not found:
         return NotDrawn(what, "its readings are not defined, as with one head")
+    decays = column(made, "weight_decay")
+    drawn = int(spread_rows(decays, decays, MAX_DOTS).sum())
     return Drawing(
         name="order-parameters",
         title=what,
@@ -141,7 +144,8 @@ def draw_order_parameters(facts: Facts) -> Drawing | NotDrawn:
             "Normalised participation ratio PR_norm (dimensionless; 1: heads vary in all "
             "directions alike, 0: in one) and similarity s_bar (dimensionless) at the last "
             "evaluation; largest spread of entropies sigma_h (nats) of its record. A longer record "
-            f"has a larger peak by chance alone. 0 is left of the axis break. {context(facts)}"
+            f"has a larger peak by chance alone. 0 is left of the axis break."
+            f"{dots_words(len(made), drawn)} {context(facts)}"
         ),
         figure=order_parameters_figure(made, found),
     )

@@ -44,6 +44,7 @@ from observatory.mirror.view import (
     run_link,
     view_tag,
 )
+from observatory.store.describe import seeds_text
 from observatory.store.reader import Run, Study
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ def _cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
         "run_id": run.run_id,
         "cell": cell.name,
         "config_hash": manifest["identity"],
-        "seeds": ", ".join(map(str, cell.replicas["seed"])),
+        "seeds": seeds_text(cell.replicas["seed"]),
         "git_sha": manifest["git"]["commit"] or "unknown",
         "dirty": str(manifest["git"]["dirty"]).lower(),
         "host": manifest["machine"]["host"],

@@ -1,15 +1,31 @@
 """A run in words, from its manifest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from observatory.core.secrets import without_secrets
+
+_MAX_SEEDS = 100
+"""Seeds up to which each is named."""
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def seeds_text(seeds: Iterable[int]) -> str:
+    """Seeds one by one, or of more than a reader goes through how many, and between which.
+
+    Example:
+        >>> seeds_text([0, 1, 4]), seeds_text(range(200))
+        ('0, 1, 4', '200 seeds, 0 to 199')
+    """
+    found = list(seeds)
+    if len(found) <= _MAX_SEEDS:
+        return ", ".join(map(str, found))
+    return f"{len(set(found))} seeds, {min(found)} to {max(found)}"
 
 
 def task_and_model(manifest: Mapping[str, Any]) -> str:

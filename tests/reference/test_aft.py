@@ -21,6 +21,7 @@ from observatory.analysis.times.estimators.aft import (
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 from observatory.analysis.times.estimators.aft_law import Times
 from observatory.analysis.times.estimators.rivals import offset_law
+from observatory.analysis.times.estimators.watched import LookGrid, watched_records
 
 NAMES = sorted(ERRORS)
 FROZEN = {"weibull": weibull_min, "lognormal": lognorm, "loglogistic": fisk}
@@ -249,3 +250,22 @@ def test_the_offset_law_is_that_of_a_plain_minimiser(name: str) -> None:
     assert found.loglik == pytest.approx(-plain.fun, abs=5e-3)
     assert found.nu == pytest.approx(plain.x[2], abs=0.01)
     assert found.offset == pytest.approx(plain.x[3], abs=3.0)
+
+
+def test_rows_counted_by_their_looks_have_the_likelihood_of_each() -> None:
+    rng = np.random.default_rng(0)
+    control = np.repeat([0.1, 0.3, 1.0], 20)
+    end = np.where(np.arange(60) % 7 == 0, 1.0, 600.0)
+    time = 150.0 / control * np.exp(rng.normal(0.0, 1.0, (4, 60)))
+    time[0, :20] = np.inf
+    theta = np.array([[1.2, -7.0, 0.4]])
+    grid = LookGrid.of(control, end, 25.0)
+    counted, each = grid.records(grid.counted(time)), watched_records(time, control, end, 25.0)
+    assert counted[0].kind.size < 60
+    for name in ERRORS:
+        found, plain = (
+            likelihood(ERRORS[name], records, np.log(records.control), weights, theta)
+            for records, weights in (counted, each)
+        )
+        for one, other in zip(found, plain, strict=True):
+            assert one == pytest.approx(other, rel=1e-10)

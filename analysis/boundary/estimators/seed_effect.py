@@ -20,7 +20,7 @@ from observatory.analysis.boundary.estimators.profile import (
     profiled,
 )
 from observatory.analysis.stats.ascent import Array, Evaluate
-from observatory.analysis.stats.bins import RateBins
+from observatory.analysis.stats.bins import RateBins, distinct_rows
 from observatory.analysis.stats.estimate import Plain
 from observatory.analysis.stats.links import Link, link_named
 from observatory.analysis.stats.observations import Observations
@@ -33,6 +33,8 @@ N_NODES, _MOST_NODES = 61, 401
 """Points of that rule: at least, and where every seed has a sharp edge at most."""
 SMALLEST = 2e-3
 """Smallest spread looked at, in decades: no table of runs can tell it from none."""
+_MANY_SEEDS = 50
+"""Seeds above which those with the same counts are worked on once."""
 _STEEPEST = 10.0
 """Largest slope looked at, in logits between the two closest weight decays."""
 
@@ -58,6 +60,10 @@ def seed_likelihood(x: Array, n_by: Array, k_by: Array, link: Link, n_nodes: int
     """
     nodes, weights = _normal_rule(n_nodes)
     log_weights = np.log(weights)
+    copies = np.ones(len(n_by))
+    if len(n_by) > _MANY_SEEDS:
+        first, back = distinct_rows(np.concatenate([n_by, k_by], axis=1))
+        n_by, k_by, copies = n_by[first], k_by[first], np.bincount(back).astype(np.float64)
     missed = n_by - k_by
 
     def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
@@ -74,10 +80,11 @@ def seed_likelihood(x: Array, n_by: Array, k_by: Array, link: Link, n_nodes: int
         top = joint.max(axis=1, keepdims=True)
         share = np.exp(joint - top)
         total = share.sum(axis=1, keepdims=True)
-        value = (top + np.log(total)).sum(axis=(1, 2))
+        value = ((top + np.log(total)) * copies).sum(axis=(1, 2))
         score = by_p @ k_by.T - by_q @ missed.T  # [row, node, param, seed]
         each = ((share / total)[:, :, None, :] * score).sum(axis=1)
-        return value, each.sum(axis=2), each @ each.swapaxes(1, 2)
+        root = each * np.sqrt(copies)
+        return value, (each * copies).sum(axis=2), root @ root.swapaxes(1, 2)
 
     return evaluate
 

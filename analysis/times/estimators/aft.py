@@ -19,7 +19,8 @@ from observatory.analysis.stats.solvers import solve_each
 from observatory.analysis.times.estimators.aft_errors import Errors
 
 EXACT, INTERVAL, LEFT, RIGHT = 0, 1, 2, 3
-_CHUNK = 400_000  # largest number of (problem, record) pairs that are worked on at once
+_CHUNK = 50_000
+"""Pairs of a problem and a record that are worked on at once: their arrays fit a core's cache."""
 
 
 @dataclass(frozen=True)

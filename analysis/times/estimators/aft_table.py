@@ -7,23 +7,17 @@ from numpy.typing import NDArray
 
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import row_weights
-from observatory.analysis.times.estimators.aft import (
-    EXACT,
-    INTERVAL,
-    LEFT,
-    RIGHT,
-    Records,
-    gathered,
-    records_of,
-)
+from observatory.analysis.times.estimators.aft import Records, gathered, records_of
 from observatory.analysis.times.estimators.aft_errors import Errors
 from observatory.analysis.times.estimators.aft_interval import Table
 from observatory.analysis.times.estimators.aft_law import Laws, Times, shares
 from observatory.analysis.times.estimators.power_law import N_PARAMS, require_law
+from observatory.analysis.times.estimators.watched import LookGrid, watched_records
 from observatory.core.errors import FitRefusedError
 
 DRAW_GRID, _DRAW_ROUNDS = 8, 2  # of the critical point in each resample: to 1 % of its range
 _ROUNDS = 8  # refinements in the data themselves: to 1e-5 of it
+_SIMULATED = 200_000  # times of simulated tables that are worked on at once
 
 
 def require_times(data: Observations) -> None:
@@ -144,13 +138,35 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     rng = np.random.default_rng(seed)
     times = np.rint(data.weights).astype(np.int64)
     control, end = (np.repeat(a, times) for a in (data.weight_decay, _end_of_watch(data)))
-    errors = zero.of.errors
-    time = _simulated_times(errors, zero.law, control, n_draws, rng)
-    of = Times(errors, *watched_records(time, control, end, _look_of(data)))
+    of = Times(zero.of.errors, *_simulated(zero, control, end, _look_of(data), n_draws, rng))
     none = of.at_critical(np.zeros(n_draws), np.repeat(zero.law.theta, n_draws, axis=0))
     ratios = 2.0 * (of.free(DRAW_GRID, _DRAW_ROUNDS).loglik - none.loglik)
     usable = ratios[np.isfinite(ratios)]
     return (1.0 + float((usable >= ratio - 1e-9).sum())) / (1.0 + usable.size)
+
+
+def _simulated(
+    zero: Table,
+    control: Array,
+    end: Array,
+    look: float | None,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> tuple[Records, Array]:
+    """Records of tables that a law gives, and their weights; many rows are counted by their looks.
+
+    Then no array holds more than some tables, row by row.
+    """
+    grid = None if look is None else LookGrid.of(control, end, look)
+    if grid is None or 2 * control.size <= grid.n_records:
+        time = _simulated_times(zero.of.errors, zero.law, control, n_draws, rng)
+        return watched_records(time, control, end, look)
+    step = max(1, _SIMULATED // control.size)
+    counts = [
+        grid.counted(_simulated_times(zero.of.errors, zero.law, control, n, rng))
+        for n in (min(step, n_draws - at) for at in range(0, n_draws, step))
+    ]
+    return grid.records(np.concatenate(counts))
 
 
 def _simulated_times(
@@ -162,38 +178,3 @@ def _simulated_times(
     centre = law.log_amplitude[0] - law.nu[0] * np.log(np.where(gap > 0, gap, np.nan))
     time = np.exp(centre + law.sigma[0] * (z - errors.median))
     return np.where(gap > 0, time, np.inf)
-
-
-def watched_records(
-    time: Array, control: Array, end: Array, look: float | None
-) -> tuple[Records, Array]:
-    """What would have been seen of times `[problem, row]`, and the weights of these records.
-
-    Each row is watched to its `end` and looked at every `look` steps, None where times are exact.
-    It becomes two records, one with the event and one without, of which each table counts one: so
-    the records of all tables share their kinds.
-    """
-    if look is None:
-        seen = time <= end
-        parts = [(EXACT, np.where(seen, time, 1.0), np.ones_like(time), seen)]
-    else:
-        high = look * np.ceil(time / look)
-        seen = high <= end
-        low = np.where(seen, high - look, 1.0)
-        first = low <= 0
-        safe, top = np.where(first, 1.0, low), np.where(seen, high, 2.0)
-        parts = [
-            (INTERVAL, safe, np.log(top / safe), seen & ~first),
-            (LEFT, top, np.zeros_like(time), seen & first),
-        ]
-        parts = [part for part in parts if part[0] == INTERVAL or part[3].any()]
-    parts.append((RIGHT, np.broadcast_to(end, time.shape), np.zeros_like(time), ~seen))
-    kind = np.repeat([part[0] for part in parts], control.size)
-    log_time, width, weights = (
-        np.concatenate([np.asarray(part[i], dtype=np.float64) for part in parts], axis=1)
-        for i in (1, 2, 3)
-    )
-    inside = kind == INTERVAL
-    width[:, inside] = np.where(width[:, inside] > 0, width[:, inside], 1.0)
-    records = Records(kind.astype(np.int64), np.log(log_time), width, np.tile(control, len(parts)))
-    return records, weights

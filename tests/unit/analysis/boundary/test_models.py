@@ -6,6 +6,7 @@ from scipy.optimize import approx_fprime
 from scipy.special import comb
 from scipy.stats import betabinom, norm
 
+from observatory.analysis.boundary.estimators import seed_effect
 from observatory.analysis.boundary.estimators.beta_binomial import (
     BoundaryBetaBinomial,
     beta_binomial,
@@ -58,6 +59,19 @@ def test_the_seed_likelihood_is_an_integral(spread: float) -> None:
     inside = np.exp(np.log(p) @ bins.k_by.T + np.log1p(-p) @ (bins.n_by - bins.k_by).T)
     direct = np.log((norm.pdf(u)[:, None] * inside).sum(axis=0) * (u[1] - u[0])).sum()
     assert evaluate(theta[None], ROW)[0][0] == pytest.approx(direct, abs=1e-4)
+
+
+def test_seeds_with_the_same_counts_are_worked_on_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bins = bin_rates(by_seed(40, 0.2))
+    theta = np.array([-0.9, np.log(9.0), 0.02, 0.05, 0.2])
+
+    def numbers() -> np.ndarray:
+        evaluate = seed_likelihood(bins.x, bins.n_by, bins.k_by, LINKS["logistic"], 61)
+        return np.concatenate([np.ravel(part) for part in evaluate(theta[None], ROW)])
+
+    each = numbers()
+    monkeypatch.setattr(seed_effect, "_MANY_SEEDS", 10)
+    assert numbers() == pytest.approx(each, rel=1e-11, abs=1e-10)
 
 
 def test_gradients_are_those_of_the_likelihoods() -> None:

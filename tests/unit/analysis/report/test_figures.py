@@ -29,7 +29,7 @@ from observatory.analysis.times.figure_survival import (
     incidence_table,
     survival_figure,
 )
-from observatory.analysis.times.figure_times import times_figure
+from observatory.analysis.times.figure_times import drawn_times, times_figure
 from observatory.analysis.training.figures import (
     outcomes_figure,
     phases_figure,
@@ -187,6 +187,21 @@ def test_times_draw_every_replica_once_and_mark_the_censored():
     np.testing.assert_array_equal(censored.get_ydata(), [2500, 2500, 2500])
     (spans,) = _found(figure, "grokked-interval")
     assert len(spans.get_segments()) == 3
+
+
+def test_of_many_replicas_some_are_drawn_evenly_and_none_of_a_kind_is_lost(monkeypatch):
+    many = pd.concat([_times()] * 30, ignore_index=True)
+    many["t_hi"] += np.arange(len(many))
+    monkeypatch.setattr("observatory.analysis.times.figure_times.MAX_DOTS", 60)
+    kept = drawn_times(many)
+    for (decay, end), cell in many.groupby(["weight_decay", "end"]):
+        own = kept[(kept["weight_decay"] == decay) & (kept["end"] == end)]
+        assert len(own) == pytest.approx(len(cell) * 60 / len(many), abs=1)
+        if end == "grokked":
+            assert {cell["t_hi"].min(), cell["t_hi"].max()} <= set(own["t_hi"])
+    figure = times_figure(many, {}, horizon=2500, window_max=1.0)
+    drawn = (_n_points(figure, kind) for kind in ("grokked", "censored", "collapsed", "diverged"))
+    assert sum(drawn) == len(kept) < 70
 
 
 def test_a_power_law_is_drawn_over_its_window_only():
