@@ -84,8 +84,8 @@ def held(
                [0.9, 0.2]])
     """
     columns = []
-    for replica in np.unique(looks.replica):
-        mine = looks.replica == replica
+    starts = np.flatnonzero(np.diff(looks.replica, prepend=looks.replica[0] - 1))
+    for mine in map(slice, starts, [*starts[1:], None]):
         last = np.searchsorted(looks.step[mine], steps, side="right") - 1
         values = looks.values[mine][np.maximum(last, 0)]
         columns.append(np.where((last < 0)[:, None], np.nan, values))

@@ -1,6 +1,7 @@
 """Parquet files of the store: one part of a table, read and checked."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,14 @@ def read_part(path: Path, schema: pa.Schema | None = None) -> pa.Table:
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """A table for analysis, see `cells.to_pandas` for the dtypes."""
     return pd.DataFrame({field.name: to_pandas(field, table[field.name]) for field in table.schema})
+
+
+def frame_of(table: pa.Table, replicas: Sequence[int]) -> pd.DataFrame:
+    """The rows of some replicas, in the order given, of a table that is sorted by replica."""
+    every = table["replica"].to_numpy()
+    begins, ends = (np.searchsorted(every, replicas, side=side) for side in ("left", "right"))
+    rows = [np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)]
+    return to_frame(table.take(pa.array(np.concatenate([np.empty(0, dtype=np.int64), *rows]))))
 
 
 def sort_rows(table: pa.Table) -> pa.Table:

@@ -18,7 +18,7 @@ from observatory.core.errors import StoreError
 from observatory.store import reader
 from observatory.store.files import temporary_beside, write_json
 from observatory.store.lock import own
-from observatory.store.parts import read_part
+from observatory.store.parts import frame_of, read_part
 from observatory.store.reader import Run, Study
 from observatory.store.rows import PROGRESS, SAID
 from observatory.store.writer import ShardWriter, create_run, update_manifest
@@ -86,6 +86,16 @@ def test_columns_can_be_chosen(run: Run) -> None:
     assert list(run.table("evaluation", ["replica", "loss", "run_id"]).columns) == expected
     assert list(run.table("evaluation", ["norms", "loss"]).columns)[3:] == ["norms", "loss"]
     assert list(run.table("evaluation", []).columns) == expected[:3]
+
+
+def test_rows_of_some_replicas_are_those_of_the_whole_table(run: Run) -> None:
+    whole, table = run.table("evaluation"), run.arrow("evaluation")
+    for replicas in ([1], [2, 0], [0, 9], []):
+        found = frame_of(table, replicas)
+        parts = [whole[whole["replica"] == replica] for replica in replicas]
+        assert found["replica"].tolist() == [r for part in parts for r in part["replica"]]
+        assert found["step"].tolist() == [s for part in parts for s in part["step"]]
+        assert found.dtypes.equals(whole.dtypes)
 
 
 def test_dtypes_do_not_depend_on_the_rows(run: Run) -> None:
