@@ -55,7 +55,9 @@ def head_entropies(
     flat: Float[Tensor, "replica layer head sample"], n_ctx: int
 ) -> Float[Tensor, "replica layer head"]:
     """Mean entropy of each head's rows of `n_ctx` keys, over batch and all queries; 0 ln 0 = 0."""
-    terms = flat.clamp(min=TINY).log_().mul_(flat)  # torch.special.entr is six times as slow
+    terms = (
+        flat.clamp(min=max(TINY, torch.finfo(flat.dtype).tiny)).log_().mul_(flat)
+    )  # torch.special.entr is six times as slow
     return -terms.sum(dim=-1) / (flat.shape[-1] / n_ctx)
 
 
@@ -104,16 +106,15 @@ def r_phi(flat: Float[Tensor, "replica layer head sample"]) -> Masked | None:
 def head_quantities(
     flat: Float[Tensor, "replica layer head sample"],
     answer: Float[Tensor, "replica layer head _"],
-    n_keys: int,
+    entropies: Float[Tensor, "replica layer head"],
 ) -> dict[str, Tensor | Masked | None]:
     """Every one of `QUANTITIES`, per replica and layer; of one head only the entropy exists.
 
     Args:
-        flat: One vector per head, its rows of `n_keys` keys one after the other.
+        flat: One vector per head, its rows one after the other.
         answer: Those of the answer rows alone.
-        n_keys: Keys of a row.
+        entropies: What `head_entropies` gave for `flat`.
     """
-    entropies = head_entropies(flat, n_keys)
     if entropies.shape[-1] == 1:
         return {**dict.fromkeys(QUANTITIES), "entropy": entropies[..., 0]}
     similarity = cosines(flat)
@@ -135,7 +136,7 @@ def layer_quantities(
     """`head_quantities` of patterns and what `flat_patterns` made of them."""
     n_ctx = patterns.shape[-1]
     answer = flat.unflatten(3, (n_ctx, -1))[..., -1, :]
-    return head_quantities(flat, answer, n_ctx)
+    return head_quantities(flat, answer, head_entropies(flat, n_ctx))
 
 
 def mean_over_layers(quantity: Tensor | Masked | None) -> Tensor | Masked | None:

@@ -15,13 +15,52 @@ from observatory.maths.activations import stacked_blocks
 _MULTIPLES = (10, 100, 1000)  # of the median, above which entries are counted
 
 
-def ascending(
+def upper_half(
     magnitude: Float[Tensor, "replica layer sample"],
-) -> Float[Tensor, "replica layer sample"]:
-    """`magnitude.sort(dim=-1)`; NaN counts as the largest."""
+) -> tuple[Float[Tensor, "replica layer"], Float[Tensor, "replica layer 3"], Tensor]:
+    """The lower of the two middle entries, the largest three in ascending order, and the rest.
+
+    NaN counts as the largest.
+
+    Returns:
+        The two, and all entries from the middle one upwards in no order.
+    """
+    middle = (magnitude.shape[-1] - 1) // 2
     if magnitude.device.type != "cpu":
-        return magnitude.sort(dim=-1).values
-    return torch.from_numpy(np.sort(magnitude.numpy(), axis=-1))  # vectorised: 30 times as fast
+        ordered = magnitude.sort(dim=-1).values
+        return ordered[..., middle], ordered[..., -3:], ordered[..., middle:]
+    upper = np.partition(magnitude.numpy(), middle, axis=-1)[..., middle:]  # a third of a sort
+    rest = (upper if upper.shape[-1] >= 3 else magnitude.numpy()).copy()
+    top: list[np.ndarray] = []
+    for _ in range(3):
+        at = rest.argmax(axis=-1)[..., None]
+        top.append(np.take_along_axis(rest, at, axis=-1))
+        np.put_along_axis(rest, at, -1.0, axis=-1)  # below every magnitude
+    three = np.concatenate(top[::-1], axis=-1)
+    return torch.from_numpy(upper[..., 0].copy()), torch.from_numpy(three), torch.from_numpy(upper)
+
+
+def counts_above(
+    entries: Float[Tensor, "replica layer sample"], limits: Float[Tensor, "replica layer _"]
+) -> Int[Tensor, "replica layer _"]:
+    """How many entries lie above each float64 limit, compared in the precision of the entries.
+
+    Args:
+        entries: Some entries.
+        limits: In ascending order; where none of a layer is above one, none is above the next.
+    """
+    rounded = limits.to(entries.dtype)
+    below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
+    rounded = torch.where(rounded.double() > limits, below, rounded)  # x > limit stays what it is
+    if entries.device.type != "cpu":
+        over = [entries > limit[..., None] for limit in rounded.unbind(dim=-1)]
+        return torch.stack([each.sum(dim=-1) for each in over], dim=-1)
+    counts = np.zeros(rounded.shape, dtype=np.int64)
+    for index, limit in enumerate(rounded.numpy().transpose(2, 0, 1)):
+        counts[..., index] = np.count_nonzero(entries.numpy() > limit[..., None], axis=-1)
+        if not counts[..., index].any():
+            break
+    return torch.from_numpy(counts)
 
 
 def largest_at(
@@ -63,14 +102,13 @@ def massive_activations(
         (stream.shape[3], stream.shape[4:].numel()) if placed else (1, stream.shape[3])
     )
     magnitude = stream.abs().flatten(start_dim=2)
-    place, ordered = largest_at(magnitude), ascending(magnitude)
-    n, middle = ordered.shape[-1], (ordered.shape[-1] - 1) // 2
-    upper = ordered[..., middle:].double().contiguous()
-    number, positive = ~upper[..., -1].isnan(), upper[..., 0] != 0
-    statistics = torch.cat([upper[..., :1], ordered[..., -3:]], dim=-1)  # promotes to float64
+    place, n = largest_at(magnitude), magnitude.shape[-1]
+    middle, largest, upper = upper_half(magnitude)
+    number, positive = ~largest[..., -1].isnan(), middle != 0
+    statistics = torch.cat([middle[..., None], largest], dim=-1).double()
     median, top3, top2, top1 = statistics.where(number[..., None], torch.nan).unbind(dim=-1)
     limits = median[..., None] * median.new_tensor(_MULTIPLES)
-    above = upper.shape[-1] - torch.searchsorted(upper, limits, right=True)
+    above = counts_above(upper, limits)
     shares = (above.double() / n).where(number[..., None], torch.nan).unbind(dim=-1)
     return {
         "top1": top1,

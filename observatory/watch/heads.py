@@ -21,8 +21,8 @@ from observatory.probes.attention import (
 )
 from observatory.watch.patterns import Pattern
 
-EXACT_ENTRIES = 2**20  # patterns with more entries are reduced in float32: 1e-6 of a cosine
-R_PHI_ROWS, R_PHI_HEADS = 4096, 64  # r_phi factorises all heads by all rows: none beyond that
+EXACT_ENTRIES = 2**16  # what has more is reduced in float32: 1e-6 of a cosine
+R_PHI_ENTRIES, R_PHI_HEADS = 4096, 256  # entries of the patterns and most heads of `r_phi`
 _PER_HEAD = {  # name: (unit, meaning)
     "entropy_head": ("nats", "mean entropy of the rows of each head"),
     "max_logit": ("1", "largest score before the softmax, after scale and mask, of each head"),
@@ -77,17 +77,23 @@ def valid_flat(
     return flat, answer
 
 
-def of_layer(pattern: Pattern, rows: Bool[Tensor, "batch pos"] | None) -> LayerValues:
+def of_layer(
+    pattern: Pattern,
+    rows: Bool[Tensor, "batch pos"] | None,
+    flat: Float[Tensor, "1 1 head sample"],
+    answer: Float[Tensor, "1 1 head _"],
+) -> LayerValues:
     """Every quantity of one attention, those of `Attention` and of `HEAD_COLUMNS`.
 
     Args:
         pattern: What it did.
         rows: Valid queries; None where all are.
+        flat: And the two that `valid_flat` made of it.
+        answer: The second of them.
     """
     values = pattern.values
-    flat, answer = valid_flat(values, rows)
     n_keys = values.shape[3]
-    n_rows = flat.shape[-1] // n_keys
+    n_rows, entropies = flat.shape[-1] // n_keys, head_entropies(flat, n_keys)
     by_row = flat[0, 0].unflatten(1, (n_rows, n_keys))
     first = torch.zeros(len(values), dtype=torch.long, device=values.device)
     if rows is not None and rows.shape[1] == n_keys:
@@ -98,8 +104,8 @@ def of_layer(pattern: Pattern, rows: Bool[Tensor, "batch pos"] | None) -> LayerV
     weights = torch.ones_like(on_first[:, 0]) if rows is None else rows.to(on_first.dtype)
     sink = (on_first * weights[:, None]).sum(dim=(0, 2)) / weights.sum()
     found: LayerValues = {
-        **head_quantities(flat, answer, n_keys),
-        "entropy_head": head_entropies(flat, n_keys),
+        **head_quantities(flat, answer, entropies),
+        "entropy_head": entropies,
         "sink_mass": sink[None, None].double(),
         "outside_mass": (1 - by_row.sum(dim=2)).clamp(min=0).mean(dim=1)[None, None].double(),
         **_logits(pattern, rows),

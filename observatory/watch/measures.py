@@ -1,8 +1,9 @@
 """One look: every quantity is taken from its tensor as the pass makes it, then the tensor goes.
 
-What is sampled, and how: a look's representation and logits are read at `ROWS` valid positions,
-what a matrix reads at `READ_ROWS`, drawn once for a shape from a generator of their own. Maxima,
-medians and patterns are those of all valid positions.
+What is sampled, and how: the representation is read at `ROWS` valid positions, logits at
+`LOGIT_ROWS`, what a matrix reads at `READ_ROWS`, the patterns of `r_phi` at `R_PHI_ENTRIES`
+entries; they are drawn once for a size from a generator of their own. Maxima, medians and all other
+numbers of the patterns are those of all valid positions.
 """
 
 from collections.abc import Collection, Mapping
@@ -30,8 +31,9 @@ from observatory.probes.weight_spectrum import WeightSpectrum, weight_spectrum
 from observatory.watch.anatomy import Anatomy, Place
 from observatory.watch.events import Event, Key
 from observatory.watch.heads import (
+    EXACT_ENTRIES,
     HEAD_COLUMNS,
-    R_PHI_ROWS,
+    R_PHI_ENTRIES,
     LayerValues,
     attention_row,
     heads_row,
@@ -40,7 +42,7 @@ from observatory.watch.heads import (
     valid_flat,
 )
 
-ROWS, READ_ROWS = 1024, 256
+ROWS, READ_ROWS, LOGIT_ROWS = 1024, 256, 64
 _SEED = 20411
 _SEQUENCE = Column(
     name="sequence",
@@ -179,10 +181,11 @@ class Look:
             self.patterns[f"{prefix}blocks.{layer}.attn_pattern"] = pattern.values
         if {"attention", "attention_heads"}.isdisjoint(self.probes):
             return
-        self.heads.setdefault(stack, {})[layer] = of_layer(pattern, rows)
-        n_rows = pattern.values[:, 0, :, 0].numel()
-        if "attention" in self.probes and n_rows <= R_PHI_ROWS:
-            self.flats.setdefault(stack, []).append(valid_flat(pattern.values, rows)[0])
+        flat, answer = valid_flat(pattern.values, rows)
+        self.heads.setdefault(stack, {})[layer] = of_layer(pattern, rows, flat, answer)
+        if "attention" in self.probes:
+            some = sample_of(flat.shape[-1], R_PHI_ENTRIES).to(flat.device)
+            self.flats.setdefault(stack, []).append(flat[..., some].double())
 
     def _site(self, stack: str, site: str, layer: int, h: Tensor) -> None:
         if "massive_activations" in self.probes and h.ndim >= 2 and h.numel() >= 3:
@@ -224,7 +227,7 @@ class Look:
             found["representation"] = Table(Representation.columns, row)
         if logits is None:
             return found
-        z = token_rows(logits.detach(), self._mask("", logits), READ_ROWS)[None]
+        z = token_rows(logits.detach(), self._mask("", logits), LOGIT_ROWS)[None]
         if "logit_scale" in self.probes:
             row = {"logit_scale": logit_scale(z)}
             found["logit_scale"] = Table(LogitScale.columns, row)
@@ -232,6 +235,16 @@ class Look:
             row = {"collapsed_share": collapsed_share(z, "float32")}
             found["softmax_collapse"] = Table(SoftmaxCollapse.columns, row)
         return found
+
+
+def shortened(weight: Tensor) -> Tensor:
+    """The weight as one replica, or for a large one the norms of its rows: they have its norm.
+
+    Rows are summed in float32, which moves the norm by 1e-7 of it at a tenth of the time.
+    """
+    if weight.numel() <= EXACT_ENTRIES or weight.ndim < 2:
+        return weight.detach()[None]
+    return torch.linalg.vector_norm(weight.detach().flatten(start_dim=1).float(), dim=1)[None]
 
 
 def matrix_rows(params: Mapping[str, Tensor], anatomy: Anatomy) -> dict[str, Tensor]:
@@ -255,7 +268,7 @@ def of_weights(
     """The tables of the weights alone, and of what they read."""
     found: dict[str, Table] = {}
     if "weight_norm" in probes:
-        norms = group_norms({name: each.detach()[None] for name, each in params.items()})
+        norms = group_norms({name: shortened(each) for name, each in params.items()})
         row: Measurement = {"l2": total_norm(norms), "l2_group": norms}
         found["weight_norm"] = Table(WeightNorm.columns, row)
     rows = matrix_rows(params, anatomy)

@@ -63,16 +63,21 @@ def softmax_scores(
     n_heads, key_heads = queries.shape[1], keys.shape[1]
     if key_heads != n_heads:
         keys = keys.repeat_interleave(n_heads // key_heads, dim=1)
-    scores = queries @ keys.mT * (1 / math.sqrt(queries.shape[-1]) if scale is None else scale)
+    shrunk = queries * (1 / math.sqrt(queries.shape[-1]) if scale is None else scale)
+    scores = shrunk @ keys.mT
     if causal:
-        seen = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        scores = scores.masked_fill(~seen, -torch.inf)
+        hidden = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu_(1)
+        scores.masked_fill_(hidden, -torch.inf)
     if mask is not None:
         mask = mask.reshape(-1, *mask.shape[-3:]) if mask.ndim > 4 else mask
-        scores = (
-            scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
-        )
-    return Pattern(scores.softmax(dim=-1).nan_to_num(0.0), scores.amax(dim=-1), key_heads)
+        if mask.dtype == torch.bool:
+            scores = scores.masked_fill_(~mask, -torch.inf)
+        else:
+            scores = scores + mask
+    pattern = scores.softmax(dim=-1)
+    if mask is not None:  # a row may see no key
+        pattern = pattern.nan_to_num_(0.0)
+    return Pattern(pattern, scores.amax(dim=-1), key_heads)
 
 
 def different_heads(keys: Float[Tensor, "batch head pos d_head"]) -> int:

@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from observatory.core.contracts import Masked
-from observatory.probes.massive_activations import ascending, largest_at, massive_activations
+from observatory.probes.massive_activations import (
+    counts_above,
+    largest_at,
+    massive_activations,
+    upper_half,
+)
 
 
 def values(entry: torch.Tensor | Masked) -> torch.Tensor:
@@ -64,7 +69,12 @@ def test_order_and_median_are_those_of_torch(n: int, dtype: torch.dtype):
     expected = entries.median(dim=-1).values.double()
     assert torch.equal(median.nan_to_num(-1.0), expected.nan_to_num(-1.0))
     ordered = entries.sort(dim=-1).values
-    assert torch.equal(ascending(entries).nan_to_num(-1.0), ordered.nan_to_num(-1.0))
+    _, largest, upper = upper_half(entries[:2])
+    assert torch.equal(largest, ordered[:2, :, -3:])
+    assert torch.equal(upper.sort(dim=-1).values, ordered[:2, :, (n - 1) // 2 :])
+    limits = torch.stack([ordered[:2, :, 1].double(), torch.full((2, 2), 0.1 + 1e-12).double()], -1)
+    counted = (entries[:2].double()[..., None] > limits[..., None, :]).sum(dim=2)
+    assert torch.equal(counts_above(entries[:2], limits), counted)
     assert torch.equal(largest_at(entries[:2]), entries[:2].argmax(dim=-1))
 
 
