@@ -4,6 +4,7 @@ A transform sees one matrix with its rows, `x @ w`: on a calibration batch first
 search scales or thresholds, then on every batch. Nothing here changes what it is given.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, final, runtime_checkable
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from observatory.core.errors import ConfigError
 from observatory.maths.awq import awq_search
-from observatory.maths.integers import absmax, absmax_groups, asymmetric_groups
+from observatory.maths.integers import absmax, absmax_groups, asymmetric_groups, symmetric
 from observatory.maths.small_floats import mxfp4, nvfp4
 from observatory.maths.sparsify import cats_threshold, chess_thresholds, kept, wina_scores
 from observatory.watch.operands import Part
@@ -84,6 +85,34 @@ class InputIntegers:
         if self.group is not None:
             return Part(absmax_groups(seen.x, self.bits, self.group), seen.w)
         return Part(absmax(seen.x, self.bits, per_token=self.per == "token"), seen.w)
+
+
+@final
+@dataclass(frozen=True)
+class FixedIntegers:
+    """Inputs rounded to integers with the steps that a calibration batch fixed.
+
+    Args:
+        bits: Bits of the integer.
+        quantile: Of the magnitudes there, beyond which values are clipped; 1 for the largest.
+    """
+
+    bits: int
+    quantile: float
+    gated_only = False
+
+    def calibrate(self, seen: Seen) -> Tensor:
+        """The threshold: an exact quantile, no histogram, which massive values make too coarse."""
+        sizes = seen.x.abs().flatten()
+        if not len(sizes):
+            return sizes.new_full((), torch.inf)  # an expert without a row: nothing is known
+        return sizes.kthvalue(max(1, math.ceil(self.quantile * len(sizes)))).values
+
+    def apply(self, seen: Seen, calibrated: Any) -> Part:
+        """Rounded inputs, the same weights."""
+        if not bool(calibrated.isfinite()):
+            return Part(seen.x, seen.w)
+        return Part(symmetric(seen.x, calibrated, self.bits), seen.w)
 
 
 @final

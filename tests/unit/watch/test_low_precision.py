@@ -1,7 +1,9 @@
 """What low precision would do: errors, changes of loss, their standard errors, and no trace."""
 
 import math
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from observatory.watch.low_precision import low_precision, named_transforms
 from observatory.watch.operands import Part
 from observatory.watch.products import visiting
 from observatory.watch.substitute import Calibration, Replacing
-from observatory.watch.transforms import InputIntegers, Seen, Transform
+from observatory.watch.transforms import FixedIntegers, InputIntegers, Seen, Transform
 from tests.small_networks import PRESETS, network_of
 
 
@@ -196,6 +198,31 @@ def test_a_channel_of_a_thousand_rounds_the_bulk_to_nothing_and_groups_save_it()
     )
 
 
+def test_clipping_trades_one_massive_value_for_the_bulk() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(ROWS, WIDTH)
+    x[0, 0] = 1500.0
+    names = ["int8_fixed", "int8_clipped"]
+    fixed, clipped = (
+        low_precision(nn.Linear(WIDTH, 8), x, transforms=names).sites().to_dict("records")
+    )
+    bulk = float(x.abs().sum() - 1500)
+    assert fixed["inputs_mae"] == pytest.approx(bulk / (bulk + 1500), rel=0.01)  # all of it is lost
+    assert clipped["inputs_mae"] < 0.1
+    assert clipped["inputs"] > 0.9  # as all power is the one value's
+    kind = FixedIntegers(bits=8, quantile=0.5)
+    x = torch.arange(1.0, 11.0)[:, None]
+    assert float(kind.calibrate(Seen(x, torch.ones(1, 1)))) == 5.0
+
+
+def test_a_compiled_model_is_read_as_it_is(model: Language) -> None:
+    names = ["int4_token", "chess_50"]
+    plain = low_precision(model, TOKENS, labels="next_token", transforms=names)
+    compiled = torch.compile(model, backend="eager")
+    found = low_precision(compiled, TOKENS, labels="next_token", transforms=names)
+    assert found.frame().equals(plain.frame())
+
+
 def test_scales_that_see_the_inputs_save_a_salient_channel() -> None:
     torch.manual_seed(0)
     found = low_precision(
@@ -324,10 +351,19 @@ def test_bad_arguments_are_named(model: Language) -> None:
         low_precision(Planted(1.0), torch.randn(4, WIDTH), labels="next_token")
 
 
-def test_transforms_have_no_defaults() -> None:
-    for name, transform in named_transforms().items():
-        assert isinstance(transform, Transform), name
-    assert observatory.low_precision is low_precision
+def test_the_guide_runs_and_lists_every_transform() -> None:
+    guide = (Path(observatory.__file__).parents[1] / "docs" / "low_precision.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    torch.manual_seed(0)
+    names: dict[str, Any] = {}
+    exec("\n".join(blocks), names)
+    assert len(names["found"].frame()) == 6
+    assert names["later"].frame().equals(names["needed"].frame())
+    transforms = named_transforms()
+    assert set(transforms) == set(re.findall(r"`((?:\w+_\w+|nvfp4|mxfp4))`", guide)) & set(
+        transforms
+    )
+    assert all(isinstance(transform, Transform) for transform in transforms.values())
 
 
 @pytest.mark.slow
