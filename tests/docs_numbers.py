@@ -17,6 +17,7 @@ import observatory as ob
 from tests.statistical import emergence_studies, forecast_studies
 from tests.statistical.emergence_studies import KAPPA, truth
 from tests.statistical.stored import Calibration
+from tests.unit.watch import contexts
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -98,6 +99,8 @@ NUMBERS: dict[str, Callable[[], str]] = {
     "boundary_of_the_mlp": boundary_of_the_mlp,
     "coverage_of_curves": coverage_of_curves,
     "verdicts_of_forecasts": verdicts_of_forecasts,
+    "watched_networks": contexts.networks_table,
+    "watched_wrappers": contexts.wrappers_table,
 }
 
 

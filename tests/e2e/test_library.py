@@ -1,4 +1,4 @@
-"""What docs/library.md and docs/fits.md show of the library is what happens: their code is run."""
+"""What the guides to the library, the fits and looks show is what happens: their code is run."""
 
 import ast
 import re
@@ -38,6 +38,14 @@ def test_the_guide_to_fits_runs(folder: Path) -> None:
     guide = (ROOT / "docs" / "fits.md").read_text()
     exec(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0], {})
     plt.close("all")
+
+
+def test_the_guide_to_looks_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    guide = (ROOT / "docs" / "watch.md").read_text()
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
+        exec(compile(block, "docs/watch.md", "exec"), names)
+    assert "a softmax of shape [8, 12, 12] in `the model`" in capsys.readouterr().out
 
 
 def test_every_question_has_an_example() -> None:

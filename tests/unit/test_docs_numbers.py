@@ -5,6 +5,8 @@ import pytest
 from tests.docs_numbers import MARKED, NUMBERS, PAGES, normal_ratio, stale
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
 def test_the_docs_quote_what_is_stored() -> None:
     assert stale(write=False) == []
 

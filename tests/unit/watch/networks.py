@@ -148,3 +148,13 @@ class Router(nn.Module):
         x = x + (weights[:, :, None] @ outputs)[:, :, 0]
         x = x + self.to_table(x).softmax(dim=-1) @ self.table
         return self.readout(x).softmax(dim=-1)
+
+
+@final
+class Lstm(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.out = nn.LSTM(D, D, batch_first=True), nn.Linear(D, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.lstm(x)[0])

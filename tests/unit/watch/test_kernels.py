@@ -1,8 +1,5 @@
 """Patterns of every way to attend that torch offers; what is no attention is not taken for one."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,11 +9,12 @@ from torch.nn.modules import module as torch_module
 
 import observatory as ob
 from observatory.watch.patterns import Pattern
+from tests.unit.watch.contexts import ByQueriesAndKeys, quiet_torch
 from tests.unit.watch.networks import (
     READ,
     D,
+    Lstm,
     Router,
-    SelfAttention,
     T,
     batch,
     expected,
@@ -24,15 +22,6 @@ from tests.unit.watch.networks import (
     network,
     summed,
 )
-
-
-@contextmanager
-def ignoring_deprecations() -> Iterator[None]:
-    """Scripting is deprecated, and still met in the networks of others."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
 
@@ -96,31 +85,6 @@ def test_multi_head_attention_of_torch() -> None:
     assert torch.equal(snap.patterns["blocks.0.attn_pattern"], weights)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"attn_flash": True},
-        {"rotary_pos_emb": True, "attn_qk_norm": True},
-        {"attn_kv_heads": 2},
-    ],
-    ids=["plain", "flash", "rotary, qk-norm", "grouped"],
-)
-def test_x_transformers(options: dict[str, Any]) -> None:
-    with ignoring_deprecations():
-        from x_transformers import Decoder, TransformerWrapper
-    torch.manual_seed(0)
-    layers = Decoder(dim=32, depth=2, heads=4, **options)
-    model = TransformerWrapper(num_tokens=50, max_seq_len=16, attn_layers=layers).eval()
-    tokens = torch.randint(0, 50, (2, 8))
-    snap = ob.probe(model, tokens)
-    assert len(snap.found) == 2
-    if not options.get("attn_flash"):
-        with torch.no_grad():
-            _, weights = model(tokens, return_attn=True)
-        assert worst(snap, list(weights)) < 1e-6
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize("wrapped", ["model", "in place", "blocks"])
@@ -140,15 +104,6 @@ def test_a_compiled_model_is_read_as_it_is(wrapped: str) -> None:
     assert not torch_module._has_any_global_hook()
 
 
-class Lstm(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm, self.out = nn.LSTM(D, D, batch_first=True), nn.Linear(D, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.out(self.lstm(x)[0])
-
-
 @pytest.mark.parametrize(
     "model",
     [Lstm(), Router(), nn.Sequential(nn.Conv1d(T, 4, 3), nn.ReLU(), nn.Conv1d(4, 4, 3))],
@@ -162,15 +117,6 @@ def test_none_is_found_where_there_is_none(model: nn.Module) -> None:
     assert "weight_norm" in snap.tables
 
 
-class Told:
-    """What the owner of `summed` would write."""
-
-    matches = SelfAttention
-
-    def pattern(self, module: Any, args: tuple[Any, ...], output: Any) -> Pattern:
-        return ob.softmax_scores(module.queries(args[0]), module.keys(args[0]), causal=True)
-
-
 def test_a_sum_in_place_of_a_product_is_refused_with_the_adapter_to_write() -> None:
     model = network(summed)
     with pytest.raises(ob.AttentionNotFoundError) as refused:
@@ -178,7 +124,7 @@ def test_a_sum_in_place_of_a_product_is_refused_with_the_adapter_to_write() -> N
     message = str(refused.value)
     assert "softmax of shape [3, 2, 6, 6] in `0.attn`" in message
     assert "matches = SelfAttention" in message
-    snap = ob.probe(model, batch(), adapters=[Told()])
+    snap = ob.probe(model, batch(), adapters=[ByQueriesAndKeys()])
     assert [f.how for f in snap.found] == ["adapter", "adapter"]
     assert worst(snap, expected(network(fused), batch())) < 1e-6
 
@@ -186,7 +132,7 @@ def test_a_sum_in_place_of_a_product_is_refused_with_the_adapter_to_write() -> N
 def test_a_scripted_module_is_refused_and_read_with_an_adapter() -> None:
     model: Any = network(fused)
     references = expected(model, batch())
-    with ignoring_deprecations():
+    with quiet_torch():
         traced = torch.jit.trace(network(fused).eval(), batch())  # pyright: ignore
     with pytest.raises(ob.AttentionNotFoundError, match="scaled_dot_product"):
         ob.probe(traced, batch())
