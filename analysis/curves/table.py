@@ -1,7 +1,7 @@
 """Curves of a table of anyone or of the run store, a series per group, as parts of a task."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.stats.estimate import Estimate, about
 from observatory.analysis.tables.columns import Role, column_of, resolve
-from observatory.analysis.tables.open import Table, open_table
+from observatory.analysis.tables.open import Table, caveats_of, open_table
 from observatory.analysis.tables.values import cells, missing, numbers, plain
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Run, Study
@@ -203,10 +203,13 @@ def prepare_curves(table: Table, estimator: str, options: Mapping[str, Any]) -> 
     seed = draw_seed(given.get("seed"))
     if isinstance(given.get("group"), str):
         given["group"] = [column.strip() for column in given["group"].split(",")]
-    opened = open_table(table, given.get("tracking_uri"))
+    opened = open_table(table, given.get("tracking_uri"), given.values())
     curves = _read_curves(opened, given, law)
     names = (curves[0].series.step_name, curves[0].series.value_name)
-    return Task("curves", [curve_part(law, curve, seed) for curve in curves], names)
+    parts = [curve_part(law, curve, seed) for curve in curves]
+    said = caveats_of(opened)
+    parts = [replace(part, warnings=[*said, *part.warnings]) for part in parts]
+    return Task("curves", parts, names)
 
 
 def curve_part(law: CurveLaw, curve: Curve, seed: int) -> Part:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from observatory.analysis.tables.columns import Role, resolve
-from observatory.analysis.tables.open import Table, open_table
+from observatory.analysis.tables.open import Table, caveats_of, open_table
 from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table, with_settings
 from observatory.analysis.tables.reading import mixed
 from observatory.analysis.tables.recorded import horizon_of, recorded
@@ -49,12 +49,11 @@ def replica_source(table: Table | Source, given: Mapping[str, Any]) -> Source:
     """The rows that count of a table with a row per run or per value of the control."""
     if isinstance(table, Source):
         return table
-    opened = open_table(table, given.get("tracking_uri"))
+    opened = open_table(table, given.get("tracking_uri"), given.values())
     if isinstance(opened, Study):
         source = _study_source(opened)
     else:
-        caveats = tuple(str(caveat) for caveat in opened.attrs.get("caveats", ()))
-        source = Source(opened, _logged_horizon(opened), caveats=caveats)
+        source = Source(opened, _logged_horizon(opened), caveats=caveats_of(opened))
     condition = given.get("where")
     if condition is None:
         return source

@@ -4,12 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, final
 
+import pandas as pd
+
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted, flat_record
 from observatory.analysis.fit.settings import built, draw_seed
 from observatory.analysis.stats.estimate import Estimate, Plain, about, refusal_record
 from observatory.analysis.tables.columns import columns_text
+from observatory.analysis.tables.open import Table, caveats_of, open_table
 from observatory.core.errors import FitRefusedError
+from observatory.store.reader import Study
 
 _SHARED = {field.name for field in fields(Estimate)} - {"params", "table"}
 """What a part knows of an estimate before it is computed."""
@@ -95,6 +99,20 @@ class ReadRows:
     rows: Any  # of the estimator's own kind, with a `value` per row and the name of the `outcome`
     columns: Mapping[str, str]  # which column was read as what, by role
     warnings: Sequence[str]  # what was left out
+
+
+def read_rows(
+    table: Table,
+    given: Mapping[str, Any],
+    read: Callable[[pd.DataFrame | Study], ReadRows],
+) -> ReadRows:
+    """The rows that an estimator takes of a table, with what was done to it when it was opened.
+
+    `given` are the options of the user, and `read` takes the opened table.
+    """
+    opened = open_table(table, given.get("tracking_uri"), given.values())
+    found = read(opened)
+    return replace(found, warnings=[*caveats_of(opened), *found.warnings])
 
 
 def rows_part(fit: Any, read: ReadRows, seed: int) -> Part:

@@ -19,7 +19,7 @@ from observatory.analysis.forecast.replica_records import SignalTable
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.stats.estimate import about, refusal_record
 from observatory.analysis.tables.columns import Role, columns_text, resolve
-from observatory.analysis.tables.open import Table, open_studies, open_table
+from observatory.analysis.tables.open import Table, caveats_of, open_studies, open_table
 from observatory.analysis.tables.values import numbers, refuse
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Run, Study
@@ -59,12 +59,13 @@ def read_signals(
     """Replicas, signals and events of studies or of a long table; raises as `prepare_forecast`."""
     if not tables:
         raise ConfigError("`table` must be given: a study, several, or a CSV or Parquet file.")
-    opened = open_studies(tables, options.get("tracking_uri"))
+    opened = open_studies(tables, options.get("tracking_uri"), options.values())
     memorised, signals = settings.start == MEMORISED, settings.signals
     if isinstance(opened, list):
         runs = [run for study in opened for run in study.runs]
         return from_runs(runs, signals, options, memorised=memorised)
-    return from_frame(opened, signals, options, memorised=memorised)
+    read = from_frame(opened, signals, options, memorised=memorised)
+    return replace(read, warnings=[*caveats_of(opened), *read.warnings])
 
 
 def fit_group(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
@@ -111,7 +112,7 @@ def prepare_leads(table: Table, options: Mapping[str, Any]) -> Task:
     """The regression of published onsets or leads on their events; a row of the table is a run."""
     chosen = {**options, "n_bootstrap": None}  # a setting of forecasts alone
     leads: LeadTimes = built("lead_times", None, chosen)[0]
-    opened = open_table(table, options.get("tracking_uri"))
+    opened = open_table(table, options.get("tracking_uri"), options.values())
     if isinstance(opened, Study):
         raise ConfigError("Leads are read from a table, got a study. Give a CSV or Parquet file.")
     onset, event, columns = _read_leads(opened, options)
@@ -121,6 +122,7 @@ def prepare_leads(table: Table, options: Mapping[str, Any]) -> Task:
         event=columns,
         n=int(onset.size),
         compute=lambda: leads.estimate(onset, event, columns, seed),
+        warnings=caveats_of(opened),
     )
     return Task("lead_times", [part])
 

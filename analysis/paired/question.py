@@ -1,5 +1,6 @@
 """How arms that share pairs, such as seeds, differ."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from observatory.analysis.fit.contract import Question
@@ -55,13 +56,12 @@ def paired(table: "Table", **options: Unpack[PairedOptions]) -> "Fitted":
         (1.017, 'differs')
     """
     from observatory.analysis.fit.observed import known_options
-    from observatory.analysis.fit.task import fit_rows
+    from observatory.analysis.fit.task import fit_rows, read_rows
     from observatory.analysis.paired.table import read_paired
-    from observatory.analysis.tables.open import open_table
 
     given = known_options(options, PairedOptions)
-    uri = given.get("tracking_uri")
-    return fit_rows("paired", given, lambda: read_paired(open_table(table, uri), given))
+    read = partial(read_rows, table, given, lambda opened: read_paired(opened, given))
+    return fit_rows("paired", given, read)
 
 
 QUESTIONS = (

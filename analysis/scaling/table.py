@@ -1,6 +1,7 @@
 """An order parameter by size, control and seed, from any table, and the chain that is for it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from observatory.analysis.fit.task import ReadRows, Task, rows_part
 from observatory.analysis.scaling.estimators.sample import SizedRows
 from observatory.analysis.tables.columns import Role, resolve
 from observatory.analysis.tables.last_looks import last_looks
-from observatory.analysis.tables.open import Table, open_table
+from observatory.analysis.tables.open import Table, caveats_of, open_table
 from observatory.analysis.tables.values import labels, numbers, refuse
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
@@ -76,8 +77,9 @@ def prepare_scaling(table: Table, estimator: str | None, options: Mapping[str, A
     """
     given = {name: value for name, value in options.items() if value is not None}
     chain, node = built("scaling", estimator, given)
-    opened = open_table(table, given.get("tracking_uri"))
+    opened = open_table(table, given.get("tracking_uri"), given.values())
     read = read_sized(opened, {role: given.get(role) for role in ROLES})
+    read = replace(read, warnings=[*caveats_of(opened), *read.warnings])
     n_draws, n_rows = max(node["n_bootstrap"], node["n_null"]), read.rows.value.size
     if n_rows * n_draws > _MAX_DRAWN:
         raise ConfigError(

@@ -1,6 +1,7 @@
 """What the scatter of an outcome is due to: seeds, splits, both together, numerics."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,15 +50,14 @@ def variance(
         >>> variance(runs).params.round(2)[["variance[numeric]", "icc"]].tolist()
         [0.5, 0.96]
     """
-    from observatory.analysis.fit.task import fit_rows
-    from observatory.analysis.tables.open import open_table
+    from observatory.analysis.fit.task import fit_rows, read_rows
     from observatory.analysis.variance.table import read_components
 
     options = {"level": level, "settings": settings, "config_dir": config_dir}
-    named = (value, arm, group)
-    return fit_rows(
-        "variance", options, lambda: read_components(open_table(table, tracking_uri), *named)
-    )
+    named = {"value": value, "arm": arm, "group": group}
+    given = {**named, "tracking_uri": tracking_uri}
+    read = partial(read_rows, table, given, lambda opened: read_components(opened, **named))
+    return fit_rows("variance", options, read)
 
 
 QUESTIONS = (
