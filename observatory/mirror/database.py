@@ -47,6 +47,17 @@ def opened_uri(uri: str, timeout_s: float) -> str:
     return uri
 
 
+def has_schema(uri: str) -> bool:
+    """Whether a database has the tables of MLflow, of whatever version."""
+    from sqlalchemy import create_engine, inspect
+
+    engine = create_engine(uri)
+    try:
+        return inspect(engine).has_table("alembic_version")
+    finally:
+        engine.dispose()
+
+
 def remove_stray_folder(uri: str) -> None:
     """Remove the empty folder that MLflow makes of a URI without reading the numbers in it."""
     folder = Path(uri.partition(":///")[2]).parent

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from observatory.core.errors import StoreError
 from observatory.core.secrets import without_secrets
 from observatory.mirror.connection import is_server
+from observatory.mirror.database import has_schema
 from observatory.mirror.deadline import Deadline
 
 if TYPE_CHECKING:
@@ -129,13 +130,15 @@ class MlflowExperiment:
 def open_client(uri: str, deadline: Deadline | None) -> "MlflowClient":
     """MLflow's client of a database or a server; what it asks has the deadline, where there is one.
 
-    A database without a schema gets one: that is waited for longer.
+    A database without a schema gets one: that, and no other answer, is waited for longer.
     """
     from mlflow import MlflowClient
 
     if deadline is None:
         return MlflowClient(tracking_uri=uri)
-    with deadline.asking(0.0 if is_server(uri) else SCHEMA_S):
+    with deadline.asking():
+        more_s = 0.0 if is_server(uri) or has_schema(uri) else SCHEMA_S
+    with deadline.asking(more_s):
         return deadline.watched(MlflowClient(tracking_uri=uri))
 
 

@@ -74,9 +74,10 @@ def experiment_table(name: str, tracking_uri: str | None) -> pd.DataFrame:
 
 
 def _read(name: str, uri: str, deadline: Deadline) -> pd.DataFrame:
-    with deadline.asking(SCHEMA_S):  # of an embedded database, whose schema may be an older one
+    embedded = uri.startswith("sqlite")
+    with deadline.asking(SCHEMA_S if embedded else 0.0):  # whose schema may be an older one
         open_uri = opened_uri(uri, _TIMEOUT_S)
-    client = open_client(open_uri, None if uri.startswith("sqlite") else deadline)
+    client = open_client(open_uri, None if embedded else deadline)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         known = sorted(e.name for e in client.search_experiments(max_results=50))
