@@ -1,7 +1,8 @@
-"""What the printed intervals of a boundary and a ratio cover, by the number of seeds.
+"""What the printed intervals of boundaries, ratios and times cover, by the number of seeds.
 
-`python -m tests.statistical.interval_coverage 200` prints the tables of docs/fits.md, from so many
-studies per cell: 12 weight decays from 0.02 to 1, evenly spaced on the log axis, the truth a
+`python -m tests.statistical.interval_coverage 200` prints the tables of docs/fits.md and, of times,
+docs/fits_calibration_times.md, from so many studies per cell; a further word chooses rows that hold
+it. Of boundaries: 12 weight decays from 0.02 to 1, evenly spaced on the log axis, the truth a
 logistic of slope 8 per decade with its midpoint at 0.12. A window has its upper edge at 0.5.
 Studies that a fit refuses are counted apart.
 """
@@ -30,9 +31,10 @@ from observatory.analysis.boundary.estimators.ratio import boundary_ratio, penal
 from observatory.analysis.boundary.estimators.window import require_window, second_edge_p
 from observatory.analysis.stats.ascent import Evaluate, best_of, climb
 from observatory.analysis.stats.bins import RateBins
-from observatory.analysis.stats.links import LINKS
+from observatory.analysis.stats.links import LINKS, Link
 from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import FitRefusedError
+from tests.statistical import times_coverage
 from tests.statistical.calibration import DROP, LEVEL, X0, X, seed_deviances, seed_limits
 
 SEEDS = (5, 8, 10, 30)
@@ -46,10 +48,10 @@ Held = dict[str, np.ndarray]
 """By parameter: whether its interval holds the truth, `[study that was answered]`."""
 
 
-def rate(lapse: float = 0.0, *, two_edges: bool = False) -> np.ndarray:
+def rate(lapse: float = 0.0, *, two_edges: bool = False, link: Link = LINK) -> np.ndarray:
     """The true rate at every weight decay, `[bin]`."""
     edges = [X0, np.log(SLOPE), 0.0, lapse, UPPER, np.log(SLOPE)]
-    return rates(X, np.array([edges[: 6 if two_edges else 4]]), LINK)[0][0]
+    return rates(X, np.array([edges[: 6 if two_edges else 4]]), link)[0][0]
 
 
 def counts(n_studies: int, n_seeds: int, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,13 +85,15 @@ def starts(n_studies: int, *shares: float) -> np.ndarray:
     return np.tile(made, (n_studies, 1))
 
 
-def profile(lapse: float | None, true_lapse: float, n_studies: int, n_seeds: int) -> Held:
-    """The likelihood with one edge; separated counts are refused."""
-    n, k = counts(n_studies, n_seeds, rate(true_lapse))
+def profile(
+    lapse: float | None, true_lapse: float, n_studies: int, n_seeds: int, link: Link = LINK
+) -> Held:
+    """The likelihood with one edge, the truth of the same link; separated counts are refused."""
+    n, k = counts(n_studies, n_seeds, rate(true_lapse, link=link))
     ends = box(RateBins(X, n[0], n[0]), 0.0, lapse)
-    kept = fit_many(X, n, k, LINK, *ends)[2] >= SEPARATED
+    kept = fit_many(X, n, k, link, *ends)[2] >= SEPARATED
     n, k = (np.repeat(each[kept], 3, axis=0) for each in (n, k))
-    evaluate = binomial(X, n, k, LINK)
+    evaluate = binomial(X, n, k, link)
     truth = TRUTH if lapse is not None else TRUTH | {"lapse": (3, true_lapse)}
     return held(evaluate, starts(int(kept.sum()), 0.0, 0.02), 3, ends, truth)
 
@@ -216,6 +220,10 @@ ROWS: dict[str, Callable[[int, int], Held]] = {
     "profile, no lapses": partial(profile, 0.0, 0.0),
     "profile, lapses fitted": partial(profile, None, 0.0),
     "profile, lapses fitted, truth with 4 %": partial(profile, None, 0.04),
+    **{
+        f"{name}, lapses fitted": partial(profile, None, 0.0, link=LINKS[name])
+        for name in ("probit", "cloglog")
+    },
     "Firth": firth,
     **{
         f"{name}, {interval} of {units}": partial(bootstrapped, fit, whole)
@@ -234,6 +242,7 @@ ROWS: dict[str, Callable[[int, int], Held]] = {
     "seed effect, spread 0.25": partial(seed_effect, 0.25),
     "ratio, sum of the profiles": ratio,
     "ratio, Student's of the bootstrap beside it": ratio_drawn,
+    **times_coverage.ROWS,
 }
 """By name: from the numbers of studies and of seeds to what their intervals hold."""
 
@@ -246,11 +255,12 @@ def main(n_studies: int, only: str = "") -> None:
         if only not in name:
             continue
         found = [cover(n_studies, n_seeds) for n_seeds in SEEDS]
-        for parameter in found[0]:
+        for parameter in dict.fromkeys(name for at in found for name in at):
+            held = [at.get(parameter, np.zeros(0)) for at in found]
             cells = (
-                f"{at[parameter].mean():.3f}"
-                + f", {n_studies - at[parameter].size} refused" * (at[parameter].size < n_studies)
-                for at in found
+                (f"{each.mean():.3f}" if each.size else "–")
+                + f", {n_studies - each.size} refused" * (each.size < n_studies)
+                for each in held
             )
             print(f"| {name} | {parameter} | {' | '.join(cells)} |", flush=True)
 

@@ -17,7 +17,6 @@ from observatory.analysis.times.estimators.aft_law import Laws
 from observatory.analysis.times.estimators.aft_table import (
     Sample,
     competing_warnings,
-    drawn_replicas,
     parametric_p,
     require_fixed,
     require_times,
@@ -26,6 +25,7 @@ from observatory.analysis.times.estimators.aft_table import (
     table_of,
     zero_ratio,
 )
+from observatory.analysis.times.estimators.law_limits import drawn_for_law, student_parameter
 from observatory.analysis.times.estimators.power_law import (
     KINDS,
     N_PARAMS,
@@ -63,16 +63,6 @@ def _criteria(table: Table, n: int, critical: str) -> dict[str, Plain]:
     return {"loglik": loglik, "aic": aic, "aicc": corrected}
 
 
-def _bootstrapped(value: float, draws: Array, level: float) -> Parameter:
-    """A positive parameter with the basic bootstrap interval of its logarithm.
-
-    A resample repeats replicas and so has too small a spread: the basic interval turns that bias
-    round, where the percentile interval would double it.
-    """
-    low, high = percentile_interval(draws, level)
-    return Parameter(value, standard_error(draws), value * value / high, value * value / low)
-
-
 def _too_narrow(nu: Parameter, draws: Array, level: float) -> list[str]:
     """A warning where resampling finds the exponent much less certain than the likelihood."""
     if nu.ci_low is None or nu.ci_high is None:
@@ -95,7 +85,8 @@ class TimesAft:
     ln t = ln A - nu ln(weight_decay - critical) + errors; A is the median time, in steps, at a
     distance of 1 from the critical point. Replicas without the event by the horizon enter as
     such; an event between two looks enters as that interval. Limits of nu and of the critical point
-    are those of the profile likelihood, of amplitude and spread those of a bootstrap by seed.
+    are those of the profile likelihood, of amplitude and spread Student's, the variance that of
+    resampled seeds.
 
     Source:
         arXiv:2605.20441 fits the same law to uncensored replicas (`TimePowerLaw`). Deviation:
@@ -139,12 +130,12 @@ class TimesAft:
         table = table_of(sample, ERRORS[self.distribution], held, self.n_grid)
         if held is None and table.at_limit:
             raise FitRefusedError(at_limit_reason(float(table.of.highest[0]), data.control))
-        weights = sample.resampled(drawn_replicas(data, self.n_bootstrap, seed))
+        weights = sample.resampled(drawn_for_law(data, self.n_bootstrap, seed))
         draws = resampled_laws(table, weights, free=held is None)
         usable = np.isfinite(draws.nu)
         extras: dict[str, Plain] = {
-            "method": "censored likelihood of ln t; profile limits of nu and critical, basic "
-            "bootstrap of amplitude and sigma",
+            "method": "censored likelihood of ln t; profile limits of nu and critical, "
+            "Student's of amplitude and sigma, their variance from resamples",
             "distribution": self.distribution,
             "critical_kind": KINDS[self.critical],
             "amplitude_is": "median time in steps at critical + 1",
@@ -156,7 +147,7 @@ class TimesAft:
         }
         if warnings:
             extras |= {"aic": None, "aicc": None}  # other laws have these replicas too
-        params, curves = self._parameters(table, draws), {}
+        params, curves = self._parameters(table, draws, data), {}
         warnings += _too_narrow(params["nu"], draws.nu[usable], self.level)
         if held is None:
             extras |= self._of_threshold(sample, table, seed)
@@ -178,14 +169,16 @@ class TimesAft:
         warnings = [*competing_warnings(data), *warnings]
         return estimate_of(self, data, seed, warnings, params=params, extras=extras, curves=curves)
 
-    def _parameters(self, table: Table, draws: Laws) -> dict[str, Parameter]:
+    def _parameters(self, table: Table, draws: Laws, data: Observations) -> dict[str, Parameter]:
         usable, law, free = np.isfinite(draws.nu), table.law, self.critical == "free"
         nu_limits = table.exponent_limits(self.level, free)
         amplitude = math.exp(float(law.log_amplitude[0])), np.exp(draws.log_amplitude[usable])
         params = {
             "nu": Parameter(float(law.nu[0]), standard_error(draws.nu[usable]), *nu_limits),
-            "amplitude": _bootstrapped(*amplitude, self.level),
-            "sigma": _bootstrapped(float(law.sigma[0]), draws.sigma[usable], self.level),
+            "amplitude": student_parameter(*amplitude, data, self.level, log=True),
+            "sigma": student_parameter(
+                float(law.sigma[0]), draws.sigma[usable], data, self.level, log=True
+            ),
         }
         if free:
             point = float(law.critical[0])

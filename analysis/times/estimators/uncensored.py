@@ -1,15 +1,19 @@
 """Amplitude and exponent of the time to grok against weight decay, with their intervals."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
-from observatory.analysis.stats.observations import Array, Observations, critical_words
-from observatory.analysis.stats.resample import percentile_interval, standard_error
-from observatory.analysis.times.estimators.aft_table import drawn_replicas
+from observatory.analysis.stats.observations import Observations, critical_words
+from observatory.analysis.stats.resample import standard_error
+from observatory.analysis.times.estimators.law_limits import (
+    drawn_for_law,
+    free_limits,
+    student_parameter,
+)
 from observatory.analysis.times.estimators.power_law import (
     KINDS,
     N_PARAMS,
@@ -23,10 +27,6 @@ from observatory.analysis.times.estimators.power_law import (
 from observatory.core.errors import FitRefusedError
 
 
-def _interval(value: float, draws: Array, level: float) -> Parameter:
-    return Parameter(value, standard_error(draws), *percentile_interval(draws, level))
-
-
 @final
 @dataclass(frozen=True)
 class TimePowerLaw:
@@ -37,8 +37,9 @@ class TimePowerLaw:
     `critical` is "zero", "boundary" (held where a boundary fit has it), or "free".
 
     Source:
-        arXiv:2605.20441, fit of nu (critical held at its point estimate). Deviation: the bootstrap
-        draws seeds where they recur over weight decays, else replicas, censored ones included.
+        arXiv:2605.20441, fit of nu (critical held at its point estimate). Deviation: limits of
+        `law_limits`; resamples are of seeds where they recur over weight decays, else of replicas,
+        censored ones included.
     """
 
     fit_name = "times"
@@ -71,7 +72,7 @@ class TimePowerLaw:
         point, line = fit_law(*times, weights, self.critical, known, self.n_grid, data.control)
         log_amplitude, nu, rss = (float(number) for number in line)
         held = None if self.critical == "free" else point
-        drawn = drawn_replicas(data, self.n_bootstrap, seed)[:, keep]
+        drawn = drawn_for_law(data, self.n_bootstrap, seed)[:, keep]
         draws = bootstrap_law(*times, drawn, held, self.n_grid)
         usable = draws[~np.isnan(draws).any(axis=1)]
         if len(draws) - len(usable) > (1.0 - self.level) * len(draws):
@@ -79,25 +80,31 @@ class TimePowerLaw:
                 f"{len(draws) - len(usable)} of {len(draws)} resamples cannot fix a power law. "
                 f"Add replicas at {data.control}s where they have the event."
             )
+        amplitude = math.exp(log_amplitude), np.exp(usable[:, 1])
         params = {
-            "nu": _interval(nu, usable[:, 2], self.level),
-            "amplitude": _interval(math.exp(log_amplitude), np.exp(usable[:, 1]), self.level),
+            "nu": student_parameter(nu, usable[:, 2], data, self.level, log=False),
+            "amplitude": student_parameter(*amplitude, data, self.level, log=True),
         }
         extras: dict[str, Plain] = {
             **information(rss, float(weights.sum()), N_PARAMS[self.critical]),
-            "method": "least squares of ln t on uncensored replicas; percentile bootstrap by seed",
+            "method": "least squares of ln t on uncensored replicas; Student's limits, the "
+            "variance from resamples by seed; of a free critical point profile limits of it and nu",
             "critical_kind": KINDS[self.critical],
             "window_max": self.window_max,
             "n_grokked": data.count(keep),
             "n_censored": data.count(~data.grokked),
         }
         if held is None:
-            params["critical"] = _interval(point, usable[:, 0], self.level)
+            ends, of_nu = free_limits(
+                times[0], np.log(times[1]), weights, point, self.level, self.n_grid
+            )
+            se = standard_error(usable[:, 0]) if point > 0.0 else None
+            params["critical"] = Parameter(point, se, *ends)
+            params["nu"] = Parameter(nu, params["nu"].se, *of_nu)
             if point == 0.0:
-                params["critical"] = replace(params["critical"], se=None)
                 warnings.append(
                     f"The best {critical_words(data.control)} is 0, the end of its range: its "
-                    "interval is one-sided and may be too narrow."
+                    "interval is one-sided."
                 )
         else:
             extras["critical"] = held
