@@ -51,6 +51,10 @@ class WatchCallback(Callback):
             steps_per_epoch=math.ceil(batches) if math.isfinite(batches) else None,
         )
 
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        """Gradients are summed up and not clipped yet."""
+        self._watch.gradients()
+
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

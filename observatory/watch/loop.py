@@ -35,6 +35,10 @@ class Watcher(Protocol):
         """Step."""
         ...
 
+    def gradients(self) -> None:
+        """Keep the norms of the gradients."""
+        ...
+
     def state_dict(self) -> dict[str, Any]:
         """Write what was collected."""
         ...

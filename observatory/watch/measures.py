@@ -65,6 +65,10 @@ PROBES = (
 )
 
 
+COSTLY = frozenset({"weight_spectrum", "lar"})
+"""Probes that cost several times what the others cost together."""
+
+
 @dataclass(frozen=True)
 class Table:
     """One row of a table of the run store: its columns, and a value of each for one replica."""

@@ -1,7 +1,6 @@
 """Watching one training of the user's own: when to look, what it costs, where it is kept."""
 
 import atexit
-import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -12,10 +11,11 @@ from torch import nn
 
 from observatory.core.errors import ConfigError, StoreError
 from observatory.core.names import check_folder
-from observatory.core.schedule import Every, Schedule
+from observatory.core.schedule import Schedule
 from observatory.store.reader import Run
 from observatory.watch.batch import host_copy, moved
 from observatory.watch.budget import Budget
+from observatory.watch.due import DueLooks
 from observatory.watch.forward import unwrapped
 from observatory.watch.loop import Log
 from observatory.watch.measures import PROBES
@@ -23,11 +23,10 @@ from observatory.watch.metrics import claims_of, numbers_of
 from observatory.watch.ranks import Ranks
 from observatory.watch.record import RunRecord
 from observatory.watch.snapshot import Instrument
+from observatory.watch.updates import Updates
 
-_FLUSH_S = 30.0
-"""Seconds after which a look writes what was collected; a crash loses at most that."""
-_PREFIX = "observatory"
-"""Of the names of scalars in the user's own logger."""
+_FLUSH_S = 30.0  # after which a look writes what was collected: a crash loses at most that
+_PREFIX = "observatory"  # of the names of scalars in the user's own logger
 
 
 @final
@@ -43,6 +42,8 @@ class Observe:
         batch: What the model is called with at every look: a tensor, a tuple, or a dictionary of
             keywords. It is kept with the run; a resume with another one is refused.
         every: When to look, in optimizer updates: a schedule, or a number of steps.
+        spectra: When ranks and alignment of the matrices are measured too, which cost several times
+            the rest: at the first look from each of these steps on. None: at every look.
         budget: Share of the time that looks may take, in (0, 1]; a look that would exceed it is
             left out, and that it was is recorded. None: no bound.
         event: What to fit, on a metric that `step` is given, such as "val_acc >= 0.99"; several by
@@ -62,6 +63,7 @@ class Observe:
         batch: Any,
         every: Schedule | int,
         budget: float | None,
+        spectra: Schedule | int | None = None,
         event: str | Mapping[str, str] | None = None,
         log: Log | None = None,
         probes: Collection[str] = PROBES,
@@ -73,18 +75,17 @@ class Observe:
                 f"`budget` must be in (0, 1], got {budget}. Give the share of the time, or None."
             )
         self._study, self._batch = Path(folder), host_copy(batch)
-        self._schedule = Every(every) if isinstance(every, int) else every
+        self._due = DueLooks(every, spectra, probes)
         self._share, self._claims, self._options = budget, claims_of(event), options
-        self._probes, self.log = tuple(probes), log
+        self.log = log
         self._record: RunRecord | None = None
         self._resume = 0
         self._forget()
 
     def _forget(self) -> None:
-        self._idle = True
-        self._step, self._looked, self._next = 0, -1, math.inf
-        self._flushed = time.perf_counter()
-        self._budget = Budget(self._share)
+        self._idle, self._step = True, 0
+        self._updates: Updates | None = None
+        self._flushed, self._budget = time.perf_counter(), Budget(self._share)
         self._metrics: dict[int, dict[str, float]] = {}
         self._instrument: Instrument | None = None
 
@@ -125,18 +126,16 @@ class Observe:
             return self
         self._model = model
         if self._ranks.writes:
-            about = {
-                "every": repr(self._schedule), "budget": self._share,
-                "probes": list(self._probes), **_said(self._options),
-            }  # fmt: skip
+            options = {name: repr(value) for name, value in self._options.items()}
+            about = {**self._due.about(), "budget": self._share, **options}
             self._record = RunRecord(
                 self._study, network, settings or {}, self._batch, self._claims, about,
                 made, horizon_steps, steps_per_epoch,
             )  # fmt: skip
             atexit.register(self._at_exit)
         self._step = made
-        self._next = _following(self._schedule, made)
-        if not made and self._schedule.due(0):
+        self._due.begin(made)
+        if not made and self._due.every.due(0):
             self._look(0)
         return self
 
@@ -165,6 +164,15 @@ class Observe:
             self._metrics.setdefault(n, {}).update(numbers_of(metrics, looks=looks))
         if looks:
             self._look(n)
+
+    def gradients(self) -> None:
+        """Keep the norms of the gradients, and with the next look those of the update.
+
+        Call it after each backward pass, before anything clips. Only where a look is due it does
+        something: until then it keeps a copy of the weights.
+        """
+        if self.due(self._step + 1):
+            self._updates = Updates(unwrapped(self._model))
 
     def state_dict(self) -> dict[str, Any]:
         """Write what was collected; returns plain values from which `load_state_dict` goes on."""
@@ -198,7 +206,7 @@ class Observe:
 
     def due(self, n: int) -> bool:
         """Whether `step(n)` would look, were there no budget."""
-        return not self._idle and n >= self._next and n > self._looked
+        return not self._idle and self._due.due(n)
 
     def lightning(
         self,
@@ -206,12 +214,11 @@ class Observe:
         *,
         count: Callable[[Any], int] | None = None,
     ) -> Any:
-        """A callback for the Trainer of Lightning, which begins, steps, keeps and ends.
+        """A callback for the Trainer of Lightning: it begins, steps, keeps and ends by itself.
 
         Args:
             settings: As of `begin`, beside the module's `hparams`.
-            count: Updates made, from the trainer, where `global_step` counts something else, as
-                with several optimizers.
+            count: Updates made, from the trainer, where `global_step` counts something else.
         """
         from observatory.watch.lightning import WatchCallback
 
@@ -238,8 +245,8 @@ class Observe:
         if self._record is not None and self._record.released:
             self._leave()
             raise StoreError(
-                "A training of the same `settings` was begun in this process, and took the run "
-                "over. Give each training settings of its own, such as a seed."
+                "`settings` must differ between trainings of one process, got the same twice. Give "
+                "each its own, such as a seed."
             )
         return self._record
 
@@ -248,10 +255,11 @@ class Observe:
             self._flush()
 
     def _look(self, n: int) -> None:
-        self._next = _following(self._schedule, n)
+        self._due.passed(n)
         device = next((p.device for p in self._model.parameters()), torch.device("cpu"))
         if not self._ranks.agreed(self._budget.affordable(), device):
             self._budget.skip(n)
+            self._updates = None
             return
         if device.type == "cuda":
             torch.cuda.synchronize(device)  # what waits is the training's own time
@@ -260,8 +268,10 @@ class Observe:
         if self._instrument is None:
             batch = moved(self._batch, device)
             self._instrument = Instrument(self._model, batch, **self._options)
-        snapshot = self._instrument.look(self._probes)
-        self._looked = n
+        snapshot = self._instrument.look(self._due.at(n))
+        if self._updates is not None:
+            snapshot.tables["updates"] = self._updates.table()
+            self._updates = None
         record = self._open_record()
         if record is not None:
             self._thinned(record)
@@ -283,18 +293,8 @@ class Observe:
         record = self._open_record()
         if record is None:
             return
-        kept = {n: row for n, row in self._metrics.items() if n == but}
-        record.metrics({n: row for n, row in self._metrics.items() if n != but})
+        kept = {but: self._metrics.pop(but)} if but in self._metrics else {}
+        record.metrics(self._metrics)
         self._metrics = kept
         record.flush(self._step, spent_s=self._budget.spent_s)
         self._flushed = time.perf_counter()
-
-
-def _following(schedule: Schedule, step: int) -> float:
-    following = schedule.following(step)
-    return math.inf if following is None else following
-
-
-def _said(options: Mapping[str, Any]) -> dict[str, str]:
-    """Options of the looks, in words."""
-    return {name: repr(value) for name, value in options.items()}

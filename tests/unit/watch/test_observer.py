@@ -167,7 +167,7 @@ def test_an_unfinished_training_may_begin_anew_and_leaves_nothing_behind(tmp_pat
     watch.state_dict()
     again = observe(tmp_path, batch=BATCH + 1)
     again.begin(Training().model)
-    with pytest.raises(StoreError, match="took the run over"):
+    with pytest.raises(StoreError, match="must differ between trainings"):
         watch.end()
     again.step(2, val_acc=0.1)
     run = again.end()
@@ -308,3 +308,50 @@ def test_a_transformer_is_watched_with_the_probes_of_one_look(
     once = probe(model, batch).tables["attention"].values["s_bar"]
     assert isinstance(once, Masked)
     assert np.array_equal(run.table("probes/attention")["s_bar"].iloc[0], once.values[0].numpy())
+
+
+def watched_encoder(tmp_path: Path, **options: Any) -> tuple[nn.Module, Observe]:
+    torch.manual_seed(0)
+    model = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
+    return model, Observe(tmp_path, batch=torch.randn(3, 5, 8), every=2, budget=None, **options)
+
+
+def test_spectra_have_a_schedule_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    model, watch = watched_encoder(tmp_path, spectra=At((3, 7)))
+    watch.begin(model)
+    for n in range(1, 11):
+        watch.step(n)
+    run = watch.end()
+    assert run is not None
+    assert list(run.table("probes/attention")["step"]) == [0, 2, 4, 6, 8, 10]
+    assert list(run.table("probes/weight_spectrum")["step"]) == [0, 4, 8]
+    assert list(run.table("probes/lar")["step"]) == [0, 4, 8]
+
+
+def test_gradients_are_those_before_clipping_and_updates_those_of_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    model, watch = watched_encoder(tmp_path)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    watch.begin(model)
+    norms: dict[int, float] = {}
+    for n in range(1, 5):
+        optimizer.zero_grad()
+        model(torch.randn(3, 5, 8)).square().sum().backward()
+        watch.gradients()
+        norms[n] = float(nn.utils.clip_grad_norm_(model.parameters(), 1e-3))
+        optimizer.step()
+        watch.step(n)
+    run = watch.end()
+    assert run is not None
+    table = run.table("probes/updates")
+    assert list(table["step"]) == [2, 4]
+    assert table["grad_l2"].to_list() == pytest.approx([norms[2], norms[4]], rel=1e-5)
+    assert table["update_l2"].to_list() == pytest.approx([0.5e-3] * 2, rel=1e-3)
+    groups = np.stack(table["update_l2_group"].to_list())
+    assert groups.shape == (2, len(run.manifest["groups"]))
+    assert np.sqrt((groups**2).sum(axis=1)) == pytest.approx(table["update_l2"].to_numpy())
