@@ -9,9 +9,9 @@ from torch import nn
 from observatory.core.columns import Column
 from observatory.watch import observer
 from observatory.watch.forward import call_model
-from observatory.watch.measures import Table
 from observatory.watch.quiet import untouched
 from observatory.watch.snapshot import Snapshot
+from observatory.watch.tables import Table
 
 COLUMNS = (
     Column(name="norm", unit="1", meaning="per parameter", dims=("param",)),

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any, final
 
 from observatory.core.schedule import Every, Schedule
-from observatory.watch.measures import COSTLY
+from observatory.watch.tables import COSTLY
 
 
 @final

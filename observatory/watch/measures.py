@@ -8,30 +8,17 @@ numbers of the patterns are those of all valid positions.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import final
 
-import torch
-from jaxtyping import Bool
 from torch import Tensor
 
-from observatory.core.columns import Column
-from observatory.core.contracts import Masked, Measurement
-from observatory.core.layout import matrices
-from observatory.maths.matrices import per_matrix
-from observatory.maths.norms import group_norms
 from observatory.probes.attention import Attention
-from observatory.probes.lar import Lar, lar, unread
 from observatory.probes.logit_scale import LogitScale, logit_scale
-from observatory.probes.massive_activations import MassiveActivations, massive_activations
 from observatory.probes.representation import Representation, spectral_shape
 from observatory.probes.softmax_collapse import SoftmaxCollapse, collapsed_share
-from observatory.probes.weight_norm import WeightNorm, total_norm
-from observatory.probes.weight_spectrum import WeightSpectrum, weight_spectrum
 from observatory.watch.anatomy import Anatomy, Place
 from observatory.watch.events import Event, Key
 from observatory.watch.heads import (
-    EXACT_ENTRIES,
     HEAD_COLUMNS,
     R_PHI_ENTRIES,
     LayerValues,
@@ -41,83 +28,17 @@ from observatory.watch.heads import (
     of_layer,
     valid_flat,
 )
-
-ROWS, READ_ROWS, LOGIT_ROWS = 1024, 256, 64
-_SEED = 20411
-_SEQUENCE = Column(
-    name="sequence",
-    unit="index",
-    meaning="sequence of the largest |h|, counted from 0, of each block",
-    dtype="int64",
-    dims=("layer",),
+from observatory.watch.tables import (
+    LOGIT_ROWS,
+    MASSIVE_COLUMNS,
+    READ_ROWS,
+    ROWS,
+    Table,
+    massive_of,
+    sample_of,
+    token_rows,
 )
-MASSIVE_COLUMNS = (*MassiveActivations.columns, _SEQUENCE)
-PROBES = (
-    "attention",
-    "attention_heads",
-    "massive_activations",
-    "representation",
-    "logit_scale",
-    "softmax_collapse",
-    "weight_norm",
-    "weight_spectrum",
-    "lar",
-)
-
-
-COSTLY = frozenset({"weight_spectrum", "lar"})
-"""Probes that cost several times what the others cost together."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """One row of a table of the run store: its columns, and a value of each for one replica."""
-
-    columns: tuple[Column, ...]
-    values: Measurement
-
-
-@lru_cache(maxsize=64)
-def sample_of(n: int, most: int) -> Tensor:
-    """At most `most` of n indices, in order, the same whenever they are asked for."""
-    if n <= most:
-        return torch.arange(n)
-    rng = torch.Generator().manual_seed(_SEED)
-    return torch.randperm(n, generator=rng)[:most].sort().values
-
-
-def token_rows(
-    h: Tensor, rows: Bool[Tensor, "batch pos"] | None, most: int | None = None
-) -> Tensor:
-    """Activations `[sample, channel]` of valid positions; of at most `most` of them."""
-    masked = rows is not None and h.shape[:2] == rows.shape
-    flat = h[rows] if masked else h.reshape(-1, h.shape[-1])
-    return flat if most is None else flat[sample_of(len(flat), most).to(flat.device)]
-
-
-def massive_of(h: Tensor, rows: Bool[Tensor, "batch pos"] | None) -> LayerValues:
-    """`massive_activations` of the valid positions of one tensor, and the sequence of the largest.
-
-    Args:
-        h: `[batch, pos, channel]`, or `[sample, channel]` where positions are out of sight.
-        rows: Valid positions; None where all are.
-    """
-    if h.ndim > 3:
-        h = h.flatten(start_dim=2)
-    flat = token_rows(h, rows)
-    found = massive_activations(flat[None, None, None])
-    place, n_ctx = found["position"], h.shape[1] if h.ndim == 3 else None
-    assert isinstance(place, Masked)
-    if n_ctx is None:
-        return {**found, "position": None, "sequence": None}
-    index = place.values
-    if rows is not None and h.shape[:2] == rows.shape:
-        index = rows.flatten().nonzero()[:, 0][index]
-    return {
-        **found,
-        "position": Masked(index % n_ctx, place.defined),
-        "sequence": Masked(index // n_ctx, place.defined),
-    }
+from observatory.watch.weights import of_weights
 
 
 @final
@@ -239,61 +160,3 @@ class Look:
             row = {"collapsed_share": collapsed_share(z, "float32")}
             found["softmax_collapse"] = Table(SoftmaxCollapse.columns, row)
         return found
-
-
-def shortened(weight: Tensor) -> Tensor:
-    """The weight as one replica, or for a large one the norms of its rows: they have its norm.
-
-    Rows are summed in float32, which moves the norm by 1e-7 of it at a tenth of the time.
-    """
-    if weight.numel() <= EXACT_ENTRIES or weight.ndim < 2:
-        return weight.detach()[None]
-    return torch.linalg.vector_norm(weight.detach().flatten(start_dim=1).float(), dim=1)[None]
-
-
-def matrix_rows(params: Mapping[str, Tensor], anatomy: Anatomy) -> dict[str, Tensor]:
-    """Every weight matrix by name; of a stack of experts each one; filters flattened."""
-    found: dict[str, Tensor] = {}
-    for name in matrices(params, anatomy.weights):
-        weight = params[name].detach()
-        if weight.ndim == 3 and name in anatomy.reads:
-            found |= {f"{name}[{index}]": each for index, each in enumerate(weight)}
-        elif weight.ndim >= 2:
-            found[name] = weight.flatten(start_dim=1)
-    return found
-
-
-def of_weights(
-    params: Mapping[str, Tensor],
-    anatomy: Anatomy,
-    probes: Collection[str],
-    read: Mapping[Place, Tensor],
-) -> dict[str, Table]:
-    """The tables of the weights alone, and of what they read."""
-    found: dict[str, Table] = {}
-    if "weight_norm" in probes:
-        norms = group_norms({name: shortened(each) for name, each in params.items()})
-        row: Measurement = {"l2": total_norm(norms), "l2_group": norms}
-        found["weight_norm"] = Table(WeightNorm.columns, row)
-    rows = matrix_rows(params, anatomy)
-    if "weight_spectrum" in probes and rows:
-        spectra = [weight_spectrum(matrix[None]) for matrix in rows.values()]
-        row = {c.name: per_matrix([s[c.name] for s in spectra]) for c in WeightSpectrum.columns}
-        found["weight_spectrum"] = Table(WeightSpectrum.columns, row)
-    if "lar" in probes and rows:
-        pairs = [_alignment(name, matrix, anatomy, read) for name, matrix in rows.items()]
-        ratios, directions = zip(*pairs, strict=True)
-        row = {"lar": per_matrix(ratios), "k_eff": per_matrix(directions)}
-        found["lar"] = Table(Lar.columns, row)
-    return found
-
-
-def _alignment(
-    name: str, matrix: Tensor, anatomy: Anatomy, read: Mapping[Place, Tensor]
-) -> tuple[Masked, Masked]:
-    places, transposed = anatomy.reads.get(name, ((), False))
-    weight = (matrix.mT if transposed else matrix)[None].double()
-    rows = [read[each] for each in places if each in read]
-    if not rows or any(each.shape[-1] != weight.shape[1] for each in rows):
-        return unread(weight)
-    return lar(torch.cat(rows)[None].double(), weight)

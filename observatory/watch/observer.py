@@ -18,11 +18,11 @@ from observatory.watch.budget import Budget
 from observatory.watch.due import DueLooks
 from observatory.watch.forward import unwrapped
 from observatory.watch.loop import Log
-from observatory.watch.measures import PROBES
 from observatory.watch.metrics import claims_of, numbers_of
 from observatory.watch.ranks import Ranks
 from observatory.watch.record import RunRecord
 from observatory.watch.snapshot import Instrument
+from observatory.watch.tables import PROBES
 from observatory.watch.updates import Updates
 
 _FLUSH_S = 30.0  # after which a look writes what was collected: a crash loses at most that

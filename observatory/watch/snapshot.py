@@ -1,6 +1,6 @@
 """One look at any model: `probe`, what it returns, and the instrument that looks often."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,6 +15,7 @@ from observatory.core.settings import did_you_mean
 from observatory.maths.norms import parameter_groups
 from observatory.watch.adapters import Adapter
 from observatory.watch.capture import capturing
+from observatory.watch.events import Event
 from observatory.watch.forward import (
     Batch,
     Forward,
@@ -24,9 +25,12 @@ from observatory.watch.forward import (
     unwrapped,
     valid_rows,
 )
-from observatory.watch.measures import PROBES, Look, Table, matrix_rows
+from observatory.watch.measures import Look
 from observatory.watch.quiet import untouched
+from observatory.watch.states import Sequences, recurrent_modules
+from observatory.watch.tables import PROBES, Table, of_states
 from observatory.watch.trace import Found, Traced, trace
+from observatory.watch.weights import matrix_rows
 
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LARGEST = ("ratio", "top1", "max_logit")  # of all layers and heads, among the scalars
@@ -175,10 +179,17 @@ class Instrument:
                 raise ConfigError(f"`probes` must be among {list(PROBES)}, got {name!r}.{meant}")
         anatomy = self.traced.anatomy
         seen = Look(anatomy, probes, self._rows, keep=keep_patterns)
+        recurrent = recurrent_modules(self.model) if "states" in probes else {}
+        sequences = Sequences(recurrent)
+
+        def both(event: Event) -> None:
+            sequences(event)
+            seen(event)
+
         with untouched(self.model, autocast=self._dtype):
             with capturing(
                 self.model,
-                seen,
+                both if recurrent else seen,
                 n_batch=self._n_batch,
                 wanted=seen.wants,
                 by_rows=self.traced.by_rows,
@@ -186,21 +197,30 @@ class Instrument:
             ):
                 output = self._forward(self.model, self.batch)
             params = dict(self.model.named_parameters())
-            tables = seen.tables(params, logits_of(output))
+            states = sequences.states()
+            tables = seen.tables(params, logits_of(output)) | of_states(states)
         return Snapshot(
             tables=tables,
             found=self.traced.found,
             patterns=seen.patterns,
-            layers=self._layers(tables),
+            layers=self._layers(tables, states),
             matrices=tuple(matrix_rows(params, anatomy)),
             groups=tuple(parameter_groups(params)),
             without_attention=anatomy.without_attention,
             output=output,
         )
 
-    def _layers(self, tables: Collection[str]) -> dict[str, tuple[str, ...]]:
+    def _layers(
+        self, tables: Collection[str], states: Mapping[str, Mapping[str, Tensor]]
+    ) -> dict[str, tuple[str, ...]]:
         """Path of each layer of every table that has layers."""
-        anatomy, found = self.traced.anatomy, {}
+        anatomy = self.traced.anatomy
+        found: dict[str, tuple[str, ...]] = {}
+        for path, by_name in states.items():
+            for name, state in by_name.items():
+                own = tuple(f"{path}, layer {index}" for index in range(len(state)))
+                at = f"massive_{name}_state"
+                found[at] = (*found.get(at, ()), *own)
         for name in tables:
             for stack, paths in anatomy.attention_layers.items():
                 suffix = f"_{stack}" if stack else ""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement
 from observatory.maths.norms import parameter_groups
-from observatory.watch.measures import Table
+from observatory.watch.tables import Table
 
 UPDATE_COLUMNS = (
     Column(name="grad_l2", unit="1", meaning="L2 norm of the gradient of all weights, unclipped"),

@@ -7,8 +7,8 @@ import pytest
 import torch
 import transformers
 
-from observatory.watch.measures import PROBES
 from observatory.watch.snapshot import Instrument
+from observatory.watch.tables import PROBES
 from tests.benchmarks.timing import cpu_ms
 
 pytestmark = pytest.mark.benchmark
