@@ -34,7 +34,7 @@ def _require_rise(found_value: float, bins: RateBins, level: float) -> None:
     p_value = chi2_tail(2.0 * max(found_value - constant, 0.0), 1)
     if p_value >= alpha_of(level):
         raise FitRefusedError(
-            "The rate does not rise more than a constant rate would show (likelihood ratio, "
+            "The event rate does not rise more than a constant rate would show (likelihood ratio, "
             f"p = {p_value:.2g}). Add replicas or widen the window."
         )
 

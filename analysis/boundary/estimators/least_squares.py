@@ -69,8 +69,8 @@ def fit_boundary(bins: RateBins, smoothing: float) -> tuple[Array, float, Array]
         raise FitRefusedError(separation_reason(bins))
     if theta[1] <= 0:
         raise FitRefusedError(
-            f"The rate does not rise with {bins.control}: its best slope is {theta[1]:.3g} per "
-            "decade. Fit a window in which it rises."
+            f"The event rate does not rise with {bins.control}: its best slope is {theta[1]:.3g} "
+            "per decade. Fit a window in which it rises."
         )
     require_inside(bins, float(theta[0]))
     return theta, rss, np.array(PUBLISHED_START) if published else theta

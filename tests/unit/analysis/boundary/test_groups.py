@@ -141,7 +141,7 @@ def test_a_grid_too_coarse_for_the_width_is_told_where_to_add() -> None:
 
 def test_a_flat_group_has_no_ratio_and_a_far_one_has_its_p_value() -> None:
     flat = from_counts([0.03, 0.06, 0.1, 0.2, 0.5, 1.0], [20] * 6, [15, 16, 15, 17, 16, 17], "e", 1)
-    with pytest.raises(FitRefusedError, match="flat: The rate does not rise"):
+    with pytest.raises(FitRefusedError, match="flat: The event rate does not rise"):
         boundary_ratio(flat, counts(0.1), ("flat", "b"), 0.95, 50, 0)
     decays = [[0.001, 0.01, 0.1], [0.1, 1.0, 10.0]]
     low, high = (from_counts(x, [5] * 3, [0, 2, 5], "e", 1) for x in decays)
