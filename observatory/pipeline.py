@@ -232,12 +232,14 @@ def retry(
     return train_runs(runs, watch, message)
 
 
-def refit(study: Path, settings: Config) -> Sequence[Mapping[str, Any]]:
+def refit(study: Path, settings: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """Fit a study anew: writes `fits.json` and `replicas.csv`, returns the records."""
+    from observatory.analysis.fit.plan import with_observed_events
     from observatory.analysis.fit.study import fit_study, write_fits, write_replicas_csv
     from observatory.store.reader import Study
 
     opened = Study(study)
+    settings = with_observed_events([run.manifest for run in opened.runs], settings)
     require_writable(study)
     write_fits(study, records := fit_study(opened, settings))
     write_replicas_csv(opened)

@@ -18,7 +18,8 @@ def draw_boundary(facts: Facts) -> Iterator[Drawing | NotDrawn]:
     yield _rate(facts)
     yield from _estimators(facts)
     yield _window(facts)
-    yield _outcomes(facts)
+    if not facts.group.observed:  # whose labels say of its first event alone
+        yield _outcomes(facts)
 
 
 def _rate(facts: Facts) -> Drawing:

@@ -13,12 +13,12 @@ def boundary_tables(facts: Facts) -> list[Table]:
     return [boundaries(facts), models(facts), window(facts)]
 
 
-def head(record: Record, steps_per_epoch: int) -> list[str]:
+def head(record: Record, steps_per_epoch: int | None) -> list[str]:
     """Estimator, event, horizon and n: what the row of every fit begins with."""
     horizon = record["horizon_steps"]
     epochs = record["horizon_epochs"]
     if horizon is not None and epochs is None:
-        epochs = horizon / steps_per_epoch
+        epochs = horizon / steps_per_epoch if steps_per_epoch else None
     return [
         estimator_name(record),
         record["event"],

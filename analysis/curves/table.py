@@ -160,9 +160,10 @@ def _of_study(
     usual = [name for name in ("run_id", "weight_decay", "layer") if name in whole.columns]
     if len(study.runs) == 1:
         usual.remove("run_id")
-    epochs = {float(run.manifest["steps_per_epoch"]) for run in study.runs}
+    epochs = {run.manifest["steps_per_epoch"] for run in study.runs}
     horizon = min(int(run.manifest["horizon_steps"]) for run in study.runs)
-    return whole, usual, horizon, epochs.pop() if len(epochs) == 1 else None
+    known = epochs.pop() if len(epochs) == 1 else None
+    return whole, usual, horizon, None if known is None else float(known)
 
 
 def _run_frame(run: Run, table: str | None, value: str) -> pd.DataFrame:

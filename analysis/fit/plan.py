@@ -12,6 +12,7 @@ from observatory.analysis.fit.settings import STUDY, build, fit_nodes
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.tables.recorded import common_step
 from observatory.core.errors import ConfigError
+from observatory.store.identity import OBSERVED
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,30 @@ def completed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     of_runs = read_settings(now)[1]
     newer = {name: node for name, node in now.items() if name not in {STUDY, *of_runs}}
     return {**newer, **recorded, STUDY: {**recorded[STUDY], **lacking}}
+
+
+def with_observed_events(
+    manifests: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The `fit` node for runs of the user's own, which have the events that their owner named.
+
+    Args:
+        manifests: Of a study's runs; of our own runs, the settings stay as they are.
+        settings: The node. Where it names events of the study, these are fitted, else all.
+
+    Raises:
+        ConfigError: If the owner named no event.
+    """
+    if any(manifest.get("kind") != OBSERVED for manifest in manifests):
+        return settings
+    own = list(dict.fromkeys(name for m in manifests for name in m["config"]["event"]))
+    if not own:
+        raise ConfigError(
+            'The study was observed without an `event`, as in `event="val_acc >= 0.99"`: there is '
+            "nothing to fit. Its tables can be read: `observatory.Study(folder).curves()`."
+        )
+    events = [name for name in settings[STUDY]["events"] if name in own] or own
+    return {**settings, STUDY: {**settings[STUDY], "events": events}}
 
 
 def horizons(plan: _StudyPlan, longest: int, outcomes: pd.DataFrame) -> list[int]:

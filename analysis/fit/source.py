@@ -95,7 +95,7 @@ def _study_source(study: Study) -> Source:
     """
     rows = study_rows(study)
     manifests = {run.run_id: run.manifest for run in study.runs}
-    epochs = {int(manifest["steps_per_epoch"]) for manifest in manifests.values()}
+    epochs = {manifest["steps_per_epoch"] for manifest in manifests.values()}
     return Source(
         replicas_table(rows),
         horizon_of(study.runs, rows),

@@ -89,15 +89,16 @@ def _shared(
             f"`horizon_steps` must be at most {horizon}, the horizon that was run, got {asked}. A "
             "record cannot show what was not run."
         )
-    classes = {int(run.manifest["task"]["n_classes"]) for run in runs}
-    epochs = {float(run.manifest["steps_per_epoch"]) for run in runs}
+    tasks = [run.manifest["task"] for run in runs if "task" in run.manifest]  # not if observed
+    classes = {int(task["n_classes"]) for task in tasks}
+    epochs = {run.manifest["steps_per_epoch"] for run in runs}
     chance = options.get("chance")
     return {
         "event": options.get("event") or "first99",
         "control_name": options.get("control") or "weight_decay",
         "horizon_steps": horizon if asked is None else asked,
         "chance": 1.0 / classes.pop() if chance is None and len(classes) == 1 else chance,
-        "steps_per_epoch": epochs.pop() if len(epochs) == 1 else None,
+        "steps_per_epoch": next(iter(epochs)) if len(epochs) == 1 else None,
     }
 
 

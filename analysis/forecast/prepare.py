@@ -73,7 +73,7 @@ def fit_group(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
     if _FORECAST not in settings:
         return []
     comparison: ForecastComparison = build(_FORECAST, settings[_FORECAST])
-    seed, runs = int(settings[STUDY]["seed"]), facts.group.runs
+    seed, runs, per = int(settings[STUDY]["seed"]), facts.group.runs, facts.group.steps_per_epoch
     try:
         comparison = replace(comparison, signals=_recorded(runs, comparison.signals))
         if sum(len(run.replicas()) for run in runs) > len(facts.group.replicas):
@@ -86,7 +86,7 @@ def fit_group(facts: Facts, settings: Mapping[str, Any]) -> list[Record]:
             **about(comparison, seed),
             event=facts.event,
             horizon_steps=facts.horizon,
-            horizon_epochs=facts.horizon / facts.group.steps_per_epoch,
+            horizon_epochs=facts.horizon / per if per else None,
             n=len(facts.group.replicas),
             reason=str(refusal),
         )

@@ -11,6 +11,7 @@ from observatory.analysis.page.frames import where
 from observatory.analysis.tables.outcomes import leaves, settings_apart
 from observatory.analysis.tables.recorded import common_step, recorded
 from observatory.core.errors import StoreError
+from observatory.store.identity import OBSERVED
 from observatory.store.reader import Run, Study
 
 _OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay"})
@@ -30,15 +31,20 @@ class Group:
     recorded: int | None = None
 
     @property
+    def observed(self) -> bool:
+        """Whether the runs are of models and loops that are not ours."""
+        return self.runs[0].manifest.get("kind") == OBSERVED
+
+    @property
     def horizon(self) -> int:
         """The shortest horizon of the runs, in steps; at most what is recorded of all replicas."""
         run = min(int(run.manifest["horizon_steps"]) for run in self.runs)
         return run if self.recorded is None else min(run, self.recorded)
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps per epoch."""
-        return int(self.runs[0].manifest["steps_per_epoch"])
+    def steps_per_epoch(self) -> int | None:
+        """Optimizer steps per epoch; None where an observed run did not say."""
+        return self.runs[0].manifest["steps_per_epoch"]
 
     def table(self, name: str, columns: list[str]) -> pd.DataFrame | None:
         """Rows of the group's replicas; None where no run has the table or one of the columns."""

@@ -51,8 +51,8 @@ def estimate(record: Record, name: str) -> str:
     return DASH if found is None else with_ends(*found)
 
 
-def horizon_words(steps: int | None, steps_per_epoch: int) -> str:
-    """A horizon in steps, and in epochs beside.
+def horizon_words(steps: int | None, steps_per_epoch: int | None) -> str:
+    """A horizon in steps, and in epochs beside where their length is known.
 
     Example:
         >>> horizon_words(2500, 10)
@@ -60,6 +60,8 @@ def horizon_words(steps: int | None, steps_per_epoch: int) -> str:
     """
     if steps is None:
         return "an unknown horizon"
+    if steps_per_epoch is None:
+        return f"{steps} steps"
     return f"{steps} steps ({number(steps / steps_per_epoch)} epochs)"
 
 
@@ -69,10 +71,11 @@ def event_words(event: str, config: Mapping[str, Any]) -> str:
     if not isinstance(settings, Mapping) or not {"series", "level"} <= set(settings):
         return event
     series = str(settings["series"]).replace("_acc", " accuracy").replace("_", " ")
-    words = f"{event}: {series} ≥ {settings['level']:g}"
+    sign = "≤" if settings.get("at_most") else "≥"
+    words = f"{event}: {series} {sign} {settings['level']:g}"
     looks = int(settings.get("persistence", 1))
     if looks > 1:
-        tolerance = f"{settings['tolerance']:g}"
+        tolerance = f"{settings.get('tolerance', 0.0):g}"
         words += f" at {looks} consecutive evaluations, the later ones up to {tolerance} below it"
     if "final_level" in settings:
         words += f", or above {settings['final_level']:g} at the last evaluation"

@@ -30,10 +30,7 @@ def _boundary(facts: Facts) -> str:
     if not found:
         reasons = dict.fromkeys(str(record["refused"]) for record in facts.boundaries)
         why = f"Every estimator refused: {' '.join(reasons)}" if reasons else "Nothing was fitted."
-        return (
-            f"No boundary between memorising and grokking is given within {horizon}, for event "
-            f"{event}. {why}"
-        )
+        return f"No boundary{_between(facts)} is given within {horizon}, for event {event}. {why}"
     first, others = facts.boundaries[0], found[1:]
     if first["refused"] is not None and lead_reason(first) is not None:
         others = found
@@ -44,7 +41,7 @@ def _boundary(facts: Facts) -> str:
     else:
         first = found[0]
         text = (
-            "Weight decay switches the network from memorising to grokking at λc = "
+            f"Weight decay switches the network{_switched(facts)} at λc = "
             f"{estimate(first, 'critical')} ({estimator_name(first)}, {_level(first)}"
             f"n = {first['n']} replicas), for event {event}, within a horizon of {horizon}."
         )
@@ -54,6 +51,14 @@ def _boundary(facts: Facts) -> str:
     if refused := [estimator_name(r) for r in facts.boundaries if r["refused"] is not None]:
         text += f" No estimate by {', '.join(refused)}: the reasons are below the table of fits."
     return text
+
+
+def _between(facts: Facts) -> str:
+    return "" if facts.group.observed else " between memorising and grokking"
+
+
+def _switched(facts: Facts) -> str:
+    return " to the event" if facts.group.observed else " from memorising to grokking"
 
 
 def _level(record: Record) -> str:

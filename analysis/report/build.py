@@ -1,6 +1,6 @@
 """One self-contained page from a study's folder."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +65,9 @@ def _page(
     n_runs, n_replicas = len(runs), sum(len(run.replicas()) for run in runs)
     manifest = runs[0].manifest
     return {
-        "title": f"A phase map of grokking: {study.name}",
+        "title": f"{_title(manifest)}: {study.name}",
         "subtitle": f"{n_replicas} {plural(n_replicas, 'replica')} in {n_runs} "
-        f"{plural(n_runs, 'run')} · {manifest['model']['name']} on {manifest['task']['name']} · "
+        f"{plural(n_runs, 'run')} · {_what(manifest)} · "
         f"started {min(str(run.manifest['created']) for run in runs)}",
         "version": manifest.get("package_version", ""),
         "parts": parts,
@@ -81,3 +81,12 @@ def _page(
         "this folder; every number above is in fits.json, replicas.csv or the Parquet tables "
         "below runs/.",
     }
+
+
+def _title(manifest: Mapping[str, Any]) -> str:
+    return "Observed trainings" if "task" not in manifest else "A phase map of grokking"
+
+
+def _what(manifest: Mapping[str, Any]) -> str:
+    on = f" on {manifest['task']['name']}" if "task" in manifest else ""
+    return f"{manifest['model']['name']}{on}"

@@ -31,7 +31,7 @@ def _groups(groups: Sequence[StudyGroup]) -> Table:
         [
             group.label,
             group.facts.group.runs[0].manifest["study"],
-            group.facts.group.runs[0].manifest["task"]["name"],
+            group.facts.group.runs[0].manifest.get("task", {}).get("name", DASH),
             f"{group.facts.group.runs[0].manifest['model']['name']} "
             f"({group.facts.group.runs[0].manifest['model']['n_params']:,})",
             sample_words(group.facts.group.replicas),

@@ -32,22 +32,36 @@ def methods(facts: Facts) -> list[str]:
 
 
 def _data(facts: Facts) -> Iterator[str]:
+    yield _observed(facts) if facts.group.observed else _trained(facts)
+    yield (
+        f"Event rates are of {event_words(facts.event, facts.config)}; a replica that collapsed or "
+        "diverged counts as without the event and can no longer have it."
+    )
+    yield f"Rates per weight decay carry {facts.level:.0%} Wilson intervals ({_WILSON})."
+
+
+def _trained(facts: Facts) -> str:
     manifest = facts.group.runs[0].manifest
     config, task, model = manifest["config"], manifest["task"], manifest["model"]
     optimizer = config["optimizer"]["update"]["_target_"].rpartition(".")[2]
     lrs = ", ".join(f"{lr:g}" for lr in sorted(facts.group.replicas["lr"].unique()))
-    yield (
+    return (
         f"We trained {sample_words(facts.group.replicas)} of a {model['name']} "
         f"({settings_words(config['model'])}; {model['n_params']:,} parameters) on {task['name']} "
         f"({settings_words(config['task'])}; {task['n_train']} training and {task['n_val']} "
         f"validation examples) with {optimizer}, learning rate {lrs}, for at most "
         f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}."
     )
-    yield (
-        f"Event rates are of {event_words(facts.event, facts.config)}; a replica that collapsed or "
-        "diverged counts as without the event and can no longer have it."
+
+
+def _observed(facts: Facts) -> str:
+    model = facts.group.runs[0].manifest["model"]
+    return (
+        f"We watched {sample_words(facts.group.replicas)} of a {model['name']} "
+        f"({model['n_params']:,} parameters) in a training loop of our own, for at most "
+        f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}; looks left weights, buffers "
+        "and random states as they were."
     )
-    yield f"Rates per weight decay carry {facts.level:.0%} Wilson intervals ({_WILSON})."
 
 
 def _boundary(facts: Facts) -> Iterator[str]:

@@ -52,7 +52,7 @@ def run_page(run: Run) -> _RunPage:
         ("Threads", str(manifest.get("threads", DASH))),
         ("Precision", _pairs(manifest.get("dtypes", {}))),
         ("Fleet", _pairs(manifest.get("fleet", {}))),
-        ("Task", _pairs(manifest["task"])),
+        ("Settings" if "settings" in manifest else "Task", _pairs(_made_of(manifest))),
         ("Model", _pairs(manifest["model"])),
         ("Matrices", ", ".join(manifest.get("matrices", [])) or DASH),
         ("Probes unavailable for this model", _pairs(manifest.get("absent_probes", {}))),
@@ -68,6 +68,11 @@ def run_page(run: Run) -> _RunPage:
         else json.dumps(manifest["config"], indent=2)
     )
     return _RunPage(run.run_id, facts, without_secrets(config))
+
+
+def _made_of(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The task, or what the owner of an observed run said of it."""
+    return manifest.get("task") or manifest.get("settings", {})
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
@@ -171,7 +176,7 @@ def notices(runs: Sequence[Run], replicas: pd.DataFrame) -> list[str]:
         for run in runs
         if run.status != "done"
     ]
-    known = {run.manifest["task"].get("negative"): run for run in runs}
+    known = {run.manifest.get("task", {}).get("negative"): run for run in runs}
     source = "A known negative result, at the settings of its source"
     found += [f"{source}: {reason}" for reason in known if reason]
     unfinished = int((words(replicas, "outcome") == "").sum())

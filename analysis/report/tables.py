@@ -28,23 +28,11 @@ _COUNTED = ("grokked", "lost", "memorised", "none", "collapsed", "diverged", "un
 def glance(facts: Facts) -> Table:
     """The study in a dozen lines."""
     manifest, replicas = facts.group.runs[0].manifest, facts.group.replicas
-    task, model, config = manifest["task"], manifest["model"], manifest["config"]
     finished = int((words(replicas, "outcome") != "").sum())
     lrs = ", ".join(f"{lr:g}" for lr in sorted(replicas["lr"].unique()))
     decays = ", ".join(decay_label(value) for value in facts.cells["weight_decay"])
     rows = [
-        (
-            "Task",
-            f"{task['name']} ({settings_words(config['task'])}); {task['n_train']} train and "
-            f"{task['n_val']} val examples",
-        ),
-        (
-            "Model",
-            f"{model['name']} ({settings_words(config['model'])}); {model['n_params']:,} "
-            "parameters",
-        ),
-        ("Optimizer", _optimizer_words(config["optimizer"])),
-        ("Loss", f"{manifest['loss']['name']} in {manifest['dtypes']['loss']}"),
+        *(_observed(manifest) if facts.group.observed else _trained(manifest)),
         ("Replicas", f"{sample_words(replicas)}; {finished} finished"),
         ("Weight decay", decays),
         ("Learning rate", lrs),
@@ -84,6 +72,36 @@ def glance(facts: Facts) -> Table:
     if (record := facts.single("horizon")) is not None:
         rows.append(("Verdict", str(record["extras"].get("verdict"))))
     return Table("At a glance", ("Quantity", "Value"), ("", "text"), rows, rows_have_heads=True)
+
+
+def _trained(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was trained of our tasks and models."""
+    task, model, config = manifest["task"], manifest["model"], manifest["config"]
+    return [
+        (
+            "Task",
+            f"{task['name']} ({settings_words(config['task'])}); {task['n_train']} train and "
+            f"{task['n_val']} val examples",
+        ),
+        (
+            "Model",
+            f"{model['name']} ({settings_words(config['model'])}); {model['n_params']:,} "
+            "parameters",
+        ),
+        ("Optimizer", _optimizer_words(config["optimizer"])),
+        ("Loss", f"{manifest['loss']['name']} in {manifest['dtypes']['loss']}"),
+    ]
+
+
+def _observed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was observed of a model and a loop that are not ours."""
+    model, looks = manifest["model"], manifest["config"]["probe"]
+    return [
+        ("Model", f"{model['name']}; {model['n_params']:,} parameters"),
+        ("Precision", str(manifest["dtypes"]["parameters"])),
+        ("Looks", f"{looks['every']}; at most {looks['budget']} of the time"
+         if looks["budget"] is not None else str(looks["every"])),
+    ]  # fmt: skip
 
 
 def _optimizer_words(settings: Mapping[str, Any]) -> str:

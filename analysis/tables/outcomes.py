@@ -137,7 +137,8 @@ def replicas_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     ]
     known = {*HEAD, *_TAIL, *parts, "shard", "mem_observed"}
     swept = [c for c in renamed.columns if c not in known]
-    return pd.DataFrame({name: renamed[name] for name in (*HEAD, *swept, *_TAIL, *parts)})
+    there = [name for name in (*HEAD, *swept, *_TAIL, *parts) if name in renamed.columns]
+    return pd.DataFrame({name: renamed[name] for name in there})
 
 
 def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

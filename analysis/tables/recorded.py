@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from observatory.events.claim import Claim
 from observatory.events.interval import Interval
 from observatory.events.threshold import locate_threshold
 from observatory.store.reader import EVALUATION, Run
@@ -54,9 +55,11 @@ def _of_run(run: Run) -> pd.DataFrame:
     going = outcomes["replica"].to_numpy()[outcomes["outcome"].isna().to_numpy()]
     if not going.size or EVALUATION not in run.tables():
         return outcomes
-    looks = run.table(EVALUATION, _SERIES)
-    looks = pd.DataFrame(looks.loc[looks["replica"].isin(going.tolist())])
     presets: Mapping[str, Any] = run.manifest["config"].get("event") or {}
+    series = {str(preset["series"]) for preset in presets.values() if "series" in preset}
+    recorded_series = [c.name for c in run.columns(EVALUATION) if c.name in {*series, *_SERIES}]
+    looks = run.table(EVALUATION, recorded_series)
+    looks = pd.DataFrame(looks.loc[looks["replica"].isin(going.tolist())])
     for replica, own in looks.groupby("replica"):
         if (last := int(own["step"].iloc[-1])) > 0:
             at = outcomes["replica"] == replica
@@ -76,8 +79,12 @@ def _located(preset: Mapping[str, Any], looks: pd.DataFrame) -> Interval | None:
 
     What only the last look of a record decides is not decided yet.
     """
-    if not {"series", "level"} <= set(preset) or preset["series"] not in _SERIES:
+    if not {"series", "level"} <= set(preset) or preset["series"] not in looks.columns:
         return None
+    if "at_most" in preset:  # of an observed run
+        found = pd.Series(looks[preset["series"]]).to_numpy(dtype=float, na_value=np.nan)
+        seen = not np.isnan(found).all()
+        return Claim.from_json(preset).interval(looks["step"], found) if seen else None
     level, looks_in_a_row = float(preset["level"]), int(preset.get("persistence", 1))
     tolerance = float(preset.get("tolerance", 0.0))
     values = looks[preset["series"]].to_numpy(dtype=float)

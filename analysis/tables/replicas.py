@@ -25,7 +25,7 @@ from observatory.core.settings import known_name
 _MIRRORED = {"metrics.cell/weight_decay", "metrics.cell/replicas", "metrics.rate/grokked"}
 """Columns of an MLflow experiment that mirrors a study."""
 _MAIN = "first99"
-"""The event preset that is read where none is named."""
+"""The event preset that is read where none is named, and there are several."""
 ADVICE = "The table was changed by hand: write it anew."
 
 
@@ -61,7 +61,8 @@ def read_replicas(
             still train and are not recorded up to the horizon.
     """
     presets = preset_names(list(frame.columns))
-    name = _MAIN if event is None else event
+    only = presets[0] if len(presets) == 1 else _MAIN
+    name = only if event is None else event
     known_name("event", name, presets)
     require_distinct_runs(frame)
     watched = np.full(len(frame), np.nan)

@@ -12,6 +12,7 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn, context, marks,
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import evenly, layered, middle, select
 from observatory.analysis.page.panels import MAX_BANDS, panels_figure
+from observatory.store.reader import EVALUATION
 
 _MAX_LAYERS = 6
 """Layers with a panel of their own; of more, as many are chosen evenly, the ends included."""
@@ -116,12 +117,22 @@ DIAGNOSTICS = (
 """Figures in the order of the page. Columns of a probe that are not named here are not drawn."""
 
 
+def metrics_of(facts: Facts) -> _Diagnostic:
+    """The metrics that the owner of an observed loop gave, a panel each."""
+    return _Diagnostic(
+        "metrics",
+        "Metrics",
+        "Every metric that the loop gave, in its own unit.",
+        tuple(_Panel(EVALUATION, name, name) for name in sorted(facts.group.columns(EVALUATION))),
+    )
+
+
 def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
     """A panel per quantity that was recorded, a line per weight decay; or why there is none."""
     found: list[pd.DataFrame] = []
     titles: dict[str, bool] = {}
     for probe in dict.fromkeys(panel.probe for panel in shown.panels):
-        table = f"probes/{probe}"
+        table = probe if probe == EVALUATION else f"probes/{probe}"
         recorded = facts.group.columns(table)
         panels = [p for p in shown.panels if p.probe == probe and p.column in recorded]
         frame = facts.group.table(table, [p.column for p in panels]) if panels else None
@@ -143,13 +154,17 @@ def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
         title=shown.title,
         caption=(
             f"{shown.what} Against optimizer steps (log axis), coloured by weight decay. {lines} A "
-            "dot marks the median time to grok of the replicas that had the event. "
+            f"dot marks the median time to {_had(facts)} of the replicas that had the event. "
             f"{context(facts)}"
         ),
         figure=panels_figure(
             made, {title: log for title, log in titles.items() if title in drawn}, marks(facts)
         ),
     )
+
+
+def _had(facts: Facts) -> str:
+    return "the event" if facts.group.observed else "grok"
 
 
 def _columns(panel: _Panel, frame: pd.DataFrame) -> Iterator[tuple[str, object]]:

@@ -12,7 +12,7 @@ from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.figure_writer import Section
 from observatory.analysis.page.frames import column, evenly, select, spread_rows, where, words
 from observatory.analysis.page.wording import dots_words, plural
-from observatory.analysis.training.diagnostics import DIAGNOSTICS, draw_diagnostic
+from observatory.analysis.training.diagnostics import DIAGNOSTICS, draw_diagnostic, metrics_of
 from observatory.analysis.training.figures import (
     order_parameters_figure,
     phases_figure,
@@ -29,7 +29,15 @@ _SPAN = (0.1, 10.0)
 
 
 def training_sections(facts: Facts) -> list[Section]:
-    """Trajectories, phases, a figure per family of diagnostics, order parameters, the late part."""
+    """Trajectories, phases, a figure per family of diagnostics, order parameters, the late part.
+
+    Of observed runs, their own metrics and the diagnostics: all others are of our tasks.
+    """
+    if facts.group.observed:
+        return [
+            lambda shown=shown: [draw_diagnostic(facts, shown)]
+            for shown in (metrics_of(facts), *DIAGNOSTICS)
+        ]
     return [
         lambda: [_trajectories(facts, "acc")],
         lambda: [_trajectories(facts, "loss")],

@@ -15,6 +15,9 @@ from observatory.core.secrets import redacted
 SCHEMA_VERSION = 1
 """Version of the store's layout; part of every run's identity."""
 
+OBSERVED = "observed"
+"""The `kind` of a manifest of a run whose model and loop are not ours; our own runs have none."""
+
 WITHOUT_EFFECT = {
     "study": "a name",
     "results": "a place",

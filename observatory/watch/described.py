@@ -16,12 +16,10 @@ import observatory
 from observatory.core.errors import ConfigError
 from observatory.core.secrets import redacted, without_secrets
 from observatory.events.claim import Claim
-from observatory.store.identity import SCHEMA_VERSION
+from observatory.store.identity import OBSERVED, SCHEMA_VERSION
 from observatory.store.provenance import machine, versions
 from observatory.store.schema import REPLICA_COLUMNS
 
-KIND = "observed"
-"""The `kind` of a manifest of a run whose model and loop are not ours."""
 HEAD = ("seed", "weight_decay", "lr")
 """Settings that every table of replicas has a column for."""
 _RESERVED = frozenset(column.name for column in REPLICA_COLUMNS) - set(HEAD)
@@ -86,7 +84,12 @@ def identity_of(settings: Mapping[str, Any], model: nn.Module) -> str:
     Probes, schedules and the batch are not in it: with others, a training does not become another.
     """
     shapes = {name: list(value.shape) for name, value in model.named_parameters()}
-    said = {"kind": KIND, "settings": dict(settings), "shapes": shapes, "version": SCHEMA_VERSION}
+    said = {
+        "kind": OBSERVED,
+        "settings": dict(settings),
+        "shapes": shapes,
+        "version": SCHEMA_VERSION,
+    }
     canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -115,7 +118,7 @@ def manifest_of(
     events = {name: claim.to_json() for name, claim in claims.items()}
     return {
         "schema_version": SCHEMA_VERSION,
-        "kind": KIND,
+        "kind": OBSERVED,
         "run_id": identity[:12],
         "identity": identity,
         "study": study,

@@ -31,11 +31,11 @@ def outcome_columns(claims: Mapping[str, Claim]) -> tuple[Column, ...]:
     )
 
 
-def outcome(looks: pd.DataFrame | None, claims: Mapping[str, Claim], step: int) -> Measurement:
+def outcome(looks: pd.DataFrame, claims: Mapping[str, Claim], step: int) -> Measurement:
     """The row of outcomes of one training.
 
     Args:
-        looks: Its metrics, a row per step; None where none was given.
+        looks: Its metrics, a row per step at which one was given.
         claims: Events by name, the first of which names the outcome.
         step: Updates made.
     """
@@ -54,18 +54,15 @@ def outcome(looks: pd.DataFrame | None, claims: Mapping[str, Claim], step: int) 
     }
 
 
-def _located(looks: pd.DataFrame | None, claim: Claim, step: int) -> Interval:
-    if looks is not None and claim.series in looks:
-        values = _numbers(looks, claim.series)
-        if not np.isnan(values).all():
-            return claim.interval(looks["step"].to_numpy(), values)
+def _located(looks: pd.DataFrame, claim: Claim, step: int) -> Interval:
+    values = _numbers(looks, claim.series)
+    if not np.isnan(values).all():
+        return claim.interval(looks["step"].to_numpy(), values)
     return Interval(None, None, observed=False, watched=step)
 
 
-def _diverged_step(looks: pd.DataFrame | None) -> int | None:
+def _diverged_step(looks: pd.DataFrame) -> int | None:
     """The first step at which a metric whose name says that it is a loss was not finite."""
-    if looks is None:
-        return None
     steps = looks["step"].to_numpy()
     found = [
         int(step)

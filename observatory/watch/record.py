@@ -79,6 +79,7 @@ class RunRecord:
         manifest = manifest_of(study.resolve().name, model, plain, identity, about, claims)
         manifest |= {"probe_batch_sha256": digest(batch), "horizon_steps": horizon_steps or step}
         manifest["steps_per_epoch"] = steps_per_epoch
+        manifest["tables"] = _as_json(_tables(claims))
         new = not (self.folder / MANIFEST).exists()
         config = yaml.safe_dump({"settings": plain, **manifest["config"]})
         create_run(self.folder, manifest, replica_row(plain), config)
@@ -96,9 +97,9 @@ class RunRecord:
             update_manifest(self.folder, **(going if step else manifest))
             self._earlier_s = 0.0 if new or not step else (found["cost"] or {}).get("wall_s", 0.0)
             self._shard = self.folder / "shards" / "0"
-            kept = {} if not step else found["tables"]
+            kept = found["tables"] if step else manifest["tables"]
             for name in found["tables"]:
-                last = step if name in kept and name != _OUTCOMES else -1
+                last = step if step and name != _OUTCOMES else -1
                 cut_after(self._shard / name, last)
             tables = {name: tuple(map(Column.from_json, c)) for name, c in kept.items()}
             self._writer = SeriesWriter(self._shard, identity[:12], tables, self._declare)
@@ -167,9 +168,7 @@ class RunRecord:
             spent_s: Seconds that looks have taken.
         """
         self._writer.flush()
-        run = Run(self.folder)
-        looks = run.table(EVALUATION) if EVALUATION in run.tables() else None
-        ended = outcome(looks, self._claims, step)
+        ended = outcome(Run(self.folder).table(EVALUATION), self._claims, step)
         self._writer.row(_OUTCOMES, outcome_columns(self._claims), step, ended)
         self.flush(step, spent_s=spent_s, status="done")
         wall_s = self._earlier_s + time.monotonic() - self._began
@@ -183,8 +182,21 @@ class RunRecord:
         return Run(self.folder)
 
     def _declare(self, tables: Tables) -> None:
-        said = {name: [column.to_json() for column in columns] for name, columns in tables.items()}
-        update_manifest(self.folder, tables=said)
+        update_manifest(self.folder, tables=_as_json(tables))
+
+
+def _tables(claims: Mapping[str, Claim]) -> Tables:
+    """The tables that every run has, with or without rows."""
+    series = dict.fromkeys(claim.series for claim in claims.values())
+    return {
+        EVALUATION: tuple(map(_metric_column, series)),
+        _OUTCOMES: outcome_columns(claims),
+        _EVENTS: EVENT_COLUMNS,
+    }
+
+
+def _as_json(tables: Tables) -> dict[str, list[dict[str, Any]]]:
+    return {name: [column.to_json() for column in columns] for name, columns in tables.items()}
 
 
 def _metric_column(name: str) -> Column:
