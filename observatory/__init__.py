@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from observatory.store.reader import Run, Study
     from observatory.watch.activation_ratio import activation_ratio
     from observatory.watch.adapters import AttentionNotFoundError
+    from observatory.watch.instrument import probe
     from observatory.watch.low_precision import low_precision
     from observatory.watch.observer import Observe
     from observatory.watch.patterns import softmax_scores
-    from observatory.watch.snapshot import probe
 
 __version__ = "0.1.0"
 __all__ = [
@@ -62,7 +62,7 @@ _MODULES = {
     "softmax_scores": "observatory.watch.patterns",
     "activation_ratio": "observatory.watch.activation_ratio",
     "low_precision": "observatory.watch.low_precision",
-    "probe": "observatory.watch.snapshot",
+    "probe": "observatory.watch.instrument",
 }
 _EXTRAS = {"launch": ("train",)}
 """Extras that names need beside what is always installed."""

@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 class Instrument:
-    """As the one of `observatory.watch.snapshot`, for any model."""
+    """As the one of `observatory.watch.instrument`, for any model."""
 
     def __init__(self, model: nn.Module, batch: Any, **options: Any) -> None:
         self.model, self.batch = model, batch

@@ -17,11 +17,11 @@ from observatory.watch.batch import host_copy, moved
 from observatory.watch.budget import Budget
 from observatory.watch.due import DueLooks
 from observatory.watch.forward import unwrapped
+from observatory.watch.instrument import Instrument
 from observatory.watch.loop import Log
 from observatory.watch.metrics import claims_of, numbers_of
 from observatory.watch.ranks import Ranks
 from observatory.watch.record import RunRecord
-from observatory.watch.snapshot import Instrument
 from observatory.watch.tables import PROBES
 from observatory.watch.updates import Updates
 

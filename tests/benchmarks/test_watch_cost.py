@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from observatory.watch.snapshot import Instrument
+from observatory.watch.instrument import Instrument
 from observatory.watch.tables import PROBES
 from tests.benchmarks.timing import cpu_ms
 

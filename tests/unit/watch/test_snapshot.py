@@ -35,3 +35,18 @@ def test_unknown_probes_and_empty_batches_are_refused() -> None:
         ob.probe(encoder(), torch.randn(3, 5, 8), probes=["atention"])
     with pytest.raises(ConfigError, match=r"`batch` must hold"):
         ob.probe(encoder(), ())
+
+
+def test_pictures_show_every_head_and_every_site() -> None:
+    snap = ob.probe(encoder(), torch.randn(3, 5, 8))
+    panels = [ax for ax in snap.plot("attention").axes if ax.images]
+    assert len(panels) == 4
+    drawn = panels[3].images[0].get_array()
+    assert drawn is not None
+    assert drawn.tolist() == snap.patterns["blocks.1.attn_pattern"][0, 1].tolist()
+    lines = snap.plot("massive").axes[0].lines
+    assert {str(line.get_label()) for line in lines} >= {"stream", "attn out", "mlp post"}
+    with pytest.raises(ConfigError, match='"attention" or "massive"'):
+        snap.plot("heads")
+    with pytest.raises(ConfigError, match="no activations"):
+        ob.probe(encoder(), torch.randn(3, 5, 8), probes=["attention"]).plot("massive")
