@@ -23,7 +23,16 @@ from observatory.cli.commands import (
 )
 from observatory.cli.fit import fit
 from observatory.cli.runs import map_runs, plan, sweep, train
-from observatory.cli.studies import browse, doctor, export, import_, report, retry, status
+from observatory.cli.studies import (
+    browse,
+    doctor,
+    export,
+    import_,
+    probe,
+    report,
+    retry,
+    status,
+)
 from observatory.core.errors import ObservatoryError, StoreError
 from observatory.core.secrets import without_secrets
 from observatory.core.settings import did_you_mean
@@ -96,8 +105,8 @@ def completion(shell: str) -> int:
 
 
 VERBS = (
-    plan, map_runs, sweep, train, fit, report, browse, status, retry, export, import_, doctor,
-    completion,
+    plan, map_runs, sweep, train, fit, report, browse, status, probe, retry, export, import_,
+    doctor, completion,
 )  # fmt: skip
 program = _Program(
     name=NAME,

@@ -211,6 +211,46 @@ def import_(bundle: Path, results: Path) -> int:
     return 0
 
 
+@verb(
+    "observatory probe mypkg.models:make --checkpoints 'ckpts/*.safetensors' --batch data.py:batch",
+    "observatory probe hf:outputs/run1 --checkpoints 'outputs/run1/checkpoint-*' --batch b.pt",
+)
+@click.argument(
+    "factory", metavar="FACTORY", help="MODULE:NAME that makes the network, or hf:FOLDER."
+)
+@option("--checkpoints", required=True, metavar="GLOB", help="Which files or folders, in quotes.")
+@option(
+    "--batch", required=True, metavar="FILE:NAME",
+    help="What the model is called with: FILE.py:NAME, or a .pt file as a run keeps it.",
+)  # fmt: skip
+@option("--out", type=FOLDER, default=Path("results/probed"), metavar="DIR",
+        help="Folder of the study (results/probed).")  # fmt: skip
+@option(
+    "--steps", type=Names(single=False), metavar="N,...",
+    help="Updates of each checkpoint, in the order of their names (as their names say).",
+)  # fmt: skip
+def probe(factory: str, checkpoints: str, batch: str, out: Path, steps: list[str] | None) -> int:
+    """Look at saved checkpoints of a model of your own.
+
+    Safetensors, folders of Hugging Face, checkpoints of Lightning and what torch.save keeps of a
+    state_dict; pickled objects are refused. The numbers are those that watching the training would
+    have found. FACTORY and --batch name code of yours, which runs.
+    """
+    import glob
+
+    from observatory.watch.checkpoints import made_batch, made_model, probe_checkpoints
+
+    paths = [Path(path) for path in sorted(glob.glob(checkpoints))]
+    if not paths:
+        raise ConfigError(f"`--checkpoints` must match a file or a folder, got {checkpoints!r}.")
+    if steps is not None and not all(step.isdigit() for step in steps):
+        raise ConfigError(f"`--steps` must be whole numbers, got {steps}.")
+    counts = None if steps is None else [int(step) for step in steps]
+    run = probe_checkpoints(made_model(factory), paths, made_batch(batch), out, steps=counts)
+    print(run.folder)
+    return 0
+
+
 @verb("observatory doctor", "observatory doctor --json")
 @click.argument(
     "results", type=FOLDER, default=Path("results"), help="Where studies will go (results)."

@@ -52,6 +52,7 @@ class RunRecord:
         step: Optimizer updates made before: 0, or those of the checkpoint that goes on.
         horizon_steps: Updates that are planned; None where nobody knows.
         steps_per_epoch: Updates per epoch, likewise.
+        anew: Whether a training of these settings that has ended is replaced.
 
     Raises:
         ConfigError: If a setting cannot be kept.
@@ -70,6 +71,8 @@ class RunRecord:
         step: int,
         horizon_steps: int | None,
         steps_per_epoch: int | None,
+        *,
+        anew: bool = False,
     ) -> None:
         check_plain_name("folder", study.resolve().name)
         plain = plain_settings(settings)
@@ -90,7 +93,8 @@ class RunRecord:
         self.released = False
         try:
             found = read_json(self.folder / MANIFEST)
-            _require_same(self.folder, found, manifest, step)
+            if not anew:
+                _require_same(self.folder, found, manifest, step)
             if new or not step:
                 write_batch(self.folder, batch)
             going = {"status": "running", "finished": None, "rows": None}

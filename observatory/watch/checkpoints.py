@@ -1,0 +1,142 @@
+"""Saved checkpoints of a user's own model, looked at as if it had been watched while it trained."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from observatory.core.errors import ConfigError
+from observatory.store.reader import Run
+from observatory.watch.batch import host_copy, moved
+from observatory.watch.forward import unwrapped
+from observatory.watch.record import RunRecord
+from observatory.watch.saved import load_weights, read_weights, step_of
+from observatory.watch.snapshot import Instrument
+from observatory.watch.tables import PROBES
+
+
+def probe_checkpoints(
+    model: nn.Module,
+    checkpoints: Sequence[Path],
+    batch: Any,
+    out: Path | str,
+    *,
+    steps: Sequence[int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    probes: Collection[str] = PROBES,
+    **options: Any,
+) -> Run:
+    """Look at every checkpoint of a training, into a run of a study.
+
+    The numbers are those that `Observe` would have found, bit for bit, on the same machine. A
+    second call replaces the first one's.
+
+    Args:
+        model: One network, into which the weights of each are written in turn.
+        checkpoints: Files or folders, in any order.
+        batch: What the model is called with at every look.
+        out: Folder of the study.
+        steps: Optimizer updates of each checkpoint; None: as their names say.
+        settings: Hyperparameters of the training, as of `Observe.begin`.
+        probes: What is measured.
+        options: Of the `Instrument`.
+
+    Raises:
+        ConfigError: If there is no checkpoint, or their steps are not known or not distinct.
+        StoreError: If one cannot be read, or holds no weights of this model.
+    """
+    known = [step_of(path) for path in checkpoints] if steps is None else list(steps)
+    if not checkpoints or len(known) != len(checkpoints) or len(set(known)) != len(known):
+        raise ConfigError(
+            f"`checkpoints` must be one or more, each of its own step, got {len(checkpoints)} with "
+            f"the steps {known}. Give `--steps`, or another pattern."
+        )
+    network, kept = unwrapped(model), host_copy(batch)
+    about = {"every": f"{len(known)} checkpoints", "budget": None, "probes": list(probes)}
+    plain = {"source": "checkpoints", **(settings or {})}
+    record = RunRecord(Path(out), network, plain, kept, {}, about, 0, max(known), None, anew=True)
+    try:
+        device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        instrument: Instrument | None = None
+        for step, path in sorted(zip(known, checkpoints, strict=True)):
+            load_weights(network, read_weights(path), str(path))
+            first = instrument is None
+            instrument = instrument or Instrument(model, moved(kept, device), **options)
+            record.look(step, instrument.look(probes), names=first)
+        return record.close(max(known), spent_s=0.0)
+    finally:
+        if not record.released:
+            record.release()
+
+
+def named_object(text: str) -> Any:
+    """What `package.module:name` or `file.py:name` names; the code of the module is run.
+
+    Raises:
+        ConfigError: If there is no such module or name.
+    """
+    where, _, name = text.rpartition(":")
+    if not where or not name:
+        raise ConfigError(f"`{text}` must be MODULE:NAME or FILE.py:NAME, as in data.py:batch.")
+    if where.endswith(".py"):
+        spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+        if spec is None or spec.loader is None or not Path(where).is_file():
+            raise ConfigError(f"`{where}` must be a file of Python. There is none of this name.")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    else:
+        if "" not in sys.path:
+            sys.path.insert(0, "")
+        try:
+            module = import_module(where)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"`{where}` must be a module that can be imported: {error}"
+            ) from error
+    if not hasattr(module, name):
+        raise ConfigError(f"`{where}` must hold `{name}`. It has no such name.")
+    return getattr(module, name)
+
+
+def made_model(text: str) -> nn.Module:
+    """The network of a factory, `MODULE:NAME`, or of a folder of Hugging Face, `hf:FOLDER`.
+
+    Raises:
+        ConfigError: If it makes none.
+    """
+    if text.startswith("hf:"):
+        return _of_hugging_face(Path(text.removeprefix("hf:")))
+    found = named_object(text)
+    model = found if isinstance(found, nn.Module) else found()
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"`{text}` must give a torch.nn.Module, got {type(model).__name__}.")
+    return model
+
+
+def made_batch(text: str) -> Any:
+    """A batch: `FILE.py:NAME`, a value or a function of none; or a .pt file, as a run keeps it."""
+    if text.endswith(".pt"):
+        return torch.load(text, map_location="cpu", weights_only=True)
+    found = named_object(text)
+    return found() if callable(found) else found
+
+
+def _of_hugging_face(folder: Path) -> nn.Module:
+    """The class that the configuration of a folder, or of a checkpoint in it, names."""
+    import transformers
+
+    places = [folder, *sorted(folder.glob("checkpoint-*"))]
+    config = next((p / "config.json" for p in places if (p / "config.json").is_file()), None)
+    if config is None:
+        raise ConfigError(f"`{folder}` must hold config.json, itself or in its checkpoints.")
+    names = json.loads(config.read_text()).get("architectures") or []
+    if not names or not hasattr(transformers, names[0]):
+        raise ConfigError(f"`{config}` must name a class of transformers, got {names}.")
+    settings = transformers.AutoConfig.from_pretrained(str(config.parent))
+    return getattr(transformers, names[0])(settings)

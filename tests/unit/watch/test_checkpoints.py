@@ -1,0 +1,132 @@
+"""Saved checkpoints give the numbers that watching gave, bit for bit."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from observatory.cli.main import run as command_line
+from observatory.core.errors import ConfigError, StoreError
+from observatory.store.reader import Run, Study
+from observatory.watch.checkpoints import made_batch, named_object, probe_checkpoints
+from observatory.watch.observer import Observe
+from observatory.watch.saved import load_weights, read_weights, step_of
+
+BATCH = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
+
+
+def make() -> nn.Module:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
+    return nn.TransformerEncoder(layer, 2)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """A watched training of which three states were saved, each in another way."""
+    folder = tmp_path_factory.mktemp("trained")
+    model = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    watch = Observe(folder / "results" / "online", batch=BATCH, every=2, budget=None)
+    watch.begin(model)
+    for step in range(1, 5):
+        optimizer.zero_grad()
+        (model(torch.randn(3, 5, 8)) ** 2).mean().backward()
+        optimizer.step()
+        watch.step(step)
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        if step == 2:
+            save_file(state, folder / "step=000002.safetensors")
+        if step == 4:
+            held = {"state_dict": {f"m.{name}": v for name, v in state.items()}, "epoch": 1}
+            torch.save(held, folder / "epoch=0-step=4.ckpt")
+    online = watch.end()
+    assert online is not None
+    return online, folder
+
+
+def test_online_and_probed_numbers_are_the_same_bits(trained: tuple[Run, Path]) -> None:
+    online, folder = trained
+    paths = [folder / "epoch=0-step=4.ckpt", folder / "step=000002.safetensors"]
+    for _ in range(2):  # a second call replaces the first one's rows
+        probed = probe_checkpoints(make(), paths, BATCH, folder / "results" / "probed")
+    assert len(Study(folder / "results" / "probed").runs) == 1
+    tables = [name for name in online.tables() if name.startswith("probes/")]
+    assert tables == [name for name in probed.tables() if name.startswith("probes/")]
+    for table in tables:
+        whole, again = online.arrow(table), probed.arrow(table)
+        assert again["step"].to_pylist() == [2, 4]
+        expected = whole.filter([step > 0 for step in whole["step"].to_pylist()])
+        assert again.drop_columns("run_id").equals(expected.drop_columns("run_id")), table
+
+
+def test_the_verb_looks_at_what_a_pattern_matches(
+    trained: tuple[Run, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    online, folder = trained
+    (folder / "own.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def make():\n    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)\n"
+        "    return nn.TransformerEncoder(layer, 2)\n"
+    )
+    out = str(folder / "results" / "verb")
+    kept = str(online.folder / "probe_batch.pt")
+    command = ["probe", f"{folder}/own.py:make", "--batch", kept, "--out", out, "--checkpoints"]
+    assert command_line([*command, f"{folder}/*.safetensors"]) == 0
+    assert Path(capsys.readouterr().out.strip()).is_dir()
+    assert command_line([*command, f"{folder}/*.none"]) == 2
+    assert "must match a file or a folder" in capsys.readouterr().err
+
+
+def test_tied_weights_may_be_missing_and_nothing_else(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(5, 3)
+            self.readout = nn.Linear(3, 5, bias=False)
+            self.readout.weight = self.table.weight
+
+    model = Tied()
+    weights = {"_orig_mod.table.weight": torch.ones(5, 3)}
+    load_weights(model, weights, "here")
+    assert model.readout.weight.eq(1).all()
+    for wrong, words in (
+        ({}, "missing: table.weight"),
+        ({**weights, "_orig_mod.other": torch.ones(1)}, "unknown: _orig_mod.other"),
+        ({"table.weight": torch.ones(4, 3)}, "of another shape: table.weight"),
+    ):
+        with pytest.raises(StoreError, match=words):
+            load_weights(model, wrong, "here")
+
+
+def test_shards_are_put_together_and_pickles_refused(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    folder = tmp_path / "checkpoint-7"
+    folder.mkdir()
+    parts = dict(zip(("a", "b"), model.state_dict().items(), strict=True))
+    for part, (name, value) in parts.items():
+        save_file({name: value}, folder / f"{part}.safetensors")
+    index = {name: f"{part}.safetensors" for part, (name, _) in parts.items()}
+    text = '{"weight_map": ' + str(index).replace("'", '"') + "}"
+    (folder / "model.safetensors.index.json").write_text(text)
+    assert read_weights(folder).keys() == {"weight", "bias"}
+    assert step_of(folder) == 7
+    torch.save(model, tmp_path / "pickled.pt")
+    with pytest.raises(StoreError, match=r"model.state_dict\(\)"):
+        read_weights(tmp_path / "pickled.pt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match="save_pretrained"):
+        read_weights(tmp_path / "empty")
+
+
+def test_what_names_nothing_is_refused(tmp_path: Path) -> None:
+    for text in ("nowhere", "no.such.module:name", f"{tmp_path}/none.py:x", "json:nothing"):
+        with pytest.raises(ConfigError):
+            named_object(text)
+    with pytest.raises(ConfigError, match="--steps"):
+        step_of(tmp_path / "final.pt")
+    assert made_batch("math:pi") == pytest.approx(3.14159, abs=1e-5)
+    with pytest.raises(ConfigError, match="each of its own step"):
+        probe_checkpoints(nn.Linear(1, 1), [], BATCH, tmp_path)
