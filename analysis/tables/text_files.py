@@ -21,13 +21,24 @@ _TRACKED = "__MIN"
 """Ends the columns of smallest values in charts that trackers export."""
 
 
+_SAVE = "Save the sheet as CSV UTF-8."
+_OTHER_FILES = {
+    b"\x1f\x8b": ("packed by gzip", "Unpack it first."),
+    b"PK\x03\x04": ("a workbook of a spreadsheet, or a zip", _SAVE),
+    b"\xd0\xcf\x11\xe0": ("a workbook of an older spreadsheet", _SAVE),
+    b"%PDF": ("a PDF", "Give the file that it was made from."),
+    b"\x93NUMPY": ("an array of numpy", "Write it as CSV, with a row of column names."),
+}
+"""Files that are taken for tables, by their first bytes."""
+
+
 def text_table(content: bytes, where: str) -> pd.DataFrame:
     """The table in the text of a file; what was done to it is in `attrs["caveats"]`.
 
     JSON is a list of records or a record per line. Anything else has column names in its first row
-    and commas, semicolons, tabs or blanks between the columns; a line `sep=;`, lines that start
-    with #, empty rows, decimal commas, UTF-16 and line ends of any kind are read. A chart of a
-    tracker, with columns `RUN - METRIC`, becomes a row per run and step.
+    and commas, semicolons, tabs, bars or blanks between the columns; a line `sep=;`, lines that
+    start with #, empty rows, decimal commas, UTF-16 and line ends of any kind are read. A chart of
+    a tracker, with columns `RUN - METRIC`, becomes a row per run and step.
 
     Raises:
         ConfigError: If it is no table, with what stands in the way.
@@ -40,6 +51,9 @@ def text_table(content: bytes, where: str) -> pd.DataFrame:
 
 
 def _decoded(content: bytes, where: str) -> str:
+    for start, (kind, cure) in _OTHER_FILES.items():
+        if content.startswith(start):
+            raise ConfigError(f"`{where}` is {kind}, not a table of text. {cure}")
     try:
         if content.startswith(_UTF_16):
             return content.decode("utf-16")
@@ -62,6 +76,9 @@ def _separated(text: str, where: str) -> tuple[pd.DataFrame, Callable[[], pd.Dat
     if not lines:
         raise ConfigError(f"`{where}` holds nothing but comments. Give a row of column names.")
     separator = named[1] if named else max(",;\t", key=lines[0].count)
+    if separator not in lines[0] and "|" in lines[0]:
+        separator = "|"  # as a page of Markdown has them too: at both ends, and a line of dashes
+        lines = [line.strip().strip("|") for line in lines if set(line) - set("|:- ")]
     blanks = not named and separator not in lines[0] and len(lines[0].split()) > 1
     if blanks:
         lines, separator = [" ".join(line.split()) for line in lines], " "

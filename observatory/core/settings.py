@@ -244,6 +244,8 @@ def _whole(value: Any, hint: Any) -> Any:
 def _words(hint: Any) -> str:
     """A declared type as users call it."""
     origin, args = get_origin(hint) or hint, get_args(hint)
+    if hint is Any:
+        return "any value"
     if origin is Annotated:
         rules = _rules(hint)
         return rules[0].words(args[0]) if rules else _words(args[0])

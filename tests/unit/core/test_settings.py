@@ -79,6 +79,8 @@ def test_unknown_and_missing_names_are_refused() -> None:
     assert str(unknown.value) == (
         "`fleet.szie` is no setting of `fleet`, which has ['size', 'shards']. Did you mean size?"
     )
+    with pytest.raises(ConfigError, match=r"`update` must be given, any value, and is missing"):
+        checked({}, {"update": Any}, complete=True)
     with pytest.raises(ConfigError, match=r"`fleet.shards` must be given, a whole number"):
         checked({"size": 3}, types, "fleet", complete=True)
     with pytest.raises(ConfigError, match="`fleet` must have settings by name, got 3"):

@@ -34,6 +34,8 @@ EXPORTS = {
     "UTF-16": text("\t", "\r\n").encode("utf-16"),
     "line ends of old": text(",", "\r").encode(),
     "blanks": text("   ").encode(),
+    "bars": text("|").encode(),
+    "bars of Markdown": text(" | ", " |\n").replace("0.003", "--- | :-: |\n0.003").encode(),
     "JSON": AS_JSON.encode(),
     "JSON on many lines": AS_JSON.replace(",", ",\n").encode(),
     "JSON lines": "\n".join(map(json.dumps, RECORDS)).encode(),
@@ -49,6 +51,24 @@ def test_the_same_counts_give_the_same_boundary(tmp_path: Path, content: bytes) 
     assert table[["weight_decay", "n_grokked"]].to_numpy().tolist() == [list(row) for row in COUNTS]
     found = fits.boundary(path, "lsq", horizon_steps=100_000, n_bootstrap=20, settings=QUICK)
     assert found.params["critical"] == pytest.approx(0.036457080, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"\x1f\x8b\x08", "packed by gzip, not a table of text. Unpack it first."),
+        (b"PK\x03\x04\x14\x00", "a workbook of a spreadsheet, or a zip"),
+        (b"\xd0\xcf\x11\xe0\xa1", "an older spreadsheet"),
+        (b"\x93NUMPY\x01", "an array of numpy"),
+    ],
+)
+def test_files_of_other_kinds_are_called_what_they_are(
+    tmp_path: Path, start: bytes, words: str
+) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_bytes(start + b"weight_decay,n,n_grokked\n")
+    with pytest.raises(ConfigError, match=words):
+        read_table(path)
 
 
 def test_decimal_commas_are_said_and_those_of_thousands_are_refused(tmp_path: Path) -> None:
