@@ -25,10 +25,16 @@ ROOT = Path(observatory.__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 # Run elsewhere: by hand (minutes or hours), by the browser tests, or by what runs this very test.
 ELSEWHERE = ("make map", "make test", "experiment=laptop_", "browse", "fleet.device=cuda")
+OWN = "results/mine"  # of the example that watches a model of the reader's own
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def block_with(language: str, word: str) -> str:
+    (found,) = [block for block in blocks(language) if word in block]
+    return found
 
 
 def commands() -> list[list[str]]:
@@ -60,7 +66,7 @@ def test_the_quick_commands_run_word_for_word(folder: Path) -> None:
     ran = 0
     for program, *arguments in commands():
         text = " ".join([program, *arguments])
-        if any(word in text for word in ELSEWHERE) or program == "make":
+        if any(word in text for word in (*ELSEWHERE, OWN)) or program == "make":
             continue
         if arguments[0] in ("status", "export"):
             arguments[1] = "results/smoke"
@@ -79,7 +85,7 @@ def test_the_library_example_reads_the_smoke_study(
 ) -> None:
     monkeypatch.chdir(folder)
     namespace: dict[str, object] = {}
-    exec(blocks("python")[0], namespace)
+    exec(block_with("python", "Study("), namespace)
     assert len(namespace["run"].outcomes()) == 12
 
 
@@ -87,7 +93,7 @@ def test_the_library_example_reads_the_smoke_study(
 def entry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The YAML of the probe example, its class where the YAML names it."""
     module = types.ModuleType("observatory.probes.embedding_norm")
-    exec(blocks("python")[1], module.__dict__)
+    exec(block_with("python", "class EmbeddingNorm"), module.__dict__)
     monkeypatch.setitem(sys.modules, module.__name__, module)
     return yaml.safe_load(blocks("yaml")[0])["embedding_norm"]
 
@@ -109,3 +115,22 @@ def test_the_probe_example_is_a_probe(entry: dict[str, Any]) -> None:
     measured = instantiate(entry["probe"]).measure(fleet.view(fleet.look([0, 1])))["l2"]
     expected = fleet.layout.views(fleet.flat)["W_E"].double().square().sum(dim=(1, 2)).sqrt()
     assert torch.allclose(measured, expected)
+
+
+@pytest.mark.slow
+def test_the_watched_model_is_read_by_the_commands_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(block_with("python", "Observe("), {})
+    assert "s_bar" in capsys.readouterr().out
+    ended = {}
+    for _, *arguments in (each for each in commands() if OWN in each):
+        done = subprocess.run(
+            [sys.executable, "-m", "observatory.cli", *arguments],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == (3 if arguments[0] == "fit" else 0), (arguments, done.stderr)
+        ended[arguments[0]] = done.stdout
+    assert ended["status"].count("1/1 replicas finished") == 3
+    assert (tmp_path / "results" / "mine" / "report.html").is_file()
