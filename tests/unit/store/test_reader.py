@@ -89,7 +89,9 @@ def test_columns_can_be_chosen(run: Run) -> None:
 
 
 def test_rows_of_some_replicas_are_those_of_the_whole_table(run: Run) -> None:
+    fill(run)
     whole, table = run.table("evaluation"), run.arrow("evaluation")
+    assert len(whole) == 6
     for replicas in ([1], [2, 0], [0, 9], []):
         found = frame_of(table, replicas)
         parts = [whole[whole["replica"] == replica] for replica in replicas]
