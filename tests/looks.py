@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from observatory.core.columns import Column
 from observatory.watch import observer
@@ -29,7 +30,8 @@ class Instrument:
         with untouched(self.model):
             out = call_model(self.model, self.batch)
             out = out["logits"] if isinstance(out, dict) else out
-        norms = torch.stack([p.detach().double().norm() for p in self.model.parameters()])
+        whole = (p.full_tensor() if isinstance(p, DTensor) else p for p in self.model.parameters())
+        norms = torch.stack([p.detach().double().norm() for p in whole])
         values = {
             "norm": norms[None],
             "mean": out.double().mean()[None],

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from observatory.core.errors import DisturbedError
 from observatory.watch.remembered import HOOKS, Remembered, random_states, version
+from observatory.watch.sharding import is_sharded, reshard
 
+_OF_SAVING = frozenset(name for name in HOOKS if "state_dict" in name)
 _SHOWN = 8
 """Most changes that a message names."""
 _OWNERS = ("module", "identity of parameter")
@@ -75,6 +77,7 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in training:
             module.training = mode
+            reshard(module)
         held.restore()
         changes = _changes(before, _checked(model)) + _written(held)
         if changes and failure is None:
@@ -131,10 +134,12 @@ class _Same:
 def _checked(model: nn.Module) -> dict[str, Any]:
     """What must be the same afterwards, by the words that a message has for it."""
     found: dict[str, Any] = dict(_flags())
+    # those of saving are made at the first forward of shards
+    hooks_checked = HOOKS - _OF_SAVING if is_sharded(model) else HOOKS
     for path, module in model.named_modules():
         at = f"`{path}`" if path else "the model"
         found[f"module {at}"] = _Same(module)
-        for name in HOOKS & module.__dict__.keys():
+        for name in hooks_checked & module.__dict__.keys():
             hooks = module.__dict__[name]
             found[f"`{name}` of {at}"] = list(hooks) if isinstance(hooks, dict) else hooks
     for path, parameter in model.named_parameters():

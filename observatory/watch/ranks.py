@@ -6,7 +6,8 @@ from typing import final
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.tensor import DTensor
+
+from observatory.watch.sharding import is_sharded
 
 
 @final
@@ -29,7 +30,7 @@ class Ranks:
         """The part of this process in looks at a model."""
         if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
             return Ranks(writes=True, looks=True, together=False)
-        sharded = any(isinstance(parameter, DTensor) for parameter in model.parameters())
+        sharded = is_sharded(model)
         first = dist.get_rank() == 0
         return Ranks(writes=first, looks=first or sharded, together=sharded)
 

@@ -167,3 +167,35 @@ def test_a_trainer_of_hugging_face_is_watched_resumed_and_not_changed(tmp_path: 
     assert_same_weights(alone, again)
     twice = only_run(tmp_path / "once")
     assert twice.arrow("probes/stand_in").equals(once.arrow("probes/stand_in"))
+
+
+def test_accelerate_is_watched_in_a_plain_loop_and_not_changed(tmp_path: Path) -> None:
+    accelerate = pytest.importorskip("accelerate")
+
+    def run(watch: Observe | None) -> nn.Module:
+        torch.manual_seed(4)
+        accelerator = accelerate.Accelerator(cpu=True)
+        model = network()
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+        loader = DataLoader(TensorDataset(X, Y), batch_size=4, shuffle=True)
+        model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+        if watch is not None:
+            watch.begin(model, {"seed": 4})
+        step = 0
+        for _ in range(3):
+            for x, y in loader:
+                optimizer.zero_grad()
+                loss = ((model(x) - y) ** 2).mean()
+                accelerator.backward(loss)
+                optimizer.step()
+                step += 1
+                if watch is not None:
+                    watch.step(step, loss=loss)
+        if watch is not None:
+            watch.end()
+        return accelerator.unwrap_model(model)
+
+    assert_same_weights(run(None), run(observe(tmp_path, event="loss <= 1000")))
+    run_there = only_run(tmp_path)
+    assert list(run_there.table("probes/stand_in")["step"]) == list(range(0, 25, 2))
+    assert run_there.outcomes().loc[0, "reached_hi"] == 1

@@ -1,0 +1,35 @@
+"""Models whose weights lie in shards on several processes, known without an import that is slow."""
+
+import sys
+from typing import Any
+
+from torch import nn
+
+_SHARDED = ("torch.distributed.tensor", "DTensor")
+_WRAPPED = ("torch.distributed.fsdp", "FSDPModule")
+
+
+def is_sharded(model: nn.Module) -> bool:
+    """Whether a parameter is a tensor of several processes.
+
+    Example:
+        >>> is_sharded(nn.Linear(1, 1))
+        False
+    """
+    kinds = _loaded(*_SHARDED)
+    return any(isinstance(parameter, kinds) for parameter in model.parameters())
+
+
+def reshard(module: nn.Module) -> None:
+    """Let a module of FSDP2 have its shards alone; of others, nothing.
+
+    The root keeps whole weights after a forward, which the optimizer's step would leave behind.
+    """
+    if isinstance(module, _loaded(*_WRAPPED)):
+        module.reshard()
+
+
+def _loaded(module: str, name: str) -> tuple[Any, ...]:
+    """A class where its module was imported: else nothing can be of it."""
+    found = getattr(sys.modules.get(module), name, None)
+    return () if found is None else (found,)
