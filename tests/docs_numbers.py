@@ -93,12 +93,38 @@ def verdicts_of_forecasts() -> str:
     )
 
 
+def low_precision_over_training() -> str:
+    """A row per transform: its change of train loss by how far the replicas had come."""
+    table = pd.read_csv(ROOT / "docs" / "examples" / "low_precision_training.csv")
+    table = table[(table["split"] == "train") & (table["step"] >= 100)]
+    ends = pd.IntervalIndex.from_breaks([0, 0.5, 0.99, 1.01], closed="left")
+    phase = pd.cut(table["val_acc"], ends).cat.codes
+    table["phase"] = phase.where(table["t_hi"].notna(), 3)
+    table = table[(table["phase"] < 3) | (table["step"] >= 1000)]
+    columns = ["loss_change", "noise_change", "output_error_median"]
+    each = table.groupby(["transform", "phase", "weight_decay", "seed"])[columns].mean()
+    mean = each.groupby(["transform", "phase"]).mean()
+    error = each.groupby(["transform", "phase"])["loss_change"].sem()
+    heads = (
+        "| change of train loss, nats | before | while it rises | after | never, from step 1000 |"
+    )
+    rows = ["", f"{heads} noise: before, after, never | error of a product: the same |"]
+    rows.append("|---|---|---|---|---|---|---|")
+    for name in table["transform"].unique():
+        own = [f"{mean.loc[(name, p)]['loss_change']:.2g} ± {error[name, p]:.1g}" for p in range(4)]
+        noise = [f"{mean.loc[(name, p)]['noise_change']:.2g}" for p in (0, 2, 3)]
+        local = [f"{mean.loc[(name, p)]['output_error_median']:.2g}" for p in (0, 2, 3)]
+        rows.append(f"| `{name}` | {' | '.join(own)} | {', '.join(noise)} | {', '.join(local)} |")
+    return "\n".join([*rows, ""])
+
+
 NUMBERS: dict[str, Callable[[], str]] = {
     "normal_ratios": normal_ratios,
     "normal_6144": lambda: f"{normal_ratio(6144):.2f}",
     "boundary_of_the_mlp": boundary_of_the_mlp,
     "coverage_of_curves": coverage_of_curves,
     "verdicts_of_forecasts": verdicts_of_forecasts,
+    "low_precision_over_training": low_precision_over_training,
     "watched_networks": contexts.networks_table,
     "watched_wrappers": contexts.wrappers_table,
 }
