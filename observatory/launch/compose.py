@@ -197,13 +197,17 @@ def _conf() -> Iterator[None]:
 
 
 def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
-    given = list(replacing(overrides))
+    return _with_known(name, list(replacing(overrides)), with_hydra=True)
+
+
+def _with_known(name: str, given: Sequence[str], *, with_hydra: bool) -> DictConfig:
+    """The configuration; of settings that are none, one is refused with the nearest that is."""
     try:
-        return hydra_compose(name, given, return_hydra_config=True)
+        return hydra_compose(name, list(given), return_hydra_config=with_hydra)
     except ConfigCompositionException as error:
         if found := _UNKNOWN.match(str(error)):
             others = [text for text in given if parsed([text])[0].key_or_group != found[1]]
-            node, group = hydra_compose(name, others), ""
+            node, group = _with_known(name, others, with_hydra=False), ""
             for part in found[1].split("."):
                 known = dict.fromkeys(map(str, node), Any)
                 checked({part: None}, known, group, owner="" if group else "a run")

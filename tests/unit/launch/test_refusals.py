@@ -34,6 +34,7 @@ REFUSED = {
     "horizon_steps=25 probe.attention.schedule.k=50": "must not be shorter than one probe",
     "horizon_steps=0": "`horizon_steps` must be a whole number of at least 1",
     "batch_size=0": "`batch_size` must be a whole number of at least 1",
+    "optimizer.weigth_decay=1 task.z=3": "`task.z` is no setting of `task`, which has",
     "fleet.probe_examples=10000 task.p=23": "must be at most 529, all examples of the task, got",
     "fleet.size=0": "`fleet.size` must be a whole number of at least 1",
     "fleet.dtype=bfloat16": "`fleet.dtype` must be one of",
