@@ -16,7 +16,7 @@ def draw_hill(axes: Axes, record: Record, data: Any) -> None:
     critical, n = (record["params"][name]["value"] for name in ("critical", "exponent"))
     x = np.geomspace(critical / 10.0, critical * 10.0, 200)
     axes.semilogx(x, x**n / (critical**n + x**n), label="Hill curve", gid="hill")
-    axes.set_ylabel("share that grokked")
+    axes.set_ylabel("share with the event")
     entitle(axes, record, record["extras"].get("control", "weight decay"))
 
 
