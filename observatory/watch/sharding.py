@@ -25,8 +25,9 @@ def reshard(module: nn.Module) -> None:
 
     The root keeps whole weights after a forward, which the optimizer's step would leave behind.
     """
-    if isinstance(module, _loaded(*_WRAPPED)):
-        module.reshard()
+    wrapped: Any = module
+    if isinstance(wrapped, _loaded(*_WRAPPED)):
+        wrapped.reshard()
 
 
 def _loaded(module: str, name: str) -> tuple[Any, ...]:
