@@ -82,5 +82,8 @@ def citation(facts: BundleFacts) -> str:
 
 
 def _models(manifests: Sequence[Mapping[str, Any]]) -> str:
-    each = dict.fromkeys(f"{m['model']['name']} on {m['task']['name']}" for m in manifests)
+    each = dict.fromkeys(
+        f"{m['model']['name']} on {m['task']['name']}" if "task" in m else m["model"]["name"]
+        for m in manifests
+    )
     return ", ".join(each)

@@ -15,6 +15,7 @@ from observatory.core.columns import Column
 from observatory.core.errors import ConfigError, StoreError
 from observatory.core.names import check_plain_name
 from observatory.core.settings import checked
+from observatory.store.identity import OBSERVED
 from observatory.store.parts import PARTS
 from observatory.store.reader import MANIFEST, REPLICAS, Study
 from observatory.store.schema import to_arrow_schema
@@ -49,6 +50,12 @@ _MANIFEST = {
     "matrices": list[str], "absent_probes": dict[str, str], "steps_per_epoch": int,
     "horizon_steps": int, "fleet": dict[str, int], "tables": dict[str, list[dict[str, Any]]],
     "git": dict[str, Any], "cost": dict[str, Any] | None,
+}  # fmt: skip
+_OF_OURS = ("task", "loss", "fleet")
+"""Entries that a run of the owner's own model and loop has none of."""
+_OBSERVED = {
+    **{name: kind for name, kind in _MANIFEST.items() if name not in _OF_OURS},
+    "kind": Literal["observed"], "settings": dict[str, Any], "steps_per_epoch": int | None,
 }  # fmt: skip
 _PARTS = {
     "git": {"commit": str | None, "dirty": bool | None},
@@ -122,17 +129,20 @@ def _checked(top: Path) -> str:
 def _check_run(folder: Path) -> None:
     manifest, name = _read(folder / MANIFEST), f"{folder.name}/{MANIFEST}"
     _check(manifest, {"schema_version": int, "tables": dict}, name)
-    _check(manifest, _MANIFEST, name)
+    observed = manifest.get("kind") == OBSERVED
+    _check(manifest, _OBSERVED if observed else _MANIFEST, name)
     if not manifest["identity"].startswith(manifest["run_id"]) or manifest["run_id"] != folder.name:
         raise StoreError(f"{name}: `run_id` must be the folder's name and the identity's start.")
-    for entry, types in _PARTS.items():
+    parts = {n: kinds for n, kinds in _PARTS.items() if n not in (*_OF_OURS, "config", "dtypes")}
+    for entry, types in (parts if observed else _PARTS).items():
         if manifest[entry] is not None:
             _check(manifest[entry], types, f"{name}: `{entry}`")
     _check_rows(manifest, name)
     config = manifest["config"]
-    for entry, types in _CONFIG.items():
-        _check(config[entry], types, f"{name}: `config.{entry}`")
-    _check(config["optimizer"]["update"], {"_target_": str}, f"{name}: `config.optimizer.update`")
+    if observed:
+        _check(config, {"event": dict[str, dict[str, Any]], "probe": dict[str, Any]}, name)
+    else:
+        _check_config(config, name)
     if config.get("launcher"):
         raise StoreError(f"{name}: `config.launcher` must be empty, as `export` leaves it.")
     for moment in ("created", "finished"):
@@ -141,6 +151,13 @@ def _check_run(folder: Path) -> None:
     _read_yaml(folder / "config.yaml")
     for path in folder.glob("shards/*/progress.json"):
         _check_progress(_read(path), path.relative_to(folder.parent).as_posix())
+
+
+def _check_config(config: Mapping[str, Any], name: str) -> None:
+    """The settings of a run of ours."""
+    for entry, types in _CONFIG.items():
+        _check(config[entry], types, f"{name}: `config.{entry}`")
+    _check(config["optimizer"]["update"], {"_target_": str}, f"{name}: `config.optimizer.update`")
 
 
 def _check_rows(said: Mapping[str, Any], where: str) -> None:

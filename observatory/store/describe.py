@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from observatory.core.secrets import without_secrets
+from observatory.store.identity import OBSERVED
 
 _MAX_SEEDS = 100
 """Seeds up to which each is named."""
@@ -30,9 +31,13 @@ def seeds_text(seeds: Iterable[int]) -> str:
 
 def task_and_model(manifest: Mapping[str, Any]) -> str:
     """One line on what was trained."""
-    task, model = manifest["task"], manifest["model"]
+    model = manifest["model"]
+    name = f"{model['name']} ({model['n_params']:,} parameters)"
+    if manifest.get("kind") == OBSERVED:
+        return f"{name}, watched in its owner's loop for {manifest['horizon_steps']:,} steps"
+    task = manifest["task"]
     return (
-        f"{model['name']} ({model['n_params']:,} parameters) on {task['name']}: "
+        f"{name} on {task['name']}: "
         f"{task['n_train']:,} train and {task['n_val']:,} val examples, "
         f"{task['n_classes']} classes, horizon {manifest['horizon_steps']:,} steps"
     )

@@ -63,12 +63,12 @@ def probe_checkpoints(
     record = RunRecord(Path(out), network, plain, kept, {}, about, 0, max(known), None, anew=True)
     try:
         device = next((p.device for p in network.parameters()), torch.device("cpu"))
-        instrument: Instrument | None = None
+        looks: list[Instrument] = []
         for step, path in sorted(zip(known, checkpoints, strict=True)):
             load_weights(network, read_weights(path), str(path))
-            first = instrument is None
-            instrument = instrument or Instrument(model, moved(kept, device), **options)
-            record.look(step, instrument.look(probes), names=first)
+            names = not looks
+            looks = looks or [Instrument(model, moved(kept, device), **options)]
+            record.look(step, looks[0].look(probes), names=names)
         return record.close(max(known), spent_s=0.0)
     finally:
         if not record.released:

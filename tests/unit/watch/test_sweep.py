@@ -8,9 +8,12 @@ import torch
 from torch import nn
 
 from observatory import fits
+from observatory.bundle.export import export_study
+from observatory.bundle.unpack import import_bundle
 from observatory.core.errors import ConfigError
 from observatory.launch.status import study_status, text
 from observatory.pipeline import rebuild_report, refit
+from observatory.store.describe import task_and_model
 from observatory.store.reader import Study
 from observatory.watch.observer import Observe
 from tests.composed import composed
@@ -93,3 +96,12 @@ def test_without_an_event_there_is_nothing_to_fit(
     watch.end()
     with pytest.raises(ConfigError, match="without an `event`"):
         refit(tmp_path, composed("map")["fit"])
+
+
+def test_a_bundle_of_an_observed_study_is_taken_among_others(study: Study, tmp_path: Path) -> None:
+    bundle = export_study(
+        study.folder, tmp_path / "mine.tar", weights=False, partial=False, authors=[], trust=False
+    )
+    there = Study(import_bundle(bundle, tmp_path / "elsewhere"))
+    assert there.replicas().equals(study.replicas())
+    assert "watched in its owner's loop for 200 steps" in task_and_model(there.runs[0].manifest)
