@@ -28,6 +28,7 @@ from observatory.analysis.tables.outcomes import numbers as floats
 from observatory.analysis.tables.recorded import horizon_of, recorded, training_notes
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
+from observatory.store.parts import to_frame
 from observatory.store.reader import Run
 
 _MEM = "mem"
@@ -202,10 +203,13 @@ def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tupl
     read = [source for source, names in every.items() if names]
     for table in dict.fromkeys(source.table for source in read):
         mine = [source for source in read if source.table == table]
-        frame = run.table(table, [source.column.name for source in mine])
-        wanted = {k: v for s in mine for k, v in _values(s, frame, every[s]).items()}
-        replica = frame["replica"].to_numpy()
-        steps = frame["step"].to_numpy(dtype=np.float64)
+        rows = run.arrow(table, [source.column.name for source in mine])
+        wanted: dict[str, Array] = {}
+        for source in mine:  # one column at a time: lists take ten times their memory as objects
+            [(_, column)] = to_frame(rows.select([source.column.name])).items()
+            wanted |= _values(source, column, every[source])
+        replica = rows["replica"].to_numpy()
+        steps = rows["step"].to_numpy().astype(np.float64)
         starts = np.flatnonzero(np.r_[True, replica[1:] != replica[:-1]])
         for begin, end in zip(starts, np.r_[starts[1:], replica.size], strict=True):
             own = found.setdefault(int(replica[begin]), {})
@@ -213,11 +217,8 @@ def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tupl
     return found
 
 
-def _values(
-    source: Source, frame: pd.DataFrame, names: Mapping[str, int | None]
-) -> dict[str, Array]:
+def _values(source: Source, values: pd.Series, names: Mapping[str, int | None]) -> dict[str, Array]:
     """The values of a source by the names that it goes by, `[row]`."""
-    values = frame[source.column.name]
     if not source.column.dims:
         return {source.name: values.to_numpy(dtype=np.float64, na_value=np.nan)}
     cells = values.to_numpy()
