@@ -5,6 +5,7 @@ from typing import Any
 
 from observatory.mirror.cells import Cell, Granularity
 from observatory.store.describe import markdown_table, provenance, task_and_model
+from observatory.store.identity import OBSERVED
 
 ROWS = 60
 """Cells that the description of a study lists."""
@@ -39,10 +40,13 @@ def headline(found: Sequence[Cell], manifest: Mapping[str, Any], report: str) ->
     """The line that the page shows of a description before it is opened."""
     outcomes = [outcome for cell in found for outcome in cell.outcomes]
     n = sum(len(cell.replicas) for cell in found)
+    observed = manifest.get("kind") == OBSERVED
+    on = "" if observed else f" on {manifest['task']['name']}"
+    event = "reached" if observed else "grokked"
     return (
-        f"**[Report, fits and figures]({report})** · {manifest['model']['name']} on "
-        f"{manifest['task']['name']} · {len(found)} cells · {len(outcomes)} of {n} "
-        f"replicas finished, {outcomes.count('grokked')} grokked"
+        f"**[Report, fits and figures]({report})** · {manifest['model']['name']}{on} · "
+        f"{len(found)} cells · {len(outcomes)} of {n} replicas finished, "
+        f"{outcomes.count(event)} {event}"
     )
 
 

@@ -12,6 +12,9 @@ from observatory.bundle.export import export_study
 from observatory.bundle.unpack import import_bundle
 from observatory.core.errors import ConfigError
 from observatory.launch.status import study_status, text
+from observatory.mirror.descriptions import headline
+from observatory.mirror.mirror import mirror
+from observatory.mirror.settings import mlflow_settings
 from observatory.pipeline import rebuild_report, refit
 from observatory.store.describe import task_and_model
 from observatory.store.reader import Study
@@ -105,3 +108,13 @@ def test_a_bundle_of_an_observed_study_is_taken_among_others(study: Study, tmp_p
     there = Study(import_bundle(bundle, tmp_path / "elsewhere"))
     assert there.replicas().equals(study.replicas())
     assert "watched in its owner's loop for 200 steps" in task_and_model(there.runs[0].manifest)
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
+def test_an_observed_study_is_mirrored(study: Study, tmp_path: Path) -> None:
+    settings = composed("map")["mlflow"]
+    done = mirror(study.folder, mlflow_settings(settings, tmp_path))
+    assert done.error is None
+    assert done.complete
+    words = headline([], study.runs[0].manifest, "report.html")
+    assert "· Linear · 0 cells · 0 of 0 replicas finished, 0 reached" in words
