@@ -84,8 +84,8 @@ def test_certain_bins_cost_nothing_and_impossible_ones_are_finite() -> None:
 @pytest.mark.parametrize(
     ("k", "lapse", "reason"),
     [
-        ([0] * 8, None, "No replica grokked"),
-        ([16] * 8, None, "Every replica grokked"),
+        ([0] * 8, None, "No replica had the event"),
+        ([16] * 8, None, "Every replica had the event"),
         ([0, 0, 0, 16, 16, 16, 16, 16], 0.0, "Add weight decays between 0.1 and 0.15"),
         ([0, 0, 0, 5, 16, 16, 16, 16], 0.0, "infinite slope"),
         ([0, 0, 0, 5, 16, 16, 15, 16], None, "infinite slope"),
