@@ -78,8 +78,8 @@ def test_overlapping_counts_are_not_called_separated() -> None:
 @pytest.mark.parametrize(
     ("k", "reason"),
     [
-        ([0] * 8, "No replica grokked"),
-        ([8] * 8, "Every replica grokked"),
+        ([0] * 8, "No replica had the event"),
+        ([8] * 8, "Every replica had the event"),
         ([4, 4, 3, 4, 5, 4, 4, 5], "than a constant rate"),
         ([8, 8, 8, 8, 0, 0, 0, 0], "falls with"),
     ],

@@ -37,8 +37,8 @@ def counts(k, n=8, decays=DECAYS) -> Observations:
     [
         ([0, 0, 0, 8, 8, 8, 8, 8], "Separation: 0 of 8 .* Add weight decays between 0.1 and 0.15"),
         ([0, 0, 0, 3, 8, 8, 8, 8], "Separation: 1 of 8 .* Add weight decays between 0.1 and 0.2"),
-        ([0] * 8, "No replica grokked"),
-        ([8] * 8, "Every replica grokked"),
+        ([0] * 8, "No replica had the event"),
+        ([8] * 8, "Every replica had the event"),
         ([8, 8, 7, 5, 2, 1, 0, 0], "falls with"),
     ],
 )

@@ -176,7 +176,7 @@ def test_clean_steps_at_both_edges_get_intervals_that_reach_into_their_gaps() ->
     [
         ([0, 0, 4, 8, 8, 8, 8, 8, 8, 8, 8, 8], "highest at the largest weight decay"),
         ([8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 4, 0], "highest at the smallest weight decay"),
-        ([0] * 12, "No replica grokked"),
+        ([0] * 12, "No replica had the event"),
         ([0, 0, 4, 8, 8, 7, 8, 7, 8, 8, 8, 7], "second edge cannot be distinguished"),
         ([4, 5, 3, 4, 6, 4, 3, 5, 4, 4, 5, 3], "second edge cannot be distinguished"),
     ],
