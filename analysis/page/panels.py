@@ -60,16 +60,18 @@ def draw_lines(
         decays: The weight decays of the figure, which set the colours.
     """
     rows = where(bands, words(bands, "quantity") == quantity)
+    drawn = where(rows, column(rows, "step") > 0)  # a log axis has no step 0
     colours = decay_colours(decays)
     for decay in decays:
-        line = where(rows, column(rows, "weight_decay") == decay)
+        line = where(drawn, column(drawn, "weight_decay") == decay)
         if line.empty:
             continue
         steps, median = column(line, "step"), column(line, "median")
         colour = colours[decay]
-        axes.plot(
-            steps, median, color=colour, linestyle=_decay_style(decay), linewidth=1.2, gid="median"
-        )
+        style: dict[str, Any] = {"linestyle": _decay_style(decay), "linewidth": 1.2}
+        if len(steps) == 1:
+            style |= {"marker": "o", "markersize": 3}
+        axes.plot(steps, median, color=colour, gid="median", **style)
         if spread:
             low, high = column(line, "q25"), column(line, "q75")
             axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -79,8 +81,8 @@ def draw_lines(
             dot = {"markeredgecolor": GROUND, "markeredgewidth": 0.6, "markersize": 5}
             axes.plot(step, height, "o", color=colour, zorder=4, gid="mark", **dot)
     axes.set_xscale("log")
-    if rows.empty:
-        note(axes, "no finite reading")
+    if drawn.empty:
+        note(axes, "no finite reading" if rows.empty else "looked at before training alone")
 
 
 @styled
@@ -140,7 +142,7 @@ def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2
     ]
     if marked:
         dot = {"marker": "o", "linestyle": "none", "color": "#8c959f", "markersize": 5}
-        handles.append(Line2D([], [], label="median\ntime to grok", **dot))
+        handles.append(Line2D([], [], label="median time\nto the event", **dot))
     return handles
 
 

@@ -25,9 +25,9 @@ class Budget:
             return True
         return self.spent_s + self._last <= self.share * self._elapsed()
 
-    def charge(self, seconds: float) -> None:
-        """Add the cost of a look."""
-        self._last = seconds
+    def charge(self, seconds: float, *, once_s: float) -> None:
+        """Add the cost of a look, `once_s` of which no other look will have."""
+        self._last = seconds - once_s
         self.spent_s += seconds
 
     def skip(self, step: int) -> None:

@@ -266,8 +266,9 @@ class Observe:
         began = time.perf_counter()
         first = self._instrument is None
         if self._instrument is None:
-            batch = moved(self._batch, device)
-            self._instrument = Instrument(self._model, batch, **self._options)
+            given = moved(self._batch, device)
+            self._instrument = Instrument(self._model, given, **self._options)
+        once_s = time.perf_counter() - began
         snapshot = self._instrument.look(self._due.at(n))
         if self._updates is not None:
             snapshot.tables["updates"] = self._updates.table()
@@ -277,9 +278,8 @@ class Observe:
             self._thinned(record)
             record.look(n, snapshot, names=first)
             if self.log is not None:
-                scalars = snapshot.scalars()
-                self.log({f"{_PREFIX}/{name}": value for name, value in scalars.items()}, n)
-        self._budget.charge(time.perf_counter() - began)
+                self.log({f"{_PREFIX}/{k}": value for k, value in snapshot.scalars().items()}, n)
+        self._budget.charge(time.perf_counter() - began, once_s=once_s)
         if time.perf_counter() - self._flushed > _FLUSH_S:
             self._flush(but=n)
 
