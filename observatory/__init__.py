@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from observatory.fits import times as fit_times
     from observatory.launch.run import launch
     from observatory.store.reader import Run, Study
-    from observatory.watch.activation_ratio import activation_ratio
-    from observatory.watch.adapters import AttentionNotFoundError
     from observatory.watch.instrument import probe
-    from observatory.watch.low_precision import low_precision
-    from observatory.watch.observer import Observe
-    from observatory.watch.patterns import softmax_scores
+    from observatory.watch.low_precision.activation_ratio import activation_ratio
+    from observatory.watch.low_precision.look import low_precision
+    from observatory.watch.online.observer import Observe
+    from observatory.watch.reading.adapters import AttentionNotFoundError
+    from observatory.watch.reading.patterns import softmax_scores
 
 __version__ = "0.1.0"
 __all__ = [
@@ -56,12 +56,12 @@ _MODULES = {
     **dict.fromkeys(("ConfigError", "FitRefusedError", "ObservatoryError", "StoreError"), _ERRORS),
     **dict.fromkeys(("Run", "Study"), "observatory.store.reader"),
     "launch": "observatory.launch.run",
-    "AttentionNotFoundError": "observatory.watch.adapters",
+    "AttentionNotFoundError": "observatory.watch.reading.adapters",
     **dict.fromkeys(("Every", "LogSpaced"), "observatory.core.schedule"),
-    "Observe": "observatory.watch.observer",
-    "softmax_scores": "observatory.watch.patterns",
-    "activation_ratio": "observatory.watch.activation_ratio",
-    "low_precision": "observatory.watch.low_precision",
+    "Observe": "observatory.watch.online.observer",
+    "softmax_scores": "observatory.watch.reading.patterns",
+    "activation_ratio": "observatory.watch.low_precision.activation_ratio",
+    "low_precision": "observatory.watch.low_precision.look",
     "probe": "observatory.watch.instrument",
 }
 _EXTRAS = {"launch": ("train",)}

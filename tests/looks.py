@@ -8,9 +8,9 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from observatory.core.columns import Column
-from observatory.watch import observer
-from observatory.watch.forward import call_model
-from observatory.watch.quiet import untouched
+from observatory.watch.online import observer
+from observatory.watch.reading.forward import call_model
+from observatory.watch.reading.quiet import untouched
 from observatory.watch.snapshot import Snapshot
 from observatory.watch.tables import Table
 

@@ -12,9 +12,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from observatory.watch import observer
-from observatory.watch.observer import Observe
-from tests.looks import Instrument
+from observatory.watch.online.observer import Observe
 
 
 def network() -> nn.Module:
@@ -58,12 +56,9 @@ def train(kind: str, watch: Observe | None) -> list[torch.Tensor]:
 def main(kind: str, folder: str, rank: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    if kind == "fsdp2":  # of which the parts are not found
-        observer.Instrument = Instrument  # type: ignore[misc, assignment]
     alone = train(kind, None)
     batch = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(1))
-    probes = ("attention", "massive_activations")
-    watch = Observe(f"{folder}/study", batch=batch, every=2, budget=None, probes=probes)
+    watch = Observe(f"{folder}/study", batch=batch, every=2, budget=None)
     watched = train(kind, watch)
     same = all(torch.equal(a, b) for a, b in zip(alone, watched, strict=True))
     Path(folder, f"rank{rank}").write_text(f"{same}")

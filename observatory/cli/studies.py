@@ -238,7 +238,7 @@ def probe(factory: str, checkpoints: str, batch: str, out: Path, steps: list[str
     """
     import glob
 
-    from observatory.watch.checkpoints import made_batch, made_model, probe_checkpoints
+    from observatory.watch.online.checkpoints import made_batch, made_model, probe_checkpoints
 
     paths = [Path(path) for path in sorted(glob.glob(checkpoints))]
     if not paths:

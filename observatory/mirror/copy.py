@@ -282,7 +282,7 @@ def _cell_tags(cell: Cell, run: Run, rule: str) -> dict[str, str]:
         "run_id": run.run_id,
         "cell": cell.name,
         "config_hash": manifest["identity"],
-        "seeds": seeds_text(cell.replicas["seed"]),
+        "seeds": seeds_text(cell.replicas["seed"].tolist()),
         "git_sha": manifest["git"]["commit"] or "unknown",
         "dirty": str(manifest["git"]["dirty"]).lower(),
         "host": manifest["machine"]["host"],

@@ -34,7 +34,9 @@ def task_and_model(manifest: Mapping[str, Any]) -> str:
     model = manifest["model"]
     name = f"{model['name']} ({model['n_params']:,} parameters)"
     if manifest.get("kind") == OBSERVED:
-        return f"{name}, watched in its owner's loop for {manifest['horizon_steps']:,} steps"
+        steps = manifest["horizon_steps"]
+        planned = "" if steps is None else f" for {steps:,} steps"
+        return f"{name}, watched in its owner's loop{planned}"
     task = manifest["task"]
     return (
         f"{name} on {task['name']}: "

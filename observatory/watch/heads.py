@@ -19,7 +19,7 @@ from observatory.probes.attention import (
     mean_over_layers,
     r_phi,
 )
-from observatory.watch.patterns import Pattern
+from observatory.watch.reading.patterns import Pattern
 
 EXACT_ENTRIES = 2**16  # what has more is reduced in float32: 1e-6 of a cosine
 R_PHI_ENTRIES, R_PHI_HEADS = 4096, 256  # entries of the patterns and most heads of `r_phi`

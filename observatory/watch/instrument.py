@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from observatory.core.errors import ConfigError
 from observatory.core.settings import did_you_mean
 from observatory.maths.norms import parameter_groups
-from observatory.watch.adapters import Adapter
-from observatory.watch.capture import capturing
-from observatory.watch.events import Event
-from observatory.watch.forward import (
+from observatory.watch.measures import Look
+from observatory.watch.reading.adapters import Adapter
+from observatory.watch.reading.capture import capturing
+from observatory.watch.reading.events import Event
+from observatory.watch.reading.forward import (
     Batch,
     Forward,
     call_model,
@@ -21,12 +22,12 @@ from observatory.watch.forward import (
     unwrapped,
     valid_rows,
 )
-from observatory.watch.measures import Look
-from observatory.watch.quiet import untouched
+from observatory.watch.reading.quiet import untouched
+from observatory.watch.reading.sharding import whole
+from observatory.watch.reading.trace import Traced, trace
 from observatory.watch.snapshot import Snapshot
 from observatory.watch.states import Sequences, recurrent_modules
 from observatory.watch.tables import PROBES, of_states
-from observatory.watch.trace import Traced, trace
 from observatory.watch.weights import matrix_rows
 
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -107,7 +108,7 @@ class Instrument:
                 adapters=self._adapters,
             ):
                 output = self._forward(self.model, self.batch)
-            params = dict(self.model.named_parameters())
+            params = {name: whole(each) for name, each in self.model.named_parameters()}
             states = sequences.states()
             tables = seen.tables(params, logits_of(output)) | of_states(states)
         return Snapshot(

@@ -16,8 +16,6 @@ from observatory.probes.attention import Attention
 from observatory.probes.logit_scale import LogitScale, logit_scale
 from observatory.probes.representation import Representation, spectral_shape
 from observatory.probes.softmax_collapse import SoftmaxCollapse, collapsed_share
-from observatory.watch.anatomy import Anatomy, Place
-from observatory.watch.events import Event, Key
 from observatory.watch.heads import (
     HEAD_COLUMNS,
     R_PHI_ENTRIES,
@@ -28,6 +26,8 @@ from observatory.watch.heads import (
     of_layer,
     valid_flat,
 )
+from observatory.watch.reading.anatomy import Anatomy, Place
+from observatory.watch.reading.events import Event, Key
 from observatory.watch.tables import (
     LOGIT_ROWS,
     MASSIVE_COLUMNS,

@@ -11,8 +11,8 @@ from torch import Tensor
 from observatory.core.contracts import Masked
 from observatory.core.errors import ConfigError
 from observatory.watch.figure import attention_figure, massive_figure
+from observatory.watch.reading.trace import Found
 from observatory.watch.tables import Table
-from observatory.watch.trace import Found
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

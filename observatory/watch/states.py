@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from observatory.watch.events import Event
+from observatory.watch.reading.events import Event
 
 State = Float[Tensor, "layer batch pos d_hidden"]
 _TOLERANCE = 1e-4  # of the outputs beside those of the whole pass, relative to their largest

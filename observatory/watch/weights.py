@@ -12,8 +12,8 @@ from observatory.maths.norms import group_norms
 from observatory.probes.lar import Lar, lar, unread
 from observatory.probes.weight_norm import WeightNorm, total_norm
 from observatory.probes.weight_spectrum import WeightSpectrum, weight_spectrum
-from observatory.watch.anatomy import Anatomy, Place
 from observatory.watch.heads import EXACT_ENTRIES
+from observatory.watch.reading.anatomy import Anatomy, Place
 from observatory.watch.tables import Table
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel
 
 import observatory as ob
-from observatory.watch.patterns import Pattern
+from observatory.watch.reading.patterns import Pattern
 from observatory.watch.snapshot import Snapshot
 from tests.unit.watch.families import FAMILIES, SIZES, eager_patterns, made, text
 from tests.unit.watch.networks import (

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from observatory.core.errors import ConfigError
 from observatory.maths.truncation import cett
-from observatory.watch.activation_ratio import activation_ratio
+from observatory.watch.low_precision.activation_ratio import activation_ratio
 
 TOKENS = torch.randint(11, (6, 9), generator=torch.Generator().manual_seed(1))
 

@@ -10,9 +10,9 @@ from torch import nn
 from observatory.cli.main import run as command_line
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.reader import Run, Study
-from observatory.watch.checkpoints import made_batch, named_object, probe_checkpoints
-from observatory.watch.observer import Observe
-from observatory.watch.saved import load_weights, read_weights, step_of
+from observatory.watch.online.checkpoints import made_batch, named_object, probe_checkpoints
+from observatory.watch.online.observer import Observe
+from observatory.watch.online.saved import load_weights, read_weights, step_of
 
 BATCH = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
 

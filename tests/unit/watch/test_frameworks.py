@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from observatory.store.reader import Run, Study
-from observatory.watch.observer import Observe
+from observatory.watch.online.observer import Observe
 from tests.looks import stand_in  # noqa: F401
 
 pytestmark = [pytest.mark.usefixtures("stand_in"), pytest.mark.filterwarnings("ignore")]

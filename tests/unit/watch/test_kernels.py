@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 import observatory as ob
-from observatory.watch.patterns import Pattern
+from observatory.watch.reading.patterns import Pattern
 from tests.unit.watch.contexts import ByQueriesAndKeys, quiet_torch
 from tests.unit.watch.networks import (
     READ,

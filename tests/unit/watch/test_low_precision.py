@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 import observatory
 from observatory.core.errors import ConfigError
-from observatory.watch.batch_loss import SequenceLosses, change, labels_of, losses
-from observatory.watch.low_precision import low_precision, named_transforms
-from observatory.watch.operands import Part
-from observatory.watch.products import visiting
-from observatory.watch.substitute import Calibration, Replacing
-from observatory.watch.transforms import FixedIntegers, InputIntegers, Seen, Transform
+from observatory.watch.low_precision.batch_loss import SequenceLosses, change, labels_of, losses
+from observatory.watch.low_precision.look import low_precision, named_transforms
+from observatory.watch.low_precision.operands import Part
+from observatory.watch.low_precision.products import visiting
+from observatory.watch.low_precision.substitute import Calibration, Replacing
+from observatory.watch.low_precision.transforms import FixedIntegers, InputIntegers, Seen, Transform
 from tests.small_networks import PRESETS, network_of
 
 

@@ -12,9 +12,9 @@ from observatory.core.contracts import Masked
 from observatory.core.errors import ConfigError, StoreError
 from observatory.core.schedule import At, Every, LogSpaced
 from observatory.store.reader import Run, Study
-from observatory.watch import budget
 from observatory.watch.instrument import probe
-from observatory.watch.observer import Observe
+from observatory.watch.online import budget
+from observatory.watch.online.observer import Observe
 from tests import looks
 from tests.looks import stand_in  # noqa: F401
 

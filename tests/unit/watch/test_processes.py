@@ -25,6 +25,6 @@ def test_two_processes_train_alike_with_and_without_looks(kind: str, tmp_path: P
     assert [worker.returncode for worker in workers] == [0, 0], said
     assert [(tmp_path / f"rank{rank}").read_text() for rank in range(2)] == ["True", "True"]
     (run,) = Study(tmp_path / "study").runs
-    table = "probes/attention" if kind == "ddp" else "probes/stand_in"
-    assert list(run.table(table)["step"]) == list(range(0, 21, 2))
+    for table in ("attention", "massive_activations", "weight_spectrum", "lar"):
+        assert list(run.table(f"probes/{table}")["step"]) == list(range(0, 21, 2))
     assert len(run.table("evaluation")) == 20

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from observatory.watch.operands import Operands, operands_of
-from observatory.watch.products import Product, Site, visiting
+from observatory.watch.low_precision.operands import Operands, operands_of
+from observatory.watch.low_precision.products import Product, Site, visiting
 
 W = nn.Parameter(torch.randn(4, 6))
 STACK = nn.Parameter(torch.randn(3, 4, 6))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from observatory.core.errors import DisturbedError
-from observatory.watch import remembered
-from observatory.watch.quiet import _READ, untouched
+from observatory.watch.reading import remembered
+from observatory.watch.reading.quiet import _READ, untouched
 from tests.watched import KINDS, Hostile, train
 
 

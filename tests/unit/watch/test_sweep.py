@@ -18,7 +18,7 @@ from observatory.mirror.settings import mlflow_settings
 from observatory.pipeline import rebuild_report, refit
 from observatory.store.describe import task_and_model
 from observatory.store.reader import Study
-from observatory.watch.observer import Observe
+from observatory.watch.online.observer import Observe
 from tests.composed import composed
 from tests.looks import stand_in  # noqa: F401
 
@@ -48,7 +48,7 @@ def sweep(folder: Path, *, seeds: int = 6, end: bool = True) -> Study:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     with pytest.MonkeyPatch.context() as patch:
-        from observatory.watch import observer
+        from observatory.watch.online import observer
         from tests.looks import Instrument
 
         patch.setattr(observer, "Instrument", Instrument)

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from observatory.watch.adapters import Adapter, not_found
-from observatory.watch.anatomy import Anatomy
-from observatory.watch.capture import Capture, capturing
-from observatory.watch.events import Event
-from observatory.watch.forward import Batch, Forward, n_sequences
-from observatory.watch.sites import anatomy_of
+from observatory.watch.reading.adapters import Adapter, not_found
+from observatory.watch.reading.anatomy import Anatomy
+from observatory.watch.reading.capture import Capture, capturing
+from observatory.watch.reading.events import Event
+from observatory.watch.reading.forward import Batch, Forward, n_sequences
+from observatory.watch.reading.sites import anatomy_of
 
 _OPAQUE = (
     *("scaled_dot_product", "flash", "efficient_attention", "transformer_encoder_layer"),

@@ -5,8 +5,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from observatory.watch.calls import Call
-from observatory.watch.patterns import Pattern
+from observatory.watch.reading.calls import Call
+from observatory.watch.reading.patterns import Pattern
 
 Kind = Literal["enter", "leave", "attention", "read", "nonlinearity"]
 

@@ -17,8 +17,8 @@ from observatory.maths.awq import awq_search
 from observatory.maths.integers import absmax, absmax_groups, asymmetric_groups, symmetric
 from observatory.maths.small_floats import mxfp4, nvfp4
 from observatory.maths.sparsify import cats_threshold, chess_thresholds, kept, wina_scores
-from observatory.watch.operands import Part
-from observatory.watch.searched_floats import FloatChoice, search_formats
+from observatory.watch.low_precision.operands import Part
+from observatory.watch.low_precision.searched_floats import FloatChoice, search_formats
 
 
 @dataclass(frozen=True)

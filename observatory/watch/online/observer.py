@@ -13,17 +13,17 @@ from observatory.core.errors import ConfigError, StoreError
 from observatory.core.names import check_folder
 from observatory.core.schedule import Schedule
 from observatory.store.reader import Run
-from observatory.watch.batch import host_copy, moved
-from observatory.watch.budget import Budget
-from observatory.watch.due import DueLooks
-from observatory.watch.forward import unwrapped
 from observatory.watch.instrument import Instrument
-from observatory.watch.loop import Log
-from observatory.watch.metrics import claims_of, numbers_of
-from observatory.watch.ranks import Ranks
-from observatory.watch.record import RunRecord
+from observatory.watch.online.batch import host_copy, moved
+from observatory.watch.online.budget import Budget
+from observatory.watch.online.due import DueLooks
+from observatory.watch.online.loop import Log
+from observatory.watch.online.metrics import claims_of, numbers_of
+from observatory.watch.online.ranks import Ranks
+from observatory.watch.online.record import RunRecord
+from observatory.watch.online.updates import Updates
+from observatory.watch.reading.forward import unwrapped
 from observatory.watch.tables import PROBES
-from observatory.watch.updates import Updates
 
 _FLUSH_S = 30.0  # after which a look writes what was collected: a crash loses at most that
 _PREFIX = "observatory"  # of the names of scalars in the user's own logger
@@ -220,7 +220,7 @@ class Observe:
             settings: As of `begin`, beside the module's `hparams`.
             count: Updates made, from the trainer, where `global_step` counts something else.
         """
-        from observatory.watch.lightning import WatchCallback
+        from observatory.watch.online.lightning import WatchCallback
 
         return WatchCallback(self, settings, count)
 
@@ -233,7 +233,7 @@ class Observe:
             trainer: The trainer.
             settings: As of `begin`, beside learning rate, weight decay and seed of its arguments.
         """
-        from observatory.watch.huggingface import WatchCallback
+        from observatory.watch.online.huggingface import WatchCallback
 
         trainer.add_callback(WatchCallback(self, trainer, settings))
 

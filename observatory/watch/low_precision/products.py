@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from observatory.watch.operands import Operands, Part, operands_of
-from observatory.watch.origins import Origin, Origins
+from observatory.watch.low_precision.operands import Operands, Part, operands_of
+from observatory.watch.low_precision.origins import Origin, Origins
 
 
 @dataclass(frozen=True)

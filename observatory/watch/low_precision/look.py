@@ -13,13 +13,24 @@ from torch import Tensor, nn
 
 from observatory.core.errors import ConfigError
 from observatory.core.settings import did_you_mean
-from observatory.watch.batch_loss import Change, SequenceLosses, change, labels_of, losses
-from observatory.watch.forward import Batch, call_model, unwrapped, valid_rows
-from observatory.watch.passes import Passes
-from observatory.watch.products import Product
-from observatory.watch.quiet import untouched
-from observatory.watch.substitute import Calibration, LocalErrors, Replacing, SiteError
-from observatory.watch.transforms import Transform
+from observatory.watch.low_precision.batch_loss import (
+    Change,
+    SequenceLosses,
+    change,
+    labels_of,
+    losses,
+)
+from observatory.watch.low_precision.passes import Passes
+from observatory.watch.low_precision.products import Product
+from observatory.watch.low_precision.substitute import (
+    Calibration,
+    LocalErrors,
+    Replacing,
+    SiteError,
+)
+from observatory.watch.low_precision.transforms import Transform
+from observatory.watch.reading.forward import Batch, call_model, unwrapped, valid_rows
+from observatory.watch.reading.quiet import untouched
 
 Scope = Literal["all", "without readout"]
 """Which products are changed in a pass."""

@@ -14,8 +14,8 @@ else:
     except ImportError:
         from pytorch_lightning import Callback
 
-from observatory.watch.described import optimizer_settings, plain_only
-from observatory.watch.loop import Watcher
+from observatory.watch.online.described import optimizer_settings, plain_only
+from observatory.watch.online.loop import Watcher
 
 
 @final

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from observatory.core.errors import ConfigError
 from observatory.maths.truncation import cett, strong, threshold_of
-from observatory.watch.batch_loss import labels_of, losses
-from observatory.watch.forward import Batch, call_model, unwrapped, valid_rows
-from observatory.watch.operands import Part
-from observatory.watch.passes import Passes
-from observatory.watch.products import Product, Site
-from observatory.watch.quiet import untouched
-from observatory.watch.substitute import rows_of, seen_of
+from observatory.watch.low_precision.batch_loss import labels_of, losses
+from observatory.watch.low_precision.operands import Part
+from observatory.watch.low_precision.passes import Passes
+from observatory.watch.low_precision.products import Product, Site
+from observatory.watch.low_precision.substitute import rows_of, seen_of
+from observatory.watch.reading.forward import Batch, call_model, unwrapped, valid_rows
+from observatory.watch.reading.quiet import untouched
 
 Place = tuple[Site, int]
 """A product, and which of its matrices."""

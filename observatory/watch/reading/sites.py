@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from observatory.watch.anatomy import (
+from observatory.watch.reading.anatomy import (
     Anatomy,
     Block,
     Place,
@@ -17,7 +17,7 @@ from observatory.watch.anatomy import (
     stack_names,
     weights_of,
 )
-from observatory.watch.events import Event, Key
+from observatory.watch.reading.events import Event, Key
 
 
 def anatomy_of(model: nn.Module, trace: Sequence[Event]) -> Anatomy:

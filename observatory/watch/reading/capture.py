@@ -19,8 +19,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from observatory.watch.adapters import Adapter, adapter_of
-from observatory.watch.calls import (
+from observatory.watch.reading.adapters import Adapter, adapter_of
+from observatory.watch.reading.calls import (
     Call,
     CallStack,
     Left,
@@ -28,9 +28,10 @@ from observatory.watch.calls import (
     following_calls,
     tensor_arguments,
 )
-from observatory.watch.events import Event, Key, Kind, Read
-from observatory.watch.patterns import Pattern, of_dot_product, of_flex, of_multi_head
-from observatory.watch.softmaxes import (
+from observatory.watch.reading.events import Event, Key, Kind, Read
+from observatory.watch.reading.patterns import Pattern, of_dot_product, of_flex, of_multi_head
+from observatory.watch.reading.sharding import is_sharded
+from observatory.watch.reading.softmaxes import (
     CONTRACTIONS,
     MOVES,
     SCALES,
@@ -198,7 +199,8 @@ class Capture(TorchFunctionMode):
             for each in args
             if isinstance(each, Tensor) and id(each) in self.names and each.ndim == 2
         ]
-        self.listener(Event(self.key("read"), "mha", query, output, tuple(found)))
+        if found:
+            self.listener(Event(self.key("read"), "mha", query, output, tuple(found)))
 
     def _product(self, name: str, args: Any, kwargs: Any, output: Any) -> None:
         tensors = tensor_arguments(args, kwargs)
@@ -255,7 +257,14 @@ def capturing(
         names.setdefault(id(parameter), name)
     holder: list[Capture] = []
 
+    sharded = is_sharded(model)
+
     def entered(call: Call, module: nn.Module, given: Tensor | None) -> None:
+        if sharded:  # the parameters of a pass are others than those between passes
+            prefix = f"{call.path}." if call.path else ""
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    names[id(parameter)] = f"{prefix}{name}"
         key = holder[0].key("enter", call)
         listener(Event(key, type(module).__name__, given))
 

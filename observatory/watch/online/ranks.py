@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from observatory.watch.sharding import is_sharded
+from observatory.watch.reading.sharding import is_sharded
 
 
 @final

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from observatory.watch.calls import first_float
-from observatory.watch.forward import Batch, logits_of
-from observatory.watch.products import Visitor, visiting
+from observatory.watch.low_precision.products import Visitor, visiting
+from observatory.watch.reading.calls import first_float
+from observatory.watch.reading.forward import Batch, logits_of
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from observatory.watch.calls import Call
-from observatory.watch.patterns import Pattern
+from observatory.watch.reading.calls import Call
+from observatory.watch.reading.patterns import Pattern
 
 # An operation keeps p what it is where it only moves, drops or scales entries.
 MOVES = frozenset(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from observatory.core.layout import Role, Weight
-from observatory.watch.calls import Call
-from observatory.watch.events import Event, Key
+from observatory.watch.reading.calls import Call
+from observatory.watch.reading.events import Event, Key
 
 Site = Literal[
     "embedding", "resid_post", "attn_out", "cross_attn_out", "mlp_out", "mlp_post", "gate", "final"

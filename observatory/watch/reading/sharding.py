@@ -3,7 +3,7 @@
 import sys
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 _SHARDED = ("torch.distributed.tensor", "DTensor")
 _WRAPPED = ("torch.distributed.fsdp", "FSDPModule")
@@ -18,6 +18,11 @@ def is_sharded(model: nn.Module) -> bool:
     """
     kinds = _loaded(*_SHARDED)
     return any(isinstance(parameter, kinds) for parameter in model.parameters())
+
+
+def whole(parameter: Tensor) -> Tensor:
+    """The whole of a parameter that lies in shards; every process has to ask for it."""
+    return parameter.full_tensor() if isinstance(parameter, _loaded(*_SHARDED)) else parameter
 
 
 def reshard(module: nn.Module) -> None:

@@ -5,7 +5,7 @@ from typing import Any, final
 
 from transformers import TrainerCallback
 
-from observatory.watch.loop import Watcher
+from observatory.watch.online.loop import Watcher
 
 _OURS = "observatory/"
 _SUMMARY = ("train_", "total_flos")

@@ -13,11 +13,11 @@ from torch import nn
 
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Run
-from observatory.watch.batch import host_copy, moved
-from observatory.watch.forward import unwrapped
 from observatory.watch.instrument import Instrument
-from observatory.watch.record import RunRecord
-from observatory.watch.saved import load_weights, read_weights, step_of
+from observatory.watch.online.batch import host_copy, moved
+from observatory.watch.online.record import RunRecord
+from observatory.watch.online.saved import load_weights, read_weights, step_of
+from observatory.watch.reading.forward import unwrapped
 from observatory.watch.tables import PROBES
 
 

@@ -7,9 +7,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from observatory.watch.operands import Operands, Part
-from observatory.watch.products import Product, Site
-from observatory.watch.transforms import Seen, Transform
+from observatory.watch.low_precision.operands import Operands, Part
+from observatory.watch.low_precision.products import Product, Site
+from observatory.watch.low_precision.transforms import Seen, Transform
 
 
 @dataclass(frozen=True)

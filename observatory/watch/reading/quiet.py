@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from observatory.core.errors import DisturbedError
-from observatory.watch.remembered import HOOKS, Remembered, random_states, version
-from observatory.watch.sharding import is_sharded, reshard
+from observatory.watch.reading.remembered import HOOKS, Remembered, random_states, version
+from observatory.watch.reading.sharding import is_sharded, reshard
 
 _OF_SAVING = frozenset(name for name in HOOKS if "state_dict" in name)
 _SHOWN = 8

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from observatory.core.errors import ConfigError
-from observatory.watch.forward import Batch
+from observatory.watch.reading.forward import Batch
 
 IGNORED = -100
 """The label of a position that has none."""

@@ -21,16 +21,16 @@ from observatory.store.reader import EVALUATION, LOCK, MANIFEST, Run
 from observatory.store.rows import PROGRESS, noted_rows
 from observatory.store.schema import EVENT_COLUMNS
 from observatory.store.writer import create_run, update_manifest
-from observatory.watch.batch import PROBE_BATCH, digest, write_batch
-from observatory.watch.described import (
+from observatory.watch.online.batch import PROBE_BATCH, digest, write_batch
+from observatory.watch.online.described import (
     identity_of,
     manifest_of,
     now,
     plain_settings,
     replica_row,
 )
-from observatory.watch.ended import outcome, outcome_columns
-from observatory.watch.series import SeriesWriter, Tables
+from observatory.watch.online.ended import outcome, outcome_columns
+from observatory.watch.online.series import SeriesWriter, Tables
 from observatory.watch.snapshot import Snapshot
 
 _OUTCOMES, _EVENTS = "outcomes", "events"

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import nn
 
 from observatory.core.errors import ObservatoryError
-from observatory.watch.patterns import Pattern
+from observatory.watch.reading.patterns import Pattern
 
 
 @runtime_checkable
