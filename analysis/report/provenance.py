@@ -33,7 +33,7 @@ def run_page(run: Run) -> _RunPage:
     git = manifest.get("git") or {}
     commit = str(git.get("commit") or DASH)
     dirty = " with uncommitted changes (kept as code.diff)" if git.get("dirty") else ""
-    seeds = seeds_text(sorted(replicas["seed"].unique()))
+    seeds = seeds_text(sorted(set(replicas["seed"].tolist())))
     rows = [
         ("Status", run.status),
         ("Identity", str(manifest.get("identity", DASH))),

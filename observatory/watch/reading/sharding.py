@@ -22,7 +22,8 @@ def is_sharded(model: nn.Module) -> bool:
 
 def whole(parameter: Tensor) -> Tensor:
     """The whole of a parameter that lies in shards; every process has to ask for it."""
-    return parameter.full_tensor() if isinstance(parameter, _loaded(*_SHARDED)) else parameter
+    owner: Any = parameter
+    return owner.full_tensor() if isinstance(owner, _loaded(*_SHARDED)) else parameter
 
 
 def reshard(module: nn.Module) -> None:
