@@ -108,9 +108,13 @@ def regimes_figure(times: pd.DataFrame, horizon: float, edge: Track | None, firs
     axes.add_collection(PolyCollection(most, facecolors="none", edgecolors=INK, **_HATCH))
     if decays[0] == 0 and decays.size > 1:
         axes.axvline(borders[1], color="white", linewidth=3.5, zorder=1)
+    named = dict(_REGIMES)
+    if np.isnan(column(times, "t_mem")).all():  # a metric of the user's knows no memorisation
+        named = {"no event yet": named["not yet memorised"], **named}
+        del named["not yet memorised"], named["memorised"]
     handles: list[Patch | Line2D] = [
         Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.6, label=name)
-        for name, colour in _REGIMES.items()
+        for name, colour in named.items()
     ]
     handles[-1].set(edgecolor=INK, **_HATCH)
     if edge is not None:

@@ -30,6 +30,11 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
     first = float(np.nanmin([*column(times, "t_mem"), *column(times, "t_hi"), facts.horizon]))
     first = min(first, facts.horizon / 2) / 1.5
     black = f"Black: the boundary λc at each horizon ({observed.label}) with its"
+    memorised = (
+        "Memorised: train accuracy has reached its level, the event has not occurred. "
+        if not np.isnan(column(times, "t_mem")).all()
+        else ""
+    )
     on_top = "No boundary was found." if edge is None else f"{black} {_level(facts)} interval."
     return Drawing(
         name="regimes",
@@ -37,9 +42,8 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
         caption=(
             "State of the replicas of a weight decay (dimensionless, log axis, 0 left of the axis "
             "break) had training ended at each horizon (steps, log axis): a mixture of the colours "
-            "of the states by their shares (dimensionless). Memorised: train accuracy has reached "
-            f"its level, the event has not occurred. {on_top} All horizons use the same records: "
-            f"points are correlated. {context(facts)}"
+            f"of the states by their shares (dimensionless). {memorised}{on_top} All horizons use "
+            f"the same records: points are correlated. {context(facts)}"
         ),
         figure=regimes_figure(times, facts.horizon, edge, first),
     )

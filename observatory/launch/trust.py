@@ -17,6 +17,7 @@ IMPORTED = "imported"
 
 _ROOMS = (
     "tasks", "models", "losses", "optimizers", "probes", "events", "core.schedule", "maths.groups",
+    "watch.low_precision.transforms",
 )  # fmt: skip
 _OURS = tuple(f"observatory.{room}." for room in _ROOMS)
 

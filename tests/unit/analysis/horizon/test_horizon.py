@@ -153,14 +153,14 @@ def test_verdicts_need_all_three(found: list, verdict: str) -> None:
     below half without the largest weight decays, is enough against a threshold.
     """
     each = {name: evidence(*numbers) for name, numbers in zip(ERRORS, found, strict=True)}
-    assert verdict_of(each, 0.1, 0.95)[0] == verdict
+    assert verdict_of(each, 0.1, 0.95, "weight decay")[0] == verdict
 
 
 def test_rivals_that_bend_at_either_end_are_found() -> None:
     """Times that bend without a threshold: the rival of that bend is named in the reason."""
     for made, words in (
-        (replace(LONG, large=(0.7, 3.0), noise=0.1), "fall more slowly at large weight decays"),
-        (replace(LONG, small=(0.06, 1.0), noise=0.1), "rise faster at small weight decays"),
+        (replace(LONG, large=(0.7, 3.0), noise=0.1), "fall more slowly at large values of the"),
+        (replace(LONG, small=(0.06, 1.0), noise=0.1), "rise faster at small values of the"),
     ):
         found = judge().fit(made.one(0), seed=0)
         assert found.extras["verdict"] == "cannot tell"
