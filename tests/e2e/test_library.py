@@ -40,12 +40,16 @@ def test_the_guide_to_fits_runs(folder: Path) -> None:
     plt.close("all")
 
 
-def test_the_guide_to_looks_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_guide_to_looks_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     guide = (ROOT / "docs" / "watch.md").read_text()
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL):
         exec(compile(block, "docs/watch.md", "exec"), names)
     assert "a softmax of shape [8, 12, 12] in `the model`" in capsys.readouterr().out
+    assert (tmp_path / "patterns.png").is_file()
 
 
 def test_every_question_has_an_example() -> None:
