@@ -1,6 +1,6 @@
 """Where what a product reads came from: the activations of a feed-forward layer, gated or not.
 
-Told from the torch calls alone: a nonlinearity of the output of a product, times itself (a
+Known from the torch calls alone: a nonlinearity of the output of a product, times itself (a
 nonlinearity that is written out) or times the output of another product (a gate).
 """
 

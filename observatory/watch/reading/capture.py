@@ -33,6 +33,7 @@ from observatory.watch.reading.patterns import Pattern, of_dot_product, of_flex,
 from observatory.watch.reading.sharding import is_sharded
 from observatory.watch.reading.softmaxes import (
     CONTRACTIONS,
+    FOLLOWED,
     MOVES,
     SCALES,
     Softmax,
@@ -120,7 +121,7 @@ class Capture(TorchFunctionMode):
             self._multi_head_reads(args, output[0])
         elif name == "softmax":
             self._softmax(args, kwargs, output)
-        elif self.tags and name in MOVES | SCALES:
+        elif self.tags and name in FOLLOWED:
             self._follow(func, name, args, kwargs, output)
         if name in CONTRACTIONS:
             self._contraction(name, args, kwargs)

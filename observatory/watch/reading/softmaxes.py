@@ -28,6 +28,7 @@ SCALES = frozenset(
         *("where", "nan_to_num", "conv2d", "mul_", "masked_fill_", "detach"),
     }
 )
+FOLLOWED = MOVES | SCALES
 CONTRACTIONS = frozenset({"matmul", "bmm", "__matmul__", "__rmatmul__", "baddbmm", "einsum"})
 _ROW_SUM_TOLERANCE = 1e-3
 
@@ -75,10 +76,7 @@ class Operand:
 
 
 def operands(name: str, args: Any, kwargs: Any) -> tuple[Operand, ...]:
-    """Both readings of a product of two activations: either side may be p.
-
-    None where a side is a parameter (a routing or an embedding), or where v carries the query.
-    """
+    """Both readings of a product: either side may be p; none where v carries the query."""
     if name == "einsum":
         return _of_einsum(args)
     tensors = [each for each in (*args, *kwargs.values()) if isinstance(each, Tensor)]
