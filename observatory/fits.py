@@ -12,6 +12,7 @@ from observatory.core.extras import require
 
 if TYPE_CHECKING:
     from observatory.analysis.boundary.question import boundary, ratio, seeds
+    from observatory.analysis.clock.question import clock
     from observatory.analysis.curves.question import curves
     from observatory.analysis.curves.question import curves as emergence
     from observatory.analysis.forecast.question import forecast, lead_times
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     __all__ = [
         "boundary",
+        "clock",
         "curves",
         "emergence",
         "forecast",

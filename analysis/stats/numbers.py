@@ -38,7 +38,7 @@ _FLIPS = _whole(99, "A p-value needs them.")
 _GROUPS: dict[Any, tuple[str, ...]] = {
     Share: (
         *("level", "held_out", "assurance", "power", "coverage", "max_lead_share", "lead_floor"),
-        *("least_r2", "flat_level", "se_floor", "min_share", "min_overlap"),
+        *("least_r2", "flat_level", "se_floor", "min_share", "min_overlap", "max_lost"),
     ),
     _rate(0.5): ("guess",),
     _rate(0.4999): ("lapse",),

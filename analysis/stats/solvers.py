@@ -103,6 +103,11 @@ def student_quantile(level: float, degrees: int) -> float:
     return float(t.ppf(level, degrees))
 
 
+def student_tail(value: float, degrees: int) -> float:
+    """The chance that Student's t lies farther from 0 than `value`, on either side."""
+    return float(2.0 * t.sf(abs(value), degrees))
+
+
 def bounded_least_squares(
     residual: Callable[[Array], Array],
     slopes: Callable[[Array], Array],

@@ -1,0 +1,176 @@
+"""The boundary in the plane of learning rate and weight decay, at several horizons.
+
+Letters: x = ln weight_decay, l = ln lr, T = horizon. Each count of replicas with the event by T at
+(l, x) is binomial with logit p = s (x - a + b l + c ln T): the boundary, p = 1/2, is
+ln lambda_c = a - b l - c ln T. The counts at several horizons come from the same replicas: limits
+are those of units left out one at a time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from observatory.analysis.clock.estimators.rows import ClockRows
+from observatory.analysis.stats.estimate import Parameter
+from observatory.analysis.stats.observations import Array
+from observatory.analysis.stats.solvers import expit, student_quantile
+from observatory.core.errors import FitRefusedError
+
+NAMES = ("intercept", "lr_slope", "horizon_slope", "steepness")
+"""a, b, c and s of the boundary."""
+_MAX_STEPS = 60
+
+
+@dataclass(frozen=True)
+class PlaneCounts:
+    """Replicas, and those with the event, by cell and horizon and by unit."""
+
+    log_lr: Array  # `[count]`
+    log_decay: Array  # `[count]`
+    log_horizon: Array  # `[count]`
+    n: Array  # `[unit, count]`
+    k: Array  # `[unit, count]`
+
+    @property
+    def design(self) -> tuple[Array, Array]:
+        """Columns 1, x, l, ln T, centred, `[count, 4]`, and their centres, `[3]`."""
+        axes = np.stack([self.log_decay, self.log_lr, self.log_horizon], axis=1)
+        centre = axes.mean(axis=0)
+        return np.column_stack([np.ones(len(axes)), axes - centre]), centre
+
+
+def counts_of(rows: ClockRows, horizons: Array) -> PlaneCounts:
+    """The counts at horizons, steps, `[horizon]`."""
+    cells, cell = rows.cells
+    units, own = rows.units, rows.data.weights
+    size = (int(units.max()) + 1, len(cells))
+    flat = units * size[1] + cell
+
+    def total(weights: Array) -> Array:
+        summed = np.bincount(flat, weights=weights, minlength=size[0] * size[1])
+        return summed.astype(np.float64).reshape(size)
+
+    n = total(own)
+    k = [total(own * rows.data.grokked_by(float(steps))) for steps in horizons]
+    lr, decay = np.log(cells).T
+    repeats = len(horizons)
+    steps = np.repeat(np.log(horizons), len(cells))
+    return PlaneCounts(
+        np.tile(lr, repeats), np.tile(decay, repeats), steps, np.tile(n, repeats), np.hstack(k)
+    )
+
+
+def bracketed(rows: ClockRows, horizons: Array) -> Array:
+    """The horizons at which every learning rate has its boundary inside its cells.
+
+    That is, by then at least half of the replicas of one cell had the event, and of another not.
+    """
+    inside: list[bool] = []
+    for steps in horizons:
+        seen = rows.data.weights * rows.data.grokked_by(float(steps))
+        good = True
+        for lr in rows.lrs:
+            own = rows.lr == lr
+            cells, index = np.unique(rows.data.weight_decay[own], return_inverse=True)
+            n = np.bincount(index, weights=rows.data.weights[own], minlength=cells.size)
+            rate = np.bincount(index, weights=seen[own], minlength=cells.size) / n
+            good = good and bool((rate >= 0.5).any() and (rate < 0.5).any())
+        inside.append(good)
+    return horizons[np.array(inside, dtype=np.bool_)]
+
+
+def regressions(design: Array, n: Array, k: Array) -> Array:
+    """Logistic regressions with Firth's penalty, one for each row of counts, `[fit, column]`.
+
+    Source:
+        Firth (1993), Biometrika 80, 27. Deviation: none. The estimate is finite where the counts
+        are separated; NaN where the iteration does not end.
+    """
+    beta = np.zeros((len(n), design.shape[1]))
+    beta[:, 1] = 1.0
+    moving = np.ones(len(n), dtype=np.bool_)
+    for _ in range(_MAX_STEPS):
+        p = expit(beta @ design.T)
+        w = n * p * (1.0 - p)
+        information = (design.T * w[:, None, :]) @ design
+        information += (
+            1e-12 * np.trace(information, axis1=1, axis2=2)[:, None, None] * np.eye(design.shape[1])
+        )
+        inverse = np.linalg.inv(information)
+        leverage = w * ((design @ inverse) * design).sum(axis=2)
+        score = (k - n * p + leverage * (0.5 - p)) @ design
+        step = (inverse @ score[..., None])[..., 0]
+        size = np.abs(step).max(axis=1)
+        beta += step * np.minimum(1.0, 2.0 / np.maximum(size, 1e-12))[:, None]
+        moving = size > 1e-8
+        if not moving.any():
+            break
+    beta[moving] = np.nan
+    return beta
+
+
+def boundary_numbers(beta: Array, centre: Array) -> Array:
+    """(a, b, c, s) of regressions, `[fit, 4]`."""
+    s = beta[:, 1]
+    with np.errstate(all="ignore"):
+        b, c = beta[:, 2] / s, beta[:, 3] / s
+        a = centre[0] + b * centre[1] + c * centre[2] - beta[:, 0] / s
+    return np.stack([a, b, c, s], axis=1)
+
+
+@dataclass(frozen=True)
+class BoundaryPlane:
+    """The fitted boundary."""
+
+    params: dict[str, Parameter]  # of `NAMES`
+    horizons: Array  # steps at which the records were cut, `[horizon]`
+    n_units: int
+    without: Array  # (a, b, c, s) without each unit, `[unit, 4]`
+
+    def at(self, lr: Array, horizon: float) -> Array:
+        """The boundary in weight decay."""
+        a, b, c = (self.params[name].value for name in NAMES[:3])
+        return np.exp(a - b * np.log(lr) - c * np.log(horizon))
+
+
+def boundary_plane(rows: ClockRows, horizons: Array, level: float) -> BoundaryPlane:
+    """The boundary by logistic regression, with the limits of units left out one at a time.
+
+    Limits are Student's with as many degrees of freedom as units less one.
+
+    Raises:
+        FitRefusedError: If at fewer than two horizons every learning rate has a boundary, there are
+            fewer than three units, or the rate does not rise with weight decay.
+    """
+    inside = bracketed(rows, horizons)
+    if inside.size < 2:
+        raise FitRefusedError(
+            f"At {inside.size} of the horizons {', '.join(f'{h:g}' for h in horizons)} every "
+            "learning rate has cells in which most replicas had the event and cells in which most "
+            f"had not; 2 are needed. Add {rows.data.control}s where that is missing, or watch "
+            "longer."
+        )
+    counts = counts_of(rows, inside)
+    n_units = len(counts.n)
+    if n_units < 3:
+        raise FitRefusedError(
+            f"The limits of the boundary need at least 3 seeds, got {n_units}. Add seeds."
+        )
+    design, centre = counts.design
+    n, k = counts.n.sum(axis=0), counts.k.sum(axis=0)
+    every = np.concatenate([n[None], n - counts.n]), np.concatenate([k[None], k - counts.k])
+    found = boundary_numbers(regressions(design, *every), centre)
+    if not (np.isfinite(found).all() and (found[:, 3] > 0).all()):
+        raise FitRefusedError(
+            f"The rate does not rise with {rows.data.control} at all learning rates and horizons: "
+            "there is no boundary to fit. Look at `fit boundary` of each learning rate."
+        )
+    values, without = found[0], found[1:]
+    spread = without - without.mean(axis=0)
+    se = np.sqrt((n_units - 1) / n_units * (spread**2).sum(axis=0))
+    half = student_quantile(0.5 + 0.5 * level, n_units - 1) * se
+    params = {
+        name: Parameter(float(v), float(e), float(v - h), float(v + h))
+        for name, v, e, h in zip(NAMES, values, se, half, strict=True)
+    }
+    return BoundaryPlane(params, inside, n_units, without)
