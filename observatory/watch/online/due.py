@@ -27,9 +27,19 @@ class DueLooks:
         self.probes = tuple(probes)
         self.begin(0)
 
-    def begin(self, made: int) -> None:
-        """Begin after `made` updates; the first look measures everything."""
-        self._next, self._next_costly, self._looked = _following(self.every, made), 0.0, -1
+    def begin(self, made: int, costly_from: float | None = None) -> None:
+        """Begin, or go on after `made` updates: a stop neither adds a costly look nor drops one.
+
+        Args:
+            made: Optimizer updates.
+            costly_from: As it was then; None: what the schedules say. At the beginning it is 0,
+                since the first look measures everything.
+        """
+        self._next, self._looked = _following(self.every, made), -1
+        self.costly_from = 0.0 if costly_from is None else costly_from
+        if costly_from is None and made and self.spectra is not None:
+            last = _last_due(self.every, made)
+            self.costly_from = 0.0 if last is None else _following(self.spectra, last)
 
     def about(self) -> dict[str, Any]:
         """What the manifest says of it."""
@@ -49,12 +59,23 @@ class DueLooks:
         self._looked = n
         if self.spectra is None:
             return self.probes
-        if n < self._next_costly:
+        if n < self.costly_from:
             return tuple(name for name in self.probes if name not in COSTLY)
-        self._next_costly = _following(self.spectra, n)
+        self.costly_from = _following(self.spectra, n)
         return self.probes
 
 
 def _following(schedule: Schedule, step: int) -> float:
     following = schedule.following(step)
     return math.inf if following is None else following
+
+
+def _last_due(schedule: Schedule, step: int) -> int | None:
+    """The last due step up to `step`, None where there is none."""
+    if _following(schedule, 0) > step:
+        return 0 if schedule.due(0) else None
+    low, high = 0, step  # one is due after `low`, none after `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _following(schedule, middle) <= step else (low, middle)
+    return high

@@ -1,6 +1,7 @@
 """Watching one training of the user's own: when to look, what it costs, where it is kept."""
 
 import atexit
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -79,7 +80,7 @@ class Observe:
         self._share, self._claims, self._options = budget, claims_of(event), options
         self.log = log
         self._record: RunRecord | None = None
-        self._resume = 0
+        self._resume: tuple[int, float | None] = (0, None)
         self._forget()
 
     def _forget(self) -> None:
@@ -117,8 +118,8 @@ class Observe:
         if self._record is not None:
             raise ConfigError("`begin` must be called once for a training. Call `end` before.")
         self._forget()
-        made = self._resume if step is None else step
-        self._resume = 0
+        made, costly_from = self._resume if step in (None, self._resume[0]) else (step, None)
+        self._resume = (0, None)
         network = unwrapped(model)
         self._ranks = Ranks.of(network)
         self._idle = not self._ranks.looks
@@ -134,7 +135,7 @@ class Observe:
             )  # fmt: skip
             atexit.register(self._at_exit)
         self._step = made
-        self._due.begin(made)
+        self._due.begin(made, costly_from)
         if not made and self._due.every.due(0):
             self._look(0)
         return self
@@ -177,11 +178,16 @@ class Observe:
     def state_dict(self) -> dict[str, Any]:
         """Write what was collected; returns plain values from which `load_state_dict` goes on."""
         self._flush()
-        return {"step": self._step}
+        costly_from = self._due.costly_from
+        return {
+            "step": self._step,
+            "costly_from": costly_from if math.isfinite(costly_from) else None,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next `begin` go on from the step of a checkpoint."""
-        self._resume = int(state["step"])
+        costly_from = state.get("costly_from")
+        self._resume = int(state["step"]), None if costly_from is None else float(costly_from)
 
     def pause(self) -> None:
         """Write what was collected and give the run free, unfinished: it may be resumed."""

@@ -331,6 +331,27 @@ def test_spectra_have_a_schedule_of_their_own(
     assert list(run.table("probes/lar")["step"]) == [0, 4, 8]
 
 
+def test_a_resume_measures_no_spectra_before_they_are_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    model, watch = watched_encoder(tmp_path, spectra=Every(8))
+    watch.begin(model)
+    for n in range(1, 5):
+        watch.step(n)
+    state = watch.state_dict()
+    watch.pause()
+    model, watch = watched_encoder(tmp_path, spectra=Every(8))
+    watch.load_state_dict(state)
+    watch.begin(model)
+    for n in range(5, 11):
+        watch.step(n)
+    run = watch.end()
+    assert run is not None
+    assert list(run.table("probes/attention")["step"]) == [0, 2, 4, 6, 8, 10]
+    assert list(run.table("probes/weight_spectrum")["step"]) == [0, 8]
+
+
 def test_gradients_are_those_before_clipping_and_updates_those_of_the_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
