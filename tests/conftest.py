@@ -1,6 +1,7 @@
 """What holds for every test: one thread, no telemetry, no skip that goes unseen."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,11 @@ os.environ.update(
     MPLBACKEND="agg",
 )
 os.environ.setdefault("MPLCONFIGDIR", os.path.join(tempfile.gettempdir(), "observatory-matplotlib"))
+
+# What is imported is compiled once, not by each worker and each command that is started: the rewritten
+# asserts and checked types of a collection are half of its time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 NO_SKIP = os.environ.get("OBSERVATORY_NO_SKIP") == "1"
 
