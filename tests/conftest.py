@@ -21,8 +21,8 @@ os.environ.update(
 )
 os.environ.setdefault("MPLCONFIGDIR", os.path.join(tempfile.gettempdir(), "observatory-matplotlib"))
 
-# What is imported is compiled once, not by each worker and each command that is started: the rewritten
-# asserts and checked types of a collection are half of its time.
+# What is imported is compiled once, not by each worker and each command that is started: rewritten
+# asserts and checked types are half the time of a collection.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
