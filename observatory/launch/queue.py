@@ -1,15 +1,22 @@
 """The queue of a cluster, as its own commands show it."""
 
 import re
+import shutil
 import subprocess
+import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from observatory.core.errors import StoreError
 
+Answer = TypeVar("Answer")
 RECORD = "jobs.json"
 """File of a run: ids of all jobs of every shard, the last one last."""
 HELD = "HELD"
 """State of a job that waits until somebody releases it."""
 _PREEMPTED = "_PREEMPTED"
+_UNKNOWN = "Invalid job id"
+"""What SLURM says of a job that it has forgotten."""
 _ENDED = re.compile(
     "BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|NODE_FAIL|OUT_OF|TIMEOUT|REVOKED"
 )
@@ -29,15 +36,55 @@ def active_jobs() -> dict[str, str]:
     return states
 
 
+def answered(name: str, ask: Callable[[], Answer], seconds: float) -> Answer:
+    """What a library that asks the queue returns, or raises, if it does so in time.
+
+    Args:
+        name: The command that it runs.
+        ask: Calls the library.
+        seconds: How long is waited.
+
+    Raises:
+        StoreError: If there is no answer: whether the queue took what it was asked is not known.
+    """
+    found: list[Answer] = []
+    failed: list[BaseException] = []
+
+    def beside() -> None:
+        try:
+            found.append(ask())
+        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+            failed.append(error)
+
+    thread = threading.Thread(target=beside, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise StoreError(
+            f"`{name}` has not answered for {seconds:g} s, and may have queued jobs all the same. "
+            "See `squeue --me`, and start the same command again when the queue answers."
+        )
+    return found[0]
+
+
 def is_over(job: str) -> tuple[bool | None, bool]:
     """Whether a job has ended, as SLURM says for some minutes after; and whether by preemption.
 
-    None where it does not know the job, or does not answer: then nothing is known.
+    None where it does not know the job, or there is no `scontrol`: then nothing is known.
+
+    Raises:
+        StoreError: If it does not answer.
     """
+    if shutil.which("scontrol") is None:
+        return None, False
     try:
         said = re.search(r"JobState=(\S+)", _said("scontrol", "--oneliner", "show", "job", job))
-    except StoreError:
-        return None, False
+    except StoreError as error:
+        if _UNKNOWN in str(error):
+            return None, False
+        raise
     if said is None:
         return None, False
     preempted = said[1] == _PREEMPTED

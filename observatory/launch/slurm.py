@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
 from observatory.core.extras import require
-from observatory.launch.queue import HELD, RECORD, active_jobs, is_over
+from observatory.launch.queue import HELD, RECORD, Answer, active_jobs, answered, is_over
 from observatory.launch.run import own_run
 from observatory.launch.settings import JobSettings
 from observatory.launch.snapshot import freeze
@@ -106,18 +107,18 @@ class SlurmLauncher:
             queued = _Queued(
                 run.folder, fleet["shards"], fleet["threads"], ExitStack(), jobs, attempts
             )
-            active = self._queue()
+            active = self._queue(active_jobs)
             self._submit(queued, self._dead(queued, _unfinished(queued), active))
             queued.owned = stack.pop_all()
             self._runs[run.folder] = queued
             return run.folder
 
-    def _queue(self) -> dict[str, str]:
-        """As `active_jobs`, asked again for a while where the queue does not answer."""
+    def _queue(self, ask: Callable[[], Answer]) -> Answer:
+        """What the queue says, asked again for a while where it does not answer."""
         began, said = time.monotonic(), False
         while True:
             try:
-                return active_jobs()
+                return ask()
             except StoreError as error:
                 if time.monotonic() - began > QUEUE_PATIENCE_S:
                     raise StoreError(
@@ -133,7 +134,9 @@ class SlurmLauncher:
         """Wait until a run has ended; jobs that died are submitted again in the meantime."""
         while not self._ended:
             time.sleep(self._settings.poll_s)
-            active = self._queue()  # before the store is read: a job that left has written its end
+            active = self._queue(
+                active_jobs
+            )  # before the store is read: a job that left has written its end
             self._name_held(active)
             for queued in list(self._runs.values()):
                 self._look(queued, active)
@@ -157,7 +160,25 @@ class SlurmLauncher:
         """Those of some shards whose jobs have ended."""
         live = {shard for shard in left if _is_live(queued, shard, active)}
         queued.missed -= live
-        return [shard for shard in left if shard not in live and _is_dead(queued, shard)]
+        return [shard for shard in left if shard not in live and self._is_dead(queued, shard)]
+
+    def _is_dead(self, queued: _Queued, shard: int) -> bool:
+        """Whether the job of a shard, which the queue does not show, has ended.
+
+        A queue that is restarted may show nothing: of a job that nothing is known about it is asked
+        twice. One that was pre-empted is no failed attempt.
+        """
+        if not queued.jobs.get(shard):
+            return True
+        job = queued.jobs[shard][-1]
+        over, preempted = self._queue(lambda: is_over(job))
+        if over is False or (over is None and shard not in queued.missed):
+            queued.missed.add(shard)
+            return False
+        queued.missed.discard(shard)
+        if preempted and shard in queued.attempts:
+            queued.attempts[shard][0] -= 1
+        return True
 
     def _name_held(self, active: dict[str, str]) -> None:
         """Say once which jobs wait for somebody to release them."""
@@ -208,10 +229,11 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
     """Queue shards of a run as one array that runs the package as it is now; returns job ids.
 
     Raises:
-        ConfigError: If the queue refuses them.
+        ConfigError: If the queue refuses them, or names no job.
+        StoreError: If it does not answer.
     """
     from submitit import AutoExecutor
-    from submitit.core.utils import FailedJobError
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     study = folder.resolve().parent.parent
     code = freeze(study)
@@ -240,9 +262,10 @@ def submit(folder: Path, shards: Sequence[int], threads: int, settings: JobSetti
         ],
         slurm_additional_parameters=settings.additional,
     )
+    ask = partial(executor.map_array, _ShardJob(), [str(folder.resolve())] * len(shards), shards)
     try:
-        jobs = executor.map_array(_ShardJob(), [str(folder.resolve())] * len(shards), shards)
-    except FailedJobError as error:
+        jobs = answered("sbatch", ask, QUEUE_PATIENCE_S)
+    except (FailedJobError, FailedSubmissionError) as error:
         words = " ".join(str(error).split())
         raise ConfigError(f"the queue refused the jobs of {folder}: {words}") from error
     return [job.job_id for job in jobs]
@@ -259,24 +282,6 @@ def _is_live(queued: _Queued, shard: int, active: dict[str, str]) -> bool:
     if any(job in active for job in queued.jobs.get(shard, [])):
         return True
     return owner_of(queued.folder / "shards" / str(shard) / LOCK) is not None
-
-
-def _is_dead(queued: _Queued, shard: int) -> bool:
-    """Whether the job of a shard, which the queue does not show, has ended.
-
-    A queue that is restarted may show nothing: of a job that nothing is known about it is asked
-    twice. One that was pre-empted is no failed attempt.
-    """
-    if not queued.jobs.get(shard):
-        return True
-    over, preempted = is_over(queued.jobs[shard][-1])
-    if over is False or (over is None and shard not in queued.missed):
-        queued.missed.add(shard)
-        return False
-    queued.missed.discard(shard)
-    if preempted and shard in queued.attempts:
-        queued.attempts[shard][0] -= 1
-    return True
 
 
 def _by_shard(record: Path) -> dict[int, Any]:

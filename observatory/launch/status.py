@@ -1,9 +1,7 @@
 """What a study has done so far, for people and for programs."""
 
-import shutil
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +23,23 @@ def study_status(folder: Path) -> list[dict[str, Any]]:
     imported = is_imported(folder)
     as_jobs = any((run.folder / RECORD).exists() for run in runs)
     active: dict[str, str] = {}
-    if as_jobs and shutil.which("squeue"):
-        with suppress(StoreError):
+    silent: str | None = None
+    if as_jobs:
+        try:
             active = active_jobs()
-    return [{**_record(run, active), "imported": imported} for run in runs]
+        except StoreError as error:
+            silent = str(error)
+    return [{**_record(run, active, silent), "imported": imported} for run in runs]
 
 
-def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
+def _record(run: Run, active: dict[str, str], silent: str | None) -> dict[str, Any]:
+    """What is known of a run; `silent` says why the queue did not answer."""
     shards, status = run.progress(), run.status
     jobs = _jobs(run, active)
-    if status == "interrupted" and jobs:
+    unsaid = silent if status == "interrupted" and (run.folder / RECORD).exists() else None
+    if unsaid:
+        status = "unknown"
+    elif status == "interrupted" and jobs:
         status = "running" if "RUNNING" in jobs.values() else "queued"
     going_on = status == "running"
     return {
@@ -53,6 +58,7 @@ def _record(run: Run, active: dict[str, str]) -> dict[str, Any]:
             if going_on and shard["status"] != "done" and time.time() - shard["updated"] > _STALE_S
         ],
         "jobs": jobs,
+        "queue_silent": unsaid,
         "cells": cells(shards),
         "failure": _failure(run) if status in ("failed", "interrupted") else None,
     }
@@ -97,6 +103,8 @@ def text(records: list[dict[str, Any]]) -> str:
             states = Counter(record["jobs"].values())
             shown = ", ".join(f"{n} {state.lower()}" for state, n in sorted(states.items()))
             lines.append(f"    jobs: {shown}")
+        if record["queue_silent"]:
+            lines.append(f"    jobs: not known whether any waits or runs; {record['queue_silent']}")
         if record["failure"]:
             lines.append(f"    {record['failure']}")
         for weight_decay, counts in record["cells"].items():

@@ -16,7 +16,7 @@ from observatory.launch import slurm as cluster
 from observatory.launch import snapshot as frozen
 from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
-from observatory.launch.queue import active_jobs
+from observatory.launch.queue import active_jobs, is_over
 from observatory.launch.run import own_run
 from observatory.launch.settings import JobSettings, job_settings
 from observatory.launch.slurm import SlurmLauncher
@@ -323,3 +323,79 @@ def test_status_tells_jobs_and_retry_trains_what_failed(
     assert Run(run.folder).status == "done"
     assert cli.run(["retry", str(study), "--here"]) == 0
     assert "nothing to retry" in capsys.readouterr().err
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    """A program of the cluster that does what a script of the shell says."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_a_job_is_not_over_where_the_cluster_does_not_say_so(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    program(tmp_path, "scontrol", "echo 'JobId=7 JobState=RUNNING Reason=None'")
+    assert is_over("7") == (False, False)
+    program(
+        tmp_path, "scontrol", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1"
+    )
+    assert is_over("7") == (None, False)
+    program(tmp_path, "scontrol", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(StoreError, match="Unable to contact"):
+        is_over("7")
+
+
+def test_jobs_are_not_submitted_again_while_nothing_is_said_of_them(config, monkeypatch) -> None:
+    queue, said = Queue(monkeypatch), []
+    launcher = SlurmLauncher(settings(), said.append)
+    folder = launcher.start(config)
+    answers: list[Any] = [StoreError("`scontrol` failed: Unable to contact")] * 5
+
+    def look(job: str) -> tuple[bool, bool]:
+        if answers:
+            raise answers.pop()
+        return False, False
+
+    monkeypatch.setattr(cluster, "is_over", look)
+    there = dict(queue.active or {})
+    queue.then = [
+        *[lambda: setattr(queue, "active", {})] * 3,
+        lambda: (setattr(queue, "active", there), done(folder, 0, 1)),
+    ]
+    assert launcher.ended() == {folder: None}
+    assert queue.submitted == [[0, 1]]
+    assert said == [
+        "the queue does not answer and is asked again: `scontrol` failed: Unable to contact"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("sleep 60", "`sbatch` has not answered for 0.5 s, and may have queued jobs all the same"),
+        ("true", "the queue refused the jobs of .*: Could not make sense of sbatch output"),
+        ("echo 'Invalid account' >&2; exit 1", "the queue refused the jobs of .*Invalid account"),
+    ],
+)
+def test_an_sbatch_that_names_no_job_ends_the_command_in_time(
+    config, monkeypatch, tmp_path: Path, script: str, words: str
+) -> None:
+    for name, said in (("sbatch", script), ("squeue", "true"), ("srun", "true")):
+        program(tmp_path / "bin", name, said)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setattr(cluster, "QUEUE_PATIENCE_S", 0.5)
+    monkeypatch.setattr(cluster, "freeze", lambda study: study)
+    with pytest.raises((StoreError, ConfigError), match=words):
+        SlurmLauncher(settings(), lambda _: None).start(config)
+
+
+def test_status_says_where_the_queue_does_not_answer(config, monkeypatch, tmp_path: Path) -> None:
+    program(tmp_path / "bin", "squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    folder = own_run(config).__enter__().folder
+    (folder / "owner.lock").unlink(missing_ok=True)
+    write_json(folder / "jobs.json", {"0": ["1_0"], "1": ["1_1"]})
+    monkeypatch.setattr(Run, "status", "interrupted")
+    (record,) = study_status(tmp_path / "smoke")
+    assert record["status"] == "unknown"
+    assert "not known whether any waits or runs; `squeue` failed: Unable to" in text([record])
