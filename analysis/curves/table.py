@@ -155,31 +155,45 @@ def _of_study(
     study: Study, value: str | None, law: CurveLaw
 ) -> tuple[pd.DataFrame, Sequence[str], int, float | None]:
     """The rows of a study, its usual groups, its horizon, and its steps per epoch where known."""
-    table, value = (law.usual_table, law.usual_value) if value is None else (None, value)
-    whole = pd.concat([_run_frame(run, table, value) for run in study.runs], ignore_index=True)
+    runs, column = study.runs, law.usual_value if value is None else value
+    only = law.usual_table if value is None else None
+    parts = [_run_frame(run, column, only, law.usual_table) for run in runs]
+    whole = pd.concat(parts, ignore_index=True)
     usual = [name for name in ("run_id", "weight_decay", "layer") if name in whole.columns]
-    if len(study.runs) == 1:
+    if len(runs) == 1:
         usual.remove("run_id")
-    epochs = {run.manifest["steps_per_epoch"] for run in study.runs}
-    horizon = min(int(run.manifest["horizon_steps"]) for run in study.runs)
+    epochs = {run.manifest["steps_per_epoch"] for run in runs}
+    horizon = min(int(run.manifest["horizon_steps"]) for run in runs)
     known = epochs.pop() if len(epochs) == 1 else None
     return whole, usual, horizon, None if known is None else float(known)
 
 
-def _run_frame(run: Run, table: str | None, value: str) -> pd.DataFrame:
+def _run_frame(run: Run, value: str, only: str | None, usual: str | None) -> pd.DataFrame:
     """A value of a run, a row per replica and step, and per layer where it has several.
 
-    Layers, or whatever a list is of, are counted from 0.
+    Layers, or whatever a list is of, are counted from 0. "massive_mlp_out.ratio" is the column
+    `ratio` of that table, and called so here too; a name that several tables have is that of the
+    usual one.
     """
-    tables = run.tables() if table is None else (table,)
-    holding = [(t, column) for t in tables for column in run.columns(t) if column.name == value]
+    tables = run.tables() if only is None else (only,)
+    within, _, name = value.rpartition(".")
+    if within:
+        tables = tuple(each for each in tables if within in {each, each.rpartition("/")[2]})
+    holding = {t: column for t in tables for column in run.columns(t) if column.name == name}
     if not holding:
-        known = sorted({c.name for name in tables for c in run.columns(name)})
+        known = sorted({c.name for each in tables or run.tables() for c in run.columns(each)})
         raise ConfigError(
             f"`value` must be recorded by the run, got {value!r}, which is none of {known}."
         )
-    name, column = holding[0]
-    frame = run.table(name, [value])
+    if len(holding) > 1 and usual not in holding:
+        named = [f"{each.rpartition('/')[2]}.{name}" for each in holding]
+        raise ConfigError(
+            f"`value` must say of which table, got {value!r}. Give one of {', '.join(named)}."
+        )
+    source = usual if usual in holding else next(iter(holding))
+    assert source is not None
+    column = holding[source]
+    frame = run.table(source, [name]).rename(columns={name: value})
     if column.dims:
         dim = column.dims[0]
         lists = [() if v is None or np.ndim(v) == 0 else v for v in frame[value]]

@@ -100,7 +100,7 @@ def in_steps(found: Solution, first: float, span: float) -> Emergence:
         place = 1.0 / (b * w) - s
         fade = np.exp(-b * place)
         height = one * fade * np.log(place + s) - two * np.expm1(-b * place) / b + three
-    return Emergence(params, first + span * place, height, one > 0)
+        return Emergence(params, first + span * place, height, one > 0)
 
 
 def classes_of(found: Emergence, first: float, last: float) -> NDArray[np.int64]:

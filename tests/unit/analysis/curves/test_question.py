@@ -171,6 +171,8 @@ PROBE = (
     Column(name="ratio", unit="1", meaning="top1 / median", dims=("layer",)),
     Column(name="l2", unit="1", meaning="norm"),
 )
+TOP = Column(name="top1", unit="1", meaning="largest", dims=("layer",))
+SITE = "probes/massive_mlp_out"
 
 
 def write_study(folder: Path) -> Path:
@@ -180,12 +182,15 @@ def write_study(folder: Path) -> Path:
         "schema_version": 1, "run_id": "0123456789ab", "identity": "0" * 64, "status": "done",
         "steps_per_epoch": 10, "horizon_steps": 4000, "config": {},
         "tables": {"probes/massive_activations": [c.to_json() for c in PROBE[:1]],
-                   "probes/weight_norm": [c.to_json() for c in PROBE[1:]]},
+                   "probes/weight_norm": [c.to_json() for c in PROBE[1:]],
+                   SITE: [c.to_json() for c in (*PROBE[:1], TOP)],
+                   "probes/massive_gate": [TOP.to_json()]},
     }  # fmt: skip
     decays = np.array([1.0, 1.0, 0.1])
     static = {"replica": np.arange(3), "seed": np.arange(3), "weight_decay": decays}
     create_run(run, manifest, {**static, "lr": np.full(3, 1e-3), "shard": np.zeros(3, int)}, "")
-    tables = {"probes/massive_activations": PROBE[:1], "probes/weight_norm": PROBE[1:]}
+    tables = {"probes/massive_activations": PROBE[:1], "probes/weight_norm": PROBE[1:],
+              SITE: (*PROBE[:1], TOP), "probes/massive_gate": (TOP,)}  # fmt: skip
     writer = ShardWriter(run / "shards" / "0", "0123456789ab", tables, 0)
     rng = np.random.default_rng(2)
     for step in range(0, 4001, 50):
@@ -196,9 +201,27 @@ def write_study(folder: Path) -> Path:
         l2 = 30 + 40 * np.exp(-1.86e-3 * decays[replicas] * step) + 0.1 * rng.normal(size=size)
         at = np.full(size, step)
         writer.append("probes/massive_activations", replicas, at, {"ratio": ratio})
+        writer.append(SITE, replicas, at, {"ratio": 2 * ratio, "top1": ratio})
+        writer.append("probes/massive_gate", replicas, at, {"top1": 3 * ratio})
         writer.append("probes/weight_norm", replicas, at, {"l2": l2})
     writer.flush(4000)
     return folder
+
+
+def test_a_column_of_several_tables_is_named_with_its_table(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    usual, named, site = (
+        curves(study, value=value, group=["replica", "layer"], n_bootstrap=20).records[0]
+        for value in (None, "ratio", "massive_mlp_out.ratio")
+    )
+    assert usual["curves"] == named["curves"]
+    height = usual["params"]["height"]["value"]
+    assert site["params"]["height"]["value"] == pytest.approx(2 * height)
+    assert site["event"] == "massive_mlp_out.ratio"
+    with pytest.raises(ConfigError, match=r"one of massive_gate\.top1, massive_mlp_out\.top1"):
+        curves(study, value="top1")
+    with pytest.raises(ConfigError, match="must be recorded"):
+        curves(study, value="massive_mlp_out.l2")
 
 
 def test_a_study_brings_its_probes_layers_and_epochs(tmp_path: Path) -> None:
