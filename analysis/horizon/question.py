@@ -42,6 +42,7 @@ QUESTIONS = (
         examples=("horizon runs.csv --horizon-steps 200000",),
         place=15,
         panel="figure_horizons:draw_horizon",
+        fit_group="study_fits:fit_by_horizon",
         section="section:draw_horizons",
     ),
 )

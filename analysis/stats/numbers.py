@@ -47,7 +47,7 @@ _GROUPS: dict[Any, tuple[str, ...]] = {
     _whole(0, "Give 0 for none."): ("n_simulations", "n_studies", "n_parametric"),
     _whole(0): ("seed",),
     _whole(1): (
-        *("n_starts", "n_steps", "min_points", "longest_block"),
+        *("n_starts", "n_steps", "n_verdicts", "min_points", "longest_block"),
         *("max_emergence_curves", "max_emergence_layers"),
         *("max_relaxation_decays", "max_saturation_decays"),
     ),

@@ -12,7 +12,10 @@ from observatory.core.errors import MissingExtraError
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "train": ("lightning", "hydra", "omegaconf", "optuna", "psutil"),
-    "analysis": ("scipy", "statsmodels", "matplotlib", "jinja2", "hydra", "omegaconf"),
+    "analysis": (
+        *("scipy", "statsmodels", "matplotlib", "jinja2", "hydra", "omegaconf"),
+        *("altair", "vl_convert"),
+    ),
     "mlflow": ("mlflow",),
     "slurm": ("submitit",),
     "postgres": ("psycopg",),

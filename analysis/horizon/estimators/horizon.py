@@ -69,6 +69,38 @@ def _lower_window(data: Observations, observed: float) -> float:
     return float(cells[-1 - max(n_above // 3, 1)])
 
 
+def _samples(data: Observations, whole: Sample, early: float, lower: float) -> Samples:
+    """A table as the verdict looks at it: whole, at an earlier horizon, up to a smaller control."""
+    parts = data.at_horizon(early), data.within(lower)
+    return Samples(whole, *(_fixed_sample(part) for part in parts))
+
+
+def verdict_by(
+    observations: Observations, window_max: float, held_out: float, n_grid: int, level: float
+) -> tuple[str, str]:
+    """The verdict of `Horizon` on one table and its reason, without limits and without an outlook.
+
+    Args:
+        observations: The records, cut at the horizon of the verdict.
+        window_max: Largest control that enters.
+        held_out: The shorter horizon, as a share of the longest.
+        n_grid: Points of the search for a critical point.
+        level: Of the tests.
+
+    Raises:
+        FitRefusedError: As `Horizon.fit`.
+    """
+    data = observations.within(window_max)
+    _rising_bins(data, level)
+    whole = sample_of(data)
+    steps = longest(whole)
+    horizons = shorter_horizons(data, steps, 2)
+    observed = float(boundaries(data, horizons, data.weights[None])[0, -1])
+    of = _samples(data, whole, held_out * steps, _lower_window(data, observed))
+    evidence = {name: evidence_of(name, of, data.weights[None], n_grid, level) for name in ERRORS}
+    return verdict_of(evidence, observed, level, data.control)
+
+
 def _column(values: Array) -> list[float | None]:
     """Numbers as the record holds them, null where infinite."""
     return [float(x) if np.isfinite(x) else None for x in values]
@@ -192,8 +224,7 @@ class Horizon:
         found = boundaries(data, horizons, np.concatenate([data.weights[None], drawn]))
         observed = float(found[0, -1])
         lower = _lower_window(data, observed)
-        parts = data.at_horizon(self.held_out * steps), data.within(lower)
-        of = Samples(whole, *(_fixed_sample(part) for part in parts))
+        of = _samples(data, whole, self.held_out * steps, lower)
         evidence = {name: evidence_of(name, of, drawn, self.n_grid, self.level) for name in ERRORS}
         verdict, reason = verdict_of(evidence, observed, self.level, data.control)
         extras: dict[str, Plain] = {

@@ -16,7 +16,11 @@ from observatory.core.errors import MissingExtraError
 from observatory.core.extras import EXTRAS, missing, require
 
 ROOT = Path(observatory.__file__).parents[1]
-IMPORTED_AS = {"hydra-core": "hydra", "hydra-submitit-launcher": "submitit"}
+IMPORTED_AS = {
+    "hydra-core": "hydra",
+    "hydra-submitit-launcher": "submitit",
+    "vl-convert-python": "vl_convert",
+}
 BLOCKED = sorted({name for names in EXTRAS.values() for name in names})
 BLOCK = """
 import importlib.abc, sys
