@@ -13,7 +13,7 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 
-.PHONY: help install dev map test fast numbers bench check clean
+.PHONY: help install dev map test fast numbers docs bench check clean
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
@@ -31,6 +31,12 @@ fast: .venv/dev  ## the tests of two minutes
 
 numbers: .venv/dev  ## write the numbers in the docs that follow from stored tables and studies
 	$(BIN)/python -m tests.docs_numbers
+
+docs: .venv/dev  ## build the site into build/docs/html; a warning or a broken link is an error
+	rm -rf build/docs
+	$(BIN)/python -m docs.site.assemble build/docs/source
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto -c docs/site build/docs/source build/docs/html
+	$(BIN)/python -m docs.site.links build/docs/html
 
 bench: .venv/dev  ## the measurements of cost; wants a quiet machine
 	$(BIN)/python -m pytest -o addopts="--strict-markers --import-mode=importlib" -m benchmark -s tests/benchmarks $(ARGS)

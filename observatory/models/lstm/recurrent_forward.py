@@ -7,6 +7,7 @@ Exact savings over running every layer on every position of every example:
   - the first layer's input gates depend on one token: d_vocab rows, looked up per example;
   - a layer's input gates of all steps are one product, and so is the gradient of its W_ih;
   - the cell has its gradient in closed form.
+
 Shapes: a table is `[replica, d_vocab, width]`, a per-example state `[replica, batch, d_hidden]`.
 """
 

@@ -9,6 +9,7 @@ Exact savings over scanning two positions of every example in every block:
   - the convolution has two taps that meet anything;
   - in the last layer only position 1 has an output;
   - LayerNorm gains and biases are folded into the weights that follow.
+
 Numbers behind letters are positions. Shapes: a table is `[replica, d_vocab, width]`, what belongs
 to examples `[replica, batch, width]`; see `network.py` for the letters.
 """

@@ -6,6 +6,7 @@ Exact savings for a causal network read at the query token (position 2):
     values and scores are tables that are looked up per example;
   - in the last layer only position 2 needs an output and an MLP;
   - LayerNorm gains and biases are folded into the weights that follow.
+
 Letters: s0, s1, s2 the residual streams at the three positions, x the three joined along their
 rows. Shapes: a table is `[replica, d_vocab, d_model]`, a per-example stream
 `[replica, batch, d_model]`.
