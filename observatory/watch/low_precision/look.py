@@ -12,6 +12,7 @@ import yaml
 from torch import Tensor, nn
 
 from observatory.core.errors import ConfigError
+from observatory.core.rng import named_generator
 from observatory.core.settings import did_you_mean
 from observatory.watch.low_precision.batch_loss import (
     Change,
@@ -214,7 +215,7 @@ def _measure(
     if refused and strict:
         raise ConfigError(" ".join(refused.values()))
     readout, errors, changes = products[-1][0], {}, {}
-    for index, (name, transform) in enumerate(transforms.items()):
+    for name, transform in transforms.items():
         if name in refused:
             continue
         kept = Calibration(transform, n_rows, valid_rows(searched).get(""))
@@ -225,8 +226,9 @@ def _measure(
         if dense is None or given is None:
             continue
         for scope in _SCOPES:
+            noise = named_generator(seed, f"noise beside {name}, {scope}")  # whatever others are
             changes[name, scope] = _changes(
-                model, batch, given, dense, kept, readout if scope != "all" else None, seed + index
+                model, batch, given, dense, kept, readout if scope != "all" else None, noise
             )
     seen = {name for name, _ in products}
     return LowPrecision(
@@ -247,11 +249,10 @@ def _changes(
     dense: SequenceLosses,
     kept: Calibration,
     readout: str | None,
-    seed: int,
+    noise: torch.Generator,
 ) -> tuple[Change, Change]:
     """The change of loss by a transform, and by noise of the same size."""
     but = frozenset() if readout is None else frozenset({readout})
-    noise = torch.Generator().manual_seed(seed)
     after = [
         losses(model.run(batch, Replacing(kept, but, drawn)), labels) for drawn in (None, noise)
     ]

@@ -272,6 +272,17 @@ def test_noise_is_as_large_as_the_change(model: Language) -> None:
     assert noisy._noisy(before, before) is before
 
 
+def test_numbers_of_a_transform_do_not_depend_on_which_others_are_asked_for(
+    model: Language,
+) -> None:
+    names = ["int4_token", "int3_weights", "wina_25"]
+    whole = low_precision(model, TOKENS, labels="next_token", transforms=names).frame()
+    for name in names:
+        alone = low_precision(model, TOKENS, labels="next_token", transforms=[name]).frame()
+        beside = whole[whole["transform"] == name].reset_index(drop=True)
+        assert alone.reset_index(drop=True).equals(beside), name
+
+
 def test_padded_rows_count_nowhere() -> None:
     torch.manual_seed(0)
     model = Language()

@@ -1,6 +1,8 @@
 """The library: what it returns prints itself, says its intervals and draws itself."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from observatory import fits
 from observatory.analysis.boundary.figure_fit import rates_table
 from observatory.analysis.fit.questions import question_named, questions
+from observatory.analysis.page.save import save_picture
 from observatory.core.errors import ConfigError, FitRefusedError
 
 COUNTS = pd.DataFrame(
@@ -147,6 +150,21 @@ def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         found.save_plot(tmp_path / "one.jpg")
     with pytest.raises(ConfigError, match="`plot` is not for ratio, which has no figure"):
         fits.ratio(COUNTS, COUNTS, n_bootstrap=50).plot()
+
+
+def test_a_disk_that_fills_leaves_the_earlier_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fills(figure: Figure, path: Path, **how: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "one.svg").write_text("earlier")
+    monkeypatch.setattr(Figure, "savefig", fills)
+    with pytest.raises(ConfigError, match="No space left on device"):
+        save_picture(Figure(), tmp_path / "one.svg")
+    assert (tmp_path / "one.svg").read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["one.svg"]
 
 
 def test_what_a_result_is_about_is_in_its_text() -> None:
