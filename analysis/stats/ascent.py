@@ -16,12 +16,17 @@ gradient `[row, param]`, and a positive matrix close to the negative Hessian,
 
 MAX_ROUNDS = 200
 """Rounds of damped scoring; a row still moving then climbs a ridge too flat to matter."""
-_MAX_PASSES = 20
-"""Of the values of a profile, each from its neighbours; all that move stop before."""
+_HOPELESS = 1000.0
+"""Promised gains by which a row must still rise to reach its goal, so that it is given up."""
 
 
 def climb(
-    evaluate: Evaluate, start: Array, low: Array, high: Array, tolerance: float = 1e-10
+    evaluate: Evaluate,
+    start: Array,
+    low: Array,
+    high: Array,
+    tolerance: float = 1e-10,
+    goal: Array | None = None,
 ) -> tuple[Array, Array]:
     """Local maxima, one per row, reached without ever going down.
 
@@ -31,6 +36,8 @@ def climb(
         low: Lower ends of the box, `[param]` or `[row, param]`; where both agree it is held.
         high: Upper ends.
         tolerance: A row stops where a step promises to raise the log-likelihood by less.
+        goal: Heights, `[row]`, where it matters only whether they are reached: a row far below
+            that hardly rises any more is given up.
 
     Returns:
         theta, `[row, param]`, and the log-likelihood, `[row]`.
@@ -57,6 +64,9 @@ def climb(
         damping[at] = np.where(better, np.maximum(damping[at] * 0.1, 1e-12), damping[at] * 8.0)
         done = promise < tolerance
         done[better] &= gain < np.maximum(tolerance, 1e-13 * np.abs(value[took]))
+        if goal is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                done |= better & (value[at] + _HOPELESS * promise < goal[at])
         running[at] = ~done & (damping[at] < 1e12)
     return theta, value
 
@@ -88,87 +98,3 @@ def best_of(theta: Array, value: Array, n_starts: int) -> tuple[Array, Array]:
     best = np.argmax(values, axis=1)
     at = np.arange(len(best)) * n_starts + best
     return theta[at], value[at]
-
-
-def profile_limits(
-    evaluate: Evaluate,
-    low: Array,
-    high: Array,
-    best: Array,
-    starts: Array,
-    axis: tuple[int, Array],
-    drop: float,
-    *,
-    quick: bool,
-) -> tuple[float | None, float | None]:
-    """Where the profile of one parameter has fallen by `drop` below its maximum.
-
-    All others are fitted anew at every value, all values at once; the outermost crossing counts.
-
-    Args:
-        evaluate: The likelihood; it is asked for more rows than the data have, all alike.
-        low: Lower ends of the box, `[param]`.
-        high: Upper ends.
-        best: The maximum, `[param]`.
-        starts: Other places to start from, `[start, param]`.
-        axis: Position of the parameter, and the values looked at, rising.
-        drop: Half the chi-square quantile of the level wanted.
-        quick: Whether the likelihood takes no time, so that every start may be used everywhere.
-
-    Returns:
-        Lower and upper limit; None where the profile stays above up to the end of the axis, or the
-        maximum lies beyond that end.
-    """
-    index, places = axis
-    top = float(evaluate(best[None], np.zeros(1, dtype=np.int64))[0][0])
-
-    def limit(side: int) -> float | None:
-        place = float(best[index])
-        values = np.array([place, *places[side * (places - place) > 0][::side]])
-        if values.size == 1:
-            return None
-        near = np.concatenate([best[None], starts])
-        for _ in range(4):
-            theta, value = _heights(evaluate, low, high, index, values, near, quick=quick)
-            inside = np.flatnonzero(value >= top - drop)
-            outermost = int(inside[-1]) if inside.size else 0
-            if outermost == values.size - 1:
-                return None
-            near = np.concatenate([theta[outermost : outermost + 2], best[None]])
-            near = np.concatenate([near, starts]) if quick else near
-            inner, outer = float(values[outermost]), float(values[outermost + 1])
-            above, below = (float(v) - (top - drop) for v in value[outermost : outermost + 2])
-            place = inner + (outer - inner) * (above / (above - below) if above > below else 0.5)
-            values = np.linspace(inner, outer, 13)
-        return place
-
-    return limit(-1), limit(1)
-
-
-def _heights(
-    evaluate: Evaluate,
-    low: Array,
-    high: Array,
-    index: int,
-    values: Array,
-    near: Array,
-    *,
-    quick: bool,
-) -> tuple[Array, Array]:
-    """The maxima with one parameter held at each value, climbed from each of `near`."""
-
-    def climbed(begin: Array) -> tuple[Array, Array]:
-        seeds, held = begin.reshape(-1, low.size).copy(), np.repeat(values, begin.shape[1])
-        lows, highs = (np.tile(end, (len(seeds), 1)) for end in (low, high))
-        seeds[:, index] = lows[:, index] = highs[:, index] = held
-        return best_of(*climb(evaluate, seeds, lows, highs, 1e-9), begin.shape[1])
-
-    theta, value = climbed(np.tile(near, (values.size, 1, 1)))
-    for _ in range(_MAX_PASSES if quick else 0):  # each value starts where its neighbours ended
-        both = np.stack([np.roll(theta, 1, axis=0), np.roll(theta, -1, axis=0)], axis=1)
-        again, higher = climbed(both)
-        gain = higher - value
-        theta, value = np.where(gain[:, None] > 0, again, theta), np.maximum(value, higher)
-        if gain.max() < 1e-6:
-            break
-    return theta, value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.solvers import normal_cdf
+from observatory.analysis.stats.solvers import expit, normal_cdf
 from observatory.core.errors import ConfigError
 
 Array = NDArray[np.float64]
@@ -24,10 +24,6 @@ class Link:
     bell: Callable[[Array, Array, Array], Array]  # the density F'(z), from z, F(z) and 1 - F(z)
 
 
-def _logistic(z: Array) -> Array:
-    return np.exp(-np.logaddexp(0.0, -z))
-
-
 def _normal_bell(z: Array, _rise: Array, _fall: Array) -> Array:
     return np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
 
@@ -37,7 +33,7 @@ def _hazard(z: Array) -> Array:
 
 
 LINKS = {
-    "logistic": Link("logistic", _logistic, lambda z: _logistic(-z), lambda _, up, down: up * down),
+    "logistic": Link("logistic", expit, lambda z: expit(-z), lambda _, up, down: up * down),
     "probit": Link("probit", normal_cdf, lambda z: normal_cdf(-z), _normal_bell),
     "cloglog": Link(
         "cloglog",

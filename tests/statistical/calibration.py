@@ -15,7 +15,6 @@ from scipy.stats import chi2, f
 from observatory.analysis.boundary.estimators.coverage import bootstrap_coverage
 from observatory.analysis.boundary.estimators.least_squares import PUBLISHED_START, refit_boundary
 from observatory.analysis.boundary.estimators.likelihood import (
-    FREE,
     SEPARATED,
     box,
     firth_box,
@@ -81,7 +80,7 @@ def firth(n: np.ndarray, k: np.ndarray) -> Covered:
     """The profile of the penalised likelihood; nothing is refused."""
     low, high = firth_box(X)
     evaluate = penalised(
-        X, np.repeat(n, 3, axis=0), np.repeat(k, 3, axis=0), LINKS["logistic"], FREE
+        X, np.repeat(n, 3, axis=0), np.repeat(k, 3, axis=0), LINKS["logistic"], low < high
     )
     begin = np.tile([[X0, np.log(s), 0.0, 0.0] for s in (3.0, 10.0, 30.0)], (len(n), 1))
     _, top = best_of(*climb(evaluate, begin, low, high), 3)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
 from observatory.analysis.stats.bins import RateBins, distinct_rows
-from observatory.analysis.stats.links import LINKS, Link
+from observatory.analysis.stats.links import Link
+from observatory.analysis.stats.solvers import expit
 
 X0, LOG_SLOPE, GUESS, LAPSE, X1, LOG_SLOPE_1 = range(6)
 _TINY = 1e-100
@@ -21,8 +22,6 @@ SEPARATED = 1e-6
 """Log-likelihood by which a finite slope must beat an infinite one."""
 GUESS_MAX, HALF = 0.5, 0.499
 """Largest rate of guessing, that of two answers, and of lapsing: they must not add up to 1."""
-FREE = np.array([True, True, False, False])
-"""What Firth's fit has free of theta."""
 
 
 def rates(x: Array, theta: Array, link: Link, shift: Array | float = 0.0) -> tuple[Array, ...]:
@@ -211,8 +210,39 @@ def fit_many(
 
 
 def firth_likelihood(x: Array, n: Array, k: Array) -> Evaluate:
-    """The penalised likelihood of (x0, log slope)."""
-    return penalised(x, n, k, LINKS["logistic"], FREE)
+    """The penalised likelihood of (x0, log slope), guess and lapse being held at 0.
+
+    What `penalised` gives of the logistic with one edge, its prior and the slopes of that in closed
+    form: with w = n p q, the determinant of intercept and slope is sum w times sum w (x - mean)^2.
+    """
+
+    def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        at = rows if len(n) > 1 else np.zeros(1, dtype=np.int64)
+        trials, seen = n[at], k[at]
+        slope = np.exp(theta[:, LOG_SLOPE, None])
+        from_edge = x - theta[:, X0, None]
+        z = slope * from_edge
+        p, q = expit(z), expit(-z)
+        weight = trials * p * q
+        value = seen * np.log(np.maximum(p, _TINY))
+        value = (value + (trials - seen) * np.log(np.maximum(q, _TINY))).sum(axis=1)
+        total, first = weight.sum(axis=1), (weight * from_edge).sum(axis=1)
+        second = (weight * from_edge**2).sum(axis=1)
+        offset = from_edge - (first / np.maximum(total, 1e-300))[:, None]
+        spread = (weight * offset * offset).sum(axis=1)
+        there = (spread > 1e-290) & (total > 1e-290)
+        total, spread = np.where(there, total, 1.0), np.where(there, spread, 1.0)
+        prior = np.where(there, 0.5 * (np.log(total) + np.log(spread)), -1e6)
+        leverage = weight * (1.0 / total[:, None] + offset * offset / spread[:, None])
+        pull = seen - trials * p + np.where(there[:, None], 0.5 * leverage * (q - p), 0.0)
+        score, metric = np.zeros_like(theta), np.zeros((*theta.shape, theta.shape[1]))
+        k0 = slope[:, 0]
+        score[:, X0], score[:, LOG_SLOPE] = -k0 * pull.sum(axis=1), (z * pull).sum(axis=1)
+        metric[:, X0, X0], metric[:, LOG_SLOPE, LOG_SLOPE] = k0**2 * total, k0**2 * second
+        metric[:, X0, LOG_SLOPE] = metric[:, LOG_SLOPE, X0] = -(k0**2) * first
+        return value + prior, score, metric
+
+    return evaluate
 
 
 def firth_box(x: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb, profile_limits
+from observatory.analysis.stats.ascent import Array, Evaluate, best_of, climb
 from observatory.analysis.stats.bins import (
     RateBins,
     bin_rates,
@@ -18,6 +18,7 @@ from observatory.analysis.stats.bins import (
 )
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, about
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.profiles import Axis, profile_limits
 from observatory.analysis.stats.search import as_bound, end_of_search
 from observatory.analysis.stats.solvers import chi2_quantile, chi2_tail, f_quantile
 from observatory.core.errors import ConfigError
@@ -151,28 +152,24 @@ def profiled(
     quick = not {"seed_spread", "critical_upper"} & set(found.names)
     coarse = 1.0 if quick else 3.0
     drop = 0.5 * (chi2_quantile(level, 1) if degrees is None else f_quantile(level, 1, degrees))
-    errors = _errors(found)
-    around = _around(found, x, quick)
-    params: dict[str, Parameter] = {}
-    for i in np.flatnonzero(found.free).tolist():
+    errors, free = _errors(found), np.flatnonzero(found.free).tolist()
+    axes: list[Axis] = []
+    for i in free:
         name, low, high = found.names[i], float(found.low[i]), float(found.high[i])
         if name.startswith("critical"):
             places = _places(x, 0.05 * coarse)
         else:
             step = 0.25 * coarse if name.startswith("slope") else (high - low) / 25.0
             places = np.linspace(low, high, int(np.ceil((high - low) / step)) + 1)
-        limits = profile_limits(
-            found.evaluate,
-            found.low,
-            found.high,
-            found.theta,
-            around,
-            (i, places),
-            drop,
-            quick=quick,
-        )
+        axes.append(Axis(0, i, places))
+    around = _around(found, x, quick)[None]
+    box, best = (found.low, found.high), found.theta[None]
+    ends_of = profile_limits(found.evaluate, *box, best, around, axes, drop, quick=quick)
+    params: dict[str, Parameter] = {}
+    for i, limits in zip(free, ends_of, strict=True):
+        name, both = found.names[i], (float(found.low[i]), float(found.high[i]))
         if not name.startswith(("critical", "slope")):
-            limits = tuple(e if v is None else v for v, e in zip(limits, (low, high), strict=True))
+            limits = tuple(e if v is None else v for v, e in zip(limits, both, strict=True))
         ends = [None if end is None else found.natural(i, end) for end in limits]
         turned = found.sign if name.startswith(("critical", "slope")) else 1
         value = found.natural(i, float(found.theta[i]))

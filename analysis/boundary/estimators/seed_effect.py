@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.checks import boundary_warnings, require_fit
-from observatory.analysis.boundary.estimators.likelihood import X0, box, rates
+from observatory.analysis.boundary.estimators.likelihood import (
+    GUESS,
+    LAPSE,
+    LOG_SLOPE,
+    X0,
+    box,
+    rates,
+)
 from observatory.analysis.boundary.estimators.profile import (
     NAMES,
     Fitted,
@@ -52,11 +59,14 @@ def _normal_rule(n_nodes: int) -> tuple[Array, Array]:
     return nodes, weights / weights.sum()
 
 
-def seed_likelihood(x: Array, n_by: Array, k_by: Array, link: Link, n_nodes: int) -> Evaluate:
+def seed_likelihood(
+    x: Array, n_by: Array, k_by: Array, link: Link, n_nodes: int, *, shares: bool = True
+) -> Evaluate:
     """The likelihood of counts `[seed, bin]`, u integrated out.
 
     The integral is a sum over evenly spaced u with normal weights: exact to many digits as long as
-    no seed's edge is sharper than the spacing. The metric is the scores' outer product.
+    no seed's edge is sharper than the spacing. The metric is the scores' outer product. Where guess
+    and lapse are held, `shares` need not be derived by.
     """
     nodes, weights = _normal_rule(n_nodes)
     log_weights = np.log(weights)
@@ -67,22 +77,25 @@ def seed_likelihood(x: Array, n_by: Array, k_by: Array, link: Link, n_nodes: int
     missed = n_by - k_by
 
     def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
-        n_row = len(theta)
+        shape = (len(theta), n_nodes, x.size)
         every = np.repeat(theta[:, :4], n_nodes, axis=0)
-        u = np.tile(nodes, n_row)[:, None]
-        p, q, slopes = rates(x, every, link, np.repeat(theta[:, _SPREAD], n_nodes)[:, None] * u)
-        slopes = np.concatenate([slopes, slopes[:, [X0]] * u[:, :, None]], axis=1)
-        shape = (n_row, n_nodes, 5, x.size)
-        by_p = (slopes / p[:, None]).reshape(shape)
-        by_q = (slopes / q[:, None]).reshape(shape)
-        log_p, log_q = (np.log(s).reshape(n_row, n_nodes, x.size) for s in (p, q))
+        shift = (theta[:, _SPREAD, None] * nodes).reshape(-1, 1)
+        p, q, slopes = rates(x, every, link, shift)
+        log_p, log_q = (np.log(s).reshape(shape) for s in (p, q))
         joint = log_p @ k_by.T + log_q @ missed.T + log_weights[:, None]  # [row, node, seed]
         top = joint.max(axis=1, keepdims=True)
         share = np.exp(joint - top)
         total = share.sum(axis=1, keepdims=True)
         value = ((top + np.log(total)) * copies).sum(axis=(1, 2))
-        score = by_p @ k_by.T - by_q @ missed.T  # [row, node, param, seed]
-        each = ((share / total)[:, :, None, :] * score).sum(axis=1)
+        share /= total
+        each = np.zeros((len(theta), 5, len(n_by)))
+        for i in (X0, LOG_SLOPE, GUESS, LAPSE) if shares else (X0, LOG_SLOPE):
+            score = (slopes[:, i] / p).reshape(shape) @ k_by.T
+            score -= (slopes[:, i] / q).reshape(shape) @ missed.T  # [row, node, seed]
+            score *= share
+            each[:, i] = score.sum(axis=1)
+            if i == X0:
+                each[:, _SPREAD] = nodes @ score
         root = each * np.sqrt(copies)
         return value, (each * copies).sum(axis=2), root @ root.swapaxes(1, 2)
 
@@ -133,7 +146,9 @@ class BoundarySeedEffect(LikelihoodFit):
         high[1] = min(high[1], float(np.log(_STEEPEST / np.diff(bins.x).min())))
         n_nodes = N_NODES
         while True:
-            evaluate = seed_likelihood(bins.x, bins.n_by, bins.k_by, link, n_nodes)
+            evaluate = seed_likelihood(
+                bins.x, bins.n_by, bins.k_by, link, n_nodes, shares=bool((low < high)[2:4].any())
+            )
             found = Maximum.climbed(evaluate, (*NAMES, "seed_spread"), begin, low, high)
             if n_nodes >= nodes_for(found.theta):
                 break

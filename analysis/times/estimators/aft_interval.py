@@ -13,16 +13,18 @@ _N_REGION = 31  # points of each axis of the joint region
 PROFILE_GRID = 12  # points of the search along the profile of nu
 
 
-def crossing(height: Callable[[Array], Array], inside: float, outside: float) -> float:
-    """Where a function turns negative, between a point where it is not and one where it is."""
-    above, below = 0.0, -np.inf
-    for _ in range(4):
-        points = np.linspace(inside, outside, 9)
-        heights = height(points)
-        first = max(int(np.argmax(heights < 0)), 1)
-        inside, outside = float(points[first - 1]), float(points[first])
-        above, below = float(heights[first - 1]), float(heights[first])
-    share = above / (above - below) if np.isfinite(below) else 0.5
+def crossings(height: Callable[[Array], Array], inside: Array, outside: Array) -> Array:
+    """Where a function turns negative, each between a point where it is not and one where it is."""
+    row = np.arange(inside.size)
+    above, below = np.zeros(row.size), np.full(row.size, -np.inf)
+    for _ in range(4 if row.size else 0):
+        points = np.linspace(inside, outside, 9, axis=1)
+        heights = height(points.ravel()).reshape(points.shape)
+        first = np.maximum(np.argmax(heights < 0, axis=1), 1)
+        inside, outside = points[row, first - 1], points[row, first]
+        above, below = heights[row, first - 1], heights[row, first]
+    fall = np.where(np.isfinite(below), above - below, 1.0)
+    share = np.where(np.isfinite(below), above / fall, 0.5)
     return inside + share * (outside - inside)
 
 
@@ -35,9 +37,11 @@ def _outermost(
     """
     inside = np.flatnonzero(values >= 0)
     low, high = int(inside[0]), int(inside[-1])
-    lower = points[0] if low == 0 else crossing(height, points[low], points[low - 1])
-    last = points.size - 1
-    upper = points[last] if high == last else crossing(height, points[high], points[high + 1])
+    at = [(end, by) for end, by in ((low, -1), (high, 1)) if 0 <= end + by < points.size]
+    inner, outer = np.array([end for end, _ in at], int), np.array([sum(pair) for pair in at], int)
+    found = crossings(height, points[inner], points[outer]).tolist()
+    lower = points[0] if low == 0 else found.pop(0)
+    upper = points[-1] if high == points.size - 1 else found.pop()
     return float(lower), float(upper)
 
 
@@ -105,16 +109,24 @@ class Table:
             several = self.of.repeated(nu.size)
             return several.profile_exponent(nu, begin, held, PROFILE_GRID) - target
 
-        def limit(sign: float) -> float | None:
-            inside, step = centre, 0.05 * max(abs(centre), 0.1)
-            for _ in range(12):
-                outside = inside + sign * step
-                if height(np.array([outside]))[0] < 0:
-                    return crossing(height, inside, outside)
-                inside, step = outside, 2.0 * step
-            return None
-
-        return limit(-1.0), limit(1.0)
+        inside, outside = np.full(2, centre), np.full(2, np.nan)
+        step, looking = 0.05 * max(abs(centre), 0.1), np.ones(2, dtype=np.bool_)
+        for _ in range(12):  # both sides at once, until both have turned negative
+            tried = inside + np.array([-step, step])
+            turned = np.zeros(2, dtype=np.bool_)
+            turned[looking] = height(tried[looking]) < 0
+            outside[turned] = tried[turned]
+            looking &= ~turned
+            inside[looking] = tried[looking]
+            step *= 2.0
+            if not looking.any():
+                break
+        known = np.flatnonzero(~looking)
+        found = crossings(height, inside[known], outside[known])
+        limits: list[float | None] = [None, None]
+        for side, value in zip(known.tolist(), found.tolist(), strict=True):
+            limits[side] = value
+        return limits[0], limits[1]
 
     def joint_region(self, level: float) -> dict[str, list[float | None]]:
         """Twice the fall of the log-likelihood on a grid of (critical, nu) about its maximum.

@@ -119,9 +119,13 @@ def resampled_laws(table: Table, weights: Array, free: bool) -> Laws:
         held = np.repeat(table.law.critical, len(weights))
         return of.at_critical(held, np.repeat(table.law.theta, len(weights), axis=0))
     grid = table.of.highest[:, None] * shares(DRAW_GRID)
+    return of.free(DRAW_GRID, _DRAW_ROUNDS, _guess(table, grid))
+
+
+def _guess(table: Table, grid: Array) -> Array:
+    """The table's own laws at critical points, from which those of tables like it are near."""
     guess = table.of.profile_critical(grid, None).theta
-    guess = np.where(np.isnan(guess), table.law.theta, guess)
-    return of.free(DRAW_GRID, _DRAW_ROUNDS, guess)
+    return np.where(np.isnan(guess), table.law.theta, guess)
 
 
 def zero_ratio(zero: Table, free: Table) -> float:
@@ -140,7 +144,8 @@ def parametric_p(zero: Table, ratio: float, data: Observations, n_draws: int, se
     control, end = (np.repeat(a, times) for a in (data.weight_decay, _end_of_watch(data)))
     of = Times(zero.of.errors, *_simulated(zero, control, end, _look_of(data), n_draws, rng))
     none = of.at_critical(np.zeros(n_draws), np.repeat(zero.law.theta, n_draws, axis=0))
-    ratios = 2.0 * (of.free(DRAW_GRID, _DRAW_ROUNDS).loglik - none.loglik)
+    guess = _guess(zero, zero.of.highest[:, None] * shares(DRAW_GRID))
+    ratios = 2.0 * (of.free(DRAW_GRID, _DRAW_ROUNDS, guess).loglik - none.loglik)
     usable = ratios[np.isfinite(ratios)]
     return (1.0 + float((usable >= ratio - 1e-9).sum())) / (1.0 + usable.size)
 

@@ -5,7 +5,12 @@ import pytest
 from scipy.optimize import minimize
 
 from observatory.analysis.boundary.estimators.firth import BoundaryFirth
-from observatory.analysis.boundary.estimators.likelihood import firth_points, rates
+from observatory.analysis.boundary.estimators.likelihood import (
+    firth_likelihood,
+    firth_points,
+    penalised,
+    rates,
+)
 from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.links import LINKS
 from observatory.analysis.stats.observations import Observations, from_counts
@@ -31,6 +36,22 @@ def test_two_bins_get_half_a_replica_on_each_side(k) -> None:
     p = rates(np.log10(DECAYS)[:2], theta, LINKS["logistic"])[0][0]
     # the climb stops where 1e-10 of log-likelihood is left: 1e-5 of a standard error
     assert p == pytest.approx((np.array(k) + 0.5) / 11.0, abs=1e-5)
+
+
+def test_its_closed_form_is_that_of_jeffreys_prior() -> None:
+    """Height, slopes and metric, against the prior by its definition, its slopes by differences."""
+    rng, x, free = np.random.default_rng(0), np.log10(DECAYS), np.array([True, True, False, False])
+    n = np.full((60, x.size), 8.0)
+    n[0, 2], k = 0.0, rng.binomial(8, 0.5, n.shape).astype(float)
+    k[0, 2] = 0.0
+    theta = np.zeros((60, 4))
+    theta[:, 0], theta[:, 1] = rng.uniform(-3.0, 1.5, 60), rng.uniform(-1.0, 4.0, 60)
+    every = np.arange(60)
+    closed = firth_likelihood(x, n, k)(theta, every)
+    defined = penalised(x, n, k, LINKS["logistic"], free)(theta, every)
+    assert closed[0] == pytest.approx(defined[0], rel=1e-9)
+    assert closed[1][:, :2] == pytest.approx(defined[1][:, :2], rel=1e-6, abs=1e-6)
+    assert closed[2][:, :2, :2] == pytest.approx(defined[2][:, :2, :2], rel=1e-12, abs=1e-200)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.solvers import chi2_quantile
 from observatory.analysis.times.estimators.aft_errors import ERRORS
-from observatory.analysis.times.estimators.aft_interval import chi_bar_square, crossing
+from observatory.analysis.times.estimators.aft_interval import chi_bar_square, crossings
 from observatory.analysis.times.estimators.aft_law import shares
 from observatory.analysis.times.estimators.aft_table import (
     drawn_replicas,
@@ -90,10 +90,11 @@ def test_limits_end_where_the_range_does() -> None:
 
 
 def test_crossings_are_found_between_grid_points() -> None:
-    assert crossing(lambda x: 1.0 - x**3, 0.0, 7.0) == pytest.approx(1.0, abs=1e-5)
-    assert crossing(lambda x: np.where(x > 2.0, -np.inf, 1.0), 0.0, 4.0) == pytest.approx(
-        2.0, abs=1e-3
-    )
+    inside, outside = np.array([0.0, 0.0]), np.array([7.0, -3.0])
+    found = crossings(lambda x: 1.0 - np.abs(x**3), inside, outside)
+    assert found == pytest.approx([1.0, -1.0], abs=1e-5)
+    cliff = crossings(lambda x: np.where(x > 2.0, -np.inf, 1.0), np.zeros(1), np.full(1, 4.0))
+    assert cliff == pytest.approx(2.0, abs=1e-3)
 
 
 @pytest.mark.parametrize("critical", ["zero", "free"])
