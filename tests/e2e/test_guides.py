@@ -1,4 +1,4 @@
-"""Every example of the guides is run by a test: here those of the questions, elsewhere the others."""
+"""Every example of the guides is run by a test: those of the questions are run here."""
 
 import re
 from collections.abc import Callable
@@ -55,7 +55,9 @@ def seeds_and_splits() -> None:
 
 
 def a_study_and_its_twins() -> None:
-    config = {"task": {"_target_": "observatory.tasks.modular.Modular", "random_labels": True}}
+    config: dict[str, object] = {
+        "task": {"_target_": "observatory.tasks.modular.Modular", "random_labels": True}
+    }
     probes = ("attention", "weight_norm", "logit_scale")
     decays = (0.1, 0.15, 0.2, 0.3, 1.0)
     plan = Plan(study="laptop_horizon", weight_decays=decays, n_seeds=6, probes=probes)
