@@ -93,6 +93,32 @@ def verdicts_of_forecasts() -> str:
     )
 
 
+def rates_of_eight_pairs() -> str:
+    """McNemar's p and Newcombe's interval where 5 of 8 pairs differ, all one way."""
+    value = [0.0] * 5 + [1.0, 1.0, 0.0] + [1.0] * 7 + [0.0]
+    table = pd.DataFrame({"value": value, "arm": ["a"] * 8 + ["b"] * 8, "seed": [*range(8)] * 2})
+    (row,) = ob.fits.paired(table, value="value", arm="arm").frame().to_dict("records")
+    return f"p = {row['p']:.4f} and an interval of {row['ci_low']:.2f} to {row['ci_high']:.2f}"
+
+
+def exponents_of_the_example() -> str:
+    """1 / nu, zeta / nu and the critical temperature of docs/examples/curie_weiss.csv."""
+    found = ob.fits.scaling(
+        ROOT / "docs" / "examples" / "curie_weiss.csv",
+        size="n_spins", control="temperature", value="m",
+    )  # fmt: skip
+    p = found.record["params"]
+    one, other, critical = (
+        f"{p[name]['value']:.{digits}f} [{p[name]['ci_low']:.{digits}f}, "
+        f"{p[name]['ci_high']:.{digits}f}]"
+        for name, digits in (("inverse_nu", 2), ("zeta_over_nu", 2), ("critical", 3))
+    )
+    return (
+        f"the example gives {one} and {other}, with T_c = {critical}, and "
+        f"{p['sharpening']['value']:.2f} for a"
+    )
+
+
 def low_precision_over_training() -> str:
     """A row per transform: its change of train loss by how far the replicas had come."""
     table = pd.read_csv(ROOT / "docs" / "examples" / "low_precision_training.csv")
@@ -124,6 +150,8 @@ NUMBERS: dict[str, Callable[[], str]] = {
     "boundary_of_the_mlp": boundary_of_the_mlp,
     "coverage_of_curves": coverage_of_curves,
     "verdicts_of_forecasts": verdicts_of_forecasts,
+    "rates_of_eight_pairs": rates_of_eight_pairs,
+    "exponents_of_the_example": exponents_of_the_example,
     "low_precision_over_training": low_precision_over_training,
     "watched_networks": contexts.networks_table,
     "watched_wrappers": contexts.wrappers_table,
