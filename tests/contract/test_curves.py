@@ -64,6 +64,7 @@ def test_the_record_can_be_read(model: str) -> None:
     assert record["extras"]["best_law"] != "constant"
 
 
+@pytest.mark.slow
 def test_planted_truth_lies_in_its_interval(model: str) -> None:
     """One draw: the seed was not chosen, and all truths lie inside their 99.9 % intervals."""
     found = fit_of(model, n_bootstrap=1000, level=0.999).estimate(planted(model), 0)
@@ -72,6 +73,7 @@ def test_planted_truth_lies_in_its_interval(model: str) -> None:
         assert (parameter.ci_low or -np.inf) < value < (parameter.ci_high or np.inf), name
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything_and_data_stay_as_they_were(model: str) -> None:
     series, untouched = planted(model), planted(model)
     fit = fit_of(model)
@@ -79,6 +81,7 @@ def test_the_seed_decides_everything_and_data_stay_as_they_were(model: str) -> N
     assert np.array_equal(series.value, untouched.value)
 
 
+@pytest.mark.slow
 def test_the_unit_of_the_values_changes_nothing_else(model: str) -> None:
     """A tenth of a millionth of every value: the search must not know an absolute scale."""
     series = planted(model)

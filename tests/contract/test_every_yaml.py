@@ -52,6 +52,7 @@ def test_no_group_is_forgotten() -> None:
     assert groups_in_use() == {*TRAINED, *OTHERS} | ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file",
     [
@@ -74,6 +75,7 @@ def test_it_takes_two_steps(file: str) -> None:
             assert list(measured) == [column.name for column in scheduled.probe.columns]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", files(*OTHERS))
 def test_the_rest_composes_and_builds(file: str) -> None:
     build(resolved(compose("train", chosen(file))))

@@ -26,6 +26,7 @@ COHORTS = {  # replicas of all runs, horizon in steps; arXiv:2605.20441 where it
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_takes_two_steps(name: str) -> None:
     overrides = [
@@ -50,6 +51,7 @@ def test_it_takes_two_steps(name: str) -> None:
     assert fleet.diverged_steps() == [None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COHORTS)
 def test_the_cohorts_have_their_sizes(name: str) -> None:
     runs = compose_runs("train", [f"experiment={name}"]).values()
@@ -60,6 +62,7 @@ def test_the_cohorts_have_their_sizes(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_identity_sees_what_changes_a_number_and_nothing_else() -> None:
     def code(*overrides: str) -> str:
         return identity(resolved(compose("train", ["experiment=smoke", *overrides])))
@@ -102,6 +105,7 @@ IDENTITIES = {
 """Names of runs on two shards of a CPU: what is stored under them is found only while they stay."""
 
 
+@pytest.mark.slow
 def test_a_twin_has_another_name_than_when_its_split_differed_from_that_of_its_real_run() -> None:
     """Until labels had a generator of their own the smoke run's twin was b960a6a3f8f9."""
     overrides = ["experiment=smoke", "task.random_labels=true", "fleet.device=cpu"]
@@ -109,6 +113,7 @@ def test_a_twin_has_another_name_than_when_its_split_differed_from_that_of_its_r
     assert identity(resolved(config))[:12] != "b960a6a3f8f9"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", IDENTITIES)
 def test_a_run_keeps_its_name(run: str) -> None:
     experiment, *chosen = run.split()
@@ -117,6 +122,7 @@ def test_a_run_keeps_its_name(run: str) -> None:
     assert identity(resolved(config))[:12] == IDENTITIES[run]
 
 
+@pytest.mark.slow
 def test_only_long_runs_of_models_that_gain_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(*overrides: str) -> str:
         (config,) = compose_runs(

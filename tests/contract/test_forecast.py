@@ -35,6 +35,7 @@ def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
     return code, printed.out, printed.err
 
 
+@pytest.mark.slow
 def test_the_record_can_be_read_printed_and_drawn(tmp_path: Path, capsys) -> None:
     table().to_parquet(tmp_path / "signals.parquet")
     file = tmp_path / "forest.svg"
@@ -76,6 +77,7 @@ def test_too_few_negatives_and_seeds_are_refused() -> None:
         forecast(only[only["seed"] < 4], settings=settings)
 
 
+@pytest.mark.slow
 def test_one_kind_of_negatives_and_baselines_that_were_not_recorded_are_named() -> None:
     frame = table()[(table()["kind"] == "twin") | table()["t_hi"].notna()].drop(
         columns=["logit_scale"]
@@ -87,6 +89,7 @@ def test_one_kind_of_negatives_and_baselines_that_were_not_recorded_are_named() 
     assert found.frame().loc["precursor", "n_twin"] == 20
 
 
+@pytest.mark.slow
 def test_a_study_brings_its_probes_its_twins_and_its_failures(tmp_path: Path) -> None:
     decays = (0.05, 0.1, 0.3, 1.0, 10.0)
     study = fabricate_study(tmp_path, Plan(weight_decays=decays))
@@ -186,6 +189,7 @@ def test_options_of_other_fits_are_refused(tmp_path: Path, capsys) -> None:
     assert "--arm" in err
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_and_the_unit_of_signals_change_nothing() -> None:
     settings = {**FEW, "min_events": 10, "transforms": ["level", "change"]}
     found = forecast(table(), settings=settings, signals=["precursor"]).frame()

@@ -47,6 +47,7 @@ def halves() -> Tensor:
     return (torch.arange(BATCH) < 5).double().expand(REPLICAS, -1)
 
 
+@pytest.mark.slow
 def test_it_is_declared(loss: Loss) -> None:
     assert isinstance(loss, Loss)
     assert loss.unit in ("nats", "1")

@@ -44,6 +44,7 @@ def inputs() -> torch.Tensor:
     return torch.randint(P, (BATCH, 2), generator=named_generator(1, "data"))
 
 
+@pytest.mark.slow
 def test_initialisation_is_fixed_by_the_seed_and_covers_every_weight(network: Any) -> None:
     rows = []
     for seed in (0, 0, 1):

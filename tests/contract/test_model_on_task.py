@@ -48,6 +48,7 @@ def rest() -> dict:
     return resolved(composed("train", *small))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("model", MODELS)
 def test_it_takes_two_steps_or_is_refused(model: str, task: str) -> None:

@@ -194,6 +194,7 @@ def twin_of(o: Any, lr: float, weight_decay: float) -> Twin:
             return wrappers[name](o, lr, weight_decay)
 
 
+@pytest.mark.slow
 def test_every_row_follows_its_twin(optimizer, monkeypatch: pytest.MonkeyPatch) -> None:
     # Muon of torch casts to bfloat16 by this method; ours keeps the precision of the parameters.
     monkeypatch.setattr(Tensor, "bfloat16", Tensor.clone)

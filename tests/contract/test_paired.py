@@ -28,6 +28,7 @@ def fit(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
     return code, printed.out, printed.err
 
 
+@pytest.mark.slow
 def test_the_record_can_be_read_and_drawn(tmp_path: Path, capsys) -> None:
     runs(2.0).rename(columns={"value": "y"}).to_csv(tmp_path / "runs.csv", index=False)
     file = tmp_path / "forest.svg"
@@ -61,6 +62,7 @@ def test_options_of_other_fits_are_refused(tmp_path: Path, capsys) -> None:
     assert "`--n-bootstrap` is no option of `observatory fit paired`" in err
 
 
+@pytest.mark.slow
 def test_rates_stay_rates_beside_means() -> None:
     before, after = [0, 0, 1, 0, 0, 1, 0, 0], [1, 1, 1, 1, 1, 1, 1, 0]
     rates = pd.DataFrame({"seed": [*range(8)] * 2, "arm": ["a"] * 8 + ["b"] * 8})
@@ -78,6 +80,7 @@ def test_rates_stay_rates_beside_means() -> None:
     assert "d on differences" in str(both)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-300, 1e300])
 def test_values_whose_squares_are_no_numbers_are_compared(unit: float) -> None:
     found, plain = (fits.paired(runs(1.0).assign(value=lambda f, u=u: f["value"] * u), settings={
@@ -90,6 +93,7 @@ def test_values_whose_squares_are_no_numbers_are_compared(unit: float) -> None:
     assert "d on differences" in str(found)
 
 
+@pytest.mark.slow
 def test_a_large_family_and_strong_effects_have_a_plan() -> None:
     found = fits.paired(runs(9.0), settings={"n_tests": 10**6, "target": 4.0}).frame().iloc[0]
     assert 4.0 < found["detectable"] / found["sd"] < 10.0
@@ -99,6 +103,7 @@ def test_a_large_family_and_strong_effects_have_a_plan() -> None:
         fits.paired(runs(1.0), settings={"power": 0.04})
 
 
+@pytest.mark.slow
 def test_no_chance_is_told_as_0() -> None:
     n, rng = 60, np.random.default_rng(0)
     frame = pd.DataFrame({"seed": [*range(n)] * 2, "arm": ["a"] * n + ["b"] * n})
@@ -120,6 +125,7 @@ def test_refusals_are_sentences() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_difference_is_never_absent_without_a_margin() -> None:
     same = runs(0.0, n=40)
     assert fits.paired(same).verdicts["b - a"] == "undecided"
@@ -128,6 +134,7 @@ def test_a_difference_is_never_absent_without_a_margin() -> None:
     assert both.verdicts["b - a"] == "differs by less than the margin"
 
 
+@pytest.mark.slow
 def test_contrasts_left_out_and_registered_tests_count_in_the_family() -> None:
     frame = pd.concat([runs(1.0).assign(wd=0.05), runs(1.0, n=3).assign(wd=0.015)])
     found = fits.paired(frame, family="wd")
@@ -140,6 +147,7 @@ def test_contrasts_left_out_and_registered_tests_count_in_the_family() -> None:
         fits.paired(frame, family="wd", settings={"n_tests": 1})
 
 
+@pytest.mark.slow
 def test_rows_without_a_partner_or_a_value_are_told() -> None:
     frame = runs(1.0)
     frame.loc[0, "value"] = np.nan
@@ -149,6 +157,7 @@ def test_rows_without_a_partner_or_a_value_are_told() -> None:
     assert found.warnings[1] == "b - a: rows without a partner are left out (1)."
 
 
+@pytest.mark.slow
 def test_constant_differences_are_refused_and_small_families_are_told() -> None:
     frame = runs(1.0)
     frame["value"] = (frame["arm"] == "b") * 2.5
@@ -158,6 +167,7 @@ def test_constant_differences_are_refused_and_small_families_are_told() -> None:
     assert any("no p-value can be below" in note for note in found.warnings)
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_and_the_unit_change_nothing() -> None:
     frame = runs(0.5)
     found = fits.paired(frame).frame().select_dtypes("number").drop(columns=["detectable"])
@@ -187,6 +197,7 @@ def test_what_breaks_a_rule_is_refused(changes: dict, reason: str) -> None:
         fits.paired(pd.concat([runs(1.0), runs(1.0)]))
 
 
+@pytest.mark.slow
 def test_weight_decays_of_a_study_are_compared_by_seed(tmp_path: Path) -> None:
     study = fabricate_study(tmp_path / "study", Plan())
     found = fits.paired(str(study), value="first99_observed", arm="weight_decay",

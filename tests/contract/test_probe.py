@@ -225,6 +225,7 @@ def test_every_probe_looks_at_some_view():
     assert {preset for preset, _ in CASES} == set(PRESETS)
 
 
+@pytest.mark.slow
 def test_every_component_has_a_yaml_and_every_yaml_a_component():
     assert set(PRESETS) >= COMPONENTS
     for preset in PRESETS:

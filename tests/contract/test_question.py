@@ -143,6 +143,7 @@ def test_old_names_are_the_same_options(asked: Asked) -> None:
             assert asked.options[-1][parameter.name] == value
 
 
+@pytest.mark.slow
 def test_it_answers_in_words_or_json_and_draws(asked: Asked, capsys) -> None:
     words = ["fit", asked.name, *asked.tables(), *asked.required()]
     assert cli.run(words) == 0
@@ -179,6 +180,7 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(asked: Asked, capsys) -
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_its_examples_are_command_lines(asked: Asked) -> None:
     shown = question_named(asked.name)
     for example in shown.examples:

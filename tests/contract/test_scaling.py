@@ -12,6 +12,7 @@ from tests.made_sizes import QUICK, chain, scaled
 LINKS = ("sharpening", "crossings", "susceptibility", "groups", "data_collapse")
 
 
+@pytest.mark.slow
 def test_the_record_can_be_read_and_holds_a_verdict_for_each_link() -> None:
     rows = scaled(np.random.default_rng(0), n_control=13, n_seeds=10)
     made = chain(**QUICK)
@@ -28,6 +29,7 @@ def test_the_record_can_be_read_and_holds_a_verdict_for_each_link() -> None:
         assert len(values) == lengths[name.split(".")[0]], name
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_record() -> None:
     rows = scaled(np.random.default_rng(0), n_control=9, n_seeds=8)
     made = chain(**QUICK, zeta=0.0)

@@ -25,6 +25,7 @@ class NoReading(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "chosen",
     [f"model={m}" for m in MODELS] + [f"model=mlp optimizer={o}" for o in NAMES if o != "adamw"],

@@ -38,6 +38,7 @@ def task(request: pytest.FixtureRequest) -> Task:
     return made(*request.param)
 
 
+@pytest.mark.slow
 def test_labels_are_answers_and_fixed_by_the_seed(task: Task) -> None:
     assert isinstance(task, Task)
     labels = task.labels(named_generator(3, "labels"))

@@ -57,6 +57,7 @@ def test_what_cannot_be_told_apart_is_refused_by_name() -> None:
         fits.variance(frame.assign(value=frame["value"] - 50), settings={"log": True})
 
 
+@pytest.mark.slow
 def test_runs_without_repeats_and_components_at_zero_are_told() -> None:
     found = fits.variance(runs(repeats=1))
     assert "seed x split" not in found.to_string()
@@ -79,6 +80,7 @@ def test_the_unit_and_the_order_of_rows_change_nothing_else() -> None:
         assert np.allclose(of(other).loc[shares], of(found).loc[shares], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_values_of_any_size_and_mean_have_the_same_shares() -> None:
     frame = runs()
     numbers = ["value", "ci_low", "ci_high"]

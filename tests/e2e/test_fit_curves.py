@@ -26,6 +26,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_curve_of_a_file(table: Path, tmp_path: Path, capsys) -> None:
     named = ("--step", "tokens", "--value", "top", "--n-bootstrap", 50)
     code, out, err = fit(table, *named, "--json", "--plot", tmp_path / "a.png", capsys=capsys)

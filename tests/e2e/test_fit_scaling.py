@@ -63,6 +63,7 @@ def test_bad_input_is_named(arguments: list[str], message: str, capsys) -> None:
     assert message in err
 
 
+@pytest.mark.slow
 def test_a_study_is_read_by_a_setting_of_its_runs(tmp_path: Path, capsys) -> None:
     study = fabricate_study(tmp_path, Plan())
     code, _, err = fit(study, "--size", "task.p", capsys=capsys)

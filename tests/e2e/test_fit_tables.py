@@ -29,6 +29,7 @@ def separated(tmp_path: Path) -> Path:
     return tmp_path / "separated.csv"
 
 
+@pytest.mark.slow
 def test_the_published_counts_give_the_published_boundary(capsys) -> None:
     """Tolerances of the golden tests: a tighter solver moves the critical point by 2e-7."""
     code, out, err = fit(
@@ -45,6 +46,7 @@ def test_the_published_counts_give_the_published_boundary(capsys) -> None:
     assert record["extras"]["window_max"] is None
 
 
+@pytest.mark.slow
 def test_a_refusal_is_a_record_an_exit_code_and_a_reason(separated: Path, capsys) -> None:
     code, out, err = fit("boundary", separated, "--estimator", "lsq", "--json", capsys=capsys)
     record = json.loads(out)
@@ -61,6 +63,7 @@ def test_a_refusal_is_a_record_an_exit_code_and_a_reason(separated: Path, capsys
     assert "The counts are separated" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -106,6 +109,7 @@ def test_bad_input_is_told(arguments: list[object], message: str, capsys) -> Non
     assert message in err
 
 
+@pytest.mark.slow
 def test_the_figure_is_written_beside_the_text(tmp_path: Path, capsys) -> None:
     for ending in ("pdf", "svg", "png"):
         file = tmp_path / f"rate.{ending}"
@@ -120,6 +124,7 @@ def test_the_figure_is_written_beside_the_text(tmp_path: Path, capsys) -> None:
     assert "must be a file that can be written" in err
 
 
+@pytest.mark.slow
 def test_every_kind_of_fit_reads_a_table_of_runs(tmp_path: Path, capsys) -> None:
     frame = pd.DataFrame({"wd": [0.1, 0.2, 0.4, 0.8] * 12, "s": list(range(12)) * 4})
     frame["t"] = (200 / frame["wd"] * (1 + 0.05 * frame["s"])).round()
@@ -139,6 +144,7 @@ def test_every_kind_of_fit_reads_a_table_of_runs(tmp_path: Path, capsys) -> None
         assert set(TOP) <= set(record)
 
 
+@pytest.mark.slow
 def test_boundaries_are_compared_and_seeds_planned(separated: Path, capsys) -> None:
     code, out, err = fit("ratio", separated, EXAMPLE, "--n-bootstrap", 50, "--json", capsys=capsys)
     assert (code, err) == (0, "")
@@ -155,6 +161,7 @@ def test_boundaries_are_compared_and_seeds_planned(separated: Path, capsys) -> N
     assert json.loads(out)["refused"] in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["lsq", "firth"])
 def test_a_fit_of_a_table_imports_no_framework(estimator: str) -> None:
     code = (

@@ -34,12 +34,14 @@ def test_the_examples_run_in_their_order(folder: Path) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_guide_to_fits_runs(folder: Path) -> None:
     guide = (ROOT / "docs" / "fits.md").read_text()
     exec(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0], {})
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_guide_to_looks_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

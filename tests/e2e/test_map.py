@@ -106,6 +106,7 @@ def test_the_configuration_prints_without_running(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     for verb in ("status", "fit", "report"):
         assert str(tmp_path) in observatory(verb, str(tmp_path), code=2)

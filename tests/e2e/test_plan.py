@@ -71,6 +71,7 @@ def test_an_override_leaves_one_run_and_hydras_multirun_knows_the_list(folder: P
     assert len(list(folder.glob("elsewhere/two/runs/*"))) == 2
 
 
+@pytest.mark.slow
 def test_plan_help_and_refusals(folder: Path) -> None:
     printed = observatory(folder, "plan", "--help").stdout
     assert "examples:" in printed

@@ -50,6 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_command_composes() -> None:
     shown = commands()
     assert len(shown) >= 10
@@ -108,6 +109,7 @@ def test_the_probe_example_looks_at_every_model(name: str, entry: dict[str, Any]
     assert_same(measured, probe.measure(rows(view, few)), few)
 
 
+@pytest.mark.slow
 def test_the_probe_example_is_a_probe(entry: dict[str, Any]) -> None:
     assert instantiate(entry["schedule"]) == LogSpaced(per_decade=20)
     fleet = build(resolved(compose("train", ["experiment=smoke", "fleet.size=2"]))).shard(0, 1)

@@ -368,6 +368,7 @@ def test_a_full_disk_is_said_and_costs_nothing(
     assert found["later"] == END * len(REPLICAS)
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_is_said_and_can_be_read(server: Server) -> None:
     mounted = can_mount()
     found, said = server(meet_a_read_only_folder, mounted=mounted)

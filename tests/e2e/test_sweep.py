@@ -32,6 +32,7 @@ def test_a_search_trains_batches_and_then_nothing_more(tmp_path: Path) -> None:
     assert len(Study(tmp_path / "searched").runs) == 2
 
 
+@pytest.mark.slow
 def test_a_search_that_makes_no_sense_is_refused_before_it_trains(tmp_path: Path, capsys) -> None:
     wrong = ["sweep", *SMALL, f"results={tmp_path}"]
     assert cli.run([*wrong, "search.low=5"]) == 2

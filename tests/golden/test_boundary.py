@@ -63,6 +63,7 @@ def likelihood(lapse: float | None) -> BoundaryMle:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "smoothing", "critical", "slope"),
     [
@@ -78,6 +79,7 @@ def test_published_points(data, smoothing: float, critical: float, slope: float)
     assert abs(params["slope"].value / slope - 1) < 2e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "smoothing", "low", "high"),
     [
@@ -119,6 +121,7 @@ def test_maximum_likelihood_of_the_transformer_equals_statsmodels() -> None:
     assert abs(slope.se / other.bse[1] - 1) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_lapse_rate_explains_the_fall_at_large_weight_decay() -> None:
     found = likelihood(None).fit(TRANSFORMER, seed=0)
     # 8 of the 140 replicas above the boundary did not grok

@@ -87,6 +87,7 @@ def test_the_boundarys_critical_point_is_preferred_to_zero_by_aic() -> None:
     assert gain == pytest.approx(5.53, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distribution", ["weibull", "lognormal", "loglogistic"])
 def test_a_free_critical_point_is_no_threshold(distribution: str) -> None:
     """What the thirty allow: they bend, but a constant part of about 40 epochs bends them as well.

@@ -36,6 +36,7 @@ def arms_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
     return {str(name): wide[name].to_numpy() for name in wide}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [6, 12])
 def test_means_are_those_of_scipy_and_statsmodels(n: int) -> None:
     frame = table(n, n)
@@ -67,6 +68,7 @@ def test_means_are_those_of_scipy_and_statsmodels(n: int) -> None:
             assert tests[f"{kind}_{name}"].tolist() == pytest.approx(list(expected), **EXACT)
 
 
+@pytest.mark.slow
 def test_unpaired_effect_is_the_published_formula_on_all_rows() -> None:
     """d = t sqrt(1/n + 1/m) of the two-sample t; its limits leave their tails in t(n + m - 2)."""
     frame = table(4, 10)
@@ -82,6 +84,7 @@ def test_unpaired_effect_is_the_published_formula_on_all_rows() -> None:
     assert nct.cdf(t, 16, row["d_unpaired_high"] / root) == pytest.approx(0.025, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_rates_are_those_of_statsmodels() -> None:
     frame = table(3, 30)
     frame["value"] = (frame["value"] > 0.3).astype(float)
@@ -97,6 +100,7 @@ def test_rates_are_those_of_statsmodels() -> None:
         assert (row["second_low"], row["second_high"]) == pytest.approx(limits, **EXACT)
 
 
+@pytest.mark.slow
 def test_published_differences_have_the_published_test_and_effect() -> None:
     """E12 of arXiv:2605.20441: mean -0.0379, scatter 0.0433, 20 seeds; p 9.3e-4, d -0.876."""
     rng = np.random.default_rng(0)

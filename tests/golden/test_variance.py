@@ -20,6 +20,7 @@ def crossed(seed: int, sd: tuple[float, float, float, float], arms: int = 1) -> 
     return pd.DataFrame({"seed": s, "split": k, "arm": arm, "value": y})
 
 
+@pytest.mark.slow
 def test_components_are_those_of_statsmodels_called_directly() -> None:
     frame = crossed(3, (2.0, 1.0, 0.8, 0.7)).sample(frac=0.8, random_state=0)
     found = fits.variance(frame).params
@@ -58,6 +59,7 @@ def test_balanced_seeds_have_the_variances_of_the_analysis_of_variance() -> None
     assert found.loc["icc", ["ci_low", "ci_high"]].to_numpy() == pytest.approx(icc, abs=0.05)
 
 
+@pytest.mark.slow
 def test_planted_components_are_recovered() -> None:
     """Two arms of other means, one draw whose seed was not chosen: truths in 99 % intervals."""
     sd = (2.0, 1.0, 0.8, 0.5)

@@ -75,6 +75,7 @@ def bad_configs(base: dict[str, Any], n: int) -> Iterator[tuple[str, dict[str, A
         yield f"{kind} {'.'.join(map(str, path))} = {holder.get(path[-1])!r}", config
 
 
+@pytest.mark.slow
 def test_bad_configurations_are_refused() -> None:
     base = compose("train", TINY)
     accepted: list[str] = []
@@ -97,6 +98,7 @@ TYPED = [
 """What a user may type; each alone."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", TYPED, ids=lambda typed: typed[:40])
 def test_what_is_typed_wrongly_is_refused_in_one_line(typed: str, tmp_path: Path, capfd) -> None:
     assert cli.run(["train", f"results={tmp_path}", *TINY, *typed.split(" ")]) == 2
@@ -219,6 +221,7 @@ def plant(manifest: dict[str, Any], mark: Path, number: int) -> None:
     manifest["status"] = "failed"
 
 
+@pytest.mark.slow
 def test_bad_bundles_are_refused_and_run_nothing(files: Files, tmp_path: Path) -> None:
     mark, bundle = tmp_path / "mark", tmp_path / "bad.tar.gz"
     bundle.write_bytes(packed(files))

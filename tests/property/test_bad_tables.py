@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from observatory import fits
 from observatory.core.errors import ObservatoryError
@@ -225,6 +226,7 @@ def put(question: str, path: Path) -> str:
     return "answered"
 
 
+@pytest.mark.slow
 def test_a_bad_table_is_refused_or_answered_never_a_traceback(tmp_path: Path) -> None:
     """The name of the file says what was done; a folder and no file at all are refused as well."""
     found: Counter[str] = Counter()

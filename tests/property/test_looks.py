@@ -39,6 +39,7 @@ def tables(run: Run) -> dict[str, pa.Table]:
     return {name: run.arrow(name) for name in run.tables()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_loses_no_step_and_changes_no_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -66,6 +67,7 @@ def test_a_stop_loses_no_step_and_changes_no_bit(
     assert tables(run(tmp_path / "cut", three)) == whole
 
 
+@pytest.mark.slow
 def test_a_neighbour_that_diverges_changes_no_bit(tmp_path: Path) -> None:
     def others(lr_of_first: float) -> tuple[dict[str, pa.Table], int]:
         rates = (lr_of_first, 0.001, 0.002, 0.003, 0.004)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,6 +82,7 @@ def tables(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[tuple[list[int],
     return columns, appends
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(made=tables())
 def test_reading_gives_what_was_written(

@@ -15,6 +15,7 @@ TINY = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", ["null", "32"])
 def test_probes_evaluation_and_checkpoints_change_no_bit(tmp_path: Path, batch_size: str) -> None:
     full = f"batch_size={batch_size}"
@@ -32,6 +33,7 @@ def test_probes_evaluation_and_checkpoints_change_no_bit(tmp_path: Path, batch_s
     assert "probes/attention" not in Run(blind).tables()
 
 
+@pytest.mark.slow
 def test_stopping_and_continuing_changes_no_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -222,6 +222,7 @@ def test_times_without_a_maximum_are_nan() -> None:
         maximise(ERRORS["lognormal"], records, None, np.ones((1, 4)), np.ones((2, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_offset_law_is_that_of_a_plain_minimiser(name: str) -> None:
     """Nelder-Mead in (ln sigma, ln A, nu, t0) from the truth: the likelihood to 5e-3, far below the

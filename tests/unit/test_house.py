@@ -96,6 +96,7 @@ def targets(file: Path) -> set[str]:
     return walk(content).union(*(targets(file.parent / f"{base}.yaml") for base in bases))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_component_has_a_yaml_and_every_yaml_a_component(kind: str) -> None:
     package = f"observatory.{KINDS[kind][0]}"

@@ -214,6 +214,7 @@ def under_way(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_the_checkpoint(under_way: Path, tmp_path: Path) -> None:
     bundle = export_study(under_way, tmp_path / "out", weights=True, partial=True)
     listed = pd.read_csv(bundle / "weights.csv")

@@ -150,6 +150,7 @@ def test_a_file_that_is_not_what_it_must_be_is_refused(
     refused(bundle, told)
 
 
+@pytest.mark.slow
 def test_a_tar_that_unpacks_to_more_than_a_bundle_holds_is_refused_on_the_way(
     tmp_path: Path,
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_tar_that_unpacks_to_more_than_a_bundle_holds_is_refused_on_the_way(
     refused(tmp_path / "bomb.tar.gz", "it unpacks to more than 67,108,864 bytes")
 
 
+@pytest.mark.slow
 def test_a_header_of_a_tar_does_not_fill_the_memory(tmp_path: Path) -> None:
     """A name of 200 MB in a header that is read whole."""
     member = tarfile.TarInfo("././@LongLink")

@@ -52,6 +52,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]
     return found
 
 
+@pytest.mark.slow
 def test_a_folder_is_a_study_wherever_its_options_stand(fitted, tmp_path: Path, capsys) -> None:
     words = ["--set", "fit.boundary_lsq.level=0.5"]
     for typed in ([str(tmp_path), *words, "--json"], ["--json", *words, str(tmp_path)]):
@@ -62,6 +63,7 @@ def test_a_folder_is_a_study_wherever_its_options_stand(fitted, tmp_path: Path, 
         assert json.loads(capsys.readouterr().out) == []
 
 
+@pytest.mark.slow
 def test_a_folder_may_have_any_name(fitted, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("STUDY", "study"):
@@ -70,6 +72,7 @@ def test_a_folder_may_have_any_name(fitted, tmp_path: Path, monkeypatch) -> None
         assert fitted.pop()[0] == Path(name)
 
 
+@pytest.mark.slow
 def test_configurations_of_ones_own_are_composed(fitted, tmp_path: Path) -> None:
     (tmp_path / "fit").mkdir()
     node = "_target_: observatory.analysis.boundary.estimators.firth.FirthBoundary"
@@ -81,6 +84,7 @@ def test_configurations_of_ones_own_are_composed(fitted, tmp_path: Path) -> None
     assert fitted[0][1]["boundary_mine"]["level"] == 0.9
 
 
+@pytest.mark.slow
 def test_where_every_fit_refuses_the_exit_code_says_so(monkeypatch, tmp_path: Path, capsys) -> None:
     record = {"refused": "too few", "fit": "boundary", "params": {}}
     monkeypatch.setattr("observatory.pipeline.refit", lambda study, settings: [record])

@@ -42,6 +42,7 @@ def shown(page: Path) -> Iterator[tuple[str, bool]]:
         yield line, False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.mark.usefixtures("parsed_only")
 def test_every_command_of_a_page_is_one(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,6 +86,7 @@ def test_overrides_have_no_dashes(verb: str, capsys: pytest.CaptureFixture[str])
         assert f"There is no option `{typed}`" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_hydras_flags_reach_its_application(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_unknown_verbs_come_with_the_nearest(capsys: pytest.CaptureFixture[str])
     assert cli.run([]) == cli.run(["help"]) == cli.run(["-h"]) == 0
 
 
+@pytest.mark.slow
 def test_help_and_mistakes_import_nothing_slow() -> None:
     code = (
         "import sys; from observatory.cli import main as cli\n"
@@ -146,6 +149,7 @@ def codes(lines: str) -> list[str]:
     return [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_closed_output_and_a_full_disk_have_codes_of_their_own() -> None:
     """A reader that never was: 141. No output at all is what was asked for."""
     gone = "(sleep 0.5; exec $O fit boundary --help 2>&1) | true; echo ${PIPESTATUS[0]}"

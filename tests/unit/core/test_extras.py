@@ -92,6 +92,7 @@ def test_the_library_reads_and_watches_without_any_extra() -> None:
     assert int(without([*BLOCKED, "click", "rich", "packaging"], LIBRARY)) > 4
 
 
+@pytest.mark.slow
 def test_each_verb_names_its_extra_and_what_needs_none_works() -> None:
     said = json.loads(without(BLOCKED, VERBS))
     for words, extra in NEEDS.items():

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from observatory.launch.compose import compose
 from observatory.launch.finished import finished_run
 from observatory.launch.layout import laid_out
@@ -29,6 +31,7 @@ def test_a_finished_run_is_found_whatever_auto_means_here(tmp_path: Path) -> Non
     assert finished_run({**config, "seed": 7}) is None
 
 
+@pytest.mark.slow
 def test_nothing_is_claimed_of_what_is_not_sure(tmp_path: Path) -> None:
     overrides = ["experiment=smoke", "fleet.shards=auto", f"results={tmp_path / 'a'}"]
     config = compose("train", overrides)
@@ -40,6 +43,7 @@ def test_nothing_is_claimed_of_what_is_not_sure(tmp_path: Path) -> None:
     assert finished_run(config) is None
 
 
+@pytest.mark.slow
 def test_a_task_that_may_have_changed_is_looked_at(tmp_path: Path) -> None:
     for number, task in enumerate(
         (["task=cayley", "task.table=null", "task.path=mine.csv"], ["task=function"])

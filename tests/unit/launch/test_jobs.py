@@ -56,6 +56,7 @@ def test_settings_of_jobs_are_checked_before_anything_is_queued(change: str, mes
         resolved(compose("train", [*SMALL, "launcher=slurm", change]))
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_not_there_is_refused(capsys, monkeypatch, tmp_path: Path) -> None:
     assert cli.run(["train", *SMALL, "launcher=pbs"]) == 2
     assert "Could not find 'launcher/pbs'" in capsys.readouterr().err
@@ -65,6 +66,7 @@ def test_a_launcher_that_is_not_there_is_refused(capsys, monkeypatch, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_jobs_seat_every_replica_and_the_launcher_is_no_part_of_the_run() -> None:
     laptop = ["experiment=laptop_map", "fleet.device=cpu", "fleet.size=16"]
     here, as_jobs = (compose("train", [*laptop, f"launcher={each}"]) for each in ("here", "slurm"))
@@ -158,6 +160,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
     return compose("train", [*SMALL, "launcher=slurm", f"results={tmp_path}"])
 
 
+@pytest.mark.slow
 def test_jobs_that_die_are_submitted_again_and_the_run_ends(config, monkeypatch) -> None:
     queue, said = Queue(monkeypatch), []
     launcher = SlurmLauncher(settings(), said.append)
@@ -179,6 +182,7 @@ def test_jobs_that_die_are_submitted_again_and_the_run_ends(config, monkeypatch)
     assert launcher.ended() == {folder: None}
 
 
+@pytest.mark.slow
 def test_a_shard_whose_jobs_all_die_fails_the_run(config, monkeypatch) -> None:
     queue = Queue(monkeypatch)
     launcher = SlurmLauncher(settings(), lambda _: None)
@@ -193,6 +197,7 @@ def test_a_shard_whose_jobs_all_die_fails_the_run(config, monkeypatch) -> None:
     assert Run(folder).status == "failed"
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_started_again_finds_its_jobs(config, monkeypatch, tmp_path) -> None:
     queue = Queue(monkeypatch)
     folder = SlurmLauncher(settings(), lambda _: None).start(
@@ -219,6 +224,7 @@ def kept(folder: Path, shard: int, tick: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_attempts_begin_anew_where_there_was_progress(config, monkeypatch) -> None:
     queue = Queue(monkeypatch)
     launcher = SlurmLauncher(settings(), lambda _: None)
@@ -232,6 +238,7 @@ def test_attempts_begin_anew_where_there_was_progress(config, monkeypatch) -> No
     assert queue.submitted == [[0, 1], [0], [0], [0]]
 
 
+@pytest.mark.slow
 def test_attempts_outlive_the_driver_until_it_has_said_so(config, monkeypatch) -> None:
     queue = Queue(monkeypatch)
     for _ in range(2):  # drivers that are killed, each after its job has died
@@ -245,6 +252,7 @@ def test_attempts_outlive_the_driver_until_it_has_said_so(config, monkeypatch) -
     assert len(queue.submitted) == 3
 
 
+@pytest.mark.slow
 def test_a_job_that_was_preempted_is_no_failed_attempt(config, monkeypatch) -> None:
     queue = Queue(monkeypatch)
     launcher = SlurmLauncher(settings(attempts=1), lambda _: None)
@@ -257,6 +265,7 @@ def test_a_job_that_was_preempted_is_no_failed_attempt(config, monkeypatch) -> N
     assert queue.submitted == [[0, 1], [0], [0], [0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [(False, False), (None, False)])
 def test_an_empty_queue_is_not_the_end_of_jobs(config, monkeypatch, known) -> None:
     queue = Queue(monkeypatch)
@@ -274,6 +283,7 @@ def test_an_empty_queue_is_not_the_end_of_jobs(config, monkeypatch, known) -> No
     assert queue.submitted == [[0, 1]]
 
 
+@pytest.mark.slow
 def test_a_queue_that_stays_away_is_said_and_given_up(config, monkeypatch) -> None:
     queue, said = Queue(monkeypatch), []
     monkeypatch.setattr(cluster, "QUEUE_PATIENCE_S", 0.1)
@@ -288,6 +298,7 @@ def test_a_queue_that_stays_away_is_said_and_given_up(config, monkeypatch) -> No
     ]
 
 
+@pytest.mark.slow
 def test_held_jobs_are_named_once(config, monkeypatch) -> None:
     queue, said = Queue(monkeypatch), []
     launcher = SlurmLauncher(settings(), said.append)
@@ -298,6 +309,7 @@ def test_held_jobs_are_named_once(config, monkeypatch) -> None:
     assert said == ["held in the queue until `scontrol release 1_0`"]
 
 
+@pytest.mark.slow
 def test_status_tells_jobs_and_retry_trains_what_failed(
     config, monkeypatch, tmp_path, capsys
 ) -> None:

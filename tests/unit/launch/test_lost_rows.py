@@ -32,6 +32,7 @@ def tables(run: Run) -> dict[str, pa.Table]:
     return {name: run.arrow(name) for name in run.tables()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("left_out", "words"),
     [
@@ -60,6 +61,7 @@ def test_what_was_lost_is_said_and_trained_again(
     assert tables(run) == whole
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_its_tables_is_not_continued(
     config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -38,6 +38,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", REFUSED)
 def test_an_override_that_cannot_be_meant_is_refused(typed: str) -> None:
     with pytest.raises(ConfigError) as refusal:
@@ -64,6 +65,7 @@ def test_results_are_a_folder(path: str) -> None:
         check_folder("results", folder)
 
 
+@pytest.mark.slow
 def test_a_search_chooses_weight_decays_itself() -> None:
     with pytest.raises(ConfigError, match=r"Set `search\.low` and `search\.high`"):
         compose("sweep", ["optimizer.weight_decay=0.3"])
@@ -77,6 +79,7 @@ def test_a_component_replaces_the_one_that_was_there() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_experiment_that_changes_a_chosen_preset_says_so() -> None:
     (sentence,) = changed_presets("map", ["experiment=laptop_map", "optimizer=sgd"])
     assert sentence == (
@@ -87,6 +90,7 @@ def test_an_experiment_that_changes_a_chosen_preset_says_so() -> None:
     assert not changed_presets("map", ["optimizer=sgd", "optimizer.lr=0.1"])
 
 
+@pytest.mark.slow
 def test_what_is_drawn_later_is_left_to_its_sweeper() -> None:
     check_overrides("train", ["optimizer.weight_decay=interval(0.1,1)", "seed=1,2"])
     with pytest.raises(ConfigError, match="`train_fraction`"):
@@ -94,6 +98,7 @@ def test_what_is_drawn_later_is_left_to_its_sweeper() -> None:
     assert len(compose_runs("train", ["seed=1,2"])) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [["--cfg", "job"], ["-m"], []])
 def test_bad_input_exits_with_2_and_one_line(flags: list[str], tmp_path: Path, capfd) -> None:
     assert cli.run(["train", *flags, f"results={tmp_path}", "train_fraction=7"]) == 2

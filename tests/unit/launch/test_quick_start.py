@@ -37,6 +37,7 @@ def imported(code: str, *arguments: str) -> tuple[object, list[str]]:
     return json.loads(printed), json.loads(heavy)
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_setting_is_refused_without_torch() -> None:
     code = """
 import sys

@@ -50,6 +50,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", REFUSED)
 def test_a_setting_outside_its_rule_is_refused(overrides: str) -> None:
     with pytest.raises(ConfigError) as refusal:
@@ -75,6 +76,7 @@ def end_to_end(config: Config) -> None:
     mlflow_settings(config["mlflow"], Path("results"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPEAKING)
 def test_no_setting_takes_what_is_of_another_type(name: str) -> None:
     group, _, rest = name.partition(".")
@@ -86,6 +88,7 @@ def test_no_setting_takes_what_is_of_another_type(name: str) -> None:
             end_to_end(with_setting(COMPOSED, name, wrong))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -101,6 +104,7 @@ def test_unknown_names_are_refused_by_name(override: str, said: str) -> None:
     assert said in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_the_command_line_turns_refusals_into_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -113,6 +117,7 @@ def test_the_command_line_turns_refusals_into_exit_code_2(
     assert "Did you mean train?" in said
 
 
+@pytest.mark.slow
 def test_a_file_where_the_results_should_go_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +126,7 @@ def test_a_file_where_the_results_should_go_is_refused(
     assert "results" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_run_of_another_version_is_not_continued(tmp_path: Path) -> None:
     config = compose(
         "train",
@@ -136,6 +142,7 @@ def test_a_run_of_another_version_is_not_continued(tmp_path: Path) -> None:
         launch(config)
 
 
+@pytest.mark.slow
 def test_a_probe_that_cannot_look_is_left_out_and_said() -> None:
     parts = build(resolved(compose("train", ["model=mlp", "task.p=7"])))
     assert parts.unavailable["attention"] == "Mlp has no attn_pattern"
@@ -144,6 +151,7 @@ def test_a_probe_that_cannot_look_is_left_out_and_said() -> None:
     assert "representation" in parts.probes
 
 
+@pytest.mark.slow
 def test_a_readout_that_starts_at_zero_is_not_taken_for_blindness() -> None:
     overrides = ["model=li2", "model.d_mlp=8", "model.zero_readout=true", "task=sub", "task.p=7"]
     build(resolved(compose("train", overrides)))
@@ -154,6 +162,7 @@ def test_the_stages_of_li2_are_looked_for_in_no_other_network() -> None:
     assert parts.unavailable == {"li2": "Transformer has no onehots"}
 
 
+@pytest.mark.slow
 def test_an_edited_table_is_another_task(tmp_path: Path) -> None:
     table = tmp_path / "mine.csv"
     table.write_text("0,1\n1,0\n")

@@ -76,6 +76,7 @@ def test_one_that_belongs_to_the_identity_is_refused() -> None:
         compose("train", ["task=cayley", "task.path='https://me:s3cr3t@host/table.csv'"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -96,6 +97,7 @@ def test_the_terminal_shows_none(arguments: list[str], capfd) -> None:
     assert SECRET not in shown.out + shown.err
 
 
+@pytest.mark.slow
 def test_a_multirun_of_hydra_writes_none(tmp_path: Path, capfd) -> None:
     """Hydra writes down what it was given, before anything of ours is called."""
     given = ["-m", *TINY, f"results={tmp_path}", "horizon_steps=25", "fleet.shards=1"]

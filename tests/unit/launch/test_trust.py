@@ -79,6 +79,7 @@ def test_code_outside_of_the_components_is_refused(foreign: dict[str, Any]) -> N
             check_trusted(changed, "Run `x`")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher", [{"setup": ["touch evil"]}, {"additional": {"wrap": "x"}}, {"account": "a\ntouch"}]
 )
@@ -107,6 +108,7 @@ def planted(folder: Path, mark: Path) -> None:
     update_manifest(folder, config=config)
 
 
+@pytest.mark.slow
 def test_retry_and_export_run_no_code_of_a_stranger(
     interrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +133,7 @@ def test_retry_and_export_run_no_code_of_a_stranger(
     assert mark.exists()
 
 
+@pytest.mark.slow
 def test_workers_train_what_the_launcher_checked(interrupted: Path, tmp_path: Path) -> None:
     config = read_json(interrupted / "manifest.json")["config"]
     planted(interrupted, tmp_path / "evil")

@@ -78,6 +78,7 @@ def test_links_lead_to_the_saved_view() -> None:
     assert not is_server("sqlite:///x.db")
 
 
+@pytest.mark.slow
 def test_once_brings_mlflow_up_to_date_and_says_where_it_could_not(
     results: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def experiments(file: Path) -> int:
         return len(database.execute("SELECT * FROM experiments").fetchall())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "left_by",
     [
@@ -155,6 +156,7 @@ def test_all_answers_have_one_deadline() -> None:
         Deadline(5.0).run(lambda: {}["what the work raises"])
 
 
+@pytest.mark.slow
 def test_a_folder_of_any_name_holds_its_database(tmp_path: Path) -> None:
     results = tmp_path / "50% of a?b#c d%41"
     study = fabricate_study(results, PLAN)

@@ -99,6 +99,7 @@ def cut(whole: Path, study: Path, step: int) -> None:
         write_json(manifest, {**read_json(manifest), "status": "running", "finished": None})
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_store(study: Path) -> None:
     summary = bring(study)
     assert summary.complete
@@ -128,6 +129,7 @@ def test_numbers_are_those_of_the_store(study: Path) -> None:
     assert np.isfinite(points["value"]).all()
 
 
+@pytest.mark.slow
 def test_a_reader_finds_description_tags_params_and_the_view(study: Path) -> None:
     bring(study)
     found = runs(study)
@@ -152,6 +154,7 @@ def test_a_reader_finds_description_tags_params_and_the_view(study: Path) -> Non
     assert {Path(a.path).name for a in artifacts} >= {"manifest.json", "config.yaml"}
 
 
+@pytest.mark.slow
 def test_a_second_call_changes_nothing(study: Path) -> None:
     bring(study)
     before = (study.parent / "mlflow.db").read_bytes()
@@ -160,6 +163,7 @@ def test_a_second_call_changes_nothing(study: Path) -> None:
     assert (study.parent / "mlflow.db").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("granularity", ["cell", "replica"])
 def test_a_live_study_ends_with_the_same_rows_as_one_mirrored_once(
     template: tuple[Path, Path], study: Path, granularity: str
@@ -185,6 +189,7 @@ def test_a_live_study_ends_with_the_same_rows_as_one_mirrored_once(
     pd.testing.assert_frame_equal(grown, once)
 
 
+@pytest.mark.slow
 def test_replicas_have_runs_of_their_own_in_another_experiment(study: Path) -> None:
     bring(study)
     assert bring(study, granularity="replica").runs_added == 10
@@ -194,6 +199,7 @@ def test_replicas_have_runs_of_their_own_in_another_experiment(study: Path) -> N
     assert len(runs(study)) == 4
 
 
+@pytest.mark.slow
 def test_a_call_that_died_half_way_is_completed_without_a_row_twice(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +253,7 @@ def fits(value: float) -> dict[str, object]:
     return {"schema_version": 1, "fits": [*at, refused]}
 
 
+@pytest.mark.slow
 def test_a_new_fit_takes_the_place_of_the_old_one(study: Path) -> None:
     bring(study)
     (study / "report.html").write_text("<p>first</p>")
@@ -269,6 +276,7 @@ def test_a_new_fit_takes_the_place_of_the_old_one(study: Path) -> None:
     assert Path(shown).read_text() == "<p>second</p>"
 
 
+@pytest.mark.slow
 def test_what_the_user_deleted_stays_deleted(study: Path) -> None:
     bring(study)
     from mlflow import MlflowClient
@@ -350,6 +358,7 @@ def test_the_view_draws_what_there_is_and_no_more() -> None:
     assert {chart["metricSectionId"] for chart in shown.values()} <= sections
 
 
+@pytest.mark.slow
 def test_many_cells_have_dots_for_bars_and_medians_alone(tmp_path: Path, study: Path) -> None:
     decays = (0.0, *np.geomspace(0.01, 10, CROWD).round(3).tolist())
     plan = replace(PLAN, study="crowd", weight_decays=decays, n_seeds=1, probes=(), horizon=100)
@@ -374,6 +383,7 @@ def postgres() -> Iterator[str]:
         yield uri
 
 
+@pytest.mark.slow
 def test_postgresql_takes_the_same_study(study: Path, postgres: str) -> None:
     first = bring(study, tracking_uri=postgres)
     assert first.complete

@@ -51,6 +51,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{folder}/mlflow.db"
 
 
+@pytest.mark.slow
 def test_a_foreign_experiment_is_a_row_per_finished_run(uri: str) -> None:
     frame = experiment_table("sweep", uri)
     assert len(frame) == 16
@@ -59,6 +60,7 @@ def test_a_foreign_experiment_is_a_row_per_finished_run(uri: str) -> None:
     assert sorted(frame["params.wd"].unique()) == list(DECAYS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("wd", "solved"), ("params.wd", "metrics.solved")])
 def test_its_columns_are_named_with_or_without_their_prefix(uri: str, names) -> None:
     control, success = names

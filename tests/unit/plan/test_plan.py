@@ -35,6 +35,7 @@ def measured(parts: Parts, free_bytes: int, limit_s: float) -> Costs | None:
     return measure(parts, 1, flops_per_step(parts), 4 * 4 * N_PARAMS, free_bytes, limit_s)
 
 
+@pytest.mark.slow
 def test_what_follows_from_the_settings_is_exact() -> None:
     told = planned("batch_size=50")
     (run,) = told["runs"]
@@ -60,6 +61,7 @@ def test_what_follows_from_the_settings_is_exact() -> None:
     assert run["measured"]["examples"] == 50
 
 
+@pytest.mark.slow
 def test_the_time_is_steps_and_looks_at_their_cadence() -> None:
     (run,) = planned()["runs"]
     each, times = run["look_s"], run["time_of_a_shard_s"]
@@ -69,6 +71,7 @@ def test_the_time_is_steps_and_looks_at_their_cadence() -> None:
     assert run["estimated_wall_s"] == sum(times.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["transformer", "mlp", "lstm", "mamba", "li2"])
 def test_operations_are_those_of_the_plain_module_on_a_whole_batch(model: str) -> None:
     parts = build(resolved(compose("map", [f"model={model}", "task.p=11", "batch_size=37"])))
@@ -78,6 +81,7 @@ def test_operations_are_those_of_the_plain_module_on_a_whole_batch(model: str) -
     assert flops_per_step(parts) == counter.get_total_flops() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["fast", "generic"])
 def test_saved_activations_scale_as_said(path: str) -> None:
     """One slot and some examples, scaled, against the stack itself."""
@@ -91,6 +95,7 @@ def test_saved_activations_scale_as_said(path: str) -> None:
     assert whole.saved_bytes > 2 * 72 * (11 + 16) * 4  # the softmax and what the readout reads
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_not_measured_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert measured(parts_of(), 8 * 4 * N_PARAMS - 1, 20.0) is None
     monkeypatch.setattr(planning, "available_bytes", lambda device: 1000)
@@ -103,6 +108,7 @@ def test_what_does_not_fit_is_not_measured_and_said(monkeypatch: pytest.MonkeyPa
     assert "needs more memory than is available: fleet.size=1 fleet.shards=1." in printed
 
 
+@pytest.mark.slow
 def test_a_plan_of_several_runs_sums_them_up() -> None:
     told = planned("model.d_mlp=16,32")
     narrow, wide = told["runs"]
@@ -117,6 +123,7 @@ def test_a_plan_of_several_runs_sums_them_up() -> None:
     assert "no look      massive_state: Transformer has no cell or ssm_state" in printed
 
 
+@pytest.mark.slow
 def test_planning_leaves_the_threads_alone_and_fits_a_terminal() -> None:
     before = torch.get_num_threads()
     printed = text(planned("fleet.threads=1"))

@@ -160,6 +160,7 @@ def test_a_journal_that_ends_in_half_a_line_is_continued(tmp_path: Path) -> None
     assert BoundarySearch(tmp_path, rule, ABOUT).n_run == 16
 
 
+@pytest.mark.slow
 def test_batches_in_flight_together_may_end_in_any_order(tmp_path: Path) -> None:
     search = BoundarySearch(tmp_path, RULE, ABOUT)
     launcher = run(search, parallel=3)
@@ -210,6 +211,7 @@ def test_a_budget_ends_the_search(tmp_path: Path) -> None:
     assert not search.found()
 
 
+@pytest.mark.slow
 def test_runs_of_a_curve_have_one_value_of_the_second_control_each(tmp_path: Path) -> None:
     second = {"name": "model.d_model", "values": [16, 32, 64]}
     search = BoundarySearch(tmp_path, replace(RULE, second=second, budget=32), ABOUT)

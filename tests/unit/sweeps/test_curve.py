@@ -92,6 +92,7 @@ def times(control: np.ndarray, critical: float, rng: np.random.Generator) -> np.
     return -1.5 - 0.9 * far + 0.08 * rng.standard_normal(control.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("critical", "low", "high"), [(0.0, 0.0, 0.4), (0.05, 0.9, 1.0)])
 def test_times_tell_whether_there_is_a_threshold(critical: float, low: float, high: float) -> None:
     """The mean chance over three sets of times."""

@@ -26,6 +26,7 @@ FORMULAS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", FORMULAS)
 @pytest.mark.parametrize("p", [2, 13, 97])
 def test_answers_are_those_of_a_loop(operation, p) -> None:

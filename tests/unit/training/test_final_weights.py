@@ -76,6 +76,7 @@ def by_hand(run: Run, steps: Sequence[int]) -> list[np.ndarray]:
     return rows
 
 
+@pytest.mark.slow
 def test_the_table_holds_the_last_row_of_each_network(whole: Run) -> None:
     table, ended = whole.table("weights"), whole.outcomes()
     assert table["replica"].tolist() == ended["replica"].tolist() == [0, 1, 2, 3, 4]
@@ -97,6 +98,7 @@ def test_the_docs_cut_a_row_into_tensors(whole: Run) -> None:
     }
 
 
+@pytest.mark.slow
 def test_cut_by_the_manifest_it_is_the_network_that_trained_alone(tmp_path: Path) -> None:
     double = ["fleet.dtype=float64", "fleet.loss_dtype=float64", "horizon_steps=40"]
     run = Run(launch(tiny(tmp_path, *double)))
@@ -117,6 +119,7 @@ def test_cut_by_the_manifest_it_is_the_network_that_trained_alone(tmp_path: Path
     assert torch.allclose(logits, fleet.network(fleet.inputs), rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_study_under_way_gives_both_kinds_and_names_the_rest(
     stopped: Run, tmp_path: Path
 ) -> None:
@@ -183,6 +186,7 @@ def test_another_layout_than_the_rows_is_refused(stopped: Run, tmp_path: Path) -
     update_manifest(stopped.folder, model=before)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_as_it_was_begun(stopped: Run, whole: Run) -> None:
     """Last: it ends the stopped run, though the setting is another now."""
     results = stopped.folder.parents[2]
@@ -190,6 +194,7 @@ def test_a_run_goes_on_as_it_was_begun(stopped: Run, whole: Run) -> None:
     assert stopped.table("weights").equals(whole.table("weights"))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_without_the_table_goes_on_without(tmp_path: Path) -> None:
     folder = launch(tiny(tmp_path, "store.final_weights=false", "horizon_steps=20"))
     assert "weights" not in Run(folder).tables()

@@ -63,6 +63,7 @@ def test_a_probe_that_fails_is_named(own: Path, name: str, said: str) -> None:
         launch(compose("train", given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("group", "name", "said"),
     [

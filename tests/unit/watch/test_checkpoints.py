@@ -47,6 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     return online, folder
 
 
+@pytest.mark.slow
 def test_online_and_probed_numbers_are_the_same_bits(trained: tuple[Run, Path]) -> None:
     online, folder = trained
     paths = [folder / "epoch=0-step=4.ckpt", folder / "step=000002.safetensors"]

@@ -36,6 +36,7 @@ def checked(name: str) -> tuple[Snapshot, float]:
     return snap, worst
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_patterns_are_those_of_eager(name: str) -> None:
     snap, worst = checked(name)
@@ -91,6 +92,7 @@ def test_what_a_sink_outside_the_keys_takes_is_counted() -> None:
     assert float(lacking.min()) > 1e-3
 
 
+@pytest.mark.slow
 def test_padding_counts_nowhere() -> None:
     """Other tokens under the mask change no number of a look."""
     model, batch = made("BERT, padded")

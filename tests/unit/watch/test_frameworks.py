@@ -76,6 +76,7 @@ def only_run(folder: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_lightning_with_accumulation_is_watched_and_not_changed(tmp_path: Path) -> None:
     alone = lightning(tmp_path / "alone", None)
     watched = lightning(tmp_path / "watched", observe(tmp_path / "study"))
@@ -94,6 +95,7 @@ def test_lightning_with_accumulation_is_watched_and_not_changed(tmp_path: Path) 
     assert "observatory/stand_in/mean" in logged
 
 
+@pytest.mark.slow
 def test_lightning_resumes_one_series(tmp_path: Path) -> None:
     whole = lightning(tmp_path / "a", observe(tmp_path / "once"))
     lightning(tmp_path / "b", observe(tmp_path / "twice"), epochs=3)
@@ -142,6 +144,7 @@ def huggingface(folder: Path, watch: Observe | None, *, resume: str | None = Non
     return trainer.model
 
 
+@pytest.mark.slow
 def test_a_trainer_of_hugging_face_is_watched_resumed_and_not_changed(tmp_path: Path) -> None:
     batch = {"x": X[:2]}
     alone = huggingface(tmp_path / "alone", None)

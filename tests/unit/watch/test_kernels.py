@@ -34,6 +34,7 @@ def worst(snap: Any, references: list[Tensor]) -> float:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", READ)
 def test_patterns_are_those_of_queries_and_keys(way: str) -> None:
     kernel, how = READ[way]

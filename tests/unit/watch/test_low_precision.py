@@ -63,6 +63,7 @@ def model() -> Language:
 TOKENS = torch.randint(11, (6, 9), generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 def test_every_transform_leaves_the_model_as_it_was(model: Language) -> None:
     model.train()
     state = {name: value.clone() for name, value in model.state_dict().items()}
@@ -215,6 +216,7 @@ def test_clipping_trades_one_massive_value_for_the_bulk() -> None:
     assert float(kind.calibrate(Seen(x, torch.ones(1, 1)))) == 5.0
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_read_as_it_is(model: Language) -> None:
     names = ["int4_token", "chess_50"]
     plain = low_precision(model, TOKENS, labels="next_token", transforms=names)
@@ -233,6 +235,7 @@ def test_scales_that_see_the_inputs_save_a_salient_channel() -> None:
     assert set(found.sites()["inputs"]) == {0.0}
 
 
+@pytest.mark.slow
 def test_gates_are_needed_by_chess_alone(model: Language) -> None:
     found = low_precision(model, TOKENS, transforms=["chess_50", "cats_50", "magnitude_50"])
     sites = found.sites()
@@ -283,6 +286,7 @@ def test_numbers_of_a_transform_do_not_depend_on_which_others_are_asked_for(
         assert alone.reset_index(drop=True).equals(beside), name
 
 
+@pytest.mark.slow
 def test_padded_rows_count_nowhere() -> None:
     torch.manual_seed(0)
     model = Language()
@@ -303,6 +307,7 @@ def test_padded_rows_count_nowhere() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", [p for p in PRESETS if p in ("transformer", "mlp", "mamba")])
 def test_a_replica_of_a_fleet_is_a_model(preset: str) -> None:
     network = network_of(preset, p=7, n_operands=2)

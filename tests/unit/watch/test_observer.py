@@ -289,6 +289,7 @@ def test_schedules_of_the_fleet_are_taken(tmp_path: Path) -> None:
     assert isinstance(run, Run)
 
 
+@pytest.mark.slow
 def test_a_transformer_is_watched_with_the_probes_of_one_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +317,7 @@ def watched_encoder(tmp_path: Path, **options: Any) -> tuple[nn.Module, Observe]
     return model, Observe(tmp_path, batch=torch.randn(3, 5, 8), every=2, budget=None, **options)
 
 
+@pytest.mark.slow
 def test_spectra_have_a_schedule_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def same(mine: Any, theirs: Any, places: list[list[int]] | None) -> None:
     torch.testing.assert_close(*values, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["transformer", "medium", "mlp", "lstm", "mamba"])
 def test_one_look_gives_the_numbers_of_the_fleet(preset: str) -> None:
     network: Any = network_of(preset, p=P, n_operands=2)

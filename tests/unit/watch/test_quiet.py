@@ -47,6 +47,7 @@ def assert_same(a: Any, b: Any) -> None:
         assert np.array_equal(end[name], end_b[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("look", [guarded, guarded_bfloat16])
 @pytest.mark.parametrize("kind", KINDS)

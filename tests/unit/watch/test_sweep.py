@@ -55,6 +55,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         return sweep(tmp_path_factory.mktemp("results") / "mine")
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_a_boundary_and_times(study: Study) -> None:
     found = fits.boundary(study, "firth")
     low, high = found.conf_int().loc["critical"]
@@ -64,6 +65,7 @@ def test_a_sweep_gives_a_boundary_and_times(study: Study) -> None:
     assert 0.5 < times.params["nu"] < 1.5
 
 
+@pytest.mark.slow
 def test_trainings_that_go_on_are_cut_at_what_is_recorded(
     tmp_path: Path,
     stand_in: None,  # noqa: F811
@@ -76,6 +78,7 @@ def test_trainings_that_go_on_are_cut_at_what_is_recorded(
     assert study_status(tmp_path)[0]["replica_steps"] == 200
 
 
+@pytest.mark.slow
 def test_status_fits_and_page_of_a_sweep(study: Study) -> None:
     assert text(study_status(study.folder)).count("1/1 replicas finished") == 30
     settings = composed("map")["fit"]
@@ -101,6 +104,7 @@ def test_without_an_event_there_is_nothing_to_fit(
         refit(tmp_path, composed("map")["fit"])
 
 
+@pytest.mark.slow
 def test_a_bundle_of_an_observed_study_is_taken_among_others(study: Study, tmp_path: Path) -> None:
     bundle = export_study(
         study.folder, tmp_path / "mine.tar", weights=False, partial=False, authors=[], trust=False
@@ -110,6 +114,7 @@ def test_a_bundle_of_an_observed_study_is_taken_among_others(study: Study, tmp_p
     assert "watched in its owner's loop for 200 steps" in task_and_model(there.runs[0].manifest)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
 def test_an_observed_study_is_mirrored(study: Study, tmp_path: Path) -> None:
     settings = composed("map")["mlflow"]

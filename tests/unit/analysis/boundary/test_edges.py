@@ -43,6 +43,7 @@ def test_an_upper_edge_alone_is_fitted() -> None:
     assert slope["ci_low"] < slope["value"] < slope["ci_high"] < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("estimator", "settings"), [("firth", {}), ("mle", {"link": "cloglog"})])
 def test_an_upper_edge_is_a_lower_one_seen_from_behind(estimator: str, settings) -> None:
     """The same counts at 1 / weight decay: the point inverts, the slope changes its sign."""
@@ -61,17 +62,20 @@ def test_a_rate_that_rises_has_no_upper_edge() -> None:
         fitted(table(LAPTOP, [0, 0, 1, 7, 8, 8, 8, 8]), "mle", edge="left")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["mle", "firth", "lsq", "lsq_smoothed", "beta_binomial"])
 def test_two_edges_of_a_pooled_table_give_no_point_far_from_the_data(estimator: str) -> None:
     with pytest.raises(FitRefusedError):
         fitted(POOLED, estimator)
 
 
+@pytest.mark.slow
 def test_a_point_a_decade_beyond_the_values_is_no_estimate() -> None:
     with pytest.raises(FitRefusedError, match=r"6e-10, more than a decade beyond .* falls from"):
         fitted(POOLED, "lsq_smoothed")
 
 
+@pytest.mark.slow
 def test_a_rate_at_the_end_of_its_search_is_marked() -> None:
     """Six of ten grok below the edge: the rate of guessing is searched up to one half."""
     frame = table(LAPTOP, [60, 62, 60, 70, 96, 100, 100, 99], n=100)
@@ -84,6 +88,7 @@ def test_a_rate_at_the_end_of_its_search_is_marked() -> None:
     )
 
 
+@pytest.mark.slow
 def test_guesses_among_two_answers_are_held_at_one_half() -> None:
     frame = table(LAPTOP, [50, 48, 52, 60, 93, 100, 100, 99], n=100)
     found = fitted(frame, "mle", guess=0.5).record
@@ -94,6 +99,7 @@ def test_guesses_among_two_answers_are_held_at_one_half() -> None:
         fitted(frame, "mle", guess=0.51)
 
 
+@pytest.mark.slow
 def test_a_limit_behind_a_lapse_rate_of_0_is_found() -> None:
     """Held at 0.1045 the steepest curve without lapses is no maximum: one with lapses is higher."""
     found = fitted(table(LAPTOP, [0, 0, 1, 7, 8, 8, 8, 8]), "mle").record["params"]["critical"]
@@ -108,6 +114,7 @@ def test_the_record_of_one_edge_says_nothing_new() -> None:
     assert "at_limit" not in found.extras
 
 
+@pytest.mark.slow
 def test_rates_of_0_and_1_alone_have_no_bootstrap_interval() -> None:
     """Three seeds, of which not all ran everywhere: resamples differ in nothing but their n."""
     runs = pd.DataFrame(

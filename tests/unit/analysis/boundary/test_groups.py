@@ -34,6 +34,7 @@ def runs(critical: float, seed: int, n_seeds: int = 12) -> Observations:
     )
 
 
+@pytest.mark.slow
 def test_a_planted_ratio_lies_in_its_interval_and_one_is_not_told_from_one() -> None:
     three = boundary_ratio(counts(0.3), counts(0.1), ("a", "b"), 0.95, 300, 0)
     ratio = three.params["ratio"]
@@ -49,6 +50,7 @@ def test_a_planted_ratio_lies_in_its_interval_and_one_is_not_told_from_one() -> 
     assert same.extras["p"] == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_ratio_turns_over_with_its_groups() -> None:
     one = boundary_ratio(counts(0.3), counts(0.1), ("a", "b"), 0.95, 100, 0).params["ratio"]
     other = boundary_ratio(counts(0.1), counts(0.3), ("b", "a"), 0.95, 100, 0).params["ratio"]
@@ -81,6 +83,7 @@ def test_different_horizons_are_told() -> None:
     assert [group.horizon_steps for group in cut.values()] == [1000, 1000]
 
 
+@pytest.mark.slow
 def test_rates_are_paired_by_seed() -> None:
     a, b = runs(0.2, 0), runs(0.1, 1)
     found = compare_rates(a, b, ("a", "b"), 0.95)
@@ -106,6 +109,7 @@ def test_rates_need_a_weight_decay_in_common() -> None:
         compare_rates(elsewhere, counts(0.1), ("a", "b"), 0.95)
 
 
+@pytest.mark.slow
 def test_ratios_are_one_family_adjusted_by_holm() -> None:
     nothing = from_counts(DECAYS, [8] * 12, [0] * 12, "first99", 2500)
     groups = {"ref": counts(0.1), "near": counts(0.12), "far": counts(0.3), "none": nothing}
@@ -119,6 +123,7 @@ def test_ratios_are_one_family_adjusted_by_holm() -> None:
     assert near["p_holm"] == pytest.approx(max(near["p"], far["p_holm"]))
 
 
+@pytest.mark.slow
 def test_more_seeds_are_planned_for_a_narrower_interval() -> None:
     wide, narrow = (
         plan_seeds(counts(0.12, n=16), width, 0.8, 200, 0.95, 0) for width in (0.3, 0.15)
@@ -129,6 +134,7 @@ def test_more_seeds_are_planned_for_a_narrower_interval() -> None:
     assert narrow.extras["n_replicas"] == 12 * narrow.params["n_seeds"].value
 
 
+@pytest.mark.slow
 def test_a_grid_too_coarse_for_the_width_is_told_where_to_add() -> None:
     steep = from_counts([0.01, 0.1, 1.0], [20] * 3, [0, 0, 20], "first99", 2500)
     with pytest.raises(FitRefusedError, match=r"Add values of weight decay between 0\.1 and 1"):
@@ -150,6 +156,7 @@ def test_a_flat_group_has_no_ratio_and_a_far_one_has_its_p_value() -> None:
     assert 1e-12 < far.extras["p"] < 0.05
 
 
+@pytest.mark.slow
 def test_a_planned_study_is_not_one_that_is_refused() -> None:
     """Four seeds on a steep pilot are mostly separated: that is not reaching the width."""
     plan = plan_seeds(counts(0.12, n=16, slope=25.0), 0.3, 0.8, 200, 0.95, 0)

@@ -112,6 +112,7 @@ def test_two_bins_without_lapse_are_met_exactly() -> None:
     assert found.params["slope"].value == pytest.approx(2 * np.log(3) / np.log10(4), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_critical_is_the_midpoint_of_the_underlying_curve_not_of_the_rate() -> None:
     """Expected counts of a curve with 30 % lapses: the rate is 0.35 where F is one half."""
     rate = 0.7 * curve(np.log10(DECAYS), np.log10(0.15), 12.0)
@@ -123,6 +124,7 @@ def test_critical_is_the_midpoint_of_the_underlying_curve_not_of_the_rate() -> N
     assert found["lapse"].value == pytest.approx(0.3, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_profile_limits_lie_where_the_likelihood_has_fallen_by_1_92() -> None:
     data = counts(LAPSING)
     bins = bin_rates(data)
@@ -137,6 +139,7 @@ def test_profile_limits_lie_where_the_likelihood_has_fallen_by_1_92() -> None:
         assert best - there[0] == pytest.approx(3.841459 / 2, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_wald_errors_agree_with_the_profile_where_there_are_many_replicas() -> None:
     rate = 0.95 * curve(np.log10(DECAYS), np.log10(0.12), 10.0)
     k = np.round(rate * 20_000).astype(int).tolist()
@@ -177,6 +180,7 @@ def test_an_unbounded_side_is_null_and_told() -> None:
     assert any("outside the values tried" in warning for warning in found.warnings)
 
 
+@pytest.mark.slow
 def test_bootstrap_is_an_alternative_close_to_the_profile() -> None:
     data = counts([0, 1, 15, 29, 36, 38, 40, 40], n=40)
     by_profile = fit().fit(data, seed=0).params["critical"]
@@ -188,6 +192,7 @@ def test_bootstrap_is_an_alternative_close_to_the_profile() -> None:
     assert "bootstrap" in resampled.extras["method"]
 
 
+@pytest.mark.slow
 def test_rates_held_fixed_are_extras_and_free_ones_parameters() -> None:
     held = fit(guess=0.0, lapse=0.05).fit(counts(LAPSING), seed=0)
     assert set(held.params) == {"critical", "slope"}
@@ -210,6 +215,7 @@ def test_reported_parameters(sign: int, reported: list[float]) -> None:
     assert [found.natural(i, v) for i, v in enumerate(theta)] == pytest.approx(reported)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["probit", "cloglog"])
 def test_every_link_recovers_its_own_curve(link: str) -> None:
     theta = np.array([[np.log10(0.15), np.log(6.0), 0.0, 0.1]])

@@ -30,6 +30,7 @@ def ratios(n_layers: int = 2) -> pd.DataFrame:
     return pd.concat(parts).sample(frac=1.0, random_state=3)
 
 
+@pytest.mark.slow
 def test_every_group_is_a_curve() -> None:
     found = curves(ratios(), group=["layer"], n_bootstrap=50)
     assert [record["group"] for record in found.records] == [{"layer": 0}, {"layer": 1}]
@@ -44,6 +45,7 @@ def test_every_group_is_a_curve() -> None:
     assert ("layer 1", "t_peak") not in found.params
 
 
+@pytest.mark.slow
 def test_many_curves_are_a_table() -> None:
     found = curves(ratios(5), group=["layer"], n_bootstrap=50)
     text = str(found)
@@ -55,6 +57,7 @@ def test_many_curves_are_a_table() -> None:
     assert "<pre>" in found._repr_html_()
 
 
+@pytest.mark.slow
 def test_one_curve_is_one_record(tmp_path: Path) -> None:
     ratios(1).to_csv(tmp_path / "one.csv", index=False)
     found = curves(tmp_path / "one.csv", n_bootstrap=50)
@@ -69,6 +72,7 @@ def test_one_curve_is_one_record(tmp_path: Path) -> None:
         found.save_plot(tmp_path / "none" / "one.svg")
 
 
+@pytest.mark.slow
 def test_the_figure_shows_data_law_and_peak() -> None:
     figure = curves(ratios(), group=["layer"], n_bootstrap=50).plot()
     assert isinstance(figure, Figure)
@@ -150,6 +154,7 @@ def test_values_that_have_no_square_are_bad_input(scale: float) -> None:
         curves(table.assign(ratio=table["ratio"] * scale))
 
 
+@pytest.mark.slow
 def test_the_unit_of_values_changes_nothing_but_it() -> None:
     table = ratios(1)
     one, other = (
@@ -224,6 +229,7 @@ def test_a_column_of_several_tables_is_named_with_its_table(tmp_path: Path) -> N
         curves(study, value="massive_mlp_out.l2")
 
 
+@pytest.mark.slow
 def test_a_study_brings_its_probes_layers_and_epochs(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     found = curves(study, n_bootstrap=50)

@@ -52,6 +52,7 @@ def reasons(facts: Facts) -> dict[str, str]:
     return {d.what: d.reason for d in QUESTION.collect("section", facts) if isinstance(d, NotDrawn)}
 
 
+@pytest.mark.slow
 def test_emergence_is_what_the_command_finds(group: Group, tmp_path: Path) -> None:
     facts = facts_of(group, settings_of("study.max_emergence_curves=4"))
     made = panel(facts, "emergence")
@@ -77,6 +78,7 @@ def test_emergence_is_what_the_command_finds(group: Group, tmp_path: Path) -> No
     assert "n = 6 replicas" in made.caption
 
 
+@pytest.mark.slow
 def test_what_is_fitted_is_set_and_can_be_stored(group: Group) -> None:
     changes = ("study.max_emergence_curves=1", "study.max_emergence_layers=1",
                "curves_emergence.n_bootstrap=40")  # fmt: skip
@@ -114,6 +116,7 @@ def planted(group: Group, kappa: float) -> pd.DataFrame:
     return pd.concat(pieces, ignore_index=True)
 
 
+@pytest.mark.slow
 def test_relaxation_is_drawn_where_the_law_applies(
     group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ def alone(name: str) -> pd.DataFrame:
     return rows_where(RUNS, f"optimizer == '{name}'").drop(columns="optimizer")
 
 
+@pytest.mark.slow
 def test_by_gives_a_fit_of_each_group_and_the_ratio_of_their_boundaries() -> None:
     found = fits.boundary(RUNS, "firth", by="optimizer", horizon_steps=1000)
     critical = [
@@ -41,6 +42,7 @@ def test_by_gives_a_fit_of_each_group_and_the_ratio_of_their_boundaries() -> Non
     assert not [w for record in found.records for w in record["warnings"] if "pooled" in w]
 
 
+@pytest.mark.slow
 def test_groups_are_drawn_in_one_figure_a_panel_each_with_the_same_limits() -> None:
     more = RUNS.assign(
         weight_decay=RUNS["weight_decay"] * np.where(RUNS["optimizer"] == "sgd", 2, 1)
@@ -60,6 +62,7 @@ def test_groups_are_drawn_in_one_figure_a_panel_each_with_the_same_limits() -> N
         found.plot(panels[0])
 
 
+@pytest.mark.slow
 def test_where_keeps_rows_and_says_so() -> None:
     found = fits.boundary(RUNS, "firth", where="optimizer == 'sgd'", horizon_steps=1000)
     whole = fits.boundary(alone("sgd"), "firth", horizon_steps=1000)
@@ -74,6 +77,7 @@ def test_times_take_groups_too() -> None:
     assert [axes.get_title(loc="left")[:5] for axes in found.plot().axes] == ["adamw", "sgd\ng"]
 
 
+@pytest.mark.slow
 def test_what_is_pooled_is_said() -> None:
     found = fits.boundary(RUNS, "firth", horizon_steps=1000)
     said = "Rows that differ in optimizer (adamw, sgd) are pooled: `by` fits each, `where` one."

@@ -23,6 +23,7 @@ def test_separated_counts_are_refused_and_firth_answers(estimator: str) -> None:
     assert 0.03 < fits.boundary(separated, "firth").params["critical"] < 0.1
 
 
+@pytest.mark.slow
 def test_the_window_of_a_foreign_table_is_open_and_what_it_leaves_out_is_counted() -> None:
     wide = COUNTS.assign(weight_decay=COUNTS["weight_decay"] * 100)
     assert fits.boundary(wide, "firth").record["n"] == 80
@@ -79,6 +80,7 @@ def test_a_critical_point_is_held_by_fits_that_hold_one() -> None:
         fits.boundary(COUNTS, critical=0.1)  # pyright: ignore[reportCallIssue]
 
 
+@pytest.mark.slow
 def test_the_critical_point_of_a_table_is_held_as_in_a_study() -> None:
     held = fits.times(runs(), "boundary", horizon_steps=3000, n_bootstrap=100)
     boundary = fits.boundary(runs(), "mle", horizon_steps=3000)
@@ -104,6 +106,7 @@ def test_tables_too_large_for_a_fit_are_refused() -> None:
         fits.times(long, n_bootstrap=1500)
 
 
+@pytest.mark.slow
 def test_a_window_without_an_end_leaves_out_nothing_but_zero() -> None:
     falling = COUNTS.assign(n_grokked=[0, 1, 15, 15, 1])
     found = fits.boundary(falling, "window")
@@ -130,6 +133,7 @@ def test_a_table_beside_itself_has_the_ratio_of_its_units() -> None:
             fits.ratio(doubled, COUNTS, names=names, **options)
 
 
+@pytest.mark.slow
 def test_a_pilot_plans_its_seeds() -> None:
     narrow, wide = (
         fits.seeds(COUNTS, width_decades=width, n_simulations=40) for width in (0.3, 0.6)

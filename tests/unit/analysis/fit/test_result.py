@@ -46,6 +46,7 @@ def test_the_result_prints_itself() -> None:
     )
 
 
+@pytest.mark.slow
 def test_params_and_intervals_are_tables() -> None:
     found = fits.boundary(COUNTS, "firth", level=0.9)
     limits = found.conf_int()
@@ -93,6 +94,7 @@ def test_a_control_of_any_name_is_called_by_it() -> None:
         fits.boundary(renamed)
 
 
+@pytest.mark.slow
 def test_an_option_keeps_the_name_that_it_had_before() -> None:
     renamed = COUNTS.rename(columns={"weight_decay": "p"})
     before = fits.boundary(renamed, "firth", x="p")  # pyright: ignore[reportCallIssue]
@@ -119,6 +121,7 @@ def test_a_refusal_is_raised_and_has_a_record() -> None:
     assert refusal.value.record["extras"]["control"] == "p"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fit", "options", "artists"),
     [
@@ -142,6 +145,7 @@ def test_every_result_draws_itself(fit, options, artists: set[str], tmp_path: Pa
     assert (tmp_path / "one.svg").read_bytes() == once
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     found = fits.boundary(COUNTS, "firth")
     with pytest.raises(ConfigError, match="cannot be written"):
@@ -167,6 +171,7 @@ def test_a_disk_that_fills_leaves_the_earlier_picture(
     assert [path.name for path in tmp_path.iterdir()] == ["one.svg"]
 
 
+@pytest.mark.slow
 def test_what_a_result_is_about_is_in_its_text() -> None:
     assert "weight decay 1: median " in str(fits.survival(runs(), horizon_steps=3000))
     judged = fits.horizon(runs(), horizon_steps=3000, n_bootstrap=20)
@@ -175,6 +180,7 @@ def test_what_a_result_is_about_is_in_its_text() -> None:
     assert list(judged.verdicts) == [verdict]
 
 
+@pytest.mark.slow
 def test_a_control_of_many_values_is_drawn_in_groups() -> None:
     data = fits.boundary(dense(), "lsq").data.observations
     table = rates_table(data, 0.95)

@@ -127,6 +127,7 @@ def test_an_older_study_is_completed_and_one_of_today_keeps_what_it_was_asked_fo
     assert completed(of_today, now) == of_today
 
 
+@pytest.mark.slow
 def test_every_event_horizon_and_fit_gives_a_record() -> None:
     records = fit_outcomes(laptop(), 2500, 10, settings(events=["first99", "mem"]))
     keys = [(r["event"], r["horizon_steps"], r["estimator"]) for r in records]
@@ -136,6 +137,7 @@ def test_every_event_horizon_and_fit_gives_a_record() -> None:
     assert all("Every replica had the event `" in r["refused"] for r in memorised)
 
 
+@pytest.mark.slow
 def test_the_boundary_moves_with_the_horizon() -> None:
     records = fit_outcomes(laptop(), 2500, 1, settings())
     critical = {
@@ -149,6 +151,7 @@ def test_the_boundary_moves_with_the_horizon() -> None:
         assert found == pytest.approx(300 / horizon, rel=0.2)
 
 
+@pytest.mark.slow
 def test_the_times_take_the_boundary_that_leads() -> None:
     records = fit_outcomes(laptop(), 2500, 1, settings(horizon_steps=[2500]))
     by_estimator = {r["estimator"]: r for r in records}
@@ -174,6 +177,7 @@ def test_the_times_take_the_boundary_that_leads() -> None:
     assert by_estimator["log_least_squares_boundary"]["extras"]["critical"] == fallback
 
 
+@pytest.mark.slow
 def test_one_boundary_leads_at_every_horizon_though_another_answers_at_some() -> None:
     """At 1500 steps the counts separate: least squares refuses there, and leads nowhere."""
     table = laptop()
@@ -207,6 +211,7 @@ def test_a_lead_is_a_boundary_of_every_horizon(lead, said: str) -> None:
         fit_outcomes(laptop(), 2500, 1, settings(lead=lead, longest_only=["lsq"]))
 
 
+@pytest.mark.slow
 def test_unfinished_replicas_are_told_in_every_record() -> None:
     table = pd.concat([laptop(), frame([row(0.2, None)])], ignore_index=True)
     records = fit_outcomes(table, 2500, 1, settings())
@@ -215,6 +220,7 @@ def test_unfinished_replicas_are_told_in_every_record() -> None:
     assert {r["n"] for r in records if r["fit"] == "boundary"} == {64}
 
 
+@pytest.mark.slow
 def test_where_replicas_still_train_all_are_cut_at_the_step_that_each_has() -> None:
     """Those that end early are those that grokked: alone, they would make rates of 1."""
     whole, going = laptop(), laptop()
@@ -272,6 +278,7 @@ def write_study(
     return Study(folder)
 
 
+@pytest.mark.slow
 def test_a_stored_study_gives_the_same_records_and_its_files(tmp_path: Path) -> None:
     table = pd.concat([laptop(), frame([row(0.2, None)])], ignore_index=True)
     table["replica"] = np.arange(len(table))
@@ -291,6 +298,7 @@ def test_a_stored_study_gives_the_same_records_and_its_files(tmp_path: Path) -> 
     assert csv["first99_hi"].count() == (table["first99_observed"].fillna(False)).sum()
 
 
+@pytest.mark.slow
 def test_groups_of_a_study_are_records_of_their_own_and_columns_and_never_pooled(
     tmp_path: Path,
 ) -> None:

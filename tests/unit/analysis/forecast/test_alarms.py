@@ -53,6 +53,7 @@ def slow_counts(
     return hits, false
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_best_rule_is_the_best_of_all_thresholds(seed: int) -> None:
     records = SMALL.records(seed)

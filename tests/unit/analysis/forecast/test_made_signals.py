@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from observatory.analysis.forecast.estimators.records import SignalRecords
 from tests.made_forecasts import Made
 from tests.statistical.forecast_studies import SETS, comparison, number, verdict
 
 
+@pytest.mark.slow
 def test_negatives_without_decay_let_a_detector_of_decay_pass() -> None:
     """The lesson of matched negatives: the same signal, two kinds of negatives.
 
@@ -37,6 +39,7 @@ def kept(records: SignalRecords, rows: np.ndarray) -> SignalRecords:
     return replace(records, signals=signals, **{n: getattr(records, n)[rows] for n in names})
 
 
+@pytest.mark.slow
 def test_a_nowcast_is_called_one() -> None:
     """The signal rises 250 steps ahead of the event, val accuracy 400 steps ahead."""
     found = comparison().estimate(SETS["negatives"].records(0, ("nowcast", "precursor")), 0)

@@ -40,6 +40,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory, settings: dict[str, Any]) ->
     return gather(groups(study)[0], fit_study(study, settings))
 
 
+@pytest.mark.slow
 def test_what_is_stored_is_what_the_command_prints(facts: Facts, settings: dict[str, Any]) -> None:
     [record] = facts.of("forecast")
     study = facts.group.runs[0].folder.parent.parent

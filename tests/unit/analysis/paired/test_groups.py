@@ -51,6 +51,7 @@ def settings(**study: Any) -> dict[str, Any]:
     return {**nodes, "study": {**nodes["study"], **study}}
 
 
+@pytest.mark.slow
 def test_every_group_is_compared_with_the_first_at_every_weight_decay(
     with_heads: GroupComparison, tmp_path: Path
 ) -> None:
@@ -66,6 +67,7 @@ def test_every_group_is_compared_with_the_first_at_every_weight_decay(
     assert "minus that of p13, over the seeds that both have, at 5 of 5" in drawn.caption
 
 
+@pytest.mark.slow
 def test_weight_decays_are_thinned_to_the_contrasts_that_are_wanted(
     with_heads: GroupComparison,
 ) -> None:
@@ -77,6 +79,7 @@ def test_weight_decays_are_thinned_to_the_contrasts_that_are_wanted(
     assert (record["extras"]["n_controls"], record["extras"]["n_controls_run"]) == (2, 5)
 
 
+@pytest.mark.slow
 def test_groups_without_heads_are_compared_by_their_events(tmp_path: Path) -> None:
     [record] = QUESTION.collect("fit_across", three_groups(tmp_path, ()), settings())
     assert record["event"] == "share with first99 (dimensionless)"

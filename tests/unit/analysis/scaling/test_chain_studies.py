@@ -106,6 +106,7 @@ def test_numbers_out_of_range_are_named() -> None:
             chain(**{name: value})
 
 
+@pytest.mark.slow
 def test_a_log_axis_gives_the_critical_point_in_the_control_itself() -> None:
     rows = scaled(np.random.default_rng(1), n_control=15, n_seeds=20)
     linear = chain(**QUICK, zeta=0.0).estimate(rows, 0)
@@ -119,6 +120,7 @@ def test_a_log_axis_gives_the_critical_point_in_the_control_itself() -> None:
     assert found.params["nu"].value == pytest.approx(linear.params["nu"].value, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_warnings_tell_of_ends_of_few_seeds_and_of_two_values() -> None:
     rng = np.random.default_rng(0)
     rate = 1.0 / (1.0 + np.exp(-(np.linspace(0.2, 0.6, 9) - 0.4) / 0.05))
@@ -131,6 +133,7 @@ def test_warnings_tell_of_ends_of_few_seeds_and_of_two_values() -> None:
     assert found.extras["verdict"] != "transition"
 
 
+@pytest.mark.slow
 def test_jumps_at_a_place_of_each_seed_are_no_transition() -> None:
     found = chain(**QUICK).estimate(thresholds(np.random.default_rng(3), 15, 30), 0)
     assert found.extras["verdict"] == "crossover"
@@ -155,6 +158,7 @@ def test_nu_is_infinite_where_no_length_grows() -> None:
     assert (nu.value, nu.ci_low, nu.ci_high) == (2.0, 1.25, 2.5)
 
 
+@pytest.mark.slow
 def test_numbers_of_a_collapse_are_given_only_where_curves_collapse() -> None:
     """A smooth crossover has no critical point, and one at an end of the control is none."""
     rows = scaled(np.random.default_rng(1), inverse_nu=0.0, n_control=15, n_seeds=20)

@@ -15,6 +15,7 @@ def record() -> dict:
     return chain(**QUICK, zeta=0.0).estimate(rows, 0).to_json()
 
 
+@pytest.mark.slow
 def test_every_link_has_a_panel_and_every_size_a_line(record: dict) -> None:
     figure = finite_size_figure(record, NAMES)
     assert len(figure.axes) == 8

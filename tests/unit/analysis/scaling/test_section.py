@@ -54,6 +54,7 @@ def drawn(comparison: GroupComparison, settings: dict[str, Any]) -> list[Drawing
     return list(QUESTION.collect("section_across", replace(comparison, records=records)))
 
 
+@pytest.mark.slow
 def test_sizes_have_a_chain_and_amplitudes(sizes: GroupComparison) -> None:
     chain, amplitude = drawn(sizes, SETTINGS)
     assert isinstance(chain, Drawing)

@@ -52,6 +52,7 @@ def test_whole_seeds_are_drawn_where_seeds_recur() -> None:
     assert len(np.unique(k[:, 0])) > 2
 
 
+@pytest.mark.slow
 def test_one_seed_everywhere_is_no_unit_of_resampling() -> None:
     decays, grokked = np.repeat([0.1, 0.3, 1.0], 8), np.arange(24) % 8 < np.repeat([1, 4, 7], 8)
     for seed in (np.zeros(24, dtype=np.int64), np.repeat([0, 1, 2], 8)):

@@ -42,6 +42,7 @@ EXPORTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", EXPORTS.values(), ids=EXPORTS)
 def test_the_same_counts_give_the_same_boundary(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "counts.txt"
@@ -71,6 +72,7 @@ def test_files_of_other_kinds_are_called_what_they_are(
         read_table(path)
 
 
+@pytest.mark.slow
 def test_decimal_commas_are_said_and_those_of_thousands_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "counts.csv"
     path.write_bytes(EXPORTS["decimal commas"])

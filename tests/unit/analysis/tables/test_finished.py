@@ -57,6 +57,7 @@ def test_they_are_left_out_with_reason_and_count(state: str, words: tuple[str, s
     assert f"{words[1].lower()} (2)" in said[0]
 
 
+@pytest.mark.slow
 def test_every_question_that_reads_a_table_leaves_them_out(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
     with_open().to_csv(path, index=False)

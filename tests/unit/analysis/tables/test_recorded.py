@@ -60,6 +60,7 @@ def test_all_are_cut_at_the_step_that_every_one_has(going: Study) -> None:
     assert rate.tolist() == facts.cells["rate"].tolist()
 
 
+@pytest.mark.slow
 def test_replicas_of_a_file_say_the_same(going: Study) -> None:
     table = pd.read_csv(write_replicas_csv(going))
     until = common_step(recorded(going.runs))

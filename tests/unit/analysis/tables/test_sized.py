@@ -65,6 +65,7 @@ def test_a_table_that_is_too_large_is_refused_before_it_is_drawn() -> None:
         scaling(table(), **NAMES, n_bootstrap=10**6)
 
 
+@pytest.mark.slow
 def test_the_result_prints_itself_and_tells_its_intervals() -> None:
     found = scaling(table(), **NAMES, settings={**QUICK, "zeta": 0.0})
     text = str(found)
