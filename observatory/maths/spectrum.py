@@ -19,7 +19,11 @@ def cosines(rows: Float[Tensor, "*batch head sample"]) -> Float[Tensor, "*batch 
 
     Rows are not centred: these are no correlations.
     """
-    products = gram(rows)
+    return cosines_of(gram(rows))
+
+
+def cosines_of(products: Float[Tensor, "*batch head head"]) -> Float[Tensor, "*batch head head"]:
+    """The same from the inner products of the rows."""
     norms = products.diagonal(dim1=-2, dim2=-1).sqrt()
     return products / (norms[..., :, None] * norms[..., None, :])
 

@@ -9,6 +9,7 @@ Source:
     on its own mean (the paper does not say); `s_bar_query` and `entropy_range` are additions.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
@@ -20,7 +21,7 @@ from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
 from observatory.maths.activations import stacked_blocks
 from observatory.maths.spectrum import (
-    cosines,
+    cosines_of,
     gram,
     participation_ratio,
     principal_scores,
@@ -70,6 +71,35 @@ def mean_over_pairs(
     return (similarity.sum(dim=(-2, -1)) - diagonal) / (n_heads * (n_heads - 1))
 
 
+@dataclass(frozen=True)
+class HeadProducts:
+    """What the likeness of heads is worked out from: inner products, head by head.
+
+    Attributes:
+        patterns: Of whole patterns.
+        answers: Of the answer rows alone.
+        centred: Of patterns less the mean of each head's own; they are exactly zero for a head
+            whose entries are all equal.
+    """
+
+    patterns: Float[Tensor, "replica layer head head"]
+    answers: Float[Tensor, "replica layer head head"]
+    centred: Float[Tensor, "replica layer head head"]
+
+
+def head_products(
+    flat: Float[Tensor, "replica layer head sample"],
+    answer: Float[Tensor, "replica layer head _"],
+) -> HeadProducts:
+    """The products of patterns, one vector per head, and of their answer rows."""
+    return HeadProducts(gram(flat), gram(answer), _centred(flat))
+
+
+def _centred(flat: Float[Tensor, "replica layer head sample"]) -> Tensor:
+    shifted = flat - flat[..., :1]  # a constant head: exactly zero, whatever its mean rounds to
+    return gram(shifted.sub_(shifted.mean(dim=-1, keepdim=True)))
+
+
 def pr_norm(flat: Float[Tensor, "replica layer head sample"]) -> Masked:
     """Normalised participation ratio of the heads' covariance; needs two heads at least.
 
@@ -78,10 +108,12 @@ def pr_norm(flat: Float[Tensor, "replica layer head sample"]) -> Masked:
     Returns:
         One ratio per replica and layer; undefined where the covariance is zero.
     """
-    shifted = flat - flat[..., :1]  # a constant head: exactly zero, whatever its mean rounds to
-    covariance = gram(shifted - shifted.mean(dim=-1, keepdim=True))
-    defined = covariance.diagonal(dim1=-2, dim2=-1).sum(dim=-1) != 0
-    return Masked((participation_ratio(covariance) - 1) / (flat.shape[-2] - 1), defined)
+    return _pr_norm(_centred(flat))
+
+
+def _pr_norm(centred: Float[Tensor, "replica layer head head"]) -> Masked:
+    defined = centred.diagonal(dim1=-2, dim2=-1).sum(dim=-1) != 0
+    return Masked((participation_ratio(centred) - 1) / (centred.shape[-1] - 1), defined)
 
 
 def r_phi(flat: Float[Tensor, "replica layer head sample"]) -> Masked | None:
@@ -104,28 +136,25 @@ def r_phi(flat: Float[Tensor, "replica layer head sample"]) -> Masked | None:
 
 
 def head_quantities(
-    flat: Float[Tensor, "replica layer head sample"],
-    answer: Float[Tensor, "replica layer head _"],
-    entropies: Float[Tensor, "replica layer head"],
+    products: HeadProducts, entropies: Float[Tensor, "replica layer head"]
 ) -> dict[str, Tensor | Masked | None]:
     """Every one of `QUANTITIES`, per replica and layer; of one head only the entropy exists.
 
     Args:
-        flat: One vector per head, its rows one after the other.
-        answer: Those of the answer rows alone.
-        entropies: What `head_entropies` gave for `flat`.
+        products: Of the patterns.
+        entropies: As of `head_entropies`.
     """
     if entropies.shape[-1] == 1:
         return {**dict.fromkeys(QUANTITIES), "entropy": entropies[..., 0]}
-    similarity = cosines(flat)
+    similarity = cosines_of(products.patterns)
     return {
         "s_bar": mean_over_pairs(similarity),
-        "s_bar_query": mean_over_pairs(cosines(answer)),
+        "s_bar_query": mean_over_pairs(cosines_of(products.answers)),
         "sigma_h": entropies.std(dim=-1, correction=0),
         "entropy": entropies.mean(dim=-1),
         "entropy_range": entropies.amax(dim=-1) - entropies.amin(dim=-1),
         "spectral_gap": spectral_gap(similarity),
-        "pr_norm": pr_norm(flat),
+        "pr_norm": _pr_norm(products.centred),
     }
 
 
@@ -136,7 +165,7 @@ def layer_quantities(
     """`head_quantities` of patterns and what `flat_patterns` made of them."""
     n_ctx = patterns.shape[-1]
     answer = flat.unflatten(3, (n_ctx, -1))[..., -1, :]
-    return head_quantities(flat, answer, head_entropies(flat, n_ctx))
+    return head_quantities(head_products(flat, answer), head_entropies(flat, n_ctx))
 
 
 def mean_over_layers(quantity: Tensor | Masked | None) -> Tensor | Masked | None:

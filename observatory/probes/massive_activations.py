@@ -1,5 +1,6 @@
 """The largest entries of a stream or state of each block, against the median entry."""
 
+from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
@@ -15,12 +16,29 @@ from observatory.maths.activations import stacked_blocks
 _MULTIPLES = (10, 100, 1000)  # of the median, above which entries are counted
 
 
+@dataclass(frozen=True)
+class Extremes:
+    """The largest entries of each layer and its middle one, before anything is made of them.
+
+    Attributes:
+        middle: The lower of the two middle entries.
+        largest: The largest three, ascending.
+        place: Index of the first of the largest, among all entries of the layer.
+        shares: Shares of the entries above each of `_MULTIPLES` medians, float64.
+    """
+
+    middle: Float[Tensor, "replica layer"]
+    largest: Float[Tensor, "replica layer 3"]
+    place: Int[Tensor, "replica layer"]
+    shares: Float[Tensor, "replica layer _"]
+
+
 def upper_half(
     magnitude: Float[Tensor, "replica layer sample"],
 ) -> tuple[Float[Tensor, "replica layer"], Float[Tensor, "replica layer 3"], Tensor]:
     """The lower of the two middle entries, the largest three in ascending order, and the rest.
 
-    NaN counts as the largest.
+    NaN counts as the largest. The entries are put into another order, in place.
 
     Returns:
         The two, and all entries from the middle one upwards in no order.
@@ -29,25 +47,34 @@ def upper_half(
     if magnitude.device.type != "cpu":
         ordered = magnitude.sort(dim=-1).values
         return ordered[..., middle], ordered[..., -3:], ordered[..., middle:]
-    upper = np.partition(magnitude.numpy(), middle, axis=-1)[..., middle:]  # a third of a sort
-    rest = (upper if upper.shape[-1] >= 3 else magnitude.numpy()).copy()
-    top: list[np.ndarray] = []
+    split = magnitude.numpy()
+    split.partition(middle, axis=-1)  # a third of a sort
+    upper = split[..., middle:]
+    lower = upper[..., 0].copy()
+    entries = (upper if upper.shape[-1] >= 3 else split).reshape(-1, max(upper.shape[-1], 3))
+    rows, taken = np.arange(len(entries)), list[tuple[np.ndarray, np.ndarray]]()
     for _ in range(3):
-        at = rest.argmax(axis=-1)[..., None]
-        top.append(np.take_along_axis(rest, at, axis=-1))
-        np.put_along_axis(rest, at, -1.0, axis=-1)  # below every magnitude
-    three = np.concatenate(top[::-1], axis=-1)
-    return torch.from_numpy(upper[..., 0].copy()), torch.from_numpy(three), torch.from_numpy(upper)
+        at = entries.argmax(axis=-1)
+        taken.append((at, entries[rows, at]))
+        entries[rows, at] = -1.0  # below every magnitude
+    for at, value in taken:
+        entries[rows, at] = value
+    three = np.stack([value for _, value in reversed(taken)], axis=-1)
+    three = three.reshape(*lower.shape, 3)
+    return torch.from_numpy(lower), torch.from_numpy(three), torch.from_numpy(upper)
 
 
 def counts_above(
-    entries: Float[Tensor, "replica layer sample"], limits: Float[Tensor, "replica layer _"]
+    entries: Float[Tensor, "replica layer sample"],
+    limits: Float[Tensor, "replica layer _"],
+    largest: Float[Tensor, "replica layer"],
 ) -> Int[Tensor, "replica layer _"]:
     """How many entries lie above each float64 limit, compared in the precision of the entries.
 
     Args:
         entries: Some entries.
-        limits: In ascending order; where none of a layer is above one, none is above the next.
+        limits: In ascending order.
+        largest: The largest entry of each layer: where it is not above a limit, nothing is counted.
     """
     rounded = limits.to(entries.dtype)
     below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
@@ -57,11 +84,10 @@ def counts_above(
         return torch.stack([each.sum(dim=-1) for each in over], dim=-1)
     counts = np.zeros(rounded.shape, dtype=np.int64)
     rows, levels = entries.numpy(), rounded.numpy()
-    for at in np.ndindex(*rows.shape[:-1]):
-        for index, level in enumerate(levels[at]):
-            counts[*at, index] = np.count_nonzero(rows[at] > level)  # with an axis: much slower
-            if not counts[*at, index]:
-                break
+    for at in np.argwhere(largest.numpy()[..., None] > levels).tolist():
+        *place, index = at
+        row = rows[tuple(place)]
+        counts[*place, index] = np.count_nonzero(row > levels[*place, index])
     return torch.from_numpy(counts)
 
 
@@ -72,6 +98,41 @@ def largest_at(
     if magnitude.device.type != "cpu":
         return magnitude.argmax(dim=-1)
     return torch.from_numpy(magnitude.numpy().argmax(axis=-1))  # vectorised as well
+
+
+def extremes(magnitude: Float[Tensor, "replica layer sample"]) -> Extremes:
+    """The largest entries of each layer, its middle one, and how many lie far above it.
+
+    Args:
+        magnitude: Sizes of entries; three per layer at least. They are put into another order.
+    """
+    place = largest_at(magnitude)
+    middle, largest, upper = upper_half(magnitude)
+    limits = middle.double()[..., None] * torch.tensor(_MULTIPLES, device=middle.device)
+    top = largest[..., -1]
+    if top.device.type == "cpu" and not bool((top > limits[..., 0]).any()):
+        return Extremes(middle, largest, place, torch.zeros_like(limits))
+    shares = counts_above(upper, limits, top).double() / magnitude.shape[-1]
+    return Extremes(middle, largest, place, shares)
+
+
+def of_extremes(found: Extremes) -> dict[str, Tensor | Masked | None]:
+    """The quantities of `massive_activations` that do not say where the largest entry is."""
+    number, positive = ~found.largest[..., -1].isnan(), found.middle != 0
+    statistics = torch.cat([found.middle[..., None], found.largest], dim=-1).double()
+    median, top3, top2, top1 = statistics.where(number[..., None], torch.nan).unbind(dim=-1)
+    shares = found.shares.where(number[..., None], torch.nan).unbind(dim=-1)
+    return {
+        "top1": top1,
+        "top2": top2,
+        "top3": top3,
+        "median_layerwide_lower": median,
+        "ratio": Masked(top1 / median, positive),
+        **{
+            f"share_above_{multiple}": Masked(share, positive)
+            for multiple, share in zip(_MULTIPLES, shares, strict=True)
+        },
+    }
 
 
 def massive_activations(
@@ -103,27 +164,11 @@ def massive_activations(
     n_ctx, channels = (
         (stream.shape[3], stream.shape[4:].numel()) if placed else (1, stream.shape[3])
     )
-    magnitude = stream.abs().flatten(start_dim=2)
-    place, n = largest_at(magnitude), magnitude.shape[-1]
-    middle, largest, upper = upper_half(magnitude)
-    number, positive = ~largest[..., -1].isnan(), middle != 0
-    statistics = torch.cat([middle[..., None], largest], dim=-1).double()
-    median, top3, top2, top1 = statistics.where(number[..., None], torch.nan).unbind(dim=-1)
-    limits = median[..., None] * median.new_tensor(_MULTIPLES)
-    above = counts_above(upper, limits)
-    shares = (above.double() / n).where(number[..., None], torch.nan).unbind(dim=-1)
-    return {
-        "top1": top1,
-        "top2": top2,
-        "top3": top3,
-        "median_layerwide_lower": median,
-        "ratio": Masked(top1 / median, positive),
-        "position": Masked(place // channels % n_ctx, number) if placed else None,
-        "channel": Masked(place % channels, number),
-        **{
-            f"share_above_{multiple}": Masked(share, positive)
-            for multiple, share in zip(_MULTIPLES, shares, strict=True)
-        },
+    found = extremes(stream.abs().flatten(start_dim=2))
+    number = ~found.largest[..., -1].isnan()
+    return of_extremes(found) | {
+        "position": Masked(found.place // channels % n_ctx, number) if placed else None,
+        "channel": Masked(found.place % channels, number),
     }
 
 

@@ -3,7 +3,8 @@
 Letters: R rows (valid queries of all sequences), S keys, H query heads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,10 +12,12 @@ from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement
-from observatory.maths.spectrum import cosines
+from observatory.maths.spectrum import cosines_of
 from observatory.probes.attention import (
     Attention,
+    HeadProducts,
     head_entropies,
+    head_products,
     head_quantities,
     mean_over_layers,
     r_phi,
@@ -57,21 +60,44 @@ LayerValues = dict[str, Tensor | Masked | None]
 """Quantities of one layer of one network, each `[1, 1, ...]`."""
 
 
+@dataclass(frozen=True)
+class Heads:
+    """What is kept of the heads of one attention, or of several with as many heads.
+
+    Attributes:
+        products: Of their patterns.
+        entropies: Mean of each head's rows.
+        sink: Mean probability on the first valid key.
+        outside: Mean probability that rows lack to 1.
+        logits: Largest score of each head, and median and .99 quantile of those of its rows; None
+            where scores are out of sight.
+        key_heads: Number of different key heads, None where the keys are out of sight.
+    """
+
+    products: HeadProducts
+    entropies: Float[Tensor, "1 layer head"]
+    sink: Float[Tensor, "1 layer head"]
+    outside: Float[Tensor, "1 layer head"]
+    logits: Float[Tensor, "1 layer head 3"] | None
+    key_heads: int | None
+
+
 def valid_flat(
     values: Float[Tensor, "batch head pos _"], rows: Bool[Tensor, "batch pos"] | None
 ) -> tuple[Float[Tensor, "1 1 head sample"], Float[Tensor, "1 1 head _"]]:
     """One vector per head of its valid rows, and that of the last valid row of each sequence."""
     kind = torch.float64 if values.numel() <= EXACT_ENTRIES else torch.float32
-    n_heads, n_keys = values.shape[1], values.shape[3]
-    by_row = values.permute(0, 2, 1, 3)  # [batch, pos, head, key]
+    n_heads = values.shape[1]
     if rows is None:
-        chosen, last = by_row.reshape(-1, n_heads, n_keys), by_row[:, -1]
+        chosen, last = values.transpose(0, 1), values[:, :, -1].transpose(0, 1)
     else:
+        by_row = values.permute(0, 2, 1, 3)  # [batch, pos, head, key]
         at = (rows * torch.arange(1, rows.shape[1] + 1, device=rows.device)).argmax(dim=1)
         some = rows.any(dim=1)
-        chosen, last = by_row[rows], by_row[torch.arange(len(rows), device=at.device), at][some]
+        last = by_row[torch.arange(len(rows), device=at.device), at][some].transpose(0, 1)
+        chosen = by_row[rows].transpose(0, 1)
     flat, answer = (
-        x.transpose(0, 1).to(kind, memory_format=torch.contiguous_format).reshape(1, 1, n_heads, -1)
+        x.to(kind, memory_format=torch.contiguous_format).reshape(1, 1, n_heads, -1)
         for x in (chosen, last)
     )
     return flat, answer
@@ -82,8 +108,8 @@ def of_layer(
     rows: Bool[Tensor, "batch pos"] | None,
     flat: Float[Tensor, "1 1 head sample"],
     answer: Float[Tensor, "1 1 head _"],
-) -> LayerValues:
-    """Every quantity of one attention, those of `Attention` and of `HEAD_COLUMNS`.
+) -> Heads:
+    """What is kept of one attention.
 
     Args:
         pattern: What it did.
@@ -93,54 +119,92 @@ def of_layer(
     """
     values = pattern.values
     n_keys = values.shape[3]
-    n_rows, entropies = flat.shape[-1] // n_keys, head_entropies(flat, n_keys)
-    by_row = flat[0, 0].unflatten(1, (n_rows, n_keys))
     first = torch.zeros(len(values), dtype=torch.long, device=values.device)
     if rows is not None and rows.shape[1] == n_keys:
         first = rows.float().argmax(dim=1)
-    on_first = values.gather(3, first[:, None, None, None].expand(-1, *values.shape[1:3], 1))[
-        ..., 0
-    ]
-    weights = torch.ones_like(on_first[:, 0]) if rows is None else rows.to(on_first.dtype)
-    sink = (on_first * weights[:, None]).sum(dim=(0, 2)) / weights.sum()
+    on_first = values.gather(3, first[:, None, None, None].expand(-1, *values.shape[1:3], 1))
+    weights = torch.ones_like(on_first[:, :1, :, 0]) if rows is None else rows[:, None].float()
+    sink = (on_first[..., 0] * weights).sum(dim=(0, 2)) / weights.sum()
+    in_row = flat.unflatten(3, (-1, n_keys)).sum(dim=4)
+    return Heads(
+        products=head_products(flat, answer),
+        entropies=head_entropies(flat, n_keys),
+        sink=sink[None, None],
+        outside=(1 - in_row).clamp(min=0).mean(dim=3),
+        logits=_logits(pattern, rows),
+        key_heads=pattern.key_heads,
+    )
+
+
+def _logits(pattern: Pattern, rows: Tensor | None) -> Tensor | None:
+    if pattern.max_logit is None:
+        return None
+    largest = pattern.max_logit.transpose(0, 1)  # [head, batch, pos]
+    ordered = (largest.flatten(1) if rows is None else largest[:, rows]).sort(dim=1).values
+    last = ordered.shape[1] - 1
+    return ordered[:, [last, last // 2, -(-last * 99 // 100)]][None, None]
+
+
+def of_heads(layers: Sequence[Heads]) -> Mapping[str, Masked | None]:
+    """Every quantity of a stack, of those of `Attention` and of `HEAD_COLUMNS`, by layer."""
+    alike = {(each.entropies.shape[2], each.key_heads, each.logits is None) for each in layers}
+    batches = [_together(layers)] if len(alike) == 1 else layers
+    found = [_quantities(each) for each in batches]
+    return {name: joined([each[name] for each in found]) for name in found[0]}
+
+
+def _together(layers: Sequence[Heads]) -> Heads:
+    """Layers that are alike as one."""
+
+    def cat(of: Callable[[Heads], Tensor]) -> Tensor:
+        return torch.cat([of(each) for each in layers], dim=1)
+
+    logits = [each.logits for each in layers if each.logits is not None]
+    return Heads(
+        products=HeadProducts(
+            cat(lambda each: each.products.patterns),
+            cat(lambda each: each.products.answers),
+            cat(lambda each: each.products.centred),
+        ),
+        entropies=cat(lambda each: each.entropies),
+        sink=cat(lambda each: each.sink),
+        outside=cat(lambda each: each.outside),
+        logits=torch.cat(logits, dim=1) if logits else None,
+        key_heads=layers[0].key_heads,
+    )
+
+
+def _quantities(heads: Heads) -> LayerValues:
+    names = ("max_logit", "max_logit_median", "max_logit_q99")
+    logits = (None,) * 3 if heads.logits is None else heads.logits.unbind(dim=3)
     found: LayerValues = {
-        **head_quantities(flat, answer, entropies),
-        "entropy_head": entropies,
-        "sink_mass": sink[None, None].double(),
-        "outside_mass": (1 - by_row.sum(dim=2)).clamp(min=0).mean(dim=1)[None, None].double(),
-        **_logits(pattern, rows),
-        **_groups(flat, pattern.key_heads),
+        **head_quantities(heads.products, heads.entropies),
+        "entropy_head": heads.entropies,
+        "sink_mass": heads.sink,
+        "outside_mass": heads.outside,
+        **dict(zip(names, logits, strict=True)),
+        **_groups(heads),
     }
     return {name: _double(value) for name, value in found.items()}
 
 
-def _logits(pattern: Pattern, rows: Tensor | None) -> LayerValues:
-    names = ("max_logit", "max_logit_median", "max_logit_q99")
-    if pattern.max_logit is None:
-        return dict.fromkeys(names)
-    largest = pattern.max_logit.transpose(0, 1)  # [head, batch, pos]
-    chosen = largest.flatten(1) if rows is None else largest[:, rows]
-    ordered = chosen.double().sort(dim=1).values
-    last = ordered.shape[1] - 1
-    places = (last, last // 2, -(-last * 99 // 100))
-    return {n: ordered[:, at][None, None] for n, at in zip(names, places, strict=True)}
-
-
-def _groups(flat: Tensor, key_heads: int | None) -> LayerValues:
-    n_heads = flat.shape[2]
+def _groups(heads: Heads) -> LayerValues:
+    _, n_layers, n_heads = heads.entropies.shape
+    key_heads = heads.key_heads
     found: LayerValues = {"s_bar_within": None, "s_bar_between": None, "key_heads": None}
     if key_heads is None:
         return found
-    found["key_heads"] = torch.full((1, 1), key_heads)
+    device = heads.entropies.device
+    found["key_heads"] = torch.full((1, n_layers), key_heads, device=device)
     if n_heads % key_heads:
         return found
-    group = torch.arange(n_heads, device=flat.device) // (n_heads // key_heads)
+    group = torch.arange(n_heads, device=device) // (n_heads // key_heads)
     same = group[:, None] == group
     above = torch.ones_like(same).triu(diagonal=1)
-    similarity = cosines(flat)[0, 0]
+    similarity = cosines_of(heads.products.patterns)
     for name, pairs in (("s_bar_within", same & above), ("s_bar_between", ~same & above)):
         if bool(pairs.any()):
-            found[name] = similarity[pairs].mean()[None, None]
+            found[name] = similarity[..., pairs].mean(dim=2)
     return found
 
 
@@ -154,38 +218,53 @@ def joined(layers: Sequence[Tensor | Masked | None]) -> Masked | None:
     """One quantity of all layers as `[1, layer, ...]`; undefined where a layer has none.
 
     Layers with fewer heads than others are filled up with undefined ones.
+
+    Args:
+        layers: Each `[1, layer, ...]` of one or more layers; None is one layer that has none.
     """
     there = [x.values if isinstance(x, Masked) else x for x in layers if x is not None]
     if not there:
         return None
     widest = tuple(max(sizes) for sizes in zip(*(x.shape[2:] for x in there), strict=True))
-    shape = (1, len(layers), *widest)
+    shape = (1, sum(1 if x is None else _n_layers(x) for x in layers), *widest)
     values = there[0].new_zeros(shape)
     defined = torch.zeros(shape, dtype=torch.bool, device=values.device)
-    for index, layer in enumerate(layers):
+    start = 0
+    for layer in layers:
         if layer is None:
+            start += 1
             continue
         entries = layer.values if isinstance(layer, Masked) else layer
-        mask = layer.defined if isinstance(layer, Masked) else torch.ones_like(entries).bool()
-        place = (slice(None), slice(index, index + 1), *(slice(n) for n in entries.shape[2:]))
-        values[place], defined[place] = entries, mask
+        stop = start + entries.shape[1]
+        place = (slice(None), slice(start, stop), *(slice(n) for n in entries.shape[2:]))
+        values[place] = entries
+        defined[place] = layer.defined if isinstance(layer, Masked) else True
+        start = stop
     return Masked(values, defined)
 
 
-def attention_row(layers: Sequence[LayerValues], sampled: Sequence[Tensor]) -> Measurement:
-    """The row of the table of `Attention`; `sampled` are flat patterns for `r_phi`, or none."""
+def _n_layers(layer: Tensor | Masked) -> int:
+    return (layer.values if isinstance(layer, Masked) else layer).shape[1]
+
+
+def attention_row(by_layer: Mapping[str, Masked | None], sampled: Sequence[Tensor]) -> Measurement:
+    """The row of the table of `Attention`.
+
+    Args:
+        by_layer: As of `of_heads`.
+        sampled: Flat patterns for `r_phi`, or none.
+    """
     names = [c.name for c in Attention.columns if not c.dims and c.name != "r_phi"]
-    by_layer = {name: joined([layer[name] for layer in layers]) for name in names}
     n_heads = sum(flat.shape[2] for flat in sampled)
     alike = len({flat.shape[3] for flat in sampled}) == 1
     all_heads = torch.cat(list(sampled), dim=2) if sampled and alike else None
     return {
-        **{name: mean_over_layers(value) for name, value in by_layer.items()},
-        **{f"{name}_layer": value for name, value in by_layer.items()},
+        **{name: mean_over_layers(by_layer[name]) for name in names},
+        **{f"{name}_layer": by_layer[name] for name in names},
         "r_phi": r_phi(all_heads) if all_heads is not None and n_heads <= R_PHI_HEADS else None,
     }
 
 
-def heads_row(layers: Sequence[LayerValues]) -> Measurement:
-    """The row of the table of `HEAD_COLUMNS`."""
-    return {c.name: joined([layer[c.name] for layer in layers]) for c in HEAD_COLUMNS}
+def heads_row(by_layer: Mapping[str, Masked | None]) -> Measurement:
+    """The row of the table of `HEAD_COLUMNS`; `by_layer` as of `of_heads`."""
+    return {c.name: by_layer[c.name] for c in HEAD_COLUMNS}

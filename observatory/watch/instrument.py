@@ -104,6 +104,7 @@ class Instrument:
                 both if recurrent else seen,
                 n_batch=self._n_batch,
                 wanted=seen.wants,
+                heard=lambda key: key.call.path in recurrent or seen.hears(key),
                 by_rows=self.traced.by_rows,
                 adapters=self._adapters,
             ):

@@ -19,10 +19,10 @@ from observatory.probes.softmax_collapse import SoftmaxCollapse, collapsed_share
 from observatory.watch.heads import (
     HEAD_COLUMNS,
     R_PHI_ENTRIES,
-    LayerValues,
+    Heads,
     attention_row,
     heads_row,
-    joined,
+    of_heads,
     of_layer,
     valid_flat,
 )
@@ -30,11 +30,12 @@ from observatory.watch.reading.anatomy import Anatomy, Place
 from observatory.watch.reading.events import Event, Key
 from observatory.watch.tables import (
     LOGIT_ROWS,
-    MASSIVE_COLUMNS,
     READ_ROWS,
     ROWS,
+    Located,
     Table,
-    massive_of,
+    located,
+    massive_table,
     sample_of,
     token_rows,
 )
@@ -58,9 +59,9 @@ class Look:
     rows: Mapping[str, Tensor]
     keep: bool = False
     patterns: dict[str, Tensor] = field(default_factory=dict)
-    heads: dict[str, dict[int, LayerValues]] = field(default_factory=dict)
+    heads: dict[str, dict[int, Heads]] = field(default_factory=dict)
     flats: dict[str, list[Tensor]] = field(default_factory=dict)
-    massive: dict[tuple[str, str], dict[int, LayerValues]] = field(default_factory=dict)
+    massive: dict[tuple[str, str], dict[int, Located]] = field(default_factory=dict)
     final: Tensor | None = None
     readout: Tensor | None = None
     read: dict[Place, Tensor] = field(default_factory=dict)
@@ -70,16 +71,24 @@ class Look:
         for places, _ in self.anatomy.reads.values() if "lar" in self.probes else ():
             for place in places:
                 self._most_rows[place] = max(1, READ_ROWS // len(places))
+        places = {*self._most_rows, *self.anatomy.sites}
+        self._keys = {place.key for place in places}
 
     def wants(self, key: Key) -> bool:
         """Whether the pattern of this attention is wanted."""
         asked = self.keep or not {"attention", "attention_heads"}.isdisjoint(self.probes)
         return asked and key in self.anatomy.attention
 
+    def hears(self, key: Key) -> bool:
+        """Whether what happens there is looked at."""
+        return key in self._keys
+
     def __call__(self, event: Event) -> None:
         """Take in one event of the pass."""
         if event.pattern is not None:
             self._attention(event)
+        if not self.hears(event.key):
+            return
         for given, tensor in ((True, event.given), (False, event.output)):
             place = Place(event.key, given)
             if tensor is None:
@@ -114,7 +123,7 @@ class Look:
 
     def _site(self, stack: str, site: str, layer: int, h: Tensor) -> None:
         if "massive_activations" in self.probes and h.ndim >= 2 and h.numel() >= 3:
-            found = massive_of(h, self._mask(stack, h))
+            found = located(h, self._mask(stack, h))
             self.massive.setdefault((stack, site), {})[layer] = found
 
     def tables(self, params: Mapping[str, Tensor], logits: Tensor | None) -> dict[str, Table]:
@@ -126,7 +135,7 @@ class Look:
         """
         found: dict[str, Table] = {}
         for stack, by_layer in self.heads.items():
-            layers = [by_layer[i] for i in sorted(by_layer)]
+            layers = of_heads([by_layer[i] for i in sorted(by_layer)])
             suffix = f"_{stack}" if stack else ""
             if "attention" in self.probes:
                 row = attention_row(layers, self.flats.get(stack, ()))
@@ -135,11 +144,8 @@ class Look:
                 found[f"attention_heads{suffix}"] = Table(HEAD_COLUMNS, heads_row(layers))
         for (stack, site), by_layer in self.massive.items():
             name = "activations" if site == "resid_post" else site
-            row = {
-                c.name: joined([by_layer[i][c.name] for i in sorted(by_layer)])
-                for c in MASSIVE_COLUMNS
-            }
-            found[f"massive_{name}{f'_{stack}' if stack else ''}"] = Table(MASSIVE_COLUMNS, row)
+            layers = [by_layer[i] for i in sorted(by_layer)]
+            found[f"massive_{name}{f'_{stack}' if stack else ''}"] = massive_table(layers)
         found |= self._of_outputs(self.readout if logits is None else logits)
         return found | of_weights(params, self.anatomy, self.probes, self.read)
 

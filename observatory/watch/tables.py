@@ -1,7 +1,7 @@
 """The tables of a look: which there are, their columns, and what is drawn of what is large."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
@@ -10,8 +10,13 @@ from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement
-from observatory.probes.massive_activations import MassiveActivations, massive_activations
-from observatory.watch.heads import LayerValues, joined
+from observatory.probes.massive_activations import (
+    Extremes,
+    MassiveActivations,
+    extremes,
+    of_extremes,
+)
+from observatory.watch.heads import joined
 
 ROWS, READ_ROWS, LOGIT_ROWS = 1024, 256, 64
 _SEED = 20411
@@ -61,47 +66,71 @@ def sample_of(n: int, most: int) -> Tensor:
 def token_rows(
     h: Tensor, rows: Bool[Tensor, "batch pos"] | None, most: int | None = None
 ) -> Tensor:
-    """Activations `[sample, channel]` of valid positions; of at most `most` of them."""
-    masked = rows is not None and h.shape[:2] == rows.shape
-    flat = h[rows] if masked else h.reshape(-1, h.shape[-1])
+    """Activations `[sample, channel]` of valid positions; of at most `most` of them.
+
+    Args:
+        h: `[batch, pos, ...]` where there are `rows`.
+        rows: Valid positions; None where all are.
+        most: None: no bound.
+    """
+    flat = h.reshape(-1, h.shape[-1]) if rows is None else h[rows]
     return flat if most is None else flat[sample_of(len(flat), most).to(flat.device)]
 
 
-def massive_of(h: Tensor, rows: Bool[Tensor, "batch pos"] | None) -> LayerValues:
-    """`massive_activations` of the valid positions of one tensor, and the sequence of the largest.
+@dataclass(frozen=True)
+class Located:
+    """The largest entries of one tensor, and where the largest is.
+
+    Attributes:
+        found: Of all valid positions, one replica and one layer.
+        sequence: None where positions are out of sight, as `position`.
+        position: Within the sequence.
+        channel: Axes after the positions flattened.
+    """
+
+    found: Extremes
+    sequence: Tensor | None
+    position: Tensor | None
+    channel: Tensor
+
+
+def located(h: Tensor, rows: Bool[Tensor, "batch pos"] | None) -> Located:
+    """The largest entries of the valid positions of one tensor.
 
     Args:
-        h: `[batch, pos, channel]`, or `[sample, channel]` where positions are out of sight.
+        h: `[batch, pos, channel, ...]`, or `[sample, channel]` where positions are out of sight.
         rows: Valid positions; None where all are.
     """
-    if h.ndim > 3:
-        h = h.flatten(start_dim=2)
-    flat = token_rows(h, rows)
-    found = massive_activations(flat[None, None, None])
-    place, n_ctx = found["position"], h.shape[1] if h.ndim == 3 else None
-    assert isinstance(place, Masked)
-    if n_ctx is None:
-        return {**found, "position": None, "sequence": None}
-    index = place.values
-    if rows is not None and h.shape[:2] == rows.shape:
+    flat = token_rows(h.flatten(start_dim=2) if h.ndim > 3 else h, rows)
+    found = extremes(flat.abs().reshape(1, 1, -1))
+    index, channel = found.place // flat.shape[1], found.place % flat.shape[1]
+    if h.ndim < 3:
+        return Located(found, None, None, channel)
+    if rows is not None:
         index = rows.flatten().nonzero()[:, 0][index]
-    return {
-        **found,
-        "position": Masked(index % n_ctx, place.defined),
-        "sequence": Masked(index // n_ctx, place.defined),
-    }
+    return Located(found, index // h.shape[1], index % h.shape[1], channel)
+
+
+def massive_table(layers: Sequence[Located]) -> Table:
+    """`massive_activations` of the layers of a stack, and the sequence of the largest of each."""
+    found = Extremes(
+        *(
+            torch.cat([getattr(each.found, part.name) for each in layers], dim=1)
+            for part in fields(Extremes)
+        )
+    )
+    number = Masked(found.place, ~found.largest[..., -1].isnan())
+    row: Measurement = dict(of_extremes(found))
+    for name in ("sequence", "position", "channel"):
+        places = joined([getattr(each, name) for each in layers])
+        row[name] = places and Masked(places.values, places.defined & number.defined)
+    return Table(MASSIVE_COLUMNS, row)
 
 
 def of_states(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Table]:
     """Maxima of recurrent states, a layer for each layer of each module: "massive_cell_state"."""
-    layers: dict[str, list[LayerValues]] = {}
+    layers: dict[str, list[Located]] = {}
     for by_name in states.values():
         for name, state in by_name.items():
-            layers.setdefault(name, []).extend(massive_of(each, None) for each in state)
-    return {
-        f"massive_{name}_state": Table(
-            MASSIVE_COLUMNS,
-            {c.name: joined([layer[c.name] for layer in found]) for c in MASSIVE_COLUMNS},
-        )
-        for name, found in layers.items()
-    }
+            layers.setdefault(name, []).extend(located(each, None) for each in state)
+    return {f"massive_{name}_state": massive_table(found) for name, found in layers.items()}

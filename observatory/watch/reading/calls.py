@@ -84,7 +84,7 @@ class CallStack:
 @contextmanager
 def following_calls(
     model: nn.Module,
-    entered: Callable[[Call, nn.Module, Tensor | None], None],
+    entered: Callable[[Call, nn.Module, tuple[Any, ...]], None],
     left: Callable[["Left"], None],
 ) -> Iterator[CallStack]:
     """Keep the stack of open calls while `model` runs in this thread.
@@ -94,7 +94,7 @@ def following_calls(
 
     Args:
         model: Its modules are followed, others that happen to run are not.
-        entered: Called with each call, its module and the first floating tensor that it is given.
+        entered: Called with each call, its module and what it is given by position.
         left: Called with each call that ends; not where the module raised.
     """
     stack = CallStack({id(each): path for path, each in reversed(list(model.named_modules()))})
@@ -102,7 +102,7 @@ def following_calls(
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
         if threading.get_ident() == thread and (call := stack.enter(module)) is not None:
-            entered(call, module, first_float(args))
+            entered(call, module, args)
 
     def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if threading.get_ident() == thread and (call := stack.leave(module)) is not None:

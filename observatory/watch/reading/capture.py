@@ -121,7 +121,7 @@ class Capture(TorchFunctionMode):
             self._multi_head_reads(args, output[0])
         elif name == "softmax":
             self._softmax(args, kwargs, output)
-        elif self.tags and name in FOLLOWED:
+        elif self.softmaxes and name in FOLLOWED:
             self._follow(func, name, args, kwargs, output)
         if name in CONTRACTIONS:
             self._contraction(name, args, kwargs)
@@ -246,12 +246,20 @@ def capturing(
     *,
     n_batch: int,
     wanted: Callable[[Key], bool] = lambda key: True,
+    heard: Callable[[Key], bool] = lambda key: True,
     by_rows: bool = False,
     adapters: Sequence[Adapter] = (),
 ) -> Iterator[Capture]:
-    """While open, every event of `model` goes to `listener`; nothing of the model is touched.
+    """While open, the events of `model` go to `listener`; nothing of the model is touched.
 
-    The other arguments are those of `Capture`; `adapters` say what they know of some modules.
+    Args:
+        model: What is run meanwhile.
+        listener: See `Capture`, as the others.
+        n_batch: Number of sequences.
+        wanted: Of which attentions the patterns are wanted.
+        heard: Which calls of modules are reported: each costs time.
+        by_rows: Whether operands whose rows sum to 1 count as attention too.
+        adapters: What is known of some modules.
     """
     names: dict[int, str] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -260,22 +268,22 @@ def capturing(
 
     sharded = is_sharded(model)
 
-    def entered(call: Call, module: nn.Module, given: Tensor | None) -> None:
+    def entered(call: Call, module: nn.Module, args: tuple[Any, ...]) -> None:
         if sharded:  # the parameters of a pass are others than those between passes
             prefix = f"{call.path}." if call.path else ""
             for name, parameter in module._parameters.items():
                 if parameter is not None:
                     names[id(parameter)] = f"{prefix}{name}"
-        key = holder[0].key("enter", call)
-        listener(Event(key, type(module).__name__, given))
+        if heard(key := holder[0].key("enter", call)):
+            listener(Event(key, type(module).__name__, first_float(args)))
 
     def left(ended: Left) -> None:
         capture = holder[0]
-        adapter = adapter_of(ended.module, adapters)
-        if adapter is not None:
+        if adapters and (adapter := adapter_of(ended.module, adapters)) is not None:
             capture.adapt(adapter, ended)
-        key = capture.key("leave", ended.call)
-        listener(Event(key, type(ended.module).__name__, None, first_float(ended.output)))
+        if heard(key := capture.key("leave", ended.call)):
+            name = type(ended.module).__name__
+            listener(Event(key, name, None, first_float(ended.output)))
 
     with following_calls(model, entered, left) as stack:
         capture = Capture(stack, names, n_batch, listener, wanted, by_rows)

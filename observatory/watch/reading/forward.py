@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -46,8 +47,18 @@ def call_model(model: nn.Module, batch: Batch) -> Any:
 
 
 def _takes_cache(model: nn.Module) -> bool:
-    named = "use_cache" in inspect.signature(model.forward).parameters
+    own = "forward" in vars(model)
+    named = _names_cache(model.forward) if own else _class_names_cache(type(model))
     return named or hasattr(getattr(model, "config", None), "use_cache")
+
+
+def _names_cache(forward: Callable[..., Any]) -> bool:
+    return "use_cache" in inspect.signature(forward).parameters
+
+
+@lru_cache(maxsize=64)
+def _class_names_cache(kind: type[nn.Module]) -> bool:
+    return _names_cache(kind.forward)
 
 
 def tensors_of(batch: Batch) -> list[Tensor]:

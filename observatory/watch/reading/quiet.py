@@ -1,6 +1,6 @@
 """The guard of a look: a model stays what it was, bit for bit, or an error says what."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -14,8 +14,10 @@ from observatory.watch.reading.sharding import is_sharded, reshard
 _OF_SAVING = frozenset(name for name in HOOKS if "state_dict" in name)
 _SHOWN = 8
 """Most changes that a message names."""
-_OWNERS = ("module", "identity of parameter")
-"""How the entries of modules and parameters themselves begin."""
+_MODULE, _PARAMETER = "module {}", "identity of parameter {}"
+"""Entries of modules and parameters themselves, as a message names them."""
+_Checked = dict[tuple[str, str], Any]
+"""What must be the same, by the words that a message has for it and the path of its owner."""
 
 
 @contextmanager
@@ -65,9 +67,11 @@ def untouched(model: nn.Module, *, autocast: torch.dtype | None = None) -> Itera
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
     """Put back and check the model and the flags; see `untouched`."""
-    before = _checked(model)
-    held = Remembered(model.named_modules())
-    training = [(module, module.training) for module in model.modules()]
+    modules = list(model.named_modules())
+    sharded = is_sharded(model)
+    before = _checked(modules, sharded=sharded)
+    held = Remembered(modules)
+    training = [(module, module.training) for _, module in modules]
     failure: BaseException | None = None
     try:
         yield
@@ -79,7 +83,8 @@ def _as_it_was(model: nn.Module) -> Iterator[None]:
             module.training = mode
             reshard(module)
         held.restore()
-        changes = _changes(before, _checked(model)) + _written(held)
+        after = _checked(list(model.named_modules()), sharded=sharded)
+        changes = _changes(before, after) + _written(held)
         if changes and failure is None:
             raise DisturbedError(changes, _message(changes))
         if changes and failure is not None:
@@ -100,19 +105,29 @@ def _message(changes: tuple[str, ...]) -> str:
     )
 
 
-def _changes(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
+def _changes(before: _Checked, after: _Checked) -> tuple[str, ...]:
     """Names of what is not the same object, or not equal, or there only once."""
-    gone = [
-        f"{name} ({'new' if name in after else 'gone'})"
-        for name in before.keys() ^ after
-        if name.startswith(_OWNERS)  # what belongs to a module that is new goes without saying
-    ]
-    changed = [
-        f"{name} ({_shown(value)}, was {_shown(before[name])})"
-        for name, value in after.items()
-        if name in before and value != before[name]
-    ]
-    return (*sorted(gone), *changed)
+    if before == after:
+        return ()
+    found, new = list[str](), {path for (words, path) in _owners(after) - _owners(before)}
+    gone = {path for (words, path) in _owners(before) - _owners(after)}
+    for key in dict.fromkeys((*before, *after)):
+        words, path = key
+        if path in new | gone:  # what belongs to a module that is new goes without saying
+            if words in (_MODULE, _PARAMETER):
+                found.append(f"{_named(key)} ({'new' if path in new else 'gone'})")
+        elif (was := before.get(key)) != (value := after.get(key)):
+            found.append(f"{_named(key)} ({_shown(value)}, was {_shown(was)})")
+    return tuple(found)
+
+
+def _owners(found: _Checked) -> set[tuple[str, str]]:
+    return {key for key in found if key[0] in (_MODULE, _PARAMETER)}
+
+
+def _named(key: tuple[str, str]) -> str:
+    words, path = key
+    return words.format(f"`{path}`" if path else "the model")
 
 
 def _shown(value: object) -> str:
@@ -131,33 +146,37 @@ class _Same:
     __hash__ = object.__hash__
 
 
-def _checked(model: nn.Module) -> dict[str, Any]:
-    """What must be the same afterwards, by the words that a message has for it."""
-    found: dict[str, Any] = dict(_flags())
+def _checked(modules: Sequence[tuple[str, nn.Module]], *, sharded: bool) -> _Checked:
+    """What must be the same afterwards; hooks where there are any."""
+    found: _Checked = {(name, ""): value for name, value in _flags()}
     # those of saving are made at the first forward of shards
-    hooks_checked = HOOKS - _OF_SAVING if is_sharded(model) else HOOKS
-    for path, module in model.named_modules():
-        at = f"`{path}`" if path else "the model"
-        found[f"module {at}"] = _Same(module)
-        for name in hooks_checked & module.__dict__.keys():
-            hooks = module.__dict__[name]
-            found[f"`{name}` of {at}"] = list(hooks) if isinstance(hooks, dict) else hooks
-    for path, parameter in model.named_parameters():
-        found |= {f"{what} of parameter `{path}`": v for what, v in _of(parameter).items()}
+    checked = HOOKS - _OF_SAVING if sharded else HOOKS
+    seen = set[int]()
+    for path, module in modules:
+        found[_MODULE, path] = _Same(module)
+        own = module.__dict__
+        for name in checked:
+            if hooks := own.get(name):
+                found[f"`{name}` of {{}}", path] = list(hooks) if isinstance(hooks, dict) else hooks
+        for name, parameter in module._parameters.items():
+            if parameter is not None and id(parameter) not in seen:
+                seen.add(id(parameter))
+                _check_parameter(found, f"{path}.{name}" if path else name, parameter)
     return found
 
 
-def _of(parameter: Tensor) -> dict[str, Any]:
+def _check_parameter(found: _Checked, path: str, parameter: Tensor) -> None:
     gradient = parameter.grad
-    return {
-        "identity": _Same(parameter),
-        "writes": version(parameter),
-        "`requires_grad`": parameter.requires_grad,
-        "the gradient": _Same(gradient),
-        "writes to the gradient": None if gradient is None else version(gradient),
-        "gradient hooks": list(parameter._backward_hooks or ()),
-        "accumulation hooks": list(getattr(parameter, "_post_accumulate_grad_hooks", None) or ()),
-    }
+    found[_PARAMETER, path] = _Same(parameter)
+    found["writes of parameter {}", path] = version(parameter)
+    found["`requires_grad` of parameter {}", path] = parameter.requires_grad
+    if gradient is not None:
+        found["the gradient of parameter {}", path] = _Same(gradient)
+        found["writes to the gradient of parameter {}", path] = version(gradient)
+    if hooks := parameter._backward_hooks:
+        found["gradient hooks of parameter {}", path] = list(hooks)
+    if hooks := getattr(parameter, "_post_accumulate_grad_hooks", None):
+        found["accumulation hooks of parameter {}", path] = list(hooks)
 
 
 def _written(held: Remembered) -> tuple[str, ...]:

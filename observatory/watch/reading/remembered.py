@@ -17,10 +17,6 @@ LARGEST_COPY = 64 * 2**20
 HOOKS = frozenset(name for name in vars(nn.Module()) if "hook" in name)
 """Entries of a module's dictionary that hold hooks: these are checked, never put back."""
 
-
-HOOKS = frozenset(name for name in vars(nn.Module()) if "hook" in name)
-"""Entries of a module's dictionary that hold hooks: these are checked, never put back."""
-
 HELD_APART = frozenset({"_parameters", "_buffers", "_modules", "training"}) | HOOKS
 """Entries of a module's dictionary that are remembered, or checked, by rules of their own."""
 
