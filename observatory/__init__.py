@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from observatory.fits import seeds as plan_seeds
     from observatory.fits import survival as fit_survival
     from observatory.fits import times as fit_times
-    from observatory.launch.run import launch
+    from observatory.launch.train import train
     from observatory.store.reader import Run, Study
     from observatory.watch.instrument import probe
     from observatory.watch.low_precision.activation_ratio import activation_ratio
@@ -44,18 +44,18 @@ __all__ = [
     "fit_survival",
     "fit_times",
     "fits",
-    "launch",
     "low_precision",
     "plan_seeds",
     "probe",
     "softmax_scores",
+    "train",
 ]
 
 _ERRORS = "observatory.core.errors"
 _MODULES = {
     **dict.fromkeys(("ConfigError", "FitRefusedError", "ObservatoryError", "StoreError"), _ERRORS),
     **dict.fromkeys(("Run", "Study"), "observatory.store.reader"),
-    "launch": "observatory.launch.run",
+    "train": "observatory.launch.train",
     "AttentionNotFoundError": "observatory.watch.reading.adapters",
     **dict.fromkeys(("Every", "LogSpaced"), "observatory.core.schedule"),
     "Observe": "observatory.watch.online.observer",
@@ -64,7 +64,7 @@ _MODULES = {
     "low_precision": "observatory.watch.low_precision.look",
     "probe": "observatory.watch.instrument",
 }
-_EXTRAS = {"launch": ("train",)}
+_EXTRAS = {"train": ("train",)}
 """Extras that names need beside what is always installed."""
 _FITS = {
     "boundary_ratio": "ratio",

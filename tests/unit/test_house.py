@@ -162,6 +162,13 @@ def test_every_public_name_exists() -> None:
         _ = observatory.no_such_name
 
 
+def test_no_public_name_is_that_of_a_package() -> None:
+    """An import of `observatory.x` puts the package in the place of a name x."""
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")}
+    assert set(observatory.__all__) & (packages | modules) == {"fits"}
+
+
 def test_pins_satisfy_the_declared_ranges() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = project["dependencies"]

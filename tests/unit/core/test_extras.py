@@ -128,8 +128,8 @@ def test_the_library_names_what_it_needs(lacking: Callable[..., None]) -> None:
     lacking("scipy", "lightning")
     with pytest.raises(MissingExtraError, match=r"`observatory.fits.boundary` needs scipy"):
         _ = observatory.fits.boundary
-    with pytest.raises(MissingExtraError, match=r"`observatory.launch` needs lightning"):
-        observatory.__getattr__("launch")
+    with pytest.raises(MissingExtraError, match=r"`observatory.train` needs lightning"):
+        _ = observatory.train
 
 
 def test_the_table_is_that_of_the_project() -> None:
