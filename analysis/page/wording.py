@@ -130,11 +130,9 @@ def plural(count: int, word: str) -> str:
     return word if count == 1 else f"{word}s"
 
 
-def verdict_words(record: Record) -> str:
-    """The verdict of a horizon analysis in plain words, with its reason and what would decide."""
-    extras = record["extras"]
-    verdict = str(extras.get("verdict"))
-    words = {
+def verdict_sentence(verdict: str) -> str:
+    """What a verdict of a horizon analysis means, without its reason."""
+    return {
         "threshold": "Verdict: threshold. A critical weight decay above 0 remains when the horizon "
         "grows.",
         "horizon artefact": "Verdict: horizon artefact. The boundary lies where the horizon cuts "
@@ -142,6 +140,13 @@ def verdict_words(record: Record) -> str:
         "cannot tell": "Verdict: cannot tell. These records do not decide between a critical "
         "weight decay above 0 and a boundary that is only an effect of the horizon.",
     }.get(verdict, f"Verdict: {verdict}.")
+
+
+def verdict_words(record: Record) -> str:
+    """The verdict of a horizon analysis in plain words, with its reason and what would decide."""
+    extras = record["extras"]
+    verdict = str(extras.get("verdict"))
+    words = verdict_sentence(verdict)
     if reason := str(extras.get("reason") or "").strip():
         words += f" {reason[0].upper()}{reason[1:].rstrip('.')}."
     deciding = extras.get("deciding_horizon")

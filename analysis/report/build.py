@@ -10,6 +10,7 @@ from observatory.analysis.page.comparison import StudyGroup
 from observatory.analysis.page.figure_writer import figure_writer
 from observatory.analysis.page.wording import plural
 from observatory.analysis.report import provenance
+from observatory.analysis.report.explorer.page import explorer
 from observatory.analysis.report.gathering import gather_study, notices
 from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.sections import Across, Part, across, part
@@ -54,7 +55,11 @@ def build_report(study_folder: Path, formats: Collection[str] | None = None) -> 
         number += len(parts[-1].figures)
     replicas = pd.concat([facts.group.replicas for facts in found])
     said = [*provenance.notices(study.runs, replicas), *notices(found)]
-    page = {**_page(study, parts, together, said), "files": writer.others}
+    page = {
+        **_page(study, parts, together, said),
+        "files": writer.others,
+        "explorer": explorer(found),
+    }
     return write_page(path, "report.html.j2", page)
 
 

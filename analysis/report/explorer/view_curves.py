@@ -1,0 +1,89 @@
+"""The view of the curves of replicas, laid over each other as the reader asks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+
+from observatory.analysis.report.explorer.data import SERIES
+
+ALIGN = {
+    "steps": "at step 0",
+    "memorisation": "at memorisation",
+    "event": "at the event",
+    "decay time": "on lr x weight decay x steps",
+}
+"""How curves are laid over each other: the value of the control, and its words."""
+BLUE, RED, GREY = "#2b8cd6", "#e0662e", "#8c959f"
+"""Readable on a light and on a dark ground."""
+_AT = (
+    "align == 'memorisation' ? datum.s - datum.mem : "
+    "align == 'event' ? datum.s - datum['t_' + preset] : "
+    "align == 'decay time' ? datum.s * datum.lr * datum.wd : datum.s"
+)
+_KNOWN = (
+    "align == 'memorisation' ? isValid(datum.mem) : "
+    "align == 'event' ? isValid(datum['t_' + preset]) && datum['t_' + preset] <= until : true"
+)
+_TITLE = (
+    "(series == 'val_acc' ? 'Val' : 'Train') + ' accuracy against ' + "
+    "(align == 'memorisation' ? 'steps since memorisation' : align == 'event' ? "
+    "'steps since ' + preset : align == 'decay time' ? "
+    "'lr x weight decay x steps' : 'steps')"
+)
+
+
+def curves_view(
+    places: Sequence[float],
+    cell: alt.Parameter,
+    hover: alt.Parameter,
+    brush: alt.Parameter,
+    replica: alt.Parameter,
+) -> alt.LayerChart | alt.FacetChart:
+    """The curves of the replicas chosen, laid over each other; places: of weight decays."""
+    chosen: Any = {
+        "or": [
+            {"param": "cell", "empty": False},
+            {"and": [{"param": "hover"}, "length(data('cell_store')) == 0"]},
+        ]
+    }
+    lines = (
+        alt.Chart(alt.NamedData("replicas"))
+        .transform_filter("datum.g == group && datum.s.length > 0")
+        .transform_filter(chosen)
+        .transform_filter({"param": "brush"})
+        .transform_flatten(["s", *SERIES])
+        .transform_filter(f"datum.s <= until && ({_KNOWN})")
+        .transform_calculate(at=_AT, v="datum[series]")
+        .mark_line(strokeWidth=1.3, cursor="pointer", interpolate="linear")
+        .encode(
+            x=alt.X("at:Q", title=None, scale=alt.Scale(zero=False, nice=False)),
+            y=alt.Y("v:Q", title="accuracy", scale=alt.Scale(domain=[0, 1])),
+            detail="id:N",
+            color=alt.when(replica, empty=False)
+            .then(alt.value(RED))
+            .otherwise(
+                alt.Color(
+                    "x:Q",
+                    scale=alt.Scale(
+                        type="log",
+                        domain=[places[0], places[-1]],
+                        scheme={"name": "viridis", "extent": [0.1, 0.93]},
+                    ),
+                    legend=alt.Legend(title="weight decay", format="~g"),
+                )
+            ),
+            opacity=alt.when(replica).then(alt.value(0.85)).otherwise(alt.value(0.3)),
+            order="s:Q",
+            tooltip=[
+                alt.Tooltip("wd:Q", title="weight decay", format="~g"),
+                alt.Tooltip("seed:Q"),
+                alt.Tooltip("out:N", title="outcome"),
+            ],
+        )
+    )
+    said = "Accuracy of the replicas chosen against their training, up to the horizon."
+    return alt.layer(lines).properties(
+        title=alt.Title(alt.expr(_TITLE)),
+        description=said,
+    )

@@ -1,0 +1,126 @@
+"use strict";
+(() => {
+  const parsed = (id) => JSON.parse(document.getElementById(id).textContent);
+  const place = (id) => document.getElementById(id);
+  const block = parsed("explorer-data");
+  const kept = {};
+  let view = null;
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  function laidOut() {
+    const spec = parsed("explorer-spec");
+    const room = place("explorer-views").clientWidth;
+    const [top, below] = spec.vconcat;
+    const legend = 96, axis = 62;
+    if (room < 700) {
+      spec.vconcat = [...top.hconcat, below];
+      for (const part of top.hconcat) part.width = room - axis;
+      below.width = room - axis;
+      Object.assign(below.layer[0].encoding.color.legend, {orient: "bottom", direction: "horizontal"});
+    } else {
+      const half = Math.floor((room - 2 * axis - 20) / 2);
+      for (const part of top.hconcat) part.width = half;
+      below.width = room - axis - legend;
+    }
+    const ink = colour("--ink"), muted = colour("--muted"), line = colour("--line");
+    const font = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif";
+    spec.config = {...spec.config, background: null, font,
+      axis: {labelColor: ink, titleColor: ink, domainColor: muted, tickColor: muted, gridColor: line,
+        titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 12},
+      title: {color: ink, anchor: "start", fontSize: 13},
+      legend: {labelColor: ink, titleColor: ink, titleFontWeight: "normal"}};
+    spec.datasets = {fits: block.fits, rates: block.rates, replicas: block.replicas};
+    return spec;
+  }
+
+  function picked(signal) {
+    const value = view.signal(signal);
+    return value === undefined ? null : value;
+  }
+
+  function row(cells, head) {
+    const made = document.createElement("tr");
+    for (const cell of cells) {
+      const one = document.createElement(head ? "th" : "td");
+      if (cell instanceof Node) one.append(cell); else one.textContent = cell;
+      made.append(one);
+    }
+    return made;
+  }
+
+  function said() {
+    const g = Number(view.signal("group")), e = view.signal("preset"), h = Number(view.signal("horizon"));
+    const steps = block.steps[g][h];
+    const fit = block.fits.find((f) => f.g === g && f.e === e && f.h === h);
+    place("explorer-horizon").textContent = `Horizon: ${steps} steps`;
+    place("explorer-event").textContent = `Event ${block.events[e]}.`;
+    place("explorer-boundary").textContent = fit ? fit.said : "";
+    place("explorer-verdict").textContent = fit ? fit.verdict : "";
+    const slider = document.querySelector("#explorer-controls input[type=range]");
+    if (slider) {
+      slider.setAttribute("aria-valuetext", `${steps} steps`);
+      const beside = slider.parentElement.querySelector("span:not(.vega-bind-name), label.vega-range");
+      if (beside) beside.textContent = `${steps} steps`;
+    }
+    rows(g, e, steps);
+  }
+
+  function rows(g, e, steps) {
+    const wd = picked("cell_wd"), id = picked("replica_id");
+    const one = block.replicas.find((r) => r.id === id);
+    const shown = block.replicas.filter((r) => r.g === g && (wd !== null ? r.wd === wd : r.id === id));
+    const table = place("explorer-rows");
+    table.replaceChildren();
+    place("explorer-chosen").hidden = !shown.length && !one;
+    if (shown.length) table.append(row(["seed", "weight decay", "lr", "outcome", "memorised at", `${e} at`], true));
+    for (const r of shown) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = `seed ${r.seed}`;
+      button.setAttribute("aria-pressed", String(r.id === id));
+      button.addEventListener("click", () => { view.signal("replica_id", r.id).runAsync(); });
+      const at = (step) => step === null || step === undefined || step > steps ? "not by then" : `step ${step}`;
+      const made = row([button, String(r.wd), String(r.lr), r.out, at(r.mem), at(r["t_" + e])], false);
+      made.classList.toggle("chosen", r.id === id);
+      table.append(made);
+    }
+    place("explorer-command").textContent = one ? one.cmd || "Its run does not give one." : "";
+    place("explorer-again").hidden = !one;
+    if (one) place("explorer-who").textContent = `weight decay ${one.wd}, seed ${one.seed}`;
+  }
+
+  function ordered() {
+    const order = ["Horizon", "Event", "Group", "Weight decay", "Replica", "Curves", "Aligned"];
+    const at = (bind) => order.indexOf(bind.querySelector(".vega-bind-name").textContent.trim());
+    const binds = [...place("explorer-controls").querySelectorAll(".vega-bind")];
+    place("explorer-controls").append(...binds.sort((a, b) => at(a) - at(b)));
+  }
+
+  async function draw() {
+    const names = ["group", "preset", "horizon", "series", "align", "cell_wd", "replica_id"];
+    if (view) for (const name of names) { try { kept[name] = view.signal(name); } catch { /* no such control */ } }
+    place("explorer-controls").replaceChildren();
+    const few = block.replicas.length <= 300;
+    const made = await vegaEmbed("#explorer-views", laidOut(), {actions: false, renderer: few ? "svg" : "canvas", ast: false});
+    if (view) view.finalize();
+    view = made.view;
+    for (const [name, value] of Object.entries(kept)) if (value !== undefined) view.signal(name, value);
+    for (const name of names) { try { view.addSignalListener(name, said); } catch { /* no such control */ } }
+    await view.runAsync();
+    ordered();
+    said();
+    window.observatoryView = view;
+  }
+
+  place("explorer").hidden = false;
+  draw();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  let width = innerWidth, waiting = 0;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return;
+    width = innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(draw, 150);
+  });
+})();
