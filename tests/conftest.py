@@ -1,5 +1,6 @@
 """What holds for every test: one thread, no telemetry, no skip that goes unseen."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import tests.typechecking  # noqa: F401 - named by the jaxtyping option, which imports `tests` alone
+import tests.typechecking
 
 # Before torch, matplotlib or mlflow are imported; subprocesses inherit it.
 os.environ.update(
@@ -29,6 +30,13 @@ sys.dont_write_bytecode = False
 NO_SKIP = os.environ.get("OBSERVATORY_NO_SKIP") == "1"
 
 
+@pytest.fixture(scope="module")
+def without_checks_of_calls() -> Iterator[None]:
+    """For modules that simulate or train: checks of types take half their time again."""
+    with tests.typechecking.unchecked():
+        yield
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave benchmarks out unless `-m` speaks of them."""
     if "benchmark" in config.option.markexpr:
@@ -45,6 +53,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("needs CUDA")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: neither the collector nor a forked process goes through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

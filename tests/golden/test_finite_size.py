@@ -20,6 +20,8 @@ from observatory.analysis.scaling.estimators.binder import cumulant
 from observatory.analysis.scaling.estimators.sample import Moments
 from tests.made_sizes import QUICK, chain, curie_weiss, scaled
 
+pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
+
 
 @pytest.mark.slow
 def test_a_planted_transition_without_much_noise() -> None:

@@ -1,10 +1,9 @@
 """A replica of a fleet follows the same network trained alone with torch's own AdamW."""
 
 import copy
-from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -21,6 +20,8 @@ from observatory.optimizers.adamw import AdamW
 from observatory.tasks.modular import Modular
 from tests.small_networks import components, network_of
 
+# Also because the compiler cannot read the checks that the tests put around every function.
+pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
 BETAS, EPS = (0.9, 0.98), 1e-8
 WEIGHT_DECAYS = [0.0, 0.1, 1.0, 3.0, 0.3]
 RATES = [1e-3, 5e-4, 1e-3, 7e-4, 3e-4]  # higher ones amplify rounding chaotically
@@ -148,9 +149,17 @@ def alone(
     return losses
 
 
+@cache
+def expected_of(preset: str, n_layers: int, batch_size: int | None, row: int) -> list[float]:
+    """A single network, trained once for both ways of training a stack."""
+    fleet = fleet_of(n_layers, 2, batch_size, "fast", "float64", preset=preset)
+    return alone(fleet, row, 200, torch.float64)
+
+
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "batch_size", "preset", "n_layers"),
     [
@@ -172,11 +181,11 @@ def test_float64_follows_the_single_network_for_200_steps(
     curves = train_through_queue(fleet, 200, 70)
     assert sorted(curves) == list(range(5))
     for row in range(5):
-        expected = alone(fleet, row, 200, torch.float64)
+        expected = expected_of(preset, n_layers, batch_size, row)
         assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
 
 
-@pytest.mark.parametrize("path", ["fast", "generic"])
+@pytest.mark.parametrize("path", ["fast", pytest.param("generic", marks=SLOW)])
 @pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
 def test_float32_follows_the_single_network_for_50_steps(path: str, batch_size: int | None) -> None:
     # At the rates above a rounding difference of 1e-7 grows to 5e-3 within 50 mini-batch steps; at
@@ -188,6 +197,7 @@ def test_float32_follows_the_single_network_for_50_steps(path: str, batch_size: 
         assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_only_declared_weights_decay_under_matrices() -> None:
     fleet = fleet_of(1, 5, None, "fast", "float64", decay="matrices")
     curves = train_through_queue(fleet, 60, 60)
@@ -271,16 +281,7 @@ def test_a_stack_that_shrinks_changes_no_bit_of_those_who_stay(batch_size: int |
     assert torch.equal(resumed.flat, shrinking.flat)
 
 
-@pytest.fixture
-def without_checks_of_calls() -> Iterator[None]:
-    """The compiler cannot read the checks that the tests put around every function."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_checks_of_calls")
 @pytest.mark.filterwarnings("default")  # those of the compiler itself
 def test_a_compiled_stack_follows_the_plain_one_and_continues_bit_for_bit() -> None:
     plain = many(8, None, "float64", preset="mlp")

@@ -10,6 +10,7 @@ from observatory import fits
 from observatory.analysis.fit.result import Fitted
 from observatory.core.errors import FitRefusedError
 
+pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
 CELLS = (0.01, 0.03, 0.1, 0.3, 1.0)
 FEW = {"max_examples": 5, "deadline": None, "derandomize": True, "phases": (Phase.generate,)}
 """A fit with its interval takes up to a second."""
@@ -46,7 +47,11 @@ def numbers(found: Fitted) -> np.ndarray:
     return np.concatenate([found.params.to_numpy(), np.nan_to_num(limits, posinf=9e9).ravel()])
 
 
-ESTIMATORS = {"firth": {}, "mle": {"settings": {"n_simulations": 0}}, "lsq": {"n_bootstrap": 50}}
+ESTIMATORS = {
+    "firth": {"settings": {"n_simulations": 20}},
+    "mle": {"settings": {"n_simulations": 0}},
+    "lsq": {"n_bootstrap": 50, "settings": {"n_studies": 2}},
+}
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ from observatory.analysis.stats.resample import resampled_counts
 from observatory.analysis.stats.solvers import fit_curve
 from observatory.core.errors import ConfigError, FitRefusedError
 
+pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
+
 DECAYS = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0]
 LAPTOP = from_counts(DECAYS, [16] * 8, [0, 0, 6, 13, 15, 16, 16, 16], "first99", 2500)
 
@@ -47,6 +49,7 @@ def test_refuses_what_has_no_finite_boundary(k, reason: str) -> None:
         FIT.fit(counts(k), seed=0)
 
 
+@pytest.mark.slow
 def test_flat_rates_are_refused_by_the_bootstrap() -> None:
     with pytest.raises(FitRefusedError, match="resamples show no rise"):
         FIT.fit(counts([4, 4, 3, 4, 5, 4, 4, 5]), seed=0)
@@ -74,6 +77,7 @@ def test_two_partial_bins_are_met_exactly() -> None:
     assert found[1] < 1e-15
 
 
+@pytest.mark.slow
 def test_only_the_window_counts() -> None:
     outside = from_counts(
         [*DECAYS, 0.0, 2.0], [16] * 10, [0, 0, 6, 13, 15, 16, 16, 16, 9, 0], "e", 1
@@ -82,6 +86,7 @@ def test_only_the_window_counts() -> None:
     assert FIT.fit(outside, seed=0).params == inside
 
 
+@pytest.mark.slow
 def test_the_critical_point_moves_with_the_axis() -> None:
     """Ten times the weight decay everywhere gives ten times the critical one, the slope is kept."""
     shifted = from_counts(
@@ -102,6 +107,7 @@ def test_a_far_boundary_is_found_where_the_published_start_sees_nothing() -> Non
     assert theta[0] == pytest.approx(-8.0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_bootstrap_equals_a_loop_over_the_published_solver() -> None:
     """On the same resamples: 1e-3 in the critical point where the slope is moderate.
 
@@ -121,6 +127,7 @@ def test_the_bootstrap_equals_a_loop_over_the_published_solver() -> None:
     assert (difference[:, 1] / loop[moderate, 1]).max() < 1e-2
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_estimate_and_the_seed_decides_it() -> None:
     first, again, other = (FIT.fit(LAPTOP, seed=seed) for seed in (1, 1, 2))
     critical = first.params["critical"]
@@ -140,6 +147,7 @@ def test_falls_and_an_unknown_horizon_are_told() -> None:
     assert found.to_json()["horizon_steps"] is None
 
 
+@pytest.mark.slow
 def test_the_refits_stop_where_the_published_solver_stops_on_separated_counts() -> None:
     """Its stopping rule decides their place: 1 % covers a step more or less of a few draws."""
     bins = bin_rates(counts([1, 8, 10, 9, 10], n=10, decays=[0.01, 0.02, 0.03, 0.3, 1.0]))
@@ -156,6 +164,7 @@ def test_the_refits_stop_where_the_published_solver_stops_on_separated_counts() 
     assert max(gaps) < 0.01
 
 
+@pytest.mark.slow
 def test_bca_is_an_alternative() -> None:
     critical = fit(interval="bca").fit(LAPTOP, seed=0).params["critical"]
     plain = FIT.fit(LAPTOP, seed=0).params["critical"]
@@ -178,6 +187,7 @@ def test_resamples_that_are_all_alike_give_no_interval() -> None:
     assert any("Every resample gives the same rates" in warning for warning in found.warnings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.01, 10.0, 100.0])
 def test_the_interval_moves_with_the_axis_too(factor: float) -> None:
     """A resample that the published start cannot see starts at the estimate."""
@@ -204,6 +214,7 @@ def test_an_empty_bin_of_a_resample_takes_the_rate_of_its_neighbour() -> None:
     assert found[2] == pytest.approx(filled[0], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_what_the_interval_of_each_parameter_covers_is_measured_where_asked_for() -> None:
     """Smoothing flattens the slope: its BCa interval of few replicas misses it."""
     few = counts([0, 0, 0, 1, 4, 5, 5, 5], n=5)

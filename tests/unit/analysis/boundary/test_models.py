@@ -26,6 +26,8 @@ from observatory.analysis.stats.observations import Observations, from_counts
 from observatory.analysis.stats.resample import resampled_counts
 from observatory.core.errors import ConfigError, FitRefusedError
 
+pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
+
 X = np.log10(np.geomspace(0.02, 1.0, 10))
 ROW = np.zeros(1, dtype=np.int64)
 SEEDS = BoundarySeedEffect(link="logistic", window_max=1.0, lapse=0.0, level=0.95)
@@ -96,6 +98,7 @@ def test_the_beta_binomial_is_scipys() -> None:
     assert found == pytest.approx(without, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_planted_spread_over_seeds_is_found_and_widens_the_interval() -> None:
     found = SEEDS.fit(by_seed(30, 0.3), seed=0)
     spread, critical = found.params["seed_spread"], found.params["critical"]
@@ -112,6 +115,7 @@ def test_a_planted_spread_over_seeds_is_found_and_widens_the_interval() -> None:
     assert boundary_curve(found.to_json(), 10.0**X) == pytest.approx(rate, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_seeds_that_are_alike_show_no_spread() -> None:
     found = SEEDS.fit(by_seed(20, 0.0), seed=0)
     assert found.params["seed_spread"].value < 0.1
@@ -128,6 +132,7 @@ def test_a_seed_effect_needs_seeds_that_recur() -> None:
             SEEDS.fit(once, seed=0)
 
 
+@pytest.mark.slow
 def test_planted_overdispersion_is_found_and_plain_counts_show_none() -> None:
     rng = np.random.default_rng(1)
     decays = np.geomspace(0.02, 1.0, 30)
@@ -149,6 +154,7 @@ def test_planted_overdispersion_is_found_and_plain_counts_show_none() -> None:
 WIDE = [0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 4.0, 10.0]
 
 
+@pytest.mark.slow
 def test_both_edges_of_a_planted_window_are_found() -> None:
     x = np.log10(WIDE)
     p = curve(x, np.log10(0.12), 12.0) * (1 - curve(x, np.log10(2.5), 10.0))
@@ -161,6 +167,7 @@ def test_both_edges_of_a_planted_window_are_found() -> None:
     assert params["slope_upper"].value == pytest.approx(10.0, rel=2e-2)
 
 
+@pytest.mark.slow
 def test_clean_steps_at_both_edges_get_intervals_that_reach_into_their_gaps() -> None:
     k = [0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8, 0]
     found = WINDOW.fit(from_counts(WIDE, [8] * 12, k, "first99", 2500), seed=0)
@@ -214,6 +221,7 @@ def test_unknown_links_are_named(kind) -> None:
         kind(link="cauchit", window_max=1.0, lapse=0.0, level=0.95)
 
 
+@pytest.mark.slow
 def test_sharp_edges_of_seeds_are_resolved() -> None:
     """Slope 30 and a spread of 0.4 decades: the interval holds 0.12 and the rule has converged."""
     data = by_seed(20, 0.4, seed=0, slope=30.0)

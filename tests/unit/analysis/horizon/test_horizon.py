@@ -22,6 +22,8 @@ from observatory.analysis.times.estimators.aft_table import sample_of, table_of
 from observatory.core.errors import FitRefusedError
 from tests.made_times import Made
 
+pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
+
 LONG = Made(n_seeds=16, cells=(0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0))
 THRESHOLD = replace(LONG, critical=0.2)
 
@@ -63,6 +65,7 @@ def test_horizons_go_down_to_where_a_boundary_is_found() -> None:
     assert 0.3 < first < 1.0
 
 
+@pytest.mark.slow
 def test_without_a_threshold_laws_and_boundary_agree() -> None:
     """t = 300 / weight_decay: the boundary is at 300 / T; 16 seeds know it to about 10 %."""
     found = judge().fit(LONG.one(0), seed=0)
@@ -85,6 +88,7 @@ def test_without_a_threshold_laws_and_boundary_agree() -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_threshold_is_found_and_its_laws_stop_there() -> None:
     found = judge().fit(THRESHOLD.one(0), seed=0)
     assert found.extras["verdict"] == "threshold"
@@ -99,6 +103,7 @@ def test_a_threshold_is_found_and_its_laws_stop_there() -> None:
     assert any("cannot be seen" in w for w in found.warnings)
 
 
+@pytest.mark.slow
 def test_too_few_seeds_cannot_tell_and_say_what_would() -> None:
     found = judge().fit(Made(n_seeds=5, cells=(0.03, 0.06, 0.1, 0.2, 0.5, 1.0)).one(3), seed=0)
     assert found.extras["verdict"] == "cannot tell"
@@ -108,6 +113,7 @@ def test_too_few_seeds_cannot_tell_and_say_what_would() -> None:
     assert f"{found.extras['deciding_horizon']} steps" in found.extras["reason"]
 
 
+@pytest.mark.slow
 def test_too_short_a_held_out_horizon_cannot_tell() -> None:
     """At 2 % of the horizon nobody had grokked: nothing is foretold, no threshold is claimed."""
     found = judge(held_out=0.02).fit(THRESHOLD.one(0), seed=0)
@@ -156,6 +162,7 @@ def test_verdicts_need_all_three(found: list, verdict: str) -> None:
     assert verdict_of(each, 0.1, 0.95, "weight decay")[0] == verdict
 
 
+@pytest.mark.slow
 def test_rivals_that_bend_at_either_end_are_found() -> None:
     """Times that bend without a threshold: the rival of that bend is named in the reason."""
     for made, words in (
@@ -205,6 +212,7 @@ def test_designs_go_on_at_their_spacing() -> None:
     assert needed_ratio(0.95, 0.5) == pytest.approx(2.706, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_separated_boundary_has_the_limits_of_its_profile() -> None:
     """Resamples of separated counts all agree: their interval would be [0.0566, 0.0566]."""
     data = replace(Made(noise=0.01, cells=(0.02, 0.04, 0.08, 0.2, 1.0)), look=5.0).one(0)
@@ -216,6 +224,7 @@ def test_a_separated_boundary_has_the_limits_of_its_profile() -> None:
     assert found.curves["boundary.low"][-1] == critical.ci_low
 
 
+@pytest.mark.slow
 def test_a_critical_point_at_the_end_of_its_search_carries_no_verdict() -> None:
     """Few weight decays, far apart: 0.9999 of the smallest that grokked is no estimate."""
     decays = np.repeat([0.01, 0.03, 0.1, 0.3, 1.0], [3, 3, 2, 3, 3])
@@ -268,6 +277,7 @@ def test_a_law_without_a_boundary_foretells_nothing() -> None:
             assert foretold(replace(law, nu=np.array([nu])), steps) is None
 
 
+@pytest.mark.slow
 def test_a_fall_of_the_rate_is_told() -> None:
     data = LONG.one(0)
     lost = (data.weight_decay == 0.3) & (np.arange(data.time.size) % 3 == 0)

@@ -22,6 +22,8 @@ from observatory.analysis.times.estimators.censored import TimesAft
 from observatory.core.errors import ConfigError, FitRefusedError
 from tests.made_times import Made
 
+pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
+
 NAMES = sorted(ERRORS)
 LONG = Made(n_seeds=16, cells=(0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0))
 THRESHOLD = Made(critical=0.08, cells=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0), n_seeds=12)
@@ -38,6 +40,7 @@ def rows(data: Observations, index: np.ndarray) -> Observations:
     return replace(data, **parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_law_with_little_noise_is_found(name: str) -> None:
     """Looks 1 step apart, noise 0.5 %: the exponent to 0.02, the critical point to 0.002."""
@@ -62,6 +65,7 @@ def test_nobody_below_the_critical_point_counts_and_nobody_there_may_grok() -> N
     assert (np.diff(shares(48)) > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_limits_are_where_the_profile_has_fallen(name: str) -> None:
     """There the log-likelihood, all else fitted anew, is 1.92 below its maximum: to 1e-3."""
@@ -97,6 +101,7 @@ def test_crossings_are_found_between_grid_points() -> None:
     assert cliff == pytest.approx(2.0, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("critical", ["zero", "free"])
 def test_units_change_what_they_should_only(critical: str) -> None:
     """Weight decays ten times larger, times in epochs of 10: nu and its limits stay.
@@ -166,6 +171,7 @@ def test_whole_seeds_are_drawn() -> None:
         assert (drawn[:, data.seed == seed] == drawn[:, data.seed == seed][:, :1]).all()
 
 
+@pytest.mark.slow
 def test_the_simulated_p_value_agrees_with_the_asymptotic_one() -> None:
     """500 tables: a p-value of about 0.2 is known to 0.02; 0.1 allows for small samples."""
     data = Made(critical=0.02, n_seeds=12).one(3)
@@ -205,6 +211,7 @@ def test_a_held_boundary_leaves_out_who_grokked_below_it() -> None:
         fitted("boundary").fit(Made().one(0), seed=0)
 
 
+@pytest.mark.slow
 def test_the_record_holds_the_region_and_the_joint_resamples() -> None:
     found = fitted().fit(THRESHOLD.one(0), seed=0)
     delta = np.array(found.curves["region.delta"], dtype=float)
@@ -218,6 +225,7 @@ def test_the_record_holds_the_region_and_the_joint_resamples() -> None:
     assert len(found.curves["joint.critical"]) == len(found.curves["joint.nu"]) == 60
 
 
+@pytest.mark.slow
 def test_a_critical_point_that_cannot_be_told_from_zero_is_told() -> None:
     found = fitted().fit(Made().one(0), seed=0)
     assert found.extras["p_zero"] > 0.05
@@ -270,6 +278,7 @@ def test_a_critical_point_at_the_end_of_its_search_is_refused(name: str) -> None
     assert fitted("zero", name).fit(steep(), seed=0).params["nu"].value > 0
 
 
+@pytest.mark.slow
 def test_a_critical_point_of_0_has_no_standard_error() -> None:
     critical = fitted().fit(LONG.one(0), seed=0).params["critical"]
     assert critical.value == critical.ci_low == 0.0
