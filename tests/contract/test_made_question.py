@@ -51,6 +51,7 @@ def test_it_is_found_and_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--smoothing" not in out
 
 
+@pytest.mark.slow
 def test_it_answers_as_text_json_and_figure(
     table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,6 +71,7 @@ def test_it_answers_as_text_json_and_figure(
     assert found.params["critical"] == pytest.approx(logistic.params["critical"], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_it_refuses_with_its_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     COUNTS.assign(n_grokked=0).to_csv(tmp_path / "flat.csv", index=False)
     asked = ["fit", "hill", str(tmp_path / "flat.csv"), "--config-dir", str(CONF), "--json"]
@@ -78,9 +80,12 @@ def test_it_refuses_with_its_record(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run(["fit", "hill", str(tmp_path / "flat.csv"), "--level", "95"]) == 2
 
 
+@pytest.mark.slow
 def test_a_study_fits_it_and_its_page_has_the_section(tmp_path: Path) -> None:
-    folder = fabricate_study(tmp_path, Plan())
-    settings = {**published(40), "hill": fit_nodes(CONF)["hill"]}
+    plan = Plan(weight_decays=(0.0, 0.06, 0.1, 0.2, 0.5, 1.0), n_seeds=4, probes=())
+    folder, beside = fabricate_study(tmp_path, plan), published(40)
+    settings = {name: beside[name] for name in ("study", "boundary_mle")}
+    settings["hill"] = fit_nodes(CONF)["hill"]
     records = fit_study(Study(folder), settings)
     assert {r["event"] for r in records if r["fit"] == "hill"} == {"first99", "first95"}
     write_fits(folder, records)

@@ -115,6 +115,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_an_estimator_of_ones_own_is_a_class_and_a_yaml_in_a_folder(mine: Path) -> None:
     assert "halfway" in estimators("boundary", mine)
     assert "halfway" not in estimators("boundary")
@@ -127,6 +128,7 @@ def test_an_estimator_of_ones_own_is_a_class_and_a_yaml_in_a_folder(mine: Path) 
         fits.boundary(COUNTS, "halfway", config_dir=mine, interval="bca")
 
 
+@pytest.mark.slow
 def test_a_class_of_ones_own_fits_a_study_where_its_folder_is_named(
     mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,7 +136,8 @@ def test_a_class_of_ones_own_fits_a_study_where_its_folder_is_named(
 
     def refit(study: Path, settings: dict) -> list[dict]:
         shared = {**settings["study"], "events": ["first99"]}
-        records = fit_outcomes(laptop(), 2500, 10, {**settings, "study": shared})
+        own = {"study": shared, "boundary_halfway": settings["boundary_halfway"]}
+        records = fit_outcomes(laptop(), 2500, 10, own)
         fitted.extend(record["estimator"] for record in records)
         return []
 
@@ -159,6 +162,7 @@ def test_a_class_of_ones_own_fits_a_study_where_its_folder_is_named(
     assert cli.run(["report", str(mine)]) == 2
 
 
+@pytest.mark.slow
 def test_a_file_of_ones_own_replaces_ours_of_its_name(mine: Path) -> None:
     node = {**settings_of("boundary", "firth")[1], "level": 0.6}
     text = "\n".join(f"  {k}: {'null' if v is None else v}" for k, v in node.items())
