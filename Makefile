@@ -32,10 +32,14 @@ fast: .venv/dev  ## the tests of two minutes
 numbers: .venv/dev  ## write the numbers in the docs that follow from stored tables and studies
 	$(BIN)/python -m tests.docs_numbers
 
+# The notebook trains the study of the demo while Sphinx runs it.
+DEMO := build/docs/source/examples/results/first_map
 docs: .venv/dev  ## build the site into build/docs/html; a warning or a broken link is an error
 	rm -rf build/docs
 	$(BIN)/python -m docs.site.assemble build/docs/source
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --jobs auto -c docs/site build/docs/source build/docs/html
+	$(BIN)/observatory report $(DEMO) >/dev/null
+	mkdir build/docs/html/demo && cp -r $(DEMO)/report.html $(DEMO)/report build/docs/html/demo/
 	$(BIN)/python -m docs.site.links build/docs/html
 
 bench: .venv/dev  ## the measurements of cost; wants a quiet machine

@@ -66,6 +66,12 @@ def sidebar(index: str) -> str:
     return "\n".join([*parts, "changelog.md", "```", ""])
 
 
+DEMO = """
+<p><a href="demo/report.html">The page alone</a></p>
+<iframe src="demo/report.html" title="The report of the notebook's study" class="demo"></iframe>
+"""
+
+
 def guides() -> Pages:
     """The guides and the files beside them, relinked."""
     paths = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
@@ -73,6 +79,7 @@ def guides() -> Pages:
     pages = {
         PurePosixPath(on_site(path)): relinked((ROOT / path).read_text(), path) for path in paths
     }
+    pages[PurePosixPath("demo.md")] += DEMO
     first = PurePosixPath("index.md")
     pages[first] += "\n" + sidebar((ROOT / "docs" / "index.md").read_text())
     return pages

@@ -20,7 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "docs.site.mathml",
 ]
-exclude_patterns = ["examples/*.py"]
+exclude_patterns = ["examples/*.py", "examples/results"]
 html_theme = "furo"
 html_title = f"observatory {release}"
 html_static_path = [str(ROOT / "docs" / "site" / "static")]

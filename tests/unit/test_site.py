@@ -44,7 +44,15 @@ def test_every_estimator_has_a_place() -> None:
 def test_every_guide_is_listed_once_under_a_theme() -> None:
     listed = [link for _, links in themes(INDEX) for link in links]
     there = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
-    assert set(listed) == there | {"../CONTRIBUTING.md"}
+    notebooks = {f"examples/{path.name}" for path in (ROOT / "docs/examples").glob("*.ipynb")}
+    assert set(listed) == there | notebooks | {"../CONTRIBUTING.md"}
+    assert len(listed) == len(set(listed))
+
+
+def test_every_figure_says_what_makes_it_again() -> None:
+    page = (ROOT / "docs" / "reproducibility.md").read_text()
+    for figure in (ROOT / "docs").glob("*.png"):
+        assert f"]({figure.name})" in page
 
 
 def test_links_of_the_repository_become_those_of_the_site() -> None:
