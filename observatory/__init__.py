@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from observatory.watch.instrument import probe
     from observatory.watch.low_precision.activation_ratio import activation_ratio
     from observatory.watch.low_precision.look import low_precision
+    from observatory.watch.low_precision.series import LowPrecisionLooks
     from observatory.watch.online.observer import Observe
     from observatory.watch.reading.adapters import AttentionNotFoundError
     from observatory.watch.reading.patterns import softmax_scores
@@ -32,6 +33,7 @@ __all__ = [
     "Every",
     "FitRefusedError",
     "LogSpaced",
+    "LowPrecisionLooks",
     "ObservatoryError",
     "Observe",
     "Run",
@@ -61,6 +63,7 @@ _MODULES = {
     "Observe": "observatory.watch.online.observer",
     "softmax_scores": "observatory.watch.reading.patterns",
     "activation_ratio": "observatory.watch.low_precision.activation_ratio",
+    "LowPrecisionLooks": "observatory.watch.low_precision.series",
     "low_precision": "observatory.watch.low_precision.look",
     "probe": "observatory.watch.instrument",
 }

@@ -23,14 +23,14 @@ class _Panel:
     """One quantity over training, a column of a probe's table, left out where no run has it.
 
     `lists` is what a row holds: one number; a number per weight matrix, of which the median is
-    drawn; or a number per layer, each in a panel of its own.
+    drawn; or a number per layer or per transform, each in a panel of its own.
     """
 
     probe: str
     column: str
     title: str
     log: bool = False
-    lists: Literal["none", "matrices", "layers"] = "none"
+    lists: Literal["none", "matrices", "layers", "transforms"] = "none"
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,21 @@ DIAGNOSTICS = (
 """Figures in the order of the page. Columns of a probe that are not named here are not drawn."""
 
 
+LOW_PRECISION = _Diagnostic(
+    "low-precision",
+    "What low precision would do",
+    "Change of the loss (nats) where the operands of every product are rounded, a panel per "
+    "transform, beside that by noise of the same size; and the largest relative error of a product "
+    "that is changed alone (dimensionless). The weights of the training are never written.",
+    (
+        _Panel("low_precision", "loss_change", "change of loss (nats)", lists="transforms"),
+        _Panel("low_precision", "noise_change", "by equal noise (nats)", lists="transforms"),
+        _Panel("low_precision", "output_error_max", "largest error", True, "transforms"),
+    ),
+)
+"""Of observed runs that were asked for it."""
+
+
 def metrics_of(facts: Facts) -> _Diagnostic:
     """The metrics that the owner of an observed loop gave, a panel each."""
     return _Diagnostic(
@@ -139,7 +154,8 @@ def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
         if frame is None or frame.empty:
             continue
         wide = select(frame, ["run_id", "replica", "step"])
-        named = [(panel, *one) for panel in panels for one in _columns(panel, frame)]
+        names = _transforms(facts)
+        named = [(panel, *one) for panel in panels for one in _columns(panel, frame, names)]
         wide = wide.assign(**{title: values for _, title, values in named})
         of_probe = [title for _, title, _ in named]
         found.append(bands(wide, facts.group.replicas, of_probe, facts.steps_drawn))
@@ -167,7 +183,15 @@ def _had(facts: Facts) -> str:
     return "the event" if facts.group.observed else "grok"
 
 
-def _columns(panel: _Panel, frame: pd.DataFrame) -> Iterator[tuple[str, object]]:
+def _transforms(facts: Facts) -> list[str]:
+    """The transforms of the table of low precision, in its order."""
+    asked = facts.group.runs[0].manifest["config"]["probe"].get("low_precision", {})
+    return list(asked.get("transforms", ()))
+
+
+def _columns(
+    panel: _Panel, frame: pd.DataFrame, transforms: list[str]
+) -> Iterator[tuple[str, object]]:
     """Titles and numbers, `[row]`, of what is drawn of a column."""
     if panel.lists == "none":
         yield panel.title, frame[panel.column]
@@ -175,6 +199,9 @@ def _columns(panel: _Panel, frame: pd.DataFrame) -> Iterator[tuple[str, object]]
     lists = layered(frame[panel.column].tolist())
     if panel.lists == "matrices":
         yield panel.title, middle(lists)
+        return
+    if panel.lists == "transforms":
+        yield from ((f"{panel.title}, {n}", lists[:, i]) for i, n in enumerate(transforms))
         return
     for layer in map(int, evenly(np.arange(lists.shape[1]).tolist(), _MAX_LAYERS)):
         yield f"{panel.title}, block {layer}", lists[:, layer]

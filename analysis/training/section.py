@@ -12,7 +12,12 @@ from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.figure_writer import Section
 from observatory.analysis.page.frames import column, evenly, select, spread_rows, where, words
 from observatory.analysis.page.wording import dots_words, plural
-from observatory.analysis.training.diagnostics import DIAGNOSTICS, draw_diagnostic, metrics_of
+from observatory.analysis.training.diagnostics import (
+    DIAGNOSTICS,
+    LOW_PRECISION,
+    draw_diagnostic,
+    metrics_of,
+)
 from observatory.analysis.training.figures import (
     order_parameters_figure,
     phases_figure,
@@ -34,9 +39,10 @@ def training_sections(facts: Facts) -> list[Section]:
     Of observed runs, their own metrics and the diagnostics: all others are of our tasks.
     """
     if facts.group.observed:
+        asked = [LOW_PRECISION] if facts.group.columns("probes/low_precision") else []
         return [
             lambda shown=shown: [draw_diagnostic(facts, shown)]
-            for shown in (metrics_of(facts), *DIAGNOSTICS)
+            for shown in (metrics_of(facts), *DIAGNOSTICS, *asked)
         ]
     return [
         lambda: [_trajectories(facts, "acc")],

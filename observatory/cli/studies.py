@@ -229,7 +229,23 @@ def import_(bundle: Path, results: Path) -> int:
     "--steps", type=Names(single=False), metavar="N,...",
     help="Updates of each checkpoint, in the order of their names (as their names say).",
 )  # fmt: skip
-def probe(factory: str, checkpoints: str, batch: str, out: Path, steps: list[str] | None) -> int:
+@option(
+    "--low-precision", type=Names(single=False), metavar="NAME,...",
+    help="Ask what these of conf/low_precision/transforms.yaml would do, or `default`.",
+)  # fmt: skip
+@option(
+    "--labels", metavar="FILE:NAME",
+    help="For the change of loss: labels of the batch, or next_token (errors alone).",
+)  # fmt: skip
+def probe(
+    factory: str,
+    checkpoints: str,
+    batch: str,
+    out: Path,
+    steps: list[str] | None,
+    low_precision: list[str] | None,
+    labels: str | None,
+) -> int:
     """Look at saved checkpoints of a model of your own.
 
     Safetensors, folders of Hugging Face, checkpoints of Lightning and what torch.save keeps of a
@@ -238,7 +254,12 @@ def probe(factory: str, checkpoints: str, batch: str, out: Path, steps: list[str
     """
     import glob
 
-    from observatory.watch.online.checkpoints import made_batch, made_model, probe_checkpoints
+    from observatory.watch.online.checkpoints import (
+        asked_of,
+        made_batch,
+        made_model,
+        probe_checkpoints,
+    )
 
     paths = [Path(path) for path in sorted(glob.glob(checkpoints))]
     if not paths:
@@ -246,7 +267,10 @@ def probe(factory: str, checkpoints: str, batch: str, out: Path, steps: list[str
     if steps is not None and not all(step.isdigit() for step in steps):
         raise ConfigError(f"`--steps` must be whole numbers, got {steps}.")
     counts = None if steps is None else [int(step) for step in steps]
-    run = probe_checkpoints(made_model(factory), paths, made_batch(batch), out, steps=counts)
+    asked = asked_of(low_precision, labels)
+    run = probe_checkpoints(
+        made_model(factory), paths, made_batch(batch), out, steps=counts, low_precision=asked
+    )
     print(run.folder)
     return 0
 

@@ -8,7 +8,7 @@ Dtype = Literal["float64", "float32", "int64", "bool", "string"]
 AXES = frozenset(
     {
         *("replica", "batch", "pos", "d_model", "head", "d_head", "d_mlp", "d_vocab", "layer"),
-        *("freq", "param", "sample", "chain", "draw", "cell", "group", "matrix"),
+        *("freq", "param", "sample", "chain", "draw", "cell", "group", "matrix", "transform"),
     }
 )
 

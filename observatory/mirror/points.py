@@ -73,7 +73,8 @@ def spread(
             spread_out = np.full((len(frame), size), np.nan)
             spread_out[present] = np.concatenate(entries[present]).reshape(-1, size)
             values.append(spread_out)
-        names = lines.groups if column.dims == ("group",) else [f"layer{i}" for i in range(size)]
+        kind = "transform" if column.dims == ("transform",) else "layer"
+        names = lines.groups if column.dims == ("group",) else [f"{kind}{i}" for i in range(size)]
         keys += [key] if size == 1 else [legal(f"{key}.{name}") for name in names[:size]]
         headline += [size == 1] * size
     return keys, headline, np.concatenate(values, axis=1) if values else np.empty((len(frame), 0))

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from observatory.core.errors import ConfigError
+from observatory.core.schedule import Every
 from observatory.store.reader import Run
 from observatory.watch.instrument import Instrument
+from observatory.watch.low_precision.series import TABLE, LowPrecisionLooks
 from observatory.watch.online.batch import host_copy, moved
+from observatory.watch.online.due import FromStepsOn
 from observatory.watch.online.record import RunRecord
 from observatory.watch.online.saved import load_weights, read_weights, step_of
 from observatory.watch.reading.forward import unwrapped
@@ -30,6 +33,7 @@ def probe_checkpoints(
     steps: Sequence[int] | None = None,
     settings: Mapping[str, Any] | None = None,
     probes: Collection[str] = PROBES,
+    low_precision: LowPrecisionLooks | None = None,
     **options: Any,
 ) -> Run:
     """Look at every checkpoint of a training, into a run of a study.
@@ -45,6 +49,7 @@ def probe_checkpoints(
         steps: Optimizer updates of each checkpoint; None: as their names say.
         settings: Hyperparameters of the training, as of `Observe.begin`.
         probes: What is measured.
+        low_precision: Whether and how it is asked what low precision would do, as of `Observe`.
         options: Of the `Instrument`.
 
     Raises:
@@ -58,7 +63,11 @@ def probe_checkpoints(
             f"the steps {known}. Give `--steps`, or another pattern."
         )
     network, kept = unwrapped(model), host_copy(batch)
-    about = {"every": f"{len(known)} checkpoints", "budget": None, "probes": list(probes)}
+    about: dict[str, Any] = {"every": f"{len(known)} checkpoints", "budget": None}
+    about["probes"] = list(probes)
+    if low_precision is not None:
+        about[TABLE] = low_precision.about()
+    asked = None if low_precision is None else FromStepsOn(low_precision.schedule, Every(1))
     plain = {"source": "checkpoints", **(settings or {})}
     record = RunRecord(Path(out), network, plain, kept, {}, about, 0, max(known), None, anew=True)
     try:
@@ -68,7 +77,11 @@ def probe_checkpoints(
             load_weights(network, read_weights(path), str(path))
             names = not looks
             looks = looks or [Instrument(model, moved(kept, device), **options)]
-            record.look(step, looks[0].look(probes), names=names)
+            snapshot = looks[0].look(probes)
+            if low_precision is not None and asked is not None and asked.now(step):
+                table = low_precision.table(network, looks[0].batch, options.get("forward"))
+                snapshot.tables[TABLE] = table
+            record.look(step, snapshot, names=names)
         return record.close(max(known), spent_s=0.0)
     finally:
         if not record.released:
@@ -125,6 +138,29 @@ def made_batch(text: str) -> Any:
         return torch.load(text, map_location="cpu", weights_only=True)
     found = named_object(text)
     return found() if callable(found) else found
+
+
+def asked_of(names: Sequence[str] | None, labels: str | None) -> LowPrecisionLooks | None:
+    """What the options of a verb ask of low precision, at every checkpoint; None: nothing.
+
+    Args:
+        names: Of transforms; ["default"] for those of the configuration.
+        labels: "next_token", or `FILE.py:NAME` of a tensor; None: errors alone.
+
+    Raises:
+        ConfigError: If there are labels alone, or they are no tensor.
+    """
+    if names is None:
+        if labels is not None:
+            raise ConfigError("`--labels` must come with `--low-precision`. Give both.")
+        return None
+    chosen = None if list(names) == ["default"] else tuple(names)
+    if labels is None or labels == "next_token":
+        return LowPrecisionLooks(every=1, labels=labels, transforms=chosen)
+    given = made_batch(labels)
+    if not isinstance(given, Tensor):
+        raise ConfigError(f"`--labels` must name a tensor, got {type(given).__name__}.")
+    return LowPrecisionLooks(every=1, labels=given, transforms=chosen)
 
 
 def _of_hugging_face(folder: Path) -> nn.Module:

@@ -17,14 +17,20 @@ class DueLooks:
         spectra: When the costly probes look too: at the first look from each of these steps on;
             None: at every look.
         probes: What is measured.
+        low_precision: When it is asked what low precision would do, likewise; None: never.
     """
 
     def __init__(
-        self, every: Schedule | int, spectra: Schedule | int | None, probes: Collection[str]
+        self,
+        every: Schedule | int,
+        spectra: Schedule | int | None,
+        probes: Collection[str],
+        low_precision: Schedule | None = None,
     ) -> None:
         self.every = Every(every) if isinstance(every, int) else every
         self.spectra = Every(spectra) if isinstance(spectra, int) else spectra
         self.probes = tuple(probes)
+        self._low = None if low_precision is None else FromStepsOn(low_precision, self.every)
         self.begin(0)
 
     def begin(self, made: int, costly_from: float | None = None) -> None:
@@ -37,6 +43,8 @@ class DueLooks:
         """
         self._next, self._looked = _following(self.every, made), -1
         self.costly_from = 0.0 if costly_from is None else costly_from
+        if self._low is not None:
+            self._low.begin(made)
         if costly_from is None and made and self.spectra is not None:
             last = _last_due(self.every, made)
             self.costly_from = 0.0 if last is None else _following(self.spectra, last)
@@ -45,6 +53,14 @@ class DueLooks:
         """What the manifest says of it."""
         spectra = None if self.spectra is None else repr(self.spectra)
         return {"every": repr(self.every), "spectra": spectra, "probes": list(self.probes)}
+
+    def state(self) -> dict[str, float | None]:
+        """What `begin` needs to go on."""
+        return {"costly_from": self.costly_from if math.isfinite(self.costly_from) else None}
+
+    def low_precision(self, n: int) -> bool:
+        """Whether the look at step `n` asks what low precision would do."""
+        return self._low is not None and self._low.now(n)
 
     def due(self, n: int) -> bool:
         """Whether step `n` looks."""
@@ -63,6 +79,32 @@ class DueLooks:
             return tuple(name for name in self.probes if name not in COSTLY)
         self.costly_from = _following(self.spectra, n)
         return self.probes
+
+
+@final
+class FromStepsOn:
+    """What is measured at the first look from each step of a schedule on, and at the first of all.
+
+    Args:
+        schedule: The steps.
+        every: When a training looks.
+    """
+
+    def __init__(self, schedule: Schedule, every: Schedule) -> None:
+        self._schedule, self._every = schedule, every
+        self.begin(0)
+
+    def begin(self, made: int) -> None:
+        """Begin, or go on after `made` updates: a stop neither adds a measurement nor drops one."""
+        last = _last_due(self._every, made) if made else None
+        self._next = 0.0 if last is None else _following(self._schedule, last)
+
+    def now(self, n: int) -> bool:
+        """Whether the look at step `n` measures it; if so, the next one is that much later."""
+        if n < self._next:
+            return False
+        self._next = _following(self._schedule, n)
+        return True
 
 
 def _following(schedule: Schedule, step: int) -> float:

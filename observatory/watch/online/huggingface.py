@@ -5,7 +5,7 @@ from typing import Any, final
 
 from transformers import TrainerCallback
 
-from observatory.watch.online.loop import Watcher
+from observatory.watch.online.observer import Observe
 
 _OURS = "observatory/"
 _SUMMARY = ("train_", "total_flos")
@@ -16,7 +16,7 @@ _SUMMARY = ("train_", "total_flos")
 class WatchCallback(TrainerCallback):
     """Steps an observer; see `Observe.attach`."""
 
-    def __init__(self, watch: Watcher, trainer: Any, settings: Mapping[str, Any] | None) -> None:
+    def __init__(self, watch: Observe, trainer: Any, settings: Mapping[str, Any] | None) -> None:
         self._watch, self._trainer, self._settings = watch, trainer, dict(settings or {})
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:

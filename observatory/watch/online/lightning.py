@@ -15,7 +15,7 @@ else:
         from pytorch_lightning import Callback
 
 from observatory.watch.online.described import optimizer_settings, plain_only
-from observatory.watch.online.loop import Watcher
+from observatory.watch.online.observer import Observe
 
 
 @final
@@ -24,7 +24,7 @@ class WatchCallback(Callback):
 
     def __init__(
         self,
-        watch: Watcher,
+        watch: Observe,
         settings: Mapping[str, Any] | None,
         count: Callable[[Any], int] | None,
     ) -> None:

@@ -1,7 +1,6 @@
 """Watching one training of the user's own: when to look, what it costs, where it is kept."""
 
 import atexit
-import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -10,24 +9,24 @@ from typing import Any, final
 import torch
 from torch import nn
 
-from observatory.core.errors import ConfigError, StoreError
+from observatory.core.errors import ConfigError
 from observatory.core.names import check_folder
 from observatory.core.schedule import Schedule
 from observatory.store.reader import Run
 from observatory.watch.instrument import Instrument
+from observatory.watch.low_precision.series import TABLE, LowPrecisionLooks
 from observatory.watch.online.batch import host_copy, moved
 from observatory.watch.online.budget import Budget
 from observatory.watch.online.due import DueLooks
-from observatory.watch.online.loop import Log
+from observatory.watch.online.loop import Log, named_scalars
 from observatory.watch.online.metrics import claims_of, numbers_of
 from observatory.watch.online.ranks import Ranks
-from observatory.watch.online.record import RunRecord
+from observatory.watch.online.record import RunRecord, begun_twice
 from observatory.watch.online.updates import Updates
 from observatory.watch.reading.forward import unwrapped
 from observatory.watch.tables import PROBES
 
 _FLUSH_S = 30.0  # after which a look writes what was collected: a crash loses at most that
-_PREFIX = "observatory"  # of the names of scalars in the user's own logger
 
 
 @final
@@ -47,6 +46,7 @@ class Observe:
             the rest: at the first look from each of these steps on. None: at every look.
         budget: Share of the time that looks may take, in (0, 1]; a look that would exceed it is
             left out, and that it was is recorded. None: no bound.
+        low_precision: When and how it is asked what low precision would do; None: never.
         event: What to fit, on a metric that `step` is given, such as "val_acc >= 0.99"; several by
             name. The first one is the main one; one without a name is called "reached".
         log: Receives scalars by name and the step after a look, such as `fabric.log_dict`.
@@ -65,6 +65,7 @@ class Observe:
         every: Schedule | int,
         budget: float | None,
         spectra: Schedule | int | None = None,
+        low_precision: LowPrecisionLooks | None = None,
         event: str | Mapping[str, str] | None = None,
         log: Log | None = None,
         probes: Collection[str] = PROBES,
@@ -76,7 +77,8 @@ class Observe:
                 f"`budget` must be in (0, 1], got {budget}. Give the share of the time, or None."
             )
         self._study, self._batch = Path(folder), host_copy(batch)
-        self._due = DueLooks(every, spectra, probes)
+        self._low_precision, asked = low_precision, low_precision and low_precision.schedule
+        self._due = DueLooks(every, spectra, probes, asked)
         self._share, self._claims, self._options = budget, claims_of(event), options
         self.log = log
         self._record: RunRecord | None = None
@@ -129,6 +131,8 @@ class Observe:
         if self._ranks.writes:
             options = {name: repr(value) for name, value in self._options.items()}
             about = {**self._due.about(), "budget": self._share, **options}
+            if self._low_precision is not None:
+                about[TABLE] = self._low_precision.about()
             self._record = RunRecord(
                 self._study, network, settings or {}, self._batch, self._claims, about,
                 made, horizon_steps, steps_per_epoch,
@@ -178,16 +182,11 @@ class Observe:
     def state_dict(self) -> dict[str, Any]:
         """Write what was collected; returns plain values from which `load_state_dict` goes on."""
         self._flush()
-        costly_from = self._due.costly_from
-        return {
-            "step": self._step,
-            "costly_from": costly_from if math.isfinite(costly_from) else None,
-        }
+        return {"step": self._step, **self._due.state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next `begin` go on from the step of a checkpoint."""
-        costly_from = state.get("costly_from")
-        self._resume = int(state["step"]), None if costly_from is None else float(costly_from)
+        self._resume = int(state["step"]), state.get("costly_from")
 
     def pause(self) -> None:
         """Write what was collected and give the run free, unfinished: it may be resumed."""
@@ -205,7 +204,7 @@ class Observe:
         record = self._open_record()
         if record is None:
             return None
-        self._thinned(record)
+        record.thinned(self._budget)
         record.metrics(self._metrics)
         self._leave()
         return record.close(self._step, spent_s=self._budget.spent_s)
@@ -250,10 +249,7 @@ class Observe:
     def _open_record(self) -> RunRecord | None:
         if self._record is not None and self._record.released:
             self._leave()
-            raise StoreError(
-                "`settings` must differ between trainings of one process, got the same twice. Give "
-                "each its own, such as a seed."
-            )
+            raise begun_twice()
         return self._record
 
     def _at_exit(self) -> None:
@@ -279,20 +275,18 @@ class Observe:
         if self._updates is not None:
             snapshot.tables["updates"] = self._updates.table()
             self._updates = None
+        if self._low_precision is not None and self._due.low_precision(n):
+            seen, forward = self._instrument, self._options.get("forward")
+            snapshot.tables[TABLE] = self._low_precision.table(seen.model, seen.batch, forward)
         record = self._open_record()
         if record is not None:
-            self._thinned(record)
+            record.thinned(self._budget)
             record.look(n, snapshot, names=first)
             if self.log is not None:
-                self.log({f"{_PREFIX}/{k}": value for k, value in snapshot.scalars().items()}, n)
+                self.log(named_scalars(snapshot), n)
         self._budget.charge(time.perf_counter() - began, once_s=once_s)
         if time.perf_counter() - self._flushed > _FLUSH_S:
             self._flush(but=n)
-
-    def _thinned(self, record: RunRecord) -> None:
-        """Record the looks that were left out since the last one."""
-        if found := self._budget.left_out():
-            record.event("thinned", found[0], **found[1])
 
     def _flush(self, but: int | None = None) -> None:
         """Write what was collected, but for the metrics of a step that may get more."""

@@ -22,6 +22,7 @@ from observatory.store.rows import PROGRESS, noted_rows
 from observatory.store.schema import EVENT_COLUMNS
 from observatory.store.writer import create_run, update_manifest
 from observatory.watch.online.batch import PROBE_BATCH, digest, write_batch
+from observatory.watch.online.budget import Budget
 from observatory.watch.online.described import (
     identity_of,
     manifest_of,
@@ -141,6 +142,11 @@ class RunRecord:
         values = {"kind": [kind], "detail": [json.dumps(detail)]}
         self._writer.row(_EVENTS, EVENT_COLUMNS, step, values)
 
+    def thinned(self, budget: Budget) -> None:
+        """Collect which looks a budget left out since the last one."""
+        if found := budget.left_out():
+            self.event("thinned", found[0], **found[1])
+
     def flush(self, step: int, *, spent_s: float, status: str = "running") -> None:
         """Write what was collected, and how far the training is.
 
@@ -187,6 +193,14 @@ class RunRecord:
 
     def _declare(self, tables: Tables) -> None:
         update_manifest(self.folder, tables=_as_json(tables))
+
+
+def begun_twice() -> StoreError:
+    """The error where a training of these settings was begun again while it went on."""
+    return StoreError(
+        "`settings` must differ between trainings of one process, got the same twice. Give each "
+        "its own, such as a seed."
+    )
 
 
 def _tables(claims: Mapping[str, Claim]) -> Tables:
