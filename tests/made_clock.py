@@ -98,3 +98,4 @@ class MadeClock:
 CLOCK = MadeClock()
 THRESHOLD = MadeClock(lr_exponent=0.0, critical=0.03, amplitude=0.6)
 BOTH = MadeClock(critical=0.0125)
+SHARP = MadeClock(lr_exponent=0.0, critical=0.03, amplitude=0.02, offset=300.0)

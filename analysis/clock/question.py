@@ -59,8 +59,11 @@ QUESTIONS = (
         summary="whether a boundary is a threshold of weight decay, or the pace that decay sets",
         examples=(
             "clock runs.csv --lr lr --horizon-steps 20000",
-            "clock results/clock --json",
+            "clock results/clock --plot clock.pdf",
         ),
         place=17,
+        figure="figure:clock_figure",
+        fit_across="study_fits:fit_clock",
+        section_across="section:draw_clock",
     ),
 )

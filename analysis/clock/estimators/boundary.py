@@ -3,22 +3,27 @@
 Letters: x = ln weight_decay, l = ln lr, T = horizon. Each count of replicas with the event by T at
 (l, x) is binomial with logit p = s (x - a + b l + c ln T): the boundary, p = 1/2, is
 ln lambda_c = a - b l - c ln T. The counts at several horizons come from the same replicas: limits
-are those of units left out one at a time.
+of slopes are those of units left out one at a time; where the boundary falls between two cells and
+no unit moves it, they are as wide as the likelihood leaves it free.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from observatory.analysis.clock.estimators.rows import ClockRows
+from observatory.analysis.stats.ascent import climb
 from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.observations import Array
-from observatory.analysis.stats.solvers import expit, student_quantile
+from observatory.analysis.stats.solvers import chi2_quantile, expit, student_quantile
 from observatory.core.errors import FitRefusedError
 
 NAMES = ("intercept", "lr_slope", "horizon_slope", "steepness")
 """a, b, c and s of the boundary."""
 _MAX_STEPS = 60
+_STEEPEST = 200.0  # largest steepness of a profile: a rise within a hundredth of ln weight_decay
+_FARTHEST = 8.0  # largest distance of a slope's limit from its estimate
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,58 @@ def boundary_numbers(beta: Array, centre: Array) -> Array:
     return np.stack([a, b, c, s], axis=1)
 
 
+def slope_limits(
+    design: Array, n: Array, k: Array, column: int, centre: float, level: float
+) -> tuple[float, float]:
+    """Limits of a slope of the boundary by the profile of the likelihood of all counts.
+
+    Counts at several horizons are taken as if each were of other replicas: the limits are too close
+    unless the counts are separated, where the likelihood is flat as far as the cells leave it.
+
+    Args:
+        design: Columns 1, x, l, ln T, centred, `[count, 4]`.
+        n: Replicas, `[count]`.
+        k: Those with the event, `[count]`.
+        column: Of the design: 2 for the slope against l, 3 against ln T.
+        centre: The estimate.
+        level: Coverage.
+    """
+    other = design[:, 5 - column]
+
+    def heights(slopes: Array) -> Array:
+        along = design[:, 1] + slopes[:, None] * design[:, column]
+        x = np.stack([np.ones_like(along), along, np.broadcast_to(other, along.shape)], axis=2)
+
+        def evaluate(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
+            z = (x[rows] * theta[:, None, :]).sum(axis=2)
+            p = expit(z)
+            value = (k * z - n * np.logaddexp(0.0, z)).sum(axis=1)
+            score = ((k - n * p)[:, None, :] @ x[rows])[:, 0]
+            metric = (x[rows] * (n * p * (1.0 - p))[:, :, None]).swapaxes(1, 2) @ x[rows]
+            return value, score, metric
+
+        start = np.tile([0.0, 3.0, 0.0], (slopes.size, 1))
+        box = np.array([_STEEPEST * 20.0, _STEEPEST, _STEEPEST * 5.0])
+        low = np.where(np.arange(3) == 1, 1e-3, -box)
+        return climb(evaluate, start, low, box, 1e-6)[1]
+
+    steps = np.concatenate([[0.0], np.geomspace(0.01, _FARTHEST, 16)])
+    top = float(heights(np.full(1, centre))[0])
+    found: list[float] = []
+    for side in (-1.0, 1.0):
+        values = heights(centre + side * steps)
+        target = max(top, float(values.max())) - 0.5 * chi2_quantile(level, 1)
+        last = int(np.flatnonzero(values >= target)[-1]) if (values >= target).any() else 0
+        if last == steps.size - 1:
+            found.append(centre + side * _FARTHEST)
+            continue
+        inner, outer = steps[last], steps[last + 1]
+        above, below = values[last] - target, values[last + 1] - target
+        share = above / (above - below) if above > 0 else 0.0
+        found.append(centre + side * float(inner + share * (outer - inner)))
+    return found[0], found[1]
+
+
 @dataclass(frozen=True)
 class BoundaryPlane:
     """The fitted boundary."""
@@ -136,7 +193,8 @@ class BoundaryPlane:
 def boundary_plane(rows: ClockRows, horizons: Array, level: float) -> BoundaryPlane:
     """The boundary by logistic regression, with the limits of units left out one at a time.
 
-    Limits are Student's with as many degrees of freedom as units less one.
+    Limits are Student's with as many degrees of freedom as units less one, those of the slopes at
+    least as wide as `slope_limits`.
 
     Raises:
         FitRefusedError: If at fewer than two horizons every learning rate has a boundary, there are
@@ -169,8 +227,12 @@ def boundary_plane(rows: ClockRows, horizons: Array, level: float) -> BoundaryPl
     spread = without - without.mean(axis=0)
     se = np.sqrt((n_units - 1) / n_units * (spread**2).sum(axis=0))
     half = student_quantile(0.5 + 0.5 * level, n_units - 1) * se
+    low, high = values - half, values + half
+    for place, column in ((1, 2), (2, 3)):  # b of ln lr, c of ln T
+        ends = slope_limits(design, n, k, column, values[place], level)
+        low[place], high[place] = min(low[place], ends[0]), max(high[place], ends[1])
     params = {
-        name: Parameter(float(v), float(e), float(v - h), float(v + h))
-        for name, v, e, h in zip(NAMES, values, se, half, strict=True)
+        name: Parameter(float(v), float(e), float(lo), float(hi))
+        for name, v, e, lo, hi in zip(NAMES, values, se, low, high, strict=True)
     }
     return BoundaryPlane(params, inside, n_units, without)

@@ -7,7 +7,11 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.clock.estimators.boundary import BoundaryPlane, boundary_plane
-from observatory.analysis.clock.estimators.curves import boundary_curves, time_curves
+from observatory.analysis.clock.estimators.curves import (
+    boundary_curves,
+    smallest_boundary,
+    time_curves,
+)
 from observatory.analysis.clock.estimators.exponents import exponents
 from observatory.analysis.clock.estimators.fitting import (
     ClockSample,
@@ -18,7 +22,6 @@ from observatory.analysis.clock.estimators.fitting import (
 from observatory.analysis.clock.estimators.laws import LAWS, WITH, WITHOUT
 from observatory.analysis.clock.estimators.rows import ClockRows, entering, require_lrs
 from observatory.analysis.clock.estimators.verdict import (
-    CANNOT_TELL,
     LawEvidence,
     claims_of,
     reason_of,
@@ -32,10 +35,10 @@ DISTRIBUTIONS = ("lognormal", "weibull")
 """Of the times about their median: the first leads, the second checks."""
 
 
-def evidence_of(sample: ClockSample, n_grid: int) -> dict[str, LawEvidence]:
+def evidence_of(sample: ClockSample) -> dict[str, LawEvidence]:
     """Every law under every distribution."""
     return {
-        name: LawEvidence({law: fit_law(sample, law, ERRORS[name], n_grid) for law in LAWS})
+        name: LawEvidence({law: fit_law(sample, law, ERRORS[name]) for law in LAWS})
         for name in DISTRIBUTIONS
     }
 
@@ -72,7 +75,7 @@ class Clock:
     max_lost: float  # share of a cell's replicas that may collapse or diverge
     horizon_fractions: Sequence[float]  # of the horizon: where the records are cut
     threshold_moves: bool  # whether a threshold's boundary may move with the horizon (c excludes 1)
-    n_grid: int  # critical points that are tried first
+    n_grid: int  # points of the profile of the critical point
     level: float  # coverage of the intervals
 
     def estimate(self, rows: ClockRows, seed: int) -> Estimate:
@@ -88,17 +91,16 @@ class Clock:
         data = rows.data
         horizon = float(data.followed.max() if data.horizon_steps is None else data.horizon_steps)
         plane = boundary_plane(rows, horizon * np.array(self.horizon_fractions), self.level)
-        points = boundary_curves(rows, plane, self.level)
-        smallest = float(np.nanmin(np.array(points["boundary.critical"], dtype=np.float64)))
+        smallest = smallest_boundary(rows, plane)
         sample = sample_of(rows)
-        evidence = evidence_of(sample, self.n_grid)
+        evidence = evidence_of(sample)
         b, c = plane.params["lr_slope"], plane.params["horizon_slope"]
         claims = claims_of(b, c, evidence, smallest, threshold_moves=self.threshold_moves)
         verdict = claims.verdict
         lead = min(evidence, key=lambda name: evidence[name].best(tuple(LAWS)).aic)
         params = {**plane.params, **exponents(sample, evidence[lead], lead, self.level)}
         params |= self._critical(sample, evidence[lead], lead)
-        best = evidence[lead].best(WITH if claims.gained and verdict != CANNOT_TELL else WITHOUT)
+        best = evidence[lead].best(WITH if claims.gained and not claims.ended else WITHOUT)
         extras: dict[str, Plain] = {
             "method": "Firth's logistic of events by horizon, seeds left out one at a time; "
             "censored laws of ln t",
@@ -127,7 +129,7 @@ class Clock:
             }
             for name, law in LAWS.items()
         }
-        curves = {**points, **time_curves(sample, best)}
+        curves = {**boundary_curves(rows, plane, self.level), **time_curves(sample, best)}
         warnings = [*entered.left_out, *competing_warnings(data), *self._cautions(rows, plane)]
         return estimate_of(
             self, data, seed, warnings, params=params, extras=extras, curves=curves, table=table

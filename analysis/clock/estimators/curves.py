@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from observatory.analysis.clock.estimators.boundary import BoundaryPlane, counts_of, regressions
+from observatory.analysis.boundary.estimators.at_horizon import firth_limits
+from observatory.analysis.boundary.estimators.likelihood import firth_points
+from observatory.analysis.clock.estimators.boundary import BoundaryPlane
 from observatory.analysis.clock.estimators.fitting import ClockSample, LawFit
 from observatory.analysis.clock.estimators.laws import RecordAxes
 from observatory.analysis.clock.estimators.rows import ClockRows
 from observatory.analysis.stats.observations import Array
-from observatory.analysis.stats.solvers import student_quantile
 
 Columns = dict[str, list[float | None]]
 _SHARES = {"q25": 0.25, "median": 0.5, "q75": 0.75}
@@ -19,33 +20,38 @@ def _column(values: Array) -> list[float | None]:
     return [float(v) if np.isfinite(v) else None for v in values]
 
 
+def smallest_boundary(rows: ClockRows, plane: BoundaryPlane) -> float:
+    """The smallest boundary of a learning rate by itself over the horizons, in weight decay."""
+    found: list[float] = []
+    for lr in rows.lrs:
+        data = rows.take(rows.lr == lr).data
+        cells, index = np.unique(data.weight_decay, return_inverse=True)
+        member = (index[:, None] == np.arange(cells.size)).astype(np.float64)
+        n = data.weights @ member
+        k = np.stack([(data.weights * data.grokked_by(float(t))) @ member for t in plane.horizons])
+        points = firth_points(np.log10(cells), np.tile(n, (len(k), 1)), k)
+        found.append(float(10.0 ** points[:, 0].min()))
+    return min(found)
+
+
 def boundary_curves(rows: ClockRows, plane: BoundaryPlane, level: float) -> Columns:
     """The boundary of each learning rate at each horizon by itself, and the fitted plane there.
 
-    Columns lr, horizon (steps), critical, low, high, plane; limits are Student's on the log axis,
-    of units left out one at a time.
+    Columns lr, horizon (steps), critical, low, high, plane; limits are those of the profile of
+    Firth's likelihood.
     """
-    found: list[tuple[float, ...]] = []
-    for lr in rows.lrs:
-        own = rows.take(rows.lr == lr)
-        for steps in plane.horizons:
-            counts = counts_of(own, np.array([steps]))
-            x = counts.log_decay
-            design = np.column_stack([np.ones(x.size), x - x.mean()])
-            n, k = counts.n.sum(axis=0), counts.k.sum(axis=0)
-            rows_n = np.concatenate([n[None], n - counts.n])
-            beta = regressions(design, rows_n, np.concatenate([k[None], k - counts.k]))
-            logs = x.mean() - beta[:, 0] / np.where(beta[:, 1] > 0, beta[:, 1], np.nan)
-            units = len(counts.n)
-            spread = logs[1:] - logs[1:].mean()
-            se = np.sqrt((units - 1) / units * (spread**2).sum())
-            half = student_quantile(0.5 + 0.5 * level, units - 1) * se
-            fitted = plane.at(np.array([lr]), float(steps))[0]
-            ends = np.exp(logs[0] + np.array([0.0, -half, half]))
-            found.append((float(lr), float(steps), *map(float, ends), float(fitted)))
     names = ("lr", "horizon", "critical", "low", "high", "plane")
-    columns = np.array(found, dtype=np.float64).T
-    return {f"boundary.{n}": _column(v) for n, v in zip(names, columns, strict=True)}
+    found: Columns = {f"boundary.{name}": [] for name in names}
+    for lr in rows.lrs.tolist():
+        own = rows.take(rows.lr == lr).data
+        for steps in plane.horizons.tolist():
+            at = firth_limits(own, steps, level)
+            fitted = float(plane.at(np.array([lr]), steps)[0])
+            for name, value in zip(
+                names, (lr, steps, at.value, at.ci_low, at.ci_high, fitted), strict=True
+            ):
+                found[f"boundary.{name}"].append(value)
+    return found
 
 
 def time_curves(sample: ClockSample, fit: LawFit) -> Columns:

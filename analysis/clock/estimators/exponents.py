@@ -53,7 +53,7 @@ def exponents(
         "constant": replace(constant, ci_low=max(constant.ci_low or 0.0, 0.0)),
         "decay_time": Parameter(value, value * (log_time.se or 0.0), float(low), float(high)),
     }
-    least = float(limits(sample.problem(fit.law, ERRORS[distribution], np.zeros(1)))[0][k])
+    least = float(limits(sample.problem(fit.law, ERRORS[distribution]))[0][k])
     if end_of_search(float(fit.theta[k]), least, float(fit.theta[k]) + 1.0):
         del found["constant"]  # as good as none: an end of its search is no estimate
     return found
@@ -69,7 +69,7 @@ def _limits(
     """Numbers of a law without a critical point, `numbers` of theta being `[problem, number]`."""
     without = sample.without_units()
     n = len(without)
-    problem = sample.problem(fit.law, ERRORS[distribution], np.zeros(n))
+    problem = sample.problem(fit.law, ERRORS[distribution])
     again = maximise(replace(problem, weights=without), np.tile(fit.theta, (n, 1)))
     values, each = numbers(fit.theta[None])[0], numbers(again.theta)
     se = np.sqrt((n - 1) / n * ((each - each.mean(axis=0)) ** 2).sum(axis=0))

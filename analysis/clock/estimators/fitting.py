@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observatory.analysis.clock.estimators.laws import LAWS, ClockLaw, RecordAxes
-from observatory.analysis.clock.estimators.likelihood import LawProblem, begin, maximise
+from observatory.analysis.clock.estimators.likelihood import (
+    HIGHEST_SHARE,
+    LawProblem,
+    begin,
+    maximise,
+)
 from observatory.analysis.clock.estimators.rows import ClockRows
 from observatory.analysis.stats.observations import Array
 from observatory.analysis.stats.search import end_of_search
@@ -15,8 +20,8 @@ from observatory.analysis.times.estimators.aft import RIGHT, Records, gathered, 
 from observatory.analysis.times.estimators.aft_errors import Errors
 from observatory.analysis.times.estimators.aft_law import shares
 
-_ROUNDS = 3  # refinements of a critical point, each five times as fine
-_STARTS = (0.02, 0.5)  # constant parts to start from, as shares of the earliest time
+_CONSTANTS = (0.02, 0.5)  # constant parts to start from, as shares of the earliest time
+_SHARES = np.array([0.02, 0.4, 0.8, 0.97])  # critical points to start from, of the highest
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,9 @@ class ClockSample:
         seen = self.records.kind != RIGHT
         return float(self.axes.weight_decay[seen].min())
 
-    def problem(self, law: ClockLaw, errors: Errors, critical: Array) -> LawProblem:
-        """The law at critical points, `[problem]`."""
-        return LawProblem(errors, self.records, self.axes, law, critical, self.weights)
+    def problem(self, law: ClockLaw, errors: Errors) -> LawProblem:
+        """The law on all records."""
+        return LawProblem(errors, self.records, self.axes, law, self.highest, self.weights)
 
     def without_units(self) -> Array:
         """Weights of the records without one unit of resampling at a time, `[unit, record]`."""
@@ -77,81 +82,55 @@ class LawFit:
         return 2.0 * self.law.n_params - 2.0 * self.loglik
 
 
-def _best(problem: LawProblem, starts: list[Array]) -> tuple[Array, Array]:
-    """The best maximum of each problem over several starts."""
-    n = len(problem.critical)
-    several = replace(
-        problem,
-        critical=np.tile(problem.critical, len(starts)),
-        weights=np.tile(problem.weights, (len(starts), 1))
-        if len(problem.weights) > 1
-        else problem.weights,
-    )
-    found = maximise(several, np.concatenate(starts))
-    loglik = found.loglik.reshape(len(starts), n)
-    best = np.argmax(loglik, axis=0)
-    at = best * n + np.arange(n)
-    return found.theta[at], found.loglik[at]
+def _starts(problem: LawProblem, share: Array) -> Array:
+    """Starts from critical points and several constant parts, `[constant x share, number]`."""
+    constants = np.array(_CONSTANTS if problem.law.constant else _CONSTANTS[:1])
+    return begin(problem, np.repeat(constants, share.size), np.tile(share, constants.size))
 
 
-def at_critical(
-    sample: ClockSample, law: ClockLaw, errors: Errors, critical: Array
-) -> tuple[Array, Array]:
-    """Maxima with the critical point held, `[problem, number]` and `[problem]`."""
-    problem = sample.problem(law, errors, critical)
-    starts = [begin(problem, share) for share in (_STARTS if law.constant else _STARTS[:1])]
-    return _best(problem, starts)
-
-
-def fit_law(sample: ClockSample, name: str, errors: Errors, n_grid: int) -> LawFit:
+def fit_law(sample: ClockSample, name: str, errors: Errors) -> LawFit:
     """The law of one table; a critical point between 0 and the smallest that had the event.
 
     Args:
         sample: The table.
         name: Of `LAWS`.
         errors: The distribution of ln t about its median.
-        n_grid: Critical points that are tried first.
     """
     law = LAWS[name]
-    if not law.critical:
-        theta, loglik = at_critical(sample, law, errors, np.zeros(1))
-        return LawFit(name, theta[0], 0.0, float(loglik[0]), at_limit=False)
-    grid = sample.highest * shares(n_grid)
-    theta, loglik = at_critical(sample, law, errors, grid)
-    best = int(np.argmax(loglik))
-    place, top, height = grid[best], theta[best], float(loglik[best])
-    low, high = grid[max(best - 1, 0)], grid[min(best + 1, grid.size - 1)]
-    for _ in range(_ROUNDS):
-        points = np.linspace(low, high, 7)
-        start = np.tile(top, (points.size, 1))
-        found = maximise(sample.problem(law, errors, points), start)
-        at = int(np.argmax(found.loglik))
-        if found.loglik[at] > height:
-            place, top, height = points[at], found.theta[at], float(found.loglik[at])
-        step = points[1] - points[0]
-        low, high = max(place - step, 0.0), min(place + step, grid[-1])
-    ended = end_of_search(float(place / grid[-1]), 0.0, 1.0) == "highest"
-    return LawFit(name, top, float(place), height, at_limit=ended)
+    problem = sample.problem(law, errors)
+    found = maximise(problem, _starts(problem, _SHARES if law.critical else _SHARES[:1]))
+    best = int(np.argmax(found.loglik))
+    theta = found.theta[best]
+    critical = float(problem.critical(theta[None])[0])
+    ended = law.critical and (
+        end_of_search(float(theta[problem.place]), 0.0, HIGHEST_SHARE) == "highest"
+    )
+    return LawFit(name, theta, critical, float(found.loglik[best]), at_limit=ended)
 
 
 def critical_limits(
-    sample: ClockSample, fitted: LawFit, errors: Errors, level: float, n_grid: int
+    sample: ClockSample, fit: LawFit, errors: Errors, level: float, n_grid: int
 ) -> tuple[float, float | None]:
     """Limits of a critical point by profile likelihood; the upper None where it has no end."""
-    target = fitted.loglik - 0.5 * chi2_quantile(level, 1)
-    grid = np.unique(np.append(sample.highest * shares(n_grid), fitted.critical))
-    theta, loglik = at_critical(sample, fitted.law, errors, grid)
-    centre = int(np.flatnonzero(grid == fitted.critical)[0])
-    theta[centre], loglik[centre] = fitted.theta, fitted.loglik
+    problem = sample.problem(fit.law, errors)
+    target = fit.loglik - 0.5 * chi2_quantile(level, 1)
+    own = float(fit.theta[problem.place])
+    grid = np.unique(np.append(HIGHEST_SHARE * shares(n_grid), own))
+    found = maximise(problem, _starts(problem, grid), held=True)
+    heights = found.loglik.reshape(-1, grid.size)
+    at = np.argmax(heights, axis=0) * grid.size + np.arange(grid.size)
+    theta, loglik = found.theta[at], found.loglik[at]
+    centre = int(np.flatnonzero(grid == own)[0])
+    theta[centre], loglik[centre] = fit.theta, fit.loglik
 
     def crossing(inside: int, outside: int) -> float:
         inner, outer = float(grid[inside]), float(grid[outside])
-        above = float(loglik[inside]) - target
-        below = float(loglik[outside]) - target
+        above, below = float(loglik[inside]) - target, float(loglik[outside]) - target
         for _ in range(2):
             points = np.linspace(inner, outer, 7)
             start = np.tile(theta[inside], (points.size, 1))
-            heights = maximise(sample.problem(fitted.law, errors, points), start).loglik - target
+            start[:, problem.place] = points
+            heights = maximise(problem, start, held=True).loglik - target
             first = max(int(np.argmax(heights < 0)), 1)
             inner, outer = float(points[first - 1]), float(points[first])
             above, below = float(heights[first - 1]), float(heights[first])
@@ -159,6 +138,6 @@ def critical_limits(
 
     within = np.flatnonzero(loglik >= target)
     first, last = int(within[0]), int(within[-1])
-    low = 0.0 if first == 0 else crossing(first, first - 1)
-    high = None if last == grid.size - 1 else crossing(last, last + 1)
+    low = 0.0 if first == 0 else sample.highest * crossing(first, first - 1)
+    high = None if last == grid.size - 1 else sample.highest * crossing(last, last + 1)
     return low, high

@@ -2,7 +2,8 @@
 
 Letters: z = tau (ln t - mu) with tau = exp(s + s1 v) = 1 / scatter, v the axis of the scatter, and
 w = tau times the width of an interval; P = problem: a critical point, a resample. theta = (the
-numbers of eta, ln constant where the law has one, s, s1), `[problem, number]`.
+numbers of eta, ln constant and the critical point as a share of the highest where the law has them,
+s, s1), `[problem, number]`.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from observatory.analysis.stats.observations import Array
 from observatory.analysis.times.estimators.aft import Records
 from observatory.analysis.times.estimators.aft_errors import Errors
 
+HIGHEST_SHARE = 0.9999
+"""Of the smallest weight decay with the event: the upper end of the search for a critical point."""
 _FLOOR = -1e4
 """ln of the likelihood of what is all but impossible: finite, so that a step can leave it."""
 
@@ -43,65 +46,104 @@ def _of_records(errors: Errors, records: Records, z: Array, w: Array) -> tuple[A
 
 
 @dataclass(frozen=True)
+class _Median:
+    """Ln of the median time, and how it depends on theta."""
+
+    mu: Array  # `[problem, record]`
+    slopes: Array  # d mu / d theta without the numbers of the scatter, `[problem, record, number]`
+    turned: Array  # d (eta - ln constant) / d theta, likewise
+    share: Array  # of the part of the time that falls, `[problem, record]`
+    near: Array  # d g / d share of the critical point, turned round, `[problem, record]`
+
+
+@dataclass(frozen=True)
 class LawProblem:
-    """A law on records, at critical points and with weights of their own, one for each problem."""
+    """A law on records, with weights of their own for each problem."""
 
     errors: Errors
     records: Records
     axes: RecordAxes
     law: ClockLaw
-    critical: Array  # `[problem]`
+    highest: float  # a critical point is a share of it
     weights: Array  # replicas that each record stands for, `[problem, record]` or `[1, record]`
+
+    @property
+    def place(self) -> int:
+        """Where theta holds the critical point, or the scatter where there is none."""
+        return self.law.n_linear + int(self.law.constant)
+
+    def critical(self, theta: Array) -> Array:
+        """The critical points, `[problem]`."""
+        if not self.law.critical:
+            return np.zeros(len(theta))
+        return self.highest * theta[:, self.place]
 
     def evaluate(self, theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
         """Log-likelihood, gradient, and the Hessian's absolute value, of some of the problems."""
-        with np.errstate(all="ignore"):
-            return self._evaluate(theta, self.critical[rows], self.weights_at(rows))
-
-    def weights_at(self, rows: NDArray[np.int64]) -> Array:
-        """Weights of some of the problems, 0 where a record cannot say anything."""
         weights = self.weights if len(self.weights) == 1 else self.weights[rows]
-        # at or below the critical point nothing ever happens: being censored there says nothing
-        return weights * (self.axes.weight_decay > self.critical[rows, None])
+        with np.errstate(all="ignore"):
+            # at or below the critical point nothing ever happens: being censored there says nothing
+            above = self.axes.weight_decay > self.critical(theta)[:, None]
+            return self._evaluate(theta, weights * above)
 
-    def _evaluate(
-        self, theta: Array, critical: Array, weights: Array
-    ) -> tuple[Array, Array, Array]:
-        k = self.law.n_linear
-        x, held = self.axes.design(self.law, critical)
+    def _median(self, theta: Array) -> _Median:
+        k, law, critical = self.law.n_linear, self.law, self.critical(theta)
+        x, held = self.axes.design(law, critical)
         eta = (x * theta[:, None, :k]).sum(axis=2) + held
-        share, mu = np.ones_like(eta), eta
-        if self.law.constant:
-            mu = np.logaddexp(eta, theta[:, k, None])
-            share = np.exp(eta - mu)
-        v = self.axes.scatter
+        turned, near = x, np.zeros_like(eta)
+        if law.constant:
+            turned = np.concatenate([turned, -np.ones((*eta.shape, 1))], axis=2)
+        if law.critical:
+            gap = np.maximum(self.axes.weight_decay - critical[:, None], 1e-9 * self.highest)
+            near = self.highest / gap
+            power = theta[:, 1, None] if law.exponent else 1.0
+            turned = np.concatenate([turned, (power * near)[:, :, None]], axis=2)
+        if not law.constant:
+            return _Median(eta, turned, turned, np.ones_like(eta), near)
+        mu = np.logaddexp(eta, theta[:, k, None])
+        share = np.exp(eta - mu)
+        slopes = turned * share[:, :, None]
+        slopes[:, :, k] = 1.0 - share
+        return _Median(mu, slopes, turned, share, near)
+
+    def _evaluate(self, theta: Array, weights: Array) -> tuple[Array, Array, Array]:
+        at, v = self._median(theta), self.axes.scatter
         tau = np.exp(theta[:, -2, None] + theta[:, -1, None] * v)
-        gap = tau * (self.records.log_time - mu)
-        w = tau * self.records.width
+        gap, w = tau * (self.records.log_time - at.mu), tau * self.records.width
         value, f, ff, h, fh, hh = _of_records(
             self.errors, self.records, gap + self.errors.median, w
         )
         bad = ~(np.isfinite(value) & np.isfinite(f) & np.isfinite(ff))
-        value = np.where(bad, _FLOOR, value)
-        f, ff, h, fh, hh = (np.where(bad, 0.0, part) for part in (f, ff, h, fh, hh))
-        along = x * share[:, :, None]
-        if self.law.constant:
-            along = np.concatenate([along, (1.0 - share)[:, :, None]], axis=2)
-        scales = np.broadcast_to(np.stack([np.ones_like(v), v], axis=1), (*eta.shape, 2))
-        by_mu, by_s = -tau * f, f * gap + h * w
-        mixed = -tau * (ff * gap + f + fh * w)
+        if bad.any():
+            value = np.where(bad, _FLOOR, value)
+            f, ff, h, fh, hh = (np.where(bad, 0.0, part) for part in (f, ff, h, fh, hh))
+        scales = np.broadcast_to(np.stack([np.ones_like(v), v], axis=1), (*at.mu.shape, 2))
+        by_mu, by_s = -weights * tau * f, f * gap + h * w
         second = ff * gap * gap + 2.0 * fh * gap * w + hh * w * w + by_s
         gradient = np.concatenate(
-            [_summed(weights * by_mu, along), _summed(weights * by_s, scales)], axis=1
+            [_summed(by_mu, at.slopes), _summed(weights * by_s, scales)], axis=1
         )
-        top = _products(weights * tau * tau * ff, along, along)
+        top = _products(weights * tau * tau * ff, at.slopes, at.slopes)
         if self.law.constant:
-            turned = np.concatenate([x, -np.ones((*eta.shape, 1))], axis=2)
-            top += _products(weights * by_mu * share * (1.0 - share), turned, turned)
-        side = _products(weights * mixed, along, scales)
+            top += _products(by_mu * at.share * (1.0 - at.share), at.turned, at.turned)
+        if self.law.critical:
+            self._bend_at_critical(top, theta, by_mu * at.share, at.near)
+        side = _products(-weights * tau * (ff * gap + f + fh * w), at.slopes, scales)
         low = _products(weights * second, scales, scales)
-        hessian = np.block([[top, side], [side.swapaxes(1, 2), low]])
+        n = top.shape[1]
+        hessian = np.empty((len(theta), n + 2, n + 2))
+        hessian[:, :n, :n], hessian[:, :n, n:] = top, side
+        hessian[:, n:, :n], hessian[:, n:, n:] = side.swapaxes(1, 2), low
         return (weights * value).sum(axis=1), gradient, _absolute(hessian)
+
+    def _bend_at_critical(self, top: Array, theta: Array, pull: Array, near: Array) -> None:
+        """Add the second derivatives of eta with the critical point to a Hessian, in place."""
+        place, power = self.place, theta[:, 1] if self.law.exponent else 1.0
+        top[:, place, place] += power * (pull * near * near).sum(axis=1)
+        if self.law.exponent:
+            mixed = (pull * near).sum(axis=1)
+            top[:, 1, place] += mixed
+            top[:, place, 1] += mixed
 
 
 def _summed(weights: Array, columns: Array) -> Array:
@@ -128,10 +170,15 @@ class Maxima:
     loglik: Array  # of ln t, `[problem]`
 
 
-def maximise(problem: LawProblem, start: Array) -> Maxima:
-    """The maximum of each problem from its start, `[problem, number]`, inside a wide box."""
-    low, high = limits(problem)
-    theta, value = climb(problem.evaluate, start, low, high, 1e-8)
+def maximise(problem: LawProblem, start: Array, *, held: bool = False) -> Maxima:
+    """The maximum of each problem from its start, `[problem, number]`, inside a wide box.
+
+    `held` keeps the critical points where they start.
+    """
+    low, high = (np.tile(end, (len(start), 1)) for end in limits(problem))
+    if held and problem.law.critical:
+        low[:, problem.place] = high[:, problem.place] = start[:, problem.place]
+    theta, value = climb(problem.evaluate, start, low, high, 1e-5)
     return Maxima(theta, value)
 
 
@@ -141,27 +188,36 @@ def limits(problem: LawProblem) -> tuple[Array, Array]:
     ends = [(-80.0, 80.0)] + [(-20.0, 20.0)] * (law.n_linear - 1)
     if law.constant:
         ends.append((float(log_time.min()) - 6.9, float(log_time.max())))
+    if law.critical:
+        ends.append((0.0, HIGHEST_SHARE))
     low, high = np.array([*ends, (-4.0, 7.0), (-6.0, 6.0)], dtype=np.float64).T
     return low, high
 
 
-def begin(problem: LawProblem, constant: float) -> Array:
-    """A start: a line of ln t in the law's columns by least squares, `[problem, number]`.
+def begin(problem: LawProblem, constant: Array, share: Array) -> Array:
+    """Starts: lines of ln t in the law's columns by least squares, `[problem, number]`.
 
-    `constant` is the constant part as a share of the earliest time.
+    Args:
+        problem: The law; the weights of its first problem count.
+        constant: The constant part as a share of the earliest time, `[problem]`.
+        share: The critical point as a share of the highest, `[problem]`.
     """
     law, records = problem.law, problem.records
-    x, held = problem.axes.design(law, problem.critical)
+    critical = problem.highest * share if law.critical else np.zeros(share.size)
+    x, held = problem.axes.design(law, critical)
     first = float(np.exp(records.log_time.min()))
-    taken = constant * first if law.constant else 0.0
+    taken = constant[:, None] * first if law.constant else np.zeros((share.size, 1))
     time = np.log(np.maximum(np.exp(records.log_time) - taken, 0.05 * first))
-    every = np.arange(len(problem.critical))
-    weights = np.broadcast_to(problem.weights_at(every), held.shape)
-    ridge = 1e-6 * np.eye(law.n_linear)
-    matrix = _products(weights, x, x) + ridge
+    weights = problem.weights[:1] * (problem.axes.weight_decay > critical[:, None])
+    matrix = _products(weights, x, x) + 1e-6 * np.eye(law.n_linear)
     beta = np.linalg.solve(matrix, _summed(weights * (time - held), x)[..., None])[..., 0]
     rest = time - held - (x * beta[:, None, :]).sum(axis=2)
     spread = np.sqrt((weights * rest**2).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0))
-    tail = [-np.log(np.maximum(spread, 0.05)), np.zeros(len(every))]
-    parts = [beta, *([np.full((len(every), 1), np.log(taken))] if law.constant else [])]
-    return np.concatenate([*parts, np.stack(tail, axis=1)], axis=1)
+    columns = [beta]
+    if law.constant:
+        columns.append(np.log(taken))
+    if law.critical:
+        columns.append(share[:, None])
+    scale = -np.log(np.maximum(spread, 0.05))[:, None]
+    columns += [scale, np.zeros_like(scale)]
+    return np.concatenate(columns, axis=1).astype(np.float64)

@@ -56,7 +56,7 @@ class Claims:
 
     lr_inverse: bool  # b contains 1 and not 0
     lr_none: bool  # b contains 0 and not 1
-    lr_some: bool  # b does not contain 0
+    lr_some: bool  # b is above 0
     moves: bool  # c is above 0
     stays: bool  # c is as a threshold has it
     gained: bool  # a law with a critical point is better, under every distribution
@@ -100,7 +100,7 @@ def claims_of(
     return Claims(
         lr_inverse=holds(b, 1.0) and not holds(b, 0.0),
         lr_none=holds(b, 0.0) and not holds(b, 1.0),
-        lr_some=not holds(b, 0.0),
+        lr_some=_above_zero(b),
         moves=_above_zero(c),
         stays=not holds(c, 1.0) if threshold_moves else holds(c, 0.0),
         gained=all(gain > UNDECIDED for gain in gains),
@@ -140,8 +140,10 @@ def reason_of(
             f"a {critical} lies at the end of its search, the smallest {control} with the event: "
             "that is no estimate"
         )
-    if not (claims.lr_inverse or claims.lr_none or claims.lr_some):
+    if holds(b, 0.0) and holds(b, 1.0):
         why.append(f"the interval of b holds both 0 and 1 ({_said('b', b)})")
+    if b.ci_high is not None and b.ci_high < 0.0:
+        why.append(f"the boundary rises with lr, as neither has it ({_said('b', b)})")
     if not claims.moves and not claims.lr_none:
         why.append(f"the interval of c holds 0 ({_said('c', c)})")
     if claims.lr_none and not claims.stays:

@@ -7,11 +7,11 @@ from typing import final
 
 import numpy as np
 
+from observatory.analysis.boundary.estimators.at_horizon import firth_limits
 from observatory.analysis.boundary.estimators.checks import require_logistic_rise
 from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.horizon.estimators.boundary import (
     boundaries,
-    firth_limits,
     shorter_horizons,
 )
 from observatory.analysis.horizon.estimators.verdict import (
