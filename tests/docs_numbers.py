@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.integrate import quad
-from scipy.special import erfc, ndtri
 
 import observatory as ob
+from tests import docs_language_model
+from tests.normal_ratio import normal_ratio
 from tests.statistical import emergence_studies, forecast_studies
 from tests.statistical.emergence_studies import KAPPA, truth
 from tests.statistical.stored import Calibration
@@ -23,16 +23,6 @@ ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 MARKED = re.compile(r"(<!-- numbers: (\w+) -->)(.*?)(<!-- end -->)", re.DOTALL)
 MLP = ROOT / "docs" / "examples" / "laptop_map_mlp.csv"
-
-
-def normal_ratio(n: int) -> float:
-    """The largest of n absolute normal values over their median, expected."""
-
-    def above(x: float) -> float:
-        return -float(np.expm1(n * np.log1p(-erfc(x / np.sqrt(2.0)))))
-
-    largest = quad(above, 1e-9, 12.0, points=[2.0, 4.0, 6.0], limit=500)[0]
-    return largest / float(ndtri(0.75))
 
 
 def normal_ratios() -> str:
@@ -155,6 +145,7 @@ NUMBERS: dict[str, Callable[[], str]] = {
     "low_precision_over_training": low_precision_over_training,
     "watched_networks": contexts.networks_table,
     "watched_wrappers": contexts.wrappers_table,
+    **docs_language_model.NUMBERS,
 }
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import observatory as ob
-from observatory.core.schedule import LogSpaced
+from observatory.core.schedule import AnyOf, Every, LogSpaced
 
 CONTEXT, HEAD, VAL_BYTES, PROBED = 128, 32, 200_000, 10
 
@@ -146,7 +146,7 @@ def train(
     watch = ob.Observe(
         out / "study",
         batch=probed,
-        every=LogSpaced(given["looks_per_decade"]),
+        every=AnyOf([LogSpaced(given["looks_per_decade"]), Every(given["look_every"])]),
         budget=None,
         probes=["massive_activations", "attention", "attention_heads", "weight_norm"],
     )

@@ -26,15 +26,14 @@ def features(laws: pd.DataFrame) -> Array:
 
 def targets(laws: pd.DataFrame) -> dict[str, Array]:
     """What is foretold, on the scale on which it is, by block; NaN where it is not defined."""
-    peaked = laws["A"] > 0
     found = {
-        "ln last ratio": np.log(column(laws, "last")),
-        "ln largest ratio": np.log(column(laws, "most")),
-        "ln step of the peak": np.log(np.maximum(column(laws, "t_peak"), 1.0)),
+        "ln ratio, at one step": np.log(column(laws, "common")),
+        "power of the growth": column(laws, "power"),
     }
     for name in ("A", "lambda", "gamma", "t0"):
-        found[f"log1p {name}"] = np.log1p(np.where(peaked, column(laws, name), np.nan))
-    known = np.where(peaked, column(laws, "K"), np.nan)
+        values = column(laws, name)
+        found[f"log1p {name}"] = np.log1p(np.where(values > -1, values, np.nan))
+    known = column(laws, "K").copy()
     defined = np.isfinite(known)
     if defined.sum() > 2:
         known[defined] = yeojohnson(known[defined])[0]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -15,6 +16,9 @@ from safetensors.torch import load_file
 import observatory as ob
 
 EXAMPLES = Path(ob.__file__).parents[1] / "docs" / "examples"
+
+
+OTHERS = ("attn_out", "mlp_out", "mlp_post")
 
 
 def run(script: str, *options: str) -> str:
@@ -40,12 +44,13 @@ def test_a_language_model_is_trained_watched_and_fitted(tmp_path: Path) -> None:
     assert "width 32 depth 2 step 40" in run("language_model.py", *options)
     assert "held out" not in run("language_model.py", *options)  # nothing is trained again
     made = tmp_path / "made"
-    run("language_model_laws.py", "--trained", str(tmp_path / "lm"), "--to", str(made))
+    trained = ["--trained", str(tmp_path / "lm"), "--to", str(made)]
+    run("language_model_laws.py", "--preset", "seconds", *trained)
     table = pd.read_csv(made / "language_model_traces.csv")
     assert set(zip(table["width"], table["depth"], strict=True)) == {(32, 1), (32, 2)}
     assert table["step"].max() == 40
     fitted = pd.read_csv(made / "language_model_laws.csv")
-    assert fitted["site"].value_counts().tolist() == [3] * 4
+    assert fitted["site"].value_counts().to_dict() == {"stream": 6} | dict.fromkeys(OTHERS, 3)
 
 
 def test_a_language_model_that_was_stopped_goes_on_as_if_it_was_not(tmp_path: Path) -> None:
@@ -67,3 +72,54 @@ def test_a_language_model_that_was_stopped_goes_on_as_if_it_was_not(tmp_path: Pa
         for name in ("whole", "parts")
     )
     pd.testing.assert_frame_equal(seen, again)
+
+
+def stored(name: str) -> pd.DataFrame:
+    return pd.read_csv(EXAMPLES / f"language_model_{name}.csv")
+
+
+def test_the_stored_laws_follow_from_the_stored_traces() -> None:
+    script = imported("language_model_laws")
+    given = yaml.safe_load((EXAMPLES / "language_model.yaml").read_text())
+    of = "width == 64 & depth == 2"
+    seen = stored("traces").query(f"{of} & step >= 200")
+    rows = script.laws(seen, "after warm-up", ["stream"], given["laws"])
+    made = pd.DataFrame(rows)
+    kept = stored("laws").query(f"{of} & site == 'stream' & looks == 'after warm-up'")
+    numbers = ["last_step", "last", "most", "power", "r2", "K"]
+    assert made["class"].tolist() == kept["class"].tolist()
+    for name in numbers:
+        assert made[name].tolist() == pytest.approx(kept[name].tolist(), rel=1e-3, nan_ok=True)
+    drawn = stored("fitted").query(of)["law"].tolist()
+    assert script.fitted_traces(rows)["law"].tolist() == pytest.approx(drawn, rel=1e-3)
+
+
+def test_the_stored_errors_follow_from_the_stored_laws() -> None:
+    given = yaml.safe_load((EXAMPLES / "language_model.yaml").read_text())["laws"]
+    laws = stored("laws").query("site == 'stream' & looks == 'after warm-up'")
+    made = imported("language_model_regression").left_out(laws, given)
+    pd.testing.assert_frame_equal(made, stored("regression"), rtol=1e-4)
+
+
+def test_the_drawn_law_has_the_stored_r2() -> None:
+    points = ["width", "depth", "layer", "step"]
+    both = stored("fitted").merge(stored("traces"), on=points)
+    kept = (
+        stored("laws").query("site == 'stream' & looks == 'after warm-up'").set_index(points[:-1])
+    )
+    for key, of in both.groupby(points[:-1]):
+        left = ((of["stream"] - of["law"]) ** 2).sum()
+        all_of_it = ((of["stream"] - of["stream"].mean()) ** 2).sum()
+        assert 1 - left / all_of_it == pytest.approx(kept.loc[key, "r2"], abs=2e-3)
+
+
+def test_ridge_finds_a_planted_law_and_no_law_in_noise() -> None:
+    script = imported("language_model_regression")
+    rng = np.random.default_rng(0)
+    fold = np.repeat(np.arange(8), 5)
+    x = rng.normal(size=(40, 3))
+    planted, noise = x @ [1.0, -2.0, 0.5] + 3.0, rng.normal(size=40)
+    by_ridge, by_mean = script.predicted(x, planted, fold, [0.01, 1.0, 1000.0])
+    assert script.rms(by_ridge - planted) < 0.01 * script.rms(by_mean - planted)
+    by_ridge, by_mean = script.predicted(x, noise, fold, [0.01, 1.0, 1000.0])
+    assert script.rms(by_ridge - noise) == pytest.approx(script.rms(by_mean - noise), rel=0.15)

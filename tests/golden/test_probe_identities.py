@@ -29,7 +29,7 @@ from observatory.probes.li2 import centred_sums, energies, largest_energy
 from observatory.probes.massive_activations import massive_activations
 from observatory.probes.representation import head_tail, spectral_shape
 from observatory.probes.weight_spectrum import weight_spectrum
-from tests.docs_numbers import normal_ratio
+from tests.normal_ratio import normal_ratio
 from tests.power import Mean, states
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.docs_numbers import MARKED, NUMBERS, PAGES, normal_ratio, stale
+from tests.docs_numbers import MARKED, NUMBERS, PAGES, stale
+from tests.normal_ratio import normal_ratio
 
 
 @pytest.mark.slow
