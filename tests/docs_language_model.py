@@ -76,6 +76,14 @@ def growth() -> str:
     )
 
 
+def reach() -> str:
+    """The first step at which a block of the largest model would be at 1000 medians."""
+    found = read("laws").query("site == 'stream' & looks == 'after warm-up'")
+    of = found[found["width"] == found["width"].max()]
+    steps = of["last_step"] * (1000 / of["last"]) ** (1 / of["power"])
+    return f"{float(f'{steps.min():.1g}'):.0f}"
+
+
 def classes() -> str:
     """Blocks by class of their law, a row per place and spacing of the looks."""
     names = ("early peak", "log increase", "decay only", "trough", "none")
@@ -125,5 +133,5 @@ def foretold() -> str:
 
 NUMBERS = {
     f"language_model_{made.__name__}": made
-    for made in (text, trained, verdict, growth, classes, identified, foretold)
+    for made in (text, trained, verdict, growth, reach, classes, identified, foretold)
 }
