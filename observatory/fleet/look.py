@@ -37,6 +37,18 @@ def looks_together(buffer: int, size: int, n_params: int) -> int:
     return min(_MOST_TOGETHER, max(1, -(-buffer // (size * n_params))))
 
 
+def in_one_piece(places: list[int]) -> slice | list[int]:
+    """The same rows as a slice where they follow one another: then nothing is gathered.
+
+    Example:
+        >>> in_one_piece([4, 5, 6]), in_one_piece([4, 6])
+        (slice(4, 7, None), [4, 6])
+    """
+    first = places[0] if places else 0
+    last = first + len(places)
+    return slice(first, last) if places == list(range(first, last)) else places
+
+
 @final
 class LookStack:
     """Looks that wait to be measured, in a stack of fixed shape.
@@ -69,8 +81,9 @@ class LookStack:
         if self._stack is None:
             n = self._depth * self._size
             self._stack = Look(*(v.new_zeros(n, *v.shape[1:]) for v in vars(look).values()))
+        at = in_one_piece(places)
         for rows, new in zip(vars(self._stack).values(), vars(look).values(), strict=True):
-            rows[places] = new
+            rows[at] = new
         self._places += places
         return True
 

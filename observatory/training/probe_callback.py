@@ -8,7 +8,7 @@ import torch
 from observatory.core.contracts import Masked
 from observatory.core.schedule import Schedule
 from observatory.fleet.fleet import Fleet
-from observatory.fleet.look import LookStack, looks_together
+from observatory.fleet.look import LookStack, in_one_piece, looks_together
 from observatory.store.writer import ShardWriter
 from observatory.training.callbacks import BetweenChunks
 from observatory.training.module import FleetModule
@@ -75,13 +75,14 @@ class ProbeCallback(BetweenChunks):
                     return
                 stack, places = taken
                 view = module.fleet.view(stack)
-                replica, step = stack.replica[places], stack.step[places]
+                rows_of = in_one_piece(places)
+                replica, step = stack.replica[rows_of], stack.step[rows_of]
                 if any(self.probes[name].probe.needs for name in names):
                     view.activations["logits"]
             for name in names:
                 with module.clock.charged(f"probe:{name}"):
                     measured = measured_by(name, self.probes[name].probe, view)
-                    rows = {column: _at(values, places) for column, values in measured.items()}
+                    rows = {column: _at(values, rows_of) for column, values in measured.items()}
                     self.writer.append(f"probes/{name}", replica, step, rows)
 
 
@@ -93,11 +94,14 @@ def _gap(schedule: Schedule) -> int:
 
 
 def _at(
-    values: torch.Tensor | Masked | Sequence[str | None] | None, places: list[int]
+    values: torch.Tensor | Masked | Sequence[str | None] | None, places: slice | list[int]
 ) -> torch.Tensor | Masked | list[str | None] | None:
     """The rows of a measurement at some places of the stack."""
     if values is None:
         return None
     if isinstance(values, Masked):
         return Masked(values.values[places], values.defined[places])
-    return values[places] if isinstance(values, torch.Tensor) else [values[i] for i in places]
+    if isinstance(values, torch.Tensor):
+        return values[places]
+    chosen = values[places] if isinstance(places, slice) else [values[i] for i in places]
+    return list(chosen)
