@@ -13,9 +13,9 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
 
-.PHONY: help install dev map test fast numbers docs bench check clean
+.PHONY: help install dev map test fast numbers docs bench bench-gpu check clean
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 14
 
 map: .venv/runtime  ## train the laptop map and build its report (results=DIR puts it elsewhere)
 	$(BIN)/observatory map experiment=laptop_map $(if $(results),results=$(results)) $(ARGS)
@@ -44,6 +44,9 @@ docs: .venv/dev  ## build the site into build/docs/html; a warning or a broken l
 
 bench: .venv/dev  ## the measurements of cost; wants a quiet machine
 	$(BIN)/python -m pytest -o addopts="--strict-markers --import-mode=importlib" -m benchmark -s tests/benchmarks $(ARGS)
+
+bench-gpu: .venv/dev  ## what a step costs on a GPU, in 6 minutes (ARGS=--rehearse: its code on a CPU)
+	$(BIN)/python -m tests.benchmarks.gpu $(ARGS)
 
 check: .venv/dev  ## lint, format, import directions, types
 	$(BIN)/ruff check .

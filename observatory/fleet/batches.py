@@ -39,40 +39,52 @@ class Batches:
         self.order = torch.zeros(size, n_train, dtype=torch.int64, device=device)
         self.generators = [torch.Generator() for _ in range(size)]
         self._within = torch.arange(self.batch_size, device=device)
+        self._place = torch.zeros(size, 1, dtype=torch.int64, device=device)
 
     def seat(self, slot: int, seed: int, train: Int[Tensor, " batch"]) -> None:
         """A new replica takes `slot`, at the start of its first epoch."""
         self.train[slot] = train
         self.order[slot] = train.to(self.device)
         self.generators[slot] = named_generator(seed, "batch")
+        self._place[slot] = 0
 
-    def next(
-        self, ages: list[int]
-    ) -> tuple[Int[Tensor, "replica batch"], Float[Tensor, "replica batch"] | None]:
-        """Example indices of the coming step and which count, for replicas of these `ages`."""
+    def begin(self, ages: list[int]) -> None:
+        """Reshuffle the order of replicas of these `ages` that start an epoch with this step."""
         if self.full:
-            return self.order, None
-        places = [age % self.steps_per_epoch for age in ages]
-        for slot, place in enumerate(places):
-            if place == 0:
+            return
+        for slot, age in enumerate(ages):
+            if age % self.steps_per_epoch == 0:
                 shuffle = torch.randperm(self.n_train, generator=self.generators[slot])
                 self.order[slot] = self.train[slot][shuffle].to(self.device)
-        start = torch.tensor(places, device=self.device).unsqueeze(1) * self.batch_size
-        cursor = start + self._within
+
+    def current(
+        self,
+    ) -> tuple[Int[Tensor, "replica batch"], Float[Tensor, "replica batch"] | None]:
+        """Example indices of the step and which of them count."""
+        if self.full:
+            return self.order, None
+        cursor = self._place * self.batch_size + self._within
         indices = self.order.gather(1, cursor.clamp(max=self.n_train - 1))
         if self.n_train % self.batch_size == 0:
             return indices, None
         return indices, (cursor < self.n_train).to(torch.float64)
 
+    def move_on(self) -> None:
+        """The step was made; counted where the batches are, so that the host sends nothing."""
+        if not self.full:
+            self._place.add_(1).remainder_(self.steps_per_epoch)
+
     def state(self) -> dict[str, object]:
         """Plain tensors from which `restore` continues."""
         return {"order": self.order.cpu(), "generators": [g.get_state() for g in self.generators]}
 
-    def restore(self, state: dict[str, object]) -> None:
+    def restore(self, state: dict[str, object], ages: list[int]) -> None:
         """Continue exactly where `state` was taken; slots must hold the same replicas."""
         order, generators = state["order"], state["generators"]
         assert isinstance(order, Tensor)
         assert isinstance(generators, list)
         self.order.copy_(order)
+        places = torch.tensor([[age % self.steps_per_epoch] for age in ages])
+        self._place.copy_(places)
         for generator, saved in zip(self.generators, generators, strict=True):
             generator.set_state(saved)

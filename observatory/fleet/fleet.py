@@ -15,6 +15,8 @@ from observatory.fleet.activations import LazyActivations
 from observatory.fleet.batches import Batches
 from observatory.fleet.divergence import Divergence
 from observatory.fleet.evaluate import evaluate
+from observatory.fleet.feed import Feed
+from observatory.fleet.graphs import GraphedStep, cuda_capture
 from observatory.fleet.look import Look
 from observatory.fleet.replica_table import ReplicaTable
 from observatory.fleet.replicas import Dataset, probe_examples
@@ -71,14 +73,12 @@ class Fleet:
         probe = probe_examples(len(dataset), settings.probe_examples, settings.study_seed)
         self.probe_examples = probe.to(self.device)
         self.probe_inputs = self.inputs[self.probe_examples]
-        self.cursor = 0
-        self.tick = 0
-        self.replica_steps = 0
-        self.slot_steps = 0
-        self._allocate(settings.size)
+        self.capture = cuda_capture if settings.graphs == "on" else None
+        self.cursor = self.tick = self.replica_steps = self.slot_steps = 0
+        self.resize(settings.size)
 
-    def _allocate(self, size: int) -> None:
-        """Empty rows for a stack of `size` slots."""
+    def resize(self, size: int) -> None:
+        """Empty rows for a stack of `size` slots, and a step that was never recorded."""
         self.flat = torch.zeros(size, sum(self.layout.sizes), dtype=self.dtype, device=self.device)
         self.optimizer_state = self.optimizer.init(self.flat)
         self.hyper = Hyper(
@@ -96,7 +96,8 @@ class Fleet:
         self.looks = [Looks() for _ in range(size)]
         self._everyone = list(range(size))
         self._views = self.layout.views(self.flat)  # which is only ever written in place
-        self._batch: tuple[Tensor, Tensor] | None = None
+        self.feed = Feed(self.batches, self.splits)
+        self._make_step = GraphedStep(self._on_device, self.capture)
 
     # Who sits where -------------------------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class Fleet:
         if self.queued or len(kept) == len(self.slots):
             return None
         state = self.state()
-        self._allocate(len(kept))
+        self.resize(len(kept))
         self.restore(of_slots(state, kept))
         return kept
 
@@ -170,7 +171,7 @@ class Fleet:
         self.batches.seat(slot, seed, split.train)
         self.hyper.lr[slot] = float(self.table.lr[row])
         self.hyper.weight_decay[slot] = float(self.table.weight_decay[row])
-        self._batch = None
+        self.feed.stale = True
 
     # Training -------------------------------------------------------------------------------------
 
@@ -180,22 +181,21 @@ class Fleet:
             self._step()
 
     def _step(self) -> None:
-        losses, gradient = self.loss_and_gradient(self.flat, *self._next_batch())
-        self.divergence.note(~losses.isfinite())
-        self.optimizer.update(self.flat, gradient, self.optimizer_state, self.hyper)
-        self.divergence.tick += 1
+        self.feed.ready(self.ages)
+        self._make_step()
         self.tick += 1
         self.slot_steps += len(self.slots)
         for slot in self.active():
             self.ages[slot] += 1
             self.replica_steps += 1
 
-    def _next_batch(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        if self.batches.full and self._batch is not None:
-            return *self._batch, None
-        indices, counted = self.batches.next(self.ages)
-        self._batch = (self.inputs[indices], self.splits.labels.gather(1, indices))
-        return *self._batch, counted
+    def _on_device(self) -> None:
+        """What of a step the device does; everything in it stays where it is in memory."""
+        losses, gradient = self.loss_and_gradient(self.flat, *self.feed())
+        self.divergence.note(~losses.isfinite())
+        self.optimizer.update(self.flat, gradient, self.optimizer_state, self.hyper)
+        self.divergence.tick += 1
+        self.batches.move_on()
 
     def diverged_steps(self) -> list[int | None]:
         """Per slot, the step of the first non-finite loss or parameter, or None."""
@@ -278,7 +278,7 @@ class Fleet:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken; the table, data and settings must be the same."""
         if len(state["slots"]) != len(self.slots):
-            self._allocate(len(state["slots"]))
+            self.resize(len(state["slots"]))
         for slot, row in enumerate(state["slots"]):
             if row != EMPTY:
                 self._place(slot, row)
@@ -287,7 +287,7 @@ class Fleet:
         self.homes = state.get("homes", list(range(len(self.slots))))
         self.ages = state["ages"]
         self.looks = [Looks.restore(looks) for looks in state["looks"]]
-        self.batches.restore(state["batches"])
+        self.batches.restore(state["batches"], self.ages)
         self.flat.copy_(state["flat"])
         for name, value in state["optimizer"].items():
             self.optimizer_state[name].copy_(value)

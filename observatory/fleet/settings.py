@@ -28,6 +28,7 @@ class FleetSettings:
     path: Literal["fast", "generic"]  # "fast" or "generic" forward
     # whether loss and gradient of the whole stack are compiled, "on" or "off"
     compile: Literal["on", "off"]
+    graphs: Literal["on", "off"]  # whether the step is recorded as a CUDA graph, "on" or "off"
     # which weights decay: "all", or "matrices": all but the pointwise ones
     decay: Literal["all", "matrices"]
     device: str  # a torch device

@@ -17,7 +17,7 @@ from observatory.training.check import check_layout
 from observatory.training.device import cuda_devices, torch_device
 from observatory.training.replicas import Config, replica_table
 
-_AUTO = ("shards", "device", "compile")
+_AUTO = ("shards", "device", "compile", "graphs")
 """Settings of the fleet that may be `auto`."""
 
 
@@ -40,6 +40,13 @@ def resolved(config: Config) -> Config:
     if not as_jobs:
         fleet["device"] = torch_device(fleet["device"])
     check_layout(fleet)
+    if fleet["graphs"] == "auto":
+        fleet["graphs"] = "on" if fleet["device"] == "cuda" else "off"
+    if fleet["graphs"] == "on" and fleet["device"] != "cuda":
+        raise ConfigError(
+            "`fleet.graphs` must be off or auto on a CPU, got on: only a CUDA device records its "
+            "steps. Leave it at auto."
+        )
     if fleet["shards"] == "auto":
         if as_jobs:
             fleet["shards"] = math.ceil(len(replica_table(config)) / fleet["size"])
@@ -117,7 +124,11 @@ def begun_runs(config: Config) -> Iterator[tuple[dict[str, Any], Config]]:
     for path in sorted(study.glob(f"runs/[!.]*/{MANIFEST}")):
         manifest = read_json(path)
         begun = manifest["config"]["fleet"]
-        begun = {"compile": "off", **begun}  # as runs were before there was a choice
+        begun = {
+            "compile": "off",
+            "graphs": "off",
+            **begun,
+        }  # as runs were before there was a choice
         fleet = {k: begun[k] if given[k] == "auto" else given[k] for k in _AUTO}
         there = laid_out({**config, "fleet": {**given, **fleet}})
         if identity(there) == manifest["identity"]:

@@ -31,7 +31,7 @@ WITHOUT_EFFECT = {
 }
 """Settings that cannot change a recorded number, each with the reason."""
 
-LAYOUT = ("fleet.size", "fleet.shards", "fleet.threads", "fleet.compile")
+LAYOUT = ("fleet.size", "fleet.shards", "fleet.threads", "fleet.compile", "fleet.graphs")
 """Settings that change a number by rounding alone: the shape of the stack and its order of sums. A
 run with others is another run, of which the replicas are those of the first."""
 
@@ -64,8 +64,9 @@ def identity(config: Mapping[str, Any]) -> str:
     effective = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
     if (effective.get("task") or {}).get("random_labels"):
         effective["labels"] = "own generator"  # before, labels came first from that of the split
-    if (effective.get("fleet") or {}).get("compile") == "off":  # as all runs were before
-        effective["fleet"] = {k: v for k, v in effective["fleet"].items() if k != "compile"}
+    for added in ("compile", "graphs"):
+        if (effective.get("fleet") or {}).get(added) == "off":  # as all runs were before
+            effective["fleet"] = {k: v for k, v in effective["fleet"].items() if k != added}
     canonical = json.dumps(
         {**effective, "schema_version": SCHEMA_VERSION},
         sort_keys=True,

@@ -39,6 +39,7 @@ _GROUPS = {
         "threads": Threads,
         "shards": Size | Literal["auto"],
         "compile": Literal["on", "off", "auto"],
+        "graphs": Literal["on", "off", "auto"],
     },
     "optimizer": {
         "update": Any,
@@ -104,6 +105,7 @@ def fleet_settings(config: Config) -> FleetSettings:
         loss_dtype=given["loss_dtype"],
         path=given["path"],
         compile=given.get("compile", "off"),  # of a run that was begun before it could be
+        graphs=given.get("graphs", "off"),  # likewise
         decay=config["optimizer"]["decay"],
         device=given["device"],
         probe_examples=given["probe_examples"],

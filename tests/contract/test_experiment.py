@@ -1,16 +1,19 @@
 """Every YAML of conf/experiment composes, builds, and takes two steps with all its looks."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import observatory
+from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose, compose_runs
 from observatory.launch.layout import resolved
 from observatory.store.identity import identity
 from observatory.training.build import build
 from observatory.training.replicas import replica_table
+from tests.composed import composed
 
 NAMES = sorted(
     path.stem
@@ -135,3 +138,18 @@ def test_only_long_runs_of_models_that_gain_are_compiled(monkeypatch: pytest.Mon
     assert chosen("experiment=laptop_map") == chosen(*long, "model=mlp") == "off"
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert chosen(*long) == "off"
+
+
+def test_a_step_is_recorded_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def config(**fleet: str) -> dict[str, Any]:
+        made = composed("train", "experiment=smoke", "fleet.compile=off", "fleet.shards=1")
+        return {**made, "fleet": {**made["fleet"], **fleet}}
+
+    assert resolved(config(device="cpu"))["fleet"]["graphs"] == "off"
+    with pytest.raises(ConfigError, match=r"`fleet\.graphs` must be off or auto on a CPU, got on"):
+        resolved(config(device="cpu", graphs="on"))
+    monkeypatch.setattr("observatory.launch.layout.torch_device", lambda _: "cuda")
+    recorded, plain = resolved(config()), resolved(config(graphs="off"))
+    assert (recorded["fleet"]["graphs"], plain["fleet"]["graphs"]) == ("on", "off")
+    before = {k: v for k, v in plain["fleet"].items() if k != "graphs"}
+    assert identity(plain) == identity({**plain, "fleet": before}) != identity(recorded)

@@ -57,6 +57,7 @@ def fleet_of(
         loss_dtype=dtype,
         path=path,
         compile=compile,
+        graphs="off",
         decay=decay,
         device="cpu",
         probe_examples=16,

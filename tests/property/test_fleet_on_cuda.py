@@ -19,11 +19,12 @@ def fleet_on(device: str, *overrides: str) -> Fleet:
     return fleet
 
 
+@pytest.mark.parametrize("graphs", ["on", "off"])
 @pytest.mark.parametrize("path", ["fast", "generic"])
 @pytest.mark.parametrize("batch_size", ["null", "64"])
-def test_cuda_follows_the_cpu(path: str, batch_size: str) -> None:
+def test_cuda_follows_the_cpu(path: str, batch_size: str, graphs: str) -> None:
     overrides = [f"fleet.path={path}", f"batch_size={batch_size}", "optimizer.lr=0.001"]
-    cpu, cuda = fleet_on("cpu", *overrides), fleet_on("cuda", *overrides)
+    cpu, cuda = fleet_on("cpu", *overrides), fleet_on("cuda", f"fleet.graphs={graphs}", *overrides)
     for fleet in (cpu, cuda):
         fleet.advance(50)
     slots = cpu.active()
@@ -39,3 +40,23 @@ def test_a_state_moves_between_devices() -> None:
     cuda.advance(5)
     cpu.restore(cuda.state())
     assert torch.equal(cpu.flat, cuda.flat.cpu())
+
+
+@pytest.mark.parametrize("batch_size", ["null", "64"])
+def test_a_recorded_step_is_the_step_and_continues_bit_for_bit(batch_size: str) -> None:
+    """Through a replica that leaves and one that takes its seat, and from a state."""
+    plain, graphed, after = (
+        fleet_on("cuda", f"batch_size={batch_size}", f"fleet.graphs={graphs}")
+        for graphs in ("off", "on", "on")
+    )
+    for fleet in (plain, graphed):
+        fleet.advance(10)
+        fleet.vacate(1)
+        fleet.fill()
+        fleet.advance(10)
+    after.advance(5)
+    after.restore(graphed.state())
+    for fleet in (plain, graphed, after):
+        fleet.advance(10)
+    assert torch.equal(graphed.flat, after.flat)
+    assert torch.equal(graphed.flat, plain.flat)
