@@ -50,6 +50,12 @@ def read_runs(
         advice = "Give the time at which it had it, or leave the row out."
         rule = "must be given where a run had the event"
         refuse(grokked & np.isnan(time), str(columns.time), rule, advice)
+    if time_lo is not None and (unsaid := grokked & np.isnan(time_lo) & ~np.isnan(time)).any():
+        time_lo = np.where(unsaid, 0.0, time_lo)
+        warnings.append(
+            f"Rows with a time and an empty `{columns.t_lo}` ({int(unsaid.sum())}): the event may "
+            "have come at any step up to that time. Where it is exact, give the time in both."
+        )
     late = grokked & (time > watched)
     refuse(late, str(columns.time), f"must be at most `{columns.watched}`", "Check both columns.")
     reached = grokked
@@ -134,7 +140,7 @@ def _times_of(frame: pd.DataFrame, columns: Columns) -> tuple[Array, Array | Non
             advice,
             None if name is None else cells(frame, name),
         )
-    if columns.t_lo is None:
+    if columns.t_lo is None or np.isnan(time_lo).all():
         return time, None, watched
     if columns.time is None:
         raise ConfigError(f"`{columns.t_lo}` is a last look before a time: name the `time` too.")

@@ -79,6 +79,8 @@ def _separated(text: str, where: str) -> tuple[pd.DataFrame, Callable[[], pd.Dat
     if separator not in lines[0] and "|" in lines[0]:
         separator = "|"  # as a page of Markdown has them too: at both ends, and a line of dashes
         lines = [line.strip().strip("|") for line in lines if set(line) - set("|:- ")]
+    while all(line.rstrip(" ").endswith(separator) for line in lines):
+        lines = [line.rstrip(" ")[:-1] for line in lines]  # a spreadsheet's empty last column
     blanks = not named and separator not in lines[0] and len(lines[0].split()) > 1
     if blanks:
         lines, separator = [" ".join(line.split()) for line in lines], " "

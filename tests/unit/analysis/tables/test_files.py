@@ -31,6 +31,7 @@ EXPORTS = {
     "quoted decimal commas": text(",", "\r\n", ",", '"').encode(),
     "comments": ("# exported today\n# p = 97\n" + text() + "# end\n").encode(),
     "empty rows": (text().replace("0.03", "\n,,\n0.03") + ",,\n,,\n").encode(),
+    "empty last columns": (text(";", ";;\r\n") + ";;;;\r\n").encode(),
     "UTF-16": text("\t", "\r\n").encode("utf-16"),
     "line ends of old": text(",", "\r").encode(),
     "blanks": text("   ").encode(),

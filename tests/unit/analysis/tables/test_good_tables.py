@@ -90,6 +90,18 @@ def test_the_last_look_of_a_row_without_a_time_is_where_watching_ended() -> None
     assert np.isnan(data.time_lo[0])
 
 
+def test_a_time_without_a_look_before_it_may_be_any_up_to_it() -> None:
+    """As of a table of one look each, whose lower ends are empty where there was an event."""
+    frame = pd.DataFrame({"weight_decay": [0.1, 0.2, 0.3], "t_lo": [500, NAN, 90]})
+    reading = read(frame.assign(t_hi=[NAN, 100, 90]))
+    assert reading.observations.time_lo is not None
+    assert reading.observations.time_lo[1:].tolist() == [0.0, 90.0]
+    assert "empty `t_lo` (1): the event may have come at any step" in reading.warnings[0]
+    exact = read(frame.assign(t_lo=NAN, t_hi=[NAN, 100, 90]))  # no look is named at all
+    assert exact.observations.time_lo is None
+    assert not any("t_lo" in warning for warning in exact.warnings)
+
+
 def test_a_time_beside_no_success_is_told_to_be_the_end_of_watching() -> None:
     frame = pd.DataFrame(
         {"weight_decay": [0.1, 0.2], "duration": [500, 100], "event_observed": [0, 1]}
