@@ -43,6 +43,29 @@ def sharpens(rows: SizedRows, seed: int) -> bool:
     return link.verdict == "sharpens"
 
 
+def covers_exponent(number: int, n_seeds: int) -> bool:
+    """Whether the interval of the width's exponent holds it, in a table of so many seeds."""
+    rows = scaled(
+        np.random.default_rng([161, n_seeds, number]),
+        inverse_nu=TRUTH["inverse_nu"],
+        zeta_over_nu=TRUTH["zeta_over_nu"],
+        n_control=15,
+        n_seeds=n_seeds,
+    )
+    found = sharpening_link(
+        in_cells(rows, FINE.min_seeds)[0],
+        FINE.se_floor,
+        (FINE.n_centres, FINE.n_widths),
+        (100, 2),
+        FINE.least_exponent,
+        FINE.level,
+        np.random.default_rng(number),
+    )[1].params["sharpening"]
+    assert found.ci_low is not None
+    assert found.ci_high is not None
+    return found.ci_low <= TRUTH["inverse_nu"] <= found.ci_high
+
+
 def outcome(rows: SizedRows, seed: int) -> Outcome:
     """Whether the chain calls it a transition, and its intervals."""
     found = chain(**QUICK).whole(rows, seed)

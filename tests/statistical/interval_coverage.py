@@ -1,4 +1,4 @@
-"""What the printed intervals of boundaries, ratios and times cover, by the number of seeds.
+"""What the printed intervals cover, by the number of seeds.
 
 `python -m tests.statistical.interval_coverage 200` prints the tables of docs/fits.md and, of times,
 docs/fits_calibration_times.md, from so many studies per cell; a further word chooses rows that hold
@@ -34,7 +34,7 @@ from observatory.analysis.stats.bins import RateBins
 from observatory.analysis.stats.links import LINKS, Link
 from observatory.analysis.stats.observations import Observations
 from observatory.core.errors import FitRefusedError
-from tests.statistical import times_coverage
+from tests.statistical import comparison_coverage, times_coverage
 from tests.statistical.calibration import DROP, LEVEL, X0, X, seed_deviances, seed_limits
 
 SEEDS = (5, 8, 10, 30)
@@ -243,6 +243,7 @@ ROWS: dict[str, Callable[[int, int], Held]] = {
     "ratio, sum of the profiles": ratio,
     "ratio, Student's of the bootstrap beside it": ratio_drawn,
     **times_coverage.ROWS,
+    **comparison_coverage.ROWS,
 }
 """By name: from the numbers of studies and of seeds to what their intervals hold."""
 

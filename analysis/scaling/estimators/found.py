@@ -1,5 +1,6 @@
 """What the links of the finite-size chain share: draws, smooth crossovers, parameters."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -8,6 +9,7 @@ import numpy as np
 from observatory.analysis.scaling.estimators.sample import Moments, Sample
 from observatory.analysis.stats.estimate import Parameter, Plain
 from observatory.analysis.stats.resample import Array, percentile_interval
+from observatory.analysis.stats.solvers import student_quantile
 
 Limits = tuple[float, float]
 Curves = dict[str, Sequence[float | None]]
@@ -40,6 +42,25 @@ def parameter(value: float, draws: Array, level: float) -> Parameter:
         return Parameter(value)
     low, high = percentile_interval(seen, level)
     return Parameter(value, float(np.std(seen, ddof=1)), low, high)
+
+
+def student_parameter(value: float, draws: Array, n_seeds: int, level: float) -> Parameter:
+    """A value with Student's limits, its variance that of draws of so many seeds.
+
+    Percentiles of a few seeds lie too close: of five, those of the width's exponent covered 0.71
+    for 0.95.
+
+    Source:
+        Davison and Hinkley (1997), section 2.4, the variance of a bootstrap of n units being that
+        of n - 1 in n. Deviation: none.
+    """
+    seen = draws[np.isfinite(draws)]
+    if seen.size < 2 or n_seeds < 2:
+        return Parameter(value)
+    spread = float(np.std(seen, ddof=1))
+    degrees = n_seeds - 1
+    half = student_quantile(0.5 + 0.5 * level, degrees) * spread * math.sqrt(n_seeds / degrees)
+    return Parameter(value, spread, value - half, value + half)
 
 
 def limits_of(found: Parameter) -> Limits:

@@ -15,8 +15,8 @@ from observatory.analysis.scaling.estimators.found import (
     Found,
     crossover_draws,
     limits_of,
-    parameter,
     spread_columns,
+    student_parameter,
     tail_share,
 )
 from observatory.analysis.scaling.estimators.sample import Index, Sample, moments, resampled
@@ -181,7 +181,8 @@ def sharpening_link(
     fitted, distance = shared_curve(grid, sample, float(measured.log_width[0]))
     smooth = moments(sample, crossover_draws(sample, fitted, distance, n_draws[1], rng), once)
     p = tail_share(float(measured.statistic[0]), sharpening(grid, smooth.mean).statistic)
-    exponent = parameter(float(measured.exponent[0]), redrawn.exponent, level)
+    n_seeds = int(sample.n.min())
+    exponent = student_parameter(float(measured.exponent[0]), redrawn.exponent, n_seeds, level)
     link = judge_sharpening(exponent.value, limits_of(exponent), p, least, level)
     widths = np.exp(_width_of_each(grid, own.mean)[0])
     curves = spread_columns("size.width", widths, np.exp(_width_of_each(grid, again.mean)), level)

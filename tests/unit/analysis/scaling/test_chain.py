@@ -16,7 +16,11 @@ from observatory.analysis.scaling.estimators.collapse_quality import (
     standard_errors,
     within_one,
 )
-from observatory.analysis.scaling.estimators.found import crossover_draws, tail_share
+from observatory.analysis.scaling.estimators.found import (
+    crossover_draws,
+    student_parameter,
+    tail_share,
+)
 from observatory.analysis.scaling.estimators.remarks import neighbour_correlation
 from observatory.analysis.scaling.estimators.sample import (
     Moments,
@@ -296,3 +300,14 @@ def test_a_seed_that_stays_alike_along_the_control_is_noticed() -> None:
     sample = in_cells(rows_of(own, (1.0, 2.0, 4.0), np.arange(6.0)), 5)[0]
     assert (neighbour_correlation(sample) or 0.0) > 0.9
     assert abs(neighbour_correlation(sample_of()) or 0.0) < 0.1
+
+
+def test_few_seeds_have_students_limits() -> None:
+    """Draws of spread 1 about 0 of five seeds: 2.776 * sqrt(5 / 4), not 1.96."""
+    draws = np.random.default_rng(0).normal(size=4000)
+    draws = (draws - draws.mean()) / draws.std(ddof=1)
+    found = student_parameter(3.0, np.append(draws, np.nan), 5, 0.95)
+    assert found.ci_high == pytest.approx(3.0 + 2.77645 * 1.25**0.5, abs=1e-4)
+    assert found.ci_low == pytest.approx(6.0 - float(found.ci_high or 0.0))
+    assert found.se == pytest.approx(1.0)
+    assert student_parameter(3.0, draws, 1, 0.95).ci_low is None
