@@ -197,10 +197,12 @@ def _run_frame(run: Run, value: str, only: str | None, usual: str | None) -> pd.
     if column.dims:
         dim = column.dims[0]
         lists = [() if v is None or np.ndim(v) == 0 else v for v in frame[value]]
-        sizes = np.array([len(v) for v in lists])
+        sizes = np.array(
+            [len(v) for v in lists], dtype=np.int64
+        )  # none, where a run has just begun
         frame = pd.DataFrame(frame.iloc[np.repeat(np.arange(len(frame)), sizes)])
-        frame[value] = np.concatenate([np.asarray(v, dtype=np.float64) for v in lists])
-        frame[dim] = np.concatenate([np.arange(size) for size in sizes])
+        frame[value] = np.concatenate([np.empty(0), *(np.asarray(v, np.float64) for v in lists)])
+        frame[dim] = np.concatenate([np.arange(0), *(np.arange(size) for size in sizes)])
     settings = run.replicas()
     kept = [c for c in settings.columns if c == "replica" or c not in frame.columns]
     return pd.DataFrame(frame.merge(settings[kept], on="replica", how="left"))

@@ -1,6 +1,7 @@
 """Curves of any table: grouped, averaged, refused, described, drawn; and those of a study."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,18 @@ def test_a_column_of_several_tables_is_named_with_its_table(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_a_run_that_has_just_begun_has_no_curve_yet(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    begun = study / "runs" / "ba9876543210"
+    shutil.copytree(study / "runs" / "0123456789ab", begun)
+    shutil.rmtree(begun / "shards" / "0" / "probes" / "massive_activations")
+    manifest = json.loads((begun / "manifest.json").read_text())
+    manifest |= {"run_id": begun.name, "identity": "1" * 64}
+    (begun / "manifest.json").write_text(json.dumps(manifest))
+    found = curves(study, group=["run_id", "replica", "layer"], n_bootstrap=20)
+    assert {record["group"]["run_id"] for record in found.records} == {"0123456789ab"}
+
+
 def test_a_study_brings_its_probes_layers_and_epochs(tmp_path: Path) -> None:
     study = write_study(tmp_path / "study")
     found = curves(study, n_bootstrap=50)
