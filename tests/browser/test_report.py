@@ -23,7 +23,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mapped(tmp_path_factory.getbasetemp()) / "report.html"
+    return mapped(tmp_path_factory) / "report.html"
 
 
 @pytest.fixture(scope="module")

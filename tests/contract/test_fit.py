@@ -27,8 +27,12 @@ KEYS = {
 }
 
 
-def settings() -> dict:
-    return composed("map", "fit.study.n_law_draws=40")["fit"]
+FEW = ("n_bootstrap=60", "n_simulations=20", "n_studies=4", "n_law_draws=20")
+"""Enough where two fits are compared with each other, draw by draw."""
+
+
+def settings(*few: str) -> dict:
+    return composed("map", *(f"fit.study.{draws}" for draws in few or ("n_law_draws=40",)))["fit"]
 
 
 @pytest.fixture(params=NAMES)
@@ -36,15 +40,26 @@ def fit(request) -> Fit:
     return read_settings(settings())[1][request.param]
 
 
+@pytest.fixture
+def quick(fit, request) -> Fit:
+    """The same fit with few draws."""
+    return read_settings(settings(*FEW))[1][request.node.callspec.params["fit"]]
+
+
 @cache
-def fitted(name: str) -> Estimate:
+def fitted(name: str, *few: str) -> Estimate:
     """A fit of the planted data, made once for the tests that read it."""
-    return read_settings(settings())[1][name].fit(planted(), seed=0)
+    return read_settings(settings(*few))[1][name].fit(planted(), seed=0)
 
 
 @pytest.fixture
 def found(request) -> Estimate:
     return fitted(request.node.callspec.params["fit"])
+
+
+@pytest.fixture
+def quickly_found(request) -> Estimate:
+    return fitted(request.node.callspec.params["fit"], *FEW)
 
 
 def planted(horizon_steps: int | None = 2500) -> Observations:
@@ -91,6 +106,7 @@ def test_a_fit_of_elsewhere_or_with_other_numbers_is_refused() -> None:
         read_settings(changed)
 
 
+@pytest.mark.slow
 def test_the_record_can_be_read(fit, found) -> None:
     record = found.to_json()
     assert set(record) == KEYS
@@ -118,9 +134,10 @@ def test_planted_truth_lies_in_its_interval(fit, found) -> None:
         assert (parameter.ci_low or 0.0) < value < (parameter.ci_high or np.inf)
 
 
-def test_the_seed_decides_everything_and_data_stay_as_they_were(fit, found) -> None:
+@pytest.mark.slow
+def test_the_seed_decides_everything_and_data_stay_as_they_were(quick, quickly_found) -> None:
     data, untouched = planted(), planted()
-    assert fit.fit(data, seed=0).to_json() == found.to_json()
+    assert quick.fit(data, seed=0).to_json() == quickly_found.to_json()
     for name in ("weight_decay", "grokked", "time"):
         assert np.array_equal(getattr(data, name), getattr(untouched, name), equal_nan=True)
 
@@ -141,15 +158,17 @@ def test_data_that_cannot_decide_are_refused_with_a_way_out(fit) -> None:
             fit.fit(data, seed=0)
 
 
-def test_a_table_without_a_horizon_is_told(fit) -> None:
-    found = fit.fit(planted(horizon_steps=None), seed=0)
+@pytest.mark.slow
+def test_a_table_without_a_horizon_is_told(quick) -> None:
+    found = quick.fit(planted(horizon_steps=None), seed=0)
     assert found.to_json()["horizon_steps"] is None
     assert any("names no horizon" in warning for warning in found.warnings)
 
 
-def test_weight_decay_zero_and_beyond_the_window_do_not_enter(fit, found) -> None:
+@pytest.mark.slow
+def test_weight_decay_zero_and_beyond_the_window_do_not_enter(quick, quickly_found) -> None:
     data = planted()
-    far = 10.0 if fit.window_max == 1.0 else 0.0
+    far = 10.0 if quick.window_max == 1.0 else 0.0
     extra = Observations(
         np.concatenate([data.weight_decay, [0.0, 0.0, far, far]]),
         np.concatenate([data.grokked, [True, True, False, True]]),
@@ -160,7 +179,8 @@ def test_weight_decay_zero_and_beyond_the_window_do_not_enter(fit, found) -> Non
         critical=0.05,
         seed=np.append(data.seed, [0, 1, 0, 1]),
     )
-    if isinstance(fit, EveryControl):
-        assert fit.fit(extra, seed=0).n == found.n + 4
+    again = quick.fit(extra, seed=0)
+    if isinstance(quick, EveryControl):
+        assert again.n == quickly_found.n + 4
     else:
-        assert fit.fit(extra, seed=0).to_json() == found.to_json()
+        assert again.to_json() == quickly_found.to_json()

@@ -60,12 +60,15 @@ def start(results: Path, *more: str) -> subprocess.Popen[str]:
     return commands.start("sweep", *SEARCH, *ASKED, *more, *place)
 
 
-def wait_for(driver: subprocess.Popen[str], condition: Callable[[], object]) -> None:
+def wait_for(
+    driver: subprocess.Popen[str], condition: Callable[[], object], every: float = 0.05
+) -> None:
+    """Until it is so, asked `every` so many seconds; the queue, a process each time, less often."""
     until = time.monotonic() + 300.0
     while not condition():
         assert driver.poll() is None, driver.communicate()
         assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(every)
 
 
 def slurm_says(*command: str) -> str:
@@ -131,7 +134,7 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     slurm_says("scontrol", "update", f"jobid={job}", "timelimit=1")
     log = later / "jobs" / f"{job}_0_log.out"
     wait_for(driver, lambda: "Requeued job" in log.read_text() if log.exists() else False)
-    wait_for(driver, lambda: (active_jobs() or {}).get(job) == "PENDING")
+    wait_for(driver, lambda: (active_jobs() or {}).get(job) == "PENDING", every=1.0)
     time.sleep(5.0)  # SLURM waits two minutes, lest the end of this start be taken for the next's
     slurm_says("scontrol", "update", f"jobid={job}", "starttime=now", "timelimit=10")
     finish(driver)
@@ -156,7 +159,7 @@ def test_jobs_that_are_preempted_or_held_are_no_failures(slurm: None, tmp_path: 
     wait_for(driver, lambda: [len(ids) for ids in read_json(run / RECORD).values()] == [2, 2])
     held = read_json(run / RECORD)["0"][-1]
     slurm_says("scontrol", "hold", held)
-    wait_for(driver, lambda: (active_jobs() or {}).get(held) in ("HELD", "RUNNING"))
+    wait_for(driver, lambda: (active_jobs() or {}).get(held) in ("HELD", "RUNNING"), every=0.5)
     slurm_says("scontrol", "release", held)
     finish(driver)
     assert len(Run(run).outcomes()) == len(Run(run).table("outcomes"))

@@ -12,7 +12,7 @@ from tests.unit.analysis.report.laptop import mapped
 @pytest.fixture(scope="session")
 def laptop_map(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study whose page is built, with every file."""
-    return mapped(tmp_path_factory.getbasetemp())
+    return mapped(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,12 @@
-"""A made-up laptop map and its page, built once for all tests of a process that read them."""
+"""A made-up laptop map and its page, built once for all tests of a run that read them."""
 
-import functools
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from observatory.analysis.report.build import build_report
 from tests.composed import composed
@@ -20,10 +24,26 @@ def laws() -> dict[str, Any]:
     return {name: settings[name] for name in ("study", *few)}
 
 
-@functools.cache
-def mapped(folder: Path) -> Path:
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first of all workers fills and the others find; it is not to be changed."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all workers
+    folder, filled = shared / name, shared / f"{name}.filled"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not filled.exists():
+            make(folder)
+            filled.touch()
+    return folder
+
+
+def mapped(factory: pytest.TempPathFactory) -> Path:
     """A study with the numbers of a laptop map and every kind of record, its page in it."""
-    study = fitted_study(folder, Plan(), {**published(60), **laws()})
+    return once(factory, "mapped", _mapped) / Plan().study
+
+
+def _mapped(results: Path) -> None:
+    study = fitted_study(results, Plan(), {**published(60), **laws()})
     add_records(study, every_kind())
     build_report(study)
-    return study

@@ -21,6 +21,7 @@ def _told(folder: Path, records: list[dict[str, Any]]) -> list[str]:
     return answer(gather(groups(Study(folder))[0], records))
 
 
+@pytest.mark.slow
 def test_a_refused_estimator_is_named_beside_those_that_were_not(laptop_map: Path, records):
     first = next(record for record in records if record["fit"] == "boundary")
     first.update(refused="separated", params={})

@@ -500,6 +500,7 @@ def test_numbers_of_a_log_axis_have_room(limits, narrow, told):
     assert labels == (told if isinstance(told[0], str) else powers)
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_written_as_the_same_bytes():
     draws = [rate_figure(_cells(), [_record()], window_max=1.0) for _ in range(2)]
     first, second = (written(drawn, FORMATS, dpi=60) for drawn in draws)
