@@ -185,7 +185,7 @@ def _had(facts: Facts) -> str:
 
 def _transforms(facts: Facts) -> list[str]:
     """The transforms of the table of low precision, in its order."""
-    asked = facts.group.runs[0].manifest["config"]["probe"].get("low_precision", {})
+    asked = facts.group.runs[0].manifest["config"].get("probe", {}).get("low_precision", {})
     return list(asked.get("transforms", ()))
 
 
