@@ -28,7 +28,13 @@ from observatory.store.reader import Run
 from observatory.store.rows import SAID
 from observatory.training.signals import on_stop
 
-SMALL = ["experiment=smoke", "fleet.device=cpu", "fleet.shards=2", "fleet.size=4"]
+SMALL = [
+    "experiment=smoke",
+    "horizon_steps=100",
+    "fleet.device=cpu",
+    "fleet.shards=2",
+    "fleet.size=4",
+]
 
 
 def settings(**change: Any) -> JobSettings:
