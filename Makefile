@@ -27,7 +27,7 @@ test: .venv/dev  ## all tests, fast and slow (ARGS="-k name ...")
 	$(BIN)/python -m pytest -n auto -o addopts="--strict-markers --import-mode=importlib" -m statistical $(ARGS) || test $$? = 5
 
 fast: .venv/dev  ## the tests of two minutes
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not statistical" $(ARGS)
 
 numbers: .venv/dev  ## write the numbers in the docs that follow from stored tables and studies
 	$(BIN)/python -m tests.docs_numbers

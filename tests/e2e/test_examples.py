@@ -53,6 +53,7 @@ def test_a_language_model_is_trained_watched_and_fitted(tmp_path: Path) -> None:
     assert fitted["site"].value_counts().to_dict() == {"stream": 6} | dict.fromkeys(OTHERS, 3)
 
 
+@pytest.mark.slow
 def test_a_language_model_that_was_stopped_goes_on_as_if_it_was_not(tmp_path: Path) -> None:
     script = imported("language_model")
     given = yaml.safe_load((EXAMPLES / "language_model.yaml").read_text())["seconds"]
