@@ -120,7 +120,11 @@ def massive_table(layers: Sequence[Located]) -> Table:
         )
     )
     number = Masked(found.place, ~found.largest[..., -1].isnan())
-    row: Measurement = dict(of_extremes(found))
+    every = torch.ones_like(number.defined)
+    row: dict[str, Masked | None] = {
+        name: Masked(value, every) if isinstance(value, Tensor) else value
+        for name, value in of_extremes(found).items()
+    }
     for name in ("sequence", "position", "channel"):
         places = joined([getattr(each, name) for each in layers])
         row[name] = places and Masked(places.values, places.defined & number.defined)

@@ -12,20 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_PLACES: Mapping[str, tuple[tuple[int, str], tuple[int, str]]] = {
-    "linear": ((0, "input"), (1, "weight")),
-    "addmm": ((1, "mat1"), (2, "mat2")),
-    "baddbmm": ((1, "batch1"), (2, "batch2")),
-    "matmul": ((0, "input"), (1, "other")),
-    "__matmul__": ((0, "self"), (1, "other")),
-    "__rmatmul__": ((1, "other"), (0, "self")),
-    "mm": ((0, "input"), (1, "mat2")),
-    "bmm": ((0, "input"), (1, "mat2")),
-    "einsum": ((1, "operands"), (2, "operands")),
-    "_grouped_mm": ((0, "mat_a"), (1, "mat_b")),
-}
-"""Position and name of the left and of the right operand of a function."""
-PRODUCTS = frozenset(_PLACES)
+from observatory.watch.reading.functions import GROUPED, OPERANDS
+
+PRODUCTS = frozenset(OPERANDS)
 Axes = tuple[str, ...]
 
 
@@ -90,11 +79,11 @@ def operands_of(
 ) -> Operands | None:
     """The operands of a call; None where it is no product of an activation and one parameter."""
     name = getattr(func, "__name__", "")
-    if name not in _PLACES:
+    if name not in OPERANDS:
         return None
     if name == "einsum" and len(args) == 2 and isinstance(args[1], list | tuple):
         args = (args[0], *args[1])
-    left, right = (_taken(args, kwargs, place) for place in _PLACES[name])
+    left, right = (_taken(args, kwargs, place) for place in OPERANDS[name])
     if not isinstance(left, Tensor) or not isinstance(right, Tensor):
         return None
     owned = [is_parameter(each) and each.ndim >= 2 for each in (left, right)]
@@ -108,14 +97,14 @@ def operands_of(
     def call(x: Tensor, w: Tensor) -> Tensor:
         pair = (x, w) if first else (w, x)
         given, named = list(args), dict(kwargs)
-        for (at, key), value in zip(_PLACES[name], pair, strict=True):
+        for (at, key), value in zip(OPERANDS[name], pair, strict=True):
             if at < len(given):
                 given[at] = value
             else:
                 named[key] = value
         return func(*given, **named)
 
-    if name == "_grouped_mm":
+    if name in GROUPED:
         cuts = _grouped(x, w, _taken(args, kwargs, (2, "offs"))) if first else None
     else:
         axes = _axes(name, x, w, args, first=first)

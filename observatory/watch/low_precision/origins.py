@@ -11,13 +11,9 @@ from typing import Any, final
 
 from torch import Tensor
 
-_NONLINEAR = frozenset(
-    {
-        *("gelu", "silu", "relu", "relu_", "tanh", "sigmoid", "elu", "leaky_relu", "softplus"),
-        *("mish", "hardswish", "relu6", "selu", "celu", "hardtanh", "logsigmoid", "erf"),
-        *("square", "silu_", "gelu_", "threshold"),
-    }
-)
+from observatory.watch.reading.functions import NONLINEARITIES
+
+_NONLINEAR = NONLINEARITIES | {"square"}
 _KEEPING = frozenset(
     {
         *("dropout", "to", "float", "half", "bfloat16", "type", "type_as", "contiguous", "clone"),

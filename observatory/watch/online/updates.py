@@ -11,21 +11,21 @@ from observatory.core.contracts import Masked, Measurement
 from observatory.maths.norms import parameter_groups
 from observatory.watch.tables import Table
 
-UPDATE_COLUMNS = (
-    Column(name="grad_l2", unit="1", meaning="L2 norm of the gradient of all weights, unclipped"),
-    Column(
-        name="grad_l2_group",
-        unit="1",
-        meaning="that of each parameter group, in the order of the manifest's `groups`",
-        dims=("group",),
-    ),
-    Column(name="update_l2", unit="1", meaning="L2 norm of what the step added to all weights"),
-    Column(
-        name="update_l2_group",
-        unit="1",
-        meaning="that of each parameter group, in the order of the manifest's `groups`",
-        dims=("group",),
-    ),
+UPDATE_COLUMNS = tuple(
+    column
+    for name, of in {
+        "grad_l2": "the gradient of {}, unclipped",
+        "update_l2": "what the step added to {}",
+    }.items()
+    for column in (
+        Column(name=name, unit="1", meaning=f"L2 norm of {of.format('all weights')}"),
+        Column(
+            name=f"{name}_group",
+            unit="1",
+            meaning=f"L2 norm of {of.format('each parameter group')}, by the manifest's `groups`",
+            dims=("group",),
+        ),
+    )
 )
 
 

@@ -29,10 +29,10 @@ from observatory.watch.reading.calls import (
     tensor_arguments,
 )
 from observatory.watch.reading.events import Event, Key, Kind, Read
+from observatory.watch.reading.functions import BENDS, CONTRACTIONS, READS, TABLES
 from observatory.watch.reading.patterns import Pattern, of_dot_product, of_flex, of_multi_head
 from observatory.watch.reading.sharding import is_sharded
 from observatory.watch.reading.softmaxes import (
-    CONTRACTIONS,
     FOLLOWED,
     MOVES,
     SCALES,
@@ -44,21 +44,6 @@ from observatory.watch.reading.softmaxes import (
     routes,
     rows_sum_to_one,
 )
-
-NONLINEARITIES = frozenset(
-    {
-        *("gelu", "silu", "relu", "relu_", "tanh", "sigmoid", "elu", "leaky_relu", "softplus"),
-        *("mish", "hardswish", "relu6", "selu", "celu", "glu", "hardtanh", "logsigmoid", "erf"),
-    }
-)
-TABLES = ("embedding", "__getitem__", "index_select")  # rows are looked up
-PRODUCTS = frozenset(
-    {
-        *("linear", "addmm", "matmul", "__matmul__", "__rmatmul__", "bmm", "baddbmm", "mm"),
-        *("einsum", "_grouped_mm", "grouped_mm", *TABLES, "conv1d", "conv2d", "bilinear"),
-    }
-)
-
 
 Listener = Callable[[Event], None]
 
@@ -125,9 +110,9 @@ class Capture(TorchFunctionMode):
             self._follow(func, name, args, kwargs, output)
         if name in CONTRACTIONS:
             self._contraction(name, args, kwargs)
-        if name in PRODUCTS:
+        if name in READS:
             self._product(name, args, kwargs, output)
-        elif name in NONLINEARITIES and isinstance(output, Tensor):
+        elif name in BENDS and isinstance(output, Tensor):
             self.listener(Event(self.key("nonlinearity"), name, args[0], output))
         return output
 

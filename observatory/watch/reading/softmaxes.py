@@ -29,7 +29,6 @@ SCALES = frozenset(
     }
 )
 FOLLOWED = MOVES | SCALES
-CONTRACTIONS = frozenset({"matmul", "bmm", "__matmul__", "__rmatmul__", "baddbmm", "einsum"})
 _ROW_SUM_TOLERANCE = 1e-3
 
 

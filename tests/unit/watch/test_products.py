@@ -104,6 +104,18 @@ def test_experts_have_rows_and_a_matrix_each() -> None:
     torch.testing.assert_close(found.run(found.parts()), _grouped_mm(x, STACK, ends))
 
 
+def test_experts_by_the_public_function_are_the_same() -> None:
+    x, ends = torch.randn(7, 4), torch.tensor([2, 2, 5], dtype=torch.int32)
+    found = operands_of(grouped_mm, (x, STACK), {"offs": ends}, lambda each: each is STACK)
+    assert isinstance(found, Operands)
+    assert [len(part.x) for part in found.parts()] == [2, 0, 3]
+    torch.testing.assert_close(found.run(found.parts()), _grouped_mm(x, STACK, ends))
+
+
+def grouped_mm(x: Tensor, w: Tensor, *, offs: Tensor) -> Tensor:
+    return _grouped_mm(x, w, offs)
+
+
 def _grouped_mm(x: Tensor, w: Tensor, ends: Tensor) -> Tensor:
     begins = [0, *ends[:-1].tolist()]
     spans = zip(begins, ends.tolist(), strict=True)

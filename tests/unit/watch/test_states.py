@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import observatory as ob
+from observatory.core.contracts import Masked
 from observatory.watch.states import step_by_step
 
 SEQUENCE = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(0))
@@ -50,9 +51,9 @@ def test_the_largest_state_of_each_layer_is_in_a_table() -> None:
         states, _ = step_by_step(model.rnn.eval(), SEQUENCE)
     for name in ("hidden", "cell"):
         top = snap.tables[f"massive_{name}_state"].values["top1"]
-        assert isinstance(top, torch.Tensor)
+        assert isinstance(top, Masked)
         largest = states[name].abs().amax(dim=(1, 2, 3)).double()
-        torch.testing.assert_close(top[0], largest)
+        torch.testing.assert_close(top.values[0], largest)
     assert snap.layers["massive_cell_state"] == ("rnn, layer 0", "rnn, layer 1")
 
 
