@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from observatory import fits
+    from observatory.analysis.report.figure import figure
     from observatory.core.errors import ConfigError, FitRefusedError, ObservatoryError, StoreError
     from observatory.core.schedule import Every, LogSpaced
     from observatory.fits import boundary as fit_boundary
@@ -41,6 +42,7 @@ __all__ = [
     "Study",
     "activation_ratio",
     "boundary_ratio",
+    "figure",
     "fit_boundary",
     "fit_horizon",
     "fit_survival",
@@ -66,8 +68,9 @@ _MODULES = {
     "LowPrecisionLooks": "observatory.watch.low_precision.series",
     "low_precision": "observatory.watch.low_precision.look",
     "probe": "observatory.watch.instrument",
+    "figure": "observatory.analysis.report.figure",
 }
-_EXTRAS = {"train": ("train",)}
+_EXTRAS = {"train": ("train",), "figure": ("analysis",)}
 """Extras that names need beside what is always installed."""
 _FITS = {
     "boundary_ratio": "ratio",

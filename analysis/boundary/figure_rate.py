@@ -92,6 +92,15 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     """
     figure = Figure(figsize=(WIDTH, 3.9))
     axes = figure.add_subplot()
+    draw_rate_panel(axes, cells, boundaries, window_max)
+    _finish_rates(figure, axes)
+    return figure
+
+
+def draw_rate_panel(
+    axes: Axes, cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float
+) -> None:
+    """The panel of `rate_figure` without its legend, in the style of the axes' owner."""
     draw_decay_axis(axes, cells["weight_decay"].tolist())
     draw_rates(axes, cells, counts=True)
     for kind in _MARKERS:
@@ -99,8 +108,7 @@ def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: f
     drawn = [record for record in boundaries if limits(record, "critical")]
     for index, record in enumerate(drawn):
         _draw_curve(axes, record, column(cells, "weight_decay"), window_max, index)
-    _finish_rates(figure, axes)
-    return figure
+    axes.set_ylabel("share of replicas")
 
 
 @styled

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 
-from observatory.analysis.boundary.figure_rate import rate_figure, window_figure
+from observatory.analysis.boundary.figure_rate import (
+    draw_rate_panel,
+    rate_figure,
+    window_figure,
+)
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.forest import Row, forest_figure
 from observatory.analysis.page.records import estimator_name, limits
 from observatory.analysis.training.figures import outcomes_figure
 
-_MAX_FITTED = 4
-"""Fitted curves in the figure of rates; all estimators are in the next figure."""
+_MAX_FITTED = 1
+"""Fitted curves in the figure of rates: others lie on it, and are in the next figure."""
 
 
 def draw_boundary(facts: Facts) -> Iterator[Drawing | NotDrawn]:
@@ -24,11 +28,9 @@ def draw_boundary(facts: Facts) -> Iterator[Drawing | NotDrawn]:
 
 def _rate(facts: Facts) -> Drawing:
     drawn = [record for record in facts.boundaries if limits(record, "critical")]
-    some = f" (the first {_MAX_FITTED} of {len(drawn)})" if len(drawn) > _MAX_FITTED else ""
     curves = (
-        f"Curves: fitted boundaries{some}, over the weight decays that entered them; vertical "
-        "line and band: critical weight decay λc of the first, which leads at every horizon, and "
-        "its interval"
+        f"Curve: the boundary by {estimator_name(drawn[0])}, over the weight decays that entered "
+        "it; vertical line and band: its critical weight decay λc and the interval"
         if drawn
         else "No boundary is drawn: see the table of fits"
     )
@@ -43,6 +45,9 @@ def _rate(facts: Facts) -> Drawing:
             f"replicas had it. {context(facts)}"
         ),
         figure=rate_figure(facts.cells, drawn[:_MAX_FITTED], facts.window_max),
+        panel=lambda axes: draw_rate_panel(
+            axes, facts.cells, drawn[:_MAX_FITTED], facts.window_max
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
-from observatory.analysis.page.style import INK
+from observatory.analysis.page.style import INK, share_of_page
 
 _GAP = 0.45
 """Decades between 0 and the smallest positive weight decay."""
@@ -65,7 +65,7 @@ def draw_decay_axis(axes: Axes, cells: Sequence[float], spacing: float = 0.033) 
     axes.xaxis.set_major_locator(FixedLocator(placed.tolist()))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticks(placed.tolist(), _spaced_labels(values, placed, spacing))
+    axes.set_xticks(placed.tolist(), _spaced_labels(values, placed, spacing / share_of_page()))
     axes.set_xlabel("weight decay")
     if values[0] == 0 and values.size > 1:
         middle = float(np.sqrt(placed[0] * placed[1]))

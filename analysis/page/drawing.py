@@ -1,10 +1,11 @@
 """What every figure of the page is handed on as, and the words that captions share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from observatory.analysis.page.bands import RULE, bands
@@ -17,13 +18,17 @@ from observatory.analysis.page.wording import event_words, horizon_words, sample
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure with its name, title and caption, and the table that is printed below it."""
+    """A figure with its name, title and caption, and the table that is printed below it.
+
+    `panel` draws a figure of one panel into other axes; None where there are several.
+    """
 
     name: str
     title: str
     caption: str
     figure: Figure
     table: Table | None = None
+    panel: Callable[[Axes], None] | None = None
 
 
 @dataclass(frozen=True)

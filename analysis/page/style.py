@@ -3,11 +3,15 @@
 import functools
 import io
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +22,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator
 from matplotlib.typing import RcKeyType
+
+from observatory.core.errors import ConfigError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,6 +84,47 @@ _RC: dict[RcKeyType, Any] = {
 }
 
 
+_over: ContextVar[Path | str | None] = ContextVar("style", default=None)
+"""A style sheet laid over the style of the page."""
+
+
+_width: ContextVar[float | None] = ContextVar("width", default=None)
+
+
+def share_of_page() -> float:
+    """Width of what is drawn, as a share of the page's: labels keep their distance in inches."""
+    width = _width.get()
+    return 1.0 if width is None else width / WIDTH
+
+
+@contextmanager
+def with_style(sheet: Path | str | None, width: float | None = None) -> Iterator[None]:
+    """Lay a matplotlib style sheet over the style of all that is drawn meanwhile; None: none.
+
+    Args:
+        sheet: A file, or the name of a style.
+        width: In inches, of what is drawn; None: that of a page.
+
+    Raises:
+        ConfigError: If there is no such sheet, or matplotlib cannot read it.
+    """
+    if sheet is not None:
+        try:
+            with style.context(str(sheet)):
+                pass
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"`style` must be a matplotlib style sheet, got {str(sheet)!r}: {error}. Give a "
+                ".mplstyle file or the name of a style."
+            ) from error
+    over, wide = _over.set(sheet), _width.set(width)
+    try:
+        yield
+    finally:
+        _over.reset(over)
+        _width.reset(wide)
+
+
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Run `draw` under the house style, whatever the caller's matplotlib settings are."""
 
@@ -86,6 +133,8 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
         with mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(_RC)
+            if (sheet := _over.get()) is not None:
+                style.use(str(sheet))
             return draw(*args, **kwargs)
 
     return drawn

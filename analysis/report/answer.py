@@ -74,19 +74,27 @@ def _rates(facts: Facts) -> str:
     if not cells:
         return "No replica has a record yet."
     ends = "; ".join(map(_cell, [cells[0], *cells[1:][-1:]]))
-    peak = max(cell["rate"] for cell in cells)
-    if peak == 0:
-        return f"No replica had the event at any weight decay: {ends}."
-    at = [index for index, cell in enumerate(cells) if cell["rate"] == peak]
+    had = peak(facts)
+    if not any(cell["rate"] for cell in cells):
+        return f"{had[:-1]}: {ends}."
+    return f"With the event at the smallest and the largest weight decay: {ends}. {had}"
+
+
+def peak(facts: Facts) -> str:
+    """Where the event rate is highest; empty where no replica has a record."""
+    cells = [cell for cell in records(facts.cells) if cell["n"] > 0]
+    if not cells:
+        return ""
+    most = max(cell["rate"] for cell in cells)
+    if most == 0:
+        return "No replica had the event at any weight decay."
+    at = [index for index, cell in enumerate(cells) if cell["rate"] == most]
     best = [cells[index] for index in at]
     low, high = (decay_label(cell["weight_decay"]) for cell in (best[0], best[-1]))
     where = low if len(at) == 1 else f"{low} to {high}"
     gap = "" if at[-1] - at[0] + 1 == len(at) else ", though not at every weight decay between"
     count = f"{sum(cell['n_event'] for cell in best)} of {sum(cell['n'] for cell in best)}"
-    return (
-        f"With the event at the smallest and the largest weight decay: {ends}. The event rate is "
-        f"highest, {number(peak)} ({count}), at weight decay {where}{gap}."
-    )
+    return f"The event rate is highest, {number(most)} ({count}), at weight decay {where}{gap}."
 
 
 def _cell(cell: Mapping[str, Any]) -> str:

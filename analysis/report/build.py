@@ -1,6 +1,6 @@
 """One self-contained page from a study's folder."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,12 @@ from observatory.analysis.report.explorer.page import explorer
 from observatory.analysis.report.gathering import gather_study, notices
 from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.sections import Across, Part, across, part
+from observatory.analysis.report.summary import title_of
 from observatory.store.files import require_writable
-from observatory.store.reader import Study
+from observatory.store.reader import Run, Study
+
+_OPEN = 5
+"""Figures of a group that are open on the page; the rest is folded, and open in print."""
 
 
 def build_report(study_folder: Path, formats: Collection[str] | None = None) -> Path:
@@ -59,6 +63,7 @@ def build_report(study_folder: Path, formats: Collection[str] | None = None) -> 
         **_page(study, parts, together, said),
         "files": writer.others,
         "explorer": explorer(found),
+        "n_open": _OPEN,
     }
     return write_page(path, "report.html.j2", page)
 
@@ -70,9 +75,9 @@ def _page(
     n_runs, n_replicas = len(runs), sum(len(run.replicas()) for run in runs)
     manifest = runs[0].manifest
     return {
-        "title": f"{_title(manifest)}: {study.name}",
-        "subtitle": f"{n_replicas} {plural(n_replicas, 'replica')} in {n_runs} "
-        f"{plural(n_runs, 'run')} · {_what(manifest)} · "
+        "title": _title(runs),
+        "subtitle": f"{_kind(manifest)} · study {study.name} · {n_replicas} "
+        f"{plural(n_replicas, 'replica')} in {n_runs} {plural(n_runs, 'run')} · "
         f"started {min(str(run.manifest['created']) for run in runs)}",
         "version": manifest.get("package_version", ""),
         "parts": parts,
@@ -88,10 +93,13 @@ def _page(
     }
 
 
-def _title(manifest: Mapping[str, Any]) -> str:
-    return "Observed trainings" if "task" not in manifest else "A phase map of grokking"
+def _title(runs: Sequence[Run]) -> str:
+    """What was trained; of runs of several models or tasks, each once."""
+    titles = list(dict.fromkeys(title_of(run.manifest) for run in runs))
+    return titles[0] if len(titles) == 1 else f"{'; '.join(titles[:3])}{' …' * (len(titles) > 3)}"
 
 
-def _what(manifest: Mapping[str, Any]) -> str:
-    on = f" on {manifest['task']['name']}" if "task" in manifest else ""
-    return f"{manifest['model']['name']}{on}"
+def _kind(manifest: Mapping[str, Any]) -> str:
+    if "task" in manifest:
+        return "A phase map of grokking"
+    return f"Model {manifest['model']['name']}"

@@ -1,11 +1,11 @@
 """What a page says of one group of replicas, and of several beside each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from observatory.analysis.boundary.section_tables import boundary_tables
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup, compare
-from observatory.analysis.page.drawing import NotDrawn
+from observatory.analysis.page.drawing import NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.figure_writer import FigureWriter, ReportFigure
 from observatory.analysis.page.records import Record, estimator_name, limits
@@ -17,6 +17,7 @@ from observatory.analysis.report.draw_groups import draw_groups, ratio_words
 from observatory.analysis.report.group_tables import group_tables
 from observatory.analysis.report.illustrate import illustrate
 from observatory.analysis.report.methods import methods
+from observatory.analysis.report.summary import summary
 from observatory.analysis.times.section_tables import time_tables
 
 
@@ -25,7 +26,9 @@ class Part:
     """What the page says of one group of replicas."""
 
     label: str
-    answer: list[str]
+    summary: list[str]  # three sentences
+    answer: list[str]  # all that the fits say
+    context: str  # n, event and horizon of all its figures
     glance: Table
     figures: list[ReportFigure]
     not_drawn: list[NotDrawn]
@@ -48,10 +51,15 @@ class Across:
 def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> Part:
     """All of one group; the names of its figures start with a prefix."""
     figures, not_drawn = writer.save(illustrate(facts), prefix)
+    said = context(facts)
+    if not prefix:  # of one group the page says it once
+        figures = [replace(f, caption=f.caption.removesuffix(said).strip()) for f in figures]
     made = [tables.cells(facts), *boundary_tables(facts), *time_tables(facts)]
     return Part(
         label=facts.group.label,
+        summary=summary(facts),
         answer=answer(facts),
+        context=said,
         glance=tables.glance(facts),
         figures=figures,
         not_drawn=not_drawn,

@@ -27,6 +27,7 @@ from observatory.cli.studies import (
     browse,
     doctor,
     export,
+    figure,
     import_,
     probe,
     report,
@@ -105,8 +106,8 @@ def completion(shell: str) -> int:
 
 
 VERBS = (
-    plan, map_runs, sweep, train, fit, report, browse, status, probe, retry, export, import_,
-    doctor, completion,
+    plan, map_runs, sweep, train, fit, report, figure, browse, status, probe, retry, export,
+    import_, doctor, completion,
 )  # fmt: skip
 program = _Program(
     name=NAME,

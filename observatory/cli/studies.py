@@ -68,6 +68,48 @@ def report(
 
 
 @verb(
+    "observatory figure results/laptop_map",
+    "observatory figure results/laptop_map rate --width 3.4 --style mine.mplstyle --out fig1.pdf",
+    extras=("analysis",),
+)
+@_A_STUDY
+@click.argument("name", required=False, metavar="NAME", help="Name of the figure.")
+@option("--width", type=float, metavar="INCHES", help="Width (that of the page).")
+@option("--height", type=float, metavar="INCHES", help="Height (in proportion to the width).")
+@option("--style", metavar="FILE", help="A matplotlib style sheet, laid over that of the page.")
+@option(
+    "--out", type=NewFile(".pdf", ".png", ".svg"), metavar="FILE",
+    help="Where it is written (NAME.pdf).",
+)  # fmt: skip
+def figure(
+    study: Path,
+    name: str | None,
+    width: float | None,
+    height: float | None,
+    style: str | None,
+    out: Path | None,
+) -> int:
+    """Draw one figure of a study's report alone, for a paper; without a name, list them."""
+    from observatory.analysis.page.save import save_picture
+    from observatory.analysis.page.style import with_style
+    from observatory.analysis.report.figure import figure as draw
+    from observatory.analysis.report.figure import figure_names
+
+    if name is None:
+        for known, title in figure_names(study).items():
+            print(f"{known:<24}{title}")
+        return 0
+    made, path = (
+        draw(study, name, width=width, height=height, style=style),
+        out or Path(f"{name}.pdf"),
+    )
+    with with_style(style):
+        save_picture(made, path)
+    print(path)
+    return 0
+
+
+@verb(
     "observatory browse",
     "observatory browse results --study laptop_map --port 5055",
     "observatory browse results --tracking-uri postgresql://me@host/mlflow --once",
