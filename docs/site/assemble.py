@@ -89,6 +89,7 @@ def assemble(to: Path) -> None:
     """Write the sources of the site anew into a folder."""
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(ROOT / "docs", to, ignore=shutil.ignore_patterns("site", "*.md", "__pycache__"))
+    shutil.copytree(ROOT / "conf", to / "conf", ignore=shutil.ignore_patterns("*.py", "__py*"))
     shutil.copy(ROOT / "CITATION.cff", to)
     for path, text in (guides() | api_pages()).items():
         (to / path).parent.mkdir(parents=True, exist_ok=True)
