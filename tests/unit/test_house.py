@@ -26,7 +26,7 @@ KINDS = {
     "optimizer": ("optimizers", [{"init", "update"}]),
     "probe": ("probes", [{"measure"}]),
     "event": ("events", [{"locate"}]),
-    "fit": ("analysis", [{"fit"}, {"estimate"}]),
+    "fit": ("analysis", [{"fit"}, {"estimate"}, {"records", "horizons"}]),
 }
 # Abstract classes of ours that bring the methods of a component along.
 BASES = {"AnsweredTask", "CurveLaw", "LikelihoodFit"}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.boundary.estimators.checks import require_logistic_rise
 from observatory.analysis.horizon.estimators.firth_grid import Boundaries, firth_boundaries
-from observatory.analysis.horizon.estimators.horizon import verdict_by
+from observatory.analysis.horizon.estimators.judged import verdict_by
 from observatory.analysis.stats.bins import (
     RateBins,
     bin_rates,

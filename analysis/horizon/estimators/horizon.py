@@ -8,21 +8,19 @@ from typing import final
 import numpy as np
 
 from observatory.analysis.boundary.estimators.at_horizon import firth_limits
-from observatory.analysis.boundary.estimators.checks import require_logistic_rise
-from observatory.analysis.boundary.estimators.likelihood import firth_points
 from observatory.analysis.horizon.estimators.boundary import (
     boundaries,
     shorter_horizons,
 )
+from observatory.analysis.horizon.estimators.judged import lower_window, rising_bins, samples
 from observatory.analysis.horizon.estimators.verdict import (
     Evidence,
-    Samples,
     evidence_of,
     foresee,
     longest,
     verdict_of,
 )
-from observatory.analysis.stats.bins import RateBins, bin_rates, non_monotone, require_boundary
+from observatory.analysis.stats.bins import non_monotone
 from observatory.analysis.stats.estimate import Estimate, Parameter, Plain, estimate_of
 from observatory.analysis.stats.observations import Array, Observations
 from observatory.analysis.stats.resample import n_units
@@ -32,73 +30,11 @@ from observatory.analysis.times.estimators.aft_table import (
     Sample,
     competing_warnings,
     drawn_replicas,
-    require_fixed,
-    require_times,
     sample_of,
 )
 from observatory.analysis.times.estimators.power_law import N_PARAMS
-from observatory.core.errors import FitRefusedError
 
 _Columns = dict[str, list[float | None]]
-
-
-def _rising_bins(data: Observations, level: float) -> RateBins:
-    """The counts of a table that can be judged; refuses all others, as `Horizon.fit` says."""
-    require_times(data)
-    require_fixed(data, "free")
-    bins = bin_rates(data)
-    require_boundary(bins)
-    x0, log_slope = firth_points(bins.x, bins.n[None], bins.k[None])[0]
-    require_logistic_rise(bins, x0, log_slope, level)
-    return bins
-
-
-def _fixed_sample(data: Observations) -> Sample | None:
-    """A part of a table; None where too few of its replicas grokked to fix the laws."""
-    try:
-        require_fixed(data, "free")
-    except FitRefusedError:
-        return None
-    return sample_of(data)
-
-
-def _lower_window(data: Observations, observed: float) -> float:
-    """The largest weight decay that is left without the largest third of those above a boundary."""
-    cells = np.unique(data.weight_decay)
-    n_above = int((cells > observed).sum())
-    return float(cells[-1 - max(n_above // 3, 1)])
-
-
-def _samples(data: Observations, whole: Sample, early: float, lower: float) -> Samples:
-    """A table as the verdict looks at it: whole, at an earlier horizon, up to a smaller control."""
-    parts = data.at_horizon(early), data.within(lower)
-    return Samples(whole, *(_fixed_sample(part) for part in parts))
-
-
-def verdict_by(
-    observations: Observations, window_max: float, held_out: float, n_grid: int, level: float
-) -> tuple[str, str]:
-    """The verdict of `Horizon` on one table and its reason, without limits and without an outlook.
-
-    Args:
-        observations: The records, cut at the horizon of the verdict.
-        window_max: Largest control that enters.
-        held_out: The shorter horizon, as a share of the longest.
-        n_grid: Points of the search for a critical point.
-        level: Of the tests.
-
-    Raises:
-        FitRefusedError: As `Horizon.fit`.
-    """
-    data = observations.within(window_max)
-    _rising_bins(data, level)
-    whole = sample_of(data)
-    steps = longest(whole)
-    horizons = shorter_horizons(data, steps, 2)
-    observed = float(boundaries(data, horizons, data.weights[None])[0, -1])
-    of = _samples(data, whole, held_out * steps, _lower_window(data, observed))
-    evidence = {name: evidence_of(name, of, data.weights[None], n_grid, level) for name in ERRORS}
-    return verdict_of(evidence, observed, level, data.control)
 
 
 def _column(values: Array) -> list[float | None]:
@@ -216,15 +152,15 @@ class Horizon:
                 weight decays tried.
         """
         data = observations.within(self.window_max)
-        bins = _rising_bins(data, self.level)
+        bins = rising_bins(data, self.level)
         whole = sample_of(data)
         steps = longest(whole)
         drawn = drawn_replicas(data, self.n_bootstrap, seed)
         horizons = shorter_horizons(data, steps, self.n_horizons)
         found = boundaries(data, horizons, np.concatenate([data.weights[None], drawn]))
         observed = float(found[0, -1])
-        lower = _lower_window(data, observed)
-        of = _samples(data, whole, self.held_out * steps, lower)
+        lower = lower_window(data, observed)
+        of = samples(data, whole, self.held_out * steps, lower)
         evidence = {name: evidence_of(name, of, drawn, self.n_grid, self.level) for name in ERRORS}
         verdict, reason = verdict_of(evidence, observed, self.level, data.control)
         extras: dict[str, Plain] = {
