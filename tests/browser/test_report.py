@@ -86,7 +86,7 @@ def test_every_figure_is_drawn_and_has_a_caption_with_n_and_units(page: Any):
         assert box["width"] > 600
         assert box["height"] > 150
         caption = figure.locator("figcaption").inner_text()
-        assert any(unit in caption for unit in units)
+        assert any(unit in caption.lower() for unit in units)
         assert figure.locator("svg").get_attribute("aria-label")
 
 
