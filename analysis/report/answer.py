@@ -152,8 +152,8 @@ def _uncensored(facts: Facts) -> str:
         return ""
     text = (
         f"Among the {zero['n']} replicas with the event at weight decays up to "
-        f"{number(zero['extras'].get('window_max'))}, time to grok falls as weight decay to the "
-        f"power −ν, ν = {estimate(zero, 'nu')} with λc = 0"
+        f"{number(zero['extras'].get('window_max'))}, time to the event falls as weight decay "
+        f"to the power −ν, ν = {estimate(zero, 'nu')} with λc = 0"
     )
     text += f"; with λc estimated, λc = {estimate(free, 'critical')}." if free is not None else "."
     return f"{text} {_distinguishable(facts.of('times_comparison'))}".strip()

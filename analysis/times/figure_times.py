@@ -102,7 +102,7 @@ def times_figure(
         _draw_laws(axes, laws, np.geomspace(positive.min(), positive.max(), 300))
     axes.set_ylim(bottom, top)
     plain_log_ticks(axes.yaxis)
-    axes.set_ylabel("time to grok (steps)")
+    axes.set_ylabel("time to the event (steps)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -134,5 +134,5 @@ def draw_times(axes: Axes, record: Record, opened: Opened) -> None:
             axes.plot(decays, seen, color=LINE_COLOURS[0], gid="power-law", label=label)
             axes.set_ylim(bottom, top)
     plain_log_ticks(axes.yaxis)
-    axes.set_ylabel("time to grok (steps)")
+    axes.set_ylabel("time to the event (steps)")
     entitle(axes, record, data.control)

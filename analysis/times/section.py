@@ -116,7 +116,7 @@ def _joint(facts: Facts) -> Drawing | NotDrawn:
         title=title,
         caption=(
             "Confidence regions of (λc, ν), both dimensionless, in t = A (weight decay − λc)^(−ν), "
-            "from all times to grok, replicas without the event being censored; a panel per "
+            "from all times to the event, replicas without the event being censored; a panel per "
             "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
             "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
             "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "

@@ -152,9 +152,9 @@ def _means(facts: Facts) -> Table:
                 f"p = {number(extras['logrank_p'], 2)}."
             )
     caption = (
-        "Restricted mean: mean of the smaller of the time to grok and the horizon; it needs no law "
-        "and counts replicas without the event. A dash: half did not have it by the horizon. "
-        f"{levels(facts.of('survival'))}{''.join(tests)}"
+        "Restricted mean: mean of the smaller of the time to the event and the horizon; it "
+        "needs no law and counts replicas without the event. A dash: half did not have it by the "
+        f"horizon. {levels(facts.of('survival'))}{''.join(tests)}"
     )
     title, kinds = "Median and restricted mean time", (*["num"] * 7, "")
     return Table(title, heads, kinds, rows, caption, notes=notes.lines)

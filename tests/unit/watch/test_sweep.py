@@ -89,7 +89,13 @@ def test_status_fits_and_page_of_a_sweep(study: Study) -> None:
     page = rebuild_report(study.folder).read_text()
     assert "Observed trainings: mine" in page
     assert "Weight decay switches the network to the event at λc" in page
-    for words in ("phase map of grokking", "from memorising to grokking", "Training trajectories"):
+    for words in (
+        "phase map of grokking",
+        "time to grok",
+        "times to grok",
+        "from memorising to grokking",
+        "Training trajectories",
+    ):
         assert words not in page
 
 
