@@ -35,7 +35,8 @@ def _boundary(facts: Facts) -> str:
     what = "to the event" if facts.group.observed else "from memorising to grokking"
     return (
         f"Within {within}, weight decay switches the network {what} at λc = "
-        f"{estimate(record, 'critical')} ({estimator_name(record)}{_level(record)})."
+        f"{estimate(record, 'critical')} ({estimator_name(record)}{_level(record)}, n = "
+        f"{record['n']} replicas)."
     )
 
 

@@ -75,12 +75,15 @@ def test_the_answer_has_the_boundary_with_estimator_event_and_horizon(
     records = json.loads((laptop_map / "fits.json").read_text())["fits"]
     critical = next(r for r in records if "lead" in r["extras"])["params"]["critical"]
     stated = f"λc = {critical['value']:.3g} [{critical['ci_low']:.3g}, {critical['ci_high']:.3g}]"
-    answer = laptop_page.text.split("At a glance")[0]
-    assert f"{stated} (maximum likelihood lapse, 95% interval, n = 64 replicas)" in answer
+    first, answer = laptop_page.text.split("All estimators, laws and reasons")[:2]
+    for said in (first, answer):
+        assert f"{stated} (maximum likelihood lapse, 95% interval, n = 64 replicas)" in said
+        assert "Verdict: cannot tell." in said
+    assert "Within 2500 steps (2500 epochs), weight decay switches the network" in first
+    assert "A horizon of 12000 steps would decide." in first
     assert "boundary_mle leads at every horizon, as declared." in laptop_page.text
     assert "event first99: val accuracy ≥ 0.99, within a horizon of 2500 steps" in answer
     assert "0 of 8 at weight decay 0; 0 of 8 at weight decay 10 (8 collapsed)" in answer
-    assert "Verdict: cannot tell." in answer
     assert "A horizon of about 12000 steps would decide." in answer
     assert answer.index("Verdict") < answer.index(
         "With the event at the smallest and the largest weight decay"
