@@ -97,11 +97,10 @@ def regressions(design: Array, n: Array, k: Array) -> Array:
     for _ in range(_MAX_STEPS):
         p = expit(beta @ design.T)
         w = n * p * (1.0 - p)
-        information = (design.T * w[:, None, :]) @ design
-        information += (
-            1e-12 * np.trace(information, axis1=1, axis2=2)[:, None, None] * np.eye(design.shape[1])
-        )
-        inverse = np.linalg.inv(information)
+        information: Array = (design.T * w[:, None, :]) @ design
+        trace: Array = np.einsum("fcc->f", information)
+        information += 1e-12 * trace[:, None, None] * np.eye(design.shape[1])
+        inverse = np.asarray(np.linalg.inv(information), dtype=np.float64)
         leverage = w * ((design @ inverse) * design).sum(axis=2)
         score = (k - n * p + leverage * (0.5 - p)) @ design
         step = (inverse @ score[..., None])[..., 0]

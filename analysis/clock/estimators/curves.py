@@ -87,7 +87,7 @@ def time_curves(sample: ClockSample, fit: LawFit) -> Columns:
     lines: list[Array] = []
     for lr in rows.lrs:
         own = cells[cells[:, 0] == lr, 1]
-        decay = np.geomspace(own.min(), own.max(), _N_LINE)
+        decay = np.geomspace(float(own.min()), float(own.max()), _N_LINE)
         rate = np.full(_N_LINE, lr)
         lines.append(np.stack([rate, decay, medians_of(sample, fit, rate, decay)]))
     for name, values in zip(("lr", "weight_decay", "median"), np.hstack(lines), strict=True):

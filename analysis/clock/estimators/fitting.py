@@ -47,7 +47,8 @@ class ClockSample:
     def without_units(self) -> Array:
         """Weights of the records without one unit of resampling at a time, `[unit, record]`."""
         units, own = self.rows.units, self.rows.data.weights
-        each = np.where(units == np.arange(units.max() + 1)[:, None], 0.0, own)
+        left_out = np.arange(int(units.max()) + 1)
+        each = np.where(units == left_out[:, None], 0.0, own)
         return gathered(each, self.index)
 
 

@@ -64,10 +64,8 @@ class _Profile:
     def at(self, places: Array) -> Array:
         """The greatest value at each x0, `[t, place]`."""
         n_tables, n_places = places.shape
-        of, which = (
-            firth_likelihood(self.x, self.n, self.k),
-            np.repeat(np.arange(n_tables), n_places),
-        )
+        of = firth_likelihood(self.x, self.n, self.k)
+        which = np.repeat(np.arange(int(n_tables)), int(n_places))
 
         def likelihood(theta: Array, rows: NDArray[np.int64]) -> tuple[Array, Array, Array]:
             return of(theta, which[rows])
