@@ -166,10 +166,11 @@ def massive_activations(
     )
     found = extremes(stream.abs().flatten(start_dim=2))
     number = ~found.largest[..., -1].isnan()
-    return of_extremes(found) | {
+    measured = of_extremes(found) | {
         "position": Masked(found.place // channels % n_ctx, number) if placed else None,
         "channel": Masked(found.place % channels, number),
     }
+    return {column.name: measured[column.name] for column in MassiveActivations.columns}
 
 
 @final
