@@ -38,7 +38,7 @@ class Rule:
     edge: Edge  # "lower": replicas grok above the critical value; "upper": below it
     target: str  # "critical": the critical value; "threshold": whether it is 0 or above
     second: dict[str, Any] | None  # None, or the `name` and `values` of a second control
-    retries: int  # how often a replica that diverged is asked for again
+    retries: Count  # how often a replica that diverged is asked for again
     sampler: str  # "boundary", or one of Optuna's: "grid", "qmc", "tpe", "random"
     points: Size  # weight decays of `sampler` "grid"
 

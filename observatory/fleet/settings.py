@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from observatory.core.schedule import Schedule
-from observatory.core.settings import Count, Size, checked, declared
+from observatory.core.settings import Count, Fraction, Size, checked, declared
 
 if TYPE_CHECKING:
     from observatory.fleet.replicas import Dataset
@@ -70,10 +70,10 @@ class RetirementRules:
     horizon_steps: Size  # steps after which a replica leaves whatever it has done
     settle: bool  # whether a settled replica leaves before the horizon
     tail_steps: Count  # steps watched after the first touch before a replica counts as settled
-    collapse_level: float  # train accuracy below which a look counts towards collapse
+    collapse_level: Fraction  # train accuracy below which a look counts towards collapse
     collapse_looks: Size  # consecutive such looks that make a collapse
-    collapse_after: int  # steps granted before looks count
-    lost_level: float  # val accuracy below which a look in the tail counts towards "lost"
+    collapse_after: Count  # steps granted before looks count
+    lost_level: Fraction  # val accuracy below which a look in the tail counts towards "lost"
     lost_looks: Size  # consecutive such looks that make it lost
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from observatory.core.errors import ConfigError
 from observatory.core.secrets import without_secrets
-from observatory.core.settings import Range, checked, declared
+from observatory.core.settings import NotNegative, Positive, Range, checked, declared
 from observatory.mirror.cells import Granularity
 from observatory.mirror.connection import default_tracking_uri, is_server
 
@@ -38,8 +38,8 @@ class MlflowSettings:
     granularity: Granularity
     points: Annotated[int, Range(2, advice="Give the steps per curve.")]
     per_layer: bool
-    timeout_s: float
-    lock_timeout_s: float
+    timeout_s: Positive
+    lock_timeout_s: NotNegative
     prefixes: Mapping[str, str]
 
 

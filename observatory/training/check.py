@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from observatory.core.errors import ConfigError
-from observatory.core.settings import Seed, Share, Size, Threads, checked, declared, known_name
+from observatory.core.settings import (
+    NotNegative,
+    Seed,
+    Share,
+    Size,
+    Threads,
+    checked,
+    declared,
+    known_name,
+)
 from observatory.fleet.settings import (
     SERIES,
     EvaluationSettings,
@@ -47,7 +56,7 @@ _GROUPS = {
         "weight_decay": _NUMBERS,
         "lr": _NUMBERS,
     },
-    "store": {"checkpoint_every": Size, "progress_every": float, "final_weights": bool},
+    "store": {"checkpoint_every": Size, "progress_every": NotNegative, "final_weights": bool},
 }
 """What the settings of each group must be."""
 _NEEDED_EVENTS = ("mem", "first99", "held99")

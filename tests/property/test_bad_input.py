@@ -12,6 +12,7 @@ import math
 import random
 import tarfile
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,10 @@ from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.launch.compose import compose, ready
 from observatory.launch.layout import resolved
+from observatory.mirror.settings import mlflow_settings
 from observatory.pipeline import retry
 from observatory.training.build import build
+from observatory.training.check import check_settings
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 TINY = ["task.p=5", "model.d_model=8", "model.d_mlp=8", "model.n_heads=2", "fleet.shards=1"]
@@ -249,3 +252,23 @@ def test_a_bundle_that_is_no_tar_is_refused(tmp_path: Path) -> None:
         (tmp_path / "bad.tar").write_bytes(content)
         with pytest.raises(ObservatoryError):
             import_bundle(tmp_path / "bad.tar", tmp_path / "results")
+
+
+def test_no_number_of_a_group_may_lie_below_its_range() -> None:
+    base = resolved(ready(OmegaConf.create(compose("train", TINY)), HYDRA))
+    accepted: list[str] = []
+    for path, value in leaves(base):
+        if path[0] not in ("store", "fleet", "retirement", "evaluation") or isinstance(value, bool):
+            continue
+        for bad in (-7, -0.5, math.nan) if isinstance(value, int | float) else ():
+            config = deepcopy(base)
+            parent(config, path)[path[-1]] = bad
+            with suppress(ConfigError):
+                check_settings(config)
+                accepted.append(f"{'.'.join(path)} = {bad}")
+    for name, value in base["mlflow"].items():
+        for bad in (-7, -0.5) if isinstance(value, int | float) else ():
+            with suppress(ConfigError):
+                mlflow_settings({**base["mlflow"], name: bad}, Path())
+                accepted.append(f"mlflow.{name} = {bad}")
+    assert accepted == []

@@ -142,7 +142,7 @@ def test_the_table_is_that_of_the_project() -> None:
     assert {
         extra: {IMPORTED_AS.get(name, name) for name in names}
         for extra, names in named.items()
-        if extra not in ("all", "dev")
+        if extra not in ("all", "dev", "docs")
     } == {extra: {*names} for extra, names in EXTRAS.items()}
     assert offered["all"] == [f"observatory[{','.join(sorted(EXTRAS))}]"]
     assert not [line for line in project["dependencies"] if "<" in line or "==" in line]
