@@ -96,7 +96,7 @@ def test_the_wheel_offers_the_extras_and_caps_nothing_that_is_always_there(
 ) -> None:
     (folder,) = installed.glob("*.dist-info")
     described = PathDistribution(folder)
-    assert {*EXTRAS, "all", "dev"} == set(described.metadata.get_all("Provides-Extra"))
+    assert {*EXTRAS, "all", "dev", "docs"} == set(described.metadata.get_all("Provides-Extra"))
     requirements = [Requirement(line) for line in described.requires or []]
     always = [r for r in requirements if r.marker is None]
     assert {"torch", "numpy", "pandas", "pyarrow", "jaxtyping"} <= {r.name for r in always}

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from observatory import fits
 from observatory.core.rng import named_generator
 from observatory.core.schedule import LogSpaced
 from observatory.fleet.evaluate import evaluate
@@ -20,7 +21,7 @@ from observatory.training.build import Parts, build
 from observatory.watch.online.observer import Observe
 from tests.composed import composed
 
-DECAYS, SEEDS, HORIZON, EVERY, LEVEL = (0.5, 1.0, 2.0), (0, 1, 2), 400, 10, 0.99
+DECAYS, SEEDS, HORIZON, EVERY, LEVEL = (0.5, 0.7, 1.0), (1, 2, 3, 4), 400, 10, 0.99
 EARLY = 100  # the step at which weights are compared: behind the transition rounding grows
 
 
@@ -30,7 +31,12 @@ def parts() -> Parts:
         composed(
             "train",
             *("experiment=smoke", "fleet.shards=1", f"fleet.size={len(DECAYS) * len(SEEDS)}"),
-            *("fleet.dtype=float64", "fleet.loss_dtype=float64", "fleet.compile=off"),
+            *(
+                "fleet.dtype=float64",
+                "fleet.loss_dtype=float64",
+                "fleet.compile=off",
+                "fleet.graphs=off",
+            ),
             *("fleet.device=cpu", f"horizon_steps={HORIZON}"),
             f"sweep.scientific.weight_decay={list(DECAYS)}",
             f"sweep.nuisance.seed={list(SEEDS)}",
@@ -121,4 +127,11 @@ def test_a_watched_loop_trains_the_networks_of_the_fleet_and_has_their_events(
         found.reindex(expected.index).astype("Int64"), expected["step"].astype("Int64"),
         check_names=False,
     )  # fmt: skip
+    of_the_fleet = fits.boundary(
+        expected.reset_index().rename(columns={"step": "time"}), "firth", horizon_steps=HORIZON
+    )
+    of_the_loop = fits.boundary(study, "firth")
+    assert of_the_loop.params.equals(of_the_fleet.params)
+    low, high = of_the_fleet.conf_int().loc["critical"]
+    assert low < of_the_loop.params["critical"] < high
     assert 2 <= expected["step"].notna().sum() <= len(expected) - 2
