@@ -23,9 +23,6 @@ ANALYSIS = Path(observatory.__file__).parent / "analysis"
 HOLDERS = ("calibration", "chain_studies", "emergence_studies", "forecast_studies")
 """Modules with calibrations, in their `STORED`."""
 
-ROUNDING = 1e-6
-"""Relative difference of numbers that kernels of another processor may make."""
-
 Outcome = dict[str, str | float | bool | None]
 
 
@@ -38,12 +35,14 @@ class Calibration:
         n: Studies.
         study: The outcome of a study, from its number alone.
         sources: Folders of analysis/ on whose code the outcomes depend.
+        rounding: Relative difference that another type of processor may make.
     """
 
     name: str
     n: int
     study: Callable[[int], Outcome]
     sources: tuple[str, ...]
+    rounding: float = 1e-6
 
     @property
     def file(self) -> Path:
@@ -73,14 +72,11 @@ class Calibration:
         return sorted(rng.choice(self.n, size, replace=False).tolist())
 
     def stale(self, size: int) -> list[str]:
-        """What of a part of that size differs from what is computed now.
-
-        It is the same bit for bit on processors with AVX2; ROUNDING is for older ones.
-        """
+        """What of a part of that size differs from what is computed now, beyond `rounding`."""
         kept, found = self.outcomes(), list[str]()
         for number in self.part(size):
             now = self.study(number)
-            if now != pytest.approx(kept[number], rel=ROUNDING, abs=0.0):
+            if now != pytest.approx(kept[number], rel=self.rounding, abs=0.0):
                 found.append(f"{self.name}, study {number}: {kept[number]} stored, {now} now")
         return found
 
