@@ -184,7 +184,7 @@ def test_without_script_every_figure_is_there(browser: Any, study: Path):
     assert opened.locator("#explorer").is_hidden()
     figures = opened.locator("figure svg")
     assert figures.count() >= 3
-    for folded in opened.locator("details:not([open]) > summary").all():
+    for folded in opened.locator("details:not([open]) > summary").element_handles():
         folded.click()
     for index in range(figures.count()):
         assert figures.nth(index).bounding_box()["width"] > 300
