@@ -97,6 +97,8 @@ def named_object(text: str) -> Any:
     where, _, name = text.rpartition(":")
     if not where or not name:
         raise ConfigError(f"`{text}` must be MODULE:NAME or FILE.py:NAME, as in data.py:batch.")
+    if where.endswith(".pt"):
+        raise ConfigError(f"`{where}` holds one batch: give it without `:{name}`.")
     if where.endswith(".py"):
         spec = importlib.util.spec_from_file_location(Path(where).stem, where)
         if spec is None or spec.loader is None or not Path(where).is_file():

@@ -131,3 +131,30 @@ def test_what_names_nothing_is_refused(tmp_path: Path) -> None:
     assert made_batch("math:pi") == pytest.approx(3.14159, abs=1e-5)
     with pytest.raises(ConfigError, match="each of its own step"):
         probe_checkpoints(nn.Linear(1, 1), [], BATCH, tmp_path)
+
+
+@pytest.mark.slow
+def test_folders_of_hugging_face_are_models_and_checkpoints(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2}
+    config = transformers.LlamaConfig(
+        vocab_size=50, hidden_size=32, intermediate_size=64, max_position_embeddings=32, **sizes
+    )
+    model = transformers.LlamaForCausalLM(config)
+    norms: list[float] = []
+    for step in (10, 20):
+        model.save_pretrained(tmp_path / f"run/checkpoint-{step}")
+        norms.append(sum(float(p.detach().double().square().sum()) for p in model.parameters()))
+        with torch.no_grad():
+            model.lm_head.weight.mul_(1.5)
+    torch.save({"input_ids": torch.arange(24).reshape(2, 12)}, tmp_path / "batch.pt")
+    pattern, out = str(tmp_path / "run/checkpoint-*"), tmp_path / "probed"
+    given = ["--checkpoints", pattern, "--batch", str(tmp_path / "batch.pt"), "--out", str(out)]
+    assert command_line(["probe", f"hf:{tmp_path}/run/checkpoint-10", *given]) == 0
+    (run,) = Study(out).runs
+    assert list(run.table("probes/attention")["step"]) == [10, 20]
+    measured = run.table("probes/weight_norm").set_index("step")["l2"]
+    assert measured.to_numpy() == pytest.approx([norm**0.5 for norm in norms], rel=1e-6)
+    with pytest.raises(ConfigError, match="holds one batch: give it without `:x`"):
+        made_batch(f"{tmp_path}/batch.pt:x")

@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import pytest
 import torch
+from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
@@ -202,3 +203,29 @@ def test_accelerate_is_watched_in_a_plain_loop_and_not_changed(tmp_path: Path) -
     run_there = only_run(tmp_path)
     assert list(run_there.table("probes/stand_in")["step"]) == list(range(0, 25, 2))
     assert run_there.outcomes().loc[0, "reached_hi"] == 1
+
+
+def test_fabric_is_watched_in_a_plain_loop_and_not_changed(tmp_path: Path) -> None:
+    def run(watch: Observe | None) -> nn.Module:
+        torch.manual_seed(5)
+        fabric = Fabric(accelerator="cpu", devices=1)
+        model = network()
+        bare = model
+        model, optimizer = fabric.setup(model, torch.optim.AdamW(model.parameters(), lr=0.01))
+        if watch is not None:
+            watch.begin(model, {"seed": 5})
+        for step in range(1, 13):
+            optimizer.zero_grad()
+            loss = ((model(X) - Y) ** 2).mean()
+            fabric.backward(loss)
+            optimizer.step()
+            if watch is not None:
+                watch.step(step, loss=loss)
+        if watch is not None:
+            watch.end()
+        return bare
+
+    assert_same_weights(run(None), run(observe(tmp_path, event="loss <= 1000")))
+    there = only_run(tmp_path)
+    assert list(there.table("probes/stand_in")["step"]) == list(range(0, 13, 2))
+    assert there.outcomes().loc[0, "reached_hi"] == 1
