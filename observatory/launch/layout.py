@@ -123,12 +123,8 @@ def begun_runs(config: Config) -> Iterator[tuple[dict[str, Any], Config]]:
     given, study = config["fleet"], Path(config["results"]) / config["study"]
     for path in sorted(study.glob(f"runs/[!.]*/{MANIFEST}")):
         manifest = read_json(path)
-        begun = manifest["config"]["fleet"]
-        begun = {
-            "compile": "off",
-            "graphs": "off",
-            **begun,
-        }  # as runs were before there was a choice
+        # as runs were before there was a choice
+        begun = {"compile": "off", "graphs": "off", **manifest["config"]["fleet"]}
         fleet = {k: begun[k] if given[k] == "auto" else given[k] for k in _AUTO}
         there = laid_out({**config, "fleet": {**given, **fleet}})
         if identity(there) == manifest["identity"]:

@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Callable
+from concurrent.futures import wait
 from typing import TypeVar
 
 from observatory.core.errors import StoreError
+from observatory.core.threads import started
 
 Answer = TypeVar("Answer")
 RECORD = "jobs.json"
@@ -47,26 +48,14 @@ def answered(name: str, ask: Callable[[], Answer], seconds: float) -> Answer:
     Raises:
         StoreError: If there is no answer: whether the queue took what it was asked is not known.
     """
-    found: list[Answer] = []
-    failed: list[BaseException] = []
-
-    def beside() -> None:
-        try:
-            found.append(ask())
-        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-            failed.append(error)
-
-    thread = threading.Thread(target=beside, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if failed:
-        raise failed[0]
-    if not found:
+    future = started(ask)
+    wait([future], timeout=seconds)
+    if not future.done():
         raise StoreError(
             f"`{name}` has not answered for {seconds:g} s, and may have queued jobs all the same. "
             "See `squeue --me`, and start the same command again when the queue answers."
         )
-    return found[0]
+    return future.result()
 
 
 def is_over(job: str) -> tuple[bool | None, bool]:

@@ -134,9 +134,8 @@ class SlurmLauncher:
         """Wait until a run has ended; jobs that died are submitted again in the meantime."""
         while not self._ended:
             time.sleep(self._settings.poll_s)
-            active = self._queue(
-                active_jobs
-            )  # before the store is read: a job that left has written its end
+            # before the store is read: a job that left has written its end
+            active = self._queue(active_jobs)
             self._name_held(active)
             for queued in list(self._runs.values()):
                 self._look(queued, active)

@@ -1,13 +1,14 @@
 """One deadline for all that MLflow is asked: a server that never answers holds nobody beyond it."""
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast, final
 
 from observatory.core.errors import StoreError
+from observatory.core.threads import started
 
 Result = TypeVar("Result")
 Client = TypeVar("Client")
@@ -60,27 +61,15 @@ class Deadline:
             StoreError: If an answer does not come in time.
             Exception: What the work raises.
         """
-        found: list[Result] = []
-        failed: list[BaseException] = []
-
-        def beside() -> None:
-            try:
-                found.append(work())
-            except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-                failed.append(error)
-
-        thread = threading.Thread(target=beside, daemon=True)
-        thread.start()
+        future = started(work)
         try:
-            while thread.is_alive():
-                thread.join(_LOOK_S)
-                if thread.is_alive() and time.monotonic() > self._until:
+            while not future.done():
+                wait([future], timeout=_LOOK_S)
+                if not future.done() and time.monotonic() > self._until:
                     raise StoreError(self._words)
         finally:
-            self._over = self._over or thread.is_alive()
-        if failed:
-            raise failed[0]
-        return found[0]
+            self._over = self._over or not future.done()
+        return future.result()
 
     @property
     def _words(self) -> str:

@@ -30,24 +30,29 @@ class DueLooks:
         self.every = Every(every) if isinstance(every, int) else every
         self.spectra = Every(spectra) if isinstance(spectra, int) else spectra
         self.probes = tuple(probes)
-        self._low = None if low_precision is None else FromStepsOn(low_precision, self.every)
+        self._costly, self._low = (
+            None if schedule is None else FromStepsOn(schedule, self.every)
+            for schedule in (self.spectra, low_precision)
+        )
         self.begin(0)
+
+    @property
+    def costly_from(self) -> float:
+        """The step from which on the costly probes look too."""
+        return 0.0 if self._costly is None else self._costly.start
 
     def begin(self, made: int, costly_from: float | None = None) -> None:
         """Begin, or go on after `made` updates: a stop neither adds a costly look nor drops one.
 
         Args:
             made: Optimizer updates.
-            costly_from: As it was then; None: what the schedules say. At the beginning it is 0,
-                since the first look measures everything.
+            costly_from: As it was then; None: what the schedules say.
         """
         self._next, self._looked = _following(self.every, made), -1
-        self.costly_from = 0.0 if costly_from is None else costly_from
+        if self._costly is not None:
+            self._costly.begin(made, costly_from)
         if self._low is not None:
             self._low.begin(made)
-        if costly_from is None and made and self.spectra is not None:
-            last = _last_due(self.every, made)
-            self.costly_from = 0.0 if last is None else _following(self.spectra, last)
 
     def about(self) -> dict[str, Any]:
         """What the manifest says of it."""
@@ -73,12 +78,9 @@ class DueLooks:
     def at(self, n: int) -> tuple[str, ...]:
         """What the look at step `n` measures; it is the last one from now on."""
         self._looked = n
-        if self.spectra is None:
+        if self._costly is None or self._costly.now(n):
             return self.probes
-        if n < self.costly_from:
-            return tuple(name for name in self.probes if name not in COSTLY)
-        self.costly_from = _following(self.spectra, n)
-        return self.probes
+        return tuple(name for name in self.probes if name not in COSTLY)
 
 
 @final
@@ -88,22 +90,32 @@ class FromStepsOn:
     Args:
         schedule: The steps.
         every: When a training looks.
+
+    Attributes:
+        start: The step from which on it is measured next, 0 at the beginning.
     """
 
     def __init__(self, schedule: Schedule, every: Schedule) -> None:
         self._schedule, self._every = schedule, every
         self.begin(0)
 
-    def begin(self, made: int) -> None:
-        """Begin, or go on after `made` updates: a stop neither adds a measurement nor drops one."""
-        last = _last_due(self._every, made) if made else None
-        self._next = 0.0 if last is None else _following(self._schedule, last)
+    def begin(self, made: int, start: float | None = None) -> None:
+        """Begin, or go on after `made` updates: a stop neither adds a measurement nor drops one.
+
+        Args:
+            made: Optimizer updates.
+            start: As it was then; None: what the schedules say.
+        """
+        if start is None:
+            last = _last_due(self._every, made) if made else None
+            start = 0.0 if last is None else _following(self._schedule, last)
+        self.start = start
 
     def now(self, n: int) -> bool:
         """Whether the look at step `n` measures it; if so, the next one is that much later."""
-        if n < self._next:
+        if n < self.start:
             return False
-        self._next = _following(self._schedule, n)
+        self.start = _following(self._schedule, n)
         return True
 
 
