@@ -1,6 +1,5 @@
 """The page that moves, in a real browser: what it shows is what fits.json holds."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,9 @@ from observatory.store.files import read_json
 from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fitted_study
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SLIDER = "#explorer-controls input[type=range]"
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, none is on the path"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +26,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     build_report(folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
@@ -62,20 +63,16 @@ def browsing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsing]:
 
 
 @pytest.fixture
-def page(browsing: Browsing) -> Iterator[Page]:
+def page(browser: Any, browsing: Browsing) -> Iterator[Page]:
     """A page in whose life no request may leave the server."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        context = browser.new_context(viewport={"width": 1600, "height": 1000})
-        context.add_init_script(SETTLED)
-        opened = context.new_page()
-        opened.set_default_timeout(30_000)
-        asked: list[str] = []
-        context.on("request", lambda request: asked.append(request.url))
-        yield opened
-        browser.close()
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    context.add_init_script(SETTLED)
+    opened = context.new_page()
+    opened.set_default_timeout(30_000)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    yield opened
+    context.close()
     assert asked
     outside = [url for url in asked if not url.startswith((browsing.server, "data:", "blob:"))]
     assert not outside

@@ -1,6 +1,5 @@
 """The built report in a real browser: offline, quiet, every figure drawn and captioned."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,7 @@ from observatory.analysis.report.compare import build_comparison, fit_comparison
 from tests.unit.analysis.report.fabricate import Plan, fitted_study, published
 from tests.unit.analysis.report.laptop import mapped
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, none is on the path"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +27,6 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {**published(40), "paired": fit_nodes()["paired"]}
     fit_comparison(folders, results / "comparison.html", settings)
     return build_comparison(folders, results / "comparison.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(params=["light", "dark"])
