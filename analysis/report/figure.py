@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from observatory.analysis.page.drawing import Drawing, NotDrawn
+from observatory.analysis.page.drawing import Drawing
 from observatory.analysis.page.figure_writer import Section
 from observatory.analysis.page.style import styled, with_style
 from observatory.analysis.report.gathering import gather_study
@@ -97,15 +97,12 @@ def _titles(prefix: str, section: Section) -> list[tuple[str, str]]:
 def _drawing(study: Study, name: str) -> Drawing:
     """The first drawing of this name; the page is drawn up to there."""
     known: list[str] = []
-    not_drawn: list[NotDrawn] = []
     for prefix, section in _sections(study):
         for item in section():
-            if isinstance(item, NotDrawn):
-                not_drawn.append(item)
-                continue
-            known.append(f"{prefix}{item.name}")
-            if known[-1] == name:
-                return item
+            if isinstance(item, Drawing):
+                known.append(f"{prefix}{item.name}")
+                if known[-1] == name:
+                    return item
     known_name("figure", name, known)
     raise ConfigError(f"`figure` must be one of {known}, got {name!r}.")
 

@@ -1,4 +1,4 @@
-"""Bootstrap over replicas: what rows share is the unit, else the replica in its cell."""
+"""Bootstrap and jackknife: what rows share is the unit, else the replica in its cell."""
 
 from statistics import NormalDist
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from observatory.analysis.stats.bins import RateBins, seeds_recur
 from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.observations import Observations
+from observatory.analysis.stats.solvers import student_quantile
 
 Array = NDArray[np.float64]
 
@@ -197,3 +198,21 @@ def bootstrap_parameter(
 def standard_error(draws: Array) -> float | None:
     """Standard deviation of the finite draws, or None where a draw is infinite."""
     return float(np.std(draws, ddof=1)) if np.all(np.isfinite(draws)) else None
+
+
+def jackknife_limits(value: Array, without: Array, level: float) -> tuple[Array, Array, Array]:
+    """Standard errors and Student's limits of estimates, `[number]`, by the jackknife.
+
+    Args:
+        value: The estimates.
+        without: The same without each unit in turn, `[unit, number]`.
+        level: Coverage.
+
+    Source:
+        Efron (1982), The jackknife, the bootstrap and other resampling plans, equation 3.2.
+        Deviation: none. Student's quantile with as many degrees of freedom as units less one.
+    """
+    n = len(without)
+    se = np.sqrt((n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
+    half = student_quantile(0.5 + 0.5 * level, n - 1) * se
+    return se, value - half, value + half

@@ -12,6 +12,7 @@ from typing import TextIO, final
 import click
 
 import observatory
+from observatory.cli.checkpoints import probe
 from observatory.cli.commands import (
     EXIT_CODES,
     SETTINGS,
@@ -29,7 +30,6 @@ from observatory.cli.studies import (
     export,
     figure,
     import_,
-    probe,
     report,
     retry,
     status,

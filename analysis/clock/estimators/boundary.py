@@ -16,7 +16,8 @@ from observatory.analysis.clock.estimators.rows import ClockRows
 from observatory.analysis.stats.ascent import climb
 from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.observations import Array
-from observatory.analysis.stats.solvers import chi2_quantile, expit, student_quantile
+from observatory.analysis.stats.resample import jackknife_limits
+from observatory.analysis.stats.solvers import chi2_quantile, expit
 from observatory.core.errors import FitRefusedError
 
 NAMES = ("intercept", "lr_slope", "horizon_slope", "steepness")
@@ -223,10 +224,7 @@ def boundary_plane(rows: ClockRows, horizons: Array, level: float) -> BoundaryPl
             "there is no boundary to fit. Look at `fit boundary` of each learning rate."
         )
     values, without = found[0], found[1:]
-    spread = without - without.mean(axis=0)
-    se = np.sqrt((n_units - 1) / n_units * (spread**2).sum(axis=0))
-    half = student_quantile(0.5 + 0.5 * level, n_units - 1) * se
-    low, high = values - half, values + half
+    se, low, high = jackknife_limits(values, without, level)
     for place, column in ((1, 2), (2, 3)):  # b of ln lr, c of ln T
         ends = slope_limits(design, n, k, column, values[place], level)
         low[place], high[place] = min(low[place], ends[0]), max(high[place], ends[1])

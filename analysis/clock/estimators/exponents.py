@@ -10,8 +10,8 @@ from observatory.analysis.clock.estimators.likelihood import limits, maximise
 from observatory.analysis.clock.estimators.verdict import LawEvidence
 from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.observations import Array
+from observatory.analysis.stats.resample import jackknife_limits
 from observatory.analysis.stats.search import end_of_search
-from observatory.analysis.stats.solvers import student_quantile
 from observatory.analysis.times.estimators.aft_errors import ERRORS
 
 
@@ -68,13 +68,11 @@ def _limits(
 ) -> list[Parameter]:
     """Numbers of a law without a critical point, `numbers` of theta being `[problem, number]`."""
     without = sample.without_units()
-    n = len(without)
     problem = sample.problem(fit.law, ERRORS[distribution])
-    again = maximise(replace(problem, weights=without), np.tile(fit.theta, (n, 1)))
-    values, each = numbers(fit.theta[None])[0], numbers(again.theta)
-    se = np.sqrt((n - 1) / n * ((each - each.mean(axis=0)) ** 2).sum(axis=0))
-    half = student_quantile(0.5 + 0.5 * level, n - 1) * se
+    again = maximise(replace(problem, weights=without), np.tile(fit.theta, (len(without), 1)))
+    values = numbers(fit.theta[None])[0]
+    found = jackknife_limits(values, numbers(again.theta), level)
     return [
-        Parameter(float(v), float(e), float(v - h), float(v + h))
-        for v, e, h in zip(values, se, half, strict=True)
+        Parameter(float(v), float(e), float(lo), float(hi))
+        for v, e, lo, hi in zip(values, *found, strict=True)
     ]

@@ -126,7 +126,7 @@ def critical_limits(
 
     def crossing(inside: int, outside: int) -> float:
         inner, outer = float(grid[inside]), float(grid[outside])
-        above, below = float(loglik[inside]) - target, float(loglik[outside]) - target
+        above = below = 0.0
         for _ in range(2):
             points = np.linspace(inner, outer, 7)
             start = np.tile(theta[inside], (points.size, 1))

@@ -174,6 +174,6 @@ def require_lrs(entered: Entering) -> None:
     if not any(shared):
         raise FitRefusedError(
             f"No two learning rates share a range of {rows.data.control}: what the one does and "
-            "what the other does cannot be told apart. Add cells at which the ranges "
+            "what the other does cannot be distinguished. Add cells at which the ranges "
             f"overlap.{more}"
         )

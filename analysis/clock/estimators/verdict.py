@@ -9,7 +9,7 @@ from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.observations import critical_words
 
 UNDECIDED = 2.0
-"""Difference of AIC within which two laws cannot be told apart."""
+"""Difference of AIC within which two laws cannot be distinguished."""
 BELOW = 0.25
 """Share of the smallest boundary above which a critical point speaks against a clock."""
 CLOCK, THRESHOLD, BOTH, CANNOT_TELL = "clock", "threshold", "both", "cannot tell"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from observatory.analysis.page.bands import log_grid
 from observatory.analysis.page.decay_axis import spread_positions
@@ -20,6 +21,7 @@ from observatory.analysis.page.wording import (
 )
 from observatory.core.secrets import without_secrets
 
+Array = NDArray[np.float64]
 BY_HORIZON = "by_horizon"
 """The fit whose records the page moves over."""
 SERIES = {"val_acc": "val accuracy", "train_acc": "train accuracy"}
@@ -126,11 +128,15 @@ def _rates(g: int, h: int, record: Record, facts: Facts) -> list[dict[str, Any]]
 
 
 def _places(weight_decays: Sequence[float], facts: Facts) -> list[float]:
-    """Where weight decays stand on a log axis: 0 below the smallest of the group."""
-    cells = column(facts.group.replicas, "weight_decay")
-    smallest = float(cells[cells > 0].min(initial=np.inf))
-    zero = smallest / 3.0 if np.isfinite(smallest) else 1.0
+    """Where weight decays stand on a log axis."""
+    zero = _zero(column(facts.group.replicas, "weight_decay"))
     return [_short(value) if value > 0 else _short(zero) for value in weight_decays]
+
+
+def _zero(decays: Array) -> float:
+    """Where weight decay 0 stands on a log axis: below the smallest of its group."""
+    smallest = float(decays[decays > 0].min(initial=np.inf))
+    return smallest / 3.0 if np.isfinite(smallest) else 1.0
 
 
 def _short(value: float, digits: int = 5) -> float:
@@ -143,9 +149,7 @@ def _replicas(g: int, facts: Facts, events: Sequence[str], looks: int) -> list[d
     runs = {run.run_id: run for run in facts.group.runs}
     curves = _curves(facts, looks)
     decays = column(replicas, "weight_decay")
-    smallest = float(decays[decays > 0].min(initial=np.inf))
-    placed = spread_positions(decays, _SPREAD)
-    zero = smallest / 3.0 if np.isfinite(smallest) else 1.0
+    placed, zero = spread_positions(decays, _SPREAD), _zero(decays)
     spread = placed / np.where(decays > 0, decays, placed[decays == 0].mean() if 0 in decays else 1)
     rows: list[dict[str, Any]] = []
     for i, row in enumerate(replicas.to_dict("records")):

@@ -73,7 +73,7 @@
     const table = place("explorer-rows");
     table.replaceChildren();
     place("explorer-chosen").hidden = !shown.length && !one;
-    if (shown.length) table.append(row(["seed", "weight decay", "lr", "outcome", "memorised at", `${e} at`], true));
+    if (shown.length) table.append(row(["seed", "weight decay", "lr", "outcome at the end", "memorised at", `${e} at`], true));
     for (const r of shown) {
       const button = document.createElement("button");
       button.type = "button";
