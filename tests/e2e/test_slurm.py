@@ -75,6 +75,18 @@ def slurm_says(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def accounted(job: str) -> list[tuple[str, str]]:
+    """State and resources of the tasks of an ended job; the accounts hear of an end last of all."""
+    until = time.monotonic() + 120.0
+    while True:
+        said = slurm_says("sacct", "-X", "-n", "-P", "-j", job, "--format=state,alloctres")
+        tasks = [(state, used) for state, _, used in (line.partition("|") for line in said.split())]
+        if tasks and not {"PENDING", "RUNNING", "COMPLETING"} & {state for state, _ in tasks}:
+            return tasks
+        assert time.monotonic() < until, said
+        time.sleep(0.5)
+
+
 def checkpoint(run: Path, shard: int) -> bool:
     return (run / "shards" / str(shard) / "checkpoint.pt").exists()
 
@@ -145,7 +157,7 @@ def test_a_search_that_all_happens_to_ends_as_one_that_nothing_happens_to(
     assert ours.keys() == theirs.keys()
     for name, table in ours.items():
         pd.testing.assert_frame_equal(table, theirs[name], check_exact=True)
-    assert slurm_says("sacct", "-X", "-n", "-j", job, "--format=state").split() == ["COMPLETED"]
+    assert [state for state, _ in accounted(job)] == ["COMPLETED"]
 
 
 def test_jobs_that_are_preempted_or_held_are_no_failures(slurm: None, tmp_path: Path) -> None:
@@ -193,9 +205,9 @@ def test_hydras_launcher_trains_two_fleets_on_one_gpu(slurm: None, tmp_path: Pat
     assert len(logs) == 2
     assert devices == {"device 0"}
     job = logs[0].parent.name.split("_")[0]
-    used = slurm_says("sacct", "-X", "-n", "-P", "-j", job, "--format=state,alloctres")
-    assert used.count("COMPLETED") == 2
-    assert used.count("gres/shard=2") == 2
+    tasks = accounted(job)
+    assert [state for state, _ in tasks] == ["COMPLETED", "COMPLETED"]
+    assert all("gres/shard=2" in used for _, used in tasks)
 
 
 def test_jobs_that_the_queue_refuses_are_told_before_anything_is_trained(
