@@ -109,13 +109,13 @@ def changed_presets(name: str, overrides: Sequence[str]) -> list[str]:
             return []
         lines = {key: str(override.input_line) for key, override in given.items()}
         here = _composed(name, list(lines.values()))
-        alone = _composed(name, [line for key, line in lines.items() if key != "experiment"])
+        alone = _composed(name, [lines[group] for group in groups])
         return [
             f"{lines['experiment']} sets {key}={value}, where {lines[group]} has {theirs[key]}."
             for group in groups
             for theirs in [dict(_leaves(alone.get(group), group))]
             for key, value in _leaves(here.get(group), group)
-            if key in theirs and value != theirs[key]
+            if key in theirs.keys() - given.keys() and value != theirs[key]
         ]
 
 

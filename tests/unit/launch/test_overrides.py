@@ -88,6 +88,9 @@ def test_an_experiment_that_changes_a_chosen_preset_says_so() -> None:
     assert not changed_presets("map", ["experiment=laptop_map", "task=mul"])
     assert not changed_presets("map", ["experiment=laptop_map"])
     assert not changed_presets("map", ["optimizer=sgd", "optimizer.lr=0.1"])
+    chosen = ["experiment=laptop_map", "optimizer=sgd", "sweep.nuisance.seed=[0]"]
+    assert changed_presets("map", chosen) == [sentence]
+    assert not changed_presets("map", [*chosen, "optimizer.lr=0.1"])
 
 
 @pytest.mark.slow
