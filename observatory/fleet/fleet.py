@@ -61,6 +61,7 @@ class Fleet:
             loss,
             self.layout,
             self.loss_dtype,
+            settings.matmul,
             compiled=settings.size if settings.compile == "on" else None,
         )
         whole = vmapped_record(self.network)

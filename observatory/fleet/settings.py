@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 Precision = Literal["float32", "float64"]
 """Precisions of parameters, activations and losses."""
+Matmul = Literal["full", "tf32", "bf16"]
+"""Precisions of the matrix products of a step; see `LossAndGradient`."""
 FEW = 64
 """Probe examples that every task may be asked for, also one that has fewer."""
 SERIES = ("train_acc", "val_acc")
@@ -25,6 +27,7 @@ class FleetSettings:
     batch_size: Size | None  # examples per step, or None for the whole train split
     dtype: Precision  # precision of parameters and activations, "float32" or "float64"
     loss_dtype: Precision  # precision of the loss
+    matmul: Matmul  # precision of the matrix products of a step: "full" is that of `dtype`
     path: Literal["fast", "generic"]  # "fast" or "generic" forward
     # whether loss and gradient of the whole stack are compiled, "on" or "off"
     compile: Literal["on", "off"]

@@ -11,10 +11,10 @@ from observatory.core.errors import ConfigError
 from observatory.core.processes import usable_cores
 from observatory.launch.settings import job_settings
 from observatory.store.files import read_json
-from observatory.store.identity import identity
+from observatory.store.identity import BEGUN_WITH, identity
 from observatory.store.reader import MANIFEST
 from observatory.training.check import check_layout
-from observatory.training.device import cuda_devices, torch_device
+from observatory.training.device import check_matmul, cuda_devices, torch_device
 from observatory.training.replicas import Config, replica_table
 
 _AUTO = ("shards", "device", "compile", "graphs")
@@ -47,6 +47,8 @@ def resolved(config: Config) -> Config:
             "`fleet.graphs` must be off or auto on a CPU, got on: only a CUDA device records its "
             "steps. Leave it at auto."
         )
+    if fleet["device"] == "cpu" or not as_jobs:  # what the device of a job can do, it finds there
+        check_matmul(fleet["matmul"], fleet["device"])
     if fleet["shards"] == "auto":
         if as_jobs:
             fleet["shards"] = math.ceil(len(replica_table(config)) / fleet["size"])
@@ -123,8 +125,7 @@ def begun_runs(config: Config) -> Iterator[tuple[dict[str, Any], Config]]:
     given, study = config["fleet"], Path(config["results"]) / config["study"]
     for path in sorted(study.glob(f"runs/[!.]*/{MANIFEST}")):
         manifest = read_json(path)
-        # as runs were before there was a choice
-        begun = {"compile": "off", "graphs": "off", **manifest["config"]["fleet"]}
+        begun = {**BEGUN_WITH, **manifest["config"]["fleet"]}
         fleet = {k: begun[k] if given[k] == "auto" else given[k] for k in _AUTO}
         there = laid_out({**config, "fleet": {**given, **fleet}})
         if identity(there) == manifest["identity"]:

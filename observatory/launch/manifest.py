@@ -60,8 +60,10 @@ def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "machine": machine(config["fleet"]["device"]),
         "threads": config["fleet"]["threads"],
         "dtypes": {
-            **{"parameters": config["fleet"]["dtype"], "loss": config["fleet"]["loss_dtype"]},
+            "parameters": config["fleet"]["dtype"],
+            "loss": config["fleet"]["loss_dtype"],
             "probes": "float64",
+            **({} if parts.fleet.matmul == "full" else {"products of a step": parts.fleet.matmul}),
         },
         "task": {
             "name": type(dataset.task).__name__,

@@ -17,7 +17,7 @@ from observatory.launch.layout import as_begun, resolved
 from observatory.launch.manifest import manifest_of, now, replica_columns, summed_cost
 from observatory.launch.workers import StoppedError, train_here, train_in_workers
 from observatory.store.files import read_json
-from observatory.store.identity import WITHOUT_EFFECT, identity
+from observatory.store.identity import BEGUN_WITH, WITHOUT_EFFECT, identity
 from observatory.store.lock import own
 from observatory.store.provenance import code_state
 from observatory.store.reader import LOCK, MANIFEST, Run
@@ -44,7 +44,8 @@ def described(config: Config, event: str) -> Config:
         raise ConfigError(f"`search.event` must be one of {sorted(parts.events)}, got {event!r}.")
     apart = {*WITHOUT_EFFECT, "sweep", "fleet"}
     common = {key: value for key, value in config.items() if key not in apart}
-    precision = {name: config["fleet"][name] for name in ("dtype", "loss_dtype")}
+    fleet = {name: config["fleet"][name] for name in ("dtype", "loss_dtype", "matmul")}
+    precision = {name: v for name, v in fleet.items() if (name, v) not in BEGUN_WITH.items()}
     return {**common, "fleet": precision}
 
 

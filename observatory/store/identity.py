@@ -35,6 +35,9 @@ LAYOUT = ("fleet.size", "fleet.shards", "fleet.threads", "fleet.compile", "fleet
 """Settings that change a number by rounding alone: the shape of the stack and its order of sums. A
 run with others is another run, of which the replicas are those of the first."""
 
+BEGUN_WITH = {"compile": "off", "graphs": "off", "matmul": "full"}
+"""Settings of the fleet that came later, as all runs had them before: these keep their name."""
+
 PER_REPLICA = ("sweep", "seed", "optimizer.weight_decay", "optimizer.lr")
 """Settings of which every replica has its own value, in `replicas.parquet`."""
 
@@ -64,9 +67,8 @@ def identity(config: Mapping[str, Any]) -> str:
     effective = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
     if (effective.get("task") or {}).get("random_labels"):
         effective["labels"] = "own generator"  # before, labels came first from that of the split
-    for added in ("compile", "graphs"):
-        if (effective.get("fleet") or {}).get(added) == "off":  # as all runs were before
-            effective["fleet"] = {k: v for k, v in effective["fleet"].items() if k != added}
+    if fleet := effective.get("fleet"):
+        effective["fleet"] = {k: v for k, v in fleet.items() if (k, v) not in BEGUN_WITH.items()}
     canonical = json.dumps(
         {**effective, "schema_version": SCHEMA_VERSION},
         sort_keys=True,

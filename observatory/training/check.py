@@ -24,6 +24,7 @@ from observatory.fleet.settings import (
     FleetSettings,
     RetirementRules,
 )
+from observatory.store.identity import BEGUN_WITH
 from observatory.training.components import check_component, make
 from observatory.training.device import check_device
 from observatory.training.replicas import Config, replica_table
@@ -73,7 +74,8 @@ def check_settings(config: Config) -> None:
     """
     checked(config, _SHARED, open_ended=True)
     for group, types in _GROUPS.items():
-        checked(config.get(group, {}), types, group, complete=group != "store")
+        given = {**BEGUN_WITH, **config["fleet"]} if group == "fleet" else config.get(group, {})
+        checked(given, types, group, complete=group != "store")
     check_device(config["fleet"]["device"])
     for entry in (config["task"], config["model"], config["loss"], config["optimizer"]["update"]):
         check_component(entry)
@@ -106,15 +108,16 @@ def evaluation_settings(config: Config) -> EvaluationSettings:
 
 def fleet_settings(config: Config) -> FleetSettings:
     """The layout of the stack and the precision of its numbers."""
-    given = config["fleet"]
+    given = {**BEGUN_WITH, **config["fleet"]}
     return FleetSettings(
         size=given["size"],
         batch_size=config["batch_size"],
         dtype=given["dtype"],
         loss_dtype=given["loss_dtype"],
+        matmul=given["matmul"],
         path=given["path"],
-        compile=given.get("compile", "off"),  # of a run that was begun before it could be
-        graphs=given.get("graphs", "off"),  # likewise
+        compile=given["compile"],
+        graphs=given["graphs"],
         decay=config["optimizer"]["decay"],
         device=given["device"],
         probe_examples=given["probe_examples"],
@@ -132,6 +135,7 @@ def _check_together(config: Config) -> None:
     """Rules that concern several settings at once."""
     evaluation, rules = evaluation_settings(config), retirement_rules(config)
     horizon = rules.horizon_steps
+    _check_matmul({**BEGUN_WITH, **config["fleet"]})
     if horizon % evaluation.every:
         raise ConfigError(
             f"`horizon_steps` must be a multiple of `evaluation.every`, got {horizon} and "
@@ -142,3 +146,18 @@ def _check_together(config: Config) -> None:
         known_name(f"event.{name}.series", getattr(event, "series", None), SERIES)
     if missing := [name for name in _NEEDED_EVENTS if name not in events]:
         raise ConfigError(f"`event` must include {list(_NEEDED_EVENTS)}, missing {missing}.")
+
+
+def _check_matmul(fleet: Mapping[str, Any]) -> None:
+    if fleet["matmul"] == "full":
+        return
+    if fleet["dtype"] != "float32":
+        raise ConfigError(
+            f"`fleet.matmul` must be full where `fleet.dtype` is {fleet['dtype']}, got "
+            f"{fleet['matmul']}: tf32 and bf16 round products of float32. Set fleet.dtype=float32."
+        )
+    if fleet["matmul"] == "bf16" and fleet["path"] != "generic":
+        raise ConfigError(
+            "`fleet.matmul` = bf16 needs fleet.path=generic: the fast path adds within its "
+            "products, which would also round sums, such as the residual stream. Set both."
+        )

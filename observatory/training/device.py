@@ -34,6 +34,33 @@ def check_device(setting: str) -> None:
         raise ConfigError(f"`fleet.device` must be auto, cpu or cuda, got {setting!r}.")
 
 
+def check_matmul(matmul: str, device: str) -> None:
+    """Refuse a precision of matrix products that a device of this machine cannot compute in.
+
+    Args:
+        matmul: As `fleet.matmul`.
+        device: Torch device, "cpu" or a CUDA device.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    if matmul == "full" or (matmul, device) == ("bf16", "cpu"):
+        return
+    if device == "cpu":
+        raise ConfigError(
+            f"`fleet.matmul` = {matmul} needs a CUDA device, and this run is on a CPU. Leave it at "
+            "full, or set bf16 with fleet.path=generic."
+        )
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(device)
+    if major < 8:
+        raise ConfigError(
+            f"`fleet.matmul` = {matmul} needs a CUDA device of compute capability 8.0 or more, "
+            f"and {device} has {major}.{minor}. Leave it at full."
+        )
+
+
 def cuda_devices() -> int:
     """How many CUDA devices this machine has."""
     import torch

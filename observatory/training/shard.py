@@ -35,6 +35,7 @@ from observatory.training.callbacks import (
     weight_columns,
 )
 from observatory.training.clock import CostClock
+from observatory.training.device import check_matmul
 from observatory.training.due import DueTracker
 from observatory.training.module import FleetModule
 from observatory.training.probe_callback import ProbeCallback
@@ -90,6 +91,7 @@ def train_shard(run_folder: Path, shard: int, device: str | None = None) -> bool
         parts = replace(build(config), final_weights="weights" in manifest["tables"])
         if device is not None:
             parts = replace(parts, fleet=replace(parts.fleet, device=device))
+        check_matmul(parts.fleet.matmul, parts.fleet.device)
         return _Shard(run_folder, shard, config, parts).train()
 
 

@@ -35,15 +35,18 @@ class Way:
     name: str
     compiled: bool = False
     graphs: bool = False
-    tf32: bool = False
+    chosen: tuple[str, ...] = ()  # settings of the fleet that differ
 
 
+_GENERIC = ("fleet.path=generic",)
 WAYS = (
     Way("eager"),
     Way("graphs", graphs=True),
-    Way("graphs, tf32", graphs=True, tf32=True),
+    Way("graphs, tf32", graphs=True, chosen=("fleet.matmul=tf32",)),
     Way("compiled", compiled=True),
     Way("compiled, graphs", compiled=True, graphs=True),
+    Way("graphs, plain module", graphs=True, chosen=_GENERIC),
+    Way("graphs, plain module, bf16", graphs=True, chosen=(*_GENERIC, "fleet.matmul=bf16")),
 )
 
 
@@ -102,6 +105,7 @@ def fleet_of(size: int, way: Way, plan: Plan) -> Fleet:
         f"fleet.compile={on[way.compiled]}",
         f"fleet.graphs={on[way.graphs and not plan.rehearsed]}",
         f"sweep.nuisance.seed=[{seeds}]",
+        *way.chosen,
         *(["modulus=7"] if plan.rehearsed else []),
     )
     fleet = parts.shard(0, 1)
@@ -120,7 +124,6 @@ def row(size: int, way: Way, plan: Plan) -> str:
     if plan.device == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    torch.backends.cuda.matmul.allow_tf32 = way.tf32
     fleet = fleet_of(size, way, plan)
     fleet.advance(10)
     made = rate(lambda: fleet.advance(1), plan.device, plan.seconds)
@@ -191,7 +194,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rehearse", action="store_true", help="on a CPU, in some seconds")
     if parser.parse_args(arguments).rehearse:
         torch.set_num_threads(1)
-        ways = [way for way in WAYS if not way.compiled]
+        ways = [way for way in WAYS if not way.compiled and "fleet.matmul=tf32" not in way.chosen]
         print_table(Plan("cpu", (1, 2), ways, 0.01, 0, time.monotonic() + _BUDGET_S))
         return 0
     if not torch.cuda.is_available():

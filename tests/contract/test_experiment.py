@@ -10,8 +10,10 @@ import observatory
 from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose, compose_runs
 from observatory.launch.layout import resolved
+from observatory.launch.manifest import manifest_of
 from observatory.store.identity import identity
 from observatory.training.build import build
+from observatory.training.device import check_matmul
 from observatory.training.replicas import replica_table
 from tests.composed import composed
 
@@ -153,3 +155,43 @@ def test_a_step_is_recorded_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert (recorded["fleet"]["graphs"], plain["fleet"]["graphs"]) == ("on", "off")
     before = {k: v for k, v in plain["fleet"].items() if k != "graphs"}
     assert identity(plain) == identity({**plain, "fleet": before}) != identity(recorded)
+
+
+def with_matmul(**fleet: str) -> dict[str, Any]:
+    made = composed("train", "experiment=smoke", "fleet.compile=off", "fleet.shards=1")
+    return {**made, "fleet": {**made["fleet"], "device": "cpu", **fleet}}
+
+
+def test_the_precision_of_products_is_part_of_the_identity() -> None:
+    plain = resolved(with_matmul())
+    before = {name: value for name, value in plain["fleet"].items() if name != "matmul"}
+    assert identity(plain) == identity({**plain, "fleet": before})
+    assert build({**plain, "fleet": before}).fleet.matmul == "full"
+    rounded = resolved(with_matmul(matmul="bf16", path="generic"))
+    assert identity(rounded) != identity(resolved(with_matmul(path="generic")))
+    parts = build(rounded)
+    assert manifest_of(rounded, parts, 64 * "0")["dtypes"]["products of a step"] == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("fleet", "message"),
+    [
+        ({"matmul": "bf16"}, r"= bf16 needs fleet\.path=generic"),
+        (
+            {"matmul": "bf16", "path": "generic", "dtype": "float64"},
+            "must be full where",
+        ),
+        ({"matmul": "tf32"}, "= tf32 needs a CUDA device, and this run is on a CPU"),
+        ({"matmul": "fp8"}, "must be one of .*, got 'fp8'"),
+    ],
+)
+def test_a_precision_that_cannot_be_is_refused(fleet: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"`fleet\.matmul` {message}"):
+        build(resolved(with_matmul(**fleet)))
+
+
+def test_a_gpu_without_tf32_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(ConfigError, match=r"capability 8\.0 or more, and cuda:1 has 7\.5"):
+        check_matmul("tf32", "cuda:1")
+    check_matmul("full", "cuda:1")

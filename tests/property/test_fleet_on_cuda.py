@@ -35,6 +35,19 @@ def test_cuda_follows_the_cpu(path: str, batch_size: str, graphs: str) -> None:
     assert torch.equal(cuda.look(slots).in_train.cpu(), cpu.look(slots).in_train)
 
 
+def test_tf32_is_that_of_the_step_alone() -> None:
+    overrides = ["fleet.dtype=float32", "fleet.loss_dtype=float32"]
+    full, tf32 = (fleet_on("cuda", *overrides, f"fleet.matmul={m}") for m in ("full", "tf32"))
+    slots = full.active()
+    for name, ours in tf32.evaluate(slots, full=True).items():
+        assert torch.equal(ours, full.evaluate(slots, full=True)[name]), name
+    for fleet in (full, tf32):
+        fleet.feed.ready(fleet.ages)
+    one, other = (f.loss_and_gradient(f.flat, *f.feed())[1] for f in (full, tf32))
+    assert 1e-5 < (one - other).norm() / one.norm() < 1e-2
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_a_state_moves_between_devices() -> None:
     cuda, cpu = fleet_on("cuda"), fleet_on("cpu")
     cuda.advance(5)

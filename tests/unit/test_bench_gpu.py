@@ -23,6 +23,8 @@ def test_its_rehearsal_fills_the_table(capsys: pytest.CaptureFixture[str]) -> No
     assert "say nothing of a GPU" in out
     lines = [line.split("|") for line in out.splitlines() if line.startswith("|")][2:]
     assert [(line[1].strip(), line[2].strip()) for line in lines] == [
-        (way, size) for way in ("eager", "graphs", "graphs, tf32") for size in ("1", "2")
+        (way, size)
+        for way in ("eager", "graphs", "graphs, plain module", "graphs, plain module, bf16")
+        for size in ("1", "2")
     ]
     assert all(float(line[3]) > 0 for line in lines)
