@@ -1,7 +1,7 @@
 """Which step of a training looks next, and at what."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, final
 
 from observatory.core.schedule import Every, Schedule
@@ -34,25 +34,21 @@ class DueLooks:
             None if schedule is None else FromStepsOn(schedule, self.every)
             for schedule in (self.spectra, low_precision)
         )
-        self.begin(0)
+        of_states = {"costly_from": self._costly, "low_precision_from": self._low}
+        self._seldom = {name: steps for name, steps in of_states.items() if steps is not None}
+        self.begin(0, {})
 
-    @property
-    def costly_from(self) -> float:
-        """The step from which on the costly probes look too."""
-        return 0.0 if self._costly is None else self._costly.start
-
-    def begin(self, made: int, costly_from: float | None = None) -> None:
-        """Begin, or go on after `made` updates: a stop neither adds a costly look nor drops one.
+    def begin(self, made: int, kept: Mapping[str, Any]) -> None:
+        """Begin, or go on after `made` updates: a stop neither adds a measurement nor drops one.
 
         Args:
             made: Optimizer updates.
-            costly_from: As it was then; None: what the schedules say.
+            kept: `state()` as it was then; what it lacks is as the schedules say.
         """
         self._next, self._looked = _following(self.every, made), -1
-        if self._costly is not None:
-            self._costly.begin(made, costly_from)
-        if self._low is not None:
-            self._low.begin(made)
+        for name, steps in self._seldom.items():
+            start = math.inf if name in kept and kept[name] is None else kept.get(name)
+            steps.begin(made, start)
 
     def about(self) -> dict[str, Any]:
         """What the manifest says of it."""
@@ -60,8 +56,9 @@ class DueLooks:
         return {"every": repr(self.every), "spectra": spectra, "probes": list(self.probes)}
 
     def state(self) -> dict[str, float | None]:
-        """What `begin` needs to go on."""
-        return {"costly_from": self.costly_from if math.isfinite(self.costly_from) else None}
+        """What `begin` needs to go on: steps from which on more is measured; None: never again."""
+        starts = {name: steps.start for name, steps in self._seldom.items()}
+        return {name: start if math.isfinite(start) else None for name, start in starts.items()}
 
     def low_precision(self, n: int) -> bool:
         """Whether the look at step `n` asks what low precision would do."""

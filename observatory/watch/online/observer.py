@@ -82,7 +82,7 @@ class Observe:
         self._share, self._claims, self._options = budget, claims_of(event), options
         self.log = log
         self._record: RunRecord | None = None
-        self._resume: tuple[int, float | None] = (0, None)
+        self._resume: tuple[int, Mapping[str, Any]] = (0, {})
         self._forget()
 
     def _forget(self) -> None:
@@ -120,8 +120,8 @@ class Observe:
         if self._record is not None:
             raise ConfigError("`begin` must be called once for a training. Call `end` before.")
         self._forget()
-        made, costly_from = self._resume if step in (None, self._resume[0]) else (step, None)
-        self._resume = (0, None)
+        made, kept = self._resume if step in (None, self._resume[0]) else (step, {})
+        self._resume = (0, {})
         network = unwrapped(model)
         self._ranks = Ranks.of(network)
         self._idle = not self._ranks.looks
@@ -139,7 +139,7 @@ class Observe:
             )  # fmt: skip
             atexit.register(self._at_exit)
         self._step = made
-        self._due.begin(made, costly_from)
+        self._due.begin(made, kept)
         if not made and self._due.every.due(0):
             self._look(0)
         return self
@@ -186,7 +186,7 @@ class Observe:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next `begin` go on from the step of a checkpoint."""
-        self._resume = int(state["step"]), state.get("costly_from")
+        self._resume = int(state["step"]), state
 
     def pause(self) -> None:
         """Write what was collected and give the run free, unfinished: it may be resumed."""

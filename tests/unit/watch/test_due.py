@@ -10,16 +10,16 @@ LAST = 60
 
 
 def looks(
-    due: DueLooks, first: int, kept: dict[int, float] | None = None
-) -> list[tuple[int, tuple[str, ...]]]:
+    due: DueLooks, first: int, kept: dict[int, dict[str, float | None]] | None = None
+) -> list[tuple[int, tuple[str, ...], bool]]:
     """Steps from `first` on that look, and at what; `kept` receives what a checkpoint keeps."""
     found = []
     for n in range(first, LAST + 1):
         if due.due(n) if n else due.every.due(0):
             due.passed(n)
-            found.append((n, due.at(n)))
+            found.append((n, due.at(n), due.low_precision(n)))
         if kept is not None:
-            kept[n] = due.costly_from
+            kept[n] = due.state()
     return found
 
 
@@ -28,14 +28,14 @@ def looks(
     "every", [Every(1), Every(4), LogSpaced(5), At((5, 9, 33)), AnyOf((Every(25), LogSpaced(2)))]
 )
 def test_a_stop_anywhere_changes_no_look(every: Schedule, spectra: Schedule | None) -> None:
-    due = DueLooks(every, spectra, PROBES)
-    kept: dict[int, float] = {}
+    due = DueLooks(every, spectra, PROBES, Every(10))
+    kept: dict[int, dict[str, float | None]] = {}
     whole = looks(due, 0, kept)
     for made in range(1, LAST):
-        for costly_from in (None, kept[made]):
-            due.begin(made, costly_from)
+        for state in ({}, kept[made]):
+            due.begin(made, state)
             rest = [each for each in whole if each[0] > made]
-            assert looks(due, made + 1) == rest, (made, costly_from)
+            assert looks(due, made + 1) == rest, (made, state)
 
 
 def test_a_loop_that_looks_late_goes_on_from_what_its_checkpoint_keeps() -> None:
@@ -45,5 +45,5 @@ def test_a_loop_that_looks_late_goes_on_from_what_its_checkpoint_keeps() -> None
         if due.due(n):
             due.passed(n)
             due.at(n)
-    due.begin(6, due.costly_from)
+    due.begin(6, due.state())
     assert due.at(9) == ("attention",)

@@ -1,5 +1,6 @@
 """A training asked what low precision would do, online and of its checkpoints."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,32 @@ def test_its_page_shows_the_damage_against_steps(trained: tuple[Path, Run, list[
     assert "What low precision would do" in page
     assert "change of loss (nats), int4_token" in page
     assert "median time to the event" in page
+
+
+def test_a_resume_of_a_loop_that_looks_late_gives_the_same_bits(tmp_path: Path) -> None:
+    """Steps said every third update: what was due at 5 was measured at 6, and is not due at 9."""
+    series = []
+    for folder, stops in (("whole", ()), ("stopped", (6, 9))):
+        model, state = make(), {"step": 0}
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for first, last in itertools.pairwise((0, *stops, 18)):
+            watch = ob.Observe(
+                tmp_path / folder, batch=TOKENS, every=4, budget=None, probes=["weight_norm"],
+                low_precision=ob.LowPrecisionLooks(every=5, transforms=NAMES),
+            )  # fmt: skip
+            watch.load_state_dict(state)
+            watch.begin(model)
+            for n in range(first + 3, last + 1, 3):
+                optimizer.zero_grad()
+                model(TOKENS).square().mean().backward()
+                optimizer.step()
+                watch.step(n)
+            state = watch.state_dict()
+            watch.pause()
+        (run,) = Study(tmp_path / folder).runs
+        series.append(run.arrow(TABLE))
+    assert series[0]["step"].to_pylist() == [0, 6, 12, 18]
+    assert series[1].equals(series[0])
 
 
 def test_a_stop_neither_adds_nor_drops_a_measurement() -> None:
