@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from observatory.analysis.tables.wide import how_to_turn
 from observatory.core.errors import ConfigError
 from observatory.core.settings import did_you_mean, nearest_first
 
@@ -81,11 +82,12 @@ def columns_text(columns: Mapping[str, str]) -> str:
 
 
 def known_columns(present: Sequence[str], near: str = "") -> str:
-    """The columns of the table, those like a name first where there are many."""
+    """The columns of the table, those like a name first where there are many; how to turn it."""
+    turned = how_to_turn(present, near)
     if len(present) > 30:
         alike = nearest_first(near, present)[:20]
-        return f"It has {len(present)} columns, such as {alike}."
-    return f"It has {list(present)}."
+        return f"It has {len(present)} columns, such as {alike}.{turned}"
+    return f"It has {list(present)}.{turned}"
 
 
 def _named(role: str, name: str, present: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from observatory.analysis.tables.columns import Role, known_columns, resolve
 from observatory.analysis.tables.files import read_table
 from observatory.analysis.tables.observe import observe
 from observatory.analysis.tables.reading import Columns, Reading
@@ -127,3 +128,39 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         read_table(tmp_path / "none.csv")
     with pytest.raises(ConfigError, match="got a folder"):
         read_table(tmp_path)
+
+
+NEVER, LATE = [0, 0], [0, 1]
+WIDE = {
+    "per weight decay": {"seed": [0, 1], "0.01": NEVER, "0.1": LATE, "1.0": [1, 1]},
+    "per weight decay, named": {"seed": [0, 1], "wd_0": NEVER, "wd_.1": LATE, "wd_3e-1": LATE},
+    "per seed": {"weight_decay": [0.1, 1.0], "seed0": LATE, "seed1": LATE, "seed2": LATE},
+    "per seed, numbers alone": {"weight_decay": [0.1, 1.0], "0": LATE, "1": LATE, "2": LATE},
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_a_wide_table_is_turned_by_the_line_that_its_message_gives(name: str) -> None:
+    frame = pd.DataFrame(WIDE[name])
+    with pytest.raises(ConfigError, match="give a row per") as refused:
+        observe(frame, Columns(), None, None, timed=False)
+    (line,) = re.findall(r"`(frame\.melt.*)` in pandas", str(refused.value))
+    turned = eval(line, {"frame": frame})
+    data = observe(turned, Columns(), None, None, timed=False).observations
+    n_wide = len(frame.columns) - 1
+    assert data.seed is not None
+    assert len(data.weight_decay) == n_wide * len(frame)
+    assert len(set(data.weight_decay)) == (n_wide if "seed" in frame else len(frame))
+    assert len(set(data.seed)) == (len(frame) if "seed" in frame else n_wide)
+
+
+def test_a_column_per_step_of_a_table_of_curves_is_named_too() -> None:
+    roles = {"step": Role(usual=("step",), required=True)}
+    present = ["weight_decay", "seed", "val_acc@0", "val_acc@25", "val_acc@50"]
+    with pytest.raises(ConfigError, match=r"`step` must name a column.*a row per step, by") as no:
+        resolve({}, roles, present)
+    assert "['weight_decay', 'seed'], var_name='step'" in str(no.value)
+
+
+def test_a_few_columns_with_numbers_are_no_wide_table() -> None:
+    assert "melt" not in known_columns(["weight_decay", "top1", "top2", "top3a", "layer1"])
