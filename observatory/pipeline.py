@@ -158,8 +158,10 @@ def train_runs(runs: Mapping[str, Config], watch: _Watch | None, message: _Messa
         return [folder for folder in folders.values() if folder is not None]
     from observatory.launch.display import cost_text
     from observatory.launch.launcher import launcher_of
+    from observatory.launch.run import check_runs
 
-    _check_and_report(left, message)
+    for sentence in check_runs(left.values()):
+        message(sentence)
     before = finished_runs(left.values())
     launcher = launcher_of(next(iter(left.values())), watch, message)
     queue = list(left.items())
@@ -182,20 +184,6 @@ def train_runs(runs: Mapping[str, Config], watch: _Watch | None, message: _Messa
     if failure is not None:
         raise failure
     return [folder for folder in folders.values() if folder is not None]
-
-
-def _check_and_report(runs: Mapping[str, Config], message: _Message) -> None:
-    """Check runs as a whole, and say which probes cannot look at their networks.
-
-    Raises:
-        ConfigError: If a setting of any run breaks its rule.
-    """
-    from observatory.launch.layout import resolved
-    from observatory.training.build import build
-
-    each = [build(resolved(config)).unavailable for config in runs.values()]
-    if names := {f"{name} ({why})": None for found in each for name, why in found.items()}:
-        message(f"probes that cannot look: {', '.join(names)}")
 
 
 def retry(

@@ -10,7 +10,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -40,7 +40,7 @@ from observatory.store.identity import SCHEMA_VERSION
 from observatory.store.parts import PARTS, parts_of, shards_of
 from observatory.store.reader import MANIFEST, REPLICAS, Run, Study
 from observatory.store.rows import PROGRESS
-from observatory.store.schema import WEIGHTS
+from observatory.store.schema import STATES, WEIGHTS
 
 if TYPE_CHECKING:
     from observatory.bundle.weights import Kept
@@ -71,7 +71,7 @@ def export_study(
     Args:
         folder: `results/<study>`; only read.
         out: A file that ends in .tar, .tar.gz or .tgz, or a folder; null: `<study>.tar` here.
-        weights: Whether the parameters of replicas go along, as far as they exist.
+        weights: Whether the parameters of replicas, and states that were kept, go along.
         partial: Whether a study may be exported whose runs are not all done.
         trust: Whether settings of the study may name code outside of this package, which runs.
         authors: Whom a citation names.
@@ -97,7 +97,8 @@ def export_study(
         )
     kept = _kept(study, trust) if weights else None
     whose = None if kept is None else frozenset((each.run_id, each.replica) for each in kept)
-    manifests = tuple(_without_weights(public_manifest(run.manifest)) for run in study.runs)
+    left_out = _left_out(weights)
+    manifests = tuple(_without(left_out, public_manifest(run.manifest)) for run in study.runs)
     facts = BundleFacts(study.name, manifests, whose, tuple(authors))
     sums: dict[str, str] = {}
     with _sink(out, study.name) as sink:
@@ -128,9 +129,14 @@ def _kept(study: Study, trust: bool) -> "list[Kept]":
     return kept
 
 
-def _without_weights(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of a run without the table that the bundle leaves out."""
-    tables = {name: columns for name, columns in manifest["tables"].items() if name != WEIGHTS}
+def _left_out(weights: bool) -> tuple[str, ...]:
+    """Tables that a bundle has not: final weights are files of it, states go along with them."""
+    return (WEIGHTS,) if weights else (WEIGHTS, STATES)
+
+
+def _without(left_out: Collection[str], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest of a run without these tables."""
+    tables = {name: columns for name, columns in manifest["tables"].items() if name not in left_out}
     return {**manifest, "tables": tables}
 
 
@@ -143,7 +149,7 @@ def _contents(
             yield each.file, each.content()
         yield "weights.csv", weights_csv(study, kept).encode()
     for run, manifest in zip(study.runs, facts.manifests, strict=True):
-        for name, content in _run_contents(run):
+        for name, content in _run_contents(run, _left_out(kept is not None)):
             yield f"runs/{run.run_id}/{name}", content
         yield f"runs/{run.run_id}/{MANIFEST}", manifest_text(manifest).encode()
         yield f"runs/{run.run_id}/environment.txt", environment(manifest).encode()
@@ -162,11 +168,11 @@ def _contents(
     yield "CITATION.cff", citation(facts).encode()
 
 
-def _run_contents(run: Run) -> Iterator[tuple[str, bytes]]:
-    """The files of a run as they are, but the weights; its configuration for everyone."""
+def _run_contents(run: Run, left_out: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """The files of a run as they are, but some tables; its configuration for everyone."""
     shards = shards_of(run.folder)
-    weights = set(parts_of(run.folder, WEIGHTS))
-    parts = sorted({p for shard in shards for p in shard.glob(f"**/{PARTS}")} - weights)
+    apart = {part for table in left_out for part in parts_of(run.folder, table)}
+    parts = sorted({p for shard in shards for p in shard.glob(f"**/{PARTS}")} - apart)
     progress = [file for shard in shards if (file := shard / PROGRESS).is_file()]
     diff = run.folder / "code.diff"
     for path in (run.folder / REPLICAS, *parts, *progress, *([diff] if diff.exists() else [])):

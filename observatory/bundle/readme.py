@@ -9,7 +9,7 @@ from observatory.bundle.redact import LEFT_OUT
 from observatory.core.columns import Column
 from observatory.store.describe import markdown_table, provenance, task_and_model
 from observatory.store.reader import REPLICAS, Study
-from observatory.store.schema import KEYS, REPLICA_COLUMNS, WEIGHTS
+from observatory.store.schema import KEYS, REPLICA_COLUMNS, STATES, WEIGHTS
 
 FILES = {
     "README.md": "this file",
@@ -82,7 +82,7 @@ def readme(facts: BundleFacts, study: Study, made: Path, names: Collection[str])
         "## Files",
         markdown_table(("file", "what it is"), present),
         "`runs/*` is one folder per run, `shards/*` one per worker of a run.",
-        *_columns(study, made),
+        *_columns(study, made, {WEIGHTS} if facts.kept is not None else {WEIGHTS, STATES}),
         *_fits("fits.json" in names),
         "## Weights",
         _weights(facts, study),
@@ -127,7 +127,7 @@ The clock is the step, one optimizer update. In the tables null means not measur
 NaN measured and not finite. An event lies in the interval (`lo`, `hi`] between two looks."""
 
 
-def _columns(study: Study, made: Path) -> Iterator[str]:
+def _columns(study: Study, made: Path, left_out: set[str]) -> Iterator[str]:
     """A section per table, its columns over all runs."""
     yield f"## {REPLICAS}"
     found = {name for run in study.runs for name in run.replicas().columns}
@@ -146,7 +146,7 @@ def _columns(study: Study, made: Path) -> Iterator[str]:
             n: Column(name=n, unit="1", meaning="a setting in which runs differ") for n in names
         }
         yield _table([(n, {**apart, **all_known}[_RENAMED.get(n, n)]) for n in names])
-    for name in sorted({name for run in study.runs for name in run.tables()} - {WEIGHTS}):
+    for name in sorted({name for run in study.runs for name in run.tables()} - left_out):
         runs = [run for run in study.runs if name in run.tables()]
         yield f"## {name}"
         if len(runs) < len(study.runs):

@@ -1,7 +1,6 @@
 """Parameters of a study's replicas as safetensors: of those that left and of those that train."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,14 @@ from torch import Tensor
 
 from observatory.core.contracts import Model
 from observatory.core.errors import StoreError
-from observatory.fleet.fleet import EMPTY
 from observatory.fleet.stack import layout_of
+from observatory.fleet.state import seated
 from observatory.launch.trust import check_trusted
+from observatory.store.parameters import FILE_KEY, named, weights_file
 from observatory.store.reader import Run, Study
 from observatory.store.schema import WEIGHTS
 from observatory.training.build import build
-
-KEY = "observatory"
-"""The one entry of a file's metadata: JSON. Several entries would be written in a random order."""
+from observatory.training.shard import CHECKPOINT
 
 Shapes = dict[str, list[int]]
 """Shape of each weight by name, in the order of the flat row."""
@@ -40,12 +38,12 @@ class Kept:
     @property
     def file(self) -> str:
         """Its place in a bundle."""
-        return f"weights/{self.run_id}/replica-{self.replica:06d}.safetensors"
+        return weights_file(self.run_id, self.replica)
 
     def content(self) -> bytes:
         """The file: the tensors, and whose they are."""
         about = {"run_id": self.run_id, "replica": self.replica, "step": self.step}
-        return save(self.params, metadata={KEY: json.dumps(about)})
+        return save(self.params, metadata={FILE_KEY: json.dumps(about)})
 
 
 def kept_weights(study: Study, trust: bool) -> Iterator[Kept]:
@@ -89,7 +87,9 @@ def _training(run: Run, trust: bool) -> Iterator[Kept]:
 
     `Fleet.vacate` zeroes the slot of one that leaves.
     """
-    saved = {shard: state for shard, state in _checkpoints(run) if _seated(state)}
+    saved = {
+        shard: state for shard, state in _checkpoints(run) if any(s >= 0 for s in state["slots"])
+    }
     if not saved:
         return
     if not trust:
@@ -99,11 +99,11 @@ def _training(run: Run, trust: bool) -> Iterator[Kept]:
     layout = layout_of(parts.network)
     shapes = {n: list(shape) for n, shape in zip(layout.names, layout.shapes, strict=True)}
     for shard, state in saved.items():
-        replicas = parts.table.shard(shard, run.manifest["fleet"]["shards"]).replica
-        for slot, row in _seated(state):
+        states = seated(state, parts.table.shard(shard, run.manifest["fleet"]["shards"]).replica)
+        for row, replica in enumerate(states.replica):
             where = f"The checkpoint of shard {shard} of run `{run.run_id}`"
-            params = _cut(state["flat"][slot], shapes, where)
-            yield Kept(run.run_id, int(replicas[row]), state["ages"][slot], params)
+            params = _cut(states.flat[row], shapes, where)
+            yield Kept(run.run_id, replica, states.step[row], params)
 
 
 def _imported(folder: Path, run: Run) -> Iterator[Kept]:
@@ -111,7 +111,7 @@ def _imported(folder: Path, run: Run) -> Iterator[Kept]:
     for path in sorted(folder.glob(f"weights/{run.run_id}/replica-*.safetensors")):
         try:
             with safe_open(path, "pt") as file:
-                about = json.loads(file.metadata()[KEY])
+                about = json.loads(file.metadata()[FILE_KEY])
                 params = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             kept = Kept(run.run_id, int(about["replica"]), int(about["step"]), params)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -128,28 +128,14 @@ def _imported(folder: Path, run: Run) -> Iterator[Kept]:
 
 def _cut(flat: Tensor, shapes: Shapes, where: str) -> dict[str, Tensor]:
     """The named tensors of one flat row, each with memory of its own."""
-    sizes = [math.prod(shape) for shape in shapes.values()]
-    if len(flat) != sum(sizes):
-        raise StoreError(
-            f"{where} has {len(flat)} parameters per replica, its network has {sum(sizes)}: "
-            "another version of the model wrote it. Use that version, or export without "
-            "`--weights`."
-        )
-    pieces = torch.split(flat, sizes)
     return {
-        name: piece.reshape(shape).clone()
-        for piece, (name, shape) in zip(pieces, shapes.items(), strict=True)
+        name: torch.from_numpy(each) for name, each in named(flat.numpy(), shapes, where).items()
     }
-
-
-def _seated(state: dict[str, Any]) -> list[tuple[int, int]]:
-    """Slots that hold a replica, each with its row in the shard's queue."""
-    return [(slot, row) for slot, row in enumerate(state["slots"]) if row != EMPTY]
 
 
 def _checkpoints(run: Run) -> Iterator[tuple[int, dict[str, Any]]]:
     for shard in range(run.manifest["fleet"]["shards"]):
-        path = run.folder / "shards" / str(shard) / "checkpoint.pt"
+        path = run.folder / "shards" / str(shard) / CHECKPOINT
         if not path.exists():
             continue
         try:

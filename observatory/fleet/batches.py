@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from observatory.core.rng import named_generator
@@ -74,17 +74,18 @@ class Batches:
         if not self.full:
             self._place.add_(1).remainder_(self.steps_per_epoch)
 
-    def state(self) -> dict[str, object]:
-        """Plain tensors from which `restore` continues."""
-        return {"order": self.order.cpu(), "generators": [g.get_state() for g in self.generators]}
+    def state(
+        self, slots: list[int]
+    ) -> tuple[Int[Tensor, "replica sample"], UInt8[Tensor, "replica byte"]]:
+        """Order of the epoch and state of the generator of each replica, for `resume`."""
+        generators = [torch.empty(0, dtype=torch.uint8)] if not slots else []
+        generators += [self.generators[slot].get_state() for slot in slots]
+        return self.order[slots].cpu(), torch.stack(generators)[: len(slots)]
 
-    def restore(self, state: dict[str, object], ages: list[int]) -> None:
-        """Continue exactly where `state` was taken; slots must hold the same replicas."""
-        order, generators = state["order"], state["generators"]
-        assert isinstance(order, Tensor)
-        assert isinstance(generators, list)
-        self.order.copy_(order)
-        places = torch.tensor([[age % self.steps_per_epoch] for age in ages])
-        self._place.copy_(places)
-        for generator, saved in zip(self.generators, generators, strict=True):
-            generator.set_state(saved)
+    def resume(
+        self, slot: int, age: int, order: Int[Tensor, " sample"], generator: UInt8[Tensor, " byte"]
+    ) -> None:
+        """Continue exactly where `state` was taken, once the same replica is seated."""
+        self.order[slot] = order.to(self.device)
+        self.generators[slot].set_state(generator.clone())  # it must begin a piece of memory
+        self._place[slot] = age % self.steps_per_epoch

@@ -29,6 +29,10 @@ class Divergence:
         """Another replica takes `slot`, or nobody."""
         self.first[slot] = _NEVER
 
+    def resume(self, slot: int, age: int, diverged_step: int | None) -> None:
+        """A replica that has made `age` steps takes `slot`; what `steps` said of it, it says."""
+        self.first[slot] = _NEVER if diverged_step is None else self.tick - (age - diverged_step)
+
     def steps(self, ages: list[int]) -> list[int | None]:
         """Per slot, its replica's first bad step, or None.
 

@@ -10,22 +10,23 @@ from torch import Tensor, nn
 from observatory.core.contracts import Hyper, Loss, Model, Optimizer
 from observatory.core.layout import MATRICES, Params
 from observatory.core.rng import named_generator
-from observatory.core.view import FleetView
-from observatory.fleet.activations import LazyActivations
 from observatory.fleet.batches import Batches
 from observatory.fleet.divergence import Divergence
 from observatory.fleet.evaluate import evaluate
 from observatory.fleet.feed import Feed
 from observatory.fleet.graphs import GraphedStep, cuda_capture
 from observatory.fleet.look import Look
+from observatory.fleet.queue import Queue
 from observatory.fleet.replica_table import ReplicaTable
 from observatory.fleet.replicas import Dataset, probe_examples
 from observatory.fleet.rules import Looks
-from observatory.fleet.seats import compact, of_slots
+from observatory.fleet.seats import compact
 from observatory.fleet.settings import EvaluationSettings, FleetSettings
 from observatory.fleet.splits import Splits
-from observatory.fleet.stack import fast_path, flat_row, layout_of, vmapped, vmapped_record
+from observatory.fleet.stack import fast_path, flat_row, layout_of, vmapped
+from observatory.fleet.state import ReplicaStates, seated
 from observatory.fleet.step import DTYPES, LossAndGradient
+from observatory.fleet.window import Window
 
 EMPTY = -1
 
@@ -64,8 +65,6 @@ class Fleet:
             settings.matmul,
             compiled=settings.size if settings.compile == "on" else None,
         )
-        whole = vmapped_record(self.network)
-        self.recorders = (whole,) if fast is None else (fast.record, whole)
         decays = torch.ones(sum(self.layout.sizes), dtype=torch.float64)
         if settings.decay == "matrices":
             decays = self.layout.mask(MATRICES)
@@ -73,9 +72,11 @@ class Fleet:
         self.inputs = dataset.inputs.to(self.device)
         probe = probe_examples(len(dataset), settings.probe_examples, settings.study_seed)
         self.probe_examples = probe.to(self.device)
-        self.probe_inputs = self.inputs[self.probe_examples]
+        looked_at = self.inputs[self.probe_examples]
+        self.view = Window(self.network, fast, self.layout, self.weights, looked_at, settings)
         self.capture = cuda_capture if settings.graphs == "on" else None
-        self.cursor = self.tick = self.replica_steps = self.slot_steps = 0
+        self.queue = Queue()
+        self.tick = self.replica_steps = self.slot_steps = 0
         self.resize(settings.size)
 
     def resize(self, size: int) -> None:
@@ -91,6 +92,7 @@ class Fleet:
         self.splits = Splits(size, self.inputs, self.dataset, self.evaluation)
         self.batches = Batches(size, self.dataset.n_train, self.settings.batch_size, self.device)
         self.divergence = Divergence(size, self.device)
+        self.divergence.tick.fill_(self.tick)
         self.slots = [EMPTY] * size
         self.homes = list(range(size))
         self.ages = [0] * size
@@ -108,8 +110,8 @@ class Fleet:
 
     @property
     def queued(self) -> int:
-        """Replicas that have not started."""
-        return len(self.table) - self.cursor
+        """Replicas that wait for a seat."""
+        return len(self.queue.waiting) + len(self.table) - self.queue.cursor
 
     @property
     def finished(self) -> bool:
@@ -121,12 +123,16 @@ class Fleet:
         return int(self.table.replica[self.slots[slot]])
 
     def fill(self) -> list[int]:
-        """Seat waiting replicas in empty slots, in queue order; returns the filled slots."""
-        filled = [slot for slot, row in enumerate(self.slots) if row == EMPTY][: self.queued]
-        for slot in filled:
-            self._seat(slot, self.cursor)
-            self.cursor += 1
-        return filled
+        """Seat who waits in empty slots, see `Queue.take`; returns the filled slots."""
+        free = [slot for slot, row in enumerate(self.slots) if row == EMPTY]
+        seated = self.queue.take(free, len(self.slots), len(self.table))
+        for slot, who in seated:
+            if isinstance(who, int):
+                self._seat(slot, who)
+            else:
+                self.resume(slot, who)
+            self.homes[slot] = slot
+        return [slot for slot, _ in seated]
 
     def vacate(self, slot: int) -> None:
         """The replica in `slot` leaves; its row is zeroed and no longer moves."""
@@ -146,10 +152,24 @@ class Fleet:
         kept = compact([row != EMPTY for row in self.slots])
         if self.queued or len(kept) == len(self.slots):
             return None
-        state = self.state()
+        taken = [slot for slot in kept if self.slots[slot] != EMPTY]
+        states = self.states(taken)
         self.resize(len(kept))
-        self.restore(of_slots(state, kept))
+        for row, slot in enumerate(taken):
+            self.resume(kept.index(slot), states, row)
         return kept
+
+    def resume(self, slot: int, states: ReplicaStates, row: int = 0) -> None:
+        """Seat a replica of this shard in an empty slot, in the state that it had."""
+        self._place(slot, self.table.replica.tolist().index(states.replica[row]))
+        self.ages[slot] = age = states.step[row]
+        self.homes[slot] = states.home[row]
+        self.looks[slot] = Looks.restore(states.looks[row])
+        self.flat[slot] = states.flat[row].to(self.device)
+        for name, state in self.optimizer_state.items():
+            state[slot] = states.optimizer[name][row].to(self.device)
+        self.batches.resume(slot, age, states.order[row], states.generator[row])
+        self.divergence.resume(slot, age, states.diverged_step[row])
 
     def _seat(self, slot: int, row: int) -> None:
         self._place(slot, row)
@@ -231,23 +251,6 @@ class Fleet:
             in_train=self.splits.in_train[rows][:, self.probe_examples],
         )
 
-    def view(self, look: Look) -> FleetView:
-        """The window on the replicas of a look that probes receive."""
-        params = self.layout.views(look.flat)
-        return FleetView(
-            replica=look.replica,
-            step=look.step,
-            params=params,
-            weights=self.weights,
-            inputs=self.probe_inputs,
-            labels=look.labels,
-            in_train=look.in_train,
-            activations=LazyActivations(
-                self.recorders, params, self.probe_inputs, ("logits", *self.network.hooks())
-            ),
-            loss_dtype=self.settings.loss_dtype,
-        )
-
     def _rows(self, slots: list[int]) -> slice | Int[Tensor, " replica"]:
         """An index of the rows of `slots` that copies nothing where they are all."""
         return slice(None) if slots == self._everyone else torch.tensor(slots, device=self.device)
@@ -259,18 +262,28 @@ class Fleet:
 
     # Continuing -----------------------------------------------------------------------------------
 
+    def states(self, slots: list[int]) -> ReplicaStates:
+        """The complete states of the replicas in `slots`, copied to the host."""
+        diverged = self.divergence.steps(self.ages)
+        order, generator = self.batches.state(slots)
+        return ReplicaStates(
+            replica=[self.replica_of(slot) for slot in slots],
+            step=[self.ages[slot] for slot in slots],
+            home=[self.homes[slot] for slot in slots],
+            diverged_step=[diverged[slot] for slot in slots],
+            looks=[self.looks[slot].state() for slot in slots],
+            flat=self.flat[slots].cpu(),
+            optimizer={name: value[slots].cpu() for name, value in self.optimizer_state.items()},
+            order=order,
+            generator=generator,
+        )
+
     def state(self) -> dict[str, object]:
         """Plain tensors and values from which `restore` continues bit for bit."""
         return {
-            "flat": self.flat.cpu(),
-            "optimizer": {name: value.cpu() for name, value in self.optimizer_state.items()},
-            "first_bad": self.divergence.first.cpu(),
-            "batches": self.batches.state(),
+            "states": self.states(self.active()).plain(),
             "slots": list(self.slots),
-            "homes": list(self.homes),
-            "ages": list(self.ages),
-            "looks": [looks.state() for looks in self.looks],
-            "cursor": self.cursor,
+            **self.queue.state(),
             "tick": self.tick,
             "replica_steps": self.replica_steps,
             "slot_steps": self.slot_steps,
@@ -278,22 +291,10 @@ class Fleet:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken; the table, data and settings must be the same."""
-        if len(state["slots"]) != len(self.slots):
-            self.resize(len(state["slots"]))
-        for slot, row in enumerate(state["slots"]):
-            if row != EMPTY:
-                self._place(slot, row)
-            self.slots[slot] = row
-        # Not in states that were kept before stacks could shrink.
-        self.homes = state.get("homes", list(range(len(self.slots))))
-        self.ages = state["ages"]
-        self.looks = [Looks.restore(looks) for looks in state["looks"]]
-        self.batches.restore(state["batches"], self.ages)
-        self.flat.copy_(state["flat"])
-        for name, value in state["optimizer"].items():
-            self.optimizer_state[name].copy_(value)
-        self.divergence.first.copy_(state["first_bad"])
-        self.cursor, self.tick = state["cursor"], state["tick"]
-        self.divergence.tick.fill_(self.tick)
-        self.replica_steps = state["replica_steps"]
-        self.slot_steps = state.get("slot_steps", self.tick * len(self.slots))
+        states = seated(state, self.table.replica)
+        self.queue.restore(state)
+        self.tick, self.replica_steps = state["tick"], state["replica_steps"]
+        self.slot_steps = state.get("slot_steps", self.tick * len(state["slots"]))
+        self.resize(len(state["slots"]))
+        for row, slot in enumerate(s for s, who in enumerate(state["slots"]) if who != EMPTY):
+            self.resume(slot, states, row)

@@ -48,7 +48,7 @@ class Looks:
 
     def state(self) -> list[list[float]]:
         """Plain values from which `restore` continues."""
-        return [list(map(float, self.steps)), self.series["train_acc"], self.series["val_acc"]]
+        return [list(map(float, self.steps)), *(list(self.series[name]) for name in SERIES)]
 
     @staticmethod
     def restore(state: list[list[float]]) -> "Looks":

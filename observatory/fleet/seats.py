@@ -5,10 +5,7 @@ a multiple of four, and at a place that leaves the same rest by four, a replica'
 far from a cache line as before, and its numbers stay the same to the last bit.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import torch
+from collections.abc import Sequence
 
 _TOGETHER = 4
 
@@ -36,14 +33,6 @@ def compact(taken: Sequence[bool]) -> list[int]:
     return [lane[layer] for layer in range(depth) for lane in lanes]
 
 
-def of_slots(state: Mapping[str, Any], slots: Sequence[int]) -> dict[str, Any]:
-    """The part of a fleet's state that belongs to `slots`, in this order."""
-
-    def part(value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value[list(slots)]
-        if isinstance(value, Mapping):
-            return {name: part(of_all) for name, of_all in value.items()}
-        return [value[slot] for slot in slots] if isinstance(value, list) else value
-
-    return part(state)
+def alike(slot: int, other: int, size: int) -> bool:
+    """Whether a replica's numbers are the same, to the last bit, in either slot of a stack."""
+    return (slot - other) % (_TOGETHER if size % _TOGETHER == 0 else size) == 0

@@ -98,15 +98,18 @@ def as_begun(config: Config) -> Config:
     """The resolved configuration; what is `auto` is as where this run was begun, if it was.
 
     Another machine has another number of cores, and jobs are laid out otherwise: the run goes on
-    there, and no replica is trained twice.
+    there, and no replica is trained twice. So it is where a run with a shorter horizon is there,
+    from which this one may go on.
     """
     here = resolved(config)
     given, runs = config["fleet"], Path(config["results"]) / config["study"] / "runs"
     if "auto" not in [given[name] for name in _AUTO] or (runs / identity(here)[:12]).exists():
         return here
-    for manifest, there in begun_runs(config):
+    there_too = [begun[1] for begun in begun_runs(config)]
+    there_too += [begun[1] for begun in shorter_runs(config)]
+    for there in there_too:
         try:
-            torch_device(manifest["config"]["fleet"]["device"])
+            torch_device(there["fleet"]["device"])
         except ConfigError:
             continue  # its device is not at hand
         return there
@@ -130,3 +133,17 @@ def begun_runs(config: Config) -> Iterator[tuple[dict[str, Any], Config]]:
         there = laid_out({**config, "fleet": {**given, **fleet}})
         if identity(there) == manifest["identity"]:
             yield manifest, there
+
+
+def shorter_runs(config: Config) -> Iterator[tuple[dict[str, Any], Config]]:
+    """As `begun_runs`, of runs that differ in a shorter horizon alone, the longest first.
+
+    Yields:
+        A manifest, and the configuration laid out as it is there, with its own horizon.
+    """
+    study = Path(config["results"]) / config["study"]
+    manifests = map(read_json, study.glob(f"runs/[!.]*/{MANIFEST}"))
+    horizons = {m["horizon_steps"] for m in manifests if not m.get("kind")}
+    for horizon in sorted(h for h in horizons if h < config["horizon_steps"])[::-1]:
+        for manifest, there in begun_runs({**config, "horizon_steps": horizon}):
+            yield manifest, {**there, "horizon_steps": config["horizon_steps"]}

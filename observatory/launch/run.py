@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import yaml
 import observatory
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
 from observatory.core.secrets import without_secrets
+from observatory.launch.extend import continue_shards, extended_run
 from observatory.launch.layout import as_begun, resolved
 from observatory.launch.manifest import manifest_of, now, replica_columns, summed_cost
 from observatory.launch.workers import StoppedError, train_here, train_in_workers
@@ -24,6 +25,7 @@ from observatory.store.reader import LOCK, MANIFEST, Run
 from observatory.store.rows import lost_rows, noted_rows
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Parts, build
+from observatory.training.keep import left_out
 from observatory.training.replicas import Config
 
 log = logging.getLogger(__name__)
@@ -47,6 +49,18 @@ def described(config: Config, event: str) -> Config:
     fleet = {name: config["fleet"][name] for name in ("dtype", "loss_dtype", "matmul")}
     precision = {name: v for name, v in fleet.items() if (name, v) not in BEGUN_WITH.items()}
     return {**common, "fleet": precision}
+
+
+def check_runs(configs: Iterable[Config]) -> list[str]:
+    """Check runs as a whole; which probes cannot look, and which states have no room, as sentences.
+
+    Raises:
+        ConfigError: If a setting of any run breaks its rule.
+    """
+    each = [(config, build(resolved(config))) for config in configs]
+    absent = {f"{name} ({why})" for _, parts in each for name, why in parts.unavailable.items()}
+    probes = [f"probes that cannot look: {', '.join(sorted(absent))}"] if absent else []
+    return probes + sorted({left_out(config, parts.states) for config, parts in each} - {""})
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,9 @@ def own_run(config: Config) -> Iterator[_OwnedRun]:
     code = identity(config)
     folder = Path(config["results"]) / config["study"] / "runs" / code[:12]
     git, diff = code_state()
-    manifest = {**manifest_of(config, parts, code), "git": git}
+    begun = (folder / MANIFEST).exists()
+    extends = None if begun else extended_run(config, parts)
+    manifest = {**manifest_of(config, parts, code), "git": git, "extends": extends}
     replicas = replica_columns(folder.name, parts.table, config)
     settings = yaml.safe_dump(manifest["config"])
     create_run(folder, manifest, replicas, settings, without_secrets(diff) or None)
@@ -94,6 +110,7 @@ def own_run(config: Config) -> Iterator[_OwnedRun]:
         earlier = (manifest["cost"] or {}).get("wall_s", 0.0)
         update_manifest(folder, status="running", rows=None)
         try:
+            continue_shards(folder, manifest, parts)
             yield _OwnedRun(folder, config, done=False)
             if lost := lost_rows(folder, {**manifest, "rows": None}):
                 raise StoreError(

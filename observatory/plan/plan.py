@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from observatory.core.contracts import Model
-from observatory.core.schedule import Schedule
 from observatory.fleet.look import looks_together
 from observatory.fleet.stack import layout_of
 from observatory.fleet.step import DTYPES
@@ -23,6 +22,8 @@ from observatory.plan.measure import (
     state_bytes,
 )
 from observatory.training.build import Parts, build
+from observatory.training.keep import due_steps, left_out
+from observatory.training.kept_states import PURPOSE
 from observatory.training.replicas import Config
 from observatory.training.shard import keep_memory, schedules
 
@@ -66,6 +67,8 @@ def plan(runs: Mapping[str, Config]) -> dict[str, Any]:
         - `step_s` (of all slots), `look_s`, by the same names;
           `time_of_a_shard_s`: "train" and the same names; `estimated_wall_s`. Null: not measured.
         - `measured`: `device`, `slots`, `examples`, `steps`; null where nothing could be.
+        - `states`: complete states that are kept: `per_replica`, `state_bytes`, `bytes_at_most` (on
+          the disk, before files compress them); null: none.
         - `absent_probes`: reason by name. `warnings`: sentences.
     """
     plans = [_plan_run(name, config, _LIMIT_S / len(runs)) for name, config in runs.items()]
@@ -140,9 +143,28 @@ def _plan_run(name: str, config: Config, limit_s: float) -> dict[str, Any]:
             "examples": costs.examples,
             "steps": costs.steps,
         },
+        "states": _states(parts),
         "absent_probes": parts.unavailable,
     }
-    return {**found, "warnings": list(_warnings(found, on_cpu, free))}
+    thinned = left_out(config, parts.states)
+    return {
+        **found,
+        "warnings": [*_warnings(found, on_cpu, free), *([thinned] if thinned else [])],
+    }
+
+
+def _states(parts: Parts) -> dict[str, Any] | None:
+    """Complete states that are kept, and what they take."""
+    kept, horizon = parts.states, parts.rules.horizon_steps
+    if kept is None:
+        return None
+    steps = {*kept.steps(horizon), *([horizon] if kept.horizon else ())}
+    n = len(steps) + len(kept.events)
+    return {
+        "per_replica": n,
+        "state_bytes": parts.state_bytes,
+        "bytes_at_most": n * len(parts.table) * parts.state_bytes,
+    }
 
 
 def _slots_that_fit(config: Config, peak_bytes: int, free_bytes: int) -> int:
@@ -193,17 +215,14 @@ def _peak(memory: Mapping[str, Any], parts: Parts) -> int:
 def _looks(parts: Parts) -> dict[str, int]:
     """Looks per replica from step 0 to the horizon, by purpose."""
     horizon = parts.rules.horizon_steps
-    due = {purpose: set(_due(s, horizon)) for purpose, s in schedules(parts).items()}
+    due = {
+        purpose: set(due_steps(schedule, horizon))
+        for purpose, schedule in schedules(parts).items()
+        if purpose != PURPOSE  # copies, which take no time worth a line
+    }
     shared = [due[f"probe:{name}"] for name, s in parts.probes.items() if s.probe.needs]
     counts = {purpose: len(steps) for purpose, steps in due.items()}
     return {**counts, "probe:forward": len(set[int]().union(*shared))}
-
-
-def _due(schedule: Schedule, horizon: int) -> Iterator[int]:
-    step = 0 if schedule.due(0) else schedule.following(0)
-    while step is not None and step <= horizon:
-        yield step
-        step = schedule.following(step)
 
 
 def _time(

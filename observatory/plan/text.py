@@ -54,6 +54,9 @@ def _one(plan: Mapping[str, Any], run: Mapping[str, Any]) -> Iterator[str]:
     )
     yield f"{'':<13}({_FLOPS})"
     yield from _memory(plan, run)
+    if kept := run["states"]:
+        each, total = scaled(kept["state_bytes"], "B"), scaled(kept["bytes_at_most"], "B")
+        yield f"{'kept states':<13}{kept['per_replica']:,} x {each} a replica: {total} at most"
     if run["measured"]:
         yield from _time(run)
 

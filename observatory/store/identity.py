@@ -22,7 +22,7 @@ WITHOUT_EFFECT = {
     "study": "a name",
     "results": "a place",
     "experiment": "a name: its settings are all in the configuration",
-    "store": "how often the state is saved, and whether the parameters are kept",
+    "store": "how often the state is saved, and what of it is kept",
     "mlflow": "what MLflow shows",
     "fit": "what is estimated from the records, not the records",
     "display": "what the terminal shows",

@@ -60,6 +60,18 @@ def read_part(path: Path, schema: pa.Schema | None = None) -> pa.Table:
         ) from error
 
 
+def read_table(run: Path, table: str, schema: pa.Schema) -> list[pa.Table]:
+    """All parts of a table of a run; raises as `read_part`."""
+    while True:
+        paths = parts_of(run, table)
+        try:
+            return [read_part(path, schema) for path in paths]
+        except StoreError:
+            # a shard that resumed a moment ago replaces its parts: look again
+            if parts_of(run, table) == paths:
+                raise
+
+
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """A table for analysis, see `cells.to_pandas` for the dtypes."""
     return pd.DataFrame({field.name: to_pandas(field, table[field.name]) for field in table.schema})

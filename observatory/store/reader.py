@@ -12,9 +12,11 @@ import pyarrow as pa
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
 from observatory.core.settings import did_you_mean
+from observatory.store.curves import EVALUATION, curves_of
 from observatory.store.files import read_json
 from observatory.store.lock import owner_of
-from observatory.store.parts import parts_of, read_part, shards_of, sort_rows, to_frame
+from observatory.store.parameters import Arrays
+from observatory.store.parts import read_part, read_table, shards_of, sort_rows, to_frame
 from observatory.store.replica import Replica
 from observatory.store.rows import lost_rows, progress_of
 from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
@@ -22,7 +24,6 @@ from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schem
 MANIFEST = "manifest.json"
 REPLICAS = "replicas.parquet"
 LOCK = "owner.lock"
-EVALUATION = "evaluation"
 
 Status = Literal["running", "done", "failed", "interrupted"]
 
@@ -120,7 +121,7 @@ class Run:
             raise StoreError(f"Table `{name}` has no column {unknown}, only {known} beside {keys}.")
         schema = to_arrow_schema([c for c in declared if c.name in wanted])
         ordered = pa.schema([schema.field(column) for column in (*keys, *wanted)])
-        parts = self._read(name, ordered)
+        parts = read_table(self.folder, name, ordered)
         return sort_rows(pa.concat_tables([ordered.empty_table(), *parts]).unify_dictionaries())
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -171,6 +172,14 @@ class Run:
             )
         return Replica(self, number)
 
+    def weights(self, replica: int, step: int | None = None) -> Arrays:
+        """As `Replica.weights`."""
+        return self.replica(replica).weights(step)
+
+    def network(self, replica: int, step: int | None = None, *, trust: bool = False) -> Any:
+        """As `Replica.network`."""
+        return self.replica(replica).network(step, trust=trust)
+
     def outcomes(self) -> pd.DataFrame:
         """Every replica with its settings and how it ended; the latter null while it trains.
 
@@ -194,16 +203,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run {self.run_id}: {len(self.replicas())} replicas, {self.status}"
-
-    def _read(self, table: str, schema: pa.Schema) -> list[pa.Table]:
-        while True:
-            paths = parts_of(self.folder, table)
-            try:
-                return [read_part(path, schema) for path in paths]
-            except StoreError:
-                # a shard that resumed a moment ago replaces its parts: look again
-                if parts_of(self.folder, table) == paths:
-                    raise
 
 
 @final
@@ -230,7 +229,9 @@ class Study:
                 f"`{self.folder}` is no study: it has no run in `runs/`. Give the folder "
                 "`results/<study>`, or train first."
             )
-        self._runs = tuple(Run(path.parent) for path in found)
+        runs = [Run(path.parent) for path in found]
+        extended = {(run.manifest.get("extends") or {}).get("run_id") for run in runs}
+        self._runs = tuple(run for run in runs if run.run_id not in extended)
 
     @property
     def runs(self) -> list[Run]:
@@ -273,22 +274,21 @@ class Study:
         Raises:
             StoreError: If no table, or more than one, has a column.
         """
-        return pd.concat([self._curves(run, columns) for run in self.runs], ignore_index=True)
+        return pd.concat([curves_of(run, columns) for run in self.runs], ignore_index=True)
 
-    def _curves(self, run: Run, columns: Sequence[str]) -> pd.DataFrame:
-        places: dict[str, list[str]] = {}
-        for column in columns or [c.name for c in run.columns(EVALUATION)]:
-            place = run.table_of(column) if columns else EVALUATION
-            places.setdefault(place, []).append(column)
-        keys = [RUN_ID.name, "replica", "step"]
-        rows: pd.DataFrame | None = None
-        for place, names in places.items():
-            own = run.table(place, names)
-            rows = own if rows is None else rows.merge(own, on=keys, how="outer")
-        assert rows is not None
-        settings = run.replicas().drop(columns="shard", errors="ignore")
-        joined = settings.merge(rows, on=[RUN_ID.name, "replica"])
-        return joined.sort_values(["replica", "step"]).reset_index(drop=True)
+    def weights(self, replica: int, step: int | None = None) -> Arrays:
+        """As `Replica.weights`, where the study, or this part of it, has one run."""
+        return self._run().weights(replica, step)
+
+    def network(self, replica: int, step: int | None = None, *, trust: bool = False) -> Any:
+        """As `Replica.network`, where the study, or this part of it, has one run."""
+        return self._run().network(replica, step, trust=trust)
+
+    def _run(self) -> Run:
+        names = [run.run_id for run in self._runs]
+        if len(names) > 1:
+            raise StoreError(f"A replica is one of a run: name one of {names}, as in `only`.")
+        return self._runs[0]
 
     def __repr__(self) -> str:
         rows = self.replicas()

@@ -2,16 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, final, runtime_checkable
 
 import pandas as pd
+
+from observatory.core.columns import Column
+from observatory.core.extras import require
+from observatory.store.parameters import Arrays, kept_steps, parameters
 
 
 @runtime_checkable
 class Tables(Protocol):
-    """Where a network's rows are read: a run."""
+    """A run, as far as its networks are read from it."""
 
     run_id: str
+    folder: Path
+    manifest: dict[str, Any]
+
+    def replicas(self) -> pd.DataFrame:
+        """Settings of every network of the run."""
+        ...
+
+    def columns(self, table: str) -> tuple[Column, ...]:
+        """What a table holds beside its keys."""
+        ...
 
     def outcomes(self) -> pd.DataFrame:
         """How every network of the run ended."""
@@ -72,6 +88,37 @@ class Replica:
         own = rows.loc[rows["replica"] == self.number]
         return pd.Series(own[column].to_numpy(), index=pd.Index(own["step"], name="step"),
                          name=column)  # fmt: skip
+
+    def kept_steps(self) -> list[int]:
+        """Steps at which its weights were kept, as `store.states` of its run says."""
+        return list(kept_steps(self.run.folder, self.run.manifest, self.number))
+
+    def weights(self, step: int | None = None) -> Arrays:
+        """Its weights by name, in the shapes of its model.
+
+        Args:
+            step: Updates that it had made; None: the last one at which they were kept.
+
+        Raises:
+            StoreError: If they were not kept at that step; it says at which they were.
+        """
+        return parameters(self.run.folder, self.run.manifest, self.number, step)
+
+    def network(self, step: int | None = None, *, trust: bool = False) -> Any:
+        """The network itself, an `nn.Module` on the CPU, in evaluation mode.
+
+        Args:
+            step: As of `weights`.
+            trust: Whether it may be code outside of this package, which runs.
+
+        Raises:
+            StoreError: As `weights`.
+            ConfigError: If its code is not of this package, or it cannot be made here.
+        """
+        require("train", by="`network`")
+        # What makes networks stands above the store, which knows nothing of it until it is asked.
+        above: Any = import_module("observatory.launch.networks")
+        return above.network(self.run.run_id, self.run.manifest, self.weights(step), trust=trust)
 
     def __repr__(self) -> str:
         known = {str(n): v for n, v in self.outcome.items() if n in ("seed", "weight_decay", "lr")}

@@ -39,6 +39,8 @@ EVENT_COLUMNS = (
 
 WEIGHTS = "weights"
 """The table of final weights: a row per replica that has left."""
+STATES = "states"
+"""The table of kept states: a row per replica and step at which all of it was kept."""
 
 _TYPES: dict[str, pa.DataType] = {
     "float64": pa.float64(),

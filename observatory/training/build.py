@@ -1,12 +1,13 @@
 """From a resolved configuration to checked objects: the last place that knows configuration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from observatory.core.columns import Column
 from observatory.core.contracts import Loss, Model, Optimizer, Probe, Task
 from observatory.core.errors import ConfigError
 from observatory.fleet.batches import batch_examples
@@ -23,7 +24,9 @@ from observatory.training.check import (
     retirement_rules,
 )
 from observatory.training.components import make
+from observatory.training.keep import StateSettings, state_settings
 from observatory.training.replicas import Config, replica_table
+from observatory.training.state_rows import state_bytes, state_columns
 from observatory.training.suitability import Scheduled, check_order, possible_probes
 
 Made = TypeVar("Made")
@@ -34,7 +37,8 @@ class Parts:
     """Everything that a run is made of, checked.
 
     `unavailable` says of every probe that was asked for and is not in `probes` why it cannot look;
-    `final_weights`, whether a replica that leaves writes its parameters.
+    `final_weights`, whether a replica that leaves writes its parameters; `states`, when its
+    complete state is kept.
     """
 
     dataset: Dataset
@@ -49,6 +53,24 @@ class Parts:
     fleet: FleetSettings
     table: ReplicaTable
     final_weights: bool
+    states: StateSettings | None
+
+    @property
+    def n_params(self) -> int:
+        """Parameters of one network."""
+        assert isinstance(self.network, Model)  # `build` refuses others
+        return sum(layout_of(self.network).sizes)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the complete state of one replica, before files compress them."""
+        n_train = self.dataset.n_train
+        return state_bytes(self.optimizer, self.n_params, self.fleet.dtype, n_train)
+
+    @property
+    def state_columns(self) -> tuple[Column, ...]:
+        """Columns of the table of complete states."""
+        return state_columns(self.optimizer, self.n_params, self.fleet.dtype)
 
     @property
     def batch_examples(self) -> int:
@@ -82,21 +104,10 @@ def build(config: Config) -> Parts:
     check_settings(config)
     task = _made("task", config["task"], Task)
     dataset = Dataset.of(task, config["train_fraction"])
-    network = make(
-        config["model"],
-        d_vocab=task.n_symbols,
-        n_classes=task.n_classes,
-        n_operands=dataset.inputs.shape[1],
-    )
-    if not isinstance(network, nn.Module):
-        raise ConfigError(f"`model` must name an nn.Module, got {type(network).__name__}.")
-    if not isinstance(network, Model):
-        raise ConfigError(
-            "`model` must implement initialise(), hooks() and weights(), got "
-            f"{type(network).__name__}."
-        )
-    layout_of(network)  # every parameter is declared
+    network = _network(config, task, dataset.inputs.shape[1])
+    assert isinstance(network, Model)  # `_network` refuses others
     check_order(network, task)
+    layout_of(network)  # every parameter is declared
     probes, unavailable = possible_probes(
         {
             name: Scheduled(
@@ -108,7 +119,7 @@ def build(config: Config) -> Parts:
         network,
     )
     _check_looks(probes, config, len(dataset))
-    return Parts(
+    parts = Parts(
         dataset=dataset,
         network=network,
         loss=_tried(_made("loss", config["loss"], Loss), task.n_classes),
@@ -125,7 +136,39 @@ def build(config: Config) -> Parts:
         table=replica_table(config),
         # none in the configuration of a run that was begun before there was one
         final_weights=config.get("store", {}).get("final_weights", False),
+        states=state_settings(config),
     )
+    if parts.states is None:
+        return parts
+    horizon, n_replicas = parts.rules.horizon_steps, len(parts.table)
+    return replace(parts, states=parts.states.thinned(horizon, n_replicas, parts.state_bytes))
+
+
+def network_of(config: Config) -> nn.Module:
+    """The network of a run alone, as it is before its weights are drawn.
+
+    Raises:
+        ConfigError: If the task or the model cannot be made.
+    """
+    task = _made("task", config["task"], Task)
+    return _network(config, task, task.inputs().shape[1])
+
+
+def _network(config: Config, task: Task, n_operands: int) -> nn.Module:
+    network = make(
+        config["model"],
+        d_vocab=task.n_symbols,
+        n_classes=task.n_classes,
+        n_operands=n_operands,
+    )
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"`model` must name an nn.Module, got {type(network).__name__}.")
+    if not isinstance(network, Model):
+        raise ConfigError(
+            "`model` must implement initialise(), hooks() and weights(), got "
+            f"{type(network).__name__}."
+        )
+    return network
 
 
 def _made(setting: str, entry: Any, contract: type[Made]) -> Made:

@@ -137,12 +137,13 @@ class RetirementCallback(BetweenChunks):
                     self.writer.append("weights", replicas, steps, parameters)
                 fleet.vacate(slot)
             filled = fleet.fill()
-            module.tracker.seated(filled)
+            module.tracker.seated(filled, fleet)
             for slot in filled:
-                self._event(*identities(fleet, [slot]), "started", slot=slot, tick=fleet.tick)
-            if filled:
-                membership = {"in_train": fleet.look(filled).in_train}
-                self.writer.append("membership", *identities(fleet, filled), membership)
+                kind = "resumed" if fleet.ages[slot] else "started"
+                self._event(*identities(fleet, [slot]), kind, slot=slot, tick=fleet.tick)
+            if fresh := [slot for slot in filled if not fleet.ages[slot]]:
+                membership = {"in_train": fleet.look(fresh).in_train}
+                self.writer.append("membership", *identities(fleet, fresh), membership)
             if (kept := fleet.shrink()) is not None:
                 module.tracker.moved(kept)
 

@@ -27,6 +27,7 @@ from observatory.fleet.settings import (
 from observatory.store.identity import BEGUN_WITH
 from observatory.training.components import check_component, make
 from observatory.training.device import check_device
+from observatory.training.keep import state_settings
 from observatory.training.replicas import Config, replica_table
 
 _BESIDE = ("batch_size", "decay", "study_seed")
@@ -57,7 +58,12 @@ _GROUPS = {
         "weight_decay": _NUMBERS,
         "lr": _NUMBERS,
     },
-    "store": {"checkpoint_every": Size, "progress_every": NotNegative, "final_weights": bool},
+    "store": {
+        "checkpoint_every": Size,
+        "progress_every": NotNegative,
+        "final_weights": bool,
+        "states": dict[str, Any] | None,
+    },
 }
 """What the settings of each group must be."""
 _NEEDED_EVENTS = ("mem", "first99", "held99")
@@ -83,6 +89,7 @@ def check_settings(config: Config) -> None:
         check_component(entry["probe"])
         make(entry["schedule"])
     replica_table(config)
+    state_settings(config)
     _check_together(config)
 
 

@@ -36,11 +36,11 @@ class DueTracker:
         for slot in slots:
             self.last[purpose][slot] = fleet.ages[slot]
 
-    def seated(self, slots: list[int]) -> None:
-        """New replicas took `slots`: nobody has looked at them."""
+    def seated(self, slots: list[int], fleet: Fleet) -> None:
+        """Replicas took `slots`: nobody has looked at those that have made no step."""
         for last in self.last.values():
             for slot in slots:
-                last[slot] = NEVER
+                last[slot] = fleet.ages[slot] or NEVER
 
     def moved(self, slots: list[int]) -> None:
         """The stack is smaller: which slot each slot was before."""

@@ -23,7 +23,7 @@ from observatory.fleet.rules import outcome_columns
 from observatory.store.files import read_json, write_atomically
 from observatory.store.lock import own
 from observatory.store.rows import lost_of_shard
-from observatory.store.schema import EVENT_COLUMNS
+from observatory.store.schema import EVENT_COLUMNS, STATES, WEIGHTS
 from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts, build
 from observatory.training.callbacks import (
@@ -37,12 +37,15 @@ from observatory.training.callbacks import (
 from observatory.training.clock import CostClock
 from observatory.training.device import check_matmul
 from observatory.training.due import DueTracker
+from observatory.training.kept_states import PURPOSE, StatesCallback, states_schedule
 from observatory.training.module import FleetModule
 from observatory.training.probe_callback import ProbeCallback
 from observatory.training.progress import Tally, write_progress
 from observatory.training.replicas import Config
 from observatory.training.signals import on_stop
 
+CHECKPOINT = "checkpoint.pt"
+"""File of a shard with the state from which its worker goes on."""
 log = logging.getLogger(__name__)
 
 
@@ -55,17 +58,19 @@ def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
         "outcomes": outcome_columns(parts.events),
         "events": EVENT_COLUMNS,
         "membership": MEMBERSHIP_COLUMNS,
-        **({"weights": weight_columns(parts.fleet.dtype)} if parts.final_weights else {}),
+        **({WEIGHTS: weight_columns(parts.fleet.dtype)} if parts.final_weights else {}),
+        **({STATES: parts.state_columns} if parts.states else {}),
         **{f"probes/{name}": scheduled.probe.columns for name, scheduled in parts.probes.items()},
     }
 
 
 def schedules(parts: Parts) -> dict[str, Schedule]:
     """Who looks when."""
-    full = parts.evaluation.full
+    full, kept = parts.evaluation.full, parts.states
     return {
         "evaluate": Every(parts.evaluation.every),
         **({"evaluate_full": full} if full is not None else {}),
+        **({PURPOSE: states_schedule(kept, parts.rules.horizon_steps)} if kept else {}),
         **{f"probe:{name}": scheduled.schedule for name, scheduled in parts.probes.items()},
     }
 
@@ -87,8 +92,13 @@ def train_shard(run_folder: Path, shard: int, device: str | None = None) -> bool
     keep_memory()
     folder = run_folder / "shards" / str(shard)
     with own(folder / "owner.lock"):
-        # The manifest decides: a run that was begun without the table goes on without it.
-        parts = replace(build(config), final_weights="weights" in manifest["tables"])
+        # The manifest decides: a run that was begun without a table goes on without it.
+        parts = build(config)
+        parts = replace(
+            parts,
+            final_weights=WEIGHTS in manifest["tables"],
+            states=parts.states if STATES in manifest["tables"] else None,
+        )
         if device is not None:
             parts = replace(parts, fleet=replace(parts.fleet, device=device))
         check_matmul(parts.fleet.matmul, parts.fleet.device)
@@ -126,6 +136,7 @@ class _Shard:
             callbacks: list[pl.Callback] = [
                 EvaluationCallback(self.writer),
                 self.probes,
+                StatesCallback(self.parts.states, self.parts.events, self.writer),
                 RetirementCallback(self.parts, self.writer, self.tally),
                 StopCallback(received, claim),
                 CheckpointCallback(
@@ -158,13 +169,13 @@ class _Shard:
         # Through memory: torch.save to a path turns a full disk into an error without its reason.
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / CHECKPOINT
         write_atomically(path, lambda temporary: _write_bytes(temporary, buffer))
         self.kept = self.fleet.tick
 
     def _saved(self) -> dict[str, Any] | None:
         """The last checkpoint, if the tables hold all that was written before it."""
-        path = self.folder / "checkpoint.pt"
+        path = self.folder / CHECKPOINT
         if not path.exists():
             return None
         try:
