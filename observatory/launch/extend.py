@@ -94,9 +94,8 @@ def continue_shards(folder: Path, manifest: Mapping[str, Any], parts: Parts) -> 
 def _unfit(run: Path, manifest: Mapping[str, Any], config: Config, parts: Parts) -> str:
     """Why a run cannot be continued, as a part of a sentence; empty where it can."""
     if Run(run).status != "done":
-        return (
-            f"it is not done. `horizon_steps={manifest['horizon_steps']}` finishes it, then it can"
-        )
+        shorter = manifest["horizon_steps"]
+        return f"it is not done, or has lost rows; `horizon_steps={shorter}` finishes it"
     theirs = manifest["package_version"]
     if theirs != observatory.__version__ and not config["allow_other_version"]:
         return f"observatory {theirs} trained it (`allow_other_version=true` goes on all the same)"

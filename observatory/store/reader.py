@@ -17,7 +17,7 @@ from observatory.store.files import read_json
 from observatory.store.lock import owner_of
 from observatory.store.parameters import Arrays
 from observatory.store.parts import read_part, read_table, shards_of, sort_rows, to_frame
-from observatory.store.replica import Replica
+from observatory.store.replica import Number, Replica
 from observatory.store.rows import lost_rows, progress_of
 from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
 
@@ -158,7 +158,7 @@ class Run:
         meant = did_you_mean(column, every)
         raise StoreError(f"Run `{self.run_id}` records no `{column}`, only {every}.{meant}")
 
-    def replica(self, number: int) -> Replica:
+    def replica(self, number: Number) -> Replica:
         """One network of the run.
 
         Raises:
@@ -170,13 +170,13 @@ class Run:
                 f"Run `{self.run_id}` has the replicas {numbers.min()} to {numbers.max()}, got "
                 f"{number}."
             )
-        return Replica(self, number)
+        return Replica(self, int(number))
 
-    def weights(self, replica: int, step: int | None = None) -> Arrays:
+    def weights(self, replica: Number, step: int | None = None) -> Arrays:
         """As `Replica.weights`."""
         return self.replica(replica).weights(step)
 
-    def network(self, replica: int, step: int | None = None, *, trust: bool = False) -> Any:
+    def network(self, replica: Number, step: int | None = None, *, trust: bool = False) -> Any:
         """As `Replica.network`."""
         return self.replica(replica).network(step, trust=trust)
 
@@ -235,7 +235,7 @@ class Study:
 
     @property
     def runs(self) -> list[Run]:
-        """Its runs, sorted by `run_id`; those that were asked for where it is a part."""
+        """Its runs by `run_id`; of a part those asked for, and none that another run extends."""
         return list(self._runs)
 
     def only(self, *run_ids: str) -> "Study":
@@ -276,11 +276,11 @@ class Study:
         """
         return pd.concat([curves_of(run, columns) for run in self.runs], ignore_index=True)
 
-    def weights(self, replica: int, step: int | None = None) -> Arrays:
+    def weights(self, replica: Number, step: int | None = None) -> Arrays:
         """As `Replica.weights`, where the study, or this part of it, has one run."""
         return self._run().weights(replica, step)
 
-    def network(self, replica: int, step: int | None = None, *, trust: bool = False) -> Any:
+    def network(self, replica: Number, step: int | None = None, *, trust: bool = False) -> Any:
         """As `Replica.network`, where the study, or this part of it, has one run."""
         return self._run().network(replica, step, trust=trust)
 

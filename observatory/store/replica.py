@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Any, Protocol, SupportsIndex, final, runtime_checkable
 
 import pandas as pd
 
 from observatory.core.columns import Column
 from observatory.core.extras import require
 from observatory.store.parameters import Arrays, kept_steps, parameters
+
+Number = SupportsIndex
+"""A whole number, NumPy's too."""
 
 
 @runtime_checkable

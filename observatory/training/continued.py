@@ -6,13 +6,15 @@ with its kept state for a seat that rounds alike.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
@@ -21,7 +23,7 @@ from observatory.fleet.state import ReplicaStates
 from observatory.store.files import write_atomically, write_bytes
 from observatory.store.parts import PARTS, read_part, to_frame
 from observatory.store.rows import lost_of_shard
-from observatory.store.schema import RUN_ID, STATES, WEIGHTS
+from observatory.store.schema import RUN_ID, STATES, STEP, WEIGHTS
 from observatory.training.build import Parts
 from observatory.training.due import NEVER
 from observatory.training.shard import CHECKPOINT, schedules, tables
@@ -53,27 +55,27 @@ class EarlierShard:
             StoreError: If rows were lost.
         """
         if lost := lost_of_shard(self.folder, self.rows):
-            raise StoreError(f"{lost}")
-        rows = self._frame("outcomes")
-        return {int(r) for r in rows["replica"][rows["retire_reason"] == "horizon"]}
+            raise StoreError(lost)
+        ended = self._rows("outcomes")
+        return {
+            int(r) for rows in ended for r in rows["replica"][rows["retire_reason"] == "horizon"]
+        }
 
-    def states(self, replicas: set[int], parts: Parts) -> ReplicaStates | None:
-        """The complete states of replicas at the horizon; None where there are no replicas.
+    def states(self, replicas: set[int], parts: Parts) -> list[ReplicaStates]:
+        """The complete states of replicas at the horizon, one each, by replica.
 
         Raises:
             StoreError: If one was not kept.
         """
-        if not replicas:
-            return None
-        rows = self._frame(STATES)
-        if len(rows):
-            rows = rows[rows["replica"].isin(replicas) & (rows["step"] == self.horizon)]
-        if missing := sorted(replicas - {int(r) for r in rows.get("replica", ())}):
+        here = pc.field(STEP.name) == self.horizon
+        kept = [from_rows(rows, parts.optimizer) for rows in self._rows(STATES, here) if len(rows)]
+        found = {each.replica[i]: each.rows([i]) for each in kept for i in range(len(each))}
+        if missing := sorted(replicas - found.keys()):
             raise StoreError(
                 f"the states at step {self.horizon} of its replicas {missing} were not kept "
                 "(`store.states.horizon`) or are lost"
             )
-        return from_rows(rows.sort_values("replica"), parts.optimizer)
+        return [found[replica] for replica in sorted(replicas)]
 
     def checkpoint(self) -> dict[str, Any]:
         """What its worker saved last.
@@ -86,11 +88,11 @@ class EarlierShard:
         except Exception as error:
             raise StoreError(f"its {CHECKPOINT} is missing or damaged ({error})") from error
 
-    def _frame(self, table: str) -> Any:
-        parts = [to_frame(read_part(part)) for part in sorted((self.folder / table).glob(PARTS))]
-        import pandas as pd
-
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    def _rows(self, table: str, which: pc.Expression | None = None) -> Iterator[pd.DataFrame]:
+        """The rows of each part of a table, or some of them."""
+        for part in sorted((self.folder / table).glob(PARTS)):
+            rows = read_part(part)
+            yield to_frame(rows if which is None else rows.filter(which))
 
 
 def write_continued(
@@ -122,7 +124,7 @@ def write_continued(
     }
     fleet = parts.shard(shard, shards)
     fleet.tick, fleet.queue.cursor = saved["fleet"]["tick"], len(fleet.table)
-    fleet.queue.waiting = [] if states is None else [states.rows([i]) for i in range(len(states))]
+    fleet.queue.waiting = states
     tally = [[r, w, outcome, left and r not in going] for r, w, outcome, left in saved["tally"]]
     checkpoint = {
         "fleet": fleet.state(),

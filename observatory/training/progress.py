@@ -64,7 +64,9 @@ def write_progress(
 ) -> None:
     """Replace the shard's `progress.json`; see the store's documentation for its fields."""
     active = fleet.active()
-    left = sum(horizon - fleet.ages[slot] for slot in active) + fleet.queued * horizon
+    waiting = [state.step[0] for state in fleet.queue.waiting]
+    made = sum(waiting) + sum(fleet.ages[slot] for slot in active)
+    left = (len(active) + fleet.queued) * horizon - made
     content: Mapping[str, object] = {
         "shard": shard,
         "status": status,

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "docs/library.md": "tests/e2e/test_library.py",
     "docs/low_precision.md": "tests/unit/watch/test_low_precision.py",
     "docs/sharing.md": "tests/unit/bundle/test_export.py",
+    "docs/states.md": "tests/unit/training/test_kept_states.py",
     "docs/watch.md": "tests/e2e/test_library.py",
 }
 """Pages whose code another test runs, and that test."""

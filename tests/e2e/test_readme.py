@@ -85,9 +85,12 @@ def test_the_library_example_reads_the_smoke_study(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    namespace: dict[str, object] = {}
+    namespace: dict[str, Any] = {}
     exec(block_with("python", "Study("), namespace)
     assert len(namespace["run"].outcomes()) == 12
+    power = namespace["spectrum"]
+    assert power.shape == (12,)
+    assert power.max() > 0.2 * power.sum()  # of a grokked network few frequencies stand out
 
 
 @pytest.fixture

@@ -288,6 +288,34 @@ def test_a_restored_state_continues_bit_for_bit(batch_size: int | None) -> None:
     assert straight.slots == resumed.slots
 
 
+def test_a_checkpoint_of_before_states_were_records_continues_bit_for_bit() -> None:
+    """It held whole columns of the stack, empty slots among them."""
+    straight, resumed = (fleet_of(1, 3, 32, "fast", "float32") for _ in range(2))
+    straight.fill()
+    straight.advance(7)
+    straight.vacate(1)
+    straight.divergence.first[2] = 4
+    generators = [generator.get_state() for generator in straight.batches.generators]
+    before: dict[str, Any] = {
+        "flat": straight.flat.clone(),
+        "optimizer": {name: value.clone() for name, value in straight.optimizer_state.items()},
+        "first_bad": straight.divergence.first.clone(),
+        "batches": {"order": straight.batches.order.clone(), "generators": generators},
+        "slots": list(straight.slots),
+        "ages": list(straight.ages),
+        "looks": [looks.state() for looks in straight.looks],
+        "cursor": straight.queue.cursor,
+        "tick": straight.tick,
+        "replica_steps": straight.replica_steps,
+    }
+    resumed.restore(before)
+    for fleet in (straight, resumed):
+        fleet.advance(20)
+    assert torch.equal(straight.flat, resumed.flat)
+    assert resumed.diverged_steps()[2] == straight.diverged_steps()[2] == 4
+    assert (resumed.slots, resumed.ages[0]) == (straight.slots, 27)
+
+
 @pytest.mark.parametrize("batch_size", [None, 32], ids=["full-batch", "mini-batch"])
 def test_a_stack_that_shrinks_changes_no_bit_of_those_who_stay(batch_size: int | None) -> None:
     whole, shrinking = (many(12, batch_size) for _ in range(2))

@@ -15,7 +15,7 @@ import torch
 import observatory
 from observatory.core.contracts import Masked
 from observatory.core.errors import StoreError
-from observatory.store import reader
+from observatory.store import parts
 from observatory.store.files import temporary_beside, write_json
 from observatory.store.lock import own
 from observatory.store.parts import frame_of, read_part
@@ -167,7 +167,7 @@ def test_a_part_that_is_replaced_meanwhile_is_no_damage(
             second.unlink(missing_ok=True)
         return read_part(path, schema)
 
-    monkeypatch.setattr(reader, "read_part", read_late)
+    monkeypatch.setattr(parts, "read_part", read_late)
     assert list(run.table("evaluation")["step"]) == [0, 0, 10, 0]
     assert first.exists()
 

@@ -1,6 +1,7 @@
 """Kept states: who is kept when, what they change (nothing), and what is read from them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,11 +9,17 @@ import pyarrow as pa
 import pytest
 import torch
 
-from observatory.core.errors import StoreError
+from observatory.bundle.export import export_study
+from observatory.bundle.unpack import import_bundle
+from observatory.core.errors import ConfigError, StoreError
+from observatory.core.schedule import At
 from observatory.launch.compose import compose
+from observatory.launch.layout import resolved
 from observatory.launch.run import launch
+from observatory.plan.plan import plan
 from observatory.store.reader import Run, Study
 from observatory.training.build import build
+from observatory.training.keep import StateSettings, left_out
 from observatory.training.replicas import Config
 from observatory.training.state_rows import from_rows
 
@@ -83,6 +90,84 @@ def test_a_network_computes_what_was_evaluated(kept: Run) -> None:
     assert {name: list(each.shape) for name, each in weights.items()} == shapes
     assert not np.array_equal(weights["W_E"], study.weights(2)["W_E"])
     assert np.array_equal(study.weights(2)["W_E"], kept.weights(2, HORIZON)["W_E"])
+
+
+def test_the_guide_reads_networks(kept: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[3] / "docs/states.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {}
+    exec(code.replace("results/kept", str(kept.folder.parents[1])), names)
+    assert str(kept.replica(2).kept_steps()) in capsys.readouterr().out
+    found = names["network"].state_dict()["W_E"].numpy()
+    assert np.array_equal(found, kept.weights(2, 10)["W_E"])
+
+
+def test_a_bundle_with_weights_gives_networks_at_kept_steps(kept: Run, tmp_path: Path) -> None:
+    study = kept.folder.parents[1]
+    brought = import_bundle(export_study(study, tmp_path / "a.tar", weights=True), tmp_path / "r")
+    (run,) = Study(brought).runs
+    assert run.replica(1).kept_steps() == kept.replica(1).kept_steps()
+    for step in (10, HORIZON):
+        ours, theirs = run.weights(1, step), kept.weights(1, step)
+        assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    again = export_study(brought, tmp_path / "again.tar", weights=True)
+    assert again.read_bytes() == (tmp_path / "a.tar").read_bytes()
+    without = export_study(study, tmp_path / "without")
+    assert not list(without.rglob("states"))
+    assert "\n## states\n" not in (without / "README.md").read_text()
+
+
+def test_what_would_take_too_much_is_thinned_by_rule() -> None:
+    asked = StateSettings(At((0, 1, 2, 3, 4, 5, 6, 99)), ("mem",), horizon=True, most_mb=1.0)
+
+    def kept_with(state_bytes: int) -> tuple[list[int], bool]:
+        thinned = asked.thinned(horizon=10, n_replicas=10, state_bytes=state_bytes)
+        return thinned.steps(10), thinned.horizon
+
+    assert kept_with(12_500) == ([0, 1, 2, 3, 4, 5, 6], True)  # eight states of ten replicas
+    assert kept_with(13_000) == ([0, 2, 4, 6], True)
+    assert kept_with(20_000) == ([0, 2, 4, 6], True)
+    assert kept_with(34_000) == ([0], True)
+    assert kept_with(90_000) == ([], True)
+    assert kept_with(101_000) == ([], False)
+    config = {"store": {"states": None}, "horizon_steps": 10}
+    assert left_out(config, None) == ""
+
+
+def test_what_has_no_room_is_said(tmp_path: Path) -> None:
+    config = resolved(tiny(tmp_path, *KEPT, "store.states.most_mb=0.25"))
+    parts = build(config)
+    assert parts.states is not None
+    assert left_out(config, parts.states) == (
+        "`store.states.most_mb=0.25` has room for states of 2 of 4 scheduled steps only. Raise it "
+        "to keep all."
+    )
+    (run,) = plan({"": config})["runs"]
+    assert left_out(config, parts.states) in run["warnings"]
+    state = 8 * (int(0.6 * 49) + 632) + 3 * 4 * parts.n_params + 8
+    assert run["states"] == {
+        "per_replica": 4, "state_bytes": state, "bytes_at_most": 4 * 3 * state,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("store.states.events=[grok]", r"`store\.states\.events` must be one of .* got 'grok'"),
+        ("store.states.most_mb=0", r"`store\.states\.most_mb` must be a positive number"),
+        ("store.states.horizon=7", r"`store\.states\.horizon` must be true or false"),
+        ("+store.states.every=5", r"`store\.states\.every` is no setting"),
+        ("store.states=7", r"`store\.states` must be settings by name or null"),
+        (
+            "store.states.schedule={_target_: observatory.losses.mse_one_hot.MseOneHot}",
+            r"`store\.states\.schedule` must be a schedule",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, change: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        launch(tiny(tmp_path, change))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_step_that_was_not_kept_is_refused_with_those_that_were(kept: Run) -> None:
