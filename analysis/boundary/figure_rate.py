@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
@@ -23,9 +22,7 @@ from observatory.analysis.page.style import (
     LINE_STYLES,
     MUTED,
     OUTCOME_COLOURS,
-    WIDTH,
     plain,
-    styled,
 )
 from observatory.analysis.page.wording import with_ends
 
@@ -61,14 +58,6 @@ def _draw_share(axes: Axes, cells: pd.DataFrame, kind: str) -> None:
                   label=label, **style)  # fmt: skip
 
 
-def _finish_rates(figure: Figure, axes: Axes) -> None:
-    """Label the rates and give their figure a legend, the points first."""
-    axes.set_ylabel("share of replicas")
-    handles, labels = axes.get_legend_handles_labels()
-    handles, labels = [*handles[-1:], *handles[:-1]], [*labels[-1:], *labels[:-1]]
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
-
-
 def _draw_curve(
     axes: Axes, record: Record, decays: NDArray[np.float64], window_max: float, index: int
 ) -> None:
@@ -81,26 +70,17 @@ def _draw_curve(
         mark_critical(axes, record, colour, style)
 
 
-@styled
-def rate_figure(cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float) -> Figure:
+def draw_rate_and_boundary(
+    axes: Axes, cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float
+) -> None:
     """Event rate per weight decay, the fitted curves, the first critical point.
 
     Args:
+        axes: Where to draw.
         cells: The table of `cell_table`.
         boundaries: Records of fitted boundaries at the same horizon; refused ones are not drawn.
         window_max: Largest weight decay that entered the fits.
     """
-    figure = Figure(figsize=(WIDTH, 3.9))
-    axes = figure.add_subplot()
-    draw_rate_panel(axes, cells, boundaries, window_max)
-    _finish_rates(figure, axes)
-    return figure
-
-
-def draw_rate_panel(
-    axes: Axes, cells: pd.DataFrame, boundaries: Sequence[Record], window_max: float
-) -> None:
-    """The panel of `rate_figure` without its legend, in the style of the axes' owner."""
     draw_decay_axis(axes, cells["weight_decay"].tolist())
     draw_rates(axes, cells, counts=True)
     for kind in _MARKERS:
@@ -111,11 +91,8 @@ def draw_rate_panel(
     axes.set_ylabel("share of replicas")
 
 
-@styled
-def window_figure(cells: pd.DataFrame, record: Record) -> Figure:
+def draw_window(axes: Axes, cells: pd.DataFrame, record: Record) -> None:
     """Rates over all weight decays, the fitted window and the intervals of its two edges."""
-    figure = Figure(figsize=(WIDTH, 3.2))
-    axes = figure.add_subplot()
     decays = column(cells, "weight_decay")
     draw_decay_axis(axes, decays.tolist())
     draw_rates(axes, cells, counts=True)
@@ -126,5 +103,4 @@ def window_figure(cells: pd.DataFrame, record: Record) -> Figure:
         mark_critical(axes, record, colour, "-", name)
         label = f"{words}: {with_ends(*(limits(record, name) or (np.nan, None, None)))}"
         axes.plot([], [], color=colour, linewidth=1.0, label=label)
-    _finish_rates(figure, axes)
-    return figure
+    axes.set_ylabel("share of replicas")

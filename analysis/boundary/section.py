@@ -1,17 +1,15 @@
 """Figures of where networks grok: rates, estimators, window, outcomes."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from observatory.analysis.boundary.figure_rate import (
-    draw_rate_panel,
-    rate_figure,
-    window_figure,
-)
-from observatory.analysis.page.drawing import Drawing, NotDrawn, context
+from observatory.analysis.boundary.figure_rate import draw_rate_and_boundary, draw_window
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context, one_panel
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.forest import Row, forest_figure
+from observatory.analysis.page.forest import Row, draw_rows, rows_height
 from observatory.analysis.page.records import estimator_name, limits
-from observatory.analysis.training.figures import outcomes_figure
+from observatory.analysis.page.style import OUTCOME_COLOURS
+from observatory.analysis.training.figures import draw_outcomes
 
 _MAX_FITTED = 1
 """Fitted curves in the figure of rates: others lie on it, and are in the next figure."""
@@ -30,11 +28,14 @@ def _rate(facts: Facts) -> Drawing:
     drawn = [record for record in facts.boundaries if limits(record, "critical")]
     curves = (
         f"Curve: the boundary by {estimator_name(drawn[0])}, over the weight decays that entered "
-        "it; vertical line and band: its critical weight decay λc and the interval"
+        "it; vertical line and band: its critical weight decay λc and the interval (an arrow where "
+        "it has no limit)"
         if drawn
         else "No boundary is drawn: see the table of fits"
     )
-    return Drawing(
+    cells, window_max = facts.cells, facts.window_max
+    fitted = drawn[:_MAX_FITTED]
+    return one_panel(
         name="rate",
         title="Event rate against weight decay",
         caption=(
@@ -44,30 +45,33 @@ def _rate(facts: Facts) -> Drawing:
             "lost are marked where there are any: the first two count as without the event, lost "
             f"replicas had it. {context(facts)}"
         ),
-        figure=rate_figure(facts.cells, drawn[:_MAX_FITTED], facts.window_max),
-        panel=lambda axes: draw_rate_panel(
-            axes, facts.cells, drawn[:_MAX_FITTED], facts.window_max
+        panel=partial(
+            draw_rate_and_boundary, cells=cells, boundaries=fitted, window_max=window_max
         ),
+        height=3.9,
     )
 
 
 def _estimators(facts: Facts) -> Iterator[Drawing]:
     """Only where there are several: a single one is in the figure of rates."""
-    records = facts.boundaries
-    if sum(limits(record, "critical") is not None for record in records) < 2:
+    records = [record for record in facts.boundaries if limits(record, "critical")]
+    if len(records) < 2:
         return
+    rest = [estimator_name(r) for r in facts.boundaries if not limits(r, "critical")]
+    refused = f" No estimate by {', '.join(rest)}: the reasons are there too." if rest else ""
     rows = [Row(estimator_name(record), limits(record, "critical")) for record in records]
     levels = " and ".join(sorted({f"{record['level']:.0%}" for record in records}))
-    yield Drawing(
+    yield one_panel(
         name="estimators",
         title="Critical weight decay by estimator",
         caption=(
             "Critical weight decay λc (dimensionless, log axis) of every estimator on the same "
             f"counts, with {levels} intervals; an arrow marks a limit that the data do not set. "
-            "Methods describes each estimator; warnings are below the table of boundary fits. "
-            f"{context(facts)}"
+            "Methods describes each estimator; warnings are below the table of boundary fits."
+            f"{refused} {context(facts)}"
         ),
-        figure=forest_figure(rows),
+        panel=partial(draw_rows, rows=rows, label="λc (weight decay)"),
+        height=rows_height(rows),
     )
 
 
@@ -78,7 +82,7 @@ def _window(facts: Facts) -> Drawing | NotDrawn:
         refused = record and record["refused"]
         reason = f"the fit refused: {str(refused).rstrip('.')}" if refused else "it was not fitted"
         return NotDrawn(title, reason)
-    return Drawing(
+    return one_panel(
         name="window",
         title=title,
         caption=(
@@ -89,12 +93,13 @@ def _window(facts: Facts) -> Drawing | NotDrawn:
             f"lines and bands: the edges and their {record['level']:.0%} intervals. "
             f"{context(facts)}"
         ),
-        figure=window_figure(facts.cells, record),
+        panel=partial(draw_window, cells=facts.cells, record=record),
+        height=3.2,
     )
 
 
 def _outcomes(facts: Facts) -> Drawing:
-    return Drawing(
+    return one_panel(
         name="outcomes",
         title="Outcome of every replica",
         caption=(
@@ -103,5 +108,7 @@ def _outcomes(facts: Facts) -> Drawing:
             "replicas reached a val accuracy of 0.99, then fell well below it in the steps watched "
             f"after that, and those that collapsed may have had the event. {context(facts)}"
         ),
-        figure=outcomes_figure(facts.cells),
+        panel=partial(draw_outcomes, cells=facts.cells),
+        height=3.0,
+        columns=len(OUTCOME_COLOURS),
     )

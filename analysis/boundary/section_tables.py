@@ -27,11 +27,6 @@ def head(record: Record, steps_per_epoch: int | None) -> list[str]:
     ]
 
 
-def refused_or(record: Record, name: str) -> str:
-    """An estimate, or the word that the fit refused."""
-    return "refused" if record["refused"] is not None else estimate(record, name)
-
-
 def levels(records: Sequence[Record]) -> str:
     """What brackets mean."""
     found = sorted({f"{record['level']:.0%}" for record in records})
@@ -39,20 +34,20 @@ def levels(records: Sequence[Record]) -> str:
 
 
 def boundaries(facts: Facts) -> Table:
-    """Every boundary fit of one edge: estimators, events and horizons, refused ones too."""
+    """Every boundary fit of one edge: estimators, events and horizons; below, what refused."""
     notes = Footnotes()
     found = [r for r in facts.records if r["fit"] == "boundary" and r["estimator"] != WINDOW]
     rows = [
         [
             *head(record, facts.group.steps_per_epoch),
-            refused_or(record, "critical"),
+            estimate(record, "critical"),
             estimate(record, "slope"),
             number(record["extras"].get("width_10_90_decades")),
             estimate(record, "lapse"),
             number(record["extras"].get("deviance_p")),
             notes.cite(record),
         ]
-        for record in found
+        for record in notes.answered(found)
     ]
     heads = (
         *("estimator", "event", "horizon, steps (epochs)", "n", "λc", "slope per decade"),
@@ -74,12 +69,8 @@ def models(facts: Facts) -> Table:
     """Shapes of the boundary on one table of counts, by their scores."""
     notes = Footnotes()
     rows: list[list[str]] = []
-    for record in facts.records:
-        if record["fit"] != "boundary_comparison":
-            continue
+    for record in notes.answered(r for r in facts.records if r["fit"] == "boundary_comparison"):
         start, extras = head(record, facts.group.steps_per_epoch)[1:], record["extras"]
-        if record["refused"] is not None:
-            rows.append([*start, "refused", *[DASH] * 3, notes.cite(record)])
         names = [key.removeprefix("aicc_") for key in extras if key.startswith("aicc_")]
         verdict = str(extras.get("verdict") or extras.get("preferred") or DASH)
         for name in sorted(names, key=lambda name: _score(extras[f"aicc_{name}"])):
@@ -109,11 +100,10 @@ def window(facts: Facts) -> Table:
     rows = [
         [
             *head(record, facts.group.steps_per_epoch)[1:],
-            refused_or(record, "critical"),
-            *(estimate(record, name) for name in ("slope", *upper, "lapse")),
+            *(estimate(record, name) for name in ("critical", "slope", *upper, "lapse")),
             notes.cite(record),
         ]
-        for record in found
+        for record in notes.answered(found)
     ]
     heads = (
         *("event", "horizon, steps (epochs)", "n", "memorisation edge λc", "slope per decade"),

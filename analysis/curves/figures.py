@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted
+from observatory.analysis.page.records import arrow_from
 from observatory.analysis.page.style import (
     GROUND,
     INK,
@@ -189,10 +190,17 @@ def _draw_map(axes: Axes, one: LayerMap, norm: LogNorm) -> QuadMesh:
         gid="map",
     )
     for peak in one.peaks:
-        ends = (peak.low or one.steps[0], peak.high or one.steps[-1])
+        first, last = one.steps[0], one.steps[-1]
+        low, high = peak.low or -np.inf, peak.high or np.inf
+        ends = (low if low >= first else peak.step, high if high <= last else peak.step)
         for width, colour in ((2.6, INK), (1.2, GROUND)):
             axes.plot(ends, [peak.row] * 2, color=colour, linewidth=width, gid="peak-interval")
-        axes.plot(peak.step, peak.row, "o", color=GROUND, mec=INK, mew=0.8, ms=5, gid="peak")
+        for beyond, towards in ((low < first, -1), (high > last, 1)):
+            if beyond:
+                arrow_from(axes, peak.step, peak.row, GROUND, towards)
+        axes.plot(
+            peak.step, peak.row, "o", color=GROUND, mec=INK, mew=0.8, ms=5, zorder=4, gid="peak"
+        )
     axes.set_xscale("log")
     axes.set_xlim(one.steps[0], one.steps[-1])
     axes.set_ylim(-0.5, n - 0.5)

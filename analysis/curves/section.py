@@ -29,9 +29,9 @@ from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, layered, select, where, words
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.table import Table
-from observatory.analysis.page.wording import DASH, estimate, number
+from observatory.analysis.page.wording import estimate, number
 
-_SHARES = (0.5, 0.9, 0.99)
+_SHARES = (0.5, 0.9)
 """Of the relaxation, at which the bound is shown; `conf/fit/curves_relaxation.yaml` has more."""
 
 
@@ -67,7 +67,7 @@ def draw_emergence(facts: Facts) -> Drawing | NotDrawn:
             "the layer-wide lower median (dimensionless, log scale); of normal entries it is "
             f"about 6 to 8. Against optimizer steps (log axis), {what}. Median {RULE} White dot "
             "and line: peak of the fitted law and its interval, where the law has one inside the "
-            f"record. {context(facts)}"
+            f"record; an arrow: its limit lies outside. {context(facts)}"
         ),
         figure=layers_figure(maps, "top-1 / median", "block" if several else "weight decay"),
         table=_emergence_table(records) if records else None,
@@ -119,7 +119,6 @@ def _emergence_table(records: Sequence[Record]) -> Table:
         extras, group = record["extras"], record["group"]
         start = [decay_label(group["weight_decay"]), f"{group['layer']}", f"{record['n']}"]
         if record["refused"] is not None:
-            rows.append([*start, "refused", *[DASH] * 5])
             why = str(record["refused"]).split(". ")[0]
             notes.append(f"Refused at weight decay {start[0]}, block {start[1]}: {why}.")
             continue
@@ -157,25 +156,28 @@ def draw_relaxation(facts: Facts) -> Drawing | NotDrawn:
     records = records_of(facts.records, "relaxation")
     if not records:
         return NotDrawn(title, _why(facts))
-    decays = [decay_label(record["group"]["weight_decay"]) for record in records]
-    if all(record["refused"] is not None for record in records):
+    fitted = [record for record in records if record["refused"] is None]
+    if not fitted:
         return NotDrawn(
             title,
             f"the law applies to none of the {len(records)} highest weight decays; at "
-            f"{decays[-1]}: {str(records[-1]['refused']).split('. ')[0]}",
+            f"{decay_label(records[-1]['group']['weight_decay'])}: "
+            f"{str(records[-1]['refused']).split('. ')[0]}",
         )
+    some = f" It applies to {len(fitted)} of the {len(records)} highest weight decays."
     return Drawing(
         name="relaxation",
         title=title,
         caption=(
-            f"L2 norm of all weights ({facts.group.unit(NORMS, NORM)}) against optimizer steps for "
-            f"the {len(records)} highest weight decays: means over replicas, at the steps that all "
-            "of them have. Line and band: Ω∞ + (Ω₀ − Ω∞) exp(−lr κ λ t) from the largest norm on, "
-            "where the law applies, with its interval; κ per epoch. Grey: it does not. "
-            f"{context(facts)}"
+            f"L2 norm of all weights ({facts.group.unit(NORMS, NORM)}) against optimizer steps: "
+            "means over replicas, at the steps that all of them have. Line and band: Ω∞ + (Ω₀ − "
+            "Ω∞) exp(−lr κ λ t) from the largest norm on, with its interval; κ per epoch."
+            f"{some if len(fitted) < len(records) else ''} {context(facts)}"
         ),
         figure=curves_figure(
-            records, [f"weight decay {decay}" for decay in decays], ("steps", "weight norm")
+            fitted,
+            [f"weight decay {decay_label(r['group']['weight_decay'])}" for r in fitted],
+            ("steps", "weight norm"),
         ),
         table=_relaxation_table(records),
     )
@@ -197,7 +199,6 @@ def _relaxation_table(records: Sequence[Record]) -> Table:
     for record in records:
         start = [decay_label(record["group"]["weight_decay"]), f"{record['n']}"]
         if record["refused"] is not None:
-            rows.append([*start, *[DASH] * (3 + len(_SHARES))])
             notes.append(f"Weight decay {start[0]}: {str(record['refused']).split('. ')[0]}.")
             continue
         kappas = [estimate(record, name) for name in ("kappa", "kappa_per_step")]

@@ -11,16 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from observatory.analysis.boundary.figure_rate import draw_rates
 from observatory.analysis.fit.observed import Opened
-from observatory.analysis.page.decay_axis import draw_decay_axis
+from observatory.analysis.page.decay_axis import draw_decay_axis, positions
 from observatory.analysis.page.frames import column, evenly
 from observatory.analysis.page.records import (
     Record,
     columns_of,
     draw_boundary_curve,
     limits,
-    mark_critical,
 )
 from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import (
@@ -29,14 +27,18 @@ from observatory.analysis.page.style import (
     LINE_STYLES,
     MUTED,
     WIDTH,
-    note,
     plain,
     plain_log_ticks,
+    shades,
     styled,
 )
 
 _FORESIGHT = 4.0  # laws are drawn up to this multiple of the longest horizon: there they part
-_DASHED = (0, (4, 2))
+_KINDS: dict[bool, dict[str, Any]] = {
+    False: {"color": LINE_COLOURS[0], "linestyle": "-", "linewidth": 1.2},
+    True: {"color": LINE_COLOURS[1], "linestyle": (0, (4, 2)), "linewidth": 1.2},
+}
+"""Laws without a critical weight decay of their own, and with one."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,13 @@ class Track:
     critical: NDArray[np.float64]  # NaN where there is none, as are its limits
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    family: int = 0  # index of the law's distribution, which sets the colour
-    free: bool = False  # whether the law has a critical weight decay of its own: dashed, else solid
+    free: bool = False  # whether the law has a critical weight decay of its own
 
 
 def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: float | None) -> None:
     """lambda_c against the horizon, and what laws, or a time of C / weight_decay, give."""
     axes.set_title("λc against the horizon")
     found = ~np.isnan(observed.critical)
-    if not found.any():
-        note(axes, "no boundary was found")
-        return
     axes.set_xscale("log")
     axes.set_yscale("log")
     x, y = observed.horizon[found], observed.critical[found]
@@ -76,12 +74,15 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: fl
         bottom = max(min(bottom, float(inside[inside > 0].min(initial=bottom))), bottom / 30)
     margin = max(top / bottom, 2.0) ** 0.08
     limits_y = (bottom / margin, top * margin)
-    for law in laws:
-        inside = (law.critical >= limits_y[0] / 2) & (law.critical <= limits_y[1] * 2)
-        style = {"linestyle": _DASHED if law.free else "-", "linewidth": 1.1}
-        seen = np.where(inside, law.critical, np.nan)
-        gid = "law-free" if law.free else "law-zero"
-        axes.plot(law.horizon, seen, color=LINE_COLOURS[law.family % 5], gid=gid, **style)
+    for free, style in _KINDS.items():
+        own = [law for law in laws if law.free == free]
+        if own:
+            steps = own[0].horizon
+            every = np.sort([law.critical for law in own], axis=0)  # of one grid of horizons
+            band = {"color": style["color"], "alpha": 0.16, "linewidth": 0, "gid": "laws"}
+            axes.fill_between(steps, every[0], every[-1], **band)
+            gid = "law-free" if free else "law-zero"
+            axes.plot(steps, every[len(own) // 2], gid=gid, **style)
     if not laws and x.size > 1:
         line, anchor = np.sort(x), int(np.argmax(x))
         inverse = y[anchor] * x[anchor] / line
@@ -96,20 +97,23 @@ def _draw_track(axes: Axes, observed: Track, laws: Sequence[Track], deciding: fl
 
 
 def _draw_rates(
-    axes: Axes, horizon: int, table: pd.DataFrame, record: Record | None, window_max: float
+    axes: Axes,
+    cells: Mapping[int, pd.DataFrame],
+    records: Mapping[int, Record],
+    window_max: float,
 ) -> None:
-    draw_decay_axis(axes, table["weight_decay"].tolist(), spacing=0.075)
-    draw_rates(axes, table, counts=False)
-    title = f"{horizon} steps"
-    if record is not None and (found := limits(record, "critical")):
+    """The rates at some horizons, with the fitted curves of those that have one."""
+    every = sorted({d for table in cells.values() for d in table["weight_decay"]})
+    draw_decay_axis(axes, every, spacing=0.06)
+    looks = zip(cells.items(), shades(len(cells)), (-0.025, 0.0, 0.025), strict=False)
+    for (horizon, table), colour, aside in looks:  # decades: equal rates stay visible
         decays = column(table, "weight_decay")
-        draw_boundary_curve(axes, record, decays, window_max, {"color": LINE_COLOURS[0]})
-        mark_critical(axes, record, LINE_COLOURS[0], "-")
-        title += f"\nλc = {found[0]:.3g}"
-    else:
-        title += "\nfit refused"
-    axes.set_title(title)
-    axes.tick_params(axis="x", labelrotation=90, labelsize=6.5, labelcolor=INK)
+        dots = {"color": colour, "markersize": 4, "label": f"{horizon} steps", "gid": "rates"}
+        axes.plot(positions(decays, every) * 10**aside, column(table, "rate"), "o", **dots)
+        if (record := records.get(horizon)) is not None and limits(record, "critical"):
+            draw_boundary_curve(axes, record, decays, window_max, {"color": colour})
+    axes.set_ylim(-0.05, 1.05)
+    axes.set_title("Event rate")
 
 
 @styled
@@ -121,44 +125,41 @@ def horizons_figure(
     laws: Sequence[Track],
     deciding: float | None,
 ) -> Figure:
-    """Rates at some horizons, and the critical weight decay against the horizon with its laws.
+    """Rates at three horizons, and the critical weight decay against the horizon with its laws.
 
     `cells` are the counts at each horizon, in steps, `records` boundaries of one estimator there.
     Without `laws` the slope is drawn that a time of C / weight decay would give; `deciding` is a
     horizon in steps that would decide between the laws, or None.
     """
-    chosen = [int(horizon) for horizon in evenly(sorted(cells), 3)]
+    chosen = {int(horizon): cells[int(horizon)] for horizon in evenly(sorted(cells), 3)}
     figure = Figure(figsize=(WIDTH, 3.1))
-    widths = [*[1.0] * len(chosen), 1.75]
-    panels = figure.subplots(1, len(chosen) + 1, squeeze=False, width_ratios=widths)[0]
-    by_horizon = {record["horizon_steps"]: record for record in records}
-    for axes, horizon in zip(panels, chosen, strict=False):
-        _draw_rates(axes, horizon, cells[horizon], by_horizon.get(horizon), window_max)
-    panels[0].set_ylabel("event rate")
-    for axes in panels[1:-1]:
-        axes.tick_params(axis="y", labelleft=False)
-    _draw_track(panels[-1], observed, laws, deciding)
     found = not np.isnan(observed.critical).all()
-    handles = _handles(observed, laws) if found else []
+    left, *right = figure.subplots(1, 1 + found, squeeze=False)[0]
+    _draw_rates(left, chosen, {r["horizon_steps"]: r for r in records}, window_max)
+    handles = left.get_legend_handles_labels()[0]
+    for axes in right:
+        _draw_track(axes, observed, laws, deciding)
+        handles += _handles(observed, laws)
     if deciding is not None and deciding > float(observed.horizon.max(initial=0.0)):
         dotted = {"color": MUTED, "linestyle": LINE_STYLES[2]}
         handles.append(Line2D([], [], label="horizon that would decide", **dotted))
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 
 def _handles(observed: Track, laws: Sequence[Track]) -> list[Line2D]:
     seen = {"color": INK, "marker": "s", "markersize": 4.5, "linewidth": 1}
-    lines: dict[str, dict[str, Any]] = {observed.label: seen}
+    handles = [Line2D([], [], label=observed.label, **seen)]
     if not laws:
-        lines["∝ 1 / horizon"] = {"color": MUTED, "linestyle": LINE_STYLES[1]}
-    lines |= {law.label: {"color": LINE_COLOURS[law.family % 5]} for law in laws}
-    if any(law.free for law in laws):
-        lines["dashed: λc free"] = {"color": MUTED, "linestyle": _DASHED}
-    if any(not law.free for law in laws):
-        lines["solid: λc = 0"] = {"color": MUTED}
-    return [Line2D([], [], label=label, **style) for label, style in lines.items()]
+        dashed = {"color": MUTED, "linestyle": LINE_STYLES[1]}
+        handles.append(Line2D([], [], label="∝ 1 / horizon", **dashed))
+    words = {False: "laws with λc = 0", True: "laws with λc free"}
+    there = {law.free for law in laws}
+    return handles + [
+        Line2D([], [], label=words[free], **style)
+        for free, style in _KINDS.items()
+        if free in there
+    ]
 
 
 def draw_horizon(axes: Axes, record: Record, opened: Opened) -> None:

@@ -6,22 +6,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Rectangle
 
 from observatory.analysis.horizon.figure_horizons import Track
 from observatory.analysis.page.decay_axis import draw_decay_axis, positions
 from observatory.analysis.page.frames import column, words
+from observatory.analysis.page.records import arrow_from
 from observatory.analysis.page.style import (
     INK,
     MUTED,
     OUTCOME_COLOURS,
-    WIDTH,
     plain_log_ticks,
-    styled,
 )
 from observatory.analysis.stats.observations import Array
 
@@ -90,14 +88,13 @@ def _boxes(
     return np.stack(corners), np.clip(np.stack(colours), 0, 1), np.array(gone)
 
 
-@styled
-def regimes_figure(times: pd.DataFrame, horizon: float, edge: Track | None, first: float) -> Figure:
+def draw_regimes(
+    axes: Axes, times: pd.DataFrame, horizon: float, edge: Track | None, first: float
+) -> None:
     """A map whose colour mixes those of the regimes by their shares, the boundary on top.
 
     It is drawn from the `first` horizon to the longest, in steps; `times` as in `regime_shares`.
     """
-    figure = Figure(figsize=(WIDTH, 3.7))
-    axes = figure.add_subplot()
     decays = np.unique(column(times, "weight_decay"))
     draw_decay_axis(axes, decays.tolist())
     borders = _edges(positions(decays, decays))
@@ -112,27 +109,28 @@ def regimes_figure(times: pd.DataFrame, horizon: float, edge: Track | None, firs
     if np.isnan(column(times, "t_mem")).all():  # a metric of the user's knows no memorisation
         named = {"no event yet": named["not yet memorised"], **named}
         del named["not yet memorised"], named["memorised"]
-    handles: list[Patch | Line2D] = [
-        Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.6, label=name)
-        for name, colour in named.items()
-    ]
-    handles[-1].set(edgecolor=INK, **_HATCH)
+    for name, colour in named.items():  # for the legend alone
+        last: dict[str, Any] = {"edgecolor": MUTED}
+        if name == list(named)[-1]:
+            last = {"edgecolor": INK, **_HATCH}
+        axes.add_patch(Rectangle((borders[0], first), 0, 0, facecolor=colour, label=name, **last))
     if edge is not None:
         none = np.isnan(edge.low) & np.isnan(edge.high)  # without an end it is no interval
-        low = np.where(none, np.nan, np.where(np.isnan(edge.low), borders[0], edge.low))
-        high = np.where(none, np.nan, np.where(np.isnan(edge.high), borders[-1], edge.high))
+        at = np.where(none, np.nan, edge.critical)
+        low, high = (np.where(np.isnan(e), at, e) for e in (edge.low, edge.high))
         for colour, width in (("white", 3.4), (INK, 1.3)):
             axes.hlines(edge.horizon, low, high, color=colour, linewidth=width - 0.4, zorder=3)
             axes.plot(edge.critical, edge.horizon, color=colour, linewidth=width, zorder=3)
+        one_end = np.isnan(edge.low) != np.isnan(edge.high)
+        for x, y, left in zip(*(v[one_end] for v in (edge.critical, edge.horizon, edge.low)),
+                              strict=True):  # fmt: skip
+            arrow_from(axes, float(x), float(y), INK, -1 if np.isnan(left) else 1)
         dot: dict[str, Any] = {"color": INK, "marker": "o", "mec": "white"}
         place = {"linestyle": "none", "ms": 5, "zorder": 4, "gid": "edge", "clip_on": False}
-        axes.plot(edge.critical, edge.horizon, **dot, **place)
-        handles.append(Line2D([], [], label="λc at this horizon", **dot))
+        axes.plot(edge.critical, edge.horizon, label="λc at this horizon", **dot, **place)
     axes.set_xlim(borders[0], borders[-1])
     axes.set_yscale("log")
     axes.set_ylim(first, horizon)
     plain_log_ticks(axes.yaxis)
     axes.grid(visible=False)
     axes.set_ylabel("horizon (steps)")
-    figure.legend(handles=handles, loc="outside lower center", ncols=5)
-    return figure

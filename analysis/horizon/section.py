@@ -1,12 +1,13 @@
 """Figures of what the horizon does: regimes over time, the boundary at every horizon."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
-from observatory.analysis.horizon.figure_regimes import regimes_figure
-from observatory.analysis.page.drawing import Drawing, NotDrawn, context
+from observatory.analysis.horizon.figure_regimes import draw_regimes
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context, one_panel
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column
 from observatory.analysis.page.records import Record, columns_of, estimator_name, floats, limits
@@ -35,8 +36,12 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
         if not np.isnan(column(times, "t_mem")).all()
         else ""
     )
-    on_top = "No boundary was found." if edge is None else f"{black} {_level(facts)} interval."
-    return Drawing(
+    on_top = (
+        "No boundary was found."
+        if edge is None
+        else f"{black} {_level(facts)} interval, an arrow where it has no limit."
+    )
+    return one_panel(
         name="regimes",
         title=title,
         caption=(
@@ -45,7 +50,9 @@ def _regimes(facts: Facts) -> Drawing | NotDrawn:
             f"of the states by their shares (dimensionless). {memorised}{on_top} All horizons use "
             f"the same records: points are correlated. {context(facts)}"
         ),
-        figure=regimes_figure(times, facts.horizon, edge, first),
+        panel=partial(draw_regimes, times=times, horizon=facts.horizon, edge=edge, first=first),
+        height=3.7,
+        columns=5,
     )
 
 
@@ -58,12 +65,18 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
     laws = [] if record is None else _laws(record)
     deciding = None if record is None else record["extras"].get("deciding_horizon")
     observed = _observed(facts)
+    track = (
+        f"Right: the critical weight decay λc against the horizon (steps; {observed.label}), "
+        f"{_level(facts)} intervals. The data are nested, so the points are correlated. "
+    )
     if np.isnan(observed.critical).all():
         lines = "No estimator gave a boundary at the longest horizon: none is drawn."
+        track = ""
     elif record:
         lines = (
-            "Lines: where the median time of each fitted law meets the horizon, with λc = 0 "
-            f"(solid) and λc free (dashed), also beyond the data. {verdict_words(record)}"
+            "Lines and bands: where the median times of the fitted laws meet the horizon, the "
+            "middle one and the range of the three distributions of the times, with λc = 0 and "
+            f"with λc free, also beyond the data. {verdict_words(record)}"
         )
     else:
         lines = "Dashed: where a time of C / weight decay, without any threshold, would put it."
@@ -71,10 +84,9 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
         name="horizons",
         title=title,
         caption=(
-            f"The same records censored at {steps} steps: event rate (share, dimensionless) "
-            "against weight decay, and the critical weight decay λc against the horizon (steps; "
-            f"{observed.label}). The data are nested, so the points are correlated. {lines} "
-            f"{_level(facts)} intervals. {context(facts)}"
+            f"The same records censored at {steps} steps. Left: event rate (share, dimensionless) "
+            "against weight decay at three of them, with the fitted curve where one was fitted. "
+            f"{track}{lines} {context(facts)}"
         ),
         figure=horizons_figure(
             facts.cells_at, facts.boundaries_at, facts.window_max, observed, laws, deciding
@@ -97,23 +109,21 @@ def _observed(facts: Facts) -> Track:
 
 def _laws(record: Record) -> list[Track]:
     tracks = [
-        _track(record, f"law_{kind}_{name}", words, family, free=kind == "free")
-        for family, (name, words) in enumerate(DISTRIBUTIONS.items())
+        _track(record, f"law_{kind}_{name}", words, free=kind == "free")
+        for name, words in DISTRIBUTIONS.items()
         for kind in ("zero", "free")
     ]
     return [track for track in tracks if track is not None]
 
 
-def _track(
-    record: Record, curve: str, label: str, family: int = 0, *, free: bool = False
-) -> Track | None:
+def _track(record: Record, curve: str, label: str, *, free: bool = False) -> Track | None:
     """A curve of a horizon record, or None where it has none of that name."""
     found = columns_of(record, curve)
     if "horizon" not in found:
         return None
     none = np.full(found["horizon"].size, np.nan)
     low, high = found.get("low", none), found.get("high", none)
-    return Track(label, found["horizon"], found["critical"], low, high, family, free)
+    return Track(label, found["horizon"], found["critical"], low, high, free)
 
 
 def _level(facts: Facts) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from observatory.analysis.page.bands import RULE, bands
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, words
-from observatory.analysis.page.panels import MAX_LINES
+from observatory.analysis.page.style import panel_figure
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import event_words, horizon_words, sample_words
 
@@ -20,7 +20,8 @@ from observatory.analysis.page.wording import event_words, horizon_words, sample
 class Drawing:
     """A figure with its name, title and caption, and the table that is printed below it.
 
-    `panel` draws a figure of one panel into other axes; None where there are several.
+    `panel` draws a figure of one panel into any axes, with labels for a legend; None where there
+    are several panels.
     """
 
     name: str
@@ -29,6 +30,19 @@ class Drawing:
     figure: Figure
     table: Table | None = None
     panel: Callable[[Axes], None] | None = None
+
+
+def one_panel(
+    name: str,
+    title: str,
+    caption: str,
+    panel: Callable[[Axes], None],
+    *,
+    height: float,
+    columns: int = 2,
+) -> Drawing:
+    """A drawing of one panel, so many inches high, its legend of so many columns below it."""
+    return Drawing(name, title, caption, panel_figure(panel, height, columns), panel=panel)
 
 
 @dataclass(frozen=True)
@@ -56,11 +70,11 @@ def banded(facts: Facts, table: str, columns: Sequence[str]) -> pd.DataFrame | N
     return None if made.empty else made
 
 
-def rule(facts: Facts, *, bands_drawn: bool) -> str:
-    """How the lines of a caption's figure sum up the replicas."""
+def rule(facts: Facts, most: int, *, bands_drawn: bool) -> str:
+    """How the lines of a caption's figure sum up the replicas; it shows `most` weight decays."""
     cells = len(facts.cells)
     what = "Line and band: median and quartiles" if bands_drawn else "Line: median"
-    some = f" {MAX_LINES} of {cells} weight decays are shown." if cells > MAX_LINES else ""
+    some = f" {most} of {cells} weight decays are shown." if cells > most else ""
     return f"{what} {RULE}{some}"
 
 

@@ -30,7 +30,14 @@ class Row:
     colour: int = 0
 
 
-def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
+def rows_height(rows: Sequence[Row]) -> float:
+    """Inches of a figure of these rows."""
+    lines = max(row.label.count("\n") + 1 for row in rows)
+    return 0.75 + (0.09 + 0.15 * lines) * len(rows)
+
+
+def draw_rows(axes: Axes, rows: Sequence[Row], label: str, shown: Sequence[float] = ()) -> None:
+    """An interval a row, from above; `label` says what they are of, `shown` is within the axis."""
     ends = [end for row in rows if row.limits for end in row.limits if end is not None and end > 0]
     ends += shown
     low, high = (min(ends), max(ends)) if ends else (0.1, 1.0)
@@ -52,6 +59,7 @@ def _draw(axes: Axes, rows: Sequence[Row], shown: Sequence[float] = ()) -> None:
         axes.plot(value, place, "o", color=colour, mec="white", mew=0.8, ms=6, gid="estimate")
     plain_log_ticks(axes.xaxis)
     label_rows(axes, [row.label for row in rows], [_numbers(row) for row in rows])
+    axes.set_xlabel(label)
 
 
 def _numbers(row: Row) -> str:
@@ -69,15 +77,11 @@ def forest_figure(
         ratios: One per ratio; empty: no second panel.
         label: What the first horizontal axis says.
     """
-    heights = [len(rows), len(ratios)] if ratios else [len(rows)]
-    lines = max(row.label.count("\n") + 1 for row in [*rows, *ratios])
-    inches = 0.75 * len(heights) + (0.09 + 0.15 * lines) * sum(heights)
-    figure = Figure(figsize=(WIDTH, inches))
+    heights = [rows_height(of) for of in (rows, ratios) if of]
+    figure = Figure(figsize=(WIDTH, sum(heights)))
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    _draw(panels[0], rows)
-    panels[0].set_xlabel(label)
+    draw_rows(panels[0], rows, label)
     if ratios:
-        _draw(panels[1], ratios, shown=[1.0])
+        draw_rows(panels[1], ratios, "ratio of λc", shown=[1.0])
         panels[1].axvline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")
-        panels[1].set_xlabel("ratio of λc")
     return figure

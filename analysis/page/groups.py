@@ -1,6 +1,6 @@
 """Which replicas may be pooled: those that differ in weight decay and seed alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.page.frames import where
+from observatory.analysis.page.wording import component_words, operation_words
 from observatory.analysis.tables.outcomes import leaves, settings_apart
 from observatory.analysis.tables.recorded import common_step, recorded
 from observatory.core.errors import StoreError
@@ -116,7 +117,7 @@ def groups(study: Study) -> list[Group]:
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """What sets each config apart: of a component the class, then what differs within it.
+    """What sets each config apart: of a component its name, then what differs within it.
 
     A setting that only another class has says nothing here. Configs that differ get other words.
 
@@ -124,7 +125,7 @@ def differences(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
         >>> lstm = {"model": {"_target_": "a.Lstm", "d_hidden": 128}}
         >>> mlps = [{"model": {"_target_": "b.Mlp", "d_mlp": width}} for width in (64, 128)]
         >>> differences([lstm, *mlps])[:2]
-        [['model = Lstm'], ['model = Mlp', 'model.d_mlp = 64']]
+        [['LSTM'], ['MLP', 'd_mlp = 64']]
     """
     flat = [dict(leaves(config)) for config in configs]
     varying = settings_apart(flat)
@@ -140,17 +141,29 @@ def _set_apart(
         target = f"{part}._target_"
         alike = [config for config in configs if config.get(target) == own.get(target)]
         if last == "_target_":
-            found.append(f"{part} = {_class_name(own.get(key), [c.get(key) for c in configs])}")
+            found.append(_named(part, own.get(key), [c.get(key) for c in configs]))
         elif len({repr(config.get(key)) for config in alike}) > 1:
-            found.append(f"{key} = {own.get(key)}")
+            found.append(_SPOKEN.get(key, _setting_words)(key, own.get(key)))
     return found
 
 
-def _class_name(target: Any, others: Sequence[Any]) -> str:
-    """The class alone where no other module has one of that name, else with its module."""
+def _named(part: str, target: Any, others: Sequence[Any]) -> str:
+    """A component's name; its part and module too where another module has one of that name."""
     name = str(target).rpartition(".")[2]
     alike = {str(other) for other in others if str(other).rpartition(".")[2] == name}
-    return name if len(alike) == 1 else str(target)
+    return f"{part} = {target}" if target is None or len(alike) > 1 else component_words(name)
+
+
+def _setting_words(key: str, value: Any) -> str:
+    kind, _, rest = key.partition(".")
+    return f"{rest if kind in ('model', 'optimizer', 'task') else key} = {value}"
+
+
+_SPOKEN: Mapping[str, Callable[[str, Any], str]] = {
+    "task.operation": lambda _, value: operation_words(str(value)),
+    "task.p": lambda _, value: f"modulo {value}",
+}
+"""Settings that a person says in other words than their name."""
 
 
 def _swept_columns(study: Study) -> list[str]:

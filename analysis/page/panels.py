@@ -26,18 +26,22 @@ from observatory.analysis.page.style import (
 LEGEND: dict[str, Any] = {"title": "weight decay", "title_fontsize": 7.5, "alignment": "left"}
 MAX_BANDS = 4
 """Weight decays up to which quartiles are drawn; more bands only hide each other."""
-MAX_LINES = 12
-"""Weight decays in one figure; of more, as many are chosen evenly, the ends included."""
+MAX_PANELS = 12
+"""Weight decays with a panel each; of more, as many are chosen evenly, the ends included."""
+MAX_LINES = 6
+"""Weight decays with a line each in one panel: as many colours are told apart."""
+FEW_LOOKS = 12
+"""Looks up to which a line is drawn as dots, joined faintly: it is not known in between."""
 
 
-def chosen_decays(weight_decays: Sequence[float]) -> list[float]:
-    """At most `MAX_LINES` of the distinct weight decays, evenly by rank, the ends included.
+def chosen_decays(weight_decays: Sequence[float], most: int) -> list[float]:
+    """Some of the distinct weight decays, evenly by rank, the ends included.
 
     Example:
-        >>> len(chosen_decays(list(range(100)))), chosen_decays([1.0, 0.0, 1.0])
-        (12, [0.0, 1.0])
+        >>> chosen_decays([0.1, 0.2, 0.3, 0.4, 0.5], 3), chosen_decays([1.0, 0.0, 1.0], 3)
+        ([0.1, 0.3, 0.5], [0.0, 1.0])
     """
-    return evenly(sorted({float(value) for value in weight_decays}), MAX_LINES)
+    return evenly(sorted({float(value) for value in weight_decays}), most)
 
 
 def draw_lines(
@@ -69,8 +73,9 @@ def draw_lines(
         steps, median = column(line, "step"), column(line, "median")
         colour = colours[decay]
         style: dict[str, Any] = {"linestyle": _decay_style(decay), "linewidth": 1.2}
-        if len(steps) == 1:
-            style |= {"marker": "o", "markersize": 3}
+        if len(steps) <= FEW_LOOKS:
+            axes.plot(steps, median, "o", color=colour, markersize=3.5, gid="look")
+            style |= {"linewidth": 0.7, "alpha": 0.5}
         axes.plot(steps, median, color=colour, gid="median", **style)
         if spread:
             low, high = column(line, "q25"), column(line, "q75")
@@ -100,7 +105,7 @@ def panels_figure(
     rows = ceil(len(logarithmic) / columns)
     figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
-    decays = chosen_decays(bands["weight_decay"].tolist())
+    decays = chosen_decays(bands["weight_decay"].tolist(), MAX_LINES)
     kept = where(bands, np.isin(column(bands, "weight_decay"), decays))
     few = len(decays) <= MAX_BANDS
     for axes, (quantity, log) in zip(grid.flat, logarithmic.items(), strict=False):

@@ -102,21 +102,36 @@ def draw_boundary_curve(
 def mark_critical(
     axes: Axes, record: Record, colour: str, style: Any, name: str = "critical"
 ) -> None:
-    """A vertical line at the critical weight decay, and a band over its interval."""
+    """A vertical line at the critical weight decay, a band over its interval.
+
+    Where one end is not known, the band ends at the estimate and an arrow points that way.
+    """
     found = limits(record, name)
     if found is None:
         return
     value, low, high = found
-    left, right = np.multiply(axes.get_xlim(), (1e-3, 1e3))  # beyond any later limits of the axis
     axes.axvline(value, color=colour, linestyle=style, linewidth=1.0, gid="critical")
     if low is None and high is None:
         return  # without an end it is no interval
-    axes.axvspan(
-        left if low is None else max(low, left),
-        right if high is None else min(high, right),
-        color=colour,
-        alpha=0.13,
-        linewidth=0,
-        zorder=0.5,
-        gid="critical-interval",
+    left, right = axes.get_xlim()
+    ends = [value if end is None else end for end in (low, high)]
+    band = {"color": colour, "alpha": 0.13, "linewidth": 0, "zorder": 0.5}
+    axes.axvspan(max(ends[0], left / 1e3), min(ends[1], right * 1e3), gid="critical-interval",
+                 **band)  # fmt: skip
+    if low is None or high is None:
+        arrow_from(axes, value, 0.5, colour, -1 if low is None else 1, axes.get_xaxis_transform())
+
+
+def arrow_from(
+    axes: Axes, x: float, y: float, colour: str, towards: int, transform: Any = None
+) -> None:
+    """A short arrow from a point to the left (-1) or the right (1): there is no limit that way."""
+    axes.annotate(
+        "",
+        (x, y),
+        (26 * towards, 0),
+        xycoords=transform or "data",
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "<-", "color": colour, "linewidth": 1.2, "shrinkB": 0},
+        gid="unbounded",
     )

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from observatory.analysis.page.records import Record
-from observatory.analysis.page.style import WIDTH, note, plain, styled
+from observatory.analysis.page.style import WIDTH, plain, styled
 
 Draw = Callable[[Axes, Record, Any], None]
 SIZE = (6.4, 4.0)
@@ -37,31 +37,31 @@ def drawn(
 
 @styled
 def panels(draw: Draw, records: Sequence[Record], groups: Mapping[str, Any]) -> Figure:
-    """A figure of a panel per group, all with the same limits.
+    """A figure of a panel per group, all with the same limits; below, which have no estimate.
 
     Args:
         draw: Draws one fit.
         records: Of each group, in the order of `groups`.
         groups: What was opened, by the names of the groups.
     """
-    columns = min(_COLUMNS, len(groups))
-    rows = ceil(len(groups) / columns)
+    of = zip(groups.items(), records, strict=False)  # records of pairs of groups come after
+    fits = [(name, opened, r) for (name, opened), r in of if r["refused"] is None]
+    columns = min(_COLUMNS, len(fits))
+    rows = ceil(len(fits) / columns)
     figure = Figure(figsize=(WIDTH, 0.3 + _HEIGHT * rows))
     grid = figure.subplots(rows, columns, squeeze=False)
-    fitted: list[Axes] = []
-    for axes, (name, opened), record in zip(grid.flat, groups.items(), records, strict=False):
-        if record["refused"] is None:
-            draw(axes, record, opened)
-            fitted.append(axes)
-        else:
-            note(axes, "the fit refused")
+    drawn_in = list(grid.flat[: len(fits)])
+    for axes, (name, opened, record) in zip(drawn_in, fits, strict=True):
+        draw(axes, record, opened)
         axes.set_title(plain(f"{name}\n{axes.get_title(loc='left')}".strip()))
-    ends = np.array([(axes.get_xlim(), axes.get_ylim()) for axes in fitted])  # [panel, axis, end]
-    for axes in fitted:
+    ends = np.array([(axes.get_xlim(), axes.get_ylim()) for axes in drawn_in])  # [panel, axis, end]
+    for axes in drawn_in:
         axes.set_xlim(ends[:, 0, 0].min(), ends[:, 0, 1].max())
         axes.set_ylim(ends[:, 1, 0].min(), ends[:, 1, 1].max())
-    for axes in grid.flat[len(groups) :]:
+    for axes in grid.flat[len(fits) :]:
         axes.set_axis_off()
+    if rest := [name for name in groups if name not in {fit[0] for fit in fits}]:
+        figure.supxlabel(plain(f"No estimate: {', '.join(rest)}"), fontsize=7.5)
     return figure
 
 

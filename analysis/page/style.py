@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import to_hex
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullLocator
 from matplotlib.typing import RcKeyType
@@ -140,6 +140,17 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return drawn
 
 
+@styled
+def panel_figure(panel: Callable[[Axes], None], height: float, columns: int = 2) -> Figure:
+    """A figure as wide as a page, of one panel and the legend of its labels below."""
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_subplot()
+    panel(axes)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=columns)
+    return figure
+
+
 def _svg(figure: Figure) -> bytes:
     drawing = io.StringIO()
     FigureCanvasSVG(figure).print_svg(drawing, metadata={"Date": None})
@@ -210,12 +221,22 @@ def plain_log_ticks(axis: Axis, *, narrow: bool = False) -> None:
         axis.set_major_formatter("{x:g}")
 
 
+_ORDERED = LinearSegmentedColormap.from_list(
+    "ordered", ["#0b2566", "#6a2c91", "#bf3f55", "#d9632a", "#c4961f"]
+)
+"""From L* 17 to 65 in steps of 9 to 15, and of changing hue: told apart in grey, and turned round
+on a dark ground."""
+
+
+def shades(n: int) -> list[str]:
+    """Colours of an ordered series, from dark to light."""
+    return [to_hex(_ORDERED(i / max(n - 1, 1))) for i in range(n)]
+
+
 def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:
-    """A colour per weight decay: grey for 0, else dark to light, short of what fades on white."""
+    """A colour per weight decay: grey for 0, which is dashed, else as of `shades`."""
     positive = sorted(value for value in set(weight_decays) if value > 0)
-    ramp = mpl.colormaps["viridis"]
-    last = max(len(positive) - 1, 1)
-    colours = {value: to_hex(ramp(0.82 * i / last)) for i, value in enumerate(positive)}
+    colours = dict(zip(positive, shades(len(positive)), strict=True))
     return {0.0: MUTED, **colours} if 0.0 in weight_decays else colours
 
 

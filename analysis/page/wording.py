@@ -12,6 +12,21 @@ from observatory.analysis.page.records import Record, limits
 from observatory.analysis.stats.text import ends_text
 
 DASH = "–"
+_NAMES = {
+    "crossentropy": "cross-entropy",
+    "functiontask": "a function",
+    "groupcomposition": "group composition",
+    "lstm": "LSTM",
+    "mlp": "MLP",
+    "modular": "modular arithmetic",
+    "mseonehot": "squared error",
+}
+_OPERATIONS = {
+    "add": "addition",
+    "sub": "subtraction",
+    "mul": "multiplication",
+    "div": "division",
+}
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -123,6 +138,22 @@ def _value_words(value: Any) -> str:
         return str(value)
     name = str(value.get("_target_", "")).rpartition(".")[2]
     return f"{name} ({settings_words(value)})"
+
+
+def component_words(name: str) -> str:
+    """The name of a model, a task, an optimizer or a loss as a person says it.
+
+    Example:
+        >>> component_words("Lstm"), component_words("AdamW"), component_words("GroupComposition")
+        ('LSTM', 'AdamW', 'group composition')
+    """
+    known = _NAMES.get(name.lower())
+    return known or name[:1].upper() + name[1:].replace("_", " ")
+
+
+def operation_words(operation: str) -> str:
+    """An operation of a task as a person says it."""
+    return _OPERATIONS.get(operation, operation.replace("_", " "))
 
 
 def plural(count: int, word: str) -> str:

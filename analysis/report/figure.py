@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from observatory.analysis.page.comparison import StudyGroup, compare
 from observatory.analysis.page.drawing import Drawing
 from observatory.analysis.page.figure_writer import Section
 from observatory.analysis.page.style import styled, with_style
+from observatory.analysis.report.draw_groups import draw_groups
 from observatory.analysis.report.gathering import gather_study
 from observatory.analysis.report.illustrate import illustrate
 from observatory.core.errors import ConfigError
@@ -40,8 +42,8 @@ def figure(
         width: In inches; None: that of the page, or in proportion to the height.
         height: In inches; None: that of the page, times the root of the change in width.
         style: A matplotlib style sheet, laid over the style of the page.
-        ax: Axes of your own to draw into, of figures of one panel; your figure keeps its size and
-            its style.
+        ax: Axes of your own to draw into, for a figure of one panel; your figure keeps its size and
+            its style, and `ax.legend()` names what is drawn.
 
     Returns:
         The figure, `ax`'s own where it is given.
@@ -61,8 +63,8 @@ def figure(
         if ax is not None:
             if drawing.panel is None:
                 raise ConfigError(
-                    f"`ax` takes one panel, and the figure {name} has none to give. Leave it out, "
-                    'or draw a fit: `observatory.fits.boundary("STUDY").plot(ax=ax)`.'
+                    f"`ax` takes a figure of one panel, and {name} has several. Leave it out, or "
+                    f"take one of {_of_one_panel(_opened(study))}."
                 )
             drawing.panel(ax)
             return ax.figure.get_figure(root=True)
@@ -83,11 +85,20 @@ def _opened(study: Study | Path | str) -> Study:
 
 def _sections(study: Study) -> Iterator[tuple[str, Section]]:
     """The sections of the page, with what the names of their figures start with."""
-    found = gather_study(study)[0]
+    found, records = gather_study(study)
+    if len(found) > 1:
+        groups = [StudyGroup(facts.group.label, facts, facts.group.label) for facts in found]
+        yield from (("", section) for section in draw_groups(compare(groups, records)))
     for index, facts in enumerate(found, start=1):
         prefix = "" if len(found) == 1 else f"group{index}-"
         for section in illustrate(facts):
             yield prefix, section
+
+
+def _of_one_panel(study: Study) -> list[str]:
+    """Names of the figures that can be drawn into axes of the user's."""
+    drawn = ((prefix, item) for prefix, section in _sections(study) for item in section())
+    return [f"{p}{i.name}" for p, i in drawn if isinstance(i, Drawing) and i.panel is not None]
 
 
 def _titles(prefix: str, section: Section) -> list[tuple[str, str]]:

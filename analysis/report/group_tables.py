@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from observatory.analysis.boundary.section_tables import head, levels, refused_or
+from observatory.analysis.boundary.section_tables import head, levels
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import WINDOW
@@ -59,16 +59,16 @@ def _boundaries(groups: Sequence[StudyGroup]) -> Table:
     rows: list[list[str]] = []
     used: list[Record] = []
     for group in groups:
-        for record in group.facts.records:
-            if record["fit"] != "boundary" or record["event"] != group.facts.event:
-                continue
+        own = [r for r in group.facts.records if r["fit"] == "boundary"]
+        own = [r for r in own if r["event"] == group.facts.event]
+        for record in notes.answered(own, lambda _, name=group.label: name):
             upper = estimate(record, "critical_upper") if record["estimator"] == WINDOW else ""
             used.append(record)
             rows.append(
                 [
                     group.label,
                     *head(record, group.facts.group.steps_per_epoch),
-                    refused_or(record, "critical"),
+                    estimate(record, "critical"),
                     estimate(record, "slope"),
                     upper,
                     notes.cite(record),
@@ -96,13 +96,13 @@ def _ratios(ratios: Sequence[Record]) -> Table:
             *head(record, 1)[:1],
             "unknown" if record["horizon_steps"] is None else f"{record['horizon_steps']}",
             f"{record['n']}",
-            refused_or(record, "ratio"),
+            estimate(record, "ratio"),
             number(record["extras"].get("p"), 2),
             number(record["extras"].get("p_holm"), 2),
             number(record["extras"].get("family")),
             notes.cite(record),
         ]
-        for record in ratios
+        for record in notes.answered(ratios, ratio_words)
     ]
     heads = (
         *("ratio of λc", "estimator", "horizon, steps", "n", "ratio", "p", "p, Holm"),
@@ -119,12 +119,9 @@ def _ratios(ratios: Sequence[Record]) -> Table:
 def _rates(tests: Sequence[Record]) -> Table:
     notes = Footnotes()
     rows: list[list[str]] = []
-    for record in tests:
+    for record in notes.answered(tests, ratio_words):
         pair = ratio_words(record).replace(" / ", " against ")
         start = [pair, estimator_name(record)]
-        if record["refused"] is not None:
-            rows.append([*start, "refused", *[DASH] * 4, notes.cite(record)])
-            continue
         names = ("weight_decay", "a", "b", "p", "p_holm")
         columns = (record["curves"][f"rates.{name}"] for name in names)
         rows += [

@@ -15,6 +15,8 @@ from observatory.core.secrets import without_secrets
 from observatory.store.describe import seeds_text
 from observatory.store.reader import Run
 
+_LONG = ("layout", "hooks")
+"""What the manifest says of a model that fills a page."""
 _COST = ("wall_s", "cpu_s", "replica_steps")
 
 
@@ -53,7 +55,7 @@ def run_page(run: Run) -> _RunPage:
         ("Precision", _pairs(manifest.get("dtypes", {}))),
         ("Fleet", _pairs(manifest.get("fleet", {}))),
         ("Settings" if "settings" in manifest else "Task", _pairs(_made_of(manifest))),
-        ("Model", _pairs(manifest["model"])),
+        ("Model", _pairs({k: v for k, v in manifest["model"].items() if k not in _LONG})),
         ("Matrices", ", ".join(manifest.get("matrices", [])) or DASH),
         ("Probes unavailable for this model", _pairs(manifest.get("absent_probes", {}))),
         ("Parameter groups", ", ".join(manifest.get("groups", [])) or DASH),

@@ -63,7 +63,7 @@ def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> 
         glance=tables.glance(facts),
         figures=figures,
         not_drawn=not_drawn,
-        tables=[table for table in made if table.rows],
+        tables=[table for table in made if table.rows or table.notes],
         methods=" ".join(methods(facts)),
         first_number=first_number,
     )
@@ -79,7 +79,7 @@ def across(groups: Sequence[StudyGroup], records: Sequence[Record], writer: Figu
         notices=_notices(comparison, ratios),
         figures=figures,
         not_drawn=not_drawn,
-        tables=[table for table in group_tables(comparison) if table.rows],
+        tables=[table for table in group_tables(comparison) if table.rows or table.notes],
     )
 
 

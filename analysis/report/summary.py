@@ -3,23 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.records import Record, estimator_name, limits
-from observatory.analysis.page.wording import estimate, horizon_words, verdict_sentence
-from observatory.analysis.report.answer import peak
+import numpy as np
 
-_OPERATIONS = {
-    "add": "addition",
-    "sub": "subtraction",
-    "mul": "multiplication",
-    "div": "division",
-}
-_LETTERS = {"mlp": "MLP", "lstm": "LSTM", "li2": "Li2's two-layer network"}
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import column, words
+from observatory.analysis.page.records import Record, estimator_name, limits
+from observatory.analysis.page.wording import (
+    component_words,
+    estimate,
+    horizon_words,
+    number,
+    operation_words,
+    verdict_sentence,
+)
+from observatory.analysis.report.answer import peak
 
 
 def summary(facts: Facts) -> list[str]:
     """Where the boundary lies, where the event is seen, and whether the boundary is a threshold."""
-    sentences = [_boundary(facts), peak(facts), _verdict(facts)]
+    sentences = [_boundary(facts), f"{peak(facts)} {ends(facts)}".strip(), _verdict(facts)]
     return [sentence for sentence in sentences if sentence]
 
 
@@ -36,7 +38,29 @@ def _boundary(facts: Facts) -> str:
     return (
         f"Within {within}, weight decay switches the network {what} at λc = "
         f"{estimate(record, 'critical')} ({estimator_name(record)}{_level(record)}, n = "
-        f"{record['n']} replicas)."
+        f"{_entered(record, facts)})."
+    )
+
+
+def _entered(record: Record, facts: Facts) -> str:
+    """How many replicas a boundary is of, and of which."""
+    n, every = record["n"], len(facts.group.replicas)
+    if n == every:
+        return f"{n} replicas"
+    return f"{n} of {every} replicas, those at 0 < weight decay ≤ {number(facts.window_max)}"
+
+
+def ends(facts: Facts) -> str:
+    """How many records ended with the event, without it, or failed."""
+    end = words(facts.times, "end")
+    if not end.size:
+        return ""
+    had, open_ = int((~np.isnan(column(facts.times, "t_hi"))).sum()), int((end == "censored").sum())
+    failed = [f"{int((end == x).sum())} {x}" for x in ("collapsed", "diverged") if (end == x).any()]
+    also = f", {' and '.join(failed)}" if failed else ""
+    return (
+        f"In all, {had} of {end.size} replicas had it; {open_} ended without it and count as "
+        f"censored in times{also}."
     )
 
 
@@ -48,11 +72,12 @@ def _level(record: Record) -> str:
 def _verdict(facts: Facts) -> str:
     record = facts.single("horizon")
     if record is None:
-        return ""
+        refused = [str(r["refused"]).partition(". ")[0].rstrip(".") for r in facts.of("horizon")]
+        return f"Whether it is a threshold is not judged: {refused[0]}." if refused else ""
     verdict, deciding = str(record["extras"].get("verdict")), record["extras"]
-    words = verdict_sentence(verdict)
+    said = verdict_sentence(verdict)
     steps = deciding.get("deciding_horizon")
-    return words if steps is None else f"{words} A horizon of {steps:.0f} steps would decide."
+    return said if steps is None else f"{said} A horizon of {steps:.0f} steps would decide."
 
 
 def title_of(manifest: Mapping[str, Any]) -> str:
@@ -67,10 +92,9 @@ def title_of(manifest: Mapping[str, Any]) -> str:
         return "Observed trainings"
     model = str(manifest["model"]["name"])
     task, settings = str(manifest["task"]["name"]), manifest["config"].get("task", {})
-    operation = str(settings.get("operation", task))
-    words = _OPERATIONS.get(operation, task.replace("_", " "))
+    task_words = operation_words(str(settings.get("operation", task)))
     if settings.get("p") is not None:
-        words += f" modulo {settings['p']}"
+        task_words += f" modulo {settings['p']}"
     if settings.get("random_labels"):
-        words += ", random labels"
-    return f"{_LETTERS.get(model, model.replace('_', ' ').capitalize())}, {words}"
+        task_words += ", random labels"
+    return f"{component_words(model)}, {task_words}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from observatory.analysis.page.decay_axis import decay_label
@@ -21,6 +22,7 @@ from observatory.analysis.page.wording import (
     settings_words,
 )
 from observatory.analysis.times.section_laws import best_law, censored_laws
+from observatory.store.describe import seeds_text
 
 _COUNTED = ("grokked", "lost", "memorised", "none", "collapsed", "diverged", "unfinished")
 
@@ -38,6 +40,7 @@ def glance(facts: Facts) -> Table:
         ("Learning rate", lrs),
         ("Event", event_words(facts.event, facts.config)),
         ("Horizon", horizon_words(facts.horizon, facts.group.steps_per_epoch)),
+        *_failed(facts),
     ]
     rows += [
         (
@@ -74,9 +77,27 @@ def glance(facts: Facts) -> Table:
     return Table("At a glance", ("Quantity", "Value"), ("", "text"), rows, rows_have_heads=True)
 
 
+def _failed(facts: Facts) -> list[tuple[str, str]]:
+    """Which networks were lost, collapsed or diverged, by weight decay and seed."""
+    replicas = facts.group.replicas
+    outcome, decays = words(replicas, "outcome"), column(replicas, "weight_decay")
+    rows: list[tuple[str, str]] = []
+    for kind in ("lost", "collapsed", "diverged"):
+        own = outcome == kind
+        at = [
+            f"{decay_label(decay)}: {seeds_text(sorted(replicas['seed'][own & (decays == decay)]))}"
+            for decay in np.unique(decays[own])
+        ]
+        if at:
+            rows.append((kind.capitalize(), f"weight decay and its seeds: {'; '.join(at)}"))
+    return rows
+
+
 def _trained(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was trained of our tasks and models."""
     task, model, config = manifest["task"], manifest["model"], manifest["config"]
+    steps = manifest["steps_per_epoch"]
+    batch = "all train examples at once" if steps == 1 else f"{steps} to an epoch"
     return [
         (
             "Task",
@@ -89,6 +110,7 @@ def _trained(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
             "parameters",
         ),
         ("Optimizer", _optimizer_words(config["optimizer"])),
+        ("Batches", batch),
         ("Loss", f"{manifest['loss']['name']} in {manifest['dtypes']['loss']}"),
     ]
 
@@ -105,17 +127,14 @@ def _observed(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _optimizer_words(settings: Mapping[str, Any]) -> str:
-    """The optimizer and what it wraps, outermost first, with the weights that decay."""
-    names, node = list[str](), settings["update"]
-    while node is not None:
-        names.append(str(node["_target_"]).rpartition(".")[2])
-        node = node.get("inner")
-    return f"{' around '.join(names)}; {settings['decay']} weights decay"
+    """The optimizer and what it wraps, with their settings, and the weights that decay."""
+    update = settings["update"]
+    name, own = str(update["_target_"]).rpartition(".")[2], settings_words(update)
+    return f"{name}{f' ({own})' if own else ''}; {settings['decay']} weights decay"
 
 
 def cells(facts: Facts) -> Table:
     """One row per weight decay."""
-    counted = [name for name in _COUNTED if column(facts.cells, name).any()]
     rows: list[list[str]] = []
     for cell in records(facts.cells):
         decay = float(cell["weight_decay"])
@@ -133,16 +152,15 @@ def cells(facts: Facts) -> Table:
                 rate,
                 wilson,
                 number(cell["t_median"], 4),
-                f"{number(cell['t_q25'], 4)}, {number(cell['t_q75'], 4)}",
+                _quartiles(cell),
                 number(cell["t_median_grokked"], 4),
                 number(cell["tail_watched"], 4),
-                *(f"{cell[name]}" for name in counted),
+                ", ".join(f"{cell[name]} {name}" for name in _COUNTED if cell[name]) or DASH,
             ]
         )
     heads = (
         *("weight decay", "n", "with event", "event rate", f"Wilson {facts.level:.0%}"),
-        *("median t", "quartiles of t", "median t, with event", "tail watched"),
-        *(f"outcome {name}" for name in counted),
+        *("median t", "quartiles of t", "median t, with event", "tail watched", "outcomes"),
     )
     caption = (
         f"Event {event_words(facts.event, facts.config)}. Horizon "
@@ -152,4 +170,9 @@ def cells(facts: Facts) -> Table:
         "to these steps only. The outcome is of the whole record: lost replicas had the event, "
         "collapsed and diverged ones count as without."
     )
-    return Table("Weight decays", heads, ("num",) * len(heads), rows, caption)
+    return Table("Weight decays", heads, (*["num"] * (len(heads) - 1), "text"), rows, caption)
+
+
+def _quartiles(cell: Mapping[str, Any]) -> str:
+    ends = [number(cell[name], 4) for name in ("t_q25", "t_q75")]
+    return DASH if ends == [DASH, DASH] else ", ".join(ends)

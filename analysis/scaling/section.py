@@ -9,7 +9,7 @@ from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.records import Record
 from observatory.analysis.page.table import Table
-from observatory.analysis.page.wording import DASH, estimate, number
+from observatory.analysis.page.wording import estimate, number
 from observatory.analysis.scaling.figure import finite_size_figure
 from observatory.analysis.scaling.study_fits import ACCURACY, CONTROL
 
@@ -49,8 +49,10 @@ def _amplitudes(comparison: GroupComparison, records: Sequence[Record]) -> Drawi
     title = "Peak of sigma_h against d_head"
     if "group" not in records[0]:
         return NotDrawn(title, str(records[0]["refused"]).rstrip("."))
-    decays = [decay_label(record["group"]["weight_decay"]) for record in records]
-    labels = [f"weight decay {decay}" for decay in decays]
+    fitted = [record for record in records if record["refused"] is None]
+    if not fitted:
+        return NotDrawn(title, str(records[0]["refused"]).rstrip("."))
+    labels = [f"weight decay {decay_label(r['group']['weight_decay'])}" for r in fitted]
     return Drawing(
         name="groups-amplitude",
         title=title,
@@ -60,18 +62,17 @@ def _amplitudes(comparison: GroupComparison, records: Sequence[Record]) -> Drawi
             "Line and band: c + a (1 − exp(−b d_head)) and its interval, where a constant is "
             f"excluded; dashed: a law that describes the points better. {comparison.context}"
         ),
-        figure=curves_figure(records, labels, ("d_head", "peak sigma_h (nats)")),
-        table=_laws(decays, records),
+        figure=curves_figure(fitted, labels, ("d_head", "peak sigma_h (nats)")),
+        table=_laws(records),
     )
 
 
-def _laws(decays: Sequence[str], records: Sequence[Record]) -> Table:
+def _laws(records: Sequence[Record]) -> Table:
     rows: list[list[str]] = []
     notes: list[str] = []
-    for decay, record in zip(decays, records, strict=True):
-        start = [decay, f"{record['n']}"]
+    for record in records:
+        start = [decay_label(record["group"]["weight_decay"]), f"{record['n']}"]
         if record["refused"] is not None:
-            rows.append([*start, *[DASH] * 4])
             why = str(record["refused"]).split(". ")[0]
             notes.append(f"Refused at weight decay {start[0]}: {why}.")
             continue

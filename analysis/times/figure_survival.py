@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from observatory.analysis.fit.observed import Opened
-from observatory.analysis.page.decay_axis import draw_decay_axis, positions
+from observatory.analysis.page.decay_axis import decay_label, draw_decay_axis, positions
 from observatory.analysis.page.frames import column, evenly, where, words
-from observatory.analysis.page.panels import LEGEND, decay_handles
 from observatory.analysis.page.records import Record, columns_of
 from observatory.analysis.page.single import entitle
 from observatory.analysis.page.style import (
@@ -85,13 +83,15 @@ def chosen_curves(curves: pd.DataFrame) -> list[float]:
     return evenly(values.tolist(), _MAX_CURVES)
 
 
-def _draw_curve(axes: Axes, curve: pd.DataFrame, colour: str, start: float, end: float) -> None:
+def _draw_curve(
+    axes: Axes, curve: pd.DataFrame, colour: str, start: float, end: float, label: str
+) -> None:
     """A step curve from `start` to `end`, and its band where there is one."""
     steps = np.append(np.maximum(column(curve, "step"), start), end)
     share, low, high = (
         np.append(column(curve, name), column(curve, name)[-1]) for name in ("share", "low", "high")
     )
-    axes.step(steps, share, where="post", color=colour, gid="incidence")
+    axes.step(steps, share, where="post", color=colour, gid="incidence", label=label)
     style = {"step": "post", "color": colour, "alpha": 0.14, "linewidth": 0}
     axes.fill_between(steps, low, high, gid="incidence-band", **style)
 
@@ -114,27 +114,42 @@ def survival_figure(
     ends: pd.DataFrame,
     horizon: float,
     law: ShareLaw | None,
-    means: pd.DataFrame | None,
+    means: pd.DataFrame,
 ) -> Figure:
-    """Steps of the share with the event for a few weight decays; the restricted means of all.
+    """`draw_shares`, and beside it the restricted means of all weight decays.
 
-    `curves` has the columns weight_decay, step (rising), share, low, high (NaN: no band); `ends`
-    weight_decay and step of records that end without an event; `means` weight_decay, value, low,
-    high in steps, or None. The horizon is in steps; a fitted law is drawn dashed over the curves.
+    `means` has the columns weight_decay, value, low, high, in steps.
     """
     figure = Figure(figsize=(WIDTH, 3.3))
-    if means is None:
-        axes = figure.add_subplot()
-    else:
-        axes, right = figure.subplots(1, 2, width_ratios=[1.75, 1])
-        _draw_means(right, means, horizon)
+    left, right = figure.subplots(1, 2, width_ratios=[1.75, 1])
+    draw_shares(left, curves, ends, horizon, law)
+    _draw_means(right, means, horizon)
+    figure.legend(loc="outside lower center", ncols=4)
+    return figure
+
+
+def draw_shares(
+    axes: Axes,
+    curves: pd.DataFrame,
+    ends: pd.DataFrame,
+    horizon: float,
+    law: ShareLaw | None,
+) -> None:
+    """Steps of the share with the event for a few weight decays.
+
+    `curves` has the columns weight_decay, step (rising), share, low, high (NaN: no band); `ends`
+    weight_decay and step of records that end without an event. The horizon is in steps; a fitted
+    law is drawn dashed over the curves.
+    """
     decays = chosen_curves(curves)
     colours = decay_colours(decays)
     grokking = column(curves, "step")[column(curves, "share") > 0]
     start = float(np.min(grokking, initial=horizon)) / 1.6
     for decay in decays:
         curve = where(curves, column(curves, "weight_decay") == decay)
-        _draw_curve(axes, curve, colours[decay], start, horizon)
+        _draw_curve(
+            axes, curve, colours[decay], start, horizon, f"weight decay {decay_label(decay)}"
+        )
         stopped = np.unique(column(ends, "step")[column(ends, "weight_decay") == decay])
         at = np.searchsorted(column(curve, "step"), stopped, side="right") - 1
         heights = np.where(at >= 0, column(curve, "share")[np.maximum(at, 0)], 0.0)
@@ -148,13 +163,10 @@ def survival_figure(
     axes.set_ylim(-0.02, 1.04)
     axes.set_xlabel("steps")
     axes.set_title("Share that has had the event")
-    handles = decay_handles(decays, marked=False)
-    if law is not None:
-        handles.append(Line2D([], [], color=MUTED, label="fitted law", **_DASHED))
+    if law is not None and decays:
+        axes.plot([], [], color=MUTED, label="fitted law", **_DASHED)
     if not decays:
         axes.text(0.5, 0.5, "no replica had the event", transform=axes.transAxes, ha="center")
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, **LEGEND)
-    return figure
 
 
 def draw_survival(axes: Axes, record: Record, opened: Opened) -> None:

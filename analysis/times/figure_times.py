@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from observatory.analysis.fit.observed import Opened
@@ -24,10 +23,8 @@ from observatory.analysis.page.style import (
     LINE_STYLES,
     MUTED,
     OUTCOME_COLOURS,
-    WIDTH,
     plain,
     plain_log_ticks,
-    styled,
 )
 from observatory.analysis.stats.text import number
 
@@ -67,10 +64,13 @@ def drawn_times(times: pd.DataFrame) -> pd.DataFrame:
     return where(times, spread_rows(apart, late, MAX_DOTS))
 
 
-@styled
-def times_figure(
-    times: pd.DataFrame, laws: Mapping[str, PowerLaw], horizon: float, window_max: float
-) -> Figure:
+def draw_all_times(
+    axes: Axes,
+    times: pd.DataFrame,
+    laws: Mapping[str, PowerLaw],
+    horizon: float,
+    window_max: float,
+) -> None:
     """Replicas: their interval if they grokked, an open triangle where their record ends if not.
 
     All are drawn, or of many those of `drawn_times`. `times` has a row per replica: weight_decay,
@@ -78,8 +78,6 @@ def times_figure(
     "collapsed" or "diverged"). Laws by label are drawn up to the largest weight decay that entered
     them, `window_max`.
     """
-    figure = Figure(figsize=(WIDTH, 4.0))
-    axes = figure.add_subplot()
     cells = times["weight_decay"].tolist()
     draw_decay_axis(axes, cells)
     axes.set_yscale("log")
@@ -103,8 +101,6 @@ def times_figure(
     axes.set_ylim(bottom, top)
     plain_log_ticks(axes.yaxis)
     axes.set_ylabel("time to the event (steps)")
-    figure.legend(loc="outside lower center", ncols=2)
-    return figure
 
 
 def draw_times(axes: Axes, record: Record, opened: Opened) -> None:

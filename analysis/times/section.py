@@ -1,12 +1,14 @@
 """Figures of when networks grok: every time, the share by a step, and the law's two unknowns."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.drawing import Drawing, NotDrawn, context, why_not
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context, one_panel, why_not
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, select, where, words
 from observatory.analysis.page.records import columns_of
@@ -15,10 +17,11 @@ from observatory.analysis.times.figure_joint import Region, joint_figure
 from observatory.analysis.times.figure_survival import (
     chosen_curves,
     curve_name,
+    draw_shares,
     incidence_table,
     survival_figure,
 )
-from observatory.analysis.times.figure_times import drawn_times, times_figure
+from observatory.analysis.times.figure_times import draw_all_times, drawn_times
 from observatory.analysis.times.section_laws import (
     DISTRIBUTIONS,
     CensoredLaw,
@@ -46,7 +49,8 @@ def _times(facts: Facts) -> Drawing:
         "Lines: fitted power laws of the median time, over the weight decays that entered them; "
         "those of uncensored replicas use the replicas that had the event only."
     )
-    return Drawing(
+    drawn = {"times": facts.times, "laws": laws, "horizon": facts.horizon}
+    return one_panel(
         name="times",
         title="Time to grok against weight decay",
         caption=(
@@ -57,7 +61,8 @@ def _times(facts: Facts) -> Drawing:
             f"dotted line is the horizon.{some} {lines if laws else 'No power law was fitted.'} "
             f"{context(facts)}"
         ),
-        figure=times_figure(facts.times, laws, facts.horizon, facts.window_max),
+        panel=partial(draw_all_times, window_max=facts.window_max, **drawn),
+        height=4.0,
     )
 
 
@@ -80,12 +85,12 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
     law = best_law(censored_laws(facts.of("times_censored")))
     going = where(facts.times, words(facts.times, "end") == "censored")
     ends = select(going, ["weight_decay", "watched"]).rename(columns={"watched": "step"})
-    drawn = chosen_curves(curves)
-    rest = sorted(set(column(facts.cells, "weight_decay")) - set(drawn))
+    rest = sorted(set(column(facts.cells, "weight_decay")) - set(chosen_curves(curves)))
     not_drawn = f" Not drawn: weight decay {', '.join(map(decay_label, rest))}." if rest else ""
     dashed = "" if law is None else f" Dashed: {law.words}."
     share = None if law is None else share_law(law)
-    return Drawing(
+    drawn = {"curves": curves, "ends": ends, "horizon": facts.horizon, "law": share}
+    drawing = one_panel(
         name="survival",
         title=title,
         caption=(
@@ -95,8 +100,13 @@ def _survival(facts: Facts) -> Drawing | NotDrawn:
             f"of the share. Curves: {how}. Small bars: records that end without an event "
             f"(censored).{not_drawn}{dashed}{right}{entered} {context(facts)}"
         ),
-        figure=survival_figure(curves, ends, facts.horizon, share, means),
+        panel=partial(draw_shares, **drawn),
+        height=3.3,
+        columns=4,
     )
+    if means is None:
+        return drawing
+    return replace(drawing, figure=survival_figure(means=means, **drawn), panel=None)
 
 
 def _joint(facts: Facts) -> Drawing | NotDrawn:

@@ -1,7 +1,7 @@
 """The tables of times to grok: laws with and without the replicas that did not, and the verdict."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from observatory.analysis.boundary.section_tables import head, levels
@@ -25,11 +25,6 @@ def time_tables(facts: Facts) -> list[Table]:
     return [_power_laws(facts), _comparison(facts), _means(facts), _verdict(facts)]
 
 
-def _refused(record: Record, start: Sequence[str], width: int, notes: Footnotes) -> list[str]:
-    """The row of a fit that refused: what it is of, dashes, and the reason as a note."""
-    return [*start, "refused", *[DASH] * (width - len(start) - 2), notes.cite(record)]
-
-
 def _power_laws(facts: Facts) -> Table:
     notes = Footnotes()
     found = [r for r in facts.records if r["fit"] in ("times_censored", "times")]
@@ -39,13 +34,10 @@ def _power_laws(facts: Facts) -> Table:
         *("spread of ln t", "LR of λc = 0", "its p", "AICc", "notes"),
     )
     rows: list[list[str]] = []
-    for record in found:
+    for record in notes.answered(found):
         start = head(record, facts.group.steps_per_epoch)
-        if record["refused"] is not None:
-            rows.append(_refused(record, start, len(heads), notes))
-        else:
-            censored = record["fit"] == "times_censored"
-            rows += (_censored if censored else _uncensored)(record, start, notes)
+        censored = record["fit"] == "times_censored"
+        rows += (_censored if censored else _uncensored)(record, start, notes)
     caption = (
         "t = A (weight decay − λc)^(−ν). Weibull, log-normal and log-logistic rows: the "
         "likelihood of every replica, the event between two evaluations, those without the event "
@@ -98,11 +90,8 @@ def _comparison(facts: Facts) -> Table:
         *("event", "horizon, steps (epochs)", "n", "λc is", "λc", "ν", "rms of ln t", "AICc"),
         *("preferred", "notes"),
     )
-    for record in (r for r in facts.records if r["fit"] == "times_comparison"):
+    for record in notes.answered(r for r in facts.records if r["fit"] == "times_comparison"):
         extras, start = record["extras"], head(record, facts.group.steps_per_epoch)[1:]
-        if record["refused"] is not None:
-            rows.append(_refused(record, start, len(heads), notes))
-            continue
         preferred = str(extras.get("verdict", DASH))
         for law in (law for law in ("zero", "boundary", "free") if f"aicc_{law}" in extras):
             names = (f"{name}_{law}" for name in ("critical", "nu", "rms_log", "aicc"))
@@ -125,10 +114,7 @@ def _means(facts: Facts) -> Table:
         *("weight decay", "n", "median, steps", "interval", "restricted mean, steps"),
         *("se", "interval", "notes"),
     )
-    for record in facts.of("survival"):
-        if record["refused"] is not None:
-            rows.append(_refused(record, [DASH, DASH], len(heads), notes))
-            continue
+    for record in notes.answered(facts.of("survival")):
         extras = record["extras"]
         means, medians = (columns_of(record, name) for name in ("rmst", "median"))
         for i, decay in enumerate(means["weight_decay"]):
@@ -177,10 +163,7 @@ def _verdict(facts: Facts) -> Table:
         *("times", "LR of λc = 0", "its p", "λc, free", "upper limit", "ν, λc = 0", "ν, free"),
         *("held out / predicted", "flattens", "notes"),
     )
-    for record in facts.of("horizon"):
-        if record["refused"] is not None:
-            rows.append(_refused(record, [], len(heads), notes))
-            continue
+    for record in notes.answered(facts.of("horizon")):
         verdicts.append(f"{verdict_words(record)} Boundary: λc = {estimate(record, 'critical')}.")
         for name, words in DISTRIBUTIONS.items():
             of = {key.removesuffix(f"_{name}"): v for key, v in record["extras"].items()}

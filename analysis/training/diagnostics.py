@@ -10,8 +10,8 @@ import pandas as pd
 from observatory.analysis.page.bands import bands
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context, marks, rule
 from observatory.analysis.page.facts import Facts
-from observatory.analysis.page.frames import evenly, layered, middle, select
-from observatory.analysis.page.panels import MAX_BANDS, panels_figure
+from observatory.analysis.page.frames import column, evenly, layered, middle, select, where, words
+from observatory.analysis.page.panels import FEW_LOOKS, MAX_BANDS, MAX_LINES, panels_figure
 from observatory.store.reader import EVALUATION
 
 _MAX_LAYERS = 6
@@ -163,8 +163,16 @@ def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
     made = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if made.empty:
         return NotDrawn(shown.title, facts.group.why_missing(*(p.probe for p in shown.panels)))
-    drawn = set(made["quantity"])
-    lines = rule(facts, bands_drawn=len(facts.cells) <= MAX_BANDS)
+    still, moves = _still(made)
+    if moves.empty:
+        return NotDrawn(shown.title, f"the same value at every look: {still}")
+    drawn = set(moves["quantity"])
+    lines = rule(facts, MAX_LINES, bands_drawn=len(facts.cells) <= MAX_BANDS)
+    looks = [np.unique(column(part, "step")).size for _, part in moves.groupby("quantity")]
+    if min(looks) <= FEW_LOOKS:
+        lines += f" Series of at most {FEW_LOOKS} looks are dots, joined faintly."
+    if still:
+        lines += f" Not drawn, the same value at every look: {still}."
     return Drawing(
         name=shown.name,
         title=shown.title,
@@ -174,9 +182,18 @@ def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
             f"{context(facts)}"
         ),
         figure=panels_figure(
-            made, {title: log for title, log in titles.items() if title in drawn}, marks(facts)
+            moves, {title: log for title, log in titles.items() if title in drawn}, marks(facts)
         ),
     )
+
+
+def _still(made: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """Quantities that never change in any weight decay, in words, and the rows of the others."""
+    of, low, high = words(made, "quantity"), column(made, "q25"), column(made, "q75")
+    ends = {name: (low[of == name].min(), high[of == name].max()) for name in dict.fromkeys(of)}
+    still = {name: ends[name][0] for name in ends if ends[name][0] == ends[name][1]}
+    said = "; ".join(f"{name}, {value:g}" for name, value in still.items())
+    return said, where(made, ~np.isin(of, list(still)))
 
 
 def _had(facts: Facts) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -19,6 +20,7 @@ from observatory.analysis.page.decay_axis import (
 from observatory.analysis.page.frames import column, spread_rows, where, words
 from observatory.analysis.page.panels import (
     LEGEND,
+    MAX_PANELS,
     chosen_decays,
     decay_handles,
     draw_lines,
@@ -31,7 +33,6 @@ from observatory.analysis.page.style import (
     MUTED,
     OUTCOME_COLOURS,
     WIDTH,
-    note,
     plain_log_ticks,
     styled,
 )
@@ -53,7 +54,7 @@ def _grid(n: int, most: int, top: float, each: float, **shared: Any) -> tuple[Fi
 @styled
 def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"], unit: str) -> Figure:
     """Median and quartiles of the train and val accuracy, or loss, of `bands`, a panel per cell."""
-    decays = chosen_decays(bands["weight_decay"].tolist())
+    decays = chosen_decays(bands["weight_decay"].tolist(), MAX_PANELS)
     figure, grid = _grid(len(decays), 4, 0.5, 1.35, sharex=True, sharey=True)
     for axes, decay in zip(grid.flat, decays, strict=False):
         cell = where(bands, column(bands, "weight_decay") == decay)
@@ -82,8 +83,8 @@ def trajectories_figure(bands: pd.DataFrame, kind: Literal["acc", "loss"], unit:
 def phases_figure(clocks: Mapping[str, pd.DataFrame]) -> Figure:
     """A column per clock, a row per quantity: medians and quartiles, a colour per weight decay.
 
-    `clocks` are tables as of `bands` or `aligned`, empty where no replica had that event, by what
-    the horizontal axis says; where it counts in units of a replica's own time, 1 is marked.
+    `clocks` are tables as of `bands` or `aligned`, none empty, by what the horizontal axis says;
+    where it counts in units of a replica's own time, 1 is marked.
     """
     found = {name for table in clocks.values() for name in table["quantity"]}
     titles = {name: title for name, title in _PHASES.items() if name in found}
@@ -92,15 +93,11 @@ def phases_figure(clocks: Mapping[str, pd.DataFrame]) -> Figure:
     decays = sorted({decay for table in clocks.values() for decay in table["weight_decay"]})
     for place, (label, table) in enumerate(clocks.items()):
         for axes, quantity in zip(grid[:, place], titles, strict=True):
-            if table.empty:
-                note(axes, "no replica\nhad this event")
-                continue
             draw_lines(axes, table, quantity, {}, spread=True, decays=decays)
             if "/" in label:
                 axes.axvline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), gid="event")
         grid[-1, place].set_xlabel(label)
-        if not table.empty:
-            plain_log_ticks(grid[-1, place].xaxis)
+        plain_log_ticks(grid[-1, place].xaxis)
     for axes, title in zip(grid[:, 0], titles.values(), strict=True):
         axes.set_ylabel(title)
     figure.align_ylabels(grid[:, 0])
@@ -124,16 +121,13 @@ def tail_figure(
     figure, grid = _grid(len(titles), 2, 0.8, 1.75, sharex=True)
     colours = dict(zip(decays, LINE_COLOURS, strict=False))
     for axes, (name, title) in zip(grid.flat, titles.items(), strict=False):
-        drawn = False
         for _, line in tables[name].groupby("replica"):
             inside = where(line, (column(line, "step") >= window[0]))
             if inside.empty or not np.isfinite(column(inside, "value")).any():
                 continue
-            colour, drawn = colours[float(column(inside, "weight_decay")[0])], True
+            colour = colours[float(column(inside, "weight_decay")[0])]
             look = {"color": colour, "linewidth": 0.8, "gid": "replica"}
             axes.plot(column(inside, "step"), column(inside, "value"), **look)
-        if not drawn:
-            note(axes, "no finite reading")
         axes.set_title(title)
         axes.set_xlim(*window)
     finish_steps(grid, len(titles), log=False)
@@ -171,11 +165,8 @@ def order_parameters_figure(readings: pd.DataFrame, titles: Mapping[str, str]) -
     return figure
 
 
-@styled
-def outcomes_figure(cells: pd.DataFrame) -> Figure:
+def draw_outcomes(axes: Axes, cells: pd.DataFrame) -> None:
     """Stacked shares of the outcomes, one bar per weight decay, counts inside, of `cell_table`."""
-    figure = Figure(figsize=(WIDTH, 3.0))
-    axes = figure.add_subplot()
     at = np.arange(len(cells), dtype=np.float64)
     n = np.sum([column(cells, outcome) for outcome in OUTCOME_COLOURS], axis=0)
     bottom = np.zeros(len(cells))
@@ -204,5 +195,3 @@ def outcomes_figure(cells: pd.DataFrame) -> Figure:
     axes.set_ylabel("share of replicas")
     axes.set_ylim(0, 1)
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside right upper")
-    return figure

@@ -11,6 +11,7 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn, banded, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.figure_writer import Section
 from observatory.analysis.page.frames import column, evenly, select, spread_rows, where, words
+from observatory.analysis.page.panels import MAX_PANELS
 from observatory.analysis.page.wording import dots_words, plural
 from observatory.analysis.training.diagnostics import (
     DIAGNOSTICS,
@@ -67,7 +68,8 @@ def _trajectories(facts: Facts, kind: Literal["acc", "loss"]) -> Drawing | NotDr
         title=title,
         caption=(
             f"Train and val {unit} against optimizer steps (log {axes}; step 0 is not shown), "
-            f"a panel per weight decay. {rule(facts, bands_drawn=True)} {context(facts)}"
+            f"a panel per weight decay. {rule(facts, MAX_PANELS, bands_drawn=True)} "
+            f"{context(facts)}"
         ),
         figure=trajectories_figure(made, kind, unit),
     )
@@ -97,6 +99,7 @@ def _phases(facts: Facts) -> Drawing | NotDrawn:
     clocks = {
         label: where(table, np.isin(column(table, "weight_decay"), decays))
         for label, table in clocks.items()
+        if not table.empty
     }
     return Drawing(
         name="phases",
@@ -105,10 +108,11 @@ def _phases(facts: Facts) -> Drawing | NotDrawn:
             "Val accuracy, similarity of the heads s_bar (dimensionless) and spread of their "
             "entropies sigma_h (nats), layer means on the probe examples, for "
             f"{len(decays)} of {len(facts.cells)} weight decays. Line and band: median and "
-            "quartiles over replicas. Left: against optimizer steps, as in the other figures of "
-            "training. Middle and right: the same records in units of each replica’s own time to "
-            "memorise and to grok (dotted line at 1), replicas with that event "
-            "only, drawn where half of them have a reading; no record is extended beyond its end. "
+            "quartiles over replicas. First column: against optimizer steps, as in the other "
+            "figures of training. Others, where some replica had that event: the same records in "
+            "units of each replica’s own time to memorise and to grok (dotted line at 1), replicas "
+            "with it only, drawn where half of them have a reading; no record is extended beyond "
+            "its end. "
             f"Log axes of steps. {context(facts)}"
         ),
         figure=phases_figure(clocks),
@@ -188,7 +192,11 @@ def draw_tail(facts: Facts) -> Drawing | None:
             and (frame := facts.group.table(source, [name])) is not None
         ):
             tables[name] = _lines(frame, chosen, name, start)
-    shown = {name: text for name, text in _TAIL.items() if name in tables}
+    shown = {
+        name: text
+        for name, text in _TAIL.items()
+        if name in tables and np.isfinite(column(tables[name], "value")).any()
+    }
     return Drawing(
         name="tail",
         title="Long after grokking",

@@ -37,16 +37,18 @@ def curve_rule(points: int, granularity: Granularity, quartiles: bool) -> str:
 
 
 def headline(found: Sequence[Cell], manifest: Mapping[str, Any], report: str) -> str:
-    """The line that the page shows of a description before it is opened."""
+    """The line that the page shows of a description before it is opened.
+
+    It begins with plain words: the list of experiments shows its beginning as it is, unformatted.
+    """
     outcomes = [outcome for cell in found for outcome in cell.outcomes]
     n = sum(len(cell.replicas) for cell in found)
     observed = manifest.get("kind") == OBSERVED
     on = "" if observed else f" on {manifest['task']['name']}"
     event = "reached" if observed else "grokked"
     return (
-        f"**[Report, fits and figures]({report})** · {manifest['model']['name']}{on} · "
-        f"{len(found)} cells · {len(outcomes)} of {n} replicas finished, "
-        f"{outcomes.count(event)} {event}"
+        f"{manifest['model']['name']}{on} · {len(found)} cells · {len(outcomes)} of {n} replicas "
+        f"finished, {outcomes.count(event)} {event} · [Report, fits and figures]({report})"
     )
 
 

@@ -6,7 +6,16 @@ from typing import Any
 import altair as alt
 
 from observatory.analysis.report.explorer.data import SERIES
-from observatory.analysis.report.explorer.view_curves import ALIGN, BLUE, GREY, RED, curves_view
+from observatory.analysis.report.explorer.view_curves import (
+    ALIGN,
+    BLUE,
+    GREEN,
+    GREY,
+    MARKED,
+    RED,
+    curves_view,
+    either,
+)
 
 _HEIGHT, _WIDTH = 250, 380
 _OTHERS = 0.15
@@ -82,6 +91,8 @@ def _controls(block: Mapping[str, Any]) -> list[alt.Parameter]:
             value="steps",
             bind=_select("Aligned", list(ALIGN), list(ALIGN.values()), all_=False),
         ),
+        alt.param(name="marked", value=None),
+        alt.param(name="marked_wd", value=None),
         alt.param(name="until", expr="steps[group][horizon]"),
     ]
 
@@ -150,7 +161,9 @@ def _rates(
         .transform_filter(_shown())
         .encode(
             x=axis,
-            opacity=alt.when(cell & brush).then(alt.value(1)).otherwise(alt.value(0.3)),
+            opacity=either(
+                [cell, brush], "(marked === null || indexof(marked_wd, datum.wd) >= 0)", 1, 0.3
+            ),
         )
     )
     bars = base.mark_rule(strokeWidth=1.4, color=GREY).encode(
@@ -215,8 +228,8 @@ def _times(
                 ),
                 legend=None,
             ),
-            color=alt.when(replica, empty=False).then(alt.value(RED)).otherwise(alt.value(BLUE)),
-            opacity=alt.when(cell & brush).then(alt.value(0.85)).otherwise(alt.value(_OTHERS)),
+            color=alt.when(replica, empty=False).then(alt.value(GREEN)).otherwise(alt.value(BLUE)),
+            opacity=either([cell, brush], MARKED, 0.85, _OTHERS),
             tooltip=[
                 alt.Tooltip("wd:Q", title="weight decay", format="~g"),
                 alt.Tooltip("seed:Q"),

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from observatory.analysis.page.bands import log_grid
 from observatory.analysis.page.decay_axis import spread_positions
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, where
-from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.records import Record, estimator_name, limits
 from observatory.analysis.page.wording import (
+    estimate,
     event_words,
     horizon_words,
     verdict_sentence,
@@ -85,12 +87,30 @@ def _fit(g: int, h: int, record: Record, facts: Facts, records: Sequence[Record]
     if value is None:
         said = f"No boundary within {steps}: {record['refused']}"
     else:
+        level = f"{record['level']:.0%} {'bound' if None in (low, high) else 'interval'}, "
         said = (
             f"Within {steps} the boundary lies at λc = {with_ends(value, low, high)} "
-            f"(Firth, {record['level']:.0%} interval, n = {record['n']} replicas)."
+            f"(Firth’s penalised likelihood, {level if (low, high) != (None, None) else ''}n = "
+            f"{record['n']} replicas)."
         )
+        if record["horizon_steps"] == facts.horizon:
+            said += _beside(record["event"], facts)
     made = {"g": g, "e": record["event"], "h": h, "c": value, "lo": low, "hi": high}
     return made | {"said": said, "verdict": _verdict(record, facts, records)}
+
+
+def _beside(event: str, facts: Facts) -> str:
+    """What the headline of the page has for the same counts, where it is of another estimator."""
+    lead = facts.boundaries[0] if facts.boundaries else None
+    if lead is None or event != facts.event or not limits(lead, "critical"):
+        return ""
+    name = estimator_name(lead)
+    if name == "Firth":
+        return " The sentence at the top of the page has the same estimator."
+    return (
+        f" The sentence at the top has {estimate(lead, 'critical')}, by {name}, of the same "
+        "counts: it has no answer where counts are separated, as at most short horizons."
+    )
 
 
 def _verdict(record: Record, facts: Facts, records: Sequence[Record]) -> str:
@@ -206,11 +226,11 @@ def command(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """
     if any(_number(row.get(name)) is None for name in _AXES):
         return ""
-    words_of = shlex.split(without_secrets(str(manifest.get("command", ""))))
-    if words_of[:1] != ["observatory"] or not words_of[1:2] or words_of[1] not in ("map", "train"):
+    program, *words_of = shlex.split(without_secrets(str(manifest.get("command", "")))) or [""]
+    if PurePath(program).name != "observatory" or words_of[:1] not in (["map"], ["train"]):
         return ""
     cut = [f"++sweep.fixed.{name}={_value(row[name])}" for name in _AXES]
-    kept = [w for w in words_of[2:] if "=" in w and not w.startswith(("study=", "sweep."))]
+    kept = [w for w in words_of[1:] if "=" in w and not w.startswith(("study=", "sweep."))]
     again = f"study={manifest['study']}_replica_{row['replica']}"
     return shlex.join(["observatory", "train", *kept, *cut, "sweep.extra=[]", again])
 

@@ -14,8 +14,10 @@ ALIGN = {
     "decay time": "on lr x weight decay x steps",
 }
 """How curves are laid over each other: the value of the control, and its words."""
-BLUE, RED, GREY = "#2b8cd6", "#e0662e", "#8c959f"
-"""Readable on a light and on a dark ground."""
+BLUE, RED, GREEN, GREY = "#2b8cd6", "#e0662e", "#0aa577", "#8c959f"
+"""Readable on a light and on a dark ground; green is the replica chosen."""
+MARKED = "(marked === null || indexof(marked, datum.id) >= 0)"
+"""Whether a replica has a point in the box that was dragged across the curves, or there is none."""
 _AT = (
     "align == 'memorisation' ? datum.s - datum.mem : "
     "align == 'event' ? datum.s - datum['t_' + preset] : "
@@ -33,6 +35,12 @@ _TITLE = (
 )
 
 
+def either(chosen: Sequence[alt.Parameter], also: str, yes: float, no: float) -> alt.OpacityValue:
+    """Opacity of what is chosen by all parameters and meets an expression, and of the rest."""
+    test = {"and": [*({"param": each.name} for each in chosen), also]}
+    return alt.OpacityValue(no, condition={"test": test, "value": yes})
+
+
 def curves_view(
     places: Sequence[float],
     cell: alt.Parameter,
@@ -40,7 +48,11 @@ def curves_view(
     brush: alt.Parameter,
     replica: alt.Parameter,
 ) -> alt.LayerChart | alt.FacetChart:
-    """The curves of the replicas chosen, laid over each other; places: of weight decays."""
+    """The curves of the replicas chosen, laid over each other; places: of weight decays.
+
+    A box dragged across them is the selection `box`; the page's script sets `marked` from it.
+    """
+    box = alt.selection_interval(name="box", encodings=["x", "y"])
     chosen: Any = {
         "or": [
             {"param": "cell", "empty": False},
@@ -57,23 +69,28 @@ def curves_view(
         .transform_calculate(at=_AT, v="datum[series]")
         .mark_line(strokeWidth=1.3, cursor="pointer", interpolate="linear")
         .encode(
-            x=alt.X("at:Q", title=None, scale=alt.Scale(zero=False, nice=False)),
+            x=alt.X(
+                "at:Q",
+                title=None,
+                scale=alt.Scale(zero=False, nice=False),
+                axis=alt.Axis(grid=False, tickCount=8),
+            ),
             y=alt.Y("v:Q", title="accuracy", scale=alt.Scale(domain=[0, 1])),
             detail="id:N",
             color=alt.when(replica, empty=False)
-            .then(alt.value(RED))
+            .then(alt.value(GREEN))
             .otherwise(
                 alt.Color(
                     "x:Q",
                     scale=alt.Scale(
                         type="log",
                         domain=[places[0], places[-1]],
-                        scheme={"name": "viridis", "extent": [0.1, 0.93]},
+                        scheme={"name": "plasma", "extent": [0.05, 0.75]},
                     ),
                     legend=alt.Legend(title="weight decay", format="~g"),
                 )
             ),
-            opacity=alt.when(replica).then(alt.value(0.85)).otherwise(alt.value(0.3)),
+            opacity=either([replica], MARKED, 0.85, 0.2),
             order="s:Q",
             tooltip=[
                 alt.Tooltip("wd:Q", title="weight decay", format="~g"),
@@ -82,6 +99,7 @@ def curves_view(
             ],
         )
     )
+    lines = lines.add_params(box)
     said = "Accuracy of the replicas chosen against their training, up to the horizon."
     return alt.layer(lines).properties(
         title=alt.Title(alt.expr(_TITLE)),

@@ -30,6 +30,8 @@
         titleFontWeight: "normal", labelFontSize: 11, titleFontSize: 12},
       title: {color: ink, anchor: "start", fontSize: 13},
       legend: {labelColor: ink, titleColor: ink, titleFontWeight: "normal"}};
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    below.layer[0].encoding.color.scale.scheme.extent = dark ? [0.35, 1] : [0.05, 0.75];
     spec.datasets = {fits: block.fits, rates: block.rates, replicas: block.replicas};
     return spec;
   }
@@ -67,9 +69,10 @@
   }
 
   function rows(g, e, steps) {
-    const wd = picked("cell_wd"), id = picked("replica_id");
+    const wd = picked("cell_wd"), id = picked("replica_id"), marked = picked("marked");
     const one = block.replicas.find((r) => r.id === id);
-    const shown = block.replicas.filter((r) => r.g === g && (wd !== null ? r.wd === wd : r.id === id));
+    const shown = block.replicas.filter((r) => r.g === g && 
+      (marked ? marked.includes(r.id) : wd !== null ? r.wd === wd : r.id === id));
     const table = place("explorer-rows");
     table.replaceChildren();
     place("explorer-chosen").hidden = !shown.length && !one;
@@ -90,6 +93,23 @@
     if (one) place("explorer-who").textContent = `weight decay ${one.wd}, seed ${one.seed}`;
   }
 
+  // A box across the curves marks the replicas that have a point in it, in all views.
+  function mark(name, box) {
+    const g = Number(view.signal("group")), event = `t_${view.signal("preset")}`, until = view.signal("until");
+    const align = view.signal("align"), series = view.signal("series");
+    const from = {memorisation: (r) => r.mem, event: (r) => r[event]}[align] || (() => 0);
+    const at = (r, s) => (align === "decay time" ? s * r.lr * r.wd : s - from(r));
+    const within = (value, ends) => value >= Math.min(...ends) && value <= Math.max(...ends);
+    const known = (value) => value !== null && value !== undefined;
+    const inside = (r) => r.g === g && known(from(r)) && r.s.some((s, i) => {
+      const v = (r[series] || [])[i];
+      return s <= until && known(v) && within(at(r, s), box.at) && within(v, box.v);
+    });
+    const found = box && box.at && box.v ? block.replicas.filter(inside) : null;
+    view.signal("marked", found && found.map((r) => r.id));
+    view.signal("marked_wd", found && found.map((r) => r.wd)).runAsync().then(said);
+  }
+
   function ordered() {
     const order = ["Horizon", "Event", "Group", "Weight decay", "Replica", "Curves", "Aligned"];
     const at = (bind) => order.indexOf(bind.querySelector(".vega-bind-name").textContent.trim());
@@ -106,6 +126,7 @@
     if (view) view.finalize();
     view = made.view;
     for (const [name, value] of Object.entries(kept)) if (value !== undefined) view.signal(name, value);
+    view.addSignalListener("box", mark);
     for (const name of names) { try { view.addSignalListener(name, said); } catch { /* no such control */ } }
     await view.runAsync();
     ordered();

@@ -141,9 +141,10 @@ def test_relaxation_is_drawn_where_the_law_applies(
     cells = [r for r in fit_group(group, [], {"study": settings["study"]}) if r["fit"] == "cells"]
     made = panel(gather(group, [*cells, *records, low, high]), "relaxation")
     assert made.table is not None
-    assert [row[0] for row in made.table.rows] == ["0.3", "1"]
-    assert made.table.rows[0][2] == "–"
-    assert made.table.rows[1][2] == estimate(high, "kappa")
+    assert [row[0] for row in made.table.rows] == ["1"]
+    assert [note.split(":")[0] for note in made.table.notes] == ["Weight decay 0.3"]
+    assert made.table.rows[0][2] == estimate(high, "kappa")
+    assert "applies to 1 of the 2 highest weight decays" in made.caption
     made.figure.savefig(tmp_path / "drawn.svg")
     assert (tmp_path / "drawn.svg").read_text().count('id="fit"') == 1
 

@@ -308,7 +308,7 @@ def test_groups_of_a_study_are_records_of_their_own_and_columns_and_never_pooled
         update = {"_target_": f"observatory.optimizers.{rule.lower()}.{rule}"}
         study = write_study(tmp_path / "rules", table, run_id, optimizer={"update": update})
     records = fit_study(study, settings(horizon_fractions=[1.0], n_bootstrap=20))
-    labels = [f"optimizer.update = {rule}, lr = {lr}" for rule, lr in
+    labels = [f"{rule}, lr = {lr}" for rule, lr in
               (("AdamW", 0.01), ("Sgd", 0.01), ("Sgd", 0.03))]  # fmt: skip
     own = [r for r in records if r["fit"] in ("boundary", CELLS, "times")]
     assert [*dict.fromkeys(record["study_group"] for record in own)] == labels

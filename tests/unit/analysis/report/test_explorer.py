@@ -22,7 +22,7 @@ def test_a_replica_is_trained_again_alone(experiment):
     config = compose("map", [f"experiment={experiment}"])
     rows = replica_table(config)
     row = {name: getattr(rows, name)[-1].item() for name in ("seed", "weight_decay", "lr")}
-    began = run(f"observatory map experiment={experiment} study=mine")
+    began = run(f".venv/bin/observatory map experiment={experiment} study=mine")
     made = command(began, row | {"replica": 5})
     again = shlex.split(made)
     assert again[:2] == ["observatory", "train"]

@@ -35,8 +35,14 @@ def test_it_is_drawn_into_axes_of_the_users(study: Path):
     assert axes[1].get_xlabel() == "weight decay"
     assert not axes[0].lines
     assert mine.get_size_inches().tolist() == [2.0, 2.0]
-    with pytest.raises(ConfigError, match="one panel"):
-        observatory.figure(study, "outcomes", ax=axes[0])
+    for name, height in (("outcomes", 1.0), ("regimes", None), ("times", None)):
+        observatory.figure(study, name, ax=mine.add_subplot())
+        drawn = mine.axes[-1]
+        assert drawn.get_xlabel() == "weight decay"
+        assert drawn.get_legend_handles_labels()[1]
+        assert height is None or drawn.get_ylim()[1] == height
+    with pytest.raises(ConfigError, match=r"trajectories-acc has several.*'rate'.*'outcomes'"):
+        observatory.figure(study, "trajectories-acc", ax=axes[0])
 
 
 def test_what_cannot_be_drawn_is_said(study: Path):

@@ -1,5 +1,6 @@
 """Each figure draws what its table holds: as many points, the censored ones marked, the break."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from observatory.analysis.boundary.figure_rate import rate_figure, window_figure
+from observatory.analysis.boundary.figure_rate import draw_rate_and_boundary, draw_window
 from observatory.analysis.horizon.figure_horizons import Track, horizons_figure
-from observatory.analysis.horizon.figure_regimes import _REGIMES, regime_shares, regimes_figure
+from observatory.analysis.horizon.figure_regimes import _REGIMES, draw_regimes, regime_shares
 from observatory.analysis.page.bands import aligned
 from observatory.analysis.page.decay_axis import positions
 from observatory.analysis.page.facts import gather
@@ -19,19 +20,26 @@ from observatory.analysis.page.forest import Row, forest_figure
 from observatory.analysis.page.groups import Group
 from observatory.analysis.page.panels import panels_figure
 from observatory.analysis.page.records import boundary_curve
-from observatory.analysis.page.style import FORMATS, OUTCOME_COLOURS, plain_log_ticks, written
+from observatory.analysis.page.style import (
+    FORMATS,
+    OUTCOME_COLOURS,
+    panel_figure,
+    plain_log_ticks,
+    written,
+)
 from observatory.analysis.report.figure_heatmap import heatmap_figure
 from observatory.analysis.report.figure_overlay import Boundary, overlay_figure
 from observatory.analysis.tables.cells import cells_record
 from observatory.analysis.times.figure_joint import Region, joint_figure, on_lattice
 from observatory.analysis.times.figure_survival import (
     cumulative_incidence,
+    draw_shares,
     incidence_table,
     survival_figure,
 )
-from observatory.analysis.times.figure_times import drawn_times, times_figure
+from observatory.analysis.times.figure_times import draw_all_times, drawn_times
 from observatory.analysis.training.figures import (
-    outcomes_figure,
+    draw_outcomes,
     phases_figure,
     trajectories_figure,
 )
@@ -101,6 +109,11 @@ def _bands(quantities: list[str], decays: tuple[float, ...] = (0.0, 1.0)) -> pd.
     )
 
 
+def _alone(draw: Callable[..., None], *given: Any, **named: Any) -> Figure:
+    """The figure of one panel."""
+    return panel_figure(lambda axes: draw(axes, *given, **named), 3.9)
+
+
 def _found(figure: Figure, gid: str) -> list[Any]:
     return [artist for axes in figure.axes for artist in axes.findobj() if artist.get_gid() == gid]
 
@@ -110,7 +123,7 @@ def _n_points(figure: Figure, gid: str) -> int:
 
 
 def test_rate_has_a_point_and_an_n_per_weight_decay_and_a_broken_axis():
-    figure = rate_figure(_cells(), [_record()], window_max=1.0)
+    figure = _alone(draw_rate_and_boundary, _cells(), [_record()], window_max=1.0)
     axes = figure.axes[0]
     (points,) = [c for c in axes.containers if c.get_label().startswith("event rate")]
     np.testing.assert_allclose(points.lines[0].get_ydata(), [0, 0.5, 1, 0])
@@ -122,7 +135,7 @@ def test_rate_has_a_point_and_an_n_per_weight_decay_and_a_broken_axis():
 
 
 def test_rate_draws_the_curve_in_its_window_and_the_critical_point_with_its_interval():
-    figure = rate_figure(_cells(), [_record()], window_max=1.0)
+    figure = _alone(draw_rate_and_boundary, _cells(), [_record()], window_max=1.0)
     (curve,) = _found(figure, "fit")
     assert (curve.get_xdata().min(), curve.get_xdata().max()) == pytest.approx((0.1, 1.0))
     (line,) = _found(figure, "critical")
@@ -134,18 +147,33 @@ def test_rate_draws_the_curve_in_its_window_and_the_critical_point_with_its_inte
 def test_an_interval_without_ends_is_neither_drawn_nor_named():
     record = _record()
     record["params"]["critical"] |= {"ci_low": None, "ci_high": None}
-    figure = rate_figure(_cells(), [record], window_max=1.0)
+    figure = _alone(draw_rate_and_boundary, _cells(), [record], window_max=1.0)
     assert len(_found(figure, "critical")) == 1
     assert not _found(figure, "critical-interval")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "least squares: λc = 0.1" in labels
     edge = Track("a fit", np.array([100.0]), np.array([0.3]), *[np.array([np.nan])] * 2)
-    (line,) = regimes_figure(_times().assign(t_mem=50.0), 2500, edge, 10).axes[0].collections[-1:]
+    (line,) = (
+        _alone(draw_regimes, _times().assign(t_mem=50.0), 2500, edge, 10).axes[0].collections[-1:]
+    )
     assert all(len(segment) == 0 for segment in line.get_segments())
 
 
+def test_an_interval_with_one_end_is_an_arrow_from_the_estimate_and_no_band_to_the_edge():
+    record = _record()
+    record["params"]["critical"] |= {"ci_low": 0.05, "ci_high": None}
+    figure = _alone(draw_rate_and_boundary, _cells(), [record], window_max=1.0)
+    (band,) = _found(figure, "critical-interval")
+    assert band.get_extents().x1 == pytest.approx(
+        figure.axes[0].transData.transform((0.1, 0))[0], rel=0.01
+    )
+    assert len(_found(figure, "unbounded")) == 1
+
+
 def test_a_refused_fit_is_not_drawn():
-    figure = rate_figure(_cells(), [_record(refused="separated")], window_max=1.0)
+    figure = _alone(
+        draw_rate_and_boundary, _cells(), [_record(refused="separated")], window_max=1.0
+    )
     assert not _found(figure, "fit")
     assert not _found(figure, "critical")
 
@@ -164,11 +192,11 @@ def test_zero_lies_a_gap_below_the_smallest_weight_decay():
 @pytest.mark.parametrize("cells", [[0.0], [0.3], [0.1, 0.3]])
 def test_an_axis_without_zero_or_with_zero_alone_has_no_break(cells: list[float]):
     table = _cells().iloc[: len(cells)].assign(weight_decay=cells)
-    assert not _found(rate_figure(table, [], window_max=1.0), "axis-break")
+    assert not _found(_alone(draw_rate_and_boundary, table, [], window_max=1.0), "axis-break")
 
 
 def test_outcomes_stack_to_one_and_show_counts():
-    figure = outcomes_figure(_cells())
+    figure = _alone(draw_outcomes, _cells())
     bars = [patch for axes in figure.axes for patch in axes.patches]
     tops: dict[float, float] = {}
     for bar in bars:
@@ -178,7 +206,7 @@ def test_outcomes_stack_to_one_and_show_counts():
 
 
 def test_times_draw_every_replica_once_and_mark_the_censored():
-    figure = times_figure(_times(), {}, horizon=2500, window_max=1.0)
+    figure = _alone(draw_all_times, _times(), {}, horizon=2500, window_max=1.0)
     counts = {k: _n_points(figure, k) for k in ("grokked", "censored", "collapsed", "diverged")}
     assert counts == {"grokked": 3, "censored": 3, "collapsed": 1, "diverged": 1}
     (censored,) = _found(figure, "censored")
@@ -199,22 +227,22 @@ def test_of_many_replicas_some_are_drawn_evenly_and_none_of_a_kind_is_lost(monke
         assert len(own) == pytest.approx(len(cell) * 60 / len(many), abs=1)
         if end == "grokked":
             assert {cell["t_hi"].min(), cell["t_hi"].max()} <= set(own["t_hi"])
-    figure = times_figure(many, {}, horizon=2500, window_max=1.0)
+    figure = _alone(draw_all_times, many, {}, horizon=2500, window_max=1.0)
     drawn = (_n_points(figure, kind) for kind in ("grokked", "censored", "collapsed", "diverged"))
     assert sum(drawn) == len(kept) < 70
 
 
 def test_a_power_law_is_drawn_over_its_window_only():
     laws = {"one": lambda weight_decay: 300 / weight_decay}
-    figure = times_figure(_times(), laws, horizon=2500, window_max=1.0)
+    figure = _alone(draw_all_times, _times(), laws, horizon=2500, window_max=1.0)
     (line,) = _found(figure, "power-law")
     assert line.get_xdata().max() == pytest.approx(1.0)
 
 
 def test_times_of_a_study_in_which_nothing_grokked():
     times = _times()[lambda t: t["end"] == "censored"].reset_index(drop=True)
-    assert _n_points(times_figure(times, {}, 2500, 1.0), "censored") == 3
-    figure = survival_figure(incidence_table(times), _ends(times), 2500, None, None)
+    assert _n_points(_alone(draw_all_times, times, {}, 2500, 1.0), "censored") == 3
+    figure = _alone(draw_shares, incidence_table(times), _ends(times), 2500, None)
     assert not _found(figure, "incidence")
 
 
@@ -228,12 +256,8 @@ def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
     records = [_record(h, refused="no" if h == 1000 else None) for h in tables]
     observed = _track([1000, 1500, 2500], [np.nan, 0.1, 0.1])
     figure = horizons_figure(tables, records, 1.0, observed, [], None)
-    assert len(figure.axes) == 4
-    assert [axes.get_title("left").split("\n")[1] for axes in figure.axes[:3]] == [
-        "fit refused",
-        "λc = 0.1",
-        "λc = 0.1",
-    ]
+    assert len(figure.axes) == 2
+    assert len(_found(figure, "rates")) == 3
     assert len(_found(figure, "fit")) == 2
     assert _n_points(figure, "critical-at-horizon") == 2
     assert len(_found(figure, "inverse")) == 1
@@ -242,21 +266,19 @@ def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
 def test_where_no_boundary_was_found_no_line_is_named():
     nothing = Track("no estimator gave one", *[np.zeros(0)] * 4)
     figure = horizons_figure({1000: _cells(), 2500: _cells()}, [], 1.0, nothing, [], None)
-    assert figure.legends == []
-    assert [text.get_text() for text in figure.axes[-1].texts] == ["no boundary was found"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["1000 steps", "2500 steps"]
+    assert len(figure.axes) == 1
 
 
-def test_many_horizons_have_few_panels_and_laws_take_the_place_of_one_over_the_horizon():
+def test_of_many_horizons_few_are_drawn_and_laws_take_the_place_of_one_over_the_horizon():
     tables = {h: _cells() for h in (500, 1000, 1500, 2000, 2500)}
     observed = _track([500, 1000, 2500], [0.5, 0.25, 0.1])
     laws = [_track([500, 9000], [0.5, 0.1]), _track([500, 9000], [0.5, 0.2], free=True)]
     figure = horizons_figure(tables, [], 1.0, observed, laws, deciding=4000.0)
     assert len(_found(figure, "deciding")) == 1
-    assert [axes.get_title("left").split("\n")[0] for axes in figure.axes[:-1]] == [
-        "500 steps",
-        "1500 steps",
-        "2500 steps",
-    ]
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert said[:3] == ["500 steps", "1500 steps", "2500 steps"]
     assert len(_found(figure, "interval")) == 3
     assert (len(_found(figure, "law-zero")), len(_found(figure, "law-free"))) == (1, 1)
     assert not _found(figure, "inverse")
@@ -277,7 +299,7 @@ def test_survival_draws_few_curves_with_bands_and_every_restricted_mean():
 
 
 def test_survival_without_a_fit_is_the_cumulative_incidence():
-    figure = survival_figure(incidence_table(_times()), _ends(_times()), 2500, None, None)
+    figure = _alone(draw_shares, incidence_table(_times()), _ends(_times()), 2500, None)
     assert len(figure.axes) == 1
     heights = [line.get_ydata()[-1] for line in _found(figure, "incidence")]
     assert heights == pytest.approx([0.5, 2 / 3])
@@ -320,7 +342,7 @@ def test_the_region_holds_its_estimate_and_is_open_where_the_grid_has_no_point()
 
 
 def test_a_window_has_both_edges_and_falls_again():
-    figure = window_figure(_cells(), window())
+    figure = _alone(draw_window, _cells(), window())
     (curve,) = _found(figure, "fit")
     y = curve.get_ydata()
     assert y[0] < 0.3
@@ -338,7 +360,10 @@ def test_a_curve_of_any_link_is_half_way_at_its_critical_point(link: str):
 def test_an_estimator_of_ones_own_is_drawn_by_its_own_curve_or_by_none():
     own = _record() | {"params": {"critical": _record()["params"]["critical"]}, "extras": {}}
     assert np.isnan(boundary_curve(own, np.array([0.1]))).all()
-    assert len(_found(rate_figure(_cells(), [own], window_max=1.0), "critical")) == 1
+    assert (
+        len(_found(_alone(draw_rate_and_boundary, _cells(), [own], window_max=1.0), "critical"))
+        == 1
+    )
     own["curves"] = {"rate.weight_decay": [0.1, 1.0], "rate.share": [0.3, None]}
     assert boundary_curve(own, np.array([0.05, 0.1, 0.5]))[:2] == pytest.approx(
         [np.nan, 0.3], nan_ok=True
@@ -378,7 +403,7 @@ def test_regimes_are_shares_that_sum_to_one_and_change_with_the_horizon():
     np.testing.assert_allclose(shares[3, :, 3], [0, 0, 1])  # collapsed
     np.testing.assert_allclose(shares[1, :, 1], [0, 1, 0.5])  # memorised
     edge = Track("λc", np.array([1e3, 2.5e3]), np.array([0.4, 0.2]), np.full(2, np.nan), np.ones(2))
-    figure = regimes_figure(times, 2500, edge, 10)
+    figure = _alone(draw_regimes, times, 2500, edge, 10)
     assert _n_points(figure, "edge") == 2
     assert len(_found(figure, "regimes")) == 1
 
@@ -397,11 +422,10 @@ def test_aligned_readings_stand_at_their_own_time_and_end_with_the_record():
 
 def test_phases_have_a_row_per_quantity_and_a_column_per_clock():
     table = _bands(["val_acc", "s_bar", "sigma_h"], (0.1, 1.0))
-    empty = table.iloc[:0]
-    figure = phases_figure({"steps": table, "steps / time to grok": empty})
+    figure = phases_figure({"steps": table, "steps / time to grok": table})
     assert len(figure.axes) == 6
-    assert len(_found(figure, "median")) == 6
-    assert sum("no replica" in t.get_text() for axes in figure.axes for t in axes.texts) == 3
+    assert len(_found(figure, "median")) == 12
+    assert len(_found(figure, "event")) == 3
 
 
 def test_a_forest_has_an_interval_per_row_and_marks_what_is_unbounded_or_refused():
@@ -457,7 +481,18 @@ def test_panels_have_a_line_per_weight_decay_and_a_dot_where_it_grokked():
 
 def test_many_weight_decays_are_thinned_to_what_a_reader_can_tell_apart():
     bands = _bands(["s_bar"], tuple(np.geomspace(0.01, 1, 40)))
-    assert len(_found(panels_figure(bands, {"s_bar": False}, {}), "median")) == 12
+    assert len(_found(panels_figure(bands, {"s_bar": False}, {}), "median")) == 6
+
+
+def test_a_series_of_few_looks_is_dots_that_are_joined_faintly():
+    few = panels_figure(_bands(["s_bar"]), {"s_bar": False}, {})
+    assert len(_found(few, "look")) == 2
+    assert {line.get_alpha() for line in _found(few, "median")} == {0.5}
+    steps = np.arange(10.0, 140.0, 10.0)
+    table = pd.DataFrame({"quantity": "s_bar", "weight_decay": 1.0, "step": steps, "median": 0.5})
+    many = panels_figure(table.assign(q25=0.4, q75=0.6), {"s_bar": False}, {})
+    assert not _found(many, "look")
+    assert {line.get_alpha() for line in _found(many, "median")} == {None}
 
 
 def test_incidence_without_competitors_is_one_minus_kaplan_meier():
@@ -478,7 +513,7 @@ def test_a_collapsed_replica_never_counts_as_one_that_might_still_grok():
 
 def test_drawing_leaves_matplotlibs_settings_alone_and_ignores_the_callers():
     with mpl.rc_context({"lines.linewidth": 9.0, "font.size": 30.0}):
-        figure = rate_figure(_cells(), [_record()], window_max=1.0)
+        figure = _alone(draw_rate_and_boundary, _cells(), [_record()], window_max=1.0)
         assert mpl.rcParams["lines.linewidth"] == 9.0
     assert _found(figure, "fit")[0].get_linewidth() < 2
 
@@ -502,7 +537,9 @@ def test_numbers_of_a_log_axis_have_room(limits, narrow, told):
 
 @pytest.mark.slow
 def test_the_same_figure_is_written_as_the_same_bytes():
-    draws = [rate_figure(_cells(), [_record()], window_max=1.0) for _ in range(2)]
+    draws = [
+        _alone(draw_rate_and_boundary, _cells(), [_record()], window_max=1.0) for _ in range(2)
+    ]
     first, second = (written(drawn, FORMATS, dpi=60) for drawn in draws)
     assert set(first) == {"svg", "pdf", "png"}
     assert first == second
