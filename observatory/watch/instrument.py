@@ -1,5 +1,6 @@
 """One look at any model, `probe`, and the instrument that looks again and again."""
 
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, final
 
@@ -28,6 +29,7 @@ from observatory.watch.reading.trace import Traced, trace
 from observatory.watch.snapshot import Snapshot
 from observatory.watch.states import Sequences, recurrent_modules
 from observatory.watch.tables import PROBES, of_states
+from observatory.watch.tokens import decoder_of, texts_of, token_ids
 from observatory.watch.weights import matrix_rows
 
 _PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -45,6 +47,10 @@ class Instrument:
         attention: Whether attention is looked for; False for a model that cannot be read there.
         precision: "float32" for the precision of the weights, "bfloat16" or "float16" for autocast.
         rows: Which positions are no padding, `[batch, pos]`; None: by the masks of the batch.
+        tokenizer: Your tokenizer, or a function from a list of ids to text such as its `decode`:
+            the token at each largest activation is then recorded, and its text. Its ids are
+            `input_ids` of the batch (`decoder_input_ids` of a decoder), or its first whole numbers
+            `[batch, pos]`. It is called after the look, with one id at a time.
 
     Raises:
         AttentionNotFoundError: If the model seems to attend in a way that cannot be read.
@@ -62,8 +68,11 @@ class Instrument:
         attention: bool = True,
         precision: str = "float32",
         rows: Tensor | None = None,
+        tokenizer: Any = None,
     ) -> None:
         _check(model, precision)
+        self._decode = None if tokenizer is None else decoder_of(tokenizer)
+        self._ids = {} if tokenizer is None else token_ids(batch)
         self.model, self.batch = unwrapped(model), batch
         self._forward: Forward = call_model if forward is None else forward
         self._adapters, self._dtype = tuple(adapters), _PRECISIONS[precision]
@@ -90,7 +99,7 @@ class Instrument:
                 meant = did_you_mean(name, PROBES)
                 raise ConfigError(f"`probes` must be among {list(PROBES)}, got {name!r}.{meant}")
         anatomy = self.traced.anatomy
-        seen = Look(anatomy, probes, self._rows, keep=keep_patterns)
+        seen = Look(anatomy, probes, self._rows, keep=keep_patterns, ids=self._ids)
         recurrent = recurrent_modules(self.model) if "states" in probes else {}
         sequences = Sequences(recurrent)
 
@@ -112,6 +121,10 @@ class Instrument:
             params = {name: whole(each) for name, each in self.model.named_parameters()}
             states = sequences.states()
             tables = seen.tables(params, logits_of(output)) | of_states(states)
+        for why in dict.fromkeys(sequences.unread.values()):
+            first, *others = (path for path, reason in sequences.unread.items() if reason == why)
+            more = f" and {len(others)} more" if others else ""
+            warnings.warn(f"The states of `{first}`{more} are not read: {why}.", stacklevel=2)
         return Snapshot(
             tables=tables,
             found=self.traced.found,
@@ -121,6 +134,8 @@ class Instrument:
             groups=tuple(parameter_groups(params)),
             without_attention=anatomy.without_attention,
             output=output,
+            unread=sequences.unread,
+            texts={} if self._decode is None else texts_of(tables, self._decode),
         )
 
     def _layers(
@@ -132,6 +147,7 @@ class Instrument:
         for path, by_name in states.items():
             for name, state in by_name.items():
                 own = tuple(f"{path}, layer {index}" for index in range(len(state)))
+                own = (path,) if name == "ssm" else own
                 at = f"massive_{name}_state"
                 found[at] = (*found.get(at, ()), *own)
         for name in tables:
@@ -155,6 +171,7 @@ def probe(
     attention: bool = True,
     precision: str = "float32",
     rows: Tensor | None = None,
+    tokenizer: Any = None,
 ) -> Snapshot:
     """Look once at a model: its attention, activations, weights, and what the readout reads.
 
@@ -169,6 +186,7 @@ def probe(
         attention: Whether attention is looked for.
         precision: "float32", "bfloat16" or "float16".
         rows: Which positions are no padding.
+        tokenizer: Names the tokens at the largest activations; see `Instrument`.
 
     Raises:
         AttentionNotFoundError: If the model seems to attend in a way that cannot be read.
@@ -189,6 +207,7 @@ def probe(
         attention=attention,
         precision=precision,
         rows=rows,
+        tokenizer=tokenizer,
     )
     return instrument.look(probes, keep_patterns=True)
 

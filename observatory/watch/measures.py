@@ -52,12 +52,14 @@ class Look:
         probes: Names among `PROBES`.
         rows: Valid positions by stack, "" for all that are not named.
         keep: Whether the patterns are kept as well.
+        ids: Of the tokens, likewise; empty where they shall not be named.
     """
 
     anatomy: Anatomy
     probes: Collection[str]
     rows: Mapping[str, Tensor]
     keep: bool = False
+    ids: Mapping[str, Tensor] = field(default_factory=dict)
     patterns: dict[str, Tensor] = field(default_factory=dict)
     heads: dict[str, dict[int, Heads]] = field(default_factory=dict)
     flats: dict[str, list[Tensor]] = field(default_factory=dict)
@@ -101,9 +103,7 @@ class Look:
                 self.read[place] = token_rows(tensor, self._mask("", tensor), most)
 
     def _mask(self, stack: str, h: Tensor) -> Tensor | None:
-        rows = self.rows.get("decoder" if stack.startswith("decoder") else "")
-        fits = rows is not None and h.shape[:2] == rows.shape
-        return rows.to(h.device) if fits and rows is not None else None
+        return _fitting(self.rows, stack, h)
 
     def _attention(self, event: Event) -> None:
         pattern = event.pattern
@@ -123,7 +123,7 @@ class Look:
 
     def _site(self, stack: str, site: str, layer: int, h: Tensor) -> None:
         if "massive_activations" in self.probes and h.ndim >= 2 and h.numel() >= 3:
-            found = located(h, self._mask(stack, h))
+            found = located(h, self._mask(stack, h), _fitting(self.ids, stack, h))
             self.massive.setdefault((stack, site), {})[layer] = found
 
     def tables(self, params: Mapping[str, Tensor], logits: Tensor | None) -> dict[str, Table]:
@@ -145,7 +145,9 @@ class Look:
         for (stack, site), by_layer in self.massive.items():
             name = "activations" if site == "resid_post" else site
             layers = [by_layer[i] for i in sorted(by_layer)]
-            found[f"massive_{name}{f'_{stack}' if stack else ''}"] = massive_table(layers)
+            found[f"massive_{name}{f'_{stack}' if stack else ''}"] = massive_table(
+                layers, tokens=bool(self.ids)
+            )
         found |= self._of_outputs(self.readout if logits is None else logits)
         return found | of_weights(params, self.anatomy, self.probes, self.read)
 
@@ -166,3 +168,10 @@ class Look:
             row = {"collapsed_share": collapsed_share(z, "float32")}
             found["softmax_collapse"] = Table(SoftmaxCollapse.columns, row)
         return found
+
+
+def _fitting(by_stack: Mapping[str, Tensor], stack: str, h: Tensor) -> Tensor | None:
+    """Of each position of a stack, where its positions are those of `h`."""
+    found = by_stack.get("decoder" if stack.startswith("decoder") else "")
+    fits = found is not None and h.shape[:2] == found.shape
+    return found.to(h.device) if fits and found is not None else None

@@ -1,7 +1,7 @@
 """What one look at a model found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -12,7 +12,7 @@ from observatory.core.contracts import Masked
 from observatory.core.errors import ConfigError
 from observatory.watch.figure import attention_figure, massive_figure
 from observatory.watch.reading.trace import Found
-from observatory.watch.tables import Table
+from observatory.watch.tables import TOKEN, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,6 +35,8 @@ class Snapshot:
         groups: Names of the groups of parameters, in the order of the tables.
         without_attention: Layers that hold no attention though others do.
         output: What the model returned.
+        unread: Why the states of a recurrent module could not be read, by its path.
+        texts: Text of the tokens at the maxima, by id, where a tokenizer was given.
     """
 
     tables: dict[str, Table]
@@ -45,14 +47,21 @@ class Snapshot:
     groups: tuple[str, ...]
     without_attention: tuple[str, ...]
     output: Any
+    unread: dict[str, str] = field(default_factory=dict)
+    texts: dict[int, str] = field(default_factory=dict)
 
     def frame(self) -> pd.DataFrame:
         """Every number as a row: table, quantity, layer, head (or matrix, group) and value.
 
         Undefined numbers are left out. `name` is the path of the layer or the name of the matrix.
+        Where a tokenizer was given, `text` is that of a row of the quantity "token".
         """
         rows = [row for name, table in self.tables.items() for row in self._rows(name, table)]
         names = ["table", "quantity", "layer", "head", "name", "value", "unit"]
+        if self.texts:
+            names.append("text")
+            for row in rows:
+                row["text"] = self.texts[row["value"]] if row["quantity"] == TOKEN.name else None
         return pd.DataFrame(rows, columns=names).astype({"layer": "Int64", "head": "Int64"})
 
     def _rows(self, name: str, table: Table) -> list[dict[str, Any]]:
@@ -110,7 +119,8 @@ class Snapshot:
     def __repr__(self) -> str:
         kinds = sorted({each.how for each in self.found})
         read = f"{len(self.found)} attentions ({', '.join(kinds)})" if kinds else "no attention"
-        return f"Snapshot({read}; tables {', '.join(self.tables)})"
+        unread = f"; states not read of {', '.join(self.unread)}" if self.unread else ""
+        return f"Snapshot({read}; tables {', '.join(self.tables)}{unread})"
 
 
 def _entries(value: Tensor | Masked) -> list[tuple[tuple[int, ...], float]]:

@@ -1,8 +1,9 @@
 """States of recurrent kernels, which give the last one alone: the sequence is fed step by step."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from observatory.watch.reading.events import Event
 
-State = Float[Tensor, "layer batch pos d_hidden"]
+State = Float[Tensor, "layer batch pos *d_state"]
 _TOLERANCE = 1e-4  # of the outputs beside those of the whole pass, relative to their largest
 
 
@@ -20,12 +21,13 @@ class Sequences:
     """What recurrent modules were given in a pass, and what they returned.
 
     Args:
-        modules: Recurrent modules of torch by path.
+        modules: Recurrent modules by path, see `recurrent_modules`.
     """
 
-    modules: Mapping[str, nn.RNNBase]
+    modules: Mapping[str, nn.Module]
     given: dict[str, Tensor] = field(default_factory=dict)
     output: dict[str, Tensor] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
         """Take in one event of the pass; of a module that is called often, the first call."""
@@ -38,25 +40,56 @@ class Sequences:
             self.output[path] = event.output
 
     def states(self) -> dict[str, dict[str, State]]:
-        """States by module, "hidden" and for an LSTM "cell"; of those that can be stepped.
+        """States by module: "hidden" and for an LSTM "cell", or "ssm".
 
-        Left out: modules that read both ways, packed sequences, and those that began from a state
-        of the owner's, whose outputs stepping from zero does not give.
+        Left out: those that cannot be stepped; `unread` says why, by path.
         """
         found: dict[str, dict[str, State]] = {}
         for path, output in self.output.items():
-            module = self.modules[path]
-            if module.bidirectional or path not in self.given or self.given[path].ndim != 3:
-                continue
-            stepped, again = step_by_step(module, self.given[path])
-            if (again - output).abs().max() <= _TOLERANCE * output.abs().max():
-                found[path] = stepped
+            states, why = _checked(self.modules[path], self.given.get(path), output)
+            if why:
+                self.unread[path] = why
+            else:
+                found[path] = states
         return found
 
 
-def recurrent_modules(model: nn.Module) -> dict[str, nn.RNNBase]:
-    """The recurrent modules of torch in a model, by path."""
-    return {path: each for path, each in model.named_modules() if isinstance(each, nn.RNNBase)}
+def _checked(
+    module: nn.Module, given: Tensor | None, output: Tensor
+) -> tuple[dict[str, State], str]:
+    """The states of a module, or why they cannot be read."""
+    if getattr(module, "bidirectional", False):
+        return {}, "it reads both ways"
+    if given is None or given.ndim != 3:
+        return {}, "its input is no [batch, pos, channel], such as a packed sequence"
+    try:
+        if isinstance(module, nn.RNNBase):
+            states, again = step_by_step(module, given)
+        else:
+            states, again = step_by_cache(module, given)
+    except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        return {}, f"it cannot be fed step by step ({type(error).__name__}: {error})"
+    largest = _TOLERANCE * output.abs().max()
+    if again.shape != output.shape or (again - output).abs().max() > largest:
+        return {}, (
+            "fed step by step from a state of zero it gives other outputs than in the pass: it "
+            "began from a state of its own, or positions are padding"
+        )
+    return states, ""
+
+
+def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Modules that hold a state, by path: torch's own, and state-space layers of transformers."""
+    return {
+        path: each
+        for path, each in model.named_modules()
+        if isinstance(each, nn.RNNBase) or _takes_a_cache(each)
+    }
+
+
+def _takes_a_cache(module: nn.Module) -> bool:
+    """Whether it is a state-space layer that keeps its state in a cache that it is given."""
+    return "A_log" in module._parameters and "cache" in inspect.signature(module.forward).parameters
 
 
 def step_by_step(module: nn.RNNBase, sequence: Tensor) -> tuple[dict[str, State], Tensor]:
@@ -83,3 +116,24 @@ def step_by_step(module: nn.RNNBase, sequence: Tensor) -> tuple[dict[str, State]
     return {name: torch.stack(each, dim=2) for name, each in trail.items()}, torch.cat(
         outputs, time
     )
+
+
+def step_by_cache(module: Any, sequence: Tensor) -> tuple[dict[str, State], Tensor]:
+    """Every state of a state-space layer of transformers, from a state of zero, and its outputs.
+
+    Args:
+        module: Such as a `MambaMixer`, in evaluation mode.
+        sequence: What it is given, `[batch, pos, d_model]`.
+
+    Returns:
+        "ssm", `[1, batch, pos, ...]` as the cache has it after each position (of a Mamba
+        `[d_inner, d_state]`), and outputs `[batch, pos, d_model]`.
+    """
+    from transformers import DynamicCache  # there: the module is one of theirs
+
+    cache: Any = DynamicCache(config=module.config)
+    outputs, trail = list[Tensor](), list[Tensor]()
+    for piece in sequence.split(1, dim=1):
+        outputs.append(module(piece, cache=cache))
+        trail.append(cache.get_recurrent_state(module.layer_idx).clone())  # overwritten in place
+    return {"ssm": torch.stack(trail, dim=1)[None]}, torch.cat(outputs, dim=1)

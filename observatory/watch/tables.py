@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
@@ -24,6 +24,14 @@ _SEQUENCE = Column(
     name="sequence",
     unit="index",
     meaning="sequence of the largest |h|, counted from 0, of each block",
+    dtype="int64",
+    dims=("layer",),
+)
+TOKEN = Column(
+    name="token",
+    unit="index",
+    meaning="id of the token at which the largest |h| of each block is; its text is in the "
+    "manifest, `token_texts`",
     dtype="int64",
     dims=("layer",),
 )
@@ -86,33 +94,45 @@ class Located:
         sequence: None where positions are out of sight, as `position`.
         position: Within the sequence.
         channel: Axes after the positions flattened.
+        token: Id of the token there; None where that is unknown, as the position.
     """
 
     found: Extremes
     sequence: Tensor | None
     position: Tensor | None
     channel: Tensor
+    token: Tensor | None
 
 
-def located(h: Tensor, rows: Bool[Tensor, "batch pos"] | None) -> Located:
+def located(
+    h: Tensor, rows: Bool[Tensor, "batch pos"] | None, ids: Int[Tensor, "batch pos"] | None = None
+) -> Located:
     """The largest entries of the valid positions of one tensor.
 
     Args:
         h: `[batch, pos, channel, ...]`, or `[sample, channel]` where positions are out of sight.
         rows: Valid positions; None where all are.
+        ids: Of the tokens; None where they are unknown.
     """
     flat = token_rows(h.flatten(start_dim=2) if h.ndim > 3 else h, rows)
     found = extremes(flat.abs().reshape(1, 1, -1))
     index, channel = found.place // flat.shape[1], found.place % flat.shape[1]
     if h.ndim < 3:
-        return Located(found, None, None, channel)
+        return Located(found, None, None, channel, None)
     if rows is not None:
         index = rows.flatten().nonzero()[:, 0][index]
-    return Located(found, index // h.shape[1], index % h.shape[1], channel)
+    token = None if ids is None else ids.flatten()[index].long()
+    return Located(found, index // h.shape[1], index % h.shape[1], channel, token)
 
 
-def massive_table(layers: Sequence[Located]) -> Table:
-    """`massive_activations` of the layers of a stack, and the sequence of the largest of each."""
+def massive_table(layers: Sequence[Located], *, tokens: bool = False) -> Table:
+    """`massive_activations` of the layers of a stack, and the sequence of the largest of each.
+
+    Args:
+        layers: Of every layer.
+        tokens: Whether the token there is a column too.
+    """
+    columns = (*MASSIVE_COLUMNS, TOKEN) if tokens else MASSIVE_COLUMNS
     found = Extremes(
         *(
             torch.cat([getattr(each.found, part.name) for each in layers], dim=1)
@@ -125,10 +145,10 @@ def massive_table(layers: Sequence[Located]) -> Table:
         name: Masked(value, every) if isinstance(value, Tensor) else value
         for name, value in of_extremes(found).items()
     }
-    for name in ("sequence", "position", "channel"):
+    for name in ("sequence", "position", "channel", *(["token"] if tokens else [])):
         places = joined([getattr(each, name) for each in layers])
         row[name] = places and Masked(places.values, places.defined & number.defined)
-    return Table(MASSIVE_COLUMNS, row)
+    return Table(columns, row)
 
 
 def of_states(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Table]:

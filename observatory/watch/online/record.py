@@ -101,6 +101,7 @@ class RunRecord:
             going = {"status": "running", "finished": None, "rows": None}
             update_manifest(self.folder, **(going if step else manifest))
             self._earlier_s = 0.0 if new or not step else (found["cost"] or {}).get("wall_s", 0.0)
+            self._texts: dict[str, str] = dict(found.get("token_texts", {})) if step else {}
             self._shard = self.folder / "shards" / "0"
             kept = found["tables"] if step else manifest["tables"]
             for name in found["tables"]:
@@ -132,6 +133,10 @@ class RunRecord:
             )
         for name, table in snapshot.tables.items():
             self._writer.row(f"probes/{name}", table.columns, step, table.values)
+        texts = {str(number): text for number, text in snapshot.texts.items()}
+        if texts.keys() - self._texts.keys():
+            self._texts |= texts
+            update_manifest(self.folder, token_texts=self._texts)
 
     def metrics(self, rows: Mapping[int, Mapping[str, float]]) -> None:
         """Collect metrics by name, by step in rising order."""

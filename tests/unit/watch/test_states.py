@@ -10,6 +10,7 @@ import observatory as ob
 from observatory.core.contracts import Masked
 from observatory.watch.states import step_by_step
 
+TOKENS = torch.randint(11, (3, 6), generator=torch.Generator().manual_seed(1))
 SEQUENCE = torch.randn(3, 7, 4, generator=torch.Generator().manual_seed(0))
 
 
@@ -57,14 +58,81 @@ def test_the_largest_state_of_each_layer_is_in_a_table() -> None:
     assert snap.layers["massive_cell_state"] == ("rnn, layer 0", "rnn, layer 1")
 
 
+def test_states_of_a_gru_are_hidden_ones_alone() -> None:
+    snap = ob.probe(Tagger(nn.GRU), SEQUENCE, probes=["states"])
+    assert (set(snap.tables), snap.unread) == ({"massive_hidden_state"}, {})
+
+
 @pytest.mark.parametrize(
-    ("model", "tables"),
+    ("model", "why"),
     [
-        (Tagger(nn.GRU), {"massive_hidden_state"}),
-        (Tagger(nn.GRU, begun=True), set[str]()),
-        (Tagger(nn.LSTM, bidirectional=True), set[str]()),
+        (Tagger(nn.GRU, begun=True), "began from a state of its own"),
+        (Tagger(nn.LSTM, bidirectional=True), "it reads both ways"),
     ],
-    ids=["GRU", "from a state of its own", "both ways"],
 )
-def test_only_what_can_be_stepped_is_there(model: nn.Module, tables: set[str]) -> None:
-    assert set(ob.probe(model, SEQUENCE, probes=["states"]).tables) == tables
+def test_what_cannot_be_stepped_is_named_with_the_reason(model: nn.Module, why: str) -> None:
+    with pytest.warns(UserWarning, match=f"The states of `rnn` are not read: .*{why}"):
+        snap = ob.probe(model, SEQUENCE, probes=["states"])
+    assert not snap.tables
+    assert why in snap.unread["rnn"]
+    assert "states not read of rnn" in repr(snap)
+
+
+def mamba() -> Any:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 11, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 2}
+    return transformers.MambaForCausalLM(transformers.MambaConfig(**sizes, use_mambapy=False))
+
+
+def scanned(mixer: Any, x: Tensor) -> Tensor:
+    """Every state `[batch, pos, d_inner, d_state]`, written out from Gu and Dao, algorithm 2."""
+    taps = mixer.conv1d.weight[:, 0]
+    gated = mixer.in_proj(x).chunk(2, dim=-1)[0]
+    padded = nn.functional.pad(gated, (0, 0, taps.shape[1] - 1, 0))
+    windows = padded.unfold(1, taps.shape[1], 1)
+    u = nn.functional.silu((windows * taps).sum(dim=-1) + mixer.conv1d.bias)
+    sizes = [mixer.time_step_rank, mixer.ssm_state_size, mixer.ssm_state_size]
+    low, B, _ = mixer.x_proj(u).split(sizes, dim=-1)
+    dt, A = nn.functional.softplus(mixer.dt_proj(low)), -mixer.A_log.exp()
+    h, trail = torch.zeros(len(x), *A.shape), []
+    for t in range(x.shape[1]):
+        put = (dt[:, t] * u[:, t]).unsqueeze(2) * B[:, t].unsqueeze(1)
+        h = (dt[:, t].unsqueeze(2) * A).exp() * h + put
+        trail.append(h)
+    return torch.stack(trail, dim=1)
+
+
+def test_states_of_a_mamba_are_those_of_its_equations() -> None:
+    model = mamba().train()
+    given: dict[int, Tensor] = {}
+    for block in model.backbone.layers:
+        block.mixer.register_forward_pre_hook(
+            lambda mixer, args: given.update({mixer.layer_idx: args[0]})
+        )
+    with torch.no_grad():
+        model(TOKENS)
+        states = [scanned(b.mixer, given[b.mixer.layer_idx]).abs() for b in model.backbone.layers]
+    snap = ob.probe(model, {"input_ids": TOKENS}, probes=["states"])
+    assert snap.layers["massive_ssm_state"] == tuple(
+        f"backbone.layers.{layer}.mixer" for layer in range(2)
+    )
+    found: Any = snap.tables["massive_ssm_state"].values
+    for layer, size in enumerate(states):
+        values = {name: each.values[0, layer] for name, each in found.items() if each is not None}
+        assert values["top1"].item() == pytest.approx(size.max().item(), rel=1e-5)
+        assert values["median_layerwide_lower"].item() == pytest.approx(
+            size.median().item(), rel=1e-4
+        )
+        place = [int(values[name]) for name in ("sequence", "position", "channel")]
+        assert size.flatten(2)[tuple(place)].item() == pytest.approx(size.max().item(), rel=1e-5)
+
+
+def test_states_of_a_padded_mamba_are_refused_by_name() -> None:
+    mask = torch.ones_like(TOKENS)
+    mask[1, :3] = 0
+    with pytest.warns(
+        UserWarning, match=r"`backbone\.layers\.0\.mixer` and 1 more are not read: .*padding"
+    ):
+        snap = ob.probe(mamba(), {"input_ids": TOKENS, "attention_mask": mask}, probes=["states"])
+    assert not snap.tables
