@@ -93,6 +93,20 @@ class FastPath(StackedForward, Protocol):
 
 
 @runtime_checkable
+class RecordsLess(Protocol):
+    """A fast path that records a few kinds of activations at less cost."""
+
+    most_cheaply: frozenset[str]
+    """These kinds: "logits", "attn_pattern", ..."""
+
+    def record_most_cheaply(
+        self, params: Params, inputs: Int[Tensor, "batch pos"]
+    ) -> dict[str, Tensor]:
+        """The activations of these kinds, as `record` has them."""
+        ...
+
+
+@runtime_checkable
 class HasFastPath(Protocol):
     """A model that knows faster stacked forwards than vmapping itself."""
 

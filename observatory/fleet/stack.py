@@ -1,11 +1,20 @@
 """R networks as one: the layout of their flat parameters, and stacked forwards."""
 
+from collections.abc import Collection
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from observatory.core.contracts import FastPath, HasFastPath, Model, Recorder, StackedForward
+from observatory.core.contracts import (
+    FastPath,
+    HasFastPath,
+    Model,
+    Recorder,
+    RecordsLess,
+    StackedForward,
+)
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout, Params
 from observatory.maths.hooks import recording
@@ -53,6 +62,24 @@ def fast_path(network: nn.Module, path: str) -> FastPath | None:
         path: "fast" takes the fast path where there is one, "generic" never does.
     """
     return network.fast_path() if path == "fast" and isinstance(network, HasFastPath) else None
+
+
+def recorders(
+    network: nn.Module, fast: FastPath | None, kinds: Collection[str] | None
+) -> tuple[Recorder, ...]:
+    """Recording forwards of a network, the cheapest that has these kinds first; the last has all.
+
+    Args:
+        network: The prototype network.
+        fast: Its fast path.
+        kinds: Kinds of activations that are wanted; None: any.
+    """
+    whole = vmapped_record(network)
+    if fast is None:
+        return (whole,)
+    if kinds is not None and isinstance(fast, RecordsLess) and fast.most_cheaply.issuperset(kinds):
+        return fast.record_most_cheaply, fast.record, whole
+    return fast.record, whole
 
 
 def vmapped_record(network: nn.Module) -> Recorder:

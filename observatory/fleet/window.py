@@ -1,6 +1,7 @@
 """What probes see of replicas at a look: parameters, examples, and activations when asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import final
 
 from jaxtyping import Int
@@ -12,7 +13,7 @@ from observatory.core.view import FleetView
 from observatory.fleet.activations import LazyActivations
 from observatory.fleet.look import Look
 from observatory.fleet.settings import FleetSettings
-from observatory.fleet.stack import vmapped_record
+from observatory.fleet.stack import recorders
 
 
 @final
@@ -38,14 +39,18 @@ class Window:
         settings: FleetSettings,
     ) -> None:
         assert isinstance(network, Model)
-        whole = vmapped_record(network)
-        self._recorders = (whole,) if fast is None else (fast.record, whole)
+        self._recorders = partial(recorders, network, fast)
         self._names = ("logits", *network.hooks())
         self._layout, self._weights, self._inputs = layout, weights, inputs
         self._loss_dtype = settings.loss_dtype
 
-    def __call__(self, look: Look) -> FleetView:
-        """The replicas of a look as probes receive them."""
+    def __call__(self, look: Look, kinds: Collection[str] | None = None) -> FleetView:
+        """The replicas of a look as probes receive them.
+
+        Args:
+            look: The look.
+            kinds: Kinds of activations that the probes will ask for; None: any.
+        """
         params = self._layout.views(look.flat)
         return FleetView(
             replica=look.replica,
@@ -55,6 +60,6 @@ class Window:
             inputs=self._inputs,
             labels=look.labels,
             in_train=look.in_train,
-            activations=LazyActivations(self._recorders, params, self._inputs, self._names),
+            activations=LazyActivations(self._recorders(kinds), params, self._inputs, self._names),
             loss_dtype=self._loss_dtype,
         )

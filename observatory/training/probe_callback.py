@@ -74,10 +74,11 @@ class ProbeCallback(BetweenChunks):
                 if (taken := self.stacks[names].take()) is None:
                     return
                 stack, places = taken
-                view = module.fleet.view(stack)
+                needs = [need for name in names for need in self.probes[name].probe.needs]
+                view = module.fleet.view(stack, {kind for kinds in needs for kind in kinds} or None)
                 rows_of = in_one_piece(places)
                 replica, step = stack.replica[rows_of], stack.step[rows_of]
-                if any(self.probes[name].probe.needs for name in names):
+                if needs:
                     view.activations["logits"]
             for name in names:
                 with module.clock.charged(f"probe:{name}"):

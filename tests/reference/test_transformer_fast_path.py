@@ -7,6 +7,7 @@ from observatory.core.rng import named_generator
 from observatory.fleet.stack import layout_of, vmapped, vmapped_record
 from observatory.maths.nonlinearities import ACTIVATIONS
 from observatory.models.transformer.network import Transformer
+from observatory.models.transformer.pair_forward import PairForward
 
 P = 7  # no size equals another
 
@@ -54,7 +55,7 @@ def test_positions_gates_and_biases_in_part(
 
 def assert_same(module: Transformer, n_layers: int, seed: int) -> None:
     layout, fast = layout_of(module), module.fast_path()
-    assert fast is not None
+    assert isinstance(fast, PairForward)
     rng = named_generator(seed, "weights")
     flat = 0.3 * torch.randn(3, sum(layout.sizes), generator=rng, dtype=torch.float64)
     inputs = torch.randint(P, (3, 10, 2), generator=rng)
@@ -69,6 +70,11 @@ def assert_same(module: Transformer, n_layers: int, seed: int) -> None:
     params = layout.views(flat)
     ours, whole = fast.record(params, inputs[0]), vmapped_record(module)(params, inputs[0])
     assert len(ours) == 2 + 2 * n_layers
+    less = fast.record_most_cheaply(params, inputs[0])
+    assert less.keys() == {name for name in ours if not name.endswith("resid_post")}
+    assert {name.rsplit(".", 1)[-1] for name in less} == fast.most_cheaply
+    for name, activation_of in less.items():
+        assert (activation_of - ours[name]).abs().max() < 1e-13 * ours[name].abs().max(), name
     for name, activation_of in ours.items():
         scale = whole[name].abs().max().clamp(min=1)
         assert (activation_of - whole[name]).abs().max() < 1e-12 * scale, name

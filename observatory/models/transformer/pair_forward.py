@@ -16,7 +16,7 @@ import math
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from observatory.core.layout import Params
@@ -33,6 +33,10 @@ def dot(queries: Tensor, keys: Tensor, n_heads: int) -> Float[Tensor, "replica b
     return products @ products.new_ones(products.shape[-1])  # faster than a sum over few
 
 
+def _softmax(scores: list[Tensor]) -> Float[Tensor, "pos replica batch head"]:
+    return torch.stack(torch.broadcast_tensors(*scores)).softmax(dim=0)
+
+
 def _mix(scores: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Softmax over a short list of scores, then the weighted sum of the values, head by head.
 
@@ -43,7 +47,7 @@ def _mix(scores: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
     Returns:
         The mixed values `[replica, batch, d_model]` and the weights `[pos, replica, batch, head]`.
     """
-    weights = torch.stack(torch.broadcast_tensors(*scores)).softmax(dim=0)
+    weights = _softmax(scores)
     d_head = values[0].shape[2] // weights.shape[3]
     row = weights.new_ones(1, d_head)  # a product with it: each weight, d_head times
     terms = [(w.unsqueeze(3) @ row).flatten(2) * v for w, v in zip(weights, values, strict=True)]
@@ -64,6 +68,8 @@ class PairForward(RecordedForward):
     It records every block's pattern and residual stream, and `final`.
     """
 
+    most_cheaply = frozenset({"logits", "attn_pattern", "final"})
+
     def __init__(
         self,
         *,
@@ -80,7 +86,22 @@ class PairForward(RecordedForward):
         # Half of a split tensor cannot be overwritten.
         self.activation = activation if gated else overwriting(activation)
 
-    def _run(self, params: Params, inputs: Tensor, recorded: dict[str, Tensor] | None) -> Tensor:
+    def record_most_cheaply(
+        self, params: Params, inputs: Int[Tensor, "batch pos"]
+    ) -> dict[str, Tensor]:
+        """As `record` without residual streams: the last block answers at the query alone."""
+        recorded: dict[str, Tensor] = {}
+        shared = inputs.expand(len(params["W_E"]), -1, -1)
+        return {"logits": self._run(params, shared, recorded, streams=False), **recorded}
+
+    def _run(
+        self,
+        params: Params,
+        inputs: Tensor,
+        recorded: dict[str, Tensor] | None,
+        *,
+        streams: bool = True,
+    ) -> Tensor:
         p, n = self.d_vocab, inputs.shape[1]
         offset = p * torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
         rows_a, rows_b = inputs[..., 0] + offset, inputs[..., 1] + offset
@@ -92,12 +113,15 @@ class PairForward(RecordedForward):
             operands = operands.expand(-1, 2, -1, -1)
         x = torch.cat([operands.flatten(1, 2), query], dim=1)
         for layer in range(self.n_layers):
-            last = layer == self.n_layers - 1 and recorded is None
+            last = layer == self.n_layers - 1 and (recorded is None or not streams)
             block = _Block(self, params, layer)
-            x, weights = block(x, rows_a, rows_b, first=layer == 0, last=last)
+            x, weights = block(
+                x, rows_a, rows_b, first=layer == 0, last=last, weighs=recorded is not None
+            )
             if recorded is not None:
-                s0, s1, s2 = x.split([p, n, n], dim=1)
                 recorded[f"blocks.{layer}.attn_pattern"] = pattern(*weights)
+            if recorded is not None and streams:
+                s0, s1, s2 = x.split([p, n, n], dim=1)
                 stream = torch.stack([*look_up([s0], rows_a), s1, s2], dim=2)
                 recorded[f"blocks.{layer}.resid_post"] = stream
         answer = x[:, -n:]
@@ -153,7 +177,7 @@ class _Block:
         self.params = block
 
     def __call__(
-        self, x: Tensor, rows_a: Tensor, rows_b: Tensor, *, first: bool, last: bool
+        self, x: Tensor, rows_a: Tensor, rows_b: Tensor, *, first: bool, last: bool, weighs: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """The streams after the block, and the attention weights of queries 1 and 2.
 
@@ -164,6 +188,7 @@ class _Block:
             rows_b: Row of operand b, likewise.
             first: Whether `x` is made of tables.
             last: Whether only position 2 is wanted: `[replica, batch, d_model]`.
+            weighs: Whether the attention weights are wanted all the same.
         """
         p, n = self.net.d_vocab, rows_a.shape[1]
         sizes = [p, p, 1] if first else [p, n, n]
@@ -177,8 +202,8 @@ class _Block:
         if first:
             score20, score21, score22 = dot(q2, k, heads).split(sizes, dim=1)
             of_a, of_b = [v0, score20], [v1, score21]
-            if not last:
-                of_a, of_b = [*of_a, k0], [*of_b, q1, k1, s1]
+            if weighs or not last:
+                of_a, of_b = [*of_a, k0], [*of_b, q1, k1, *([] if last else [s1])]
             va, score20, *keys = look_up(of_a, rows_a)
             v1, score21, *others = look_up(of_b, rows_b)
         else:
@@ -186,11 +211,14 @@ class _Block:
             score20, score21, score22 = (dot(q2, key, heads) for key in (ka, k1, k2))
             keys, others = [ka], [q1, k1, s1]
         mixed2, weights2 = _mix([score20, score21, score22], [va, v1, v2])
-        if last:
+        if last and not weighs:
             return self._finish(s2, mixed2), []
-        (ka,), (q1, k1, s1) = keys, others
-        mixed1, weights1 = _mix([dot(q1, ka, heads), dot(q1, k1, heads)], [va, v1])
-        streams = torch.cat([s0, s1, s2.expand(-1, n, -1)], dim=1)
+        (ka,), (q1, k1, *rest) = keys, others
+        scores = [dot(q1, ka, heads), dot(q1, k1, heads)]
+        if last:
+            return self._finish(s2, mixed2), [_softmax(scores), weights2]
+        mixed1, weights1 = _mix(scores, [va, v1])
+        streams = torch.cat([s0, *rest, s2.expand(-1, n, -1)], dim=1)
         after = self._finish(streams, torch.cat([v0, mixed1, mixed2], dim=1))
         return after, [weights1, weights2]
 
