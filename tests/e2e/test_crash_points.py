@@ -52,8 +52,8 @@ def _without_git(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launching, "code_state", lambda: ({"commit": None, "dirty": None}, ""))
 
 
-def tiny(results: Path) -> dict[str, Any]:
-    return compose("map", [*TINY, f"results={results}"])
+def tiny(results: Path, *more: str) -> dict[str, Any]:
+    return compose("map", [*TINY, *more, f"results={results}"])
 
 
 def counts(content: str, bytes_: bytes | None) -> object:
@@ -94,8 +94,11 @@ def test_what_a_command_has_made_outlives_the_machine(tmp_path: Path) -> None:
     assert Run(left).status == "done"
 
 
-def test_training_loses_no_row_and_doubles_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("earlier", [None, 4], ids=["from the start", "from a shorter horizon"])
+def test_training_loses_no_row_and_doubles_none(tmp_path: Path, earlier: int | None) -> None:
     (tmp_path / "calm" / "results" / "s" / "runs").mkdir(parents=True)  # of an earlier run
+    if earlier is not None:
+        launch(tiny(tmp_path / "calm" / "results", f"horizon_steps={earlier}"))
     with recorded(tmp_path / "calm") as recorder:
         folder = launch(tiny(tmp_path / "calm" / "results"))
     whole = all_rows(folder)
