@@ -133,13 +133,10 @@ def horizons_figure(
     """
     chosen = {int(horizon): cells[int(horizon)] for horizon in evenly(sorted(cells), 3)}
     figure = Figure(figsize=(WIDTH, 3.1))
-    found = not np.isnan(observed.critical).all()
-    left, *right = figure.subplots(1, 1 + found, squeeze=False)[0]
+    left, right = figure.subplots(1, 2)
     _draw_rates(left, chosen, {r["horizon_steps"]: r for r in records}, window_max)
-    handles = left.get_legend_handles_labels()[0]
-    for axes in right:
-        _draw_track(axes, observed, laws, deciding)
-        handles += _handles(observed, laws)
+    _draw_track(right, observed, laws, deciding)
+    handles = [*left.get_legend_handles_labels()[0], *_handles(observed, laws)]
     if deciding is not None and deciding > float(observed.horizon.max(initial=0.0)):
         dotted = {"color": MUTED, "linestyle": LINE_STYLES[2]}
         handles.append(Line2D([], [], label="horizon that would decide", **dotted))

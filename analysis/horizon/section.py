@@ -65,14 +65,9 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
     laws = [] if record is None else _laws(record)
     deciding = None if record is None else record["extras"].get("deciding_horizon")
     observed = _observed(facts)
-    track = (
-        f"Right: the critical weight decay λc against the horizon (steps; {observed.label}), "
-        f"{_level(facts)} intervals. The data are nested, so the points are correlated. "
-    )
     if np.isnan(observed.critical).all():
-        lines = "No estimator gave a boundary at the longest horizon: none is drawn."
-        track = ""
-    elif record:
+        return NotDrawn(title, "no estimator gave a boundary at the longest horizon")
+    if record:
         lines = (
             "Lines and bands: where the median times of the fitted laws meet the horizon, the "
             "middle one and the range of the three distributions of the times, with λc = 0 and "
@@ -86,7 +81,9 @@ def _horizons(facts: Facts) -> Drawing | NotDrawn:
         caption=(
             f"The same records censored at {steps} steps. Left: event rate (share, dimensionless) "
             "against weight decay at three of them, with the fitted curve where one was fitted. "
-            f"{track}{lines} {context(facts)}"
+            f"Right: the critical weight decay λc against the horizon (steps; {observed.label}), "
+            f"{_level(facts)} intervals. The data are nested, so the points are correlated. "
+            f"{lines} {context(facts)}"
         ),
         figure=horizons_figure(
             facts.cells_at, facts.boundaries_at, facts.window_max, observed, laws, deciding

@@ -52,7 +52,8 @@ def curves_view(
 
     A box dragged across them is the selection `box`; the page's script sets `marked` from it.
     """
-    box = alt.selection_interval(name="box", encodings=["x", "y"])
+    shown = alt.BrushConfig(fill=GREY, fillOpacity=0.15, stroke=GREY)
+    box = alt.selection_interval(name="box", encodings=["x", "y"], mark=shown)
     chosen: Any = {
         "or": [
             {"param": "cell", "empty": False},

@@ -263,14 +263,6 @@ def test_horizons_have_a_panel_each_and_one_for_the_critical_point():
     assert len(_found(figure, "inverse")) == 1
 
 
-def test_where_no_boundary_was_found_no_line_is_named():
-    nothing = Track("no estimator gave one", *[np.zeros(0)] * 4)
-    figure = horizons_figure({1000: _cells(), 2500: _cells()}, [], 1.0, nothing, [], None)
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["1000 steps", "2500 steps"]
-    assert len(figure.axes) == 1
-
-
 def test_of_many_horizons_few_are_drawn_and_laws_take_the_place_of_one_over_the_horizon():
     tables = {h: _cells() for h in (500, 1000, 1500, 2000, 2500)}
     observed = _track([500, 1000, 2500], [0.5, 0.25, 0.1])
