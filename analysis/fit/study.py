@@ -40,6 +40,7 @@ class _Replicas:
     horizon_steps: int  # after which they were retired
     steps_per_epoch: int | None  # to give horizons in epochs too
     group: str = ""  # what sets them apart
+    notes: tuple[str, ...] = ()  # what is to be said with every fit of them
 
 
 _Case = tuple[int, str, int]
@@ -69,7 +70,9 @@ def fit_outcomes(
             than the one run.
         FitRefusedError: If an event without a time is to be cut at a horizon.
     """
-    return _fit_each([_Replicas(outcomes, horizon_steps, steps_per_epoch)], settings)[0]
+    notes = tuple(training_notes(outcomes))
+    part = _Replicas(outcomes, horizon_steps, steps_per_epoch, notes=notes)
+    return _fit_each([part], settings)[0]
 
 
 def _fit_each(
@@ -108,11 +111,10 @@ def _fit_each(
             critical = critical_of(made[case, lead])
             tables[case] = replace(tables[case], critical=critical, critical_by=lead)
     made |= made_of([key for key in asked if key not in made])
-    notes = [training_notes(part.outcomes) for part in parts]
     found: list[list[dict[str, Any]]] = [[] for _ in parts]
     for key in asked:
         of = key[0][0]
-        found[of].append({**made[key], "warnings": [*notes[of], *made[key]["warnings"]]})
+        found[of].append({**made[key], "warnings": [*parts[of].notes, *made[key]["warnings"]]})
     return found
 
 
@@ -148,7 +150,9 @@ def fit_study(study: Study, settings: Mapping[str, Any]) -> list[Record]:
     read_settings(settings)
     found = groups(study)
     parts = [
-        _Replicas(group.replicas, group.horizon, group.steps_per_epoch, group.label)
+        _Replicas(
+            group.replicas, group.horizon, group.steps_per_epoch, group.label, tuple(group.notes())
+        )
         for group in found
     ]
     beside: list[StudyGroup] = []

@@ -10,12 +10,12 @@ import pandas as pd
 from observatory.analysis.page.frames import where
 from observatory.analysis.page.wording import component_words, operation_words
 from observatory.analysis.tables.outcomes import leaves, settings_apart
-from observatory.analysis.tables.recorded import common_step, recorded
+from observatory.analysis.tables.recorded import common_step, recorded, training_notes
 from observatory.core.errors import StoreError
 from observatory.store.identity import OBSERVED
 from observatory.store.reader import Run, Study
 
-_OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay"})
+_OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay", "parent"})
 """Columns of replicas.parquet that do not split a group."""
 
 
@@ -30,6 +30,19 @@ class Group:
     # the step up to which all replicas of the study are recorded that still train; None where none
     # does
     recorded: int | None = None
+
+    def notes(self) -> list[str]:
+        """What is to be said of how many replicas there are."""
+        said = training_notes(self.replicas)
+        if "arm" in self.replicas.columns:
+            arms = set(self.replicas["arm"].tolist())
+            asked = sum(arm in arms for run in self.runs for arm in run.replicas()["arm"].tolist())
+            if never := asked - len(self.replicas):
+                said.append(
+                    f"{never} of {asked} copies never parted from their replica, whose moment did "
+                    "not come: they are left out."
+                )
+        return said
 
     @property
     def observed(self) -> bool:

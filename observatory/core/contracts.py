@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
-from observatory.core.layout import Layout, Params, Weight
+from observatory.core.layout import Index, Layout, Params, Weight
 from observatory.core.view import FleetView
 
 Inputs = Int[Tensor, "replica batch pos"]
@@ -112,6 +112,15 @@ class HasFastPath(Protocol):
 
     def fast_path(self) -> FastPath | None:
         """The fast path, or None where the present settings rule it out."""
+        ...
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A model with parts that are no whole weights, such as heads."""
+
+    def parts(self) -> dict[str, dict[str, Index]]:
+        """By name of a part, which entries of which weights it has."""
         ...
 
 

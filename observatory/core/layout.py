@@ -11,6 +11,9 @@ from torch import Tensor
 Params = dict[str, Tensor]
 """Stacked parameters by name, each `[replica, *shape of the weight]`."""
 
+Index = tuple[slice, ...]
+"""Which entries of a weight, a slice for each of its axes."""
+
 Role = Literal["embedding", "hidden", "readout", "pointwise"]
 """Tables looked up by a token; matrices between activations; the matrix that gives the logits;
 and what acts on every channel by itself: biases, gains, time constants, depthwise filters."""

@@ -110,8 +110,8 @@ class Fleet:
 
     @property
     def queued(self) -> int:
-        """Replicas that wait for a seat."""
-        return len(self.queue.waiting) + len(self.table) - self.queue.cursor
+        """Replicas that wait for a seat, or for their moment."""
+        return len(self.table) - self.queue.begun
 
     @property
     def finished(self) -> bool:
@@ -125,7 +125,7 @@ class Fleet:
     def fill(self) -> list[int]:
         """Seat who waits in empty slots, see `Queue.take`; returns the filled slots."""
         free = [slot for slot, row in enumerate(self.slots) if row == EMPTY]
-        seated = self.queue.take(free, len(self.slots), len(self.table))
+        seated = self.queue.take(free, len(self.slots), self.table.n_fresh)
         for slot, who in seated:
             if isinstance(who, int):
                 self._seat(slot, who)

@@ -16,6 +16,13 @@ class Queue:
         """Row of the next fresh replica."""
         self.waiting: list[ReplicaStates] = []
         """States of replicas that go on, one each."""
+        self.parted: set[int] = set()
+        """Rows of the arms that have parted from their parent, or never will."""
+
+    @property
+    def begun(self) -> int:
+        """Replicas that wait no longer, neither for a seat nor for their moment."""
+        return self.cursor + len(self.parted) - len(self.waiting)
 
     def take(self, free: Sequence[int], size: int, n: int) -> list[tuple[int, ReplicaStates | int]]:
         """Who takes which of the free slots of a stack of `size`.
@@ -23,7 +30,7 @@ class Queue:
         Args:
             free: Empty slots.
             size: Of the stack.
-            n: Rows of the shard's table; fresh replicas come in its order.
+            n: Fresh replicas of the shard's table; they come in its order.
 
         Returns:
             Slots, each with a state, or with the row of a fresh replica.
@@ -42,9 +49,11 @@ class Queue:
 
     def state(self) -> dict[str, Any]:
         """Plain tensors and values from which `restore` continues."""
-        return {"cursor": self.cursor, "waiting": [state.plain() for state in self.waiting]}
+        waiting = [state.plain() for state in self.waiting]
+        return {"cursor": self.cursor, "waiting": waiting, "parted": sorted(self.parted)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Inverse of `state`; nobody waited with a state when there were none."""
         self.cursor = state["cursor"]
         self.waiting = [ReplicaStates(**each) for each in state.get("waiting", ())]
+        self.parted = set(state.get("parted", ()))

@@ -27,7 +27,7 @@ from observatory.training.check import check_settings
 _LISTED = ("mlflow", "launcher", "search", "sweep", "store")
 """Groups whose settings are those of their presets, whatever makes use of them."""
 _UNKNOWN = re.compile(r"Could not override '([\w.]+)'")
-_OPTIONAL = {"probe", "event", "experiment"}
+_OPTIONAL = {"probe", "event", "arms", "experiment"}
 
 
 def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:

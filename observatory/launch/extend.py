@@ -101,6 +101,8 @@ def _unfit(run: Path, manifest: Mapping[str, Any], config: Config, parts: Parts)
         return f"observatory {theirs} trained it (`allow_other_version=true` goes on all the same)"
     if manifest["task"].get("examples_sha256") not in (None, parts.dataset.digest()):
         return "its task gave other examples"
+    if parts.arms:
+        return "it has arms, of which some may part only after its horizon"
     return ""
 
 

@@ -23,14 +23,17 @@ from observatory.training.shard import tables
 
 def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[str, Any]:
     """The replicas table: who is in the run, on which shard, with which hyperparameters."""
-    return {
+    columns = {
         "run_id": [run_id] * len(table),
         "replica": table.replica,
-        "shard": table.replica % config["fleet"]["shards"],
+        "shard": table.parent % config["fleet"]["shards"],
         "seed": table.seed,
         "weight_decay": table.weight_decay,
         "lr": table.lr,
     }
+    if table.n_fresh < len(table):
+        columns |= {"arm": list(table.arm), "parent": table.parent}
+    return columns
 
 
 def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from observatory.core.errors import ConfigError
 from observatory.core.secrets import without_secrets
 
 CONF = files("observatory.conf")
-_SEVERAL = ("event", "probe", "fit")
+_SEVERAL = ("event", "probe", "fit", "arms")
 """Groups of which several presets may be chosen."""
 _SWEPT = {f"optimizer.{axis}": axis for axis in ("weight_decay", "lr")}
 

@@ -16,8 +16,8 @@ IMPORTED = "imported"
 """Folder of a study that came as a bundle: where it came from, and the pages that came with it."""
 
 _ROOMS = (
-    "tasks", "models", "losses", "optimizers", "probes", "events", "core.schedule", "maths.groups",
-    "watch.low_precision.transforms",
+    "tasks", "models", "losses", "optimizers", "probes", "events", "interventions", "core.schedule",
+    "maths.groups", "watch.low_precision.transforms",
 )  # fmt: skip
 _OURS = tuple(f"observatory.{room}." for room in _ROOMS)
 

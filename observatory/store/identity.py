@@ -69,6 +69,8 @@ def identity(config: Mapping[str, Any]) -> str:
         effective["labels"] = "own generator"  # before, labels came first from that of the split
     if fleet := effective.get("fleet"):
         effective["fleet"] = {k: v for k, v in fleet.items() if (k, v) not in BEGUN_WITH.items()}
+    if not effective.get("arms"):  # as in all runs before
+        effective.pop("arms", None)
     canonical = json.dumps(
         {**effective, "schema_version": SCHEMA_VERSION},
         sort_keys=True,

@@ -19,7 +19,7 @@ from observatory.store.parameters import Arrays
 from observatory.store.parts import read_part, read_table, shards_of, sort_rows, to_frame
 from observatory.store.replica import Number, Replica
 from observatory.store.rows import lost_rows, progress_of
-from observatory.store.schema import KEYS, RUN_ID, check_version, to_arrow_schema
+from observatory.store.schema import KEYS, NEVER_PARTED, RUN_ID, check_version, to_arrow_schema
 
 MANIFEST = "manifest.json"
 REPLICAS = "replicas.parquet"
@@ -183,7 +183,7 @@ class Run:
     def outcomes(self) -> pd.DataFrame:
         """Every replica with its settings and how it ended; the latter null while it trains.
 
-        `step` is the number of steps watched.
+        `step` is the number of steps watched. An arm that never parted was no network: left out.
 
         Raises:
             StoreError: If a file is damaged, or a replica ended twice.
@@ -195,7 +195,8 @@ class Run:
                 "were copied by hand, or two writers shared a shard; train it in another folder."
             )
         ended["step"] = ended["step"].astype("Int64")
-        return self.replicas().merge(ended, on="replica", how="left")
+        every = self.replicas().merge(ended, on="replica", how="left")
+        return every.loc[every["retire_reason"] != NEVER_PARTED].reset_index(drop=True)
 
     def progress(self) -> list[dict[str, Any]]:
         """What each shard last said of itself, by number of the shard."""

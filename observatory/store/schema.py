@@ -31,7 +31,7 @@ EVENT_COLUMNS = (
         name="kind",
         unit="-",
         dtype="string",
-        meaning="what happened: started, retired, diverged, resumed, thinned",
+        meaning="what happened: started, parted, retired, diverged, resumed, thinned",
     ),
     Column(name="detail", unit="-", dtype="string", meaning="the particulars, as JSON"),
 )
@@ -41,6 +41,9 @@ WEIGHTS = "weights"
 """The table of final weights: a row per replica that has left."""
 STATES = "states"
 """The table of kept states: a row per replica and step at which all of it was kept."""
+
+NEVER_PARTED = "never_parted"
+"""Why an arm was never a network: its replica had left before the moment to part came."""
 
 _TYPES: dict[str, pa.DataType] = {
     "float64": pa.float64(),

@@ -10,6 +10,7 @@ from torch import nn
 from observatory.core.columns import Column
 from observatory.core.contracts import Loss, Model, Optimizer, Probe, Task
 from observatory.core.errors import ConfigError
+from observatory.fleet.arms import part_names
 from observatory.fleet.batches import batch_examples
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.replica_table import ReplicaTable
@@ -17,6 +18,8 @@ from observatory.fleet.replicas import Dataset, probe_examples
 from observatory.fleet.rules import Event
 from observatory.fleet.settings import FEW, EvaluationSettings, FleetSettings, RetirementRules
 from observatory.fleet.stack import layout_of
+from observatory.interventions.arm import Arm
+from observatory.training.arms import arms_of
 from observatory.training.check import (
     check_settings,
     evaluation_settings,
@@ -54,6 +57,7 @@ class Parts:
     table: ReplicaTable
     final_weights: bool
     states: StateSettings | None
+    arms: dict[str, Arm]
 
     @property
     def n_params(self) -> int:
@@ -137,6 +141,7 @@ def build(config: Config) -> Parts:
         # none in the configuration of a run that was begun before there was one
         final_weights=config.get("store", {}).get("final_weights", False),
         states=state_settings(config),
+        arms=arms_of(config, part_names(network)),
     )
     if parts.states is None:
         return parts

@@ -104,10 +104,19 @@ class EvaluationCallback(BetweenChunks):
 
 
 class RetirementCallback(BetweenChunks):
-    """Lets finished replicas leave and seats the next ones."""
+    """Lets finished replicas leave and seats the next ones.
 
-    def __init__(self, parts: Parts, writer: ShardWriter, tally: Tally) -> None:
-        self.parts, self.writer, self.tally = parts, writer, tally
+    Args:
+        parts: Of the run.
+        writer: Of the shard.
+        tally: Of the shard.
+        left: Called with the identity of each that has left, and its step.
+    """
+
+    def __init__(
+        self, parts: Parts, writer: ShardWriter, tally: Tally, left: Callable[[int, int], None]
+    ) -> None:
+        self.parts, self.writer, self.tally, self.left = parts, writer, tally, left
         self.columns = outcome_columns(parts.events)
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
@@ -136,6 +145,7 @@ class RetirementCallback(BetweenChunks):
                     parameters = {"parameters": fleet.flat[slot : slot + 1]}
                     self.writer.append("weights", replicas, steps, parameters)
                 fleet.vacate(slot)
+                self.left(int(replicas[0]), int(steps[0]))
             filled = fleet.fill()
             module.tracker.seated(filled, fleet)
             for slot in filled:

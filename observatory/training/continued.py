@@ -123,7 +123,7 @@ def write_continued(
         for name in tables(parts)
     }
     fleet = parts.shard(shard, shards)
-    fleet.tick, fleet.queue.cursor = saved["fleet"]["tick"], len(fleet.table)
+    fleet.tick, fleet.queue.cursor = saved["fleet"]["tick"], fleet.table.n_fresh
     fleet.queue.waiting = states
     tally = [[r, w, outcome, left and r not in going] for r, w, outcome, left in saved["tally"]]
     checkpoint = {

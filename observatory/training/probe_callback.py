@@ -59,6 +59,12 @@ class ProbeCallback(BetweenChunks):
         for names, counts in state:
             self._stack(tuple(names)).counts = dict(counts)
 
+    def parted(self, replica: int, parent: int) -> None:
+        """A replica goes on from another: as many looks were taken at it."""
+        for stack in self.stacks.values():
+            if parent in stack.counts:
+                stack.counts[replica] = stack.counts[parent]
+
     def _stack(self, names: tuple[str, ...]) -> LookStack:
         """Of these probes; those that look seldom do not wait: empty layers cost as full ones."""
         if names not in self.stacks:

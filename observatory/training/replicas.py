@@ -24,7 +24,8 @@ def replica_table(config: Config) -> ReplicaTable:
 
     An axis that a block does not name takes `optimizer.weight_decay`, `optimizer.lr` or `seed`.
     Identities follow the order of the blocks; the queue is ordered by weight decay, smallest first,
-    because those replicas train longest.
+    because those replicas train longest. After them comes, for every arm, a copy of each, which
+    parts from it at the arm's moment.
 
     Raises:
         ConfigError: If an axis is unknown or empty, or a replica is named twice.
@@ -55,8 +56,17 @@ def replica_table(config: Config) -> ReplicaTable:
             f"`sweep` names the replica (weight_decay, lr, seed) = {twice} twice. Remove one."
         )
     weight_decay, lr, seed = (np.array(column) for column in zip(*rows, strict=True))
-    order = np.lexsort((seed, lr, weight_decay))
-    replica = np.arange(len(rows))
+    order, n = np.lexsort((seed, lr, weight_decay)), len(rows)
+    begins = ReplicaTable.without_arms(
+        order, seed.astype(np.int64)[order], weight_decay[order], lr[order]
+    )
+    arms = list(config.get("arms") or {})
+    times = len(arms) + 1
     return ReplicaTable(
-        replica[order], seed[order].astype(np.int64), weight_decay[order], lr[order]
+        replica=np.concatenate([order + n * i for i in range(times)]),
+        seed=np.tile(begins.seed, times),
+        weight_decay=np.tile(begins.weight_decay, times),
+        lr=np.tile(begins.lr, times),
+        arm=np.concatenate([begins.arm, np.repeat(np.array(arms, dtype=object), n)]),
+        parent=np.tile(order, times),
     )

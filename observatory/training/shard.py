@@ -17,6 +17,7 @@ import torch
 from observatory.core.columns import Column
 from observatory.core.errors import StoreError
 from observatory.core.schedule import Every, Schedule
+from observatory.fleet.arms import Arms
 from observatory.fleet.evaluate import evaluation_columns
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.rules import outcome_columns
@@ -25,6 +26,7 @@ from observatory.store.lock import own
 from observatory.store.rows import lost_of_shard
 from observatory.store.schema import EVENT_COLUMNS, STATES, WEIGHTS
 from observatory.store.writer import ShardWriter
+from observatory.training.arms_callback import ArmsCallback
 from observatory.training.build import Parts, build
 from observatory.training.callbacks import (
     MEMBERSHIP_COLUMNS,
@@ -117,6 +119,7 @@ class _Shard:
         )
         self.tally = Tally(self.fleet.table.weight_decay)
         self.progress_every = config["store"]["progress_every"]
+        self.arms = Arms(parts.arms, parts.events, self.fleet)
         saved = self._saved()
         self.clock = CostClock(saved["cost_s"], saved["cpu_s"]) if saved else CostClock()
         if saved:
@@ -132,12 +135,14 @@ class _Shard:
         """Run the Trainer to the end or to a stop signal."""
         received: list[int] = []
         module = FleetModule(self.fleet, self.tracker, self.clock)
+        arms = ArmsCallback(self.arms, self.probes, self.parts.events, self.writer, self.tally)
         with on_stop(received.append) as claim:
             callbacks: list[pl.Callback] = [
                 EvaluationCallback(self.writer),
                 self.probes,
                 StatesCallback(self.parts.states, self.parts.events, self.writer),
-                RetirementCallback(self.parts, self.writer, self.tally),
+                arms,
+                RetirementCallback(self.parts, self.writer, self.tally, arms.left),
                 StopCallback(received, claim),
                 CheckpointCallback(
                     self.probes.flush, self._keep, self._progress, self.progress_every

@@ -48,7 +48,7 @@ def fleet_of(
 ) -> Fleet:
     dataset = Dataset.of(Modular(p=P, operation="add", random_labels=False), 0.6)
     n = len(WEIGHT_DECAYS)
-    table = ReplicaTable(
+    table = ReplicaTable.without_arms(
         np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES) * slowdown
     )
     settings = FleetSettings(
@@ -76,7 +76,7 @@ def fleet_of(
 def many(n: int, batch_size: int | None, dtype: str = "float32", **settings: Any) -> Fleet:
     """A fleet in which `n` replicas have a slot each."""
     fleet = fleet_of(1, n, batch_size, "fast", dtype, **settings)
-    fleet.table = ReplicaTable(
+    fleet.table = ReplicaTable.without_arms(
         np.arange(n), np.arange(100, 100 + n), np.resize(WEIGHT_DECAYS, n), np.resize(RATES, n)
     )
     return fleet
@@ -262,7 +262,7 @@ def test_bf16_is_autocast_of_the_single_network_and_of_the_step_alone(preset: st
 def test_the_slot_does_not_matter() -> None:
     one, two = fleet_of(1, 5, 32, "fast", "float64"), fleet_of(1, 5, 32, "fast", "float64")
     flipped = np.arange(5)[::-1]
-    two.table = ReplicaTable(
+    two.table = ReplicaTable.without_arms(
         *(getattr(one.table, f)[flipped] for f in ("replica", "seed", "weight_decay", "lr"))
     )
     for fleet in (one, two):

@@ -6,6 +6,7 @@ A weight `W_X` maps rows: `x @ W_X`; heads lie side by side in the columns of W_
 the rows of W_O (TransformerLens' `[head, d_model, d_head]` with the heads flattened).
 """
 
+import itertools
 import math
 from typing import Literal, final
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
-from observatory.core.layout import Weight
+from observatory.core.layout import Index, Weight
 from observatory.core.settings import NotNegative, Size, check_arguments, known_name
 from observatory.maths.hooks import HookPoint, block_hooks
 from observatory.maths.nonlinearities import ACTIVATIONS
@@ -113,6 +114,7 @@ class Transformer(nn.Module):
         known_name("activation", activation, ACTIVATIONS)
         self.n_layers, self.n_heads, self.norm, self.positions = n_layers, n_heads, norm, positions
         self.activation, self.gated, self.causal = activation, gated, causal
+        self.attn_bias = attn_bias
         self.embed_std, self.matrix_std = embed_std, matrix_std
         self.d_vocab, self.n_operands = d_vocab, n_operands
         self.W_E = nn.Parameter(torch.empty(d_vocab + 1, d_model))
@@ -172,6 +174,19 @@ class Transformer(nn.Module):
     def weights(self) -> dict[str, Weight]:
         """W_E and W_pos embed, W_U reads out, biases and norm gains are pointwise."""
         return {name: _declared(name) for name, _ in self.named_parameters()}
+
+    def parts(self) -> dict[str, dict[str, Index]]:
+        """The heads, blocks.0.head.0 and so on: of W_Q, W_K and W_V columns, of W_O rows."""
+        width = self.W_E.shape[1] // self.n_heads
+        found: dict[str, dict[str, Index]] = {}
+        for layer, head in itertools.product(range(self.n_layers), range(self.n_heads)):
+            own, path = slice(head * width, (head + 1) * width), f"blocks.{layer}.attn."
+            entries: dict[str, Index] = {f"{path}W_{kind}": (slice(None), own) for kind in "QKV"}
+            biases: dict[str, Index] = {f"{path}b_{kind}": (own,) for kind in "QKV"}
+            found[f"blocks.{layer}.head.{head}"] = {
+                **entries, f"{path}W_O": (own, slice(None)), **(biases if self.attn_bias else {})
+            }  # fmt: skip
+        return found
 
     def fast_path(self) -> FastPath | None:
         """`PairForward` for causal pre-LN (or norm-free) networks on pairs; None otherwise."""

@@ -1,0 +1,152 @@
+"""Arms of a fleet: copies of its replicas that part from them, and what is held of them then."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from observatory.core.contracts import HasParts, Hyper, Model, Optimizer, Rows
+from observatory.core.layout import Params
+from observatory.core.rng import named_generator
+from observatory.fleet.fleet import Fleet
+from observatory.fleet.rules import Event
+from observatory.fleet.stack import flat_row, layout_of
+from observatory.interventions.arm import Arm
+from observatory.interventions.contract import Act, Acted, Hold, Row
+from observatory.interventions.parts import PartNames
+
+
+@final
+class Arms:
+    """Who parts from whom in one fleet, and when.
+
+    Args:
+        arms: By name.
+        events: All events of the run by name.
+        fleet: Its table has a row for every arm of every replica.
+    """
+
+    def __init__(self, arms: Mapping[str, Arm], events: Mapping[str, Event], fleet: Fleet) -> None:
+        self.arms, self.events, self.fleet = arms, events, fleet
+        table = fleet.table
+        self._of: dict[int, list[int]] = {}
+        """Rows of the arms of each parent."""
+        for row in range(table.n_fresh, len(table)):
+            self._of.setdefault(int(table.parent[row]), []).append(row)
+        if any(isinstance(arm.intervention, Hold) for arm in arms.values()):
+            fleet.optimizer = Holding(fleet.optimizer, arms, fleet)
+
+    def pending(self, replica: int) -> list[int]:
+        """Rows of the arms that have not parted from a replica yet."""
+        return [row for row in self._of.get(replica, []) if row not in self.fleet.queue.parted]
+
+    def part(self, slot: int) -> list[int]:
+        """Have the arms of a replica part whose moment has come, at its last look.
+
+        Returns:
+            Identities of the arms that did: they wait for a seat, in the state of the replica with
+            what is done to it.
+        """
+        fleet, parted = self.fleet, list[int]()
+        for row in self.pending(fleet.replica_of(slot)):
+            arm = self.arms[fleet.table.arm[row]]
+            if arm.moment.come(fleet.ages[slot], lambda event: self._seen(slot, event)):
+                self._part(slot, row, arm)
+                parted.append(int(fleet.table.replica[row]))
+        return parted
+
+    def never(self, replica: int) -> list[int]:
+        """A replica leaves: identities of its arms whose moment did not come."""
+        rows = self.pending(replica)
+        self.fleet.queue.parted.update(rows)
+        return [int(self.fleet.table.replica[row]) for row in rows]
+
+    def _seen(self, slot: int, event: str) -> int | None:
+        found = self.fleet.looks[slot].locate(self.events[event])
+        return None if found.t_hi is None else round(found.t_hi)
+
+    def _part(self, slot: int, row: int, arm: Arm) -> None:
+        fleet = self.fleet
+        state = fleet.states([slot])
+        step = state.step[0]
+        state = replace(
+            state,
+            replica=[int(fleet.table.replica[row])],
+            looks=state.looks if step else [[[], [], []]],  # whoever begins at 0 is looked at then
+        )
+        if isinstance(arm.intervention, Act):
+            first = initial(fleet, row)
+            acted = Acted(
+                flat=state.flat[0],
+                optimizer={name: value[0] for name, value in state.optimizer.items()},
+                parts=part_names(fleet.network),
+                rng=named_generator(int(fleet.table.seed[row]), "act"),
+                drawn=lambda rng: _drawn(fleet, rng),
+                first=first,
+            )
+            arm.intervention.act(acted, arm.strength)
+        fleet.queue.parted.add(row)
+        fleet.queue.waiting.append(state)
+
+
+def part_names(network: nn.Module) -> PartNames:
+    """What the entries of a network's parameters are called."""
+    assert isinstance(network, Model)
+    return PartNames(layout_of(network), network.parts() if isinstance(network, HasParts) else {})
+
+
+def initial(fleet: Fleet, row: int) -> Row:
+    """The parameters from which a replica started, on the host."""
+    return _drawn(fleet, named_generator(int(fleet.table.seed[row]), "init"))
+
+
+def _drawn(fleet: Fleet, rng: torch.Generator) -> Row:
+    fleet.network.initialise(rng)
+    return flat_row(fleet.network).cpu()
+
+
+@final
+class Holding:
+    """An optimizer after whose steps holds are kept up, on the rows of their arms alone.
+
+    Args:
+        inner: The optimizer.
+        arms: By name.
+        fleet: Whose rows they are.
+    """
+
+    def __init__(self, inner: Optimizer, arms: Mapping[str, Arm], fleet: Fleet) -> None:
+        self.inner, self.fleet, self.parts = inner, fleet, part_names(fleet.network)
+        self.holds = {n: a for n, a in arms.items() if isinstance(a.intervention, Hold)}
+        self._seats: list[int] = []
+        self._held: list[tuple[Hold, list[int], Tensor, Tensor]] = []
+
+    def init(self, flat: Rows) -> Params:
+        """The state of the optimizer."""
+        return self.inner.init(flat)
+
+    def update(self, flat: Rows, grads: Rows, state: Params, hyper: Hyper) -> None:
+        """One step, then the holds."""
+        if self._seats != self.fleet.slots:
+            self._seats, self._held = list(self.fleet.slots), self._who_is_held()
+        before = [flat[slots].clone() for _, slots, _, _ in self._held]
+        self.inner.update(flat, grads, state, hyper)
+        for was, (hold, slots, strength, target) in zip(before, self._held, strict=True):
+            flat[slots] = hold.hold(was, flat[slots], strength, target, self.parts)
+
+    def _who_is_held(self) -> list[tuple[Hold, list[int], Tensor, Tensor]]:
+        """Of every hold: the slots of its replicas, their strengths and targets."""
+        fleet, held = self.fleet, list[tuple[Hold, list[int], Tensor, Tensor]]()
+        for name, arm in self.holds.items():
+            slots = [slot for slot in fleet.active() if fleet.table.arm[fleet.slots[slot]] == name]
+            if not slots:
+                continue
+            hold = arm.intervention
+            assert isinstance(hold, Hold)
+            first = [initial(fleet, fleet.slots[slot]) for slot in slots]
+            target = torch.stack([hold.target(row, self.parts) for row in first])
+            strength = torch.full((len(slots), 1), arm.strength, dtype=fleet.dtype)
+            held.append((hold, slots, strength.to(fleet.device), target.to(fleet.device)))
+        return held

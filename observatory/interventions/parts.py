@@ -1,0 +1,59 @@
+"""Which entries of a flat row a name has: a weight, a pattern, or a part such as a head."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import final
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from observatory.core.errors import ConfigError
+from observatory.core.layout import Index, Layout
+from observatory.core.settings import did_you_mean
+
+
+@final
+@dataclass(frozen=True)
+class PartNames:
+    """Names of a network's entries.
+
+    Attributes:
+        layout: Its weights.
+        of: By name of what is no whole weight, which entries of which weights it has.
+    """
+
+    layout: Layout
+    of: Mapping[str, Mapping[str, Index]]
+
+    def entries(self, pattern: str) -> Bool[Tensor, " param"]:
+        """Whether each entry belongs to a weight or part whose name fits a pattern.
+
+        Raises:
+            ConfigError: If nothing is so named.
+
+        Example:
+            >>> weights = Layout(("W_E", "W_U"), (torch.Size([2, 2]), torch.Size([2, 1])), ())
+            >>> parts = PartNames(weights, {"second": {"W_E": (slice(None), slice(1, 2))}})
+            >>> parts.entries("second").tolist()
+            [False, True, False, True, False, False]
+            >>> parts.entries("W_*").all()
+            tensor(True)
+        """
+        mask = torch.zeros(1, sum(self.layout.sizes))
+        views = self.layout.views(mask)
+        weights = [name for name in self.layout.names if fnmatchcase(name, pattern)]
+        others = [name for name in self.of if fnmatchcase(name, pattern)]
+        if not weights and not others:
+            known = [*self.layout.names, *self.of]
+            raise ConfigError(
+                f"`part` must name a weight or a part of the network, or be a pattern of such "
+                f"names, got {pattern!r}. It has {', '.join(known)}.{did_you_mean(pattern, known)}"
+            )
+        for name in weights:
+            views[name][:] = 1.0
+        for other in others:
+            for name, index in self.of[other].items():
+                views[name][(slice(None), *index)] = 1.0
+        return mask[0] > 0
