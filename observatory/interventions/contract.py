@@ -59,7 +59,7 @@ class _Named(ABC):
     strongest: float = 1.0
 
 
-class Act(_Named):
+class Act(_Named, ABC):
     """Something done once to a replica, at the moment; at strength 0 nothing changes."""
 
     @abstractmethod
@@ -67,7 +67,7 @@ class Act(_Named):
         """Write what changes into `replica.flat` and `replica.optimizer`."""
 
 
-class Hold(_Named):
+class Hold(_Named, ABC):
     """Something kept up after every step from the moment on; at strength 0 nothing changes."""
 
     @abstractmethod
