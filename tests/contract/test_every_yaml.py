@@ -12,7 +12,9 @@ from observatory.training.build import build
 
 CONF = Path(observatory.__file__).parents[1] / "conf"
 LISTS = {"event": ["mem", "first99", "held99"], "probe": [], "arms": []}
-TRAINED = ("model", "task", "loss", "optimizer", "probe", "evaluation", "retirement", "event", "arms")
+TRAINED = (
+    *("model", "task", "loss", "optimizer", "probe", "evaluation", "retirement", "event", "arms"),
+)
 OTHERS = ("fleet", "store", "sweep", "mlflow", "launcher")  # what does not enter a step
 ELSEWHERE = {"fit", "experiment", "search", "low_precision"}  # test_fit.py and so on
 TINY = [
