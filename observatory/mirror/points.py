@@ -11,7 +11,7 @@ from observatory.mirror.cells import QUARTILES, Cell, legal, metric_key
 from observatory.mirror.curves import NEVER, Looks, final_step, held, quantiles, thinned
 from observatory.mirror.experiment import Point
 
-SKIPPED = ("outcomes", "events", "weights")
+SKIPPED = ("outcomes", "events", "weights", "states")
 """Tables that hold no curves."""
 
 

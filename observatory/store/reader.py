@@ -164,8 +164,7 @@ class Run:
         Raises:
             StoreError: If the run has no replica of this number.
         """
-        numbers = self.replicas()["replica"]
-        if number not in set(numbers):
+        if number not in set(numbers := self.replicas()["replica"]):
             raise StoreError(
                 f"Run `{self.run_id}` has the replicas {numbers.min()} to {numbers.max()}, got "
                 f"{number}."
@@ -181,9 +180,9 @@ class Run:
         return self.replica(replica).network(step, trust=trust)
 
     def outcomes(self) -> pd.DataFrame:
-        """Every replica with its settings and how it ended; the latter null while it trains.
+        """Every replica with its settings and how it ended after `step` steps; null till then.
 
-        `step` is the number of steps watched. An arm that never parted was no network: left out.
+        An arm that never parted was no network: it is left out.
 
         Raises:
             StoreError: If a file is damaged, or a replica ended twice.
@@ -196,7 +195,8 @@ class Run:
             )
         ended["step"] = ended["step"].astype("Int64")
         every = self.replicas().merge(ended, on="replica", how="left")
-        return every.loc[every["retire_reason"] != NEVER_PARTED].reset_index(drop=True)
+        reason = every.get("retire_reason", every["replica"])  # a watched run has none
+        return every.loc[reason != NEVER_PARTED].reset_index(drop=True)
 
     def progress(self) -> list[dict[str, Any]]:
         """What each shard last said of itself, by number of the shard."""

@@ -66,23 +66,38 @@ def counts_of(rows: ClockRows, horizons: Array) -> PlaneCounts:
     )
 
 
-def bracketed(rows: ClockRows, horizons: Array) -> Array:
-    """The horizons at which every learning rate has its boundary inside its cells.
+def bracketed(rows: ClockRows, horizons: Array) -> NDArray[np.bool_]:
+    """Whether each learning rate has its boundary inside its cells at each horizon.
 
     That is, by then at least half of the replicas of one cell had the event, and of another not.
+
+    Returns:
+        `[horizon, lr]`.
     """
-    inside: list[bool] = []
-    for steps in horizons:
+    inside = np.zeros((horizons.size, rows.lrs.size), dtype=np.bool_)
+    for i, steps in enumerate(horizons):
         seen = rows.data.weights * rows.data.grokked_by(float(steps))
-        good = True
-        for lr in rows.lrs:
+        for j, lr in enumerate(rows.lrs):
             own = rows.lr == lr
             cells, index = np.unique(rows.data.weight_decay[own], return_inverse=True)
             n = np.bincount(index, weights=rows.data.weights[own], minlength=cells.size)
             rate = np.bincount(index, weights=seen[own], minlength=cells.size) / n
-            good = good and bool((rate >= 0.5).any() and (rate < 0.5).any())
-        inside.append(good)
-    return horizons[np.array(inside, dtype=np.bool_)]
+            inside[i, j] = (rate >= 0.5).any() and (rate < 0.5).any()
+    return inside
+
+
+def _check_bracketed(rows: ClockRows, horizons: Array, inside: NDArray[np.bool_]) -> None:
+    """Refuse where fewer than two horizons have a boundary at every learning rate."""
+    n = int(inside.all(axis=1).sum())
+    if n >= 2:
+        return
+    never = [f"{lr:g}" for lr, ever in zip(rows.lrs, inside.any(axis=0), strict=True) if not ever]
+    raise FitRefusedError(
+        f"At {n} of the horizons {', '.join(f'{h:g}' for h in horizons)} every learning rate has "
+        "cells in which most replicas had the event and cells in which most had not; 2 are needed. "
+        f"Add {rows.data.control}s where that is missing, or watch longer."
+        + (f" It is missing at every horizon at learning rate {', '.join(never)}." if never else "")
+    )
 
 
 def regressions(design: Array, n: Array, k: Array) -> Array:
@@ -200,14 +215,9 @@ def boundary_plane(rows: ClockRows, horizons: Array, level: float) -> BoundaryPl
         FitRefusedError: If at fewer than two horizons every learning rate has a boundary, there are
             fewer than three units, or the rate does not rise with weight decay.
     """
-    inside = bracketed(rows, horizons)
-    if inside.size < 2:
-        raise FitRefusedError(
-            f"At {inside.size} of the horizons {', '.join(f'{h:g}' for h in horizons)} every "
-            "learning rate has cells in which most replicas had the event and cells in which most "
-            f"had not; 2 are needed. Add {rows.data.control}s where that is missing, or watch "
-            "longer."
-        )
+    found = bracketed(rows, horizons)
+    _check_bracketed(rows, horizons, found)
+    inside = horizons[found.all(axis=1)]
     counts = counts_of(rows, inside)
     n_units = len(counts.n)
     if n_units < 3:

@@ -91,7 +91,9 @@ def test_every_transform_leaves_the_model_as_it_was(model: Language) -> None:
 def test_what_changes_nothing_changes_no_loss(model: Language) -> None:
     found = low_precision(model, TOKENS, labels="next_token", transforms={"none": Unchanged()})
     (row,) = found.frame().query("scope == 'all'").to_dict("records")
-    assert row["output_error_max"] == row["loss_change"] == row["se"] == row["noise_change"] == 0.0
+    # On some CPUs the same product rounds otherwise where its operands begin elsewhere in memory.
+    for name in ("output_error_max", "loss_change", "se", "noise_change"):
+        assert row[name] == pytest.approx(0.0, abs=1e-6)
     with torch.no_grad():
         logits = model.eval()(TOKENS)
     wanted = F.cross_entropy(logits[:, :-1].flatten(0, 1), TOKENS[:, 1:].flatten())

@@ -129,4 +129,4 @@ def test_an_observed_study_is_mirrored(study: Study, tmp_path: Path) -> None:
     assert done.error is None
     assert done.complete
     words = headline([], study.runs[0].manifest, "report.html")
-    assert "· Linear · 0 cells · 0 of 0 replicas finished, 0 reached" in words
+    assert "Linear · 0 cells · 0 of 0 replicas finished, 0 reached" in words

@@ -89,11 +89,20 @@ def test_the_plane_of_a_clock_has_slopes_of_one() -> None:
 
 def test_horizons_without_a_boundary_are_left_out_with_a_warning() -> None:
     rows = CLOCK.rows(0)
-    assert bracketed(rows, np.array([20_000.0, 100.0])).tolist() == [20_000.0]
+    assert bracketed(rows, np.array([20_000.0, 100.0])).all(axis=1).tolist() == [True, False]
     found = judge(horizon_fractions=[1.0, 0.5, 0.005]).estimate(rows, 0)
     assert any("1 of 3 horizons are left out" in text for text in found.warnings)
     with pytest.raises(FitRefusedError, match="2 are needed"):
         judge(horizon_fractions=[1.0, 0.005]).estimate(rows, 0)
+
+
+def test_a_learning_rate_at_which_nearly_nobody_has_the_event_is_named() -> None:
+    rows = CLOCK.rows(0)
+    seldom = rows.take((rows.lr > 0.001) | ~rows.data.grokked)
+    with pytest.raises(
+        FitRefusedError, match=r"missing at every horizon at learning rate 0\.001\."
+    ):
+        judge().estimate(seldom, 0)
 
 
 @pytest.mark.parametrize(
