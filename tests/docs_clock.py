@@ -122,7 +122,7 @@ def alike_in_pace() -> str:
     table = pd.read_csv(tables()["clock"])
     own = table[table["lr"] * table["weight_decay"] * HORIZONS[0] > 5.5]
     slow, fast = own[own["lr"] < 0.002], own[own["lr"] > 0.002]
-    counts = [f"{part['t_hi'].notna().sum()} of {len(part)}" for part in (fast, slow)]
+    counts = [f"{part['first99_hi'].notna().sum()} of {len(part)}" for part in (fast, slow)]
     return f"{counts[0]} networks at the two larger learning rates, {counts[1]} at the smallest"
 
 

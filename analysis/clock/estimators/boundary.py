@@ -91,7 +91,7 @@ def _check_bracketed(rows: ClockRows, horizons: Array, inside: NDArray[np.bool_]
     n = int(inside.all(axis=1).sum())
     if n >= 2:
         return
-    never = [f"{lr:g}" for lr, ever in zip(rows.lrs, inside.any(axis=0), strict=True) if not ever]
+    never = [f"{lr:g}" for j, lr in enumerate(rows.lrs.tolist()) if not inside[:, j].any()]
     raise FitRefusedError(
         f"At {n} of the horizons {', '.join(f'{h:g}' for h in horizons)} every learning rate has "
         "cells in which most replicas had the event and cells in which most had not; 2 are needed. "
