@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from observatory.core.layout import Params
 from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.rules import Event
-from observatory.fleet.stack import flat_row, layout_of
+from observatory.fleet.stack import drawn_row, layout_of
 from observatory.interventions.arm import Arm
 from observatory.interventions.contract import Act, Acted, Hold, Row
 from observatory.interventions.parts import PartNames
@@ -77,14 +77,13 @@ class Arms:
             looks=state.looks if step else [[[], [], []]],  # whoever begins at 0 is looked at then
         )
         if isinstance(arm.intervention, Act):
-            first = initial(fleet, row)
             acted = Acted(
                 flat=state.flat[0],
                 optimizer={name: value[0] for name, value in state.optimizer.items()},
                 parts=part_names(fleet.network),
                 rng=named_generator(int(fleet.table.seed[row]), "act"),
-                drawn=lambda rng: _drawn(fleet, rng),
-                first=first,
+                drawn=lambda rng: drawn_row(fleet.network, rng).cpu(),
+                first=initial(fleet, row),
             )
             arm.intervention.act(acted, arm.strength)
         fleet.queue.parted.add(row)
@@ -99,12 +98,17 @@ def part_names(network: nn.Module) -> PartNames:
 
 def initial(fleet: Fleet, row: int) -> Row:
     """The parameters from which a replica started, on the host."""
-    return _drawn(fleet, named_generator(int(fleet.table.seed[row]), "init"))
+    return drawn_row(fleet.network, named_generator(int(fleet.table.seed[row]), "init")).cpu()
 
 
-def _drawn(fleet: Fleet, rng: torch.Generator) -> Row:
-    fleet.network.initialise(rng)
-    return flat_row(fleet.network).cpu()
+class _Held(NamedTuple):
+    """The replicas of one hold that have a seat now, and what it takes beside their parameters."""
+
+    hold: Hold
+    slots: list[int]
+    strength: Tensor
+    target: Tensor
+    entries: Tensor
 
 
 @final
@@ -118,10 +122,14 @@ class Holding:
     """
 
     def __init__(self, inner: Optimizer, arms: Mapping[str, Arm], fleet: Fleet) -> None:
-        self.inner, self.fleet, self.parts = inner, fleet, part_names(fleet.network)
-        self.holds = {n: a for n, a in arms.items() if isinstance(a.intervention, Hold)}
+        self.inner, self.fleet, parts = inner, fleet, part_names(fleet.network)
+        self._holds = {
+            name: (arm.intervention, arm.strength, parts.entries(arm.intervention.part))
+            for name, arm in arms.items()
+            if isinstance(arm.intervention, Hold)
+        }
         self._seats: list[int] = []
-        self._held: list[tuple[Hold, list[int], Tensor, Tensor]] = []
+        self._held: list[_Held] = []
 
     def init(self, flat: Rows) -> Params:
         """The state of the optimizer."""
@@ -131,22 +139,20 @@ class Holding:
         """One step, then the holds."""
         if self._seats != self.fleet.slots:
             self._seats, self._held = list(self.fleet.slots), self._who_is_held()
-        before = [flat[slots].clone() for _, slots, _, _ in self._held]
+        before = [flat[held.slots].clone() for held in self._held]
         self.inner.update(flat, grads, state, hyper)
-        for was, (hold, slots, strength, target) in zip(before, self._held, strict=True):
-            flat[slots] = hold.hold(was, flat[slots], strength, target, self.parts)
+        for was, (hold, slots, *given) in zip(before, self._held, strict=True):
+            flat[slots] = hold.hold(was, flat[slots], *given)
 
-    def _who_is_held(self) -> list[tuple[Hold, list[int], Tensor, Tensor]]:
-        """Of every hold: the slots of its replicas, their strengths and targets."""
-        fleet, held = self.fleet, list[tuple[Hold, list[int], Tensor, Tensor]]()
-        for name, arm in self.holds.items():
+    def _who_is_held(self) -> "list[_Held]":
+        fleet, held = self.fleet, list[_Held]()
+        for name, (hold, strength, entries) in self._holds.items():
             slots = [slot for slot in fleet.active() if fleet.table.arm[fleet.slots[slot]] == name]
             if not slots:
                 continue
-            hold = arm.intervention
-            assert isinstance(hold, Hold)
             first = [initial(fleet, fleet.slots[slot]) for slot in slots]
-            target = torch.stack([hold.target(row, self.parts) for row in first])
-            strength = torch.full((len(slots), 1), arm.strength, dtype=fleet.dtype)
-            held.append((hold, slots, strength.to(fleet.device), target.to(fleet.device)))
+            target = torch.stack([hold.target(row, entries) for row in first])
+            of_each = torch.full((len(slots), 1), strength, dtype=fleet.dtype)
+            given = (tensor.to(fleet.device) for tensor in (of_each, target, entries))
+            held.append(_Held(hold, slots, *given))
         return held

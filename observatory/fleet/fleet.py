@@ -23,7 +23,7 @@ from observatory.fleet.rules import Looks
 from observatory.fleet.seats import compact
 from observatory.fleet.settings import EvaluationSettings, FleetSettings
 from observatory.fleet.splits import Splits
-from observatory.fleet.stack import fast_path, flat_row, layout_of, vmapped
+from observatory.fleet.stack import drawn_row, fast_path, layout_of, vmapped
 from observatory.fleet.state import ReplicaStates, seated
 from observatory.fleet.step import DTYPES, LossAndGradient
 from observatory.fleet.window import Window
@@ -173,9 +173,8 @@ class Fleet:
 
     def _seat(self, slot: int, row: int) -> None:
         self._place(slot, row)
-        seed = int(self.table.seed[row])
-        self.network.initialise(named_generator(seed, "init"))
-        self.flat[slot] = flat_row(self.network).to(self.device)
+        rng = named_generator(int(self.table.seed[row]), "init")
+        self.flat[slot] = drawn_row(self.network, rng).to(self.device)
         fresh = self.optimizer.init(self.flat[slot : slot + 1])
         for name, state in self.optimizer_state.items():
             state[slot] = fresh[name][0]

@@ -42,6 +42,10 @@ class Looks:
         self.series["train_acc"].append(train_acc)
         self.series["val_acc"].append(val_acc)
 
+    def end_at(self, step: int) -> bool:
+        """Whether the last look was at `step`."""
+        return bool(self.steps) and self.steps[-1] == step
+
     def locate(self, event: Event) -> Interval:
         """An event in this record."""
         return event.locate(self.steps, self.series[event.series])

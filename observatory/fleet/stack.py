@@ -45,6 +45,13 @@ def flat_row(network: nn.Module) -> Float[Tensor, " param"]:
     return torch.cat([p.detach().reshape(-1) for p in network.parameters()]).clone()
 
 
+def drawn_row(network: nn.Module, rng: torch.Generator) -> Float[Tensor, " param"]:
+    """Parameters drawn anew, in layout order."""
+    assert isinstance(network, Model)
+    network.initialise(rng)
+    return flat_row(network)
+
+
 def vmapped(network: nn.Module) -> StackedForward:
     """The stacked forward of any network, by `torch.func.vmap`."""
 

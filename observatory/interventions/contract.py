@@ -13,6 +13,8 @@ from observatory.core.contracts import Rows
 from observatory.core.layout import Params
 from observatory.interventions.parts import PartNames
 
+Entries = Bool[Tensor, " param"]
+"""Whether each entry of a flat row belongs to a part."""
 Row = Float[Tensor, " param"]
 """All parameters of one replica, or what belongs to each of them."""
 
@@ -39,7 +41,7 @@ class Acted:
     drawn: Callable[[torch.Generator], Row]
     first: Row
 
-    def forget(self, entries: Bool[Tensor, " param"], share: float) -> None:
+    def forget(self, entries: Entries, share: float) -> None:
         """Let the optimizer forget a share of what it knows of some entries."""
         for state in self.optimizer.values():
             if state.shape == self.flat.shape:
@@ -71,7 +73,7 @@ class Hold(_Named, ABC):
     """Something kept up after every step from the moment on; at strength 0 nothing changes."""
 
     @abstractmethod
-    def target(self, first: Row, parts: PartNames) -> Float[Tensor, " target"]:
+    def target(self, first: Row, entries: Entries) -> Float[Tensor, " target"]:
         """What one replica is held to, from its first parameters; empty where that is nothing."""
 
     @abstractmethod
@@ -81,7 +83,7 @@ class Hold(_Named, ABC):
         after: Rows,
         strength: Float[Tensor, "replica 1"],
         target: Float[Tensor, "replica target"],
-        parts: PartNames,
+        entries: Entries,
     ) -> Rows:
         """The parameters in place of `after`, of each replica by itself.
 
@@ -90,7 +92,7 @@ class Hold(_Named, ABC):
             after: As the optimizer left them.
             strength: Of each.
             target: As of `target`.
-            parts: Which entries a name has.
+            entries: Those of its part.
         """
 
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from observatory.core.contracts import Rows
-from observatory.interventions.contract import Hold, Row
-from observatory.interventions.parts import PartNames
+from observatory.interventions.contract import Entries, Hold, Row
 
 
 @final
@@ -21,13 +20,12 @@ class Freeze(Hold):
     def __init__(self, *, part: str) -> None:
         self.part = part
 
-    def target(self, first: Row, parts: PartNames) -> Tensor:
+    def target(self, first: Row, entries: Entries) -> Tensor:
         """Nothing: they stay where they were."""
         return first[:0]
 
     def hold(
-        self, before: Rows, after: Rows, strength: Tensor, target: Tensor, parts: PartNames
+        self, before: Rows, after: Rows, strength: Tensor, target: Tensor, entries: Entries
     ) -> Rows:
         """The entries where they were, all others as they are."""
-        entries = parts.entries(self.part).to(after.device)
         return torch.where(entries, torch.lerp(after, before, strength), after)

@@ -7,8 +7,7 @@ from torch import Tensor
 
 from observatory.core.contracts import Rows
 from observatory.core.settings import Positive, check_arguments
-from observatory.interventions.contract import Hold, Row
-from observatory.interventions.parts import PartNames
+from observatory.interventions.contract import Entries, Hold, Row
 
 
 @final
@@ -27,16 +26,15 @@ class HoldNorm(Hold):
         check_arguments(HoldNorm, ratio=ratio, only=only)
         self.part, self.ratio, self.only = part, ratio, only
 
-    def target(self, first: Row, parts: PartNames) -> Tensor:
+    def target(self, first: Row, entries: Entries) -> Tensor:
         """The norm, `[1]`."""
-        norm = torch.linalg.vector_norm(first[parts.entries(self.part)].double())
+        norm = torch.linalg.vector_norm(first[entries].double())
         return (self.ratio * norm)[None].to(first)
 
     def hold(
-        self, before: Rows, after: Rows, strength: Tensor, target: Tensor, parts: PartNames
+        self, before: Rows, after: Rows, strength: Tensor, target: Tensor, entries: Entries
     ) -> Rows:
         """The part on its sphere, all else as it is."""
-        entries = parts.entries(self.part).to(after.device)
         norm = torch.linalg.vector_norm(torch.where(entries, after, 0.0), dim=1, keepdim=True)
         factor = target / norm.clamp(min=1e-30)
         factor = factor.clamp(max=1.0) if self.only == "above" else factor

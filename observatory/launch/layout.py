@@ -30,7 +30,7 @@ def resolved(config: Config) -> Config:
     Raises:
         ConfigError: If a setting breaks its rule, or jobs shall train on a device that is not said.
     """
-    fleet = {**BEGUN_WITH, **config["fleet"]}
+    fleet = dict(config["fleet"])
     as_jobs = job_settings(config) is not None
     if as_jobs and fleet["device"] not in ("cpu", "cuda"):
         raise ConfigError(

@@ -22,6 +22,22 @@ FILE_KEY = "observatory"
 Arrays = dict[str, np.ndarray]
 
 
+def parameters_column(dtype: str) -> Column:
+    """The column of a flat row.
+
+    Args:
+        dtype: In which the fleet trains; the numbers are those of the step, bit for bit.
+    """
+    return Column(
+        name=PARAMETERS,
+        unit="1",
+        dtype="float64" if dtype == "float64" else "float32",
+        dims=("param",),
+        meaning="all parameters, flat: the weights in the order of `model.layout` of the "
+        "manifest, each row by row",
+    )
+
+
 def weights_file(run_id: str, replica: int) -> str:
     """Where a bundle, or a study that came as one, holds the parameters of a network."""
     return f"weights/{run_id}/replica-{replica:06d}.safetensors"

@@ -44,8 +44,7 @@ class ArmsCallback(BetweenChunks):
         """Copy, act, and queue; the replica itself does not notice."""
         fleet = module.fleet
         for slot in fleet.active():
-            looks = fleet.looks[slot]
-            if not looks.steps or looks.steps[-1] != fleet.ages[slot]:
+            if not fleet.looks[slot].end_at(fleet.ages[slot]):
                 continue
             parent = fleet.replica_of(slot)
             for replica in self.arms.part(slot):

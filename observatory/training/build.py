@@ -19,6 +19,7 @@ from observatory.fleet.rules import Event
 from observatory.fleet.settings import FEW, EvaluationSettings, FleetSettings, RetirementRules
 from observatory.fleet.stack import layout_of
 from observatory.interventions.arm import Arm
+from observatory.store.identity import BEGUN_WITH
 from observatory.training.arms import arms_of
 from observatory.training.check import (
     check_settings,
@@ -105,6 +106,8 @@ def build(config: Config) -> Parts:
     Raises:
         ConfigError: If a setting breaks its rule; the message says which, why and what to do.
     """
+    # A run that was begun before there was a setting has what all runs had then.
+    config = {**config, "fleet": {**BEGUN_WITH, **config["fleet"]}}
     check_settings(config)
     task = _made("task", config["task"], Task)
     dataset = Dataset.of(task, config["train_fraction"])

@@ -28,24 +28,6 @@ MEMBERSHIP_COLUMNS = (
 )
 
 
-def weight_columns(dtype: str) -> tuple[Column, ...]:
-    """Columns of the table of final weights: a row per replica that has left.
-
-    Args:
-        dtype: In which the fleet trains; the numbers are those of its last step, bit for bit.
-    """
-    return (
-        Column(
-            name="parameters",
-            unit="1",
-            dtype="float64" if dtype == "float64" else "float32",
-            dims=("param",),
-            meaning="all parameters, flat: the weights in the order of `model.layout` of the "
-            "manifest, each row by row",
-        ),
-    )
-
-
 class BetweenChunks(pl.Callback, ABC):
     """A callback that acts once before the first chunk and after every one."""
 
@@ -126,7 +108,7 @@ class RetirementCallback(BetweenChunks):
             diverged = fleet.diverged_steps() if fleet.active() else []
             for slot in fleet.active():
                 looks = fleet.looks[slot]
-                if not looks.steps or looks.steps[-1] != fleet.ages[slot]:
+                if not looks.end_at(fleet.ages[slot]):
                     continue
                 reason = retire_reason(parts.rules, parts.events, looks, diverged[slot])
                 row = outcome_row(parts.rules, parts.events, looks, diverged[slot], reason)

@@ -24,7 +24,6 @@ from observatory.fleet.settings import (
     FleetSettings,
     RetirementRules,
 )
-from observatory.store.identity import BEGUN_WITH
 from observatory.training.components import check_component, make
 from observatory.training.device import check_device
 from observatory.training.keep import state_settings
@@ -80,8 +79,7 @@ def check_settings(config: Config) -> None:
     """
     checked(config, _SHARED, open_ended=True)
     for group, types in _GROUPS.items():
-        given = {**BEGUN_WITH, **config["fleet"]} if group == "fleet" else config.get(group, {})
-        checked(given, types, group, complete=group != "store")
+        checked(config.get(group, {}), types, group, complete=group != "store")
     check_device(config["fleet"]["device"])
     for entry in (config["task"], config["model"], config["loss"], config["optimizer"]["update"]):
         check_component(entry)
@@ -115,7 +113,7 @@ def evaluation_settings(config: Config) -> EvaluationSettings:
 
 def fleet_settings(config: Config) -> FleetSettings:
     """The layout of the stack and the precision of its numbers."""
-    given = {**BEGUN_WITH, **config["fleet"]}
+    given = config["fleet"]
     return FleetSettings(
         size=given["size"],
         batch_size=config["batch_size"],
@@ -142,7 +140,7 @@ def _check_together(config: Config) -> None:
     """Rules that concern several settings at once."""
     evaluation, rules = evaluation_settings(config), retirement_rules(config)
     horizon = rules.horizon_steps
-    _check_matmul({**BEGUN_WITH, **config["fleet"]})
+    _check_matmul(config["fleet"])
     if horizon % evaluation.every:
         raise ConfigError(
             f"`horizon_steps` must be a multiple of `evaluation.every`, got {horizon} and "

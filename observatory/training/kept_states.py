@@ -64,8 +64,6 @@ class StatesCallback(BetweenChunks):
 
     def _seen_now(self, module: FleetModule, slot: int) -> bool:
         looks, age = module.fleet.looks[slot], module.fleet.ages[slot]
-        if not looks.steps or looks.steps[-1] != age:
-            return False
-        if module.tracker.last[PURPOSE][slot] == age:
+        if not looks.end_at(age) or module.tracker.last[PURPOSE][slot] == age:
             return False
         return any(first_seen(event, looks) for event in self.events)

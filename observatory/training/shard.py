@@ -23,6 +23,7 @@ from observatory.fleet.fleet import Fleet
 from observatory.fleet.rules import outcome_columns
 from observatory.store.files import read_json, write_atomically
 from observatory.store.lock import own
+from observatory.store.parameters import parameters_column
 from observatory.store.rows import lost_of_shard
 from observatory.store.schema import EVENT_COLUMNS, STATES, WEIGHTS
 from observatory.store.writer import ShardWriter
@@ -34,7 +35,6 @@ from observatory.training.callbacks import (
     EvaluationCallback,
     RetirementCallback,
     StopCallback,
-    weight_columns,
 )
 from observatory.training.clock import CostClock
 from observatory.training.device import check_matmul
@@ -60,7 +60,7 @@ def tables(parts: Parts) -> dict[str, tuple[Column, ...]]:
         "outcomes": outcome_columns(parts.events),
         "events": EVENT_COLUMNS,
         "membership": MEMBERSHIP_COLUMNS,
-        **({WEIGHTS: weight_columns(parts.fleet.dtype)} if parts.final_weights else {}),
+        **({WEIGHTS: (parameters_column(parts.fleet.dtype),)} if parts.final_weights else {}),
         **({STATES: parts.state_columns} if parts.states else {}),
         **{f"probes/{name}": scheduled.probe.columns for name, scheduled in parts.probes.items()},
     }

@@ -14,7 +14,7 @@ from observatory.core.contracts import Masked, Measurement, Optimizer
 from observatory.core.errors import ConfigError
 from observatory.fleet.state import ReplicaStates
 from observatory.fleet.step import DTYPES
-from observatory.store.parameters import PARAMETERS
+from observatory.store.parameters import PARAMETERS, parameters_column
 
 _DTYPES: dict[torch.dtype, Dtype] = {
     torch.float32: "float32",
@@ -56,14 +56,7 @@ def state_columns(optimizer: Optimizer, n_params: int, dtype: str) -> tuple[Colu
         for name, value in _empty_state(optimizer, n_params, dtype).items()
     ]
     return (
-        Column(
-            name=PARAMETERS,
-            unit="1",
-            dtype="float64" if dtype == "float64" else "float32",
-            dims=("param",),
-            meaning="all parameters, flat: the weights in the order of `model.layout` of the "
-            "manifest, each row by row",
-        ),
+        parameters_column(dtype),
         *of_optimizer,
         Column(
             name="order",

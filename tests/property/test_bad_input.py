@@ -28,7 +28,6 @@ from observatory.launch.compose import compose, ready
 from observatory.launch.layout import resolved
 from observatory.mirror.settings import mlflow_settings
 from observatory.pipeline import retry
-from observatory.store.identity import BEGUN_WITH
 from observatory.training.build import build
 from observatory.training.check import check_settings
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
@@ -69,7 +68,7 @@ def bad_configs(base: dict[str, Any], n: int) -> Iterator[tuple[str, dict[str, A
         holder, kind = parent(config, path), rng.choice(("unknown", "missing", "value", "value"))
         if kind == "unknown":
             holder[f"{path[-1]}x"] = 1
-        elif kind == "missing" and path[-1] not in ("final_weights", "random_labels", *BEGUN_WITH):
+        elif kind == "missing" and path[-1] not in ("final_weights", "random_labels"):
             del holder[path[-1]]
         else:
             kind = "value"

@@ -110,17 +110,17 @@ def test_a_shuffle_keeps_the_entries_of_every_weight_and_moves_its_share() -> No
 
 @pytest.mark.parametrize("hold", HOLDS, ids=name)
 def test_a_hold_acts_on_every_replica_by_itself(hold: Hold) -> None:
-    before, after = (torch.stack([row(s) for s in seeds]) for seeds in ((4, 5, 6), (7, 8, 9)))
-    target = torch.stack([hold.target(row(s), PARTS) for s in (10, 11, 12)])
-    strength = torch.tensor([[0.0], [0.4], [1.0]])
-    held = hold.hold(before, after, strength, target, PARTS)
     left = PARTS.entries("left")
+    before, after = (torch.stack([row(s) for s in seeds]) for seeds in ((4, 5, 6), (7, 8, 9)))
+    target = torch.stack([hold.target(row(s), left) for s in (10, 11, 12)])
+    strength = torch.tensor([[0.0], [0.4], [1.0]])
+    held = hold.hold(before, after, strength, target, left)
     assert torch.equal(held[0], after[0])
     assert torch.equal(held[:, ~left], after[:, ~left])
     assert (held[1:, left] != after[1:, left]).all()
     for i in range(3):
         rows = slice(i, i + 1)
-        alone = hold.hold(before[rows], after[rows], strength[rows], target[rows], PARTS)
+        alone = hold.hold(before[rows], after[rows], strength[rows], target[rows], left)
         assert torch.equal(held[rows], alone)
 
 
@@ -128,14 +128,14 @@ def test_what_is_frozen_stays_and_a_held_norm_is_a_multiple_of_the_first() -> No
     left, full = PARTS.entries("left"), torch.ones(1, 1)
     before, after, first = row(4)[None], row(7)[None], row(10)
     freeze, norm = Freeze(part="left"), HoldNorm(part="left", ratio=0.5)
-    frozen = freeze.hold(before, after, full, freeze.target(first, PARTS)[None], PARTS)
+    frozen = freeze.hold(before, after, full, freeze.target(first, left)[None], left)
     assert torch.equal(frozen[:, left], before[:, left])
-    target = norm.target(first, PARTS)[None]
-    held = norm.hold(before, after, full, target, PARTS)
+    target = norm.target(first, left)[None]
+    held = norm.hold(before, after, full, target, left)
     torch.testing.assert_close(held[0, left].norm(), 0.5 * first[left].norm())
     clip = HoldNorm(part="left", ratio=0.5, only="above")
     small = torch.where(left, 0.01 * after, after)
-    assert torch.equal(clip.hold(before, small, full, target, PARTS), small)
+    assert torch.equal(clip.hold(before, small, full, target, left), small)
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
