@@ -13,6 +13,7 @@ import yaml
 import observatory
 from observatory.core.errors import ConfigError, ObservatoryError, StoreError
 from observatory.core.secrets import without_secrets
+from observatory.interventions.arm import without_control
 from observatory.launch.extend import continue_shards, extended_run
 from observatory.launch.layout import as_begun, resolved
 from observatory.launch.manifest import manifest_of, now, replica_columns, summed_cost
@@ -52,7 +53,9 @@ def described(config: Config, event: str) -> Config:
 
 
 def check_runs(configs: Iterable[Config]) -> list[str]:
-    """Check runs as a whole; which probes cannot look, and which states have no room, as sentences.
+    """Check runs as a whole; what their user may not expect of them, as sentences.
+
+    Such are probes that cannot look, states that have no room, and arms without a control.
 
     Raises:
         ConfigError: If a setting of any run breaks its rule.
@@ -60,7 +63,13 @@ def check_runs(configs: Iterable[Config]) -> list[str]:
     each = [(config, build(resolved(config))) for config in configs]
     absent = {f"{name} ({why})" for _, parts in each for name, why in parts.unavailable.items()}
     probes = [f"probes that cannot look: {', '.join(sorted(absent))}"] if absent else []
-    return probes + sorted({left_out(config, parts.states) for config, parts in each} - {""})
+    states = {left_out(config, parts.states) for config, parts in each} - {""}
+    arms = sorted({name for config, _ in each for name in without_control(config.get("arms") or {})})
+    alone = [
+        f"arms without a control: {', '.join(arms)}. Another change as large may have the same "
+        "effect; name the arm that makes it by `control`, and add it to `arms`."
+    ]
+    return probes + sorted(states) + (alone if arms else [])
 
 
 @dataclass(frozen=True)

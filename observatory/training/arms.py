@@ -13,7 +13,12 @@ from observatory.interventions.moments import AtEvent, AtStep, Moment
 from observatory.interventions.parts import PartNames
 from observatory.training.components import make
 
-_TYPES = {"intervention": dict[str, Any], "moment": dict[str, Any], "strength": NotNegative}
+_TYPES = {
+    "intervention": dict[str, Any],
+    "moment": dict[str, Any],
+    "strength": NotNegative,
+    "control": str | None,
+}
 
 
 def arms_of(config: Mapping[str, Any], parts: PartNames) -> dict[str, Arm]:
@@ -35,7 +40,10 @@ def _arm(name: str, given: Any, config: Mapping[str, Any], parts: PartNames) -> 
     check_plain_name(f"arms.{name}", name)
     if name == NO_ARM:
         raise ConfigError(f"`arms.{name}` must have another name: it is that of the replicas.")
+    given = {"control": None, **given}  # in runs that were begun before there was one
     checked(given, _TYPES, f"arms.{name}", complete=True)
+    if given["control"] == name:
+        raise ConfigError(f"`arms.{name}.control` must be another arm, got {name}. Or null: none.")
     moment, intervention = make(given["moment"]), make(given["intervention"])
     horizon, every = config["horizon_steps"], config["evaluation"]["every"]
     if not isinstance(moment, Moment):
@@ -58,4 +66,4 @@ def _arm(name: str, given: Any, config: Mapping[str, Any], parts: PartNames) -> 
             f"{given['strength']:g}."
         )
     parts.entries(intervention.part)
-    return Arm(intervention, moment, float(given["strength"]))
+    return Arm(intervention, moment, float(given["strength"]), given["control"])

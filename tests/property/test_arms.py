@@ -41,7 +41,12 @@ ALL: dict[str, dict[str, Any]] = {
 
 def arms(strength: float, moment: dict[str, Any] = AT_40, *names: str) -> dict[str, dict[str, Any]]:
     return {
-        name: {"intervention": ALL[name], "moment": moment, "strength": strength}
+        name: {
+            "intervention": ALL[name],
+            "moment": moment,
+            "strength": strength,
+            "control": None,
+        }
         for name in names or ALL
     }
 
@@ -179,11 +184,12 @@ def test_a_moment_that_never_comes_is_no_effect(tmp_path: Path) -> None:
         ({"rescale": {"strength": -0.5}}, "strength"),
         ({"rescale": {"moment": {"_target_": f"{ROOM}.moments.AtEvent", "event": "mom"}}}, "mem"),
         ({"none": {}}, "another name"),
+        ({"rescale": {"control": "rescale"}}, "another arm"),
         ({"rescale": {"intervention": {**ALL["rescale"], "part": "heed"}}}, "head"),
     ],
 )
 def test_an_arm_that_cannot_be_is_refused(given: dict[str, Any], says: str) -> None:
-    whole = {"intervention": ALL["rescale"], "moment": AT_40, "strength": 1.0}
+    whole = {"intervention": ALL["rescale"], "moment": AT_40, "strength": 1.0, "control": None}
     config = compose("train", [*TINY, "results=nowhere"])
     config["arms"] = {name: {**whole, **own} for name, own in given.items()}
     with pytest.raises(ConfigError, match=says):
