@@ -64,7 +64,8 @@ def check_runs(configs: Iterable[Config]) -> list[str]:
     absent = {f"{name} ({why})" for _, parts in each for name, why in parts.unavailable.items()}
     probes = [f"probes that cannot look: {', '.join(sorted(absent))}"] if absent else []
     states = {left_out(config, parts.states) for config, parts in each} - {""}
-    arms = sorted({name for config, _ in each for name in without_control(config.get("arms") or {})})
+    given = [config.get("arms") or {} for config, _ in each]
+    arms = sorted({name for these in given for name in without_control(these)})
     alone = [
         f"arms without a control: {', '.join(arms)}. Another change as large may have the same "
         "effect; name the arm that makes it by `control`, and add it to `arms`."
