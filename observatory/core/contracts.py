@@ -49,6 +49,19 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class HasAnswers(Protocol):
+    """A task that knows its right answers, whatever the labels are."""
+
+    def answers(self) -> Int[Tensor, " batch"]:
+        """The right answer of every example."""
+        ...
+
+    def answer_group(self) -> Int[Tensor, "element element"] | None:
+        """Table of the group in whose elements answers are composed; None where there is none."""
+        ...
+
+
+@runtime_checkable
 class Model(Protocol):
     """One network: an `nn.Module` from operands `[batch, pos]` to logits `[batch, d_vocab]`."""
 
@@ -202,6 +215,8 @@ class Probe(ABC):
     needs: tuple[tuple[str, ...], ...] = ()
     """Last words of the names of activations that it needs, such as (("attn_pattern",),): of each
     entry the first one that the model declares."""
+    needs_group: ClassVar[bool] = False
+    """Whether the answers must fill a Latin square on a group: `EveryExample.group`."""
 
     @abstractmethod
     def measure(self, view: FleetView) -> Measurement:

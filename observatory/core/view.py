@@ -1,5 +1,6 @@
 """The frozen window on the fleet that a probe receives."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,61 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from observatory.core.layout import Params, Weight
+
+
+class EveryExample(ABC):
+    """All examples of the task, and the network as functions of parameters and examples.
+
+    For probes that run the network themselves. Nothing is computed before it is asked for.
+    """
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Int[Tensor, "sample pos"]:
+        """Operands of all examples."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> Int[Tensor, "replica sample"]:
+        """What each replica is trained on."""
+
+    @property
+    @abstractmethod
+    def in_train(self) -> Bool[Tensor, "replica sample"]:
+        """Whether an example is in the replica's own train split."""
+
+    @property
+    @abstractmethod
+    def group(self) -> Int[Tensor, "element element"] | None:
+        """Table of the group of the answers, where they fill a Latin square on it; else None."""
+
+    @property
+    @abstractmethod
+    def answers(self) -> Int[Tensor, " sample"] | None:
+        """The right answer of every example, whatever the labels; None without a `group`."""
+
+    @property
+    @abstractmethod
+    def start(self) -> Params:
+        """The parameters of every replica at step 0, stacked."""
+
+    @abstractmethod
+    def logits(
+        self, params: Params, inputs: Int[Tensor, "replica batch pos"]
+    ) -> Float[Tensor, "replica batch d_vocab"]:
+        """Logits of stacked networks, each on its own examples; can be differentiated twice."""
+
+    @abstractmethod
+    def losses(
+        self, logits: Float[Tensor, "replica batch d_vocab"], labels: Int[Tensor, "replica batch"]
+    ) -> Float[Tensor, "replica batch"]:
+        """The loss of the training of every example, in the precision of `logits`."""
+
+    @abstractmethod
+    def activations(
+        self, params: Params, inputs: Int[Tensor, "batch pos"]
+    ) -> Mapping[str, Float[Tensor, "replica batch ..."]]:
+        """As `FleetView.activations`, of stacked networks on examples that they share."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +82,7 @@ class FleetView:
         activations: Recorded on the probe examples when first asked for; `logits` and every name of
             the model's `hooks()`, each `[replica, batch, ...]`.
         loss_dtype: Precision in which the training loss is computed: "float32" or "float64".
+        everything: All examples of the task; None where there is no task of ours.
     """
 
     replica: Int[Tensor, " replica"]
@@ -37,3 +94,4 @@ class FleetView:
     in_train: Bool[Tensor, "replica batch"]
     activations: Mapping[str, Float[Tensor, "replica batch ..."]]
     loss_dtype: str
+    everything: EveryExample | None = None

@@ -72,8 +72,7 @@ class Fleet:
         self.inputs = dataset.inputs.to(self.device)
         probe = probe_examples(len(dataset), settings.probe_examples, settings.study_seed)
         self.probe_examples = probe.to(self.device)
-        looked_at = self.inputs[self.probe_examples]
-        self.view = Window(self.network, fast, self.layout, self.weights, looked_at, settings)
+        self.view = Window(self.network, fast, dataset, loss, table, self.probe_examples, settings)
         self.capture = cuda_capture if settings.graphs == "on" else None
         self.queue = Queue()
         self.tick = self.replica_steps = self.slot_steps = 0

@@ -1,19 +1,21 @@
 """What probes see of replicas at a look: parameters, examples, and activations when asked for."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import partial
 from typing import final
 
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from observatory.core.contracts import FastPath, Model
-from observatory.core.layout import Layout, Weight
+from observatory.core.contracts import FastPath, Loss, Model
 from observatory.core.view import FleetView
 from observatory.fleet.activations import LazyActivations
+from observatory.fleet.every_example import FleetExamples
 from observatory.fleet.look import Look
+from observatory.fleet.replica_table import ReplicaTable
+from observatory.fleet.replicas import Dataset
 from observatory.fleet.settings import FleetSettings
-from observatory.fleet.stack import recorders
+from observatory.fleet.stack import layout_of, recorders
 
 
 @final
@@ -23,9 +25,10 @@ class Window:
     Args:
         network: The prototype network.
         fast: Its fast path, if it has one that may be taken.
-        layout: Of a flat row.
-        weights: What the network declares of its parameters.
-        inputs: Operands of the probe examples.
+        dataset: All examples.
+        loss: Of the training.
+        table: Who is in the fleet.
+        looked_at: Which examples are the probe examples.
         settings: Of the fleet.
     """
 
@@ -33,16 +36,27 @@ class Window:
         self,
         network: nn.Module,
         fast: FastPath | None,
-        layout: Layout,
-        weights: Mapping[str, Weight],
-        inputs: Int[Tensor, "batch pos"],
+        dataset: Dataset,
+        loss: Loss,
+        table: ReplicaTable,
+        looked_at: Int[Tensor, " batch"],
         settings: FleetSettings,
     ) -> None:
         assert isinstance(network, Model)
         self._recorders = partial(recorders, network, fast)
         self._names = ("logits", *network.hooks())
-        self._layout, self._weights, self._inputs = layout, weights, inputs
+        self._layout, self._weights = layout_of(network), network.weights()
+        self._inputs = dataset.inputs.to(looked_at.device)[looked_at]
         self._loss_dtype = settings.loss_dtype
+        self._everything = partial(
+            FleetExamples,
+            network=network,
+            recorders=recorders(network, fast, None),
+            dataset=dataset,
+            loss=loss,
+            seeds=dict(zip(table.replica.tolist(), table.seed.tolist(), strict=True)),
+            device=looked_at.device,
+        )
 
     def __call__(self, look: Look, kinds: Collection[str] | None = None) -> FleetView:
         """The replicas of a look as probes receive them.
@@ -62,4 +76,5 @@ class Window:
             in_train=look.in_train,
             activations=LazyActivations(self._recorders(kinds), params, self._inputs, self._names),
             loss_dtype=self._loss_dtype,
+            everything=self._everything(replicas=look.replica.tolist()),
         )

@@ -97,6 +97,7 @@ class AnsweredTask(ABC):  # noqa: B024 - what is missing is a constructor that m
         negative: Why it is known not to grok, or None.
         random_labels: Replace the answers by uniform random ones drawn once per replica seed: the
             memorisation-only twin of the task.
+        group: Table of the group in whose elements answers are composed, or None.
     """
 
     def __init__(
@@ -108,10 +109,12 @@ class AnsweredTask(ABC):  # noqa: B024 - what is missing is a constructor that m
         n_classes: int,
         negative: str | None,
         random_labels: bool,
+        group: Int[Tensor, "element element"] | None = None,
     ) -> None:
         self.n_symbols, self.n_classes = n_symbols, n_classes
         self.negative = _RANDOM_LABELS_NEGATIVE if random_labels else negative
         self._inputs, self._answers, self._random_labels = inputs, answers, random_labels
+        self._group = group
 
     def inputs(self) -> Int[Tensor, "batch pos"]:
         """All examples, in a fixed order."""
@@ -122,6 +125,14 @@ class AnsweredTask(ABC):  # noqa: B024 - what is missing is a constructor that m
         if self._random_labels:
             return torch.randint(self.n_classes, self._answers.shape, generator=rng)
         return self._answers
+
+    def answers(self) -> Int[Tensor, " batch"]:
+        """The right answers, whatever the labels are."""
+        return self._answers
+
+    def answer_group(self) -> Int[Tensor, "element element"] | None:
+        """Table of the group in whose elements answers are composed, or None."""
+        return self._group
 
     def split(
         self, fraction: float, rng: torch.Generator

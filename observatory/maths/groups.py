@@ -109,8 +109,13 @@ def group_of(name: str, table: Int[Tensor, "..."]) -> Group:
 def cyclic(n: int) -> Group:
     """Addition modulo n."""
     _check_size("n", n, 1, None)
+    return group_of(f"Z{n}", cyclic_table(n))
+
+
+def cyclic_table(n: int) -> Int[Tensor, "element element"]:
+    """Its table alone."""
     elements = torch.arange(n)
-    return group_of(f"Z{n}", (elements[:, None] + elements) % n)
+    return (elements[:, None] + elements) % n
 
 
 def product(groups: Sequence[Group]) -> Group:

@@ -102,4 +102,5 @@ class CayleyTable(AnsweredTask):
             n_classes=len(answers),
             negative=None,
             random_labels=random_labels,
+            group=answers if group else None,
         )

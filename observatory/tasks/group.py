@@ -55,4 +55,5 @@ class GroupComposition(AnsweredTask):
             n_classes=group.order,
             negative=None,
             random_labels=random_labels,
+            group=group.table,
         )

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from observatory.core.errors import ConfigError
 from observatory.maths.examples import AnsweredTask, all_tuples
+from observatory.maths.groups import cyclic_table
 
 _Operation = Literal[
     "add", "sub", "mul", "div", "div_sub",
@@ -122,4 +123,5 @@ class Modular(AnsweredTask):
             n_classes=p,
             negative=_NEGATIVES.get(operation),
             random_labels=random_labels,
+            group=cyclic_table(p) if operation in ("add", "sub") else None,
         )

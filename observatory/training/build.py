@@ -124,6 +124,7 @@ def build(config: Config) -> Parts:
             for name, entry in config.get("probe", {}).items()
         },
         network,
+        task,
     )
     _check_looks(probes, config, len(dataset))
     parts = Parts(

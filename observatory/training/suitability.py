@@ -12,6 +12,7 @@ from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.core.rng import named_generator
 from observatory.core.schedule import Schedule
 from observatory.core.view import FleetView
+from observatory.fleet.every_example import latin_square
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class Scheduled:
 
 
 def possible_probes(
-    probes: Mapping[str, Scheduled], network: Model
+    probes: Mapping[str, Scheduled], network: Model, task: Task
 ) -> tuple[dict[str, Scheduled], dict[str, str]]:
-    """The probes that can look at this network, and why the others cannot.
+    """The probes that can look at this network on this task, and why the others cannot.
 
     A model without heads has no attention to look at: that is no mistake of the user's, so the rest
     is measured and the manifest says what is not.
@@ -36,6 +37,8 @@ def possible_probes(
         missing = [kinds for kinds in scheduled.probe.needs if not declared.intersection(kinds)]
         if missing:
             unavailable[name] = f"{type(network).__name__} has no {' or '.join(missing[0])}"
+        elif scheduled.probe.needs_group and latin_square(task) is None:
+            unavailable[name] = "the answers of the task fill no Latin square on a group"
         else:
             possible[name] = scheduled
     return possible, unavailable

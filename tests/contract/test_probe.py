@@ -19,6 +19,7 @@ from observatory.core.contracts import Masked, Probe
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
 from observatory.core.view import FleetView
+from tests.made_examples import MadeExamples, made_examples
 
 CONF = Path(observatory.conf.__path__[0]).resolve()
 COMPONENTS = {
@@ -26,7 +27,9 @@ COMPONENTS = {
     for path in Path(observatory.probes.__path__[0]).glob("*.py")
     if path.stem != "__init__"
 }
-PRESETS = sorted(path.stem for path in (CONF / "probe").glob("*.yaml"))
+CLASSES_OF_COST = {"default", "mechanism", "forensic"}
+"""Files of the group that name several probes."""
+PRESETS = sorted({path.stem for path in (CONF / "probe").glob("*.yaml")} - CLASSES_OF_COST)
 TYPES = {"float64": torch.float64, "int64": torch.int64, "bool": torch.bool}
 REPLICAS, D_MODEL, CLASSES = 4, 8, 7
 
@@ -55,6 +58,7 @@ class Made:
             in_train=torch.rand(REPLICAS, self.batch, generator=self.rng) < 0.6,
             activations=self.activations,
             loss_dtype="float32",
+            everything=made_examples(self.params, tuple(self.activations), CLASSES, self.batch),
         )
 
 
@@ -142,6 +146,7 @@ VIEWS: dict[str, Callable[[], FleetView]] = {
 
 def rows(view: FleetView, index: Tensor) -> FleetView:
     """The replicas at `index` of a view, in that order."""
+    assert isinstance(view.everything, MadeExamples)
     return dataclasses.replace(
         view,
         replica=view.replica[index],
@@ -150,6 +155,7 @@ def rows(view: FleetView, index: Tensor) -> FleetView:
         in_train=view.in_train[index],
         params={name: stack[index] for name, stack in view.params.items()},
         activations={name: stack[index] for name, stack in view.activations.items()},
+        everything=view.everything.rows(index),
     )
 
 
@@ -223,6 +229,13 @@ def view(case: tuple[str, str]) -> FleetView:
 
 def test_every_probe_looks_at_some_view():
     assert {preset for preset, _ in CASES} == set(PRESETS)
+
+
+def test_classes_of_cost_build_on_each_other():
+    composed_of = {name: list(composed(name)) for name in ("default", "mechanism")}
+    with initialize_config_dir(str(CONF), version_base=None):
+        assert composed_of["default"] == list(compose("train").probe)
+    assert composed_of["mechanism"][: len(composed_of["default"])] == composed_of["default"]
 
 
 @pytest.mark.slow
