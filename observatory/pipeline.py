@@ -46,6 +46,39 @@ def run_map(runs: Mapping[str, Config], watch: _Watch | None, message: _Message)
     return [publish(study, config, ends[study], message) for study, config in studies.items()]
 
 
+def run_comparison(overrides: Sequence[str], watch: _Watch | None, message: _Message) -> Path:
+    """Train the arms of a comparison, fit them beside each other; returns the report.
+
+    Learning rates are checked in a study beside it, `<study>_lr`, with a report of its own. The
+    same call again continues what is unfinished.
+
+    Raises:
+        ConfigError: As `comparison`, before anything is trained.
+    """
+    from observatory.analysis.boundary.learning_rates import rate_remarks
+    from observatory.launch.compare import comparison
+    from observatory.plan.measure import flops_per_step
+    from observatory.store.reader import Study
+    from observatory.training.build import build, network_of
+
+    def parameters(config: Config) -> int:
+        return sum(each.numel() for each in network_of(config).parameters())
+
+    def operations(config: Config) -> int:
+        return flops_per_step(build(config))
+
+    found = comparison(overrides, {"parameters": parameters, "operations": operations})
+    for note in found.notes:
+        message(note)
+    checks = {f"{arm}, lr x {factor:g}": run for (arm, factor), run in found.rates.items()}
+    report, *checked = run_map({**found.runs, **checks}, watch, message)
+    fit = found.runs["base"]["fit"]["study"]
+    for page in checked:
+        for remark in rate_remarks(Study(page.parent), fit["events"][0], fit["level"]):
+            message(remark)
+    return report
+
+
 def _is_published(study: Path, config: Config) -> bool:
     """Whether fits, report and MLflow hold what the runs and these settings give."""
     from observatory.mirror.present import is_present

@@ -108,7 +108,7 @@ def groups(study: Study) -> list[Group]:
     Raises:
         StoreError: If the study holds no replica.
     """
-    apart = differences([run.manifest["config"] for run in study.runs])
+    apart = _apart([run.manifest["config"] for run in study.runs])
     parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}
     every = [recorded([run]) for run in study.runs]
     until = common_step(pd.concat(every, ignore_index=True))
@@ -122,11 +122,24 @@ def groups(study: Study) -> list[Group]:
             replicas=pd.concat([rows for _, rows in members], ignore_index=True),
             recorded=until,
         )
-        for label, members in sorted(parts.items())
+        for label, members in sorted(
+            parts.items(), key=lambda part: (_place(part[1][0][0]), part[0])
+        )
     ]
     if not any(len(group.replicas) for group in made):
         raise StoreError(f"The study {study.name} holds no replica. Run `observatory train` first.")
     return made
+
+
+def _apart(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """What sets each config apart: where arms are compared, their names."""
+    arms = [config.get("compare") for config in configs]
+    return [[arm["arm"]] for arm in arms if arm] if all(arms) else differences(configs)
+
+
+def _place(run: Run) -> int:
+    """Of a run among those that are compared, the base first; 0 where none are."""
+    return int((run.manifest["config"].get("compare") or {"place": 0})["place"])
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:

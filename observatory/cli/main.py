@@ -22,6 +22,7 @@ from observatory.cli.commands import (
     write_examples,
     write_text,
 )
+from observatory.cli.compare import compare
 from observatory.cli.fit import fit
 from observatory.cli.runs import map_runs, plan, sweep, train
 from observatory.cli.studies import (
@@ -106,8 +107,8 @@ def completion(shell: str) -> int:
 
 
 VERBS = (
-    plan, map_runs, sweep, train, fit, report, figure, browse, status, probe, retry, export,
-    import_, doctor, completion,
+    plan, map_runs, compare, sweep, train, fit, report, figure, browse, status, probe, retry,
+    export, import_, doctor, completion,
 )  # fmt: skip
 program = _Program(
     name=NAME,

@@ -25,7 +25,7 @@ _OVERRIDES = (
 )
 
 
-def _without_dashes(error: click.NoSuchOption, typed: Sequence[str]) -> str | None:
+def without_dashes(error: click.NoSuchOption, typed: Sequence[str]) -> str | None:
     """How an override is written, where one was typed as an option."""
     for argument in typed:
         if argument.startswith(error.option_name) and "=" in argument:
@@ -36,7 +36,7 @@ def _without_dashes(error: click.NoSuchOption, typed: Sequence[str]) -> str | No
     return None
 
 
-def _overrides(function: Callable[..., int]) -> Callable[..., int]:
+def takes_overrides(function: Callable[..., int]) -> Callable[..., int]:
     """What every such verb takes."""
     for decorate in (
         option(
@@ -88,9 +88,9 @@ def _hydra(function: Callable[..., int]) -> Callable[..., int]:
     "observatory plan experiment=e5 model=large fleet.size=2",
     "observatory plan experiment=smoke task.p=31 --json",
     extras=("train",),
-    explain=_without_dashes,
+    explain=without_dashes,
 )
-@_overrides
+@takes_overrides
 @option("--json", "as_json", is_flag=True, help="Print JSON; keys carry their units.")
 def plan(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, as_json: bool) -> int:
     """What runs would cost in steps, memory and time; writes nothing.
@@ -120,9 +120,9 @@ def plan(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None, as_js
     "observatory map experiment=smoke --cfg job                 # print the configuration",
     name="map",
     extras=("train", "analysis"),
-    explain=_without_dashes,
+    explain=without_dashes,
 )
-@_overrides
+@takes_overrides
 @_hydra
 def map_runs(**given: Any) -> int:
     """Train, fit, report and mirror: from nothing to the report.
@@ -142,9 +142,9 @@ def map_runs(**given: Any) -> int:
     "observatory sweep experiment=laptop_map study=narrow search.width_decades=0.1",
     "observatory sweep experiment=smoke study=tiny search.low=0.01 search.high=3",
     extras=("train", "analysis"),
-    explain=_without_dashes,
+    explain=without_dashes,
 )
-@_overrides
+@takes_overrides
 @_hydra
 def sweep(**given: Any) -> int:
     """Choose replicas as it goes, until the boundary is known well enough.
@@ -165,9 +165,9 @@ def sweep(**given: Any) -> int:
     "observatory train -m experiment=smoke optimizer.lr=0.003,0.01 study=rates",
     "observatory train task.p=23 model.d_mlp=64 horizon_steps=600 study=tiny",
     extras=("train",),
-    explain=_without_dashes,
+    explain=without_dashes,
 )
-@_overrides
+@takes_overrides
 @_hydra
 def train(**given: Any) -> int:
     """Train alone: no fit, no report.

@@ -34,7 +34,7 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration `name` of `observatory.conf` with overrides applied, as plain values.
 
     Args:
-        name: "train" or "map".
+        name: Of a file of the top, such as "train" or "map".
         overrides: In Hydra's grammar, such as "experiment=smoke" or "optimizer.lr=0.001".
 
     Raises:
@@ -77,6 +77,23 @@ def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any
                 chosen = (*outer, *inner)
                 runs[" ".join(chosen)] = plain(_composed(name, [*chosen, *fixed]))
     return runs
+
+
+def compose_block(name: str, block: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """One block of a configuration that is no setting of a run, as plain values.
+
+    Args:
+        name: Of the configuration.
+        block: Its name there.
+        overrides: As in `compose`.
+
+    Raises:
+        ConfigError: As in `compose`.
+    """
+    with _conf():
+        found = OmegaConf.to_container(_composed(name, overrides)[block], resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
 
 
 def check_overrides(name: str, overrides: Sequence[str]) -> None:
@@ -143,6 +160,7 @@ def ready(composed: DictConfig, hydra: Any) -> dict[str, Any]:
     assert isinstance(values, dict)
     config = {str(key): value for key, value in values.items()}
     config["experiment"] = hydra.runtime.choices.get("experiment")
+    config.pop("compare", None)  # what an experiment compares; each of its arms is a run
     _check_shape(config)
     for name, check in (("study", check_plain_name), ("results", check_folder)):
         value = config[name]

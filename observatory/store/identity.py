@@ -22,6 +22,7 @@ WITHOUT_EFFECT = {
     "study": "a name",
     "results": "a place",
     "experiment": "a name: its settings are all in the configuration",
+    "compare": "a name among runs that are compared: its settings are all in the configuration",
     "store": "how often the state is saved, and what of it is kept",
     "mlflow": "what MLflow shows",
     "fit": "what is estimated from the records, not the records",

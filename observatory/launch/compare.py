@@ -1,0 +1,211 @@
+"""The runs of a comparison: one for each arm, of one size, and a check of their learning rates."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from observatory.core.errors import ConfigError
+from observatory.core.names import check_plain_name
+from observatory.core.settings import Count, NotNegative, checked, known_name
+from observatory.launch.compose import compose_block, compose_runs
+from observatory.launch.overrides import parsed
+from observatory.training.replicas import Config
+
+BASE = "base"
+"""The arm without settings of its own, with which the others are compared."""
+WIDTHS = ("d_mlp", "d_hidden", "d_model")
+_WIDEST = 1 << 14
+_TYPES = {
+    "arms": dict[str, dict[str, Any]],
+    "match": str | None,
+    "setting": str | None,
+    "tolerance": NotNegative,
+    "lr_factors": list[float],
+    "lr_decays": Count,
+    "lr_seeds": Count,
+}
+Size = Callable[[Config], int]
+"""How large the network of a run is: its parameters, or the operations of a step."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison trains.
+
+    Attributes:
+        runs: By arm, the base first; all in one study.
+        rates: Runs of the check of learning rates by arm and factor, in a study beside it.
+        notes: What was matched, and what is not comparable.
+    """
+
+    runs: dict[str, Config]
+    rates: dict[tuple[str, float], Config]
+    notes: list[str]
+
+
+def comparison(overrides: Sequence[str], sizes: Mapping[str, Size]) -> Comparison:
+    """Compose a comparison.
+
+    Args:
+        overrides: As of a map, and `arms.NAME={KEY: VALUE, ...}`, `match=...`, `compare.KEY=VALUE`.
+        sizes: What can be matched, by name.
+
+    Raises:
+        ConfigError: If there is no arm, one cannot be composed, is several runs, or cannot be
+            matched.
+    """
+    rest, settings = _split(overrides)
+    arms = settings["arms"]
+    if not arms:
+        raise ConfigError(
+            "`compare` must be given an arm. Write 'arms.NAME={KEY: VALUE}', such as "
+            "'arms.elu={model.activation: elu}'."
+        )
+    if settings["match"] is not None:
+        known_name("match", settings["match"], sizes)
+    runs = {BASE: _one(BASE, rest)}
+    for name, own in arms.items():
+        check_plain_name(f"arms.{name}", name)
+        if name == BASE:
+            raise ConfigError(f"`arms.{name}` must have another name: it is that of the base.")
+        runs[name] = _one(name, [*rest, *(f"{key}={_typed(value)}" for key, value in own.items())])
+    about = dict[str, str]()
+    for name, size in _matched(runs, settings, sizes[settings["match"] or "parameters"]).items():
+        own = [f"{key} = {_typed(value)}" for key, value in arms.get(name, {}).items()]
+        about[name] = ", ".join([*own, size])
+    named = {
+        name: {**config, "compare": {"arm": name, "place": place, "about": about[name]}}
+        for place, (name, config) in enumerate(runs.items())
+    }
+    rates, unchecked = _rates(named, settings)
+    return Comparison(named, rates, [*(f"{n}: {text}" for n, text in about.items()), *unchecked])
+
+
+def _split(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """What all arms share, and the settings of the comparison."""
+    rest, own, arms = list[str](), list[str](), dict[str, Any]()
+    for override, text in zip(parsed(overrides), overrides, strict=True):
+        head, _, name = override.key_or_group.partition(".")
+        value = None if override.is_delete() or override.is_sweep_override() else override.value()
+        if head == "arms" and name and "." not in name and isinstance(value, Mapping):
+            arms[name] = {str(key): each for key, each in value.items()}
+        elif override.key_or_group == "match":
+            own.append(f"compare.{text}")
+        else:
+            (own if head == "compare" else rest).append(text)
+    settings = compose_block("compare", "compare", [*rest, *own])
+    settings["arms"] = {**settings["arms"], **arms}
+    checked(settings, _TYPES, "compare", complete=True)
+    return rest, settings
+
+
+def _typed(value: Any) -> str:
+    """A value as an override says it."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_typed(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_typed, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _one(name: str, overrides: Sequence[str]) -> Config:
+    try:
+        runs = compose_runs("map", overrides)
+    except ConfigError as error:
+        raise ConfigError(f"Arm `{name}`: {error}") from error
+    if len(runs) > 1:
+        raise ConfigError(f"`arms.{name}` must be one run, got {', '.join(runs)}. Choose one.")
+    return next(iter(runs.values()))
+
+
+def _matched(runs: dict[str, Config], settings: Mapping[str, Any], size: Size) -> dict[str, str]:
+    """Make the arms as large as the base, in place; says of each how large it is."""
+    said, unit = dict[str, str](), settings["match"] or "parameters"
+    target = size(runs[BASE])
+    for name, config in runs.items():
+        words = ""
+        if settings["match"] is not None and name != BASE and size(config) != target:
+            key = _width(name, config["model"], settings["setting"])
+            runs[name] = config = _nearest(config, key, target, size)
+            words = f", with model.{key} = {config['model'][key]}"
+        n = size(config)
+        off = abs(n / target - 1.0)
+        apart = f". Not comparable: {off:.0%} off the base" if off > settings["tolerance"] else ""
+        said[name] = f"{n} {unit}{words}{apart}."
+    return said
+
+
+def _width(name: str, model: Mapping[str, Any], setting: str | None) -> str:
+    found = [key for key in ((setting,) if setting else WIDTHS) if isinstance(model.get(key), int)]
+    if not found:
+        raise ConfigError(
+            f"`compare.setting` must name a whole number of the model of arm `{name}`, which has "
+            f"{sorted(key for key, value in model.items() if type(value) is int)}."
+        )
+    return found[0]
+
+
+def _nearest(config: Config, key: str, target: int, size: Size) -> Config:
+    """The width with which the size is nearest to the target; sizes rise with widths."""
+    unit = int(config["model"].get("n_heads") or 1) if key == "d_model" else 1
+
+    def at(n: int) -> Config:
+        return {**config, "model": {**config["model"], key: n * unit}}
+
+    low, high = 1, 2
+    while size(at(high)) < target:
+        low, high = high, 2 * high
+        if high > _WIDEST:
+            raise ConfigError(
+                f"`match` finds no `model.{key}` up to {_WIDEST} that is large enough."
+            )
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(at(middle)) < target else (low, middle)
+    return min(at(low), at(high), key=lambda made: abs(size(made) - target))
+
+
+def _rates(
+    runs: Mapping[str, Config], settings: Mapping[str, Any]
+) -> tuple[dict[tuple[str, float], Config], list[str]]:
+    """Runs of the check of learning rates; and of which arms there is none."""
+    made, notes = dict[tuple[str, float], Config](), list[str]()
+    factors = settings["lr_factors"] and sorted({1.0, *settings["lr_factors"]})
+    for name, config in runs.items() if factors else ():
+        sweep, lr = config["sweep"], config["optimizer"].get("lr")
+        decays = [d for d in sweep["scientific"].get("weight_decay", ()) if d > 0]
+        seeds = list(sweep["nuisance"].get("seed", ()))[: settings["lr_seeds"]]
+        if lr is None or "lr" in {**sweep["scientific"], **sweep["nuisance"], **sweep["fixed"]}:
+            notes.append(f"{name}: learning rates are not checked: its sweep gives them.")
+            continue
+        if not decays or not seeds:
+            notes.append(f"{name}: learning rates are not checked: no sweep of weight decays.")
+            continue
+        n = min(settings["lr_decays"], len(decays))
+        # away from the ends, where networks do not grok in time, or collapse
+        places = np.linspace(0, len(decays) - 1, n + 2).round().astype(int)[1:-1]
+        for factor in factors:
+            own = [decays[place] / factor for place in dict.fromkeys(places.tolist())]
+            scientific = {**sweep["scientific"], "weight_decay": own}
+            made[name, factor] = {
+                **config,
+                "study": f"{config['study']}_lr",
+                "optimizer": {**config["optimizer"], "lr": lr * factor},
+                "sweep": {
+                    **sweep,
+                    "scientific": scientific,
+                    "nuisance": {"seed": seeds},
+                    "extra": [],
+                },
+                "compare": {
+                    "arm": f"{name}, lr = {lr * factor:.3g}",
+                    "place": len(made),
+                    "about": f"weight decays {', '.join(f'{decay:.3g}' for decay in own)}.",
+                    "own": factor == 1.0,
+                },
+            }
+    return made, notes
