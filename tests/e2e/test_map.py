@@ -107,12 +107,41 @@ def test_the_configuration_prints_without_running(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_arms_of_a_comparison_are_groups_beside_the_base(tmp_path: Path) -> None:
+    tiny = [*TINY, f"results={tmp_path}", "arms.gelu={model.activation: gelu}"]
+    tiny += ["arms.an_mlp={model: mlp}", "compare.lr_factors=[3.0]", "match=parameters"]
+    done = subprocess.run(
+        [sys.executable, "-m", "observatory.cli", "compare", *tiny],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(tmp_path / "tiny" / "report.html")
+    assert "an_mlp: model = mlp, " in done.stderr
+    assert "gelu: 0 of 2 at lr 0.01, 0 of 2 at lr 0.03. None of the others" in done.stderr
+    records = json.loads((tmp_path / "tiny" / "fits.json").read_text())["fits"]
+    groups = dict.fromkeys(r["study_group"] for r in records if r["study_group"])
+    assert list(groups) == ["base", "gelu", "an_mlp"]
+    page = (tmp_path / "tiny" / "report.html").read_text()
+    assert "gelu: model.activation = gelu, " in page
+    again = observatory("compare", *tiny)
+    assert again == done.stdout
+
+
+@pytest.mark.slow
 def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
     for verb in ("status", "fit", "report"):
         assert str(tmp_path) in observatory(verb, str(tmp_path), code=2)
 
 
-VERBS = ("map", "train", "plan", "fit", "report", "browse", "status", "doctor", "export", "import")
+VERBS = (
+    *("map", "compare", "train", "plan"),
+    "fit",
+    "report",
+    "browse",
+    "status",
+    "doctor",
+    "export",
+    "import",
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)
