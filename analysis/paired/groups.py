@@ -12,6 +12,7 @@ from observatory.analysis.fit.settings import STUDY, build
 from observatory.analysis.fit.task import ReadRows, rows_part
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.frames import column, evenly, select, where
+from observatory.analysis.paired.arm_records import arm_of, arm_records
 from observatory.analysis.paired.estimators.rows import PairedRows
 from observatory.analysis.training.heads import head_readings
 
@@ -19,14 +20,24 @@ KEYS = ["arm", "seed", "weight_decay"]
 
 
 def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
-    """How every group differs from the first, over the seeds that both have.
+    """How arms differ from their replicas, and every other group from the first by shared seeds.
 
-    The outcome is the largest spread of the heads' entropies; whether the event was seen, where a
-    group has no record of heads. One record, a contrast per group and weight decay; none where no
-    seed is in two groups, or one is twice in a group, or replicas still train.
+    Of groups, the outcome is the largest spread of the heads' entropies; whether the event was
+    seen, where a group has no record of heads. One record, a contrast per group and weight decay;
+    none where no seed is in two groups, or one is twice in a group, or replicas still train.
+    Of arms see `arm_records`.
     """
     if "paired" not in settings or any(g.facts.group.recorded for g in comparison.groups):
         return []
+    fresh = [g for g in comparison.groups if not arm_of(g)]
+    if len(fresh) < len(comparison.groups):
+        beside = replace(comparison, groups=fresh)
+        others = _by_seed(beside, settings) if len(fresh) > 1 else []
+        return [*arm_records(comparison, settings), *others]
+    return _by_seed(comparison, settings)
+
+
+def _by_seed(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
     rows, outcome = _outcomes(comparison.groups)
     if rows.empty or rows.duplicated(KEYS).any() or not _shared(rows):
         return []

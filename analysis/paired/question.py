@@ -15,9 +15,12 @@ class PairedOptions(CommonOptions, total=False):
     """What a comparison of arms takes; None, or left out: as the table or conf/fit has it.
 
     Attributes:
-        value: Column of the outcome (value; of a study, val_acc at the last look).
+        value: Column of the outcome (value; of a study, val_acc at the last look). With pair
+            "parent": time, rate, retention, or a recorded signal, whose peak is meant; all of
+            conf/fit/study.yaml where none is named.
         arm: Column of what is compared (arm).
-        pair: Column of what the arms share (seed).
+        pair: Column of what the arms share (seed); of a study with arms "parent": each arm with the
+            replica that it parted from, over the steps since.
         family: Column of conditions or outcomes, each compared by itself; all contrasts of the
             table are one family of tests.
         reference: The arm that the others are compared with; where none is named, every two arms.
@@ -57,9 +60,17 @@ def paired(table: "Table", **options: Unpack[PairedOptions]) -> "Fitted":
     """
     from observatory.analysis.fit.observed import known_options
     from observatory.analysis.fit.task import fit_rows, read_rows
+    from observatory.analysis.paired.arm_records import arm_task
+    from observatory.analysis.paired.arms import PARENT
     from observatory.analysis.paired.table import read_paired
+    from observatory.analysis.tables.open import open_table
+    from observatory.store.reader import Study
 
     given = known_options(options, PairedOptions)
+    if given.get("pair") == PARENT:
+        opened = open_table(table, given.get("tracking_uri"), given.values())
+        if isinstance(opened, Study):
+            return arm_task(opened, given).run()
     read = partial(read_rows, table, given, lambda opened: read_paired(opened, given))
     return fit_rows("paired", given, read)
 
@@ -74,6 +85,6 @@ QUESTIONS = (
         panel="section:draw_differences",
         size="section:size_of",
         fit_across="groups:fit_groups",
-        section_across="section:draw_groups",
+        section_across="section_across:draw",
     ),
 )

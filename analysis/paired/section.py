@@ -9,6 +9,7 @@ from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.single import drawn
 from observatory.analysis.page.style import LINE_COLOURS, MUTED, WIDTH, label_rows, plain
+from observatory.analysis.paired.arms import BY_PARENT
 from observatory.analysis.stats.paired_tests import p_text
 
 _LONGEST = 36
@@ -49,6 +50,8 @@ def draw_differences(axes: Axes, record: Record, names: Sequence[str] | None = N
 def draw_groups(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
     """The stored comparison of every group with the first one; nothing where there is none."""
     for record in comparison.of("paired"):
+        if record["extras"].get(BY_PARENT):  # arms, see section_arms
+            continue
         if record["refused"] is not None:
             reason = str(record["refused"]).split("; ")[0].rstrip(".")
             yield NotDrawn(_TITLE, f"the comparison refused: {reason}")

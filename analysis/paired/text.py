@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted
 from observatory.analysis.stats.paired_tests import p_text
 from observatory.analysis.stats.text import limits_text, number
@@ -29,8 +30,14 @@ _PLANS = {
 
 
 def comparison_text(fitted: Fitted) -> str:
-    """Every contrast with its tests, effects and plans."""
-    record, extras = fitted.record, fitted.record["extras"]
+    """Every contrast with its tests, effects and plans; of arms, outcome by outcome."""
+    return "\n".join(map(_text, fitted.records))
+
+
+def _text(record: Record) -> str:
+    if record["refused"] is not None:
+        return f"paired differences of {record['event']}: refused. {record['refused']}"
+    extras = record["extras"]
     lines = [
         f"paired differences of {record['event']} ({record['estimator']}): "
         f"{extras['n_contrasts']} contrasts, family of {extras['n_tests']}"

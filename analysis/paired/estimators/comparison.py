@@ -22,7 +22,7 @@ from observatory.analysis.paired.estimators.power import (
     pairs_for_difference,
     pairs_for_width,
 )
-from observatory.analysis.paired.estimators.rows import Contrast, PairedRows
+from observatory.analysis.paired.estimators.rows import Compared, Contrast
 from observatory.analysis.stats.estimate import Estimate, Parameter, about
 from observatory.analysis.stats.paired_tests import (
     cohen_between,
@@ -78,7 +78,7 @@ class PairedComparison:
         """The test whose p-values are adjusted."""
         return self.test
 
-    def estimate(self, rows: PairedRows, seed: int) -> Estimate:
+    def estimate(self, rows: Compared, seed: int) -> Estimate:
         """A parameter per contrast, the second arm minus the first in the value's unit.
 
         Its interval is not adjusted; its tests and its verdict are a row of the table. `seed` is
@@ -120,7 +120,7 @@ class PairedComparison:
             },
         )
 
-    def _family(self, rows: PairedRows, n_contrasts: int) -> int:
+    def _family(self, rows: Compared, n_contrasts: int) -> int:
         """Size of the family of tests; raises `FitRefusedError` where there is nothing to test."""
         m = n_contrasts if self.n_tests is None else self.n_tests
         if m < n_contrasts:
@@ -130,8 +130,8 @@ class PairedComparison:
             )
         if not n_contrasts:
             raise FitRefusedError(
-                f"The table holds one arm, {rows.arms[0]}: there is nothing to compare it with. "
-                "Add runs of another arm, or name the column of arms by `--arm`."
+                f"The table holds one arm, {', '.join(rows.arms)}: there is nothing to compare it "
+                "with. Add runs of another arm, or name the column of arms by `--arm`."
             )
         return m
 

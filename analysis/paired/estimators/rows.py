@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,52 @@ class Contrast:
     def alone(self) -> int:
         """Rows without a partner."""
         return self.all_first.size + self.all_second.size - 2 * self.first.size
+
+
+class Compared(Protocol):
+    """Outcomes, and who is compared with whom."""
+
+    @property
+    def value(self) -> Array:
+        """All outcomes, `[row]`."""
+        ...
+
+    @property
+    def arms(self) -> Sequence[str]:
+        """Names of what is compared."""
+        ...
+
+    @property
+    def outcome(self) -> str:
+        """Name of the value."""
+        ...
+
+    def contrasts(self) -> Sequence[Contrast]:
+        """Every comparison of the family."""
+        ...
+
+
+@dataclass(frozen=True)
+class KnownContrasts:
+    """Contrasts whose pairs are known, such as those of arms and the replicas they parted from."""
+
+    known: Sequence[Contrast]
+    outcome: str  # name of the value
+
+    @property
+    def value(self) -> Array:
+        """All outcomes, `[row]`."""
+        ends = [end for c in self.known for end in (c.first, c.second)]
+        return np.concatenate([np.zeros(0), *ends])
+
+    @property
+    def arms(self) -> Sequence[str]:
+        """Names of what is compared."""
+        return list(dict.fromkeys(name for c in self.known for name in (c.reference, c.arm)))
+
+    def contrasts(self) -> Sequence[Contrast]:
+        """Every comparison of the family."""
+        return self.known
 
 
 @dataclass(frozen=True)
