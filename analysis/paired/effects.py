@@ -133,13 +133,13 @@ def _kept(pairs: pd.DataFrame, first: Array, second: Array, keep: np.ndarray, sa
 
 def _readings(
     curves: Curves,
-    last: bool,  # noqa: FBT001
+    last: bool,
     one: tuple[str, int],
     other: tuple[str, int],
     moment: float,
     until: float,
 ) -> tuple[float, float]:
-    """The largest or the last reading of both ends over the steps after the moment that both have."""
+    """The largest or last reading of both ends after the moment, over the steps both have."""
     found: list[float] = []
     for key in (one, other):
         steps, reading = curves.get(key, (np.zeros(0), np.zeros(0)))

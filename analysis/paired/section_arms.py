@@ -24,8 +24,9 @@ from observatory.analysis.stats.paired_tests import p_text
 
 _TITLE = "Interventions"
 _SPOKEN = {
-    "val_acc": "validation accuracy (dimensionless)",
+    "val_acc": "validation accuracy",
     "val_loss": "validation loss (nats)",
+    "sigma_h": "sigma_h (nats)",
 }
 
 
@@ -42,6 +43,12 @@ def draw_arms(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
         yield _timeline(lines)
     if fitted:
         yield _forest(fitted)
+
+
+def notices_of_arms(records: Sequence[Record]) -> list[str]:
+    """What is to be said of arms whatever their outcome: no control, a moment that never came."""
+    own = [record["warnings"] for record in records if record["extras"].get(BY_PARENT)]
+    return [text for text in own[0] if all(text in others for others in own)] if own else []
 
 
 def methods_of_arms(records: Sequence[Record]) -> str:
@@ -110,9 +117,10 @@ def _timeline(record: Record) -> Drawing:
         name="interventions-timeline",
         title=f"{_TITLE}: each arm minus its replica, from the act on",
         caption=(
-            "Mean over pairs of an arm and the replica that it parted from, weight decays together, "
-            f"with its {record['level']:.0%} t interval at each step; before the act both are equal "
-            "to the last bit. Pairs leave the mean where one of the two is watched no longer."
+            "Mean over pairs of an arm and the replica that it parted from, all weight decays "
+            f"together, with its {record['level']:.0%} t interval at each step; before the act "
+            "both are equal to the last bit. Pairs leave the mean where one of the two is watched "
+            "no longer."
             f"{f' Noise of the size of an act: {noise}.' if noise else ''}"
         ),
         figure=_timeline_figure(record),
@@ -126,9 +134,10 @@ def _forest_figure(records: Sequence[Record]) -> Figure:
     grid = figure.subplots(len(records), 1, squeeze=False, height_ratios=[2 + n for n in rows])
     for axes, record in zip(grid[:, 0], records, strict=True):
         alone = len({row["condition"] for row in record["table"].values()}) == 1
+        noise = str(record["extras"].get("noise", "")).split(", ")
         names = [
-            f"{row['arm']} − {_short(row['reference'])}"
-            + ("" if alone else f", {row['condition']}")
+            f"{row['arm']}{' (noise)' if row['arm'] in noise and row['arm'] != 'noise' else ''} − "
+            f"{_short(row['reference'])}{'' if alone else ', ' + str(row['condition'])}"
             for row in record["table"].values()
         ]
         draw_differences(axes, record, names)
@@ -152,8 +161,8 @@ def _forest(records: Sequence[Record]) -> Drawing:
             "Each arm minus its own replica, or minus its control arm, with "
             f"{records[0]['level']:.0%} intervals that are not adjusted; p by Holm over the family "
             f"of {extras['n_tests']} tests of all outcomes; filled: differs. Undecided is not "
-            "equal. Peaks are those after the act, over the steps that both were watched; one right "
-            f"after it is the act itself.{beside}"
+            "equal. Peaks are those after the act, over the steps that both were watched; one "
+            f"right after it is the act itself.{beside}"
         ),
         figure=_forest_figure(records),
         table=_table(records),

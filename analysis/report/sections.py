@@ -11,6 +11,7 @@ from observatory.analysis.page.figure_writer import FigureWriter, ReportFigure
 from observatory.analysis.page.records import Record, estimator_name, limits
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import estimate, horizon_words, number
+from observatory.analysis.paired.section_arms import methods_of_arms, notices_of_arms
 from observatory.analysis.report import tables
 from observatory.analysis.report.answer import answer
 from observatory.analysis.report.draw_groups import draw_groups, ratio_words
@@ -46,6 +47,7 @@ class Across:
     figures: list[ReportFigure]
     not_drawn: list[NotDrawn]
     tables: list[Table]
+    methods: str
 
 
 def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> Part:
@@ -76,10 +78,11 @@ def across(groups: Sequence[StudyGroup], records: Sequence[Record], writer: Figu
     figures, not_drawn = writer.save(draw_groups(comparison), "")
     return Across(
         answer=[*_boundaries(comparison), *map(_ratio, ratios)],
-        notices=_notices(comparison, ratios),
+        notices=[*_notices(comparison, ratios), *notices_of_arms(comparison.of("paired"))],
         figures=figures,
         not_drawn=not_drawn,
         tables=[table for table in group_tables(comparison) if table.rows or table.notes],
+        methods=methods_of_arms(comparison.of("paired")),
     )
 
 

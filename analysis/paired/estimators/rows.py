@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,7 @@ class Contrast:
         return self.all_first.size + self.all_second.size - 2 * self.first.size
 
 
+@runtime_checkable
 class Compared(Protocol):
     """Outcomes, and who is compared with whom."""
 
