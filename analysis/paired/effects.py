@@ -99,7 +99,7 @@ def _values(pairs: pd.DataFrame, outcome: str, event: str, horizon: int, curves:
         keep = np.isfinite(first) & np.isfinite(second)
         lacking = int((~keep).sum())
         said = f"{lacking} of {len(pairs)} pairs have no reading after the act." if lacking else ""
-        return _kept(pairs, first, second, keep, said)
+        return _kept(pairs, [first, second], keep, said)
     times = [_time(pairs, event, end, horizon) for end in ("_ref", "")]
     seen = [np.isfinite(time) for time in times]
     if outcome == RETENTION:
@@ -107,28 +107,28 @@ def _values(pairs: pd.DataFrame, outcome: str, event: str, horizon: int, curves:
         keep = seen[0] & seen[1]
         lacking = int((~keep).sum())
         said = f"{lacking} of {len(pairs)} pairs did not both have {event}." if lacking else ""
-        return _kept(pairs, *kept, keep, said)
+        return _kept(pairs, kept, keep, said)
     moment = column(pairs, "moment")
     before = [time <= moment for time in times]
     keep = ~(before[0] & before[1])
     said = f"{int((~keep).sum())} of {len(pairs)} pairs had {event} before the act. "
     said = "" if keep.all() else said
     if outcome == RATE:
-        return _kept(pairs, *(s.astype(float) for s in seen), keep, said.strip())
+        return _kept(pairs, [s.astype(float) for s in seen], keep, said.strip())
     without = [int((~s[keep]).sum()) for s in seen]
     if any(without):
         said += (
             f"Without {event} within the horizon: {without[1]} of {int(keep.sum())} of the arm, "
             f"{without[0]} of what it is compared with; they count with all {horizon} steps."
         )
-    capped = (np.where(s, t, float(horizon)) for s, t in zip(seen, times, strict=True))
-    return _kept(pairs, *capped, keep, said.strip())
+    capped = [np.where(s, t, float(horizon)) for s, t in zip(seen, times, strict=True)]
+    return _kept(pairs, capped, keep, said.strip())
 
 
-def _kept(pairs: pd.DataFrame, first: Array, second: Array, keep: np.ndarray, said: str) -> Values:
+def _kept(pairs: pd.DataFrame, both: Sequence[Array], keep: np.ndarray, said: str) -> Values:
     own = where(pairs, keep)
     parents = list(zip(own["run_id"].tolist(), own["parent"].tolist(), strict=True))
-    return Values(first[keep], second[keep], parents, column(own, "weight_decay"), said)
+    return Values(both[0][keep], both[1][keep], parents, column(own, "weight_decay"), said)
 
 
 def _readings(
@@ -193,6 +193,6 @@ def _slopes(part: Networks, outcome: str, event: str, curves: Curves) -> list[Co
             sums += strengths[arm] / whole * both
             decays = found.weight_decay[own]
         strongest = max(strengths, key=lambda name: strengths[name])
-        slope = Values(*sums, [], decays)
+        slope = Values(sums[0], sums[1], [], decays)
         made += _by_decay(slope, f"{strongest}, per strength", PARENT, part.setting, outcome)
     return made
