@@ -126,6 +126,18 @@ def alike_in_pace() -> str:
     return f"{counts[0]} networks at the two larger learning rates, {counts[1]} at the smallest"
 
 
+def sgd_laws() -> str:
+    """How much worse the best law of a threshold alone is, by Akaike's criterion."""
+    found = record("clock_sgd", HORIZONS[0], None)
+    assert not isinstance(found, str)
+    scores = {name: row["aic_lognormal"] for name, row in found["table"].items()}
+    alone = min(scores[name] for name in ("threshold", "threshold_constant"))
+    return (
+        f"the best law of a threshold alone has an AIC {alone - scores['clock']:.0f} above that of "
+        f"C / (lr λ)^a, and the best of all {scores['clock'] - min(scores.values()):.1f} below"
+    )
+
+
 def published_pace() -> str:
     """lr x weight decay x t of the published grid, and where its boundary lies."""
     seen = [(lr * decay * t, lr * decay) for lr, decay, t in PUBLISHED if t]
@@ -151,6 +163,8 @@ NUMBERS: dict[str, Callable[[], str]] = {
     "clock_verdicts": verdicts,
     "clock_decay_times": lambda: decay_times("clock"),
     "clock_decay_times_mlp": lambda: decay_times("clock_mlp"),
+    "clock_decay_times_sgd": lambda: decay_times("clock_sgd"),
+    "clock_sgd_laws": sgd_laws,
     "clock_alike_in_pace": alike_in_pace,
     "clock_published": published_pace,
     "clock_published_delays": published_delays,
