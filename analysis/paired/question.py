@@ -84,6 +84,7 @@ QUESTIONS = (
         words="text:comparison_text",
         panel="section:draw_differences",
         size="section:size_of",
+        figure="section_arms:figure_of",
         fit_across="groups:fit_groups",
         section_across="section_across:draw",
     ),

@@ -7,8 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from observatory.analysis.fit.contract import Record
+from observatory.analysis.fit.result import Fitted
 from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.page.drawing import Drawing, NotDrawn
+from observatory.analysis.page.single import drawn
 from observatory.analysis.page.style import (
     LINE_COLOURS,
     LINE_STYLES,
@@ -19,7 +21,7 @@ from observatory.analysis.page.style import (
 )
 from observatory.analysis.page.table import Table
 from observatory.analysis.paired.arms import BY_PARENT, PARENT
-from observatory.analysis.paired.section import draw_differences
+from observatory.analysis.paired.section import draw_differences, size_of
 from observatory.analysis.stats.paired_tests import p_text
 
 _TITLE = "Interventions"
@@ -43,6 +45,14 @@ def draw_arms(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
         yield _timeline(lines)
     if fitted:
         yield _forest(fitted)
+
+
+def figure_of(fitted: Fitted) -> Figure:
+    """The forest of one table, or of every outcome of arms below each other."""
+    records = [record for record in fitted.records if record["refused"] is None]
+    if len(fitted.records) == 1:
+        return drawn(draw_differences, fitted.record, None, None, size_of(fitted.record))
+    return _forest_figure(records)
 
 
 def notices_of_arms(records: Sequence[Record]) -> list[str]:
