@@ -17,6 +17,13 @@ PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 SMALL = {"n_layers": 2, "n_heads": 2, "d_model": 8, "d_mlp": 12, "d_hidden": 12, "d_state": 3}
 """Sizes that are set wherever a preset has them; one that is null there stays null."""
 
+NONLINEARITIES = (
+    *("elu", "selu", "sin", "cos", "cubic", "sign", "crrelu_fixed", "crrelu"),
+    *("ash", "ash:10", "evonorm_s0", "evonorm_s0:4", "spline", "formula:x*cos(x)"),
+    *("infinite_depth:singular_2", "infinite_depth:nearest_neighbour", "infinite_depth:majority"),
+)
+"""Those beside ReLU and the like; without blanks."""
+
 
 def components() -> list[str]:
     """The preset of every model class: the one that bears the name of its file or folder."""

@@ -132,6 +132,22 @@ LOW_PRECISION = _Diagnostic(
 """Of observed runs that were asked for it."""
 
 
+WHERE_RECORDED = (
+    _Diagnostic(
+        "unit-moments",
+        "Moments of hidden units",
+        "Mean and variance of the hidden units after the activation, over units and examples, and "
+        "the sum of the squares of a unit's incoming weights, mean over units (dimensionless).",
+        (
+            _Panel("unit_moments", "post_mean", "mean", lists="layers"),
+            _Panel("unit_moments", "post_variance", "variance", True, "layers"),
+            _Panel("unit_moments", "squared_weights", "squared weights", True, "layers"),
+        ),
+    ),
+)
+"""Of runs whose probes recorded it."""
+
+
 def metrics_of(facts: Facts) -> _Diagnostic:
     """The metrics that the owner of an observed loop gave, a panel each."""
     return _Diagnostic(

@@ -16,6 +16,7 @@ from observatory.analysis.page.wording import dots_words, plural
 from observatory.analysis.training.diagnostics import (
     DIAGNOSTICS,
     LOW_PRECISION,
+    WHERE_RECORDED,
     draw_diagnostic,
     metrics_of,
 )
@@ -39,17 +40,25 @@ def training_sections(facts: Facts) -> list[Section]:
 
     Of observed runs, their own metrics and the diagnostics: all others are of our tasks.
     """
+    recorded = [
+        shown
+        for shown in WHERE_RECORDED
+        if any(facts.group.columns(f"probes/{panel.probe}") for panel in shown.panels)
+    ]
     if facts.group.observed:
         asked = [LOW_PRECISION] if facts.group.columns("probes/low_precision") else []
         return [
             lambda shown=shown: [draw_diagnostic(facts, shown)]
-            for shown in (metrics_of(facts), *DIAGNOSTICS, *asked)
+            for shown in (metrics_of(facts), *DIAGNOSTICS, *recorded, *asked)
         ]
     return [
         lambda: [_trajectories(facts, "acc")],
         lambda: [_trajectories(facts, "loss")],
         lambda: [_phases(facts)],
-        *(lambda shown=shown: [draw_diagnostic(facts, shown)] for shown in DIAGNOSTICS),
+        *(
+            lambda shown=shown: [draw_diagnostic(facts, shown)]
+            for shown in (*DIAGNOSTICS, *recorded)
+        ),
         lambda: [draw_order_parameters(facts)],
         lambda: [tail for tail in [draw_tail(facts)] if tail is not None],
     ]

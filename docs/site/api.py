@@ -11,6 +11,7 @@ from observatory.analysis.fit.questions import questions
 KINDS = {
     "tasks": ("Tasks", "Task"),
     "models": ("Models", "Model"),
+    "nonlinearities": ("Nonlinearities", None),
     "losses": ("Losses", "Loss"),
     "optimizers": ("Optimizers", "Optimizer"),
     "probes": ("Probes", "Probe"),

@@ -18,7 +18,7 @@ from observatory.fleet.settings import EvaluationSettings, FleetSettings
 from observatory.losses.cross_entropy import CrossEntropy
 from observatory.optimizers.adamw import AdamW
 from observatory.tasks.modular import Modular
-from tests.small_networks import components, network_of
+from tests.small_networks import NONLINEARITIES, components, network_of
 
 # Also because the compiler cannot read the checks that the tests put around every function.
 pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
@@ -30,8 +30,11 @@ P = 11
 
 
 def network(preset: str, n_layers: int) -> nn.Module:
+    """A preset's network, with settings behind its name: "mlp activation=elu"."""
+    name, *more = preset.split()
     wide = {"n_heads": 4, "d_model": 16, "d_mlp": 32, "d_hidden": 32}
-    return network_of(preset, p=P, n_operands=2, n_layers=n_layers, **wide)
+    given = dict(setting.split("=", 1) for setting in more)
+    return network_of(name, p=P, n_operands=2, n_layers=n_layers, **wide, **given)
 
 
 def fleet_of(
@@ -160,6 +163,10 @@ def expected_of(preset: str, n_layers: int, batch_size: int | None, row: int) ->
 
 
 SLOW = pytest.mark.slow
+VARIANTS = [
+    *(f"mlp activation={name}" for name in NONLINEARITIES),
+    *(f"transformer activation={name}" for name in ("ash", "crrelu", "evonorm_s0", "elu")),
+]
 
 
 @pytest.mark.slow
@@ -185,6 +192,16 @@ def test_float64_follows_the_single_network_for_200_steps(
     assert sorted(curves) == list(range(5))
     for row in range(5):
         expected = expected_of(preset, n_layers, batch_size, row)
+        assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", VARIANTS)
+def test_float64_follows_the_single_network_with_other_settings(settings: str) -> None:
+    fleet = fleet_of(2, 2, 32, "fast", "float64", preset=settings)
+    curves = train_through_queue(fleet, 200, 70)
+    for row in range(2):
+        expected = expected_of(settings, 2, 32, row)
         assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
 
 

@@ -39,7 +39,14 @@ def assert_same(module: nn.Module, n_operands: int, n_examples: int, seed: int) 
 @pytest.mark.parametrize("d_model", [6, None])
 @pytest.mark.parametrize(
     ("n_layers", "activation", "n_operands"),
-    [(1, "relu", 2), (2, "gelu", 2), (3, "relu", 3), (2, "square", 1), (1, "silu", 2)],
+    [
+        (1, "relu", 2),
+        (2, "gelu", 2),
+        (3, "relu", 3),
+        (2, "square", 1),
+        (1, "silu", 2),
+        (2, "formula:x*cos(x)", 2),
+    ],
 )
 def test_the_tables_of_the_mlp(
     n_layers: int, activation: str, n_operands: int, d_model: int | None, bias: bool, seed: int

@@ -26,7 +26,8 @@ def network(**settings: object) -> Transformer:
 @pytest.mark.parametrize("norm", ["pre", "none"])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
-    ("n_layers", "activation"), [(1, "relu"), (2, "gelu"), (3, "relu"), (1, "square"), (2, "silu")]
+    ("n_layers", "activation"),
+    [(1, "relu"), (2, "gelu"), (3, "relu"), (1, "square"), (2, "silu"), (2, "elu"), (1, "sign")],
 )
 def test_forward_gradient_and_recording(
     n_layers: int, norm: str, bias: bool, activation: str, seed: int
@@ -81,13 +82,12 @@ def assert_same(module: Transformer, n_layers: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("norm", "causal", "n_operands"), [("post", True, 2), ("pre", False, 2), ("pre", True, 3)]
+    "settings",
+    [{"norm": "post"}, {"causal": False}, {"n_operands": 3}, {"activation": "crrelu"}],
+    ids=str,
 )
-def test_settings_that_the_savings_do_not_cover_have_no_fast_path(
-    norm: str, causal: bool, n_operands: int
-) -> None:
-    module = network(norm=norm, causal=causal, n_operands=n_operands)
-    assert module.fast_path() is None
+def test_settings_that_the_savings_do_not_cover_have_no_fast_path(settings: dict) -> None:
+    assert network(**settings).fast_path() is None
 
 
 def test_every_activation_is_tested() -> None:

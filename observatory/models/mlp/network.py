@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from observatory.core.contracts import FastPath
 from observatory.core.layout import Weight
-from observatory.core.settings import NotNegative, Size, check_arguments, known_name
+from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint
-from observatory.maths.nonlinearities import ACTIVATIONS
 from observatory.models.mlp.table_forward import TableForward
+from observatory.nonlinearities.contract import initialise_nonlinearities, is_trained
+from observatory.nonlinearities.named import nonlinearity
 
 
 @final
@@ -26,16 +27,16 @@ class Block(nn.Module):
 
     def __init__(self, d_in: int, d_mlp: int, activation: str, bias: bool) -> None:
         super().__init__()
-        self.activation = activation
         self.W_in = nn.Parameter(torch.empty(d_in, d_mlp))
         self.b_in = nn.Parameter(torch.empty(d_mlp)) if bias else None
+        self.nonlinearity = nonlinearity(activation, d_mlp)
         self.mlp_in, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "batch _"]) -> Float[Tensor, "batch d_mlp"]:
         """activation(x W_in + b_in)."""
         before = self.mlp_in(x) @ self.W_in
         before = self.mlp_pre(before if self.b_in is None else before + self.b_in)
-        return self.mlp_post(ACTIVATIONS[self.activation](before))
+        return self.mlp_post(self.nonlinearity(before))
 
 
 @final
@@ -46,7 +47,7 @@ class Mlp(nn.Module):
         n_layers: Number of hidden layers.
         d_model: Width of the embedding of one operand; None feeds the operands as one-hots.
         d_mlp: Width of every hidden layer.
-        activation: "relu", "gelu", "silu" or "square".
+        activation: "relu", "gelu", "silu", "square", or another one of `nonlinearities.named`.
         bias: Whether hidden layers carry a bias (the readout never does).
         embed_std: Standard deviation of W_E at initialisation; other matrices start with
             1/sqrt(fan-in), biases at zero.
@@ -73,8 +74,7 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         check_arguments(Mlp, n_layers=n_layers, d_model=d_model, d_mlp=d_mlp, embed_std=embed_std)
-        known_name("activation", activation, ACTIVATIONS)
-        self.n_layers, self.activation, self.bias = n_layers, activation, bias
+        self.n_layers, self.bias = n_layers, bias
         self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands
         if d_model is None:
             self.W_E, d_in = None, n_operands * d_vocab
@@ -93,10 +93,11 @@ class Mlp(nn.Module):
             for name, parameter in self.named_parameters():
                 if name == "W_E":
                     parameter.normal_(0.0, self.embed_std, generator=rng)
-                elif parameter.ndim == 2:
+                elif name.rpartition(".")[2] in ("W_in", "W_U"):
                     parameter.normal_(0.0, 1 / math.sqrt(parameter.shape[0]), generator=rng)
                 else:
                     parameter.zero_()
+        initialise_nonlinearities(self, rng)
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
         """Logits of the answer."""
@@ -121,15 +122,19 @@ class Mlp(nn.Module):
         """W_E embeds, W_U reads out, every W_in is hidden (on one-hots too), biases pointwise."""
         return {name: _declared(name) for name, _ in self.named_parameters()}
 
-    def fast_path(self) -> FastPath:
-        """`TableForward`, whatever the settings."""
+    def fast_path(self) -> FastPath | None:
+        """`TableForward`; None where the activation has parameters."""
+        first = self.blocks[0]
+        assert isinstance(first, Block)
+        if is_trained(first.nonlinearity):
+            return None
         return TableForward(
             n_layers=self.n_layers,
             d_vocab=self.d_vocab,
             n_operands=self.n_operands,
             embeds=self.W_E is not None,
             bias=self.bias,
-            activation=ACTIVATIONS[self.activation],
+            activation=first.nonlinearity,
         )
 
 

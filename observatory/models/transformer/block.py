@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from observatory.maths.hooks import HookPoint
-from observatory.maths.nonlinearities import ACTIVATIONS
 from observatory.models.transformer.rotary import rotated
+from observatory.nonlinearities.named import nonlinearity
 
 
 @final
@@ -55,7 +55,7 @@ class Mlp(nn.Module):
 
     def __init__(self, d_model: int, d_mlp: int, bias: bool, activation: str, gated: bool) -> None:
         super().__init__()
-        self.activation, self.gated = activation, gated
+        self.gated, self.nonlinearity = gated, nonlinearity(activation, d_mlp)
         if gated:
             self.W_gate, self.b_gate = _weights(d_model, d_mlp, bias)
         self.W_in, self.b_in = _weights(d_model, d_mlp, bias)
@@ -68,7 +68,7 @@ class Mlp(nn.Module):
 
         Gated, the activation is that of x W_gate + b_gate, and x W_in + b_in multiplies it.
         """
-        activation, linear = ACTIVATIONS[self.activation], _affine(x, self.W_in, self.b_in)
+        activation, linear = self.nonlinearity, _affine(x, self.W_in, self.b_in)
         if self.gated:
             hidden = activation(pre(_affine(x, self.W_gate, self.b_gate))) * linear
         else:

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Index, Weight
-from observatory.core.settings import NotNegative, Size, check_arguments, known_name
+from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint, block_hooks
-from observatory.maths.nonlinearities import ACTIVATIONS
 from observatory.models.transformer.block import BLOCK_HOOKS, Block
 from observatory.models.transformer.pair_forward import PairForward
+from observatory.nonlinearities.contract import initialise_nonlinearities, is_trained
 
 _Norm = Literal["pre", "post", "none"]
 _Positions = Literal["learned", "rotary", "none"]
@@ -62,7 +62,7 @@ class Transformer(nn.Module):
         n_heads: Heads per block; divides `d_model`.
         d_model: Width of the residual stream.
         d_mlp: Hidden width of the MLPs.
-        activation: "relu", "gelu", "silu" or "square".
+        activation: "relu", "gelu", "silu", "square", or another one of `nonlinearities.named`.
         gated: Whether the MLPs multiply the activation of one projection with another
             (arXiv:2002.05202), which makes them half as large again.
         positions: "learned" vectors added to the embedding, "rotary" queries and keys, or "none".
@@ -111,9 +111,8 @@ class Transformer(nn.Module):
             Transformer, positions=positions, norm=norm, embed_std=embed_std, matrix_std=matrix_std
         )
         _check_heads(d_model, n_heads, positions == "rotary")
-        known_name("activation", activation, ACTIVATIONS)
         self.n_layers, self.n_heads, self.norm, self.positions = n_layers, n_heads, norm, positions
-        self.activation, self.gated, self.causal = activation, gated, causal
+        self.gated, self.causal = gated, causal
         self.attn_bias = attn_bias
         self.embed_std, self.matrix_std = embed_std, matrix_std
         self.d_vocab, self.n_operands = d_vocab, n_operands
@@ -150,6 +149,7 @@ class Transformer(nn.Module):
                     parameter.normal_(0.0, self._std(kind, len(parameter)), generator=rng)
                 else:
                     parameter.fill_(1.0 if kind == "weight" else 0.0)
+        initialise_nonlinearities(self, rng)
 
     def _std(self, kind: str, fan_in: int) -> float:
         if self.matrix_std is not None:
@@ -189,8 +189,16 @@ class Transformer(nn.Module):
         return found
 
     def fast_path(self) -> FastPath | None:
-        """`PairForward` for causal pre-LN (or norm-free) networks on pairs; None otherwise."""
+        """`PairForward` for causal pre-LN (or norm-free) networks on pairs; None otherwise.
+
+        None as well where the activation has parameters.
+        """
+        first = self.blocks[0]
+        assert isinstance(first, Block)
+        activation = first.mlp.nonlinearity
         if self.n_operands != 2 or not self.causal or self.norm == "post":
+            return None
+        if is_trained(activation):
             return None
         return PairForward(
             n_layers=self.n_layers,
@@ -198,7 +206,7 @@ class Transformer(nn.Module):
             d_vocab=self.d_vocab,
             norm=self.norm == "pre",
             rotary=self.positions == "rotary",
-            activation=ACTIVATIONS[self.activation],
+            activation=activation,
             gated=self.gated,
         )
 
