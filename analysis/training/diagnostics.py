@@ -144,6 +144,21 @@ WHERE_RECORDED = (
             _Panel("unit_moments", "squared_weights", "squared weights", True, "layers"),
         ),
     ),
+    _Diagnostic(
+        "weight-sizes",
+        "Sizes of weights",
+        "The median over weight matrices of the spread and the skewness of ln|w| (0 where sizes "
+        "are log-normal), and of the shares of weights up to 1e-6 and of positive ones.",
+        tuple(
+            _Panel("weight_sizes", column, title, lists="matrices")
+            for column, title in (
+                ("log_std", "spread of ln|w|"),
+                ("log_skewness", "skewness of ln|w|"),
+                ("share_tiny", "share up to 1e-6"),
+                ("share_positive", "share positive"),
+            )
+        ),
+    ),
 )
 """Of runs whose probes recorded it."""
 

@@ -39,8 +39,19 @@ run with others is another run, of which the replicas are those of the first."""
 BEGUN_WITH = {"compile": "off", "graphs": "off", "matmul": "full"}
 """Settings of the fleet that came later, as all runs had them before: these keep their name."""
 
+MODELS_BEGUN_WITH: dict[str, dict[str, str]] = {
+    "observatory.models.mlp.network.Mlp": {"start": "normal"},
+    "observatory.models.transformer.network.Transformer": {"attention": "softmax"},
+}
+"""Settings of models that came later, by class, as all runs had them before."""
+
 PER_REPLICA = ("sweep", "seed", "optimizer.weight_decay", "optimizer.lr")
 """Settings of which every replica has its own value, in `replicas.parquet`."""
+
+
+def model_begun_with(model: Mapping[str, Any]) -> Mapping[str, str]:
+    """The settings that came later of the model that a configuration names."""
+    return MODELS_BEGUN_WITH.get(str(model.get("_target_")), {})
 
 
 def stored_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,6 +81,9 @@ def identity(config: Mapping[str, Any]) -> str:
         effective["labels"] = "own generator"  # before, labels came first from that of the split
     if fleet := effective.get("fleet"):
         effective["fleet"] = {k: v for k, v in fleet.items() if (k, v) not in BEGUN_WITH.items()}
+    if model := effective.get("model"):
+        begun = model_begun_with(model)
+        effective["model"] = {k: v for k, v in model.items() if (k, v) not in begun.items()}
     if not effective.get("arms"):  # as in all runs before
         effective.pop("arms", None)
     canonical = json.dumps(

@@ -19,7 +19,7 @@ from observatory.fleet.rules import Event
 from observatory.fleet.settings import FEW, EvaluationSettings, FleetSettings, RetirementRules
 from observatory.fleet.stack import layout_of
 from observatory.interventions.arm import Arm
-from observatory.store.identity import BEGUN_WITH
+from observatory.store.identity import BEGUN_WITH, model_begun_with
 from observatory.training.arms import arms_of
 from observatory.training.check import (
     check_settings,
@@ -165,7 +165,7 @@ def network_of(config: Config) -> nn.Module:
 
 def _network(config: Config, task: Task, n_operands: int) -> nn.Module:
     network = make(
-        config["model"],
+        {**model_begun_with(config["model"]), **config["model"]},
         d_vocab=task.n_symbols,
         n_classes=task.n_classes,
         n_operands=n_operands,

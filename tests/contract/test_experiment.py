@@ -158,6 +158,19 @@ def test_a_step_is_recorded_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert identity(plain) == identity({**plain, "fleet": before}) != identity(recorded)
 
 
+@pytest.mark.parametrize(("model", "later"), [("mlp", "start"), ("transformer", "attention")])
+def test_a_run_of_before_a_model_had_a_setting_keeps_its_name_and_is_built(
+    model: str, later: str
+) -> None:
+    now = resolved(composed("train", "experiment=smoke", f"model={model}", "fleet.device=cpu"))
+    before = {name: value for name, value in now["model"].items() if name != later}
+    assert before.keys() < now["model"].keys()
+    assert identity(now) == identity({**now, "model": before})
+    assert build({**now, "model": before}).n_params == build(now).n_params
+    other = {"start": "dale", "attention": "lssa"}[later]
+    assert identity({**now, "model": {**before, later: other}}) != identity(now)
+
+
 def with_matmul(**fleet: str) -> dict[str, Any]:
     made = composed("train", "experiment=smoke", "fleet.compile=off", "fleet.shards=1")
     return {**made, "fleet": {**made["fleet"], "device": "cpu", **fleet}}

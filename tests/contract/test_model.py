@@ -18,6 +18,7 @@ P, BATCH = 7, 6  # no other size equals them
 WORDS = {
     *("batch", "pos", "head", "d_in", "d_model", "d_head", "d_mlp", "d_hidden"),
     *("d_inner", "d_state", "dt_rank", "d_vocab"),
+    *("d_features", "d_in_features", "d_extended", "d_in_extended"),
 }
 
 

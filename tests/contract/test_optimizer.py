@@ -27,6 +27,8 @@ VARIANTS = [
     "muon optimizer.update.scale=match_rms_adamw optimizer.update.rest_lr_ratio=0.3",
     "muon optimizer.update.scale=none",
     "adamw_warmup optimizer.update.steps=1",
+    "exponentiated optimizer.update.decay_form=in_gradient",
+    "exponentiated optimizer.update.roles=[hidden] optimizer.update.rest_lr_ratio=0.3",
 ]
 # Wide, tall and square hidden matrices; a weight of one entry.
 WEIGHTS: dict[str, tuple[tuple[int, ...], Any]] = {
@@ -174,6 +176,30 @@ def warmup_twin(o: Any, lr: float, weight_decay: float) -> Twin:
     return step
 
 
+def exponentiated_twin(o: Any, lr: float, weight_decay: float) -> Twin:
+    """The exponent is what the twin of `inner` adds to zeros."""
+    inner, rest = twin_of(o.inner, lr, 0.0), twin_of(o.rest, lr, weight_decay)
+    zeros: dict[str, torch.nn.Parameter] = {}
+
+    def step(parameters: dict[str, torch.nn.Parameter], share: float) -> None:
+        chosen = {n: p for n, p in parameters.items() if WEIGHTS[n][1] in o.roles}
+        for name, parameter in chosen.items():
+            assert parameter.grad is not None
+            zeros.setdefault(name, torch.nn.Parameter(torch.zeros_like(parameter)))
+            zeros[name].data.zero_()
+            coupled = weight_decay if o.decay_form == "in_gradient" else 0.0
+            zeros[name].grad = parameter.grad + coupled * parameter.detach().sign()
+        inner(zeros, share)
+        rest({n: p for n, p in parameters.items() if n not in chosen}, share * o.rest_lr_ratio)
+        keep = 1 - share * lr * weight_decay if o.decay_form == "decoupled" else 1.0
+        for name, parameter in chosen.items():
+            w = parameter.detach()
+            exponent = (w.sign() * zeros[name].detach()).clamp(-1, 1)
+            parameter.data = keep * w * exponent.exp()
+
+    return step
+
+
 def twin_of(o: Any, lr: float, weight_decay: float) -> Twin:
     common = {"lr": lr, "weight_decay": weight_decay}
     match type(o).__name__:
@@ -190,6 +216,7 @@ def twin_of(o: Any, lr: float, weight_decay: float) -> Twin:
                 "Grokfast": grokfast_twin,
                 "OrthoGrad": orthograd_twin,
                 "Warmup": warmup_twin,
+                "ExponentiatedGradient": exponentiated_twin,
             }
             return wrappers[name](o, lr, weight_decay)
 

@@ -166,6 +166,9 @@ SLOW = pytest.mark.slow
 VARIANTS = [
     *(f"mlp activation={name}" for name in NONLINEARITIES),
     *(f"transformer activation={name}" for name in ("ash", "crrelu", "evonorm_s0", "elu")),
+    *(f"transformer attention={rule}" for rule in ("qk_norm", "lssa", "lssar_3")),
+    *(f"transformer norm={norm}" for norm in ("post", "pre_rms", "post_rms")),
+    *("mlp start=dale", "mlp start=log_normal"),
 ]
 
 

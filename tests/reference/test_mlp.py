@@ -53,7 +53,7 @@ def test_the_tables_of_the_mlp(
 ) -> None:
     module = Mlp(
         n_layers=n_layers, d_model=d_model, d_mlp=11, activation=activation, bias=bias,
-        embed_std=0.02, d_vocab=P, n_classes=CLASSES, n_operands=n_operands,
+        start="normal", embed_std=0.02, d_vocab=P, n_classes=CLASSES, n_operands=n_operands,
     ).double()  # fmt: skip
     assert_same(module, n_operands, 10, seed)
 

@@ -15,9 +15,9 @@ P = 7  # no size equals another
 def network(**settings: object) -> Transformer:
     usual = {
         "n_layers": 1, "n_heads": 2, "d_model": 12, "d_mlp": 20, "activation": "relu",
-        "gated": False, "positions": "learned", "norm": "pre", "bias": True, "attn_bias": True,
-        "causal": True, "embed_std": 0.02, "matrix_std": None, "d_vocab": P, "n_classes": 5,
-        "n_operands": 2,
+        "gated": False, "positions": "learned", "norm": "pre", "attention": "softmax",
+        "bias": True, "attn_bias": True, "causal": True, "embed_std": 0.02, "matrix_std": None,
+        "d_vocab": P, "n_classes": 5, "n_operands": 2,
     }  # fmt: skip
     return Transformer(**{**usual, **settings}).double()
 
@@ -83,7 +83,14 @@ def assert_same(module: Transformer, n_layers: int, seed: int) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"norm": "post"}, {"causal": False}, {"n_operands": 3}, {"activation": "crrelu"}],
+    [
+        {"norm": "post"},
+        {"causal": False},
+        {"n_operands": 3},
+        {"activation": "crrelu"},
+        {"attention": "lssa"},
+        {"norm": "pre_rms"},
+    ],
     ids=str,
 )
 def test_settings_that_the_savings_do_not_cover_have_no_fast_path(settings: dict) -> None:

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from observatory.core.contracts import FastPath
+from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
 from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint
+from observatory.models.mlp.starts import Start, draw_log_normal
 from observatory.models.mlp.table_forward import TableForward
 from observatory.nonlinearities.contract import initialise_nonlinearities, is_trained
 from observatory.nonlinearities.named import nonlinearity
@@ -49,6 +51,9 @@ class Mlp(nn.Module):
         d_mlp: Width of every hidden layer.
         activation: "relu", "gelu", "silu", "square", or another one of `nonlinearities.named`.
         bias: Whether hidden layers carry a bias (the readout never does).
+        start: How weights are drawn: "normal"; "log_normal", sizes of a log-normal law with random
+            signs; or "dale", the same with one sign for all weights of a unit that sends, a row of
+            W_in or W_U.
         embed_std: Standard deviation of W_E at initialisation; other matrices start with
             1/sqrt(fan-in), biases at zero.
         d_vocab: Number of operand symbols.
@@ -67,6 +72,7 @@ class Mlp(nn.Module):
         d_mlp: Size,
         activation: str,
         bias: bool,
+        start: Start,
         embed_std: NotNegative,
         d_vocab: int,
         n_classes: int,
@@ -74,7 +80,12 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         check_arguments(Mlp, n_layers=n_layers, d_model=d_model, d_mlp=d_mlp, embed_std=embed_std)
-        self.n_layers, self.bias = n_layers, bias
+        check_arguments(Mlp, start=start)
+        if start != "normal" and embed_std == 0:
+            raise ConfigError(
+                f"`embed_std` must be above 0 with the {start} start, got 0: sizes have logarithms."
+            )
+        self.n_layers, self.bias, self.start = n_layers, bias, start
         self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands
         if d_model is None:
             self.W_E, d_in = None, n_operands * d_vocab
@@ -88,15 +99,19 @@ class Mlp(nn.Module):
         self.W_U = nn.Parameter(torch.empty(d_mlp, n_classes))
 
     def initialise(self, rng: torch.Generator) -> None:
-        """Draw all weights from `rng`: normal matrices, zero biases."""
+        """Draw all weights from `rng`: matrices as `start` says, zero biases."""
         with torch.no_grad():
             for name, parameter in self.named_parameters():
-                if name == "W_E":
-                    parameter.normal_(0.0, self.embed_std, generator=rng)
-                elif name.rpartition(".")[2] in ("W_in", "W_U"):
-                    parameter.normal_(0.0, 1 / math.sqrt(parameter.shape[0]), generator=rng)
-                else:
+                kind = name.rpartition(".")[2]
+                if kind not in ("W_E", "W_in", "W_U"):
                     parameter.zero_()
+                    continue
+                std = self.embed_std if kind == "W_E" else 1 / math.sqrt(parameter.shape[0])
+                if self.start == "normal":
+                    parameter.normal_(0.0, std, generator=rng)
+                else:
+                    by_row = self.start == "dale" and kind != "W_E"
+                    draw_log_normal(parameter, std, rng, by_row=by_row)
         initialise_nonlinearities(self, rng)
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:

@@ -1,6 +1,5 @@
 """A block of the transformer: attention and an MLP, each added to the residual stream."""
 
-import math
 from typing import final
 
 import torch
@@ -8,17 +7,28 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from observatory.maths.hooks import HookPoint
+from observatory.models.transformer.patterns import AttentionRule, attention_pattern
 from observatory.models.transformer.rotary import rotated
 from observatory.nonlinearities.named import nonlinearity
+
+NORM_EPS = 1e-5
 
 
 @final
 class Attention(nn.Module):
     """Multi-head attention; what it computes on the way passes through the hooks of its block."""
 
-    def __init__(self, d_model: int, n_heads: int, bias: bool, causal: bool, rotary: bool) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        bias: bool,
+        causal: bool,
+        rotary: bool,
+        rule: AttentionRule,
+    ) -> None:
         super().__init__()
-        self.n_heads, self.causal, self.rotary = n_heads, causal, rotary
+        self.n_heads, self.causal, self.rotary, self.rule = n_heads, causal, rotary, rule
         self.W_Q, self.b_Q = _weights(d_model, d_model, bias)
         self.W_K, self.b_K = _weights(d_model, d_model, bias)
         self.W_V, self.b_V = _weights(d_model, d_model, bias)
@@ -32,19 +42,14 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch pos d_model"], pattern_hook: HookPoint, z_hook: HookPoint
     ) -> Tensor:
-        """Softmax(q k^T / sqrt(d_head)) v, the heads concatenated and mixed by W_O."""
+        """`attention_pattern` times v, the heads concatenated and mixed by W_O."""
         q = self._heads(x, self.W_Q, self.b_Q)
         k = self._heads(x, self.W_K, self.b_K)
         v = self._heads(x, self.W_V, self.b_V)
         if self.rotary:
             positions = torch.arange(x.shape[1], device=x.device)
             q, k = rotated(q, positions), rotated(k, positions)
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-        if self.causal:
-            n_ctx = x.shape[1]
-            future = torch.ones(n_ctx, n_ctx, dtype=torch.bool, device=x.device).triu(1)
-            scores = scores.masked_fill(future, -torch.inf)
-        pattern = pattern_hook(scores.softmax(dim=-1))
+        pattern = pattern_hook(attention_pattern(q, k, self.rule, self.causal))
         z = z_hook((pattern @ v).transpose(1, 2).flatten(start_dim=2))
         return _affine(z, self.W_O, self.b_O)
 
@@ -93,13 +98,14 @@ class Block(nn.Module):
         activation: str,
         gated: bool,
         norm: str,
+        attention: AttentionRule,
     ) -> None:
         super().__init__()
-        self.norm = norm
-        self.attn = Attention(d_model, n_heads, attn_bias, causal, rotary)
+        self.norm = norm.removesuffix("_rms")
+        self.attn = Attention(d_model, n_heads, attn_bias, causal, rotary, attention)
         self.mlp = Mlp(d_model, d_mlp, bias, activation, gated)
         if norm != "none":
-            self.ln1, self.ln2 = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
+            self.ln1, self.ln2 = made_norm(norm, d_model), made_norm(norm, d_model)
         self.resid_pre, self.resid_mid, self.resid_post = HookPoint(), HookPoint(), HookPoint()
         self.attn_in, self.attn_pattern, self.attn_z = HookPoint(), HookPoint(), HookPoint()
         self.mlp_in, self.mlp_pre, self.mlp_post = HookPoint(), HookPoint(), HookPoint()
@@ -126,6 +132,13 @@ BLOCK_HOOKS = {
     "mlp_post": "batch pos d_mlp",
     "resid_post": "batch pos d_model",
 }
+
+
+def made_norm(norm: str, d_model: int) -> nn.Module:
+    """LayerNorm; of a name that ends with "_rms" RMSNorm, which neither centres nor shifts."""
+    if norm.endswith("_rms"):
+        return nn.RMSNorm(d_model, eps=NORM_EPS)
+    return nn.LayerNorm(d_model, eps=NORM_EPS)
 
 
 def _weights(fan_in: int, fan_out: int, bias: bool) -> tuple[nn.Parameter, nn.Parameter | None]:

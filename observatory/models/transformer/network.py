@@ -19,11 +19,12 @@ from observatory.core.errors import ConfigError
 from observatory.core.layout import Index, Weight
 from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint, block_hooks
-from observatory.models.transformer.block import BLOCK_HOOKS, Block
+from observatory.models.transformer.block import BLOCK_HOOKS, Block, made_norm
 from observatory.models.transformer.pair_forward import PairForward
+from observatory.models.transformer.patterns import AttentionRule
 from observatory.nonlinearities.contract import initialise_nonlinearities, is_trained
 
-_Norm = Literal["pre", "post", "none"]
+_Norm = Literal["pre", "post", "none", "pre_rms", "post_rms"]
 _Positions = Literal["learned", "rotary", "none"]
 
 
@@ -39,8 +40,8 @@ READS = {
 """The activation that each kind of matrix multiplies."""
 
 
-def _check_heads(d_model: int, n_heads: int, rotary: bool) -> None:
-    """Refuse heads that do not divide the stream, or cannot be rotated."""
+def _check_heads(d_model: int, n_heads: int, rotary: bool, attention: str) -> None:
+    """Refuse heads that do not divide the stream, cannot be rotated, or have no angle between."""
     if d_model % n_heads:
         raise ConfigError(
             f"`d_model` must be a multiple of `n_heads`, got {d_model} and {n_heads}. "
@@ -50,6 +51,11 @@ def _check_heads(d_model: int, n_heads: int, rotary: bool) -> None:
         raise ConfigError(
             "`d_model` / `n_heads` must be even with rotary positions, got "
             f"{d_model} / {n_heads}. A head is rotated in planes of two channels."
+        )
+    if attention != "softmax" and d_model == n_heads:
+        raise ConfigError(
+            f"`d_model` / `n_heads` must be at least 2 with {attention} attention, got 1: scores "
+            "are scaled by ln(d_head), which is 0. Take fewer heads."
         )
 
 
@@ -67,7 +73,9 @@ class Transformer(nn.Module):
             (arXiv:2002.05202), which makes them half as large again.
         positions: "learned" vectors added to the embedding, "rotary" queries and keys, or "none".
         norm: LayerNorm before each sub-layer ("pre", with one more before the unembedding), after
-            each residual addition ("post"), or "none".
+            each residual addition ("post"), or "none"; "pre_rms" and "post_rms" have RMSNorm
+            (arXiv:1910.07467) in its place.
+        attention: "softmax", or one of the rules of `attention_pattern` on normalised vectors.
         bias: Whether the MLPs carry biases (the unembedding never does).
         attn_bias: Whether attention does.
         causal: Whether a position sees only itself and earlier ones.
@@ -94,6 +102,7 @@ class Transformer(nn.Module):
         gated: bool,
         positions: _Positions,
         norm: _Norm,
+        attention: AttentionRule,
         bias: bool,
         attn_bias: bool,
         causal: bool,
@@ -110,10 +119,11 @@ class Transformer(nn.Module):
         check_arguments(
             Transformer, positions=positions, norm=norm, embed_std=embed_std, matrix_std=matrix_std
         )
-        _check_heads(d_model, n_heads, positions == "rotary")
+        check_arguments(Transformer, attention=attention)
+        _check_heads(d_model, n_heads, positions == "rotary", attention)
         self.n_layers, self.n_heads, self.norm, self.positions = n_layers, n_heads, norm, positions
         self.gated, self.causal = gated, causal
-        self.attn_bias = attn_bias
+        self.attn_bias, self.attention = attn_bias, attention
         self.embed_std, self.matrix_std = embed_std, matrix_std
         self.d_vocab, self.n_operands = d_vocab, n_operands
         self.W_E = nn.Parameter(torch.empty(d_vocab + 1, d_model))
@@ -131,10 +141,12 @@ class Transformer(nn.Module):
                 activation=activation,
                 gated=gated,
                 norm=norm,
+                attention=attention,
             )
             for _ in range(n_layers)
         )
-        self.ln_final = nn.LayerNorm(d_model) if norm == "pre" else nn.Identity()
+        before = norm.startswith("pre")
+        self.ln_final = made_norm(norm, d_model) if before else nn.Identity()
         self.final = HookPoint()
         self.W_U = nn.Parameter(torch.empty(d_model, n_classes))
 
@@ -191,14 +203,14 @@ class Transformer(nn.Module):
     def fast_path(self) -> FastPath | None:
         """`PairForward` for causal pre-LN (or norm-free) networks on pairs; None otherwise.
 
-        None as well where the activation has parameters.
+        None as well where the activation has parameters, or attention is not the softmax.
         """
         first = self.blocks[0]
         assert isinstance(first, Block)
         activation = first.mlp.nonlinearity
-        if self.n_operands != 2 or not self.causal or self.norm == "post":
+        if self.n_operands != 2 or not self.causal or self.norm not in ("pre", "none"):
             return None
-        if is_trained(activation):
+        if self.attention != "softmax" or is_trained(activation):
             return None
         return PairForward(
             n_layers=self.n_layers,
