@@ -141,6 +141,17 @@ def test_three_operands_are_answered_or_refused_with_a_reason(preset: str) -> No
         assert not torch.equal(network(other), logits)
 
 
+def test_many_at_once_are_each_one_alone(network: Any, inputs: torch.Tensor) -> None:
+    layout = layout_of(network)
+    flat = torch.stack(
+        [torch.randn(sum(layout.sizes), generator=named_generator(s, "x")) for s in (0, 1)]
+    ).double()
+    together = vmapped(network)(layout.views(flat), inputs.expand(2, -1, -1))
+    for row, logits in zip(flat, together, strict=True):
+        torch.nn.utils.vector_to_parameters(row, network.parameters())
+        assert (network(inputs) - logits).abs().max() < 1e-11 * logits.abs().max().clamp(min=1)
+
+
 def test_the_fast_path_is_the_vmapped_forward(network: Any) -> None:
     fast = network.fast_path() if isinstance(network, HasFastPath) else None
     if fast is None:

@@ -52,7 +52,7 @@ def kan(**settings: object) -> Kan:
         "n_layers": 2, "d_model": None, "d_mlp": 12, "grid": 5, "order": 3, "grid_low": -1.0,
         "grid_high": 1.0, "embed_std": 0.3, "d_vocab": P, "n_classes": P, "n_operands": 2,
     }  # fmt: skip
-    return Kan(**{**usual, **settings}).double()  # type: ignore[arg-type]
+    return Kan(**{**usual, **settings}).double()
 
 
 def eugen(**settings: object) -> Eugen:
@@ -60,7 +60,7 @@ def eugen(**settings: object) -> Eugen:
         "n_layers": 1, "d_model": 8, "d_mlp": 12, "n_features": 4, "order": 2,
         "norm_feature": True, "embed_std": 0.5, "d_vocab": P, "n_classes": P, "n_operands": 2,
     }  # fmt: skip
-    return Eugen(**{**usual, **settings}).double()  # type: ignore[arg-type]
+    return Eugen(**{**usual, **settings}).double()
 
 
 def test_the_parameters_are_those_of_the_formula() -> None:

@@ -54,10 +54,8 @@ class Block(nn.Module):
         plus = self.extended(extended(self.mlp_in(x), self.norm))
         blocks = [torch.ones_like(plus[:, :1]).expand(-1, self.n_features)]
         for i in range(1, self.order + 1):
-            product = plus @ self.get_parameter(f"G_{i}_1")
-            for j in range(2, i + 1):
-                product = product * (plus @ self.get_parameter(f"G_{i}_{j}"))
-            blocks.append(product)
+            factors = [plus @ getattr(self, f"G_{i}_{j}") for j in range(1, i + 1)]
+            blocks.append(math.prod(factors[1:], start=factors[0]))
         return self.mlp_post(self.features(torch.cat(blocks, dim=1)) @ self.W_out)
 
 

@@ -28,7 +28,8 @@ class Attention(nn.Module):
         rule: AttentionRule,
     ) -> None:
         super().__init__()
-        self.n_heads, self.causal, self.rotary, self.rule = n_heads, causal, rotary, rule
+        self.n_heads, self.causal, self.rotary = n_heads, causal, rotary
+        self.rule: AttentionRule = rule
         self.W_Q, self.b_Q = _weights(d_model, d_model, bias)
         self.W_K, self.b_K = _weights(d_model, d_model, bias)
         self.W_V, self.b_V = _weights(d_model, d_model, bias)

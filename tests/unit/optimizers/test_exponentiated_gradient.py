@@ -28,7 +28,7 @@ def hyper(lr: float, weight_decay: float, n: int = 5) -> Hyper:
 
 def rule(inner: Optimizer = PLAIN, **settings: object) -> ExponentiatedGradient:
     usual = {"decay_form": "decoupled", "roles": ["hidden"], "rest": PLAIN, "rest_lr_ratio": 1.0}
-    return ExponentiatedGradient(inner=inner, **{**usual, **settings})  # type: ignore[arg-type]
+    return ExponentiatedGradient(inner=inner, **{**usual, **settings})
 
 
 @pytest.mark.parametrize(
