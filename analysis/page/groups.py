@@ -14,8 +14,9 @@ from observatory.analysis.tables.recorded import common_step, recorded, training
 from observatory.core.errors import StoreError
 from observatory.store.identity import OBSERVED
 from observatory.store.reader import Run, Study
+from observatory.store.schema import PROVENANCE
 
-_OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay", "parent"})
+_OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay", *PROVENANCE})
 """Columns of replicas.parquet that do not split a group."""
 
 

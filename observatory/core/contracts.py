@@ -62,6 +62,14 @@ class HasAnswers(Protocol):
 
 
 @runtime_checkable
+class HasModulus(Protocol):
+    """A task whose answer may be a sum or difference of residues."""
+
+    modulus: int | None
+    """Of residues 0..modulus-1 that it only adds and subtracts; None where it does else."""
+
+
+@runtime_checkable
 class Model(Protocol):
     """One network: an `nn.Module` from operands `[batch, pos]` to logits `[batch, d_vocab]`."""
 

@@ -14,6 +14,7 @@ from observatory.fleet.batches import Batches
 from observatory.fleet.divergence import Divergence
 from observatory.fleet.evaluate import evaluate
 from observatory.fleet.feed import Feed
+from observatory.fleet.given import GivenRows
 from observatory.fleet.graphs import GraphedStep, cuda_capture
 from observatory.fleet.look import Look
 from observatory.fleet.queue import Queue
@@ -55,6 +56,7 @@ class Fleet:
         self.layout, self.weights = layout_of(network), network.weights()
         self.network = network.to(self.dtype)
         self.dataset, self.loss, self.optimizer, self.table = dataset, loss, optimizer, table
+        self.given = GivenRows.of(table)
         fast = fast_path(self.network, settings.path)
         self.forward = fast or vmapped(self.network)
         self.loss_and_gradient = LossAndGradient(
@@ -65,10 +67,8 @@ class Fleet:
             settings.matmul,
             compiled=settings.size if settings.compile == "on" else None,
         )
-        decays = torch.ones(sum(self.layout.sizes), dtype=torch.float64)
-        if settings.decay == "matrices":
-            decays = self.layout.mask(MATRICES)
-        self.decays = decays.to(self.device, self.dtype)
+        decaying = MATRICES if settings.decay == "matrices" else self.layout.roles
+        self.decays = self.layout.mask(decaying).to(self.device, self.dtype)
         self.inputs = dataset.inputs.to(self.device)
         probe = probe_examples(len(dataset), settings.probe_examples, settings.study_seed)
         self.probe_examples = probe.to(self.device)
@@ -82,12 +82,9 @@ class Fleet:
         """Empty rows for a stack of `size` slots, and a step that was never recorded."""
         self.flat = torch.zeros(size, sum(self.layout.sizes), dtype=self.dtype, device=self.device)
         self.optimizer_state = self.optimizer.init(self.flat)
-        self.hyper = Hyper(
-            lr=torch.zeros(size, dtype=self.dtype, device=self.device),
-            weight_decay=torch.zeros(size, dtype=self.dtype, device=self.device),
-            decays=self.decays,
-            layout=self.layout,
-        )
+        rates = (torch.zeros(size, dtype=self.dtype, device=self.device) for _ in range(2))
+        self.hyper = Hyper(*rates, decays=self.decays, layout=self.layout)
+        self.logit_scale = torch.ones(size, dtype=self.loss_dtype, device=self.device)
         self.splits = Splits(size, self.inputs, self.dataset, self.evaluation)
         self.batches = Batches(size, self.dataset.n_train, self.settings.batch_size, self.device)
         self.divergence = Divergence(size, self.device)
@@ -188,8 +185,9 @@ class Fleet:
         split = self.dataset.draw(seed)
         self.splits.seat(slot, split)
         self.batches.seat(slot, seed, split.train)
-        self.hyper.lr[slot] = float(self.table.lr[row])
-        self.hyper.weight_decay[slot] = float(self.table.weight_decay[row])
+        given = self.given.row(row)
+        self.hyper.lr[slot], self.hyper.weight_decay[slot] = given.lr, given.weight_decay
+        self.logit_scale[slot] = given.logit_scale
         self.feed.stale = True
 
     # Training -------------------------------------------------------------------------------------
@@ -210,7 +208,8 @@ class Fleet:
 
     def _on_device(self) -> None:
         """What of a step the device does; everything in it stays where it is in memory."""
-        losses, gradient = self.loss_and_gradient(self.flat, *self.feed())
+        scale = None if self.given.logit_scale is None else self.logit_scale
+        losses, gradient = self.loss_and_gradient(self.flat, *self.feed(), scale)
         self.divergence.note(~losses.isfinite())
         self.optimizer.update(self.flat, gradient, self.optimizer_state, self.hyper)
         self.divergence.tick += 1

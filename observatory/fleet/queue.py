@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+from torch import Tensor
+
 from observatory.fleet.seats import alike
 from observatory.fleet.state import ReplicaStates
 
@@ -18,6 +20,8 @@ class Queue:
         """States of replicas that go on, one each."""
         self.parted: set[int] = set()
         """Rows of the arms that have parted from their parent, or never will."""
+        self.targets: dict[int, Tensor] = {}
+        """What the arms that have parted are held to, by row."""
 
     @property
     def begun(self) -> int:
@@ -50,10 +54,14 @@ class Queue:
     def state(self) -> dict[str, Any]:
         """Plain tensors and values from which `restore` continues."""
         waiting = [state.plain() for state in self.waiting]
-        return {"cursor": self.cursor, "waiting": waiting, "parted": sorted(self.parted)}
+        parted = sorted(self.parted)
+        return {
+            "cursor": self.cursor, "waiting": waiting, "parted": parted, "targets": self.targets
+        }  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Inverse of `state`; nobody waited with a state when there were none."""
         self.cursor = state["cursor"]
         self.waiting = [ReplicaStates(**each) for each in state.get("waiting", ())]
         self.parted = set(state.get("parted", ()))
+        self.targets = dict(state.get("targets", {}))

@@ -88,8 +88,9 @@ class LossAndGradient:
         inputs: Int[Tensor, "replica batch pos"],
         labels: Int[Tensor, "replica batch"],
         counted: Float[Tensor, "replica batch"] | None,
+        scale: Float[Tensor, " replica"] | None = None,
     ) -> tuple[Float[Tensor, " replica"], Float[Tensor, "replica param"]]:
-        """The losses and their gradient.
+        """The losses and their gradient, of the logits times `scale` where it is given.
 
         Raises:
             ConfigError: If the function cannot be compiled.
@@ -97,28 +98,40 @@ class LossAndGradient:
         leaf = flat.detach().requires_grad_()
         with torch.enable_grad(), _tf32(self.matmul == "tf32"):
             if len(flat) == self._compiled_rows:
-                losses = self._compiled_losses(leaf, inputs, labels, counted)
+                losses = self._compiled_losses(leaf, inputs, labels, counted, scale)
             else:
-                losses = self._losses(leaf, inputs, labels, counted)
+                losses = self._losses(leaf, inputs, labels, counted, scale)
             (gradient,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), gradient
 
     def _losses(
-        self, flat: Tensor, inputs: Tensor, labels: Tensor, counted: Tensor | None
+        self,
+        flat: Tensor,
+        inputs: Tensor,
+        labels: Tensor,
+        counted: Tensor | None,
+        scale: Tensor | None,
     ) -> Tensor:
         kind = flat.device.type
         bf16 = torch.autocast(kind, torch.bfloat16, cache_enabled=False)  # no cache in CUDA graphs
         with bf16 if self.matmul == "bf16" else nullcontext():
             logits = self.forward(self.layout.views(flat), inputs)
+        if scale is not None:
+            logits = logits.to(self.dtype) * scale[:, None, None]
         return replica_losses(self.loss, logits, labels, counted, self.dtype)
 
     def _compiled_losses(
-        self, flat: Tensor, inputs: Tensor, labels: Tensor, counted: Tensor | None
+        self,
+        flat: Tensor,
+        inputs: Tensor,
+        labels: Tensor,
+        counted: Tensor | None,
+        scale: Tensor | None,
     ) -> Tensor:
         from torch._dynamo.exc import TorchDynamoException
 
         try:
-            return self._compiled(flat, inputs, labels, counted)
+            return self._compiled(flat, inputs, labels, counted, scale)
         except TorchDynamoException as error:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError(

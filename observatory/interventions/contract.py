@@ -1,16 +1,17 @@
-"""What is done to one replica at a moment of its training, and what after every step from then."""
+"""What is done to a replica at a moment of its training, and what is otherwise from then on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from observatory.core.contracts import Rows
-from observatory.core.layout import Params
+from observatory.core.layout import Layout, Params
+from observatory.interventions.donor import Donor
 from observatory.interventions.parts import PartNames
 
 Entries = Bool[Tensor, " param"]
@@ -32,6 +33,8 @@ class Acted:
         rng: For this act alone: from the seed of the replica and the name of the arm.
         drawn: The first parameters of a network, drawn from a generator.
         first: Those of this replica.
+        donated: Those of its donor; None where the act has none.
+        modulus: As of `HasModulus`, of the task.
     """
 
     flat: Row
@@ -40,6 +43,8 @@ class Acted:
     rng: torch.Generator
     drawn: Callable[[torch.Generator], Row]
     first: Row
+    donated: Row | None
+    modulus: int | None
 
     def forget(self, entries: Entries, share: float) -> None:
         """Let the optimizer forget a share of what it knows of some entries."""
@@ -49,19 +54,55 @@ class Acted:
                 state[entries] = torch.lerp(known, torch.zeros_like(known), share)
 
 
-class _Named(ABC):
+class Given(NamedTuple):
+    """With what one replica is trained.
+
+    Attributes:
+        lr: Learning rate.
+        weight_decay: Rate of decay.
+        logit_scale: By which its logits are multiplied before the loss of a step.
+    """
+
+    lr: float
+    weight_decay: float
+    logit_scale: float
+
+
+class Intervention(ABC):  # noqa: B024  # what is abstract differs between the kinds below
     """What every intervention has.
 
     Attributes:
-        part: Weight, part or pattern that it concerns.
         strongest: Largest strength.
     """
 
-    part: str
     strongest: float = 1.0
 
 
-class Act(_Named, ABC):
+class OnPart(Intervention, ABC):
+    """An intervention on entries of the parameters.
+
+    Attributes:
+        part: Weight, part or pattern that it concerns.
+        donor: Whose weights it takes; None: nobody's.
+    """
+
+    part: str
+    donor: Donor | None = None
+
+    def check(self, parts: PartNames, modulus: int | None) -> None:
+        """Refuse networks and tasks that it cannot act on.
+
+        Args:
+            parts: What the network's entries are called.
+            modulus: As of `HasModulus`, of the task.
+
+        Raises:
+            ConfigError: If the network has no such part, or the intervention says why else.
+        """
+        parts.entries(self.part)
+
+
+class Act(OnPart, ABC):
     """Something done once to a replica, at the moment; at strength 0 nothing changes."""
 
     @abstractmethod
@@ -69,12 +110,26 @@ class Act(_Named, ABC):
         """Write what changes into `replica.flat` and `replica.optimizer`."""
 
 
-class Hold(_Named, ABC):
+@final
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a hold acts.
+
+    Attributes:
+        entries: Those of its part.
+        layout: Of a flat row.
+    """
+
+    entries: Entries
+    layout: Layout
+
+
+class Hold(OnPart, ABC):
     """Something kept up after every step from the moment on; at strength 0 nothing changes."""
 
     @abstractmethod
-    def target(self, first: Row, entries: Entries) -> Float[Tensor, " target"]:
-        """What one replica is held to, from its first parameters; empty where that is nothing."""
+    def target(self, replica: Acted) -> Float[Tensor, " target"]:
+        """What a replica is held to, from its state at the moment; empty where that is nothing."""
 
     @abstractmethod
     def hold(
@@ -83,7 +138,7 @@ class Hold(_Named, ABC):
         after: Rows,
         strength: Float[Tensor, "replica 1"],
         target: Float[Tensor, "replica target"],
-        entries: Entries,
+        place: Place,
     ) -> Rows:
         """The parameters in place of `after`, of each replica by itself.
 
@@ -92,8 +147,27 @@ class Hold(_Named, ABC):
             after: As the optimizer left them.
             strength: Of each.
             target: As of `target`.
-            entries: Those of its part.
+            place: Of its part.
         """
 
 
-Intervention = Act | Hold
+class Setting(Intervention, ABC):
+    """A setting of the training that is another from the moment on; at strength 0 none is."""
+
+    @abstractmethod
+    def changed(self, own: Given, strength: float) -> Given:
+        """With what an arm is trained, from what its replica is trained with."""
+
+
+def between(own: float, other: float, strength: float) -> float:
+    """From one rate to another, on a log scale; straight where one of them is 0.
+
+    Example:
+        >>> between(1.0, 0.01, 0.5), between(1.0, 0.0, 0.5), between(0.3, 2.0, 0.0)
+        (0.1, 0.5, 0.3)
+    """
+    if strength in (0.0, 1.0):
+        return other if strength else own
+    if own > 0 and other > 0:
+        return own * (other / own) ** strength
+    return (1 - strength) * own + strength * other

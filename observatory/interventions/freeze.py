@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from observatory.core.contracts import Rows
-from observatory.interventions.contract import Entries, Hold, Row
+from observatory.interventions.contract import Acted, Hold, Place
 
 
 @final
@@ -20,12 +20,12 @@ class Freeze(Hold):
     def __init__(self, *, part: str) -> None:
         self.part = part
 
-    def target(self, first: Row, entries: Entries) -> Tensor:
+    def target(self, replica: Acted) -> Tensor:
         """Nothing: they stay where they were."""
-        return first[:0]
+        return replica.flat[:0]
 
     def hold(
-        self, before: Rows, after: Rows, strength: Tensor, target: Tensor, entries: Entries
+        self, before: Rows, after: Rows, strength: Tensor, target: Tensor, place: Place
     ) -> Rows:
         """The entries where they were, all others as they are."""
-        return torch.where(entries, torch.lerp(after, before, strength), after)
+        return torch.where(place.entries, torch.lerp(after, before, strength), after)

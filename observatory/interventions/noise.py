@@ -18,7 +18,9 @@ class Noise(Act):
     """
 
     def __init__(self, *, like: Act) -> None:
-        self.like, self.part, self.strongest = like, like.part, like.strongest
+        self.like, self.part, self.strongest, self.donor = (
+            like, like.part, like.strongest, like.donor
+        )  # fmt: skip
 
     def act(self, replica: Acted, strength: float) -> None:
         """Act as the other, then turn the change of every weight to a random direction."""

@@ -1,5 +1,6 @@
 """Which entries of a flat row a name has: a weight, a pattern, or a part such as a head."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,6 +13,9 @@ from torch import Tensor
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Index, Layout
 from observatory.core.settings import did_you_mean
+
+_LAST_NUMBER = re.compile(r"\.\d+$")
+"""Of a part that is one of several, such as a head."""
 
 
 @final
@@ -47,9 +51,10 @@ class PartNames:
         others = [name for name in self.of if fnmatchcase(name, pattern)]
         if not weights and not others:
             known = [*self.layout.names, *self.of]
+            listed = ", ".join(dict.fromkeys(_LAST_NUMBER.sub(".0, 1, ...", n) for n in known))
             raise ConfigError(
                 f"`part` must name a weight or a part of the network, or be a pattern of such "
-                f"names, got {pattern!r}. It has {', '.join(known)}.{did_you_mean(pattern, known)}"
+                f"names, got {pattern!r}. It has {listed}.{did_you_mean(pattern, known)}"
             )
         for name in weights:
             views[name][:] = 1.0

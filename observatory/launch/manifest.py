@@ -17,11 +17,15 @@ from observatory.store.identity import SCHEMA_VERSION, stored_settings
 from observatory.store.provenance import machine, versions
 from observatory.store.reader import Run
 from observatory.training.build import Parts
+from observatory.training.donors import described
+from observatory.training.fork import Forked
 from observatory.training.replicas import Config
 from observatory.training.shard import tables
 
 
-def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[str, Any]:
+def replica_columns(
+    run_id: str, table: ReplicaTable, config: Config, forked: Forked | None = None
+) -> dict[str, Any]:
     """The replicas table: who is in the run, on which shard, with which hyperparameters."""
     columns = {
         "run_id": [run_id] * len(table),
@@ -33,6 +37,12 @@ def replica_columns(run_id: str, table: ReplicaTable, config: Config) -> dict[st
     }
     if table.n_fresh < len(table):
         columns |= {"arm": list(table.arm), "parent": table.parent}
+    if forked is not None:
+        columns |= {
+            "parent_run": [forked.run.run_id] * len(table),
+            "parent_replica": [forked.parents[int(own)] for own in table.parent],
+            "parent_step": [forked.step] * len(table),
+        }
     return columns
 
 
@@ -90,6 +100,8 @@ def manifest_of(config: Config, parts: Parts, code: str) -> dict[str, Any]:
         "groups": list(parameter_groups(layout.names)),
         "matrices": list(matrices(layout.names, network.weights())),
         "absent_probes": parts.unavailable,
+        **({"donors": described(parts.donated)} if parts.donated else {}),
+        **({"fork": parts.forked.described()} if parts.forked else {}),
         "probe_examples": parts.probe_examples().tolist(),
         "steps_per_epoch": math.ceil(dataset.n_train / parts.batch_examples),
         "horizon_steps": config["horizon_steps"],

@@ -26,6 +26,7 @@ from observatory.store.reader import LOCK, MANIFEST, Run
 from observatory.store.rows import lost_rows, noted_rows
 from observatory.store.writer import create_run, update_manifest
 from observatory.training.build import Parts, build
+from observatory.training.donors import described as donors_of
 from observatory.training.keep import left_out
 from observatory.training.replicas import Config
 
@@ -103,13 +104,14 @@ def own_run(config: Config) -> Iterator[_OwnedRun]:
     begun = (folder / MANIFEST).exists()
     extends = None if begun else extended_run(config, parts)
     manifest = {**manifest_of(config, parts, code), "git": git, "extends": extends}
-    replicas = replica_columns(folder.name, parts.table, config)
+    replicas = replica_columns(folder.name, parts.table, config, parts.forked)
     settings = yaml.safe_dump(manifest["config"])
     create_run(folder, manifest, replicas, settings, without_secrets(diff) or None)
     with own(folder / LOCK):
         manifest = _same_version(folder, config)
         _same_settings(folder, manifest)
         _same_examples(folder, manifest, parts)
+        _same_donors(folder, manifest, parts)
         lost = lost_rows(folder, manifest)
         if manifest["status"] == "done" and not lost:
             yield _OwnedRun(folder, config, done=True)
@@ -196,4 +198,15 @@ def _same_examples(folder: Path, manifest: dict[str, Any], parts: Parts) -> None
             f"{folder} was begun on other examples: the task's table, file or function gives other "
             "inputs or labels now. Give the changed task a name or path of its own, or another "
             "`study`."
+        )
+
+
+def _same_donors(folder: Path, manifest: dict[str, Any], parts: Parts) -> None:
+    """Donors and parents are looked up in a study, which may hold other networks now."""
+    fork = None if parts.forked is None else parts.forked.described()
+    now = donors_of(parts.donated), fork
+    if (manifest.get("donors", {}), manifest.get("fork")) != now:
+        raise StoreError(
+            f"{folder} was begun with other donors or parents: the study that they are of has "
+            "changed. Choose another `study` for this run."
         )

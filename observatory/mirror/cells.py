@@ -12,13 +12,14 @@ import pandas as pd
 
 from observatory.mirror.curves import order_statistic
 from observatory.store.identity import WITHOUT_EFFECT
+from observatory.store.schema import PROVENANCE
 
 EVENT_RATE = "rate/first99"
 """Metric of the share of replicas that had the event; `rate/grokked` is that of an outcome."""
 OUTCOMES = ("grokked", "memorised", "none", "lost", "collapsed", "diverged")
 QUARTILES = {"": 0.5, "_q25": 0.25, "_q75": 0.75}
 """Suffix of a metric's name and the quantile it stands for; the median has the plain name."""
-IDENTITY = ("run_id", "replica", "shard", "seed")
+IDENTITY = ("run_id", "replica", "shard", "seed", *PROVENANCE)
 _SILENT = {"sweep", "fleet", *WITHOUT_EFFECT}
 """Settings that say nothing of what sets runs apart."""
 _SHORT = {"weight_decay": "wd"}

@@ -84,8 +84,9 @@ def identity(config: Mapping[str, Any]) -> str:
     if model := effective.get("model"):
         begun = model_begun_with(model)
         effective["model"] = {k: v for k, v in model.items() if (k, v) not in begun.items()}
-    if not effective.get("arms"):  # as in all runs before
-        effective.pop("arms", None)
+    for name in ("arms", "fork"):
+        if not effective.get(name):  # as in all runs before
+            effective.pop(name, None)
     canonical = json.dumps(
         {**effective, "schema_version": SCHEMA_VERSION},
         sort_keys=True,

@@ -26,6 +26,10 @@ REPLICA_COLUMNS = (
 )
 """The columns that every `replicas.parquet` has; other swept settings may follow."""
 
+PROVENANCE = ("parent", "parent_run", "parent_replica", "parent_step")
+"""Columns of `replicas.parquet` that say whence a replica comes: of an arm its replica, of a fork
+run, replica and step of its state. They are no settings."""
+
 EVENT_COLUMNS = (
     Column(
         name="kind",

@@ -125,3 +125,4 @@ class Modular(AnsweredTask):
             random_labels=random_labels,
             group=cyclic_table(p) if operation in ("add", "sub") else None,
         )
+        self.modulus = p if operation in ("add", "sub") else None

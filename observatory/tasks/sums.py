@@ -36,3 +36,4 @@ class ModularSum(AnsweredTask):
             negative=None,
             random_labels=random_labels,
         )
+        self.modulus = p

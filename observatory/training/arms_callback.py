@@ -6,7 +6,10 @@ from typing import final
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
+from torch import Tensor
 
+from observatory.core.contracts import Masked, Measurement
 from observatory.fleet.arms import Arms
 from observatory.fleet.rules import Event, as_columns, outcome_columns
 from observatory.store.schema import NEVER_PARTED
@@ -39,13 +42,16 @@ class ArmsCallback(BetweenChunks):
     ) -> None:
         self.arms, self.probes, self.writer, self.tally = arms, probes, writer, tally
         self.columns = outcome_columns(dict(events))
+        if arms.signals:
+            probes.listeners.append(self.record)
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
         """Copy, act, and queue; the replica itself does not notice."""
         fleet = module.fleet
-        for slot in fleet.active():
-            if not fleet.looks[slot].end_at(fleet.ages[slot]):
-                continue
+        looked = [slot for slot in fleet.active() if fleet.looks[slot].end_at(fleet.ages[slot])]
+        if self.arms.signals and any(self.arms.pending(fleet.replica_of(s)) for s in looked):
+            self.probes.flush(module)  # what was looked at so far is measured, and changes nothing
+        for slot in looked:
             parent = fleet.replica_of(slot)
             for replica in self.arms.part(slot):
                 self.probes.parted(replica, parent)
@@ -56,6 +62,15 @@ class ArmsCallback(BetweenChunks):
                     np.array([fleet.ages[slot]]),
                     {"kind": ["parted"], "detail": [detail]},
                 )
+
+    def record(self, replica: Tensor, step: Tensor, rows: Measurement) -> None:
+        """Note the signals on which a moment depends; NaN where one is not defined."""
+        for signal in self.arms.signals & rows.keys():
+            values = rows[signal]
+            if isinstance(values, Masked):
+                values = torch.where(values.defined, values.values.double(), torch.nan)
+            if isinstance(values, Tensor):
+                self.arms.record(signal, replica.tolist(), step.tolist(), values.tolist())
 
     def left(self, replica: int, step: int) -> None:
         """A replica has left: its arms whose moment did not come are no networks."""

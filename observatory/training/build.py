@@ -10,7 +10,7 @@ from torch import nn
 from observatory.core.columns import Column
 from observatory.core.contracts import Loss, Model, Optimizer, Probe, Task
 from observatory.core.errors import ConfigError
-from observatory.fleet.arms import part_names
+from observatory.fleet.arms import modulus_of, part_names
 from observatory.fleet.batches import batch_examples
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.replica_table import ReplicaTable
@@ -28,6 +28,8 @@ from observatory.training.check import (
     retirement_rules,
 )
 from observatory.training.components import make
+from observatory.training.donors import DonatedOf, donated_to
+from observatory.training.fork import Forked, forked
 from observatory.training.keep import StateSettings, state_settings
 from observatory.training.replicas import Config, replica_table
 from observatory.training.state_rows import state_bytes, state_columns
@@ -59,6 +61,8 @@ class Parts:
     final_weights: bool
     states: StateSettings | None
     arms: dict[str, Arm]
+    donated: DonatedOf
+    forked: Forked | None
 
     @property
     def n_params(self) -> int:
@@ -127,6 +131,9 @@ def build(config: Config) -> Parts:
         task,
     )
     _check_looks(probes, config, len(dataset))
+    looking = [scheduled.probe for scheduled in probes.values()]
+    arms = arms_of(config, part_names(network), looking, modulus_of(task))
+    table = replica_table(config)
     parts = Parts(
         dataset=dataset,
         network=network,
@@ -141,11 +148,13 @@ def build(config: Config) -> Parts:
         rules=retirement_rules(config),
         evaluation=evaluation_settings(config),
         fleet=fleet_settings(config),
-        table=replica_table(config),
+        table=table,
         # none in the configuration of a run that was begun before there was one
         final_weights=config.get("store", {}).get("final_weights", False),
         states=state_settings(config),
-        arms=arms_of(config, part_names(network)),
+        arms=arms,
+        donated=donated_to(arms, table, layout_of(network)),
+        forked=forked(config, table, dataset),
     )
     if parts.states is None:
         return parts

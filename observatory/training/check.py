@@ -26,6 +26,7 @@ from observatory.fleet.settings import (
 )
 from observatory.training.components import check_component, make
 from observatory.training.device import check_device
+from observatory.training.fork_settings import fork_settings
 from observatory.training.keep import state_settings
 from observatory.training.replicas import Config, replica_table
 
@@ -39,6 +40,7 @@ _SHARED = {
     "modulus": int,
     "allow_other_version": bool,
     "seed": Seed,
+    "fork": dict[str, Any] | None,
 }
 _NUMBERS = float | list[float]
 _GROUPS = {
@@ -88,6 +90,7 @@ def check_settings(config: Config) -> None:
         make(entry["schedule"])
     replica_table(config)
     state_settings(config)
+    fork_settings(config)
     _check_together(config)
 
 

@@ -1,11 +1,11 @@
 """Looks at the replicas whose probes are due, several measured as one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import lightning.pytorch as pl
 import torch
 
-from observatory.core.contracts import Masked
+from observatory.core.contracts import Masked, Measurement
 from observatory.core.schedule import Schedule
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.look import LookStack, in_one_piece, looks_together
@@ -27,6 +27,8 @@ class ProbeCallback(BetweenChunks):
         self._buffer = fleet.settings.probe_buffer
         self.stacks: dict[tuple[str, ...], LookStack] = {}
         """By names of the probes that look together."""
+        self.listeners: list[Callable[[torch.Tensor, torch.Tensor, Measurement], None]] = []
+        """Called with replicas, steps and columns of what was measured."""
 
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
         """Look at whoever is due; measure when enough has come together."""
@@ -91,6 +93,8 @@ class ProbeCallback(BetweenChunks):
                     measured = measured_by(name, self.probes[name].probe, view)
                     rows = {column: _at(values, rows_of) for column, values in measured.items()}
                     self.writer.append(f"probes/{name}", replica, step, rows)
+                    for listener in self.listeners:
+                        listener(replica, step, rows)
 
 
 def _gap(schedule: Schedule) -> int:

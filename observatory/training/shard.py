@@ -119,13 +119,17 @@ class _Shard:
         )
         self.tally = Tally(self.fleet.table.weight_decay)
         self.progress_every = config["store"]["progress_every"]
-        self.arms = Arms(parts.arms, parts.events, self.fleet)
+        donated = {key: found.row for key, found in parts.donated.items()}
+        self.arms = Arms(parts.arms, parts.events, donated, self.fleet)
         saved = self._saved()
         self.clock = CostClock(saved["cost_s"], saved["cpu_s"]) if saved else CostClock()
         if saved:
             self.fleet.restore(saved["fleet"])
             self.tracker.restore(saved["agenda"])
             self.tally.restore(saved["tally"])
+            self.arms.recorded = saved.get("recorded", {})
+        elif parts.forked is not None:
+            parts.forked.seat(self.fleet, parts.optimizer)
         self.kept = self.fleet.tick
         self.writer = ShardWriter(self.folder, run_folder.name, tables(parts), self.fleet.tick)
         self.probes = ProbeCallback(parts.probes, self.writer, self.fleet)
@@ -167,6 +171,7 @@ class _Shard:
             "agenda": self.tracker.state(),
             "tally": self.tally.state(),
             "looks": self.probes.state(),
+            "recorded": self.arms.recorded,
             "rows": self.writer.rows,
             "cost_s": self.clock.wall,
             "cpu_s": self.clock.cpu_s,

@@ -104,15 +104,16 @@ def to_rows(states: ReplicaStates) -> Measurement:
     }
 
 
-def from_rows(rows: pd.DataFrame, optimizer: Optimizer) -> ReplicaStates:
+def from_rows(rows: pd.DataFrame, optimizer: Optimizer | None) -> ReplicaStates:
     """The inverse of `to_rows`.
 
     Args:
         rows: Of the table.
-        optimizer: Of the run; gives its state the shapes that it has there.
+        optimizer: Of the run; gives its state the shapes that it has there. None: its state is
+            left out.
     """
     flat = _stacked(rows[PARAMETERS])
-    fresh = optimizer.init(torch.zeros_like(flat))
+    fresh = {} if optimizer is None else optimizer.init(torch.zeros_like(flat))
     return ReplicaStates(
         replica=rows["replica"].tolist(),
         step=rows["step"].tolist(),

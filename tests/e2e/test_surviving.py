@@ -82,6 +82,57 @@ def test_the_death_of_the_launcher_and_wrong_clocks_change_no_table(
         pd.testing.assert_frame_equal(ours[name], table, check_exact=True, obj=name)
 
 
+DIES = """
+import os, signal, sys
+from observatory.fleet.arms import Arms
+from observatory.launch.compose import compose
+from observatory.launch.run import launch
+
+part, most = Arms.part, int(sys.argv[1])
+
+def dies(self, slot):
+    found = part(self, slot)
+    if len(self.fleet.queue.parted) >= most:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+Arms.part = dies
+launch(compose("train", sys.argv[2:]))
+"""
+"""Trains a run, and is killed where so many of its arms have parted."""
+WITH_ARMS = [
+    *("task.p=7", "model.d_model=16", "model.d_mlp=16", "horizon_steps=60", "evaluation.every=20"),
+    *("fleet.shards=1", "fleet.size=4", "probe=[weight_norm]", "batch_size=8", "study=arms"),
+    *("+sweep.scientific.weight_decay=[0.0,1.0]", "+sweep.nuisance.seed=[0,1]"),
+    *("store.checkpoint_every=5", "retirement.settle=false", "arms=[freeze_norm,remove_decay]"),
+    "arms.freeze_norm.moment={_target_: observatory.interventions.moments.AtStep, step: 20}",
+    "arms.remove_decay.moment={_target_: observatory.interventions.moments.AtStep, step: 40}",
+]
+
+
+def test_kill_9_in_the_middle_of_a_fork_changes_no_table(tmp_path: Path) -> None:
+    """Some arms have parted at a look and others have not, twice; nothing of it is kept."""
+    calm = Run(launch(compose("train", [*WITH_ARMS, f"results={tmp_path / 'calm'}"])))
+    given = [*WITH_ARMS, f"results={tmp_path / 'killed'}"]
+    for parted in (3, 6):
+        died = subprocess.run([sys.executable, "-c", DIES, str(parted), *given], check=False)
+        assert died.returncode == -signal.SIGKILL
+        (found,) = Study(tmp_path / "killed" / "arms").runs
+        assert found.status == "interrupted"
+    run = Run(launch(compose("train", given)))
+    assert (run.run_id, run.status) == (calm.run_id, "done")
+    theirs = tables(calm)
+    for name, table in tables(run).items():
+        if name != "events":  # who was resumed after the kills is noted there
+            pd.testing.assert_frame_equal(table, theirs[name], check_exact=True, obj=name)
+    parted, other = (
+        each.table("events").query("kind == 'parted'").reset_index(drop=True)
+        for each in (run, calm)
+    )
+    pd.testing.assert_frame_equal(parted, other)
+    assert len(theirs["outcomes"]) == 12
+
+
 def test_a_stop_signal_keeps_everything_and_the_same_command_continues(
     undisturbed: Run, tmp_path: Path
 ) -> None:

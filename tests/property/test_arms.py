@@ -1,5 +1,6 @@
 """Arms part from replicas bit for bit, disturb nobody, and go on after a stop as without one."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import observatory
 from observatory.core.errors import ConfigError
 from observatory.fleet.arms import Arms, initial, part_names
 from observatory.launch.compose import compose
@@ -15,54 +17,67 @@ from observatory.launch.run import launch
 from observatory.store.reader import Run
 from observatory.training.build import build
 
-HORIZON = 120
+HORIZON = 80
 TINY = [
-    *("task.p=7", "model.d_model=16", "model.d_mlp=16", "model.attn_bias=true", "study=tiny"),
-    *(f"horizon_steps={HORIZON}", "evaluation.every=20", "fleet.shards=1", "fleet.size=4"),
+    *("task.p=17", "model.d_model=16", "model.d_mlp=16", "model.attn_bias=true", "study=tiny"),
+    *(f"horizon_steps={HORIZON}", "evaluation.every=20", "fleet.shards=1", "fleet.size=8"),
     *("probe=[weight_norm,attention]", "batch_size=8", "optimizer.lr=0.01"),
-    *("+sweep.scientific.weight_decay=[0.0,1.0,2.0]", "+sweep.nuisance.seed=[0,1]"),
-    *("store.checkpoint_every=25", "retirement.settle=false"),
+    *("+sweep.scientific.weight_decay=[0.0,1.0]", "+sweep.nuisance.seed=[0,1]"),
+    *("store.checkpoint_every=10", "retirement.settle=false"),
 ]
-N = 6
+N = 4
 ROOM = "observatory.interventions"
 AT_40 = {"_target_": f"{ROOM}.moments.AtStep", "step": 40}
+CONF = Path(observatory.__file__).parents[1] / "conf"
+PRESETS = sorted(path.stem for path in (CONF / "arms").glob("*.yaml"))
 HEAD = {"part": "blocks.*.head.0"}
-REINITIALISE = {"_target_": f"{ROOM}.reinitialise.Reinitialise", **HEAD}
-ALL: dict[str, dict[str, Any]] = {
-    "reinitialise": REINITIALISE,
-    "again": {**REINITIALISE, "own": True},
-    "noise": {"_target_": f"{ROOM}.noise.Noise", "like": REINITIALISE},
-    "rescale": {"_target_": f"{ROOM}.rescale.Rescale", "part": "*", "factor": 2.0},
-    "shuffle": {"_target_": f"{ROOM}.shuffle.Shuffle", "part": "W_U"},
-    "freeze": {"_target_": f"{ROOM}.freeze.Freeze", **HEAD},
-    "norm": {"_target_": f"{ROOM}.hold_norm.HoldNorm", "part": "*", "ratio": 1.0},
+RESCALE = {"_target_": f"{ROOM}.rescale.Rescale", "part": "*", "factor": 2.0}
+NO_MATTER = {"remove_decay", "triple_decay"}
+"""Presets that leave a replica without weight decay as it is."""
+
+
+PEAK = {"_target_": f"{ROOM}.moments.AtPeak", "signal": "s_bar", "fall": 0.1}
+TRANSPLANT = {"_target_": f"{ROOM}.transplant.Transplant", "part": "W_E"}
+NOBODY = {
+    **{"_target_": f"{ROOM}.donor.Donor", "study": "nowhere"},
+    **{"run": None, "replica": 0, "outcome": None, "step": None},
 }
 
 
-def arms(strength: float, moment: dict[str, Any] = AT_40, *names: str) -> dict[str, dict[str, Any]]:
-    return {
-        name: {
-            "intervention": ALL[name],
-            "moment": moment,
-            "strength": strength,
-            "control": None,
-        }
-        for name in names or ALL
-    }
+def presets(strength: float, donors: Path) -> dict[str, dict[str, Any]]:
+    """Every preset of an arm, from step 40 on."""
+    study = f"arms.transplant_embedding.intervention.donor.study={donors / 'tiny'}"
+    arms = compose("train", [*TINY, f"arms=[{','.join(PRESETS)}]", study])["arms"]
+    for name in ("transplant_embedding", "random_embedding"):
+        act = arms[name]["intervention"]
+        act.get("like", act)["donor"]["outcome"] = None
+    return {name: {**arm, "moment": AT_40, "strength": strength} for name, arm in arms.items()}
 
 
-def trained(results: Path, given: dict[str, dict[str, Any]]) -> Run:
-    config = compose("train", [*TINY, f"results={results}"])
+def rescaled(moment: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    arm = {"intervention": RESCALE, "moment": moment, "strength": 1.0, "control": None}
+    return {"rescale": arm}
+
+
+def trained(results: Path, given: dict[str, dict[str, Any]], *more: str) -> Run:
+    config = compose("train", [*TINY, f"results={results}", *more])
     config["store"]["states"]["schedule"] = {
         "_target_": "observatory.core.schedule.At", "steps": [40]
     }  # fmt: skip
     return Run(launch({**config, "arms": given}))
 
 
+@cache
+def by_replica(run: Run, table: str) -> dict[int, pd.DataFrame]:
+    rows = run.table(table).drop(columns="run_id")
+    return {
+        replica: rows.loc[rows["replica"] == replica].drop(columns="replica").reset_index(drop=True)
+        for replica in set(rows["replica"].tolist())
+    }
+
+
 def of_replica(run: Run, table: str, replica: int) -> pd.DataFrame:
-    rows = run.table(table)
-    own = rows.loc[rows["replica"] == replica].drop(columns=["run_id", "replica"])
-    return own.reset_index(drop=True)
+    return by_replica(run, table)[replica]
 
 
 def ends(run: Run) -> dict[int, np.ndarray]:
@@ -84,24 +99,31 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def acted(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return trained(tmp_path_factory.mktemp("acted"), arms(1.0))
+def donors(alone: Run) -> Path:
+    return alone.folder.parents[2]
+
+
+@pytest.fixture(scope="module")
+def acted(tmp_path_factory: pytest.TempPathFactory, donors: Path) -> Run:
+    return trained(tmp_path_factory.mktemp("acted"), presets(1.0, donors))
 
 
 LOOKS = ("evaluation", "probes/weight_norm", "probes/attention")
 
 
 @pytest.mark.slow
-def test_at_strength_0_every_arm_is_its_replica_to_the_last_bit(tmp_path: Path) -> None:
-    run = trained(tmp_path, arms(0.0))
-    assert len(run.replicas()) == N * (1 + len(ALL))
-    for name in ALL:
+def test_at_strength_0_every_arm_is_its_replica_to_the_last_bit(
+    tmp_path: Path, donors: Path
+) -> None:
+    run = trained(tmp_path, presets(0.0, donors))
+    assert len(run.replicas()) == N * (1 + len(PRESETS))
+    for name in PRESETS:
         for replica, parent in arm_of(run, name).items():
             for table in (*LOOKS, "weights", "outcomes"):
                 one, other = (of_replica(run, table, of) for of in (replica, parent))
                 if table != "outcomes":
                     other = pd.DataFrame(other.loc[other["step"] > 40]).reset_index(drop=True)
-                pd.testing.assert_frame_equal(one, other, check_exact=True)
+                pd.testing.assert_frame_equal(one, other, check_exact=True, obj=name)
 
 
 @pytest.mark.slow
@@ -117,36 +139,44 @@ def test_arms_leave_the_replicas_as_they_are_without_them(acted: Run, alone: Run
 @pytest.mark.slow
 def test_every_arm_differs_from_its_replica_and_from_the_other_arms(acted: Run) -> None:
     final = ends(acted)
+    known = acted.replicas()
+    decays = dict(zip(known["replica"], known["weight_decay"], strict=True))
     for parent in range(N):
-        own = [r for name in ALL for r, p in arm_of(acted, name).items() if p == parent]
-        assert len(own) == len(ALL)
-        assert len({final[r].round(6).tobytes() for r in (parent, *own)}) == 1 + len(ALL)
+        names = [name for name in PRESETS if decays[parent] or name not in NO_MATTER]
+        own = [r for name in names for r, p in arm_of(acted, name).items() if p == parent]
+        assert len(own) == len(names)
+        assert len({final[r].round(6).tobytes() for r in (parent, *own)}) == 1 + len(names)
     parted = acted.table("events").query("kind == 'parted'")
     assert set(parted["step"].tolist()) == {40}
-    assert sorted(parted["replica"].tolist()) == list(range(N, N * (1 + len(ALL))))
+    assert sorted(parted["replica"].tolist()) == list(range(N, N * (1 + len(PRESETS))))
 
 
 @pytest.mark.slow
-def test_a_norm_is_held_and_a_frozen_head_stays_where_it_was(acted: Run) -> None:
+def test_what_is_held_or_given_is_so_at_the_end(acted: Run, alone: Run) -> None:
     parts, final = build(acted.manifest["config"]), ends(acted)
     fleet = parts.shard(0, 1)
-    for replica in arm_of(acted, "norm"):
-        first = float(initial(fleet, fleet.table.replica.tolist().index(replica)).norm())
-        assert np.linalg.norm(final[replica]) == pytest.approx(first, rel=1e-5)
-    head = part_names(parts.network).entries(HEAD["part"]).numpy()
     rows = acted.table("states", ["parameters"]).query("step == 40")
     kept = {int(i): p for i, p in zip(rows["replica"], rows["parameters"], strict=True)}
-    for replica, parent in arm_of(acted, "freeze").items():
-        assert np.array_equal(final[replica][head], kept[parent][head])
-        assert (final[replica][~head] != kept[parent][~head]).mean() > 0.5
+    for replica in arm_of(acted, "hold_norm"):
+        first = float(initial(fleet, fleet.table.replica.tolist().index(replica)).norm())
+        assert np.linalg.norm(final[replica]) == pytest.approx(first, rel=1e-5)
+    for replica, parent in arm_of(acted, "freeze_norm").items():
+        norm = np.linalg.norm(kept[parent])
+        assert np.linalg.norm(final[replica]) == pytest.approx(norm, rel=1e-5)
+    embedding = part_names(parts.network).entries("W_E").numpy()
+    for replica, parent in arm_of(acted, "freeze_embedding").items():
+        assert np.array_equal(final[replica][embedding], kept[parent][embedding])
+        assert (final[replica][~embedding] != kept[parent][~embedding]).mean() > 0.5
+    donors = acted.manifest["donors"]["transplant_embedding"]
+    assert [row[1:3] for row in sorted(donors)] == [[alone.run_id, 2], [alone.run_id, 3]] * 2
 
 
 @pytest.mark.slow
 def test_a_stop_while_arms_wait_changes_nothing(
-    acted: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    acted: Run, donors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker dies as arms part, three times; each next one goes on from what was kept."""
-    part, left = Arms.part, [5, 11, 17]
+    part, left = Arms.part, [5, 31, 60]
 
     def dies(self: Arms, slot: int) -> list[int]:
         found = part(self, slot)
@@ -158,17 +188,33 @@ def test_a_stop_while_arms_wait_changes_nothing(
     monkeypatch.setattr(Arms, "part", dies)
     for _ in range(3):
         with pytest.raises(RuntimeError, match="gone"):
-            trained(tmp_path, arms(1.0))
-    run = trained(tmp_path, arms(1.0))
+            trained(tmp_path, presets(1.0, donors))
+    run = trained(tmp_path, presets(1.0, donors))
     assert not left
     for table in run.tables():
         if table != "events":
             pd.testing.assert_frame_equal(run.table(table), acted.table(table), check_exact=True)
 
 
+def test_an_arm_parts_where_a_recorded_signal_of_its_replica_has_fallen(tmp_path: Path) -> None:
+    """The moment is a function of what was recorded up to it, after a stop as without one."""
+    peak = {"_target_": f"{ROOM}.moments.AtPeak", "signal": "entropy", "fall": 0.001}
+    run = trained(tmp_path, rescaled(peak))
+    parted = run.table("events").query("kind == 'parted'").set_index("replica")["step"]
+    never = run.table("outcomes").query("retire_reason == 'never_parted'")["replica"]
+    entropy, looks = run.table("probes/attention", ["entropy"]), range(0, HORIZON, 20)
+    for replica, parent in zip(range(N, 2 * N), range(N), strict=True):
+        own = entropy.loc[entropy["replica"] == parent]
+        steps, values = own["step"].to_numpy(), own["entropy"].to_numpy(dtype=float)
+        come = [t for t in looks for v in [values[steps <= t]] if v[-1] <= 0.999 * v.max()]
+        assert parted.get(replica) == (come[0] if come else None)
+        assert (replica in set(never)) == (not come)
+    assert len(parted)
+
+
 def test_a_moment_that_never_comes_is_no_effect(tmp_path: Path) -> None:
     never = {"_target_": f"{ROOM}.moments.AtEvent", "event": "first99", "after": 100}
-    run = trained(tmp_path, arms(1.0, never, "rescale"))
+    run = trained(tmp_path, rescaled(never))
     assert set(run.outcomes()["replica"]) == set(range(N))
     ended = run.table("outcomes").set_index("replica")
     assert (ended.loc[range(N, 2 * N), "retire_reason"] == "never_parted").all()
@@ -178,19 +224,42 @@ def test_a_moment_that_never_comes_is_no_effect(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"rescale": {"intervention": {**ALL["rescale"], "factor": -1.0}}}, "factor"),
+        ({"rescale": {"intervention": {**RESCALE, "factor": -1.0}}}, "factor"),
         ({"rescale": {"moment": {**AT_40, "step": 50}}}, "multiple of `evaluation.every`"),
         ({"rescale": {"moment": {**AT_40, "step": HORIZON}}}, "below `horizon_steps`"),
         ({"rescale": {"strength": -0.5}}, "strength"),
         ({"rescale": {"moment": {"_target_": f"{ROOM}.moments.AtEvent", "event": "mom"}}}, "mem"),
         ({"none": {}}, "another name"),
         ({"rescale": {"control": "rescale"}}, "another arm"),
-        ({"rescale": {"intervention": {**ALL["rescale"], "part": "heed"}}}, "head"),
+        ({"rescale": {"intervention": {**RESCALE, "part": "heed"}}}, "head"),
+        ({"rescale": {"moment": {**PEAK, "signal": "s_bor"}}}, "s_bar"),
+        ({"rescale": {"moment": {**PEAK, "signal": "l2_group"}}}, "`arms.rescale.moment.signal`"),
+        (
+            {"transplant": {"intervention": {**TRANSPLANT, "donor": NOBODY}}},
+            "`nowhere` is no study",
+        ),
     ],
 )
 def test_an_arm_that_cannot_be_is_refused(given: dict[str, Any], says: str) -> None:
-    whole = {"intervention": ALL["rescale"], "moment": AT_40, "strength": 1.0, "control": None}
+    whole = {"intervention": RESCALE, "moment": AT_40, "strength": 1.0, "control": None}
     config = compose("train", [*TINY, "results=nowhere"])
     config["arms"] = {name: {**whole, **own} for name, own in given.items()}
     with pytest.raises(ConfigError, match=says):
         build(resolved(config))
+
+
+def test_a_donor_that_does_not_fit_is_refused_before_the_start(tmp_path: Path) -> None:
+    with_donor = trained(tmp_path, {}, "horizon_steps=20", "sweep.nuisance.seed=[5]")
+    arm = {"intervention": TRANSPLANT, "moment": AT_40, "strength": 1.0, "control": None}
+    for donor, more, says in (
+        ({"replica": 0}, ["model.d_model=32"], r"W_E \(\[18, 16\], here \[18, 32\]\)"),
+        ({"replica": None}, [], "must have a network of seed 0, and has none"),
+        ({"replica": None, "outcome": "grokked"}, ["sweep.nuisance.seed=[5]"], "ended as grokked"),
+        ({"replica": 0, "step": 7}, [], "step 7 of replica 0 .* were not kept"),
+        ({"replica": 9}, [], "replicas 0 to 1, got 9"),
+    ):
+        given = {**NOBODY, "study": str(with_donor.folder.parents[1]), **donor}
+        config = compose("train", [*TINY, "results=nowhere", *more])
+        config["arms"] = {"a": {**arm, "intervention": {**TRANSPLANT, "donor": given}}}
+        with pytest.raises(ConfigError, match=says):
+            build(resolved(config))

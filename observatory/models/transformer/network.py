@@ -188,7 +188,11 @@ class Transformer(nn.Module):
         return {name: _declared(name) for name, _ in self.named_parameters()}
 
     def parts(self) -> dict[str, dict[str, Index]]:
-        """The heads, blocks.0.head.0 and so on: of W_Q, W_K and W_V columns, of W_O rows."""
+        """Heads and channels of the residual stream.
+
+        blocks.0.head.1 has columns of W_Q, W_K and W_V and rows of W_O; channel.3, what is written
+        into it: columns of W_E, W_pos and every W_O and W_out, entries of their biases.
+        """
         width = self.W_E.shape[1] // self.n_heads
         found: dict[str, dict[str, Index]] = {}
         for layer, head in itertools.product(range(self.n_layers), range(self.n_heads)):
@@ -198,6 +202,14 @@ class Transformer(nn.Module):
             found[f"blocks.{layer}.head.{head}"] = {
                 **entries, f"{path}W_O": (own, slice(None)), **(biases if self.attn_bias else {})
             }  # fmt: skip
+        writing = ("W_E", "W_pos", "W_O", "W_out", "b_O", "b_out")
+        writers = [(n, p) for n, p in self.named_parameters() if n.rpartition(".")[2] in writing]
+        for channel in range(self.W_E.shape[1]):
+            column = slice(channel, channel + 1)
+            found[f"channel.{channel}"] = {
+                name: (slice(None), column) if weight.ndim == 2 else (column,)
+                for name, weight in writers
+            }
         return found
 
     def fast_path(self) -> FastPath | None:

@@ -7,15 +7,23 @@ import torch
 
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout
-from observatory.interventions.contract import Act, Acted, Hold
+from observatory.interventions.clamp_channel import ClampChannel
+from observatory.interventions.contract import Act, Acted, Given, Hold, Place, Setting, between
+from observatory.interventions.donor import Donor
 from observatory.interventions.freeze import Freeze
+from observatory.interventions.frequencies import Frequencies
 from observatory.interventions.hold_norm import HoldNorm
-from observatory.interventions.moments import AtEvent, AtStep
+from observatory.interventions.logit_scale import LogitScale
+from observatory.interventions.moments import AtEvent, AtPeak, AtStep, FirstOf, Seen, plain
 from observatory.interventions.noise import Noise
 from observatory.interventions.parts import PartNames
+from observatory.interventions.random_donor import RandomDonor
+from observatory.interventions.rate import Rate
 from observatory.interventions.reinitialise import Reinitialise
 from observatory.interventions.rescale import Rescale
 from observatory.interventions.shuffle import Shuffle
+from observatory.interventions.transplant import Transplant
+from observatory.maths.fourier import token_power
 
 SHAPES = (torch.Size([3, 4]), torch.Size([4, 2]), torch.Size([4]))
 PARTS = PartNames(
@@ -23,32 +31,40 @@ PARTS = PartNames(
     {"left": {"W_E": (slice(None), slice(0, 2)), "b": (slice(0, 2),)}},
 )
 N = 24
+DONOR = Donor(study="other", run=None, replica=3, outcome=None, step=None)
 ACTS: list[Act] = [
     Reinitialise(part="left"),
     Reinitialise(part="left", own=True),
     Rescale(part="left", factor=3.0),
     Shuffle(part="left"),
     Noise(like=Reinitialise(part="left")),
+    Transplant(part="left", donor=DONOR),
+    RandomDonor(like=Transplant(part="left", donor=DONOR)),
 ]
 HOLDS: list[Hold] = [
     Freeze(part="left"),
     HoldNorm(part="left", ratio=0.5),
     HoldNorm(part="left", ratio=0.5, only="above"),
+    HoldNorm(part="left", ratio=0.5, of="moment"),
+    ClampChannel(part="left", times=0.1),
 ]
+LEFT = Place(PARTS.entries("left"), PARTS.layout)
 
 
 def row(seed: int) -> torch.Tensor:
     return torch.randn(N, generator=torch.Generator().manual_seed(seed))
 
 
-def replica() -> Acted:
+def replica(flat: int = 0, first: int = 3) -> Acted:
     return Acted(
-        flat=row(0),
+        flat=row(flat),
         optimizer={"m": row(1), "count": torch.tensor([7.0])},
         parts=PARTS,
         rng=torch.Generator().manual_seed(2),
         drawn=lambda rng: torch.randn(N, generator=rng),
-        first=row(3),
+        first=row(first),
+        donated=row(4).double(),
+        modulus=3,
     )
 
 
@@ -112,15 +128,15 @@ def test_a_shuffle_keeps_the_entries_of_every_weight_and_moves_its_share() -> No
 def test_a_hold_acts_on_every_replica_by_itself(hold: Hold) -> None:
     left = PARTS.entries("left")
     before, after = (torch.stack([row(s) for s in seeds]) for seeds in ((4, 5, 6), (7, 8, 9)))
-    target = torch.stack([hold.target(row(s), left) for s in (10, 11, 12)])
+    target = torch.stack([hold.target(replica(s, s)) for s in (10, 11, 12)])
     strength = torch.tensor([[0.0], [0.4], [1.0]])
-    held = hold.hold(before, after, strength, target, left)
+    held = hold.hold(before, after, strength, target, LEFT)
     assert torch.equal(held[0], after[0])
     assert torch.equal(held[:, ~left], after[:, ~left])
     assert (held[1:, left] != after[1:, left]).all()
     for i in range(3):
         rows = slice(i, i + 1)
-        alone = hold.hold(before[rows], after[rows], strength[rows], target[rows], left)
+        alone = hold.hold(before[rows], after[rows], strength[rows], target[rows], LEFT)
         assert torch.equal(held[rows], alone)
 
 
@@ -128,14 +144,14 @@ def test_what_is_frozen_stays_and_a_held_norm_is_a_multiple_of_the_first() -> No
     left, full = PARTS.entries("left"), torch.ones(1, 1)
     before, after, first = row(4)[None], row(7)[None], row(10)
     freeze, norm = Freeze(part="left"), HoldNorm(part="left", ratio=0.5)
-    frozen = freeze.hold(before, after, full, freeze.target(first, left)[None], left)
+    frozen = freeze.hold(before, after, full, freeze.target(replica())[None], LEFT)
     assert torch.equal(frozen[:, left], before[:, left])
-    target = norm.target(first, left)[None]
-    held = norm.hold(before, after, full, target, left)
+    target = norm.target(replica(0, 10))[None]
+    held = norm.hold(before, after, full, target, LEFT)
     torch.testing.assert_close(held[0, left].norm(), 0.5 * first[left].norm())
     clip = HoldNorm(part="left", ratio=0.5, only="above")
     small = torch.where(left, 0.01 * after, after)
-    assert torch.equal(clip.hold(before, small, full, target, left), small)
+    assert torch.equal(clip.hold(before, small, full, target, LEFT), small)
 
 
 def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
@@ -143,10 +159,148 @@ def test_a_part_that_does_not_exist_is_refused_with_those_that_do() -> None:
         PARTS.entries("lefd")
 
 
+def test_a_donor_gives_its_entries_and_a_random_one_their_norms_alone() -> None:
+    left, given, random = PARTS.entries("left"), replica(), replica()
+    Transplant(part="left", donor=DONOR).act(given, 1.0)
+    assert torch.equal(given.flat[left], row(4)[left])
+    assert not given.optimizer["m"][left].any()
+    RandomDonor(like=Transplant(part="left", donor=DONOR)).act(random, 1.0)
+    for weight in ("W_E", "b"):
+        own = PARTS.entries(weight) & left
+        torch.testing.assert_close(random.flat[own].norm(), row(4)[own].norm())
+        assert not torch.allclose(random.flat[own], row(4)[own], rtol=0.01)
+    with pytest.raises(ConfigError, match="act with a donor"):
+        RandomDonor(like=Shuffle(part="left"))
+
+
+def embedding(p: int, width: int, seed: int) -> Acted:
+    """A replica with one weight: the embedding of p symbols and of a query token."""
+    layout = Layout(("W_E",), (torch.Size([p + 1, width]),), ("embedding",))
+    flat = torch.randn((p + 1) * width, generator=torch.Generator().manual_seed(seed))
+    rng = torch.Generator().manual_seed(1)
+    parts = PartNames(layout, {})
+    return Acted(flat, {}, parts, rng, lambda _: flat, flat, donated=None, modulus=p)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_frequencies_are_taken_from_symbols_alone(keep: bool) -> None:
+    p, width = 13, 4
+    acted = embedding(p, width, 0)
+    place = Place(acted.parts.entries("W_E"), acted.parts.layout)
+    power = token_power(acted.flat.reshape(p + 1, width)[:p]).sum(dim=-1)
+    strongest = set(power.topk(2).indices.tolist())
+    found = {}
+    for which in ("strongest", "others"):
+        hold = Frequencies(part="W_E", most=2, which=which, keep=keep)
+        target = hold.target(acted)[None]
+        after = embedding(p, width, 5).flat[None]
+        full = torch.ones(1, 1)
+        held = hold.hold(after, after, full, target, place).reshape(p + 1, width)
+        assert torch.equal(held[p], after.reshape(p + 1, width)[p])
+        was = after.reshape(p + 1, width)[:p]
+        torch.testing.assert_close(held[:p].mean(dim=0), was.mean(dim=0))
+        left, before = token_power(held[:p]).sum(dim=-1), token_power(was).sum(dim=-1)
+        gone = set((left < 1e-6 * before).nonzero()[:, 0].tolist())
+        found[which] = set(range(p // 2)) - gone if keep else gone
+        others = [k for k in range(p // 2) if k not in gone]
+        torch.testing.assert_close(left[others], before[others])
+        assert torch.equal(hold.hold(after, after, 0 * full, target, place), after)
+    assert found["strongest"] == strongest
+    assert len(found["others"]) == 2
+    assert not found["others"] & strongest
+
+
+@pytest.mark.parametrize(
+    ("part", "modulus", "most", "says"),
+    [
+        ("W_E", None, 1, "`task` must add"),
+        ("W_U", 3, 1, "row for each of the 3 symbols"),
+        ("W_E", 3, 2, "at most 1"),
+    ],
+)
+def test_frequencies_of_what_has_none_are_refused(
+    part: str, modulus: int | None, most: int, says: str
+) -> None:
+    layout = Layout(("W_E", "W_U"), (torch.Size([3, 4]), torch.Size([2, 4])), ("embedding",) * 2)
+    hold = Frequencies(part=part, most=most, which="strongest", keep=False)
+    with pytest.raises(ConfigError, match=says):
+        hold.check(PartNames(layout, {}), modulus)
+
+
+def test_the_channel_that_is_clamped_is_the_largest_at_the_moment() -> None:
+    channels = {f"c.{i}": {"W_E": (slice(None), slice(i, i + 1))} for i in range(4)}
+    parts = PartNames(Layout(("W_E",), (torch.Size([3, 4]),), ("embedding",)), channels)
+    flat = torch.tensor([1.0, 9.0, 2.0, 3.0]).repeat(3)
+    acted = Acted(flat, {}, parts, torch.Generator(), lambda _: flat, flat, donated=None, modulus=3)
+    clamp = ClampChannel(part="c.*", times=1.0)
+    after = 10 * torch.ones(1, 12)
+    place, full = Place(parts.entries("W_E"), parts.layout), torch.ones(1, 1)
+    held = clamp.hold(after, after, full, clamp.target(acted)[None], place).reshape(3, 4)
+    torch.testing.assert_close(held[0], torch.tensor([10.0, 2.0, 10.0, 10.0]))
+
+
+OWN = Given(lr=0.01, weight_decay=0.5, logit_scale=1.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "half", "full"),
+    [
+        (Rate(name="weight_decay", to=0.0), OWN._replace(weight_decay=0.25), 0.0),
+        (Rate(name="weight_decay", times=4.0), OWN._replace(weight_decay=1.0), 2.0),
+        (Rate(name="lr", to=0.04), OWN._replace(lr=0.02), 0.04),
+        (LogitScale(factor=0.25), OWN._replace(logit_scale=0.5), 0.25),
+    ],
+    ids=name,
+)
+def test_a_setting_changes_one_number_and_none_at_strength_0(
+    setting: Setting, half: Given, full: float
+) -> None:
+    assert setting.changed(OWN, 0.0) == OWN
+    assert setting.changed(OWN, 0.5) == pytest.approx(half)
+    changed = setting.changed(OWN, 1.0)
+    assert [b for a, b in zip(OWN, changed, strict=True) if a != b] == [full]
+    assert between(0.0, 2.0, 0.5) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"name": "lr", "to": 0.0}, "Freeze"),
+        ({"name": "weight_decay"}, "one of them only"),
+        ({"name": "weight_decay", "to": 1.0, "times": 2.0}, "one of them only"),
+    ],
+)
+def test_a_rate_that_cannot_be_is_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Rate(**given)
+
+
+def seen(step: int, event: int | None = None, signal: list[float] | None = None) -> Seen:
+    values = signal or []
+    return Seen(step, lambda _: event, lambda _: (range(0, 10 * len(values), 10), values))
+
+
 def test_moments_come_at_a_look() -> None:
-    assert not AtStep(step=50).come(49, lambda _: None)
-    assert AtStep(step=50).come(75, lambda _: None)
+    assert not AtStep(step=50).come(seen(49))
+    assert AtStep(step=50).come(seen(75))
     after = AtEvent(event="mem", after=100)
-    assert not after.come(500, lambda _: None)
-    assert not after.come(175, {"mem": 100}.get)
-    assert after.come(200, {"mem": 100}.get)
+    assert not after.come(seen(500))
+    assert not after.come(seen(175, 100))
+    assert after.come(seen(200, 100))
+
+
+def test_a_peak_is_known_once_the_signal_has_fallen_and_not_before() -> None:
+    peak, nan = AtPeak(signal="sigma_h", fall=0.1), float("nan")
+    values = [0.2, 0.5, nan, 1.0, 0.95, 0.91, 0.89, 1.2]
+    come = [peak.come(seen(0, signal=values[: n + 1])) for n in range(len(values))]
+    assert come == [False, False, False, False, False, False, True, False]
+    assert not peak.come(seen(0))
+    assert not peak.come(seen(0, signal=[-1.0, -2.0]))
+    late = AtPeak(signal="sigma_h", fall=0.1, after=20)
+    assert not late.come(seen(0, signal=[5.0, 0.5, 1.0, 1.1]))
+    first = FirstOf(moments=[peak, AtStep(step=50)])
+    assert first.come(seen(50))
+    assert not first.come(seen(49))
+    assert plain(first) == [peak, first.moments[1]]
+    with pytest.raises(ConfigError, match="list of moments"):
+        FirstOf(moments=[])
