@@ -16,6 +16,7 @@ from observatory.core.errors import ConfigError, StoreError
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.replica_table import NO_ARM, ReplicaTable
 from observatory.fleet.replicas import Dataset
+from observatory.store.identity import model_begun_with
 from observatory.store.reader import Run
 from observatory.store.schema import STATES, STEP
 from observatory.training.donors import one_run
@@ -102,7 +103,8 @@ def forked(config: Config, table: ReplicaTable, dataset: Dataset) -> Forked | No
 def _check_alike(config: Config, run: Run, dataset: Dataset) -> None:
     if run.manifest.get("kind"):
         raise ConfigError("`fork.study` must be trained by this package, and was observed only.")
-    theirs = run.manifest["config"]
+    theirs = dict(run.manifest["config"])
+    theirs["model"] = {**model_begun_with(theirs["model"]), **theirs["model"]}
     pairs = {name: (config[name], theirs[name]) for name in _ALIKE}
     pairs["fleet.dtype"] = (config["fleet"]["dtype"], theirs["fleet"]["dtype"])
     for name, (ours, other) in pairs.items():
