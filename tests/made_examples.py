@@ -90,7 +90,7 @@ def made_examples(params: Params, names: tuple[str, ...], n: int, seed: int) -> 
     }
     return MadeExamples(
         labels=torch.randint(n, (replicas, n * n), generator=rng),
-        in_train=torch.rand(replicas, n * n, generator=rng) < 0.6,
+        in_train=torch.rand(replicas, n * n, generator=rng).argsort(dim=1) < round(0.6 * n * n),
         start=start,
         names=names,
         n=n,

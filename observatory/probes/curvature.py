@@ -1,0 +1,186 @@
+r"""Largest eigenvalues and trace of the Hessian of the training loss, all replicas at once.
+
+Letters: H the Hessian of the mean loss over the train examples looked at; P parameters.
+H is never formed: a product H v is one gradient of a gradient.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from observatory.core.columns import Column
+from observatory.core.contracts import Measurement, Probe, Rows
+from observatory.core.layout import Params
+from observatory.core.settings import Size, check_arguments
+from observatory.core.view import FleetView
+from observatory.maths.answer_logits import every_example
+from observatory.maths.spectrum import eigenvalues
+
+TOP = 3
+_SMALL = 1e-12
+Losses = Callable[[Rows], Float[Tensor, " replica"]]
+Product = Callable[[Rows], Rows]
+
+
+def hessian_product(losses: Losses, rows: Rows) -> Product:
+    """V -> H v of every replica at its own parameters; the graph of the gradient is kept.
+
+    Args:
+        losses: Mean loss of every replica, from its flat row.
+        rows: Where.
+    """
+    with torch.enable_grad():
+        leaf = rows.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(losses(leaf).sum(), leaf, create_graph=True)
+
+    def product(vectors: Rows) -> Rows:
+        with torch.enable_grad():
+            (found,) = torch.autograd.grad(gradient, leaf, grad_outputs=vectors, retain_graph=True)
+        return found.detach()
+
+    return product
+
+
+def lanczos(
+    product: Product, start: Rows, steps: int
+) -> tuple[Float[Tensor, "replica draw"], Float[Tensor, " replica"]]:
+    """Ritz values of every replica, ascending, and how far the largest is from an eigenvalue.
+
+    Every vector is made orthogonal to all before it, twice. Where a Krylov space ends early, the
+    missing values are the first Rayleigh quotient, which lies between the others.
+
+    Args:
+        product: Of symmetric matrices, one per replica.
+        start: First vectors.
+        steps: Products, at most P.
+
+    Returns:
+        Ritz values; and the bound of the residual of the largest.
+    """
+    vectors = [start / start.norm(dim=1, keepdim=True)]
+    diagonal, beside = list[Tensor](), list[Tensor]()
+    ended = torch.zeros(len(start), dtype=torch.bool, device=start.device)
+    for step in range(steps):
+        image = product(vectors[-1])
+        quotient = (image * vectors[-1]).sum(dim=1)
+        diagonal.append(quotient if step == 0 else diagonal[0].where(ended, quotient))
+        basis = torch.stack(vectors, dim=1)
+        for _ in range(2):
+            image = image - ((basis @ image[:, :, None]).mT @ basis)[:, 0]
+        size = image.norm(dim=1)
+        scale = torch.stack(diagonal).abs().amax(dim=0)
+        ended = ended | (size <= _SMALL * scale)
+        beside.append(size.where(~ended, 0.0))
+        safe = size.where(~ended, 1.0)[:, None]
+        vectors.append((image / safe).where(~ended[:, None], 0.0))
+    matrix = torch.diag_embed(torch.stack(diagonal, dim=1))
+    if steps > 1:
+        off = torch.diag_embed(torch.stack(beside[:-1], dim=1), offset=1)
+        matrix = matrix + off + off.mT
+    finite = matrix.isfinite().flatten(1).all(dim=1)
+    last = torch.linalg.eigh(matrix.where(finite[:, None, None], 0.0)).eigenvectors[:, -1, -1]
+    return eigenvalues(matrix), (last * beside[-1]).abs() + matrix.sum(dim=(1, 2)) * 0
+
+
+def hutchinson(
+    product: Product, like: Rows, draws: int, rng: torch.Generator
+) -> tuple[Float[Tensor, " replica"], Float[Tensor, " replica"]]:
+    """Trace of every replica's matrix from random signs, and its standard error.
+
+    Args:
+        product: Of symmetric matrices.
+        like: Rows of their size.
+        draws: Sign vectors, the same for every replica, 2 at least.
+        rng: Draws them.
+    """
+    found = []
+    for _ in range(draws):
+        signs = 2.0 * torch.randint(2, (1, like.shape[1]), generator=rng).to(like) - 1
+        signs = signs.expand_as(like)
+        found.append((signs * product(signs)).sum(dim=1))
+    each = torch.stack(found)
+    return each.mean(dim=0), each.std(dim=0) / draws**0.5
+
+
+def unflattened(rows: Rows, like: Params) -> Params:
+    """Named parameters from a flat row per replica."""
+    sizes = [stack[0].numel() for stack in like.values()]
+    parts = rows.split(sizes, dim=1)
+    return {
+        name: part.unflatten(1, stack.shape[1:]) if stack.ndim > 2 else part
+        for part, (name, stack) in zip(parts, like.items(), strict=True)
+    }
+
+
+def some_train(in_train: Tensor, most: int, seed: int) -> Int[Tensor, "replica batch"]:
+    """As many train examples of every replica, the first ones of an order that is always the same.
+
+    As many as the replica with the fewest has, `most` at most.
+    """
+    order = torch.randperm(in_train.shape[1], generator=torch.Generator().manual_seed(seed))
+    order = order.to(in_train.device)
+    least = min(most, int(in_train.sum(dim=1).min()))
+    return torch.stack([order[mine[order]][:least] for mine in in_train])
+
+
+@final
+class Curvature(Probe):
+    """Writes the ends of the Hessian's spectrum and its trace.
+
+    Args:
+        steps: Products of Lanczos.
+        draws: Sign vectors of the trace.
+        seed: Of the first vector, the signs and the order of examples.
+        most_examples: Train examples that the loss is the mean over.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        *(
+            Column(name=f"eigenvalue_{k}", unit="1", meaning=f"eigenvalue {k} of the Hessian of "
+                   "the train loss, the largest first")
+            for k in range(1, TOP + 1)
+        ),
+        Column(name="eigenvalue_least", unit="1", meaning="smallest Ritz value of the Hessian: at "
+               "least its smallest eigenvalue"),
+        Column(name="residual", unit="1", meaning="bound of the distance of eigenvalue_1 from an "
+               "eigenvalue"),
+        Column(name="trace", unit="1", meaning="trace of the Hessian, by random signs"),
+        Column(name="trace_se", unit="1", meaning="standard error of the trace"),
+    )  # fmt: skip
+
+    def __init__(self, *, steps: Size, draws: Size, seed: int, most_examples: Size) -> None:
+        check_arguments(Curvature, steps=steps, draws=draws, most_examples=most_examples)
+        self.steps, self.draws, self.seed = max(steps, TOP), max(draws, 2), seed
+        self.most_examples = most_examples
+
+    def measure(self, view: FleetView) -> Measurement:
+        """See `lanczos` and `hutchinson`, in float64.
+
+        Source:
+            Lanczos on Hessians: Ghorbani et al. (2019), arXiv:1901.10159; trace: Hutchinson (1989).
+        """
+        everything = every_example(view, "curvature")
+        chosen = some_train(everything.in_train, self.most_examples, self.seed)
+        inputs, labels = everything.inputs[chosen], everything.labels.gather(1, chosen)
+        rows = torch.cat([s.double().flatten(1) for s in view.params.values()], dim=1)
+
+        def losses(leaf: Rows) -> Float[Tensor, " replica"]:
+            logits = everything.logits(unflattened(leaf, view.params), inputs)
+            return everything.losses(logits, labels).mean(dim=1)
+
+        product = hessian_product(losses, rows)
+        rng = torch.Generator().manual_seed(self.seed)
+        first = torch.randn(1, rows.shape[1], generator=rng, dtype=torch.float64)
+        first = first.to(rows).expand_as(rows)
+        values, residual = lanczos(product, first, min(self.steps, rows.shape[1]))
+        trace, se = hutchinson(product, rows, self.draws, rng)
+        return {
+            **{f"eigenvalue_{k}": values[:, -k].clone() for k in range(1, TOP + 1)},
+            "eigenvalue_least": values[:, 0].clone(),
+            "residual": residual,
+            "trace": trace,
+            "trace_se": se,
+        }

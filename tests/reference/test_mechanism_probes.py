@@ -1,0 +1,215 @@
+"""Probes of memorising, weights, gradients, trajectories and curvature against slow plain twins."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from observatory.maths.examples import all_tuples
+from observatory.probes.correlation_traps import correlation_traps
+from observatory.probes.curvature import Losses, hessian_product, hutchinson, lanczos
+from observatory.probes.entry_statistics import entry_statistics
+from observatory.probes.gradient import train_gradient
+from observatory.probes.kernel_drift import kernel_cosine, kernels, label_alignment
+from observatory.probes.learning_coefficient import Chains, learning_coefficient, sample
+from observatory.probes.references import predictions
+from observatory.probes.tail_exponent import tail_exponent
+from observatory.probes.trajectory import angle, cka, sketch
+from tests.made_examples import made_examples
+
+
+def normal(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def latin(p: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Unseen pairs, train pairs, and both answers, of addition modulo p, 60 % in train."""
+    pairs = all_tuples(p, 2)
+    order = torch.randperm(p * p, generator=torch.Generator().manual_seed(seed))
+    train, val = order[: round(0.6 * p * p)], order[round(0.6 * p * p) :]
+    answers = pairs.sum(dim=1) % p
+    return pairs[val], pairs[train], answers[val], answers[train]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_neighbours_on_the_inputs_are_never_right_on_a_latin_square(seed: int) -> None:
+    val, train, right, labels = latin(31, seed)
+    waves = [torch.stack([torch.cos(2 * math.pi * x.sum(dim=1) / 31),
+                          torch.sin(2 * math.pi * x.sum(dim=1) / 31)], dim=1)
+             for x in (val, train)]  # fmt: skip
+    found = predictions(val, train, (waves[0], waves[1]), labels, 31, 2.0)
+    share = {name: float((guess == right).double().mean()) for name, guess in found.items()}
+    assert share["input_nn"] == share["input_kernel"] == 0
+    assert 0 < share["majority"] < 0.05
+    assert share["final_nn"] == 1  # what adds has its neighbours at the right answer
+
+
+def test_votes_are_those_of_a_loop() -> None:
+    val, train, _, labels = latin(5, 3)
+    finals = normal(len(val), 4, seed=1), normal(len(train), 4, seed=2)
+    found = predictions(val, train, finals, labels, 5, 2.0)
+    for i in range(len(val)):
+        sums = {name: [0.0] * 5 for name in ("input_nn", "input_kernel", "final_kernel")}
+        shared = [float((val[i] == t).sum()) / 2 for t in train]
+        for j, s in enumerate(shared):
+            c = float(finals[0][i] @ finals[1][j] / finals[0][i].norm() / finals[1][j].norm())
+            sums["input_nn"][labels[j]] += s == max(shared)
+            sums["input_kernel"][labels[j]] += (2 - 2 * s) ** -1 if s > 0 else 0
+            sums["final_kernel"][labels[j]] += (2 - 2 * c) ** -1
+        for name, of_class in sums.items():
+            assert int(found[name][i]) == of_class.index(max(of_class)), name
+
+
+def test_expected_traps_are_those_of_200_shuffles() -> None:
+    plain = normal(64, 64, seed=4)
+    shifted, giants = plain + 3 * 64**-0.5, plain.clone()
+    giants.view(-1)[:3] = 3 * 8.0
+    stack = torch.stack([plain, shifted, giants])
+    expected = entry_statistics(stack)["expected_traps"].values
+    assert expected.tolist() == [0, 1, 3]
+    counted = correlation_traps(stack, 200, 0, 10)["margin"].values
+    torch.testing.assert_close(counted, expected, rtol=0, atol=0.25)
+    assert not correlation_traps(stack[:, :, :9], 1, 0, 10)["margin"].defined.any()
+
+
+def test_entry_statistics_are_those_of_a_loop() -> None:
+    weight = normal(1, 5, 3, seed=5)
+    entries = weight.flatten().tolist()
+    mean = sum(entries) / 15
+    variance = sum((x - mean) ** 2 for x in entries) / 15
+    found = {name: float(entry.values) for name, entry in entry_statistics(weight).items()}
+    assert found["mean_ratio"] == pytest.approx(abs(mean) * 15**0.25 / variance**0.5, rel=1e-10)
+    fourth = sum((x - mean) ** 4 for x in entries) / 15
+    assert found["kurtosis"] == pytest.approx(fourth / variance**2, rel=1e-10)
+    logs = -sum(abs(x) * math.log(abs(x)) for x in entries)
+    assert found["abs_entropy"] == pytest.approx(logs, rel=1e-10)
+
+
+def test_tail_exponent_is_that_of_a_loop_and_of_a_planted_law() -> None:
+    values = normal(1, 20, seed=6).abs().sort(dim=1).values
+    best = (math.inf, 0.0, 0)
+    row = values[0].tolist()
+    for j in range(19):
+        tail = row[j:]
+        alpha = 1 + len(tail) / sum(math.log(x / row[j]) for x in tail)
+        ks = max(
+            max(abs(i / len(tail) - m), abs((i + 1) / len(tail) - m))
+            for i, m in ((i, 1 - (x / row[j]) ** (1 - alpha)) for i, x in enumerate(tail))
+        )
+        best = min(best, (ks, alpha, len(tail)))
+    found = tail_exponent(values, 2)
+    assert float(found["ks"].values) == pytest.approx(best[0], rel=1e-10)
+    assert float(found["alpha"].values) == pytest.approx(best[1], rel=1e-10)
+    uniform = torch.rand(1, 400, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+    planted = ((1 - uniform) ** (-1 / 1.5)).sort(dim=1).values  # alpha 2.5
+    assert float(tail_exponent(planted, 10)["alpha"].values) == pytest.approx(2.5, abs=0.25)
+    assert not tail_exponent(values[:, :5], 10)["alpha"].defined.any()
+
+
+def test_angle_cka_and_sketch() -> None:
+    one, other = normal(2, 40, seed=8), normal(2, 40, seed=9)
+    slow = torch.rad2deg(torch.acos((one * other).sum(1) / one.norm(dim=1) / other.norm(dim=1)))
+    torch.testing.assert_close(angle(one, other).values, slow, rtol=1e-10, atol=1e-10)
+    x = normal(1, 30, 6, seed=10)
+    turned = 3 * x @ torch.linalg.qr(normal(6, 6, seed=11)).Q + 2
+    torch.testing.assert_close(cka(x, turned).values, torch.ones(1).double())
+    rows = normal(3, 5000, seed=12)
+    made = sketch(rows, 64, 0)
+    torch.testing.assert_close(sketch(rows[:1], 64, 0), made[:1])
+    ratio = made.square().sum(dim=1) / rows.square().sum(dim=1)
+    assert ((ratio - 1).abs() < 4 * (2 / 64) ** 0.5).all()
+
+
+def quadratic(matrices: Tensor) -> Losses:
+    return lambda rows: (rows * (matrices @ rows[:, :, None])[:, :, 0]).sum(dim=1) / 2
+
+
+def test_eigenvalues_and_trace_of_a_quadratic_loss() -> None:
+    root = normal(2, 12, 12, seed=13)
+    matrices = root + root.mT
+    product = hessian_product(quadratic(matrices), normal(2, 12, seed=14))
+    values, residual = lanczos(product, normal(2, 12, seed=15), 12)
+    torch.testing.assert_close(values, torch.linalg.eigvalsh(matrices), rtol=1e-10, atol=1e-10)
+    assert (residual < 1e-8).all()
+    flat = hessian_product(
+        quadratic(torch.eye(12).double().expand(2, -1, -1)), normal(2, 12, seed=1)
+    )
+    torch.testing.assert_close(
+        lanczos(flat, normal(2, 12, seed=2), 5)[0], torch.ones(2, 5).double()
+    )
+    rng = torch.Generator().manual_seed(0)
+    trace, se = hutchinson(product, normal(2, 12, seed=3), 400, rng)
+    exact = matrices.diagonal(dim1=1, dim2=2).sum(dim=1)
+    assert ((trace - exact).abs() < 4 * se).all()
+
+
+def chains_of(power: int, d: int) -> dict[str, Any]:
+    """Chains on L = sum |w|^power / power around 0, whose coefficient is d / power."""
+    settings = Chains(
+        chains=8, steps=4000, burn_in=1000, lr=2e-3, localisation=1e-6, batch=1, seed=0
+    )
+    losses = lambda rows, places: (rows.abs() ** power).sum(dim=1) / power  # noqa: E731
+    n_beta = 100.0
+    traces = sample(losses, torch.zeros(1, d, dtype=torch.float64), n_beta, settings)
+    return dict(learning_coefficient(traces, torch.zeros(1).double(), n_beta, 1.1, 0.5))
+
+
+@pytest.mark.parametrize(("power", "d"), [(2, 4), (4, 4)])
+def test_learning_coefficients_of_known_models(power: int, d: int) -> None:
+    """Regular: d / 2. L = w^4: d / 4. Within 3 standard errors and the bias of the step, 5 %.
+
+    Power: a coefficient of the other model, twice or half as large, is 10 standard errors away.
+    """
+    found = chains_of(power, d)
+    error = abs(float(found["unchecked"]) - d / power)
+    assert error < 3 * float(found["se"]) + 0.05 * d / power
+    assert found["coefficient"].defined.all()
+
+
+def test_chains_that_have_not_settled_are_refused() -> None:
+    steady = normal(1, 4, 100, seed=16)
+    rising = steady + torch.linspace(0, 9, 100).double()
+    apart = steady + 5 * torch.arange(4).double()[None, :, None]
+    for traces, sound in ((steady, True), (rising, False), (apart, False)):
+        at_home = torch.full((1,), -9.0).double()
+        found: dict[str, Any] = dict(learning_coefficient(traces, at_home, 1.0, 1.1, 0.5))
+        assert bool(found["coefficient"].defined) == sound
+
+
+def test_kernel_golden() -> None:
+    """Values: cosines by their definitions, numpy, float64; 1e-12."""
+    wide: dict[str, Any] = {"dtype": torch.float64}
+    k0 = torch.tensor([[2.0, 0.5, 0.1], [0.5, 1.5, 0.3], [0.1, 0.3, 1.0]], **wide)
+    k1 = torch.tensor([[3.0, -0.2, 0.4], [-0.2, 2.0, 0.9], [0.4, 0.9, 2.5]], **wide)
+    labels = torch.tensor([0, 1, 1])
+    assert kernel_cosine(k0, k1) == pytest.approx(0.916661404728773, abs=1e-12)
+    assert label_alignment(k0, labels) == pytest.approx(0.8343812395902322, abs=1e-12)
+    assert label_alignment(k1, labels) == pytest.approx(0.9039371961826088, abs=1e-12)
+
+
+def test_kernel_and_gradient_are_those_of_single_backwards() -> None:
+    params = {"A": normal(1, 7, 5, seed=17), "C": normal(1, 5, 7, seed=18)}
+    everything = made_examples(params, (), 7, 0)
+    inputs, signs = everything.inputs[:6], torch.tensor([1.0, -1, 1, 1, -1, 1, -1]).double()
+    rows = []
+    for x in inputs:
+        leaves = {name: stack.clone().requires_grad_() for name, stack in params.items()}
+        (everything.logits(leaves, x[None, None])[0, 0] @ signs).backward()
+        rows.append(
+            torch.cat([leaf.grad.flatten() for leaf in leaves.values() if leaf.grad is not None])
+        )
+    slow = torch.stack([torch.stack([a @ b for a in rows]) for b in rows])
+    fast = sum(kernels(everything, params, inputs, signs).values())
+    torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
+    labels = everything.labels[:, :6]
+    g = train_gradient(everything, params, inputs[None], labels)
+    step = 1e-6
+    for name, place in (("A", (0, 2, 3)), ("C", (0, 4, 1))):
+        ends = []
+        for sign in (1, -1):
+            moved = {key: stack.clone() for key, stack in params.items()}
+            moved[name][place] += sign * step
+            ends.append(everything.losses(everything.logits(moved, inputs[None]), labels).mean())
+        assert float(g[name][place]) == pytest.approx(float(ends[0] - ends[1]) / 2e-6, abs=1e-8)
