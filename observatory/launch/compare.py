@@ -1,6 +1,6 @@
 """The runs of a comparison: one for each arm, of one size, and a check of their learning rates."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ def comparison(overrides: Sequence[str], sizes: Mapping[str, Size]) -> Compariso
     about = dict[str, str]()
     for name, size in _matched(runs, settings, sizes[settings["match"] or "parameters"]).items():
         own = [f"{key} = {_typed(value)}" for key, value in arms.get(name, {}).items()]
-        about[name] = ", ".join([*own, size])
+        about[name] = " ".join([", ".join([*own, size]), *_decays(runs[name], runs[BASE])])
     named = {
         name: {**config, "compare": {"arm": name, "place": place, "about": about[name]}}
         for place, (name, config) in enumerate(runs.items())
@@ -137,6 +137,15 @@ def _matched(runs: dict[str, Config], settings: Mapping[str, Any], size: Size) -
         apart = f". Not comparable: {off:.0%} off the base" if off > settings["tolerance"] else ""
         said[name] = f"{n} {unit}{words}{apart}."
     return said
+
+
+def _decays(config: Config, base: Config) -> Iterator[str]:
+    """What makes weight decay another quantity than the base's."""
+    one, other = config["optimizer"], base["optimizer"]
+    if one["update"].get("_target_") != other["update"].get("_target_"):
+        yield "Another optimizer: its weight decay is another quantity than the base's."
+    if one.get("decay") != other.get("decay"):
+        yield f"What decays: {one.get('decay')}, in the base {other.get('decay')}."
 
 
 def _width(name: str, model: Mapping[str, Any], setting: str | None) -> str:

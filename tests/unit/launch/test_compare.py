@@ -60,6 +60,14 @@ def test_what_is_not_comparable_is_named() -> None:
     assert any(note.startswith("wide: ") and "Not comparable: " in note for note in found.notes)
 
 
+def test_another_decay_is_named() -> None:
+    found = compared("arms.sgd={optimizer: sgd}", "arms.some={optimizer.decay: matrices}")
+    about = {name: run["compare"]["about"] for name, run in found.runs.items()}
+    assert "another quantity" in about["sgd"]
+    assert about["some"].endswith("What decays: matrices, in the base all.")
+    assert "decay" not in about["base"]
+
+
 def test_rates_are_checked_at_the_same_pace() -> None:
     found = compared("arms.gelu={model.activation: gelu}", "compare.lr_factors=[0.5]")
     assert list(found.rates) == [(arm, f) for arm in ("base", "gelu") for f in (0.5, 1.0)]
