@@ -1,5 +1,6 @@
 """The runs of a comparison: one for each arm, of one size, and a check of their learning rates."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from observatory.training.replicas import Config
 BASE = "base"
 """The arm without settings of its own, with which the others are compared."""
 WIDTHS = ("d_mlp", "d_hidden", "d_model")
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+"""What needs no quotes in an override."""
 _WIDEST = 1 << 14
 _TYPES = {
     "arms": dict[str, dict[str, Any]],
@@ -109,6 +112,9 @@ def _typed(value: Any) -> str:
         return "{" + ",".join(f"{key}:{_typed(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(_typed, value)) + "]"
+    if isinstance(value, str) and not _PLAIN.fullmatch(value):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -129,7 +135,7 @@ def _matched(runs: dict[str, Config], settings: Mapping[str, Any], size: Size) -
     for name, config in runs.items():
         words = ""
         if settings["match"] is not None and name != BASE and size(config) != target:
-            key = _width(name, config["model"], settings["setting"])
+            key = _width(name, config, settings["setting"], size)
             runs[name] = config = _nearest(config, key, target, size)
             words = f", with model.{key} = {config['model'][key]}"
         n = size(config)
@@ -148,14 +154,18 @@ def _decays(config: Config, base: Config) -> Iterator[str]:
         yield f"What decays: {one.get('decay')}, in the base {other.get('decay')}."
 
 
-def _width(name: str, model: Mapping[str, Any], setting: str | None) -> str:
-    found = [key for key in ((setting,) if setting else WIDTHS) if isinstance(model.get(key), int)]
-    if not found:
-        raise ConfigError(
-            f"`compare.setting` must name a whole number of the model of arm `{name}`, which has "
-            f"{sorted(key for key, value in model.items() if type(value) is int)}."
-        )
-    return found[0]
+def _width(name: str, config: Config, setting: str | None, size: Size) -> str:
+    """The first width on which the size of a model depends."""
+    model = config["model"]
+    for key in (setting,) if setting else WIDTHS:
+        if isinstance(width := model.get(key), int):
+            twice = {**config, "model": {**model, key: 2 * width}}
+            if size(twice) != size(config):
+                return key
+    raise ConfigError(
+        f"`compare.setting` must name a width of the model of arm `{name}`: a number on which "
+        f"its size depends. It has {sorted(k for k, value in model.items() if type(value) is int)}."
+    )
 
 
 def _nearest(config: Config, key: str, target: int, size: Size) -> Config:

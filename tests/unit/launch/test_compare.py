@@ -6,8 +6,9 @@ import pytest
 from observatory.analysis.boundary.learning_rates import _remark
 from observatory.core.errors import ConfigError
 from observatory.launch.compare import Comparison, comparison
+from observatory.launch.layout import resolved
 from observatory.store.identity import identity
-from observatory.training.build import network_of
+from observatory.training.build import build, network_of
 from observatory.training.replicas import Config
 
 SMOKE = ("experiment=smoke", "study=made")
@@ -58,6 +59,20 @@ def test_models_are_as_large_as_the_base() -> None:
 def test_what_is_not_comparable_is_named() -> None:
     found = compared("arms.wide={model.d_mlp: 512}")
     assert any(note.startswith("wide: ") and "Not comparable: " in note for note in found.notes)
+
+
+def test_values_are_quoted_where_they_must_be() -> None:
+    found = compared('arms.x_cos={model.activation: "formula:x*cos(x)"}')
+    assert found.runs["x_cos"]["model"]["activation"] == "formula:x*cos(x)"
+
+
+@pytest.mark.slow
+def test_every_arm_of_the_atlas_is_as_large_as_the_base() -> None:
+    found = comparison(["experiment=atlas"], {"parameters": parameters})
+    assert not [note for note in found.notes if "Not comparable" in note]
+    assert parameters(found.runs["kan_one_layer"]) != parameters(found.runs["kan"])
+    for run in found.runs.values():
+        build(resolved(run))
 
 
 def test_another_decay_is_named() -> None:
