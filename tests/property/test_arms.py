@@ -196,20 +196,38 @@ def test_a_stop_while_arms_wait_changes_nothing(
             pd.testing.assert_frame_equal(run.table(table), acted.table(table), check_exact=True)
 
 
-def test_an_arm_parts_where_a_recorded_signal_of_its_replica_has_fallen(tmp_path: Path) -> None:
+def test_an_arm_parts_where_a_recorded_signal_of_its_replica_has_fallen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The moment is a function of what was recorded up to it, after a stop as without one."""
     peak = {"_target_": f"{ROOM}.moments.AtPeak", "signal": "entropy", "fall": 0.001}
-    run = trained(tmp_path, rescaled(peak))
-    parted = run.table("events").query("kind == 'parted'").set_index("replica")["step"]
-    never = run.table("outcomes").query("retire_reason == 'never_parted'")["replica"]
+    first = {"_target_": f"{ROOM}.moments.FirstOf", "moments": [peak, {**AT_40, "step": 60}]}
+    part, dies_at = Arms.part, [40]
+
+    def dies(self: Arms, slot: int) -> list[int]:
+        if dies_at and self.fleet.ages[slot] >= dies_at[0]:
+            dies_at.clear()
+            raise RuntimeError("gone")
+        return part(self, slot)
+
+    given = {**rescaled(peak), "first": {**rescaled(first)["rescale"]}}
+    monkeypatch.setattr(Arms, "part", dies)
+    with pytest.raises(RuntimeError, match="gone"):
+        trained(tmp_path, given)
+    run = trained(tmp_path, given)
+    events = run.table("events").query("kind == 'parted'")
+    parted = dict(zip(events["replica"], events["step"], strict=True))
+    never = set(run.table("outcomes").query("retire_reason == 'never_parted'")["replica"])
     entropy, looks = run.table("probes/attention", ["entropy"]), range(0, HORIZON, 20)
-    for replica, parent in zip(range(N, 2 * N), range(N), strict=True):
+    for parent in range(N):
         own = entropy.loc[entropy["replica"] == parent]
         steps, values = own["step"].to_numpy(), own["entropy"].to_numpy(dtype=float)
         come = [t for t in looks for v in [values[steps <= t]] if v[-1] <= 0.999 * v.max()]
-        assert parted.get(replica) == (come[0] if come else None)
-        assert (replica in set(never)) == (not come)
-    assert len(parted)
+        assert parted.get(N + parent) == (come[0] if come else None)
+        assert (N + parent in never) == (not come)
+        assert parted[2 * N + parent] == min([*come, 60])
+    assert not dies_at
+    assert max(parted.values()) > 40
 
 
 def test_a_moment_that_never_comes_is_no_effect(tmp_path: Path) -> None:
