@@ -1,4 +1,4 @@
-"""The verb of a model of one's own: probe."""
+"""The verb of saved networks, of one's own or of a study: probe."""
 
 from pathlib import Path
 
@@ -7,18 +7,29 @@ import click
 from observatory.cli.commands import option, verb
 from observatory.cli.types import Names
 from observatory.core.errors import ConfigError
+from observatory.core.extras import require
 
 
 @verb(
     "observatory probe mypkg.models:make --checkpoints 'ckpts/*.safetensors' --batch data.py:batch",
     "observatory probe hf:outputs/run1 --checkpoints 'outputs/run1/checkpoint-*' --batch b.pt",
+    "observatory probe results/kept --probe curvature,kernel_drift",
 )
 @click.argument(
-    "factory", metavar="FACTORY", help="MODULE:NAME that makes the network, or hf:FOLDER."
+    "factory",
+    metavar="FACTORY",
+    help="MODULE:NAME that makes the network, hf:FOLDER, or the folder of a study.",
 )
-@option("--checkpoints", required=True, metavar="GLOB", help="Which files or folders, in quotes.")
+@option("--checkpoints", metavar="GLOB", help="Which files or folders, in quotes.")
 @option(
-    "--batch", required=True, metavar="FILE:NAME",
+    "--probe",
+    "probes",
+    type=Names(single=False),
+    metavar="NAME,...",
+    help="Of a study: probes of conf/probe, or `mechanism` or `forensic`, at its kept states.",
+)
+@option(
+    "--batch", metavar="FILE:NAME",
     help="What the model is called with: FILE.py:NAME, or a .pt file as a run keeps it.",
 )  # fmt: skip
 @option("--out", type=click.Path(path_type=Path), default=Path("results/probed"), metavar="DIR",
@@ -32,24 +43,69 @@ from observatory.core.errors import ConfigError
     help="Ask what these of conf/low_precision/transforms.yaml would do, or `default`.",
 )  # fmt: skip
 @option(
-    "--labels", metavar="FILE:NAME",
+    "--labels",
+    metavar="FILE:NAME",
     help="For the change of loss: labels of the batch, or next_token (errors alone).",
-)  # fmt: skip
+)
+@option("--trust", is_flag=True, help="Let settings of the study name code outside of this "
+        "package, which then runs.")  # fmt: skip
 def probe(
     factory: str,
-    checkpoints: str,
-    batch: str,
+    checkpoints: str | None,
+    probes: list[str] | None,
+    batch: str | None,
     out: Path,
     steps: list[str] | None,
     low_precision: list[str] | None,
     labels: str | None,
+    trust: bool,
 ) -> int:
-    """Look at saved checkpoints of a model of your own.
+    """Look at saved checkpoints of a model of your own, or at kept states of a study.
 
     Safetensors, folders of Hugging Face, checkpoints of Lightning and what torch.save keeps of a
     state_dict; pickled objects are refused. The numbers are those that watching the training would
     have found. FACTORY and --batch name code of yours, which runs.
+
+    Of a study, the probes of --probe look at every state that it kept, or at those of --steps; the
+    tables lie in its folder `reprobed`.
     """
+    if steps is not None and not all(step.isdigit() for step in steps):
+        raise ConfigError(f"`--steps` must be whole numbers, got {steps}.")
+    counts = None if steps is None else [int(step) for step in steps]
+    if probes is not None:
+        return _of_study(Path(factory), probes, counts, trust=trust)
+    for name, value in (("--checkpoints", checkpoints), ("--batch", batch)):
+        if value is None:
+            raise ConfigError(f"`{name}` must be given: {_NEEDED[name]}")
+    return _of_files(factory, str(checkpoints), str(batch), out, counts, low_precision, labels)
+
+
+_NEEDED = {
+    "--checkpoints": "Which files or folders, in quotes; or --probe for a study.",
+    "--batch": "What the model is called with: FILE.py:NAME, or a .pt file as a run keeps it.",
+}
+
+
+def _of_study(study: Path, probes: list[str], steps: list[int] | None, *, trust: bool) -> int:
+    """At the kept states of a study."""
+    require("train", by="`observatory probe --probe`")
+    from observatory.launch.reprobe import reprobe
+
+    for line in reprobe(study, probes, steps, trust=trust):
+        print(line)
+    return 0
+
+
+def _of_files(
+    factory: str,
+    checkpoints: str,
+    batch: str,
+    out: Path,
+    counts: list[int] | None,
+    low_precision: list[str] | None,
+    labels: str | None,
+) -> int:
+    """At files of a model of one's own."""
     import glob
 
     from observatory.watch.online.checkpoints import (
@@ -62,9 +118,6 @@ def probe(
     paths = [Path(path) for path in sorted(glob.glob(checkpoints))]
     if not paths:
         raise ConfigError(f"`--checkpoints` must match a file or a folder, got {checkpoints!r}.")
-    if steps is not None and not all(step.isdigit() for step in steps):
-        raise ConfigError(f"`--steps` must be whole numbers, got {steps}.")
-    counts = None if steps is None else [int(step) for step in steps]
     asked = asked_of(low_precision, labels)
     run = probe_checkpoints(
         made_model(factory), paths, made_batch(batch), out, steps=counts, low_precision=asked

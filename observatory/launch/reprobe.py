@@ -1,0 +1,123 @@
+"""Probes of a finished study, at the states that it kept."""
+
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from observatory.core.columns import Column
+from observatory.core.errors import ConfigError
+from observatory.core.layout import MATRICES
+from observatory.fleet.fleet import Fleet
+from observatory.fleet.look import Look
+from observatory.launch.compose import compose
+from observatory.launch.layout import resolved
+from observatory.launch.trust import check_trusted
+from observatory.store.files import write_json
+from observatory.store.parameters import kept_steps, parameters
+from observatory.store.reader import Run, Study
+from observatory.store.table import TableWriter
+from observatory.training.build import Parts, build
+from observatory.training.suitability import measured_by
+
+REPROBED = "reprobed"
+"""Folder of a study with what was measured of kept states, beside `runs`, which stays as it is."""
+
+
+def reprobe(
+    study: Path, probes: Sequence[str], steps: Collection[int] | None, *, trust: bool
+) -> Iterator[str]:
+    """Look at every kept state of a study; yields a line per table, or per probe that cannot look.
+
+    Args:
+        study: Its folder.
+        probes: Names of conf/probe: of probes, or of classes of cost.
+        steps: At these alone; None: at every step at which a state was kept.
+        trust: Whether settings of the study may name code outside of this package, which runs.
+
+    Raises:
+        ConfigError: If a probe is unknown, none can look, or no state was kept at these steps.
+    """
+    entries = compose("train", [f"probe=[{','.join(probes)}]"])["probe"]
+    for run in Study(study).runs:
+        if run.manifest.get("kind") == "observed":
+            raise ConfigError(
+                f"`STUDY` must hold runs that were trained here, got the watched run {run.run_id}. "
+                "Give its model and --checkpoints."
+            )
+        if not trust:
+            check_trusted(run.manifest["config"], f"Run `{run.run_id}`")
+        parts = build({**resolved(run.manifest["config"]), "probe": entries})
+        yield from (f"{run.run_id}: no {name}: {why}" for name, why in parts.unavailable.items())
+        if not parts.probes:
+            raise ConfigError(f"`--probe` must name one that can look, got {list(entries)}.")
+        yield from _of_run(study / REPROBED / run.run_id, run, parts, steps)
+
+
+def _of_run(folder: Path, run: Run, parts: Parts, wanted: Collection[int] | None) -> Iterator[str]:
+    parts = replace(parts, fleet=replace(parts.fleet, size=1))  # a look of any number of rows
+    fleet = parts.shard(0, 1)
+    for name in parts.probes:
+        shutil.rmtree(folder / name, ignore_errors=True)  # of an earlier call
+    writers = {
+        name: TableWriter(folder / name, run.run_id, scheduled.probe.columns, 0)
+        for name, scheduled in parts.probes.items()
+    }
+    looks = 0
+    for place, (step, replicas) in enumerate(_kept(run, wanted).items()):
+        view = fleet.view(_look(fleet, run, step, replicas))
+        with torch.no_grad():
+            for name, scheduled in parts.probes.items():
+                measured = measured_by(name, scheduled.probe, view)
+                writers[name].append(replicas, [step] * len(replicas), measured)
+                writers[name].flush(place + 1)
+        looks += len(replicas)
+    if not looks:
+        raise ConfigError(
+            f"`STUDY` must have kept states, run {run.run_id} has none at these steps. What a run "
+            "keeps is set by `store.states` when it begins."
+        )
+    for name in writers:
+        columns = parts.probes[name].probe.columns
+        _describe(folder / name, columns, fleet)
+        yield f"{folder / name}: {looks} looks"
+
+
+def _kept(run: Run, wanted: Collection[int] | None) -> dict[int, list[int]]:
+    """The replicas of a run whose parameters were kept, by step."""
+    found: dict[int, list[int]] = {}
+    for replica in run.replicas()["replica"].tolist():
+        for step in kept_steps(run.folder, run.manifest, replica):
+            if wanted is None or step in wanted:
+                found.setdefault(step, []).append(replica)
+    return dict(sorted(found.items()))
+
+
+def _look(fleet: Fleet, run: Run, step: int, replicas: Sequence[int]) -> Look:
+    seeds = dict(zip(fleet.table.replica.tolist(), fleet.table.seed.tolist(), strict=True))
+    splits = [fleet.dataset.draw(seeds[replica]) for replica in replicas]
+    weights = [parameters(run.folder, run.manifest, replica, step) for replica in replicas]
+    flat = [np.concatenate([w[name].ravel() for name in fleet.layout.names]) for w in weights]
+    at = fleet.probe_examples.cpu()
+    return Look(
+        replica=torch.tensor(list(replicas)),
+        step=torch.full((len(replicas),), step),
+        flat=torch.from_numpy(np.stack(flat)).to(fleet.device, fleet.dtype),
+        labels=torch.stack([split.labels[at] for split in splits]).to(fleet.device),
+        in_train=torch.stack([split.in_train()[at] for split in splits]).to(fleet.device),
+    )
+
+
+def _describe(folder: Path, columns: tuple[Column, ...], fleet: Fleet) -> None:
+    """What the columns mean, and the order of lists, beside the folder of a table."""
+    names = [n for n, role in zip(fleet.layout.names, fleet.layout.roles, strict=True)
+             if role in MATRICES]  # fmt: skip
+    about: dict[str, Any] = {
+        "columns": [column.to_json() for column in columns],
+        "matrices": names,
+    }
+    write_json(folder.with_suffix(".json"), about)
