@@ -39,7 +39,7 @@ def arm_records(comparison: GroupComparison, settings: Mapping[str, Any]) -> lis
     found = [group.facts.group for group in comparison.groups]
     event, asked = comparison.groups[0].facts.event, settings[STUDY]["arm_outcomes"]
     fit, seed = build("paired", settings["paired"]), int(settings[STUDY]["seed"])
-    nets = _networks(found)
+    nets = networks_of(found)
     made = [part.record() for part in _parts(fit, seed, nets, asked, event, None)]
     if made:
         signals = (name for name in (*_TIMELINE, *map(signal_of, asked)) if _recorded(nets, name))
@@ -55,7 +55,7 @@ def arm_task(study: Study, given: Mapping[str, Any]) -> Task:
         ConfigError: If the study has no arm, replicas still train, or an option breaks a rule.
     """
     fit, seed = built("paired", None, given)[0], draw_seed(given.get("seed"))
-    nets = _networks(groups(study))
+    nets = networks_of(groups(study))
     if not nets:
         raise ConfigError(
             f"`pair` can be {PARENT!r} of a finished study with arms, got {study.name}, which has "
@@ -78,7 +78,7 @@ def arm_task(study: Study, given: Mapping[str, Any]) -> Task:
     return Task("paired", _parts(fit, seed, nets, asked, event, reference))
 
 
-def _networks(found: Sequence[Group]) -> list[Networks]:
+def networks_of(found: Sequence[Group]) -> list[Networks]:
     """The networks of a study, in a part for each setting in which groups differ beside arms."""
     by_setting: dict[str, list[Group]] = {}
     for group in found:
