@@ -45,16 +45,27 @@ def store(results: Path) -> None:
     pd.DataFrame(rows).to_csv(TABLE, index=False, float_format="%.6g")
 
 
+def _contrasts(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Outcome and contrast of every test of a study."""
+    return list(dict.fromkeys(zip(table["outcome"], table["contrast"], strict=True)))
+
+
 @cache
 def record(study: str, outcome: str) -> Mapping[str, Any] | None:
     """The paired comparison of one outcome, its family being all of the study's; None: refused."""
     table = pd.read_csv(TABLE)
-    own = table[table["study"] == study]
-    n_tests = len(own[["outcome", "contrast"]].drop_duplicates())
+    own = pd.DataFrame(table[table["study"] == study])
+    n_tests = len(_contrasts(own))
     rows = own[own["outcome"] == outcome]
-    columns = {"value": "value", "arm": "end", "pair": "pair", "family": "contrast"}
     try:
-        return ob.fits.paired(rows, **columns, settings={"n_tests": n_tests}).record
+        return ob.fits.paired(
+            pd.DataFrame(rows),
+            value="value",
+            arm="end",
+            pair="pair",
+            family="contrast",
+            settings={"n_tests": n_tests},
+        ).record
     except FitRefusedError:
         return None
 
@@ -62,11 +73,11 @@ def record(study: str, outcome: str) -> Mapping[str, Any] | None:
 def effects_of(study: str) -> str:
     """A row per outcome and contrast, with its tests."""
     table = pd.read_csv(TABLE)
-    own = table[table["study"] == study]
+    own = pd.DataFrame(table[table["study"] == study])
     heads = ("outcome", "contrast", "pairs", "mean of the second", "difference [95 % interval]",
              "d", "p", "p by Holm", "verdict")  # fmt: skip
     rows = ["", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for outcome, contrast in own[["outcome", "contrast"]].drop_duplicates().itertuples(index=False):
+    for outcome, contrast in _contrasts(own):
         found = record(study, str(outcome))
         label = f"{contrast}: treated - compared"
         start = f"| {outcome} | {str(contrast).replace('parent', 'replica')} |"
