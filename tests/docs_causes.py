@@ -19,7 +19,7 @@ from observatory.analysis.paired.effects import effects
 from observatory.core.errors import FitRefusedError
 
 TABLE = Path(__file__).parents[1] / "docs" / "examples" / "causes.csv"
-STUDIES = ("e12_laptop", "norm_and_scale_laptop")
+STUDIES = ("e12_laptop", "norm_and_scale_laptop", "transplant_laptop")
 
 
 def store(results: Path) -> None:
@@ -97,6 +97,7 @@ def effects_of(study: str) -> str:
 NUMBERS: dict[str, Callable[[], str]] = {
     "causes_e12": lambda: effects_of("e12_laptop"),
     "causes_norm_and_scale": lambda: effects_of("norm_and_scale_laptop"),
+    "causes_transplant": lambda: effects_of("transplant_laptop"),
 }
 
 
