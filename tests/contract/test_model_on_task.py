@@ -15,7 +15,7 @@ from tests.composed import composed
 CONF = Path(observatory.__file__).parents[1] / "conf"
 MODELS = {  # one of every class, and the transformer's variants
     **{name: [] for name in ("transformer", "nanda", "mlp", "mlp_prieto", "lstm", "mamba", "li2")},
-    **{name: [] for name in ("kan", "eugen")},
+    **{name: [] for name in ("kan", "eugen", "hyperzzw")},
     "rotary": ["model=transformer", "model.positions=rotary"],
     "gated": ["model=transformer", "model.gated=true"],
     "orderless": ["model=transformer", "model.positions=none"],
