@@ -19,7 +19,7 @@ _MAX_LAYERS = 6
 
 
 @dataclass(frozen=True)
-class _Panel:
+class Panel:
     """One quantity over training, a column of a probe's table, left out where no run has it.
 
     `lists` is what a row holds: one number; a number per weight matrix, of which the median is
@@ -34,54 +34,54 @@ class _Panel:
 
 
 @dataclass(frozen=True)
-class _Diagnostic:
+class Diagnostic:
     """One figure of panels; `what` is what its caption says of the quantities and their units."""
 
     name: str
     title: str
     what: str
-    panels: tuple[_Panel, ...]
+    panels: tuple[Panel, ...]
 
 
 DIAGNOSTICS = (
-    _Diagnostic(
+    Diagnostic(
         "representation",
         "Representation",
         "Activations that enter the readout, on the probe examples: spread of their covariance "
         "over directions, and squared distance between classes over that within them "
         "(dimensionless). They exist in every architecture; the table dictionary defines each.",
         (
-            _Panel("representation", "spectral_entropy", "spectral entropy (0–1)"),
-            _Panel("representation", "effective_rank", "effective rank", log=True),
-            _Panel("representation", "participation_ratio", "participation ratio", log=True),
-            _Panel("representation", "head_tail_5", "head-tail contrast, k = 5"),
-            _Panel("representation", "class_ratio", "between / within classes", log=True),
+            Panel("representation", "spectral_entropy", "spectral entropy (0–1)"),
+            Panel("representation", "effective_rank", "effective rank", log=True),
+            Panel("representation", "participation_ratio", "participation ratio", log=True),
+            Panel("representation", "head_tail_5", "head-tail contrast, k = 5"),
+            Panel("representation", "class_ratio", "between / within classes", log=True),
         ),
     ),
-    _Diagnostic(
+    Diagnostic(
         "attention",
         "Attention diagnostics",
         "Order parameters of the attention heads on the probe examples, averaged over layers; "
         "dimensionless but for entropies, which are in nats. The table dictionary defines each.",
         (
-            _Panel("attention", "s_bar", "s_bar: similarity of heads"),
-            _Panel("attention", "s_bar_query", "s_bar_query: answer row alone"),
-            _Panel("attention", "sigma_h", "sigma_h: entropy spread (nats)"),
-            _Panel("attention", "pr_norm", "pr_norm: participation"),
-            _Panel("attention", "entropy", "entropy: mean (nats)"),
-            _Panel("attention", "entropy_range", "entropy_range (nats)"),
-            _Panel("attention", "spectral_gap", "spectral_gap"),
-            _Panel("attention", "r_phi", "r_phi: phase coherence"),
+            Panel("attention", "s_bar", "s_bar: similarity of heads"),
+            Panel("attention", "s_bar_query", "s_bar_query: answer row alone"),
+            Panel("attention", "sigma_h", "sigma_h: entropy spread (nats)"),
+            Panel("attention", "pr_norm", "pr_norm: participation"),
+            Panel("attention", "entropy", "entropy: mean (nats)"),
+            Panel("attention", "entropy_range", "entropy_range (nats)"),
+            Panel("attention", "spectral_gap", "spectral_gap"),
+            Panel("attention", "r_phi", "r_phi: phase coherence"),
         ),
     ),
-    _Diagnostic(
+    Diagnostic(
         "weight-spectrum",
         "Spectra of the weights",
         "Singular values of each weight matrix: the median over the matrices of how many "
         "directions they use (dimensionless); alpha, where it is recorded, is the exponent of "
         "their heavy tail. The table dictionary defines each.",
         tuple(
-            _Panel("weight_spectrum", column, title, log, "matrices")
+            Panel("weight_spectrum", column, title, log, "matrices")
             for column, title, log in (
                 ("alpha", "tail exponent alpha", False),
                 ("stable_rank", "stable rank", True),
@@ -91,66 +91,66 @@ DIAGNOSTICS = (
             )
         ),
     ),
-    _Diagnostic(
+    Diagnostic(
         "massive-activations",
         "Massive activations",
         "Largest absolute activation after each block (counted from 0; of the residual stream, or "
         "in a model without one of the output of the block) over the layer-wide lower median "
         "(dimensionless, log axis), and the share of entries above ten medians.",
         (
-            _Panel("massive_activations", "ratio", "ratio top-1 / median", True, "layers"),
-            _Panel("massive_activations", "share_above_10", "share > 10 medians", lists="layers"),
+            Panel("massive_activations", "ratio", "ratio top-1 / median", True, "layers"),
+            Panel("massive_activations", "share_above_10", "share > 10 medians", lists="layers"),
         ),
     ),
-    _Diagnostic(
+    Diagnostic(
         "baselines",
         "Baselines",
         "What a diagnostic has to improve on: the norm of all weights, the scale of the logits and "
         "the share of examples whose softmax has collapsed; dimensionless where no unit is given.",
         (
-            _Panel("weight_norm", "l2", "L2 norm of all weights", log=True),
-            _Panel("logit_scale", "logit_scale", "logit scale (nats)", log=True),
-            _Panel("softmax_collapse", "collapsed_share", "softmax collapse (share)"),
+            Panel("weight_norm", "l2", "L2 norm of all weights", log=True),
+            Panel("logit_scale", "logit_scale", "logit scale (nats)", log=True),
+            Panel("softmax_collapse", "collapsed_share", "softmax collapse (share)"),
         ),
     ),
 )
 """Figures in the order of the page. Columns of a probe that are not named here are not drawn."""
 
 
-LOW_PRECISION = _Diagnostic(
+LOW_PRECISION = Diagnostic(
     "low-precision",
     "What low precision would do",
     "Change of the loss (nats) where the operands of every product are rounded, a panel per "
     "transform, beside that by noise of the same size; and the largest relative error of a product "
     "that is changed alone (dimensionless). The weights of the training are never written.",
     (
-        _Panel("low_precision", "loss_change", "change of loss (nats)", lists="transforms"),
-        _Panel("low_precision", "noise_change", "by equal noise (nats)", lists="transforms"),
-        _Panel("low_precision", "output_error_max", "largest error", True, "transforms"),
+        Panel("low_precision", "loss_change", "change of loss (nats)", lists="transforms"),
+        Panel("low_precision", "noise_change", "by equal noise (nats)", lists="transforms"),
+        Panel("low_precision", "output_error_max", "largest error", True, "transforms"),
     ),
 )
 """Of observed runs that were asked for it."""
 
 
 WHERE_RECORDED = (
-    _Diagnostic(
+    Diagnostic(
         "unit-moments",
         "Moments of hidden units",
         "Mean and variance of the hidden units after the activation, over units and examples, and "
         "the sum of the squares of a unit's incoming weights, mean over units (dimensionless).",
         (
-            _Panel("unit_moments", "post_mean", "mean", lists="layers"),
-            _Panel("unit_moments", "post_variance", "variance", True, "layers"),
-            _Panel("unit_moments", "squared_weights", "squared weights", True, "layers"),
+            Panel("unit_moments", "post_mean", "mean", lists="layers"),
+            Panel("unit_moments", "post_variance", "variance", True, "layers"),
+            Panel("unit_moments", "squared_weights", "squared weights", True, "layers"),
         ),
     ),
-    _Diagnostic(
+    Diagnostic(
         "weight-sizes",
         "Sizes of weights",
         "The median over weight matrices of the spread and the skewness of ln|w| (0 where sizes "
         "are log-normal), and of the shares of weights up to 1e-6 and of positive ones.",
         tuple(
-            _Panel("weight_sizes", column, title, lists="matrices")
+            Panel("weight_sizes", column, title, lists="matrices")
             for column, title in (
                 ("log_std", "spread of ln|w|"),
                 ("log_skewness", "skewness of ln|w|"),
@@ -163,17 +163,17 @@ WHERE_RECORDED = (
 """Of runs whose probes recorded it."""
 
 
-def metrics_of(facts: Facts) -> _Diagnostic:
+def metrics_of(facts: Facts) -> Diagnostic:
     """The metrics that the owner of an observed loop gave, a panel each."""
-    return _Diagnostic(
+    return Diagnostic(
         "metrics",
         "Metrics",
         "Every metric that the loop gave, in its own unit.",
-        tuple(_Panel(EVALUATION, name, name) for name in sorted(facts.group.columns(EVALUATION))),
+        tuple(Panel(EVALUATION, name, name) for name in sorted(facts.group.columns(EVALUATION))),
     )
 
 
-def draw_diagnostic(facts: Facts, shown: _Diagnostic) -> Drawing | NotDrawn:
+def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
     """A panel per quantity that was recorded, a line per weight decay; or why there is none."""
     found: list[pd.DataFrame] = []
     titles: dict[str, bool] = {}
@@ -238,7 +238,7 @@ def _transforms(facts: Facts) -> list[str]:
 
 
 def _columns(
-    panel: _Panel, frame: pd.DataFrame, transforms: list[str]
+    panel: Panel, frame: pd.DataFrame, transforms: list[str]
 ) -> Iterator[tuple[str, object]]:
     """Titles and numbers, `[row]`, of what is drawn of a column."""
     if panel.lists == "none":

@@ -27,6 +27,7 @@ from observatory.analysis.training.figures import (
     trajectories_figure,
 )
 from observatory.analysis.training.heads import LAST, PEAK, TABLE, head_readings
+from observatory.analysis.training.mechanism import draw_mechanism
 
 _MAX_DECAYS = 4
 """Weight decays in the figure of phases, each with its quartiles."""
@@ -59,6 +60,7 @@ def training_sections(facts: Facts) -> list[Section]:
             lambda shown=shown: [draw_diagnostic(facts, shown)]
             for shown in (*DIAGNOSTICS, *recorded)
         ),
+        lambda: draw_mechanism(facts),
         lambda: [draw_order_parameters(facts)],
         lambda: [tail for tail in [draw_tail(facts)] if tail is not None],
     ]

@@ -1,0 +1,193 @@
+"""What a network computes with over training: nothing is drawn of what was not recorded."""
+
+from math import ceil
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from observatory.analysis.page.decay_axis import decay_label
+from observatory.analysis.page.drawing import Drawing, NotDrawn, context
+from observatory.analysis.page.facts import Facts
+from observatory.analysis.page.frames import column, evenly, layered, where, words
+from observatory.analysis.page.style import (
+    INK,
+    WIDTH,
+    finish_colour_bar,
+    plain_log_ticks,
+    styled,
+)
+from observatory.analysis.training.diagnostics import Diagnostic, Panel, draw_diagnostic
+from observatory.store.reader import EVALUATION
+
+MECHANISM = (
+    Diagnostic(
+        "mechanism-circuit",
+        "The circuit and the rest",
+        "Cross-entropy of the key irreps of the answer alone (restricted, all pairs) and of the "
+        "logits without them (excluded, train pairs) beside the val loss; the margins of both "
+        "(label less largest other, nats); how many irreps are key, how much of the logits "
+        "depends on the answer alone, how many irreps units own (dimensionless). Key irreps are "
+        "those of the same look.",
+        (
+            Panel("progress_measures", "restricted_loss", "restricted loss (nats)", log=True),
+            Panel("progress_measures", "excluded_loss", "excluded loss (nats)", log=True),
+            Panel(EVALUATION, "val_loss", "val loss", log=True),
+            Panel("progress_measures", "margin_circuit", "margin of the circuit (nats)"),
+            Panel("progress_measures", "margin_rest", "margin of the rest (nats)"),
+            Panel("group_structure", "key_count", "key irreps"),
+            Panel("group_structure", "explained", "share explained by the answer"),
+            Panel("group_structure", "coverage", "irreps owned by units"),
+        ),
+    ),
+    Diagnostic(
+        "mechanism-references",
+        "Predictors that memorise",
+        "Share of val examples that a predictor answers as labelled (right), and to which the "
+        "network gives the same answer (agrees); neighbours are train examples, by what the "
+        "readout reads or by the operands (0–1).",
+        (
+            Panel("references", "network_acc", "network, right"),
+            Panel("references", "final_nn_acc", "1-NN of the readout's input, right"),
+            Panel("references", "final_nn_agree", "1-NN of the readout's input, agrees"),
+            Panel("references", "final_kernel_agree", "singular kernel, agrees"),
+            Panel("references", "input_nn_agree", "1-NN of the operands, agrees"),
+            Panel("references", "majority_agree", "majority vote, agrees"),
+        ),
+    ),
+    Diagnostic(
+        "mechanism-dynamics",
+        "Gradient and way from the start",
+        "Norm of the gradient on all train examples and its cosine with a change of scale (1: a "
+        "step scales the network); share of train examples whose loss is exactly 0; angle, "
+        "distance and alignment to the start; median kurtosis of the weight matrices "
+        "(dimensionless but for degrees).",
+        (
+            Panel("gradient", "gradient_norm", "gradient norm", log=True),
+            Panel("gradient", "nlm_cosine", "cosine with a change of scale"),
+            Panel("gradient", "zero_loss_share", "share with loss 0"),
+            Panel("trajectory", "angle", "angle to the start (degrees)"),
+            Panel("trajectory", "displacement", "distance from the start"),
+            Panel("trajectory", "cka_start", "alignment to the start"),
+            Panel("entry_statistics", "kurtosis", "kurtosis of weights", True, "matrices"),
+        ),
+    ),
+    Diagnostic(
+        "mechanism-curvature",
+        "Curvature, volume and kernel",
+        "Largest eigenvalue and trace of the Hessian; local learning coefficient, where its chains "
+        "are sound, with their R-hat; drift of the tangent kernel from the start and its alignment "
+        "with the labels (dimensionless).",
+        (
+            Panel("curvature", "eigenvalue_1", "largest eigenvalue", log=True),
+            Panel("curvature", "trace", "trace of the Hessian", log=True),
+            Panel("learning_coefficient", "coefficient", "learning coefficient"),
+            Panel("learning_coefficient", "r_hat", "R-hat of its chains", log=True),
+            Panel("kernel_drift", "drift", "drift of the kernel"),
+            Panel("kernel_drift", "alignment", "alignment with labels"),
+        ),
+    ),
+)
+_SPECTRUM = "probes/group_structure"
+_MAX_MAPS = 4
+"""Networks with a map each, of different weight decays."""
+
+
+def draw_mechanism(facts: Facts) -> list[Drawing | NotDrawn]:
+    """The spectrum of some networks, and a figure per family of which anything was recorded."""
+    spectrum = draw_spectrum(facts)
+    found: list[Drawing | NotDrawn] = [] if spectrum is None else [spectrum]
+    for shown in MECHANISM:
+        probes = {panel.probe for panel in shown.panels} - {EVALUATION}
+        if any(facts.group.columns(f"probes/{probe}") for probe in probes):
+            found.append(draw_diagnostic(facts, shown))
+    return found
+
+
+def draw_spectrum(facts: Facts) -> Drawing | None:
+    """Share of the logits' power in every irrep over training, of a network per weight decay.
+
+    None where it was not recorded after step 0.
+    """
+    frame = facts.group.table(_SPECTRUM, ["logit_share"])
+    if frame is None:
+        return None
+    frame = where(frame, (column(frame, "step") > 0) & frame["logit_share"].notna().to_numpy())
+    maps = list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]()
+    for run_id, replica, decay in _examples(facts):
+        own = (words(frame, "run_id") == run_id) & (column(frame, "replica") == replica)
+        looks = where(frame, own)
+        if len(looks) > 1:
+            title = f"weight decay {decay_label(decay)}, replica {replica}"
+            shares = layered(looks["logit_share"].tolist())
+            maps.append((title, column(looks, "step"), shares))
+    if not maps:
+        return None
+    return Drawing(
+        name="mechanism-spectrum",
+        title="Irreps of the logits",
+        caption=(
+            "Share of the power of the mean logits of every answer in each irrep of the group (on "
+            "addition, the frequency; the constant is left out), of one network per weight decay: "
+            "the first that had the event, where any had. Against optimizer steps (log "
+            f"axis). Each network has irreps of its own, so no median is drawn. {context(facts)}"
+        ),
+        figure=_spectrum_figure(maps),
+    )
+
+
+def _examples(facts: Facts) -> list[tuple[str, int, float]]:
+    """Run, number and weight decay of some replicas, of the first that had the event if any had.
+
+    One of each of some weight decays, evenly chosen.
+    """
+    had = words(facts.times, "end") == "grokked"
+    among = where(facts.times, had) if had.any() else facts.times
+    first = among.sort_values(["weight_decay", "run_id", "replica"])
+    first = first.groupby("weight_decay", as_index=False).first()
+    chosen = evenly(column(first, "weight_decay").tolist(), _MAX_MAPS)
+    kept = where(first, np.isin(column(first, "weight_decay"), chosen))
+    numbers = column(kept, "replica").astype(int).tolist()
+    return list(
+        zip(words(kept, "run_id").tolist(), numbers, column(kept, "weight_decay").tolist(),
+            strict=True)
+    )  # fmt: skip
+
+
+@styled
+def _spectrum_figure(
+    maps: list[tuple[str, NDArray[np.float64], NDArray[np.float64]]],
+) -> Figure:
+    """A map per network: title, steps and shares, `[look, irrep]`."""
+    columns = min(2, len(maps))
+    rows = ceil(len(maps) / columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.6 * rows))
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    most = max(float(np.nanmax(shares)) for _, _, shares in maps)
+    drawn = None
+    for axes, (title, steps, shares) in zip(grid.flat, maps, strict=False):
+        logs = np.log(steps)
+        middle = np.exp((logs[1:] + logs[:-1]) / 2)
+        edges = np.concatenate([steps[:1], middle, steps[-1:]])
+        drawn = axes.pcolormesh(
+            edges, np.arange(shares.shape[1] + 1) + 0.5, np.ma.masked_invalid(shares).T,
+            cmap=mpl.colormaps["viridis"], norm=Normalize(0.0, most), edgecolors="face",
+            linewidth=0.3, gid="spectrum",
+        )  # fmt: skip
+        axes.set_xscale("log")
+        axes.grid(visible=False)
+        axes.set_title(title, fontsize=7.5, pad=2.5, color=INK)
+    for index, axes in enumerate(grid.flat):
+        if index >= len(maps):
+            axes.set_axis_off()
+        elif index + columns >= len(maps):
+            axes.set_xlabel("steps")
+            axes.tick_params(axis="x", labelbottom=True)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("irrep")
+    plain_log_ticks(grid[0, 0].xaxis)
+    assert drawn is not None
+    finish_colour_bar(figure.colorbar(drawn, ax=grid, pad=0.015, aspect=30), "share of power")
+    return figure
