@@ -54,8 +54,11 @@ class Block(nn.Module):
         plus = self.extended(extended(self.mlp_in(x), self.norm))
         blocks = [torch.ones_like(plus[:, :1]).expand(-1, self.n_features)]
         for i in range(1, self.order + 1):
-            factors = [plus @ getattr(self, f"G_{i}_{j}") for j in range(1, i + 1)]
-            blocks.append(math.prod(factors[1:], start=factors[0]))
+            factors: list[Tensor] = [plus @ getattr(self, f"G_{i}_{j}") for j in range(1, i + 1)]
+            product = factors[0]
+            for factor in factors[1:]:
+                product = product * factor
+            blocks.append(product)
         return self.mlp_post(self.features(torch.cat(blocks, dim=1)) @ self.W_out)
 
 

@@ -167,8 +167,8 @@ class HyperZzw(nn.Module):
 
     def hooks(self) -> dict[str, str]:
         """The stream before and after every block, what is mixed, and the product."""
-        kinds = ("resid_pre", "mix_in", "mixed", "resid_post")
-        streams = dict.fromkeys(kinds, "batch pos d_model")
+        kinds = ["resid_pre", "mix_in", "mixed", "resid_post"]
+        streams: dict[str, str] = dict.fromkeys(kinds, "batch pos d_model")
         return {**block_hooks(self.n_layers, streams), "final": "batch d_model"}
 
     def weights(self) -> dict[str, Weight]:
