@@ -37,13 +37,12 @@ def rate_remarks(study: Study, event: str, level: float) -> Iterator[str]:
 
 def _remark(arm: str, rows: pd.DataFrame, event: str, level: float) -> str:
     counts, words = dict[float, list[int]](), list[str]()
-    for lr, own in rows.groupby("lr"):
+    for lr in sorted({*numbers(rows, "lr").tolist()}):
+        own = pd.DataFrame(rows[numbers(rows, "lr") == lr])
         time = numbers(own, f"{event}_hi")
         seen = int(np.isfinite(time).sum())
-        pace = float(
-            np.median(np.nan_to_num(time, nan=np.inf) * numbers(own, "weight_decay") * float(lr))
-        )
-        counts[float(lr)] = [seen, len(own) - seen]
+        pace = float(np.median(np.nan_to_num(time, nan=np.inf) * numbers(own, "weight_decay") * lr))
+        counts[lr] = [seen, len(own) - seen]
         half = f" (median lr x weight decay x t {pace:.3g})" if np.isfinite(pace) else ""
         words.append(f"{seen} of {len(own)} at lr {lr:.3g}{half}")
     chosen = float(rows.loc[rows["of_arm"].astype(bool), "lr"].iloc[0])
