@@ -27,13 +27,18 @@ def train_gradient(
     params: Params,
     inputs: Int[Tensor, "replica batch pos"],
     labels: Int[Tensor, "replica batch"],
-) -> Params:
-    """Gradient of the mean loss of every replica, by name, in the precision of the parameters."""
+    dtype: torch.dtype,
+) -> tuple[Params, Float[Tensor, "replica batch d_vocab"]]:
+    """Gradient of the mean loss of every replica, by name, and the logits.
+
+    Both as the training has them: in the precision of the parameters, the loss in `dtype`.
+    """
     with torch.enable_grad():
         leaves = {name: stack.detach().requires_grad_() for name, stack in params.items()}
-        losses = everything.losses(everything.logits(leaves, inputs), labels).mean(dim=1)
+        logits = everything.logits(leaves, inputs).to(dtype)
+        losses = everything.losses(logits, labels).mean(dim=1)
         found = torch.autograd.grad(losses.sum(), list(leaves.values()))
-    return dict(zip(leaves, found, strict=True))
+    return dict(zip(leaves, found, strict=True)), logits.detach()
 
 
 def cosine(one: Tensor, other: Tensor) -> float | None:
@@ -113,17 +118,18 @@ class Gradient(Probe):
                 continue
             inputs, labels = everything.inputs[mine][None], everything.labels[r][mine]
             params = alone(view.params, r)
-            wide = {name: stack.double() for name, stack in params.items()}
-            g = train_gradient(everything, wide, inputs, labels[None])
-            flat = torch.cat([each.flatten() for each in g.values()])
-            theta = torch.cat([each.flatten() for each in wide.values()])
-            logits = everything.logits(params, inputs)[0].to(dtype)
+            found, logits = train_gradient(everything, params, inputs, labels[None], dtype)
+            wide, g = (
+                {name: stack.double().flatten() for name, stack in each.items()}
+                for each in (params, found)
+            )
+            flat, theta = torch.cat(list(g.values())), torch.cat(list(wide.values()))
             rows.append({
                 "gradient_norm": float(flat.norm()),
                 "nlm_cosine": cosine(-flat, theta),
-                **rounded(everything, logits, labels, self.large_margin),
+                **rounded(everything, logits[0], labels, self.large_margin),
             })  # fmt: skip
-            matrices.append([cosine(-g[n].flatten(), wide[n].flatten()) for n in names])
+            matrices.append([cosine(-g[n], wide[n]) for n in names])
         device = everything.inputs.device
         per_matrix = [Masked.of(list(m), torch.float64, device) for m in matrices]
         return {

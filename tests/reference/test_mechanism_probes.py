@@ -204,7 +204,7 @@ def test_kernel_and_gradient_are_those_of_single_backwards() -> None:
     fast = sum(kernels(everything, params, inputs, signs).values())
     torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-10)
     labels = everything.labels[:, :6]
-    g = train_gradient(everything, params, inputs[None], labels)
+    g, _ = train_gradient(everything, params, inputs[None], labels, torch.float64)
     step = 1e-6
     for name, place in (("A", (0, 2, 3)), ("C", (0, 4, 1))):
         ends = []
