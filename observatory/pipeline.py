@@ -56,13 +56,14 @@ def run_comparison(overrides: Sequence[str], watch: _Watch | None, message: _Mes
         ConfigError: As `comparison`, before anything is trained.
     """
     from observatory.analysis.boundary.learning_rates import rate_remarks
-    from observatory.launch.compare import comparison
+    from observatory.launch.compare import comparison, n_inner
+    from observatory.launch.finished import finished_run
     from observatory.plan.measure import flops_per_step
-    from observatory.store.reader import Study
+    from observatory.store.reader import Run
     from observatory.training.build import build, network_of
 
     def parameters(config: Config) -> int:
-        return sum(each.numel() for each in network_of(config).parameters())
+        return n_inner(network_of(config))
 
     def operations(config: Config) -> int:
         return flops_per_step(build(config))
@@ -71,11 +72,12 @@ def run_comparison(overrides: Sequence[str], watch: _Watch | None, message: _Mes
     for note in found.notes:
         message(note)
     checks = {f"{arm}, lr x {factor:g}": run for (arm, factor), run in found.rates.items()}
-    report, *checked = run_map({**found.runs, **checks}, watch, message)
+    report, *_ = run_map({**found.runs, **checks}, watch, message)
+    folders = {name: finished_run(config) for name, config in found.rates.items()}
+    trained = {name: Run(folder) for name, folder in folders.items() if folder is not None}
     fit = found.runs["base"]["fit"]["study"]
-    for page in checked:
-        for remark in rate_remarks(Study(page.parent), fit["events"][0], fit["level"]):
-            message(remark)
+    for remark in rate_remarks(trained, fit["events"][0], fit["level"]):
+        message(remark)
     return report
 
 

@@ -1,38 +1,30 @@
 """Whether an arm of a comparison does better at another learning rate than its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
 from observatory.analysis.stats.solvers import fisher_p
 from observatory.analysis.tables.outcomes import numbers
-from observatory.store.reader import Study
+from observatory.store.reader import Run
 
 
-def rate_remarks(study: Study, event: str, level: float) -> Iterator[str]:
+def rate_remarks(runs: Mapping[tuple[str, float], Run], event: str, level: float) -> Iterator[str]:
     """A sentence for each arm whose learning rate was checked.
 
     At every learning rate lr x weight decay takes the same values, so that weights shrink at the
     same pace.
 
     Args:
-        study: Runs named "ARM, lr = X" of a comparison; of each arm all have the same number of
+        runs: By arm and factor of its learning rate, 1 among them; of each arm all have as many
             weight decays and seeds.
         event: Name of an event preset.
         level: A rate of events is another where Fisher's exact p-value is below 1 - level.
     """
-    frames = [
-        run.outcomes().assign(
-            arm=run.manifest["config"]["compare"]["arm"].rpartition(", lr = ")[0],
-            of_arm=run.manifest["config"]["compare"]["own"],
-            place=run.manifest["config"]["compare"]["place"],
-        )
-        for run in study.runs
-    ]
-    table = pd.concat(frames, ignore_index=True).sort_values("place")
-    for arm, rows in table.groupby("arm", sort=False):
-        yield _remark(str(arm), rows, event, level)
+    for arm in dict.fromkeys(arm for arm, _ in runs):
+        own = [r.outcomes().assign(of_arm=f == 1.0) for (a, f), r in runs.items() if a == arm]
+        yield _remark(arm, pd.concat(own, ignore_index=True), event, level)
 
 
 def _remark(arm: str, rows: pd.DataFrame, event: str, level: float) -> str:
@@ -56,6 +48,7 @@ def _remark(arm: str, rows: pd.DataFrame, event: str, level: float) -> str:
         f"More networks have the event at {', '.join(f'{lr:.3g}' for lr in better)}: compare the "
         "arms at their best learning rates."
         if better
-        else f"None of the others has more of them than its own, {chosen:.3g}."
+        else f"No other has significantly more of them than its own, {chosen:.3g}; so few networks "
+        "show large differences only."
     )
     return f"{arm}: {', '.join(words)}. {verdict}"

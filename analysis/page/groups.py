@@ -114,7 +114,10 @@ def groups(study: Study) -> list[Group]:
     every = [recorded([run]) for run in study.runs]
     until = common_step(pd.concat(every, ignore_index=True))
     for run, rows_of_run, between in zip(study.runs, every, apart, strict=True):
-        for within, rows in _split(rows_of_run, _swept_columns(study)):
+        swept = _swept_columns(study)
+        if run.manifest["config"].get("compare"):  # the arm's name says what all of the run have
+            swept = [c for c in swept if len(set(map(_plain, run.replicas()[c]))) > 1]
+        for within, rows in _split(rows_of_run, swept):
             parts.setdefault(", ".join([*between, *within]), []).append((run, rows))
     made = [
         Group(
@@ -133,9 +136,16 @@ def groups(study: Study) -> list[Group]:
 
 
 def _apart(configs: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """What sets each config apart: where arms are compared, their names."""
-    arms = [config.get("compare") for config in configs]
-    return [[arm["arm"]] for arm in arms if arm] if all(arms) else differences(configs)
+    """What sets each config apart: the name of its arm where arms are compared, and what else."""
+    if not any(config.get("compare") for config in configs):
+        return differences(configs)
+    names = [str((config.get("compare") or {"arm": "base"})["arm"]) for config in configs]
+    found = list[list[str]]()
+    for place, name in enumerate(names):
+        alike = [i for i, other in enumerate(names) if other == name]
+        own = differences([configs[i] for i in alike])[alike.index(place)]
+        found.append([name, *own])
+    return found
 
 
 def _place(run: Run) -> int:

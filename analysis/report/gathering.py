@@ -31,8 +31,9 @@ def notices(found: Sequence[Facts]) -> list[str]:
     """What the reader must know of the groups."""
     if len(found) == 1:
         return []
-    if all(facts.config.get("compare") for facts in found):
-        return [f"{c['arm']}: {c['about']}" for c in (facts.config["compare"] for facts in found)]
+    compared = [facts.config["compare"] for facts in found if facts.config.get("compare")]
+    if compared:
+        return [f"{arm['arm']}: {arm['about']}" for arm in compared]
     return [
         f"Replicas differ in more than weight decay and seed: they are shown in {len(found)} "
         "groups, each with fits of its own."

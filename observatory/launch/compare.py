@@ -6,28 +6,39 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 
+from observatory.core.contracts import Model
 from observatory.core.errors import ConfigError
 from observatory.core.names import check_plain_name
-from observatory.core.settings import Count, NotNegative, checked, known_name
-from observatory.launch.compose import compose_block, compose_runs
+from observatory.core.settings import NotNegative, Positive, checked, known_name
+from observatory.core.settings import Size as AtLeastOne
+from observatory.launch.compose import changed_presets, compose_block, compose_runs
 from observatory.launch.overrides import parsed
 from observatory.training.replicas import Config
 
 BASE = "base"
 """The arm without settings of its own, with which the others are compared."""
+UNITS = {
+    "parameters": "parameters outside embedding and readout",
+    "operations": "operations a step",
+}
+"""What can be matched, in words."""
+ENDS = ("embedding", "readout")
 WIDTHS = ("d_mlp", "d_hidden", "d_model")
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
 """What needs no quotes in an override."""
+_SHARED = ("sweep", "horizon_steps", "train_fraction", "batch_size", "seed")
+"""Settings without which splits, seeds, weight decays or horizons are not those of the base."""
 _WIDEST = 1 << 14
 _TYPES = {
     "arms": dict[str, dict[str, Any]],
     "match": str | None,
     "setting": str | None,
     "tolerance": NotNegative,
-    "lr_factors": list[float],
-    "lr_decays": Count,
-    "lr_seeds": Count,
+    "lr_factors": list[Positive],
+    "lr_decays": AtLeastOne,
+    "lr_seeds": AtLeastOne,
 }
 Size = Callable[[Config], int]
 """How large the network of a run is: its parameters, or the operations of a step."""
@@ -68,22 +79,39 @@ def comparison(overrides: Sequence[str], sizes: Mapping[str, Size]) -> Compariso
         )
     if settings["match"] is not None:
         known_name("match", settings["match"], sizes)
-    runs = {BASE: _one(BASE, rest)}
+    runs, presets = {BASE: _one(BASE, rest)}, dict[str, list[str]]()
     for name, own in arms.items():
         check_plain_name(f"arms.{name}", name)
         if name == BASE:
             raise ConfigError(f"`arms.{name}` must have another name: it is that of the base.")
-        runs[name] = _one(name, [*rest, *(f"{key}={_typed(value)}" for key, value in own.items())])
+        typed = [f"{key}={_typed(value)}" for key, value in own.items()]
+        runs[name] = _one(name, [*rest, *typed])
+        presets[name] = changed_presets("map", [*rest, *typed])
+        for key in ("study", "results"):
+            if runs[name][key] != runs[BASE][key]:
+                raise ConfigError(
+                    f"`arms.{name}` must not change `{key}`: arms are groups of one study."
+                )
     about = dict[str, str]()
     for name, size in _matched(runs, settings, sizes[settings["match"] or "parameters"]).items():
         own = [f"{key} = {_typed(value)}" for key, value in arms.get(name, {}).items()]
-        about[name] = " ".join([", ".join([*own, size]), *_decays(runs[name], runs[BASE])])
+        said = [", ".join([*own, size]), *presets.get(name, ()), *_apart(runs[name], runs[BASE])]
+        about[name] = " ".join(said)
+    _check_different(runs, settings["match"])
     named = {
         name: {**config, "compare": {"arm": name, "place": place, "about": about[name]}}
         for place, (name, config) in enumerate(runs.items())
     }
     rates, unchecked = _rates(named, settings)
     return Comparison(named, rates, [*(f"{n}: {text}" for n, text in about.items()), *unchecked])
+
+
+def n_inner(network: nn.Module) -> int:
+    """Trained entries outside embedding and readout, by which networks are matched."""
+    assert isinstance(network, Model)
+    inner = [n for n, weight in network.weights().items() if weight.role not in ENDS]
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    return sum(sizes[name] for name in inner)
 
 
 def _split(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
@@ -130,28 +158,40 @@ def _one(name: str, overrides: Sequence[str]) -> Config:
 
 def _matched(runs: dict[str, Config], settings: Mapping[str, Any], size: Size) -> dict[str, str]:
     """Make the arms as large as the base, in place; says of each how large it is."""
-    said, unit = dict[str, str](), settings["match"] or "parameters"
+    said, unit = dict[str, str](), UNITS[settings["match"] or "parameters"]
     target = size(runs[BASE])
     for name, config in runs.items():
-        words = ""
-        if settings["match"] is not None and name != BASE and size(config) != target:
+        words, n = "", size(config)
+        if settings["match"] is not None and name != BASE and n not in (0, target):
             key = _width(name, config, settings["setting"], size)
             runs[name] = config = _nearest(config, key, target, size)
             words = f", with model.{key} = {config['model'][key]}"
         n = size(config)
         off = abs(n / target - 1.0)
-        apart = f". Not comparable: {off:.0%} off the base" if off > settings["tolerance"] else ""
+        apart = f". Not comparable: {off:.1%} off the base" if off > settings["tolerance"] else ""
         said[name] = f"{n} {unit}{words}{apart}."
     return said
 
 
-def _decays(config: Config, base: Config) -> Iterator[str]:
-    """What makes weight decay another quantity than the base's."""
+def _apart(config: Config, base: Config) -> Iterator[str]:
+    """What makes an arm's boundary another quantity than the base's."""
     one, other = config["optimizer"], base["optimizer"]
     if one["update"].get("_target_") != other["update"].get("_target_"):
         yield "Another optimizer: its weight decay is another quantity than the base's."
     if one.get("decay") != other.get("decay"):
         yield f"What decays: {one.get('decay')}, in the base {other.get('decay')}."
+    yield from (f"Another {key} than the base's." for key in _SHARED if config[key] != base[key])
+
+
+def _check_different(runs: Mapping[str, Config], match: str | None) -> None:
+    """Refuse an arm that is another one by another name: the study would hold one run for both."""
+    for name, config in runs.items():
+        for other in list(runs)[: list(runs).index(name)]:
+            if runs[other] == config:
+                once = " once it is as large" if match else ""
+                raise ConfigError(
+                    f"`arms.{name}` must differ from `{other}`: it has its settings{once}."
+                )
 
 
 def _width(name: str, config: Config, setting: str | None, size: Size) -> str:
@@ -170,7 +210,7 @@ def _width(name: str, config: Config, setting: str | None, size: Size) -> str:
 
 def _nearest(config: Config, key: str, target: int, size: Size) -> Config:
     """The width with which the size is nearest to the target; sizes rise with widths."""
-    unit = int(config["model"].get("n_heads") or 1) if key == "d_model" else 1
+    unit = _unit(config, key, size)
 
     def at(n: int) -> Config:
         return {**config, "model": {**config["model"], key: n * unit}}
@@ -178,7 +218,7 @@ def _nearest(config: Config, key: str, target: int, size: Size) -> Config:
     low, high = 1, 2
     while size(at(high)) < target:
         low, high = high, 2 * high
-        if high > _WIDEST:
+        if high * unit > _WIDEST:
             raise ConfigError(
                 f"`match` finds no `model.{key}` up to {_WIDEST} that is large enough."
             )
@@ -186,6 +226,18 @@ def _nearest(config: Config, key: str, target: int, size: Size) -> Config:
         middle = (low + high) // 2
         low, high = (middle, high) if size(at(middle)) < target else (low, middle)
     return min(at(low), at(high), key=lambda made: abs(size(made) - target))
+
+
+def _unit(config: Config, key: str, size: Size) -> int:
+    """The smallest step of a width: some must be multiples, as of heads or of groups of units."""
+    width = config["model"][key]
+    for unit in (n for n in range(1, width) if width % n == 0):
+        try:
+            size({**config, "model": {**config["model"], key: width + unit}})
+        except ConfigError:
+            continue
+        return unit
+    return width
 
 
 def _rates(
@@ -224,7 +276,6 @@ def _rates(
                     "arm": f"{name}, lr = {lr * factor:.3g}",
                     "place": len(made),
                     "about": f"weight decays {', '.join(f'{decay:.3g}' for decay in own)}.",
-                    "own": factor == 1.0,
                 },
             }
     return made, notes

@@ -33,12 +33,12 @@ def edges(variance: Float[Tensor, " replica"], n: int, m: int) -> dict[str, Tens
         `margin`: the margin of WeightWatcher, a rule of thumb; `tracy_widom`: the 99 % quantile of
         the largest eigenvalue of a normal matrix, centred and scaled after Johnstone (2001).
     """
-    plus = variance * (1 + (m / n) ** 0.5) ** 2
-    margin = ((m / n) ** 0.5 * plus ** (2 / 3) * m ** (-2 / 3)).sqrt()
+    unit = (1 + (m / n) ** 0.5) ** 2  # the end of the bulk where the variance is 1
+    margin = ((m / n) ** 0.5 * unit ** (2 / 3) * m ** (-2 / 3)) ** 0.5
     sides = (n - 1) ** 0.5 + m**0.5
     scale = sides * ((n - 1) ** -0.5 + m**-0.5) ** (1 / 3)
     quantile = sides**2 + _TRACY_WIDOM_99 * scale
-    return {"margin": plus + margin, "tracy_widom": variance * quantile / n}
+    return {"margin": variance * (unit + margin), "tracy_widom": variance * quantile / n}
 
 
 def correlation_traps(

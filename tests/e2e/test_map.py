@@ -116,7 +116,7 @@ def test_arms_of_a_comparison_are_groups_beside_the_base(tmp_path: Path) -> None
     )  # fmt: skip
     assert done.stdout.strip() == str(tmp_path / "tiny" / "report.html")
     assert "an_mlp: model = mlp, " in done.stderr
-    assert "gelu: 0 of 2 at lr 0.01, 0 of 2 at lr 0.03. None of the others" in done.stderr
+    assert "gelu: 0 of 2 at lr 0.01, 0 of 2 at lr 0.03. No other has" in done.stderr
     records = json.loads((tmp_path / "tiny" / "fits.json").read_text())["fits"]
     groups = dict.fromkeys(r["study_group"] for r in records if r["study_group"])
     assert list(groups) == ["base", "gelu", "an_mlp"]

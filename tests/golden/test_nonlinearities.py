@@ -30,7 +30,7 @@ from observatory.nonlinearities.elementwise import crrelu
 from observatory.nonlinearities.evonorm import evonorm_s0
 from observatory.nonlinearities.infinite_depth import SQUARES
 from observatory.nonlinearities.named import nonlinearity
-from observatory.nonlinearities.selu import ALPHA, SCALE, selu_moments
+from tests.selu_moments import ALPHA, SCALE, selu_moments
 
 POINTS = [-5.0, -2.0, -1.0, -0.5, -0.001, 0.0, 0.001, 0.5, 1.0, 2.0, 5.0]
 
@@ -204,6 +204,12 @@ def test_the_map_of_moments() -> None:
               [-0.03106050179221761, 0.8037117576791127],
               [0.2611543208893719, 2.4215337934575247]]  # fmt: skip
     close(torch.stack([found.mean, found.variance], dim=1), wanted, 1e-11)
+
+
+def test_the_map_of_moments_far_below_zero() -> None:
+    minus, one = double([-5.0]), double([1.0])
+    found = selu_moments(minus, one / 100, one, one)
+    assert float(found.mean) == pytest.approx(SCALE * ALPHA * (math.exp(-4.995) - 1), rel=1e-12)
 
 
 def iterated(tau: float, layers: int) -> list[float]:

@@ -72,9 +72,9 @@ def bad_configs(base: dict[str, Any], n: int) -> Iterator[tuple[str, dict[str, A
             del holder[path[-1]]
         else:
             kind = "value"
-            # any size of the stack and any number of looks will do: there may be fewer
+            # any size of the stack, number of looks or positive eps will do
             fine = [] if path[-1] in ("steps", "events") else None  # no state need be kept
-            large = path[-1] in ("size", "persistence", "probe_buffer", "most_mb", "modulus")
+            large = path[-1] in ("eps", "size", "persistence", "probe_buffer", "most_mb", "modulus")
             bad = [v for v in BAD_VALUES if v != fine and not (large and v == 10**30)]
             holder[path[-1]] = rng.choice(bad)
         yield f"{kind} {'.'.join(map(str, path))} = {holder.get(path[-1])!r}", config

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
+from observatory.fleet.given import GivenRows
 from observatory.fleet.replica_table import ReplicaTable
 from observatory.fleet.replicas import Dataset
 from observatory.fleet.settings import EvaluationSettings, FleetSettings
@@ -79,9 +80,13 @@ def fleet_of(
 def many(n: int, batch_size: int | None, dtype: str = "float32", **settings: Any) -> Fleet:
     """A fleet in which `n` replicas have a slot each."""
     fleet = fleet_of(1, n, batch_size, "fast", dtype, **settings)
-    fleet.table = ReplicaTable.without_arms(
-        np.arange(n), np.arange(100, 100 + n), np.resize(WEIGHT_DECAYS, n), np.resize(RATES, n)
-    )
+    rows = np.arange(n), np.arange(100, 100 + n), np.resize(WEIGHT_DECAYS, n), np.resize(RATES, n)
+    return with_table(fleet, ReplicaTable.without_arms(*rows))
+
+
+def with_table(fleet: Fleet, table: ReplicaTable) -> Fleet:
+    """The fleet with other replicas, before the first has a slot."""
+    fleet.table, fleet.given = table, GivenRows.of(table)
     return fleet
 
 
@@ -282,9 +287,8 @@ def test_bf16_is_autocast_of_the_single_network_and_of_the_step_alone(preset: st
 def test_the_slot_does_not_matter() -> None:
     one, two = fleet_of(1, 5, 32, "fast", "float64"), fleet_of(1, 5, 32, "fast", "float64")
     flipped = np.arange(5)[::-1]
-    two.table = ReplicaTable.without_arms(
-        *(getattr(one.table, f)[flipped] for f in ("replica", "seed", "weight_decay", "lr"))
-    )
+    rows = (getattr(one.table, f)[flipped] for f in ("replica", "seed", "weight_decay", "lr"))
+    with_table(two, ReplicaTable.without_arms(*rows))
     for fleet in (one, two):
         fleet.fill()
         fleet.advance(30)

@@ -71,6 +71,8 @@ def test_expected_traps_are_those_of_200_shuffles() -> None:
     assert expected.tolist() == [0, 1, 3]
     counted = correlation_traps(stack, 200, 0, 10)["margin"].values
     torch.testing.assert_close(counted, expected, rtol=0, atol=0.25)
+    small = correlation_traps(0.1 * stack, 200, 0, 10)["margin"].values
+    torch.testing.assert_close(small, counted)  # a count does not see the scale of the weights
     assert not correlation_traps(stack[:, :, :9], 1, 0, 10)["margin"].defined.any()
 
 

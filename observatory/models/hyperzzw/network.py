@@ -115,7 +115,8 @@ class HyperZzw(nn.Module):
         ConfigError: If a size is below 1, or `omega` is not positive.
 
     Source:
-        arXiv:2401.17948. Deviations: its one-dimensional form is ours; LayerNorm in place of
+        arXiv:2401.17948. Deviations: its one-dimensional form is ours, in which every position
+        sees all others and the gate is that of the product; LayerNorm in place of
         statistics of the batch; no local branch, no loss between kernels, no optimizer of its own.
     """
 

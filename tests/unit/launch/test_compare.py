@@ -5,7 +5,7 @@ import pytest
 
 from observatory.analysis.boundary.learning_rates import _remark
 from observatory.core.errors import ConfigError
-from observatory.launch.compare import Comparison, comparison
+from observatory.launch.compare import Comparison, comparison, n_inner
 from observatory.launch.layout import resolved
 from observatory.store.identity import identity
 from observatory.training.build import build, network_of
@@ -15,7 +15,7 @@ SMOKE = ("experiment=smoke", "study=made")
 
 
 def parameters(config: Config) -> int:
-    return sum(each.numel() for each in network_of(config).parameters())
+    return n_inner(network_of(config))
 
 
 def compared(*overrides: str) -> Comparison:
@@ -38,8 +38,10 @@ def test_an_arm_differs_from_the_base_in_its_settings_alone() -> None:
 
 
 def test_the_name_of_an_arm_is_no_setting_of_its_run() -> None:
-    found = compared("arms.same={model.activation: relu}")
-    assert identity(found.runs["base"]) == identity(found.runs["same"])
+    found = compared("arms.a={model.activation: gelu}")
+    config = found.runs["a"]
+    other = {**config, "compare": {**config["compare"], "arm": "b"}}
+    assert identity(config) == identity(other)
 
 
 def test_models_are_as_large_as_the_base() -> None:
@@ -52,7 +54,10 @@ def test_models_are_as_large_as_the_base() -> None:
     ]
     off = abs(sizes["mlp"] - sizes["base"])
     assert off <= min(abs(n - sizes["base"]) for n in others)  # no width comes nearer
-    said = f"mlp: model = mlp, {sizes['mlp']} parameters, with model.d_mlp = {width}."
+    said = (
+        f"mlp: model = mlp, {sizes['mlp']} parameters outside embedding and readout, with "
+        f"model.d_mlp = {width}."
+    )
     assert said in found.notes
 
 
@@ -69,10 +74,22 @@ def test_values_are_quoted_where_they_must_be() -> None:
 @pytest.mark.slow
 def test_every_arm_of_the_atlas_is_as_large_as_the_base() -> None:
     found = comparison(["experiment=atlas"], {"parameters": parameters})
-    assert not [note for note in found.notes if "Not comparable" in note]
-    assert parameters(found.runs["kan_one_layer"]) != parameters(found.runs["kan"])
+    off = [note.partition(":")[0] for note in found.notes if "Not comparable" in note]
+    assert off == ["kan_one_layer"]  # all of it is readout
     for run in found.runs.values():
         build(resolved(run))
+
+
+def test_what_an_arm_changes_beside_its_settings_is_said() -> None:
+    found = compared("arms.long={horizon_steps: 800}", "arms.sgd={optimizer: sgd}")
+    about = {name: run["compare"]["about"] for name, run in found.runs.items()}
+    assert "Another horizon_steps than the base's." in about["long"]
+    assert "experiment=smoke sets optimizer.lr=0.01, where optimizer=sgd has" in about["sgd"]
+
+
+def test_widths_go_in_steps_that_can_be_built() -> None:
+    found = compared('arms.evo={model.activation: "evonorm_s0:4"}', "match=parameters")
+    assert found.runs["evo"]["model"]["d_mlp"] % 4 == 0
 
 
 def test_another_decay_is_named() -> None:
@@ -104,7 +121,11 @@ def test_rates_are_checked_at_the_same_pace() -> None:
         (("arms.a={task: 'mul,add'}",), "Arm `a`|must be one run"),
         (("arms.a={task: mul}", "match=height"), "`match` must be one of"),
         (("arms.a={model: mlp}", "match=parameters", "compare.setting=depth"), "`compare.setting`"),
-        (("arms.a={task: mul}", "compare.lr_seeds=-1"), "`compare.lr_seeds`"),
+        (("arms.a={task: mul}", "compare.lr_seeds=0"), "`compare.lr_seeds`"),
+        (("arms.a={task: mul}", "compare.lr_factors=[0]"), "`compare.lr_factors`"),
+        (("arms.a={study: other}",), "must not change `study`"),
+        (("arms.a={model.activation: relu}",), "`arms.a` must differ from `base`"),
+        (("arms.a={model.d_mlp: 512}", "match=parameters"), "once it is as large"),
         (("arms.a={task: mul}", "compare.lr_seed=1"), "lr_seed"),
     ],
 )
@@ -131,5 +152,5 @@ def test_a_better_rate_is_named_and_chance_is_not() -> None:
         "kan: 2 of 9 at lr 0.01, 9 of 9 at lr 0.03 (median lr x weight decay x t"
     )
     assert "More networks have the event at 0.03" in said
-    assert "None of the others" in _remark("kan", rows(7, 9), "first99", 0.95)
-    assert "None of the others" in _remark("kan", rows(9, 2), "first99", 0.95)
+    assert "No other has" in _remark("kan", rows(7, 9), "first99", 0.95)
+    assert "No other has" in _remark("kan", rows(9, 2), "first99", 0.95)

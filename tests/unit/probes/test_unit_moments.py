@@ -6,8 +6,8 @@ from observatory.core.layout import Params, Weight
 from observatory.core.rng import named_generator
 from observatory.core.view import FleetView
 from observatory.fleet.stack import drawn_row, layout_of, vmapped_record
-from observatory.nonlinearities.selu import selu_moments
 from observatory.probes.unit_moments import UnitMoments
+from tests.selu_moments import selu_moments
 from tests.small_networks import network_of
 
 P, REPLICAS, LAYERS, WIDTH = 11, 8, 8, 256

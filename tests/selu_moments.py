@@ -51,11 +51,20 @@ def selu_moments(
     m, v = mean * omega, variance * tau
     root = torch.sqrt(2 * v)
     density = torch.exp(-(m * m) / (2 * v))  # what turns erfcx into exp(..) erfc
-    one = density * erfcx((m + v) / root)  # exp(m + v/2) erfc((m + v) / sqrt(2 v))
-    two = density * erfcx((m + 2 * v) / root)  # exp(2 (m + v)) erfc((m + 2 v) / sqrt(2 v))
+    one, two = _part(1, m, v), _part(2, m, v)
     below = torch.erfc(m / root)
     bell = torch.sqrt(2 * v / torch.pi) * density
     first = SCALE / 2 * (m * torch.erf(m / root) + ALPHA * (one - below) + bell + m)
     positive = (m * m + v) * (2 - below) + m * bell
     second = SCALE**2 / 2 * (positive + ALPHA**2 * (two - 2 * one + below))
     return Moments(first, second - first * first)
+
+
+def _part(
+    k: int, m: Float[Tensor, "*shape"], v: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Exp(k m + k^2 v / 2) erfc((m + k v) / sqrt(2 v)), without overflow on either side of 0."""
+    z = (m + k * v) / torch.sqrt(2 * v)
+    right = torch.exp(-(m * m) / (2 * v)) * erfcx(z.clamp(min=0))
+    left = torch.exp((k * m + k * k * v / 2).clamp(max=0)) * torch.erfc(z.clamp(max=0))
+    return torch.where(z > 0, right, left)
