@@ -49,6 +49,7 @@ def assert_same(a: Any, b: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # where it is turned off
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("look", [guarded, guarded_bfloat16])
 @pytest.mark.parametrize("kind", KINDS)
