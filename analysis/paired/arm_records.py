@@ -97,18 +97,18 @@ def _parts(
     event: str,
     reference: str | None,
 ) -> list[Part]:
-    """A part per outcome; the family is of all of them, unless its size is registered."""
+    """A part per outcome; the family is of all of them, or larger where so many are registered."""
     references = None if reference is None else [reference]
     there = [o for o in outcomes if nets and (o in OF_EVENTS or _recorded(nets, signal_of(o)))]
     found = {outcome: effects(nets, outcome, event, references) for outcome in there}
     n_tests = sum(len(rows.contrasts()) for rows, _ in found.values())
-    family = replace(fit, n_tests=n_tests) if fit.n_tests is None else fit
     parts: list[Part] = []
     for outcome, (rows, notes) in found.items():
         if not rows.contrasts():
             continue
         warnings = [*_of_arms(nets), *notes]
-        part = rows_part(family, ReadRows(rows, {"pair": PARENT}, warnings), seed)
+        of_all = replace(rows, n_tests=n_tests)
+        part = rows_part(fit, ReadRows(of_all, {"pair": PARENT}, warnings), seed)
         noise = [name for part in nets for name, arm in part.arms.items() if is_noise(arm)]
         extras = {BY_PARENT: PARENT, "outcome": outcome, "noise": ", ".join(dict.fromkeys(noise))}
         parts.append(

@@ -46,6 +46,12 @@ class Networks:
         """The shortest horizon, in steps."""
         return min(int(run.manifest["horizon_steps"]) for run in self.runs)
 
+    @property
+    def decays(self) -> list[float]:
+        """Weight decays of the replicas, increasing, whether an arm parted there or not."""
+        fresh = where(self.rows, self.rows["arm"].to_numpy() == _NONE)
+        return np.unique(column(fresh, "weight_decay")).tolist()
+
     def pairs(self, arm: str, reference: str) -> pd.DataFrame:
         """A row per network of an arm with that of the reference from the same replica.
 
@@ -150,3 +156,21 @@ def ends(pairs: pd.DataFrame) -> Iterator[tuple[tuple[str, int], tuple[str, int]
     names = ["run_id", "replica_ref", "replica", "moment", "until"]
     for run, ref, own, moment, until in select(pairs, names).itertuples(index=False):
         yield (str(run), int(ref)), (str(run), int(own)), float(moment), float(until)
+
+
+def by_seed(values: Array, seed: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Means over the pairs of each seed, `[end, seed]`, and how many pairs each has, `[seed]`.
+
+    Networks of one seed share their first parameters, split and batches: they are no independent
+    pairs. NaN is left out, and stays where a seed has nothing else.
+
+    Example:
+        >>> by_seed(np.array([[1.0, 3.0, 5.0]]), np.array([7.0, 7.0, 2.0]))
+        (array([[5., 2.]]), array([1, 2]))
+    """
+    seeds, which = np.unique(seed, return_inverse=True)
+    own = which == np.arange(seeds.size)[:, None]
+    there = np.isfinite(values)
+    sums, counts = np.where(there, values, 0.0) @ own.T, there.astype(np.float64) @ own.T
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means, own.sum(axis=1)

@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 
 from observatory.analysis.page.frames import column, where, words
-from observatory.analysis.paired.arms import PARENT, Array, Curves, Networks, curves_of, ends
+from observatory.analysis.paired.arms import (
+    PARENT,
+    Array,
+    Curves,
+    Networks,
+    by_seed,
+    curves_of,
+    ends,
+)
 from observatory.analysis.paired.estimators.rows import Contrast, KnownContrasts
 
 TIME, RATE, RETENTION = "time", "rate", "retention"
@@ -15,6 +23,8 @@ OF_EVENTS = (TIME, RATE, RETENTION)
 """Outcomes that are no signal."""
 _LAST = "@last"
 _FAILED = ("diverged", "collapsed")
+_TOUCHED = "first99"
+"""The event after which an outcome says whether it was kept, whatever event is asked for."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Values:
     second: Array  # of the arm, `[pair]`
     parent: Sequence[tuple[str, int]]  # run and replica that both come from, `[pair]`
     weight_decay: Array  # `[pair]`
+    seed: Array  # that both share with the other pairs of this seed, `[pair]`
     said: str = ""  # what is to be said of those left out or censored
 
 
@@ -36,7 +47,10 @@ def effects(
 ) -> tuple[KnownContrasts, list[str]]:
     """Contrasts of every arm with its replica and with its control, and what is to be said.
 
-    Each weight decay is a condition, and all of them together where there are several.
+    Each weight decay of the replicas is a condition, with pairs or without: what is tested does not
+    depend on what became of them. So are all of them together where there are several; there a
+    seed counts once, with the means of its pairs, which share their first parameters, split and
+    batches. Rates of a seed with several pairs are then compared as means.
 
     Args:
         nets: Of a study, a part for each setting.
@@ -54,17 +68,18 @@ def effects(
         for arm in part.arms:
             against = references or [PARENT, *filter(None, [part.control(arm)])]
             for reference in against:
-                pairs = part.pairs(arm, reference)
-                if arm == reference or pairs.empty:
+                if arm == reference:
                     continue
+                pairs = part.pairs(arm, reference)
                 found = _values(pairs, outcome, event, part.horizon, curves)
                 if found.said:
                     notes.append(f"{arm} - {reference}: {found.said}")
-                contrasts += _by_decay(found, arm, reference, part.setting, outcome)
+                contrasts += _by_decay(found, arm, reference, part, outcome)
         if outcome not in (RATE, RETENTION) and not references:
             contrasts += _slopes(part, outcome, event, curves)
     horizon = min(part.horizon for part in nets)
-    return KnownContrasts(contrasts, outcome_words(nets, outcome, event, horizon)), notes
+    words_of = outcome_words(nets, outcome, event, horizon)
+    return KnownContrasts(contrasts, words_of, len(contrasts)), notes
 
 
 def outcome_words(nets: Sequence[Networks], outcome: str, event: str, horizon: int) -> str:
@@ -73,7 +88,7 @@ def outcome_words(nets: Sequence[Networks], outcome: str, event: str, horizon: i
         return {
             TIME: f"time to {event}, of {horizon} steps at most (steps)",
             RATE: f"share with {event} by {horizon} steps (dimensionless)",
-            RETENTION: f"share that kept {event} to the end of its record (dimensionless)",
+            RETENTION: f"share that kept {_TOUCHED} to the end of its record (dimensionless)",
         }[outcome]
     run = nets[0].runs[0]
     signal = signal_of(outcome)
@@ -100,17 +115,19 @@ def _values(pairs: pd.DataFrame, outcome: str, event: str, horizon: int, curves:
         lacking = int((~keep).sum())
         said = f"{lacking} of {len(pairs)} pairs have no reading after the act." if lacking else ""
         return _kept(pairs, [first, second], keep, said)
-    times = [_time(pairs, event, end, horizon) for end in ("_ref", "")]
-    seen = [np.isfinite(time) for time in times]
     if outcome == RETENTION:
+        had = [_seen(pairs, _TOUCHED, end, horizon) for end in ("_ref", "")]
         kept = [(words(pairs, f"outcome{end}") == "grokked").astype(float) for end in ("_ref", "")]
-        keep = seen[0] & seen[1]
+        keep = np.isfinite(had[0]) & np.isfinite(had[1])
         lacking = int((~keep).sum())
-        said = f"{lacking} of {len(pairs)} pairs did not both have {event}." if lacking else ""
+        said = f"{lacking} of {len(pairs)} pairs did not both have {_TOUCHED}." if lacking else ""
         return _kept(pairs, kept, keep, said)
-    moment = column(pairs, "moment")
-    before = [time <= moment for time in times]
+    had = [_seen(pairs, event, end, horizon) for end in ("_ref", "")]
+    before = [when <= column(pairs, "moment") for when in had]
     keep = ~(before[0] & before[1])
+    failed = [np.isin(words(pairs, f"outcome{end}"), _FAILED) for end in ("_ref", "")]
+    times = [np.where(lost, np.inf, when) for lost, when in zip(failed, had, strict=True)]
+    seen = [np.isfinite(time) for time in times]
     said = f"{int((~keep).sum())} of {len(pairs)} pairs had {event} before the act. "
     said = "" if keep.all() else said
     if outcome == RATE:
@@ -128,7 +145,8 @@ def _values(pairs: pd.DataFrame, outcome: str, event: str, horizon: int, curves:
 def _kept(pairs: pd.DataFrame, both: Sequence[Array], keep: np.ndarray, said: str) -> Values:
     own = where(pairs, keep)
     parents = list(zip(own["run_id"].tolist(), own["parent"].tolist(), strict=True))
-    return Values(both[0][keep], both[1][keep], parents, column(own, "weight_decay"), said)
+    decays, seeds = column(own, "weight_decay"), column(own, "seed")
+    return Values(both[0][keep], both[1][keep], parents, decays, seeds, said)
 
 
 def _readings(
@@ -148,25 +166,27 @@ def _readings(
     return found[0], found[1]
 
 
-def _time(pairs: pd.DataFrame, event: str, end: str, horizon: int) -> Array:
-    """When one end had an event, in steps; infinite where not, or where it failed."""
-    seen = column(pairs, f"{event}_hi{end}")
-    failed = np.isin(words(pairs, f"outcome{end}"), _FAILED)
-    return np.where(failed | np.isnan(seen) | (seen > horizon), np.inf, seen)
+def _seen(pairs: pd.DataFrame, event: str, end: str, horizon: int) -> Array:
+    """When one end had an event, in steps, whatever became of it later; infinite where not."""
+    when = column(pairs, f"{event}_hi{end}")
+    return np.where(np.isnan(when) | (when > horizon), np.inf, when)
 
 
 def _by_decay(
-    found: Values, arm: str, reference: str, setting: str, outcome: str
+    found: Values, arm: str, reference: str, part: Networks, outcome: str
 ) -> list[Contrast]:
-    decays = np.unique(found.weight_decay)
-    conditions = [(f"weight decay {decay:g}", found.weight_decay == decay) for decay in decays]
-    if len(decays) > 1:
-        conditions.append(("all weight decays", np.ones(found.first.size, dtype=np.bool_)))
     rates, made = outcome in (RATE, RETENTION), list[Contrast]()
-    for condition, rows in conditions:
-        both = found.first[rows], found.second[rows]
-        named = ", ".join(filter(None, [setting, condition]))
-        made.append(Contrast(arm, reference, named, *both, *both, rates))
+
+    def add(condition: str, first: Array, second: Array, rates: bool) -> None:
+        named = ", ".join(filter(None, [part.setting, condition]))
+        made.append(Contrast(arm, reference, named, first, second, first, second, rates))
+
+    for decay in part.decays:
+        rows = found.weight_decay == decay
+        add(f"weight decay {decay:g}", found.first[rows], found.second[rows], rates)
+    if len(part.decays) > 1:
+        (first, second), counts = by_seed(np.array([found.first, found.second]), found.seed)
+        add("all weight decays", first, second, rates and bool((counts == 1).all()))
     return made
 
 
@@ -183,16 +203,13 @@ def _slopes(part: Networks, outcome: str, event: str, curves: Curves) -> list[Co
             for arm in strengths
         }
         shared = set.intersection(*(set(found.parent) for found in per_arm.values()))
-        if not shared:
-            continue
         whole = sum(s**2 for s in strengths.values())
-        sums, decays = np.zeros((2, len(shared))), np.zeros(0)
+        sums, decays, seeds = np.zeros((2, len(shared))), np.zeros(0), np.zeros(0)
         for arm, found in per_arm.items():
-            own = [place for place, parent in enumerate(found.parent) if parent in shared]
-            both = np.array([found.first[own], found.second[own]])
-            sums += strengths[arm] / whole * both
-            decays = found.weight_decay[own]
+            own = np.array([parent in shared for parent in found.parent], dtype=np.bool_)
+            sums += strengths[arm] / whole * np.array([found.first[own], found.second[own]])
+            decays, seeds = found.weight_decay[own], found.seed[own]
         strongest = max(strengths, key=lambda name: strengths[name])
-        slope = Values(sums[0], sums[1], [], decays)
-        made += _by_decay(slope, f"{strongest}, per strength", PARENT, part.setting, outcome)
+        slope = Values(sums[0], sums[1], [], decays, seeds)
+        made += _by_decay(slope, f"{strongest}, per strength", PARENT, part, outcome)
     return made

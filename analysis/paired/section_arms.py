@@ -127,10 +127,10 @@ def _timeline(record: Record) -> Drawing:
         name="interventions-timeline",
         title=f"{_TITLE}: each arm minus its replica, from the act on",
         caption=(
-            "Mean over pairs of an arm and the replica that it parted from, all weight decays "
-            f"together, with its {record['level']:.0%} t interval at each step; before the act "
-            "both are equal to the last bit. Pairs leave the mean where one of the two is watched "
-            "no longer."
+            "Mean difference of an arm and the replica that it parted from, over seeds, each with "
+            f"the mean of its weight decays, with its {record['level']:.0%} t interval at each "
+            "step; before the act both are equal to the last bit. Pairs leave the mean where one "
+            "of the two is watched no longer."
             f"{f' Noise of the size of an act: {noise}.' if noise else ''}"
         ),
         figure=_timeline_figure(record),

@@ -4,13 +4,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from observatory.analysis.paired.arms import PARENT, Array, Curves, Networks, curves_of, ends
+from observatory.analysis.page.frames import column
+from observatory.analysis.paired.arms import (
+    PARENT,
+    Array,
+    Curves,
+    Networks,
+    by_seed,
+    curves_of,
+    ends,
+)
 from observatory.analysis.stats.solvers import student_quantile
 
 _POINTS = 60
 """Steps after the act at which a difference is stored."""
 _LEAST = 3
-"""Pairs of a mean."""
+"""Seeds of a mean."""
 
 
 def timeline(
@@ -19,8 +28,9 @@ def timeline(
     """Mean difference arm - parent of recorded signals by steps since the act.
 
     Columns of `Estimate.curves`: `SIGNAL ARM.since`, `.mean`, `.low`, `.high`, the t interval of
-    the pairs that were both watched then, and `.n`, how many these are; readings between two looks
-    are interpolated. A point with fewer than three pairs is left out.
+    the seeds, each with the mean of its pairs that were both watched then, and `.n`, how many these
+    are; readings between two looks are interpolated. A point with fewer than three seeds is left
+    out.
 
     Raises:
         StoreError: If a run does not record a signal.
@@ -30,7 +40,8 @@ def timeline(
         by_part = [(part, curves_of(part.runs, signal)) for part in nets]
         for arm in dict.fromkeys(name for part in nets for name in part.arms):
             found = [_differences(part, arm, curves) for part, curves in by_part]
-            since, own = _together([pair for pairs in found for pair in pairs])
+            since, each = _together([pair for pairs, _ in found for pair in pairs])
+            own = by_seed(each.T, np.concatenate([seeds for _, seeds in found]))[0].T
             n = np.isfinite(own).sum(axis=0)
             kept = n >= _LEAST
             if not kept.any():
@@ -45,10 +56,16 @@ def timeline(
     return made
 
 
-def _differences(part: Networks, arm: str, curves: Curves) -> list[tuple[Array, Array]]:
-    """Of each pair the steps since the act at which both were looked at, and arm - parent."""
-    found: list[tuple[Array, Array]] = []
-    for parent, own, moment, until in ends(part.pairs(arm, PARENT)):
+def _differences(
+    part: Networks, arm: str, curves: Curves
+) -> tuple[list[tuple[Array, Array]], Array]:
+    """Of each pair the steps since the act at which both were looked at, and arm - parent.
+
+    And the seeds of these pairs.
+    """
+    found, seeds, pairs = list[tuple[Array, Array]](), list[float](), part.pairs(arm, PARENT)
+    for each, seed in zip(ends(pairs), column(pairs, "seed").tolist(), strict=True):
+        parent, own, moment, until = each
         if parent not in curves or own not in curves:
             continue
         (steps, before), (others, after) = curves[parent], curves[own]
@@ -56,7 +73,8 @@ def _differences(part: Networks, arm: str, curves: Curves) -> list[tuple[Array, 
         inside = (shared > moment) & (shared <= until)
         if inside.sum() > 1:
             found.append((shared[inside] - moment, after[j][inside] - before[i][inside]))
-    return found
+            seeds.append(seed)
+    return found, np.array(seeds)
 
 
 def _together(pairs: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:

@@ -1,5 +1,6 @@
 """Arms of a fleet: copies of its replicas that part from them, and what is held of them then."""
 
+from bisect import bisect
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple, final
@@ -45,7 +46,7 @@ class Arms:
         self.signals = signals_of(arms)
         """Recorded signals on which a moment depends, beside those of the evaluation."""
         self.recorded: dict[int, dict[str, tuple[list[int], list[float]]]] = {}
-        """Steps and values of these so far, by replica."""
+        """Steps and values of these so far in the order of steps, by replica."""
         table = fleet.table
         self._of: dict[int, list[int]] = {}
         """Rows of the arms of each parent."""
@@ -61,12 +62,16 @@ class Arms:
     def record(
         self, signal: str, replicas: Iterable[int], steps: Iterable[int], values: Iterable[float]
     ) -> None:
-        """What a probe recorded of some replicas, one value of a signal each."""
+        """What a probe recorded of some replicas, one value of a signal each, in any order.
+
+        Looks wait by the probes that look together: a later one may be measured first.
+        """
         for replica, step, value in zip(replicas, steps, values, strict=True):
             if replica in self._of:
                 series = self.recorded.setdefault(replica, {}).setdefault(signal, ([], []))
-                series[0].append(step)
-                series[1].append(value)
+                place = bisect(series[0], step)
+                series[0].insert(place, step)
+                series[1].insert(place, value)
 
     def pending(self, replica: int) -> list[int]:
         """Rows of the arms that have not parted from a replica yet."""

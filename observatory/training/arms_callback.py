@@ -30,6 +30,7 @@ class ArmsCallback(BetweenChunks):
         events: All events of the run by name.
         writer: Of the shard.
         tally: Of the shard.
+        horizon_steps: At which replicas leave: nothing parts there, where nothing would come after.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class ArmsCallback(BetweenChunks):
         events: Mapping[str, Event],
         writer: ShardWriter,
         tally: Tally,
+        horizon_steps: int,
     ) -> None:
         self.arms, self.probes, self.writer, self.tally = arms, probes, writer, tally
+        self.horizon_steps = horizon_steps
         self.columns = outcome_columns(dict(events))
         if arms.signals:
             probes.listeners.append(self.record)
@@ -48,7 +51,8 @@ class ArmsCallback(BetweenChunks):
     def act(self, trainer: pl.Trainer, module: FleetModule) -> None:
         """Copy, act, and queue; the replica itself does not notice."""
         fleet = module.fleet
-        looked = [slot for slot in fleet.active() if fleet.looks[slot].end_at(fleet.ages[slot])]
+        on = [slot for slot in fleet.active() if fleet.ages[slot] < self.horizon_steps]
+        looked = [slot for slot in on if fleet.looks[slot].end_at(fleet.ages[slot])]
         if self.arms.signals and any(self.arms.pending(fleet.replica_of(s)) for s in looked):
             self.probes.flush(module)  # what was looked at so far is measured, and changes nothing
         for slot in looked:

@@ -139,7 +139,14 @@ class _Shard:
         """Run the Trainer to the end or to a stop signal."""
         received: list[int] = []
         module = FleetModule(self.fleet, self.tracker, self.clock)
-        arms = ArmsCallback(self.arms, self.probes, self.parts.events, self.writer, self.tally)
+        arms = ArmsCallback(
+            self.arms,
+            self.probes,
+            self.parts.events,
+            self.writer,
+            self.tally,
+            self.parts.rules.horizon_steps,
+        )
         with on_stop(received.append) as claim:
             callbacks: list[pl.Callback] = [
                 EvaluationCallback(self.writer),

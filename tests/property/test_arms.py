@@ -11,11 +11,13 @@ import pytest
 import observatory
 from observatory.core.errors import ConfigError
 from observatory.fleet.arms import Arms, initial, part_names
+from observatory.interventions.moments import AtStep
 from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
 from observatory.launch.run import launch
 from observatory.store.reader import Run
 from observatory.training.build import build
+from observatory.training.probe_callback import ProbeCallback
 
 HORIZON = 80
 TINY = [
@@ -228,6 +230,60 @@ def test_an_arm_parts_where_a_recorded_signal_of_its_replica_has_fallen(
         assert parted[2 * N + parent] == min([*come, 60])
     assert not dies_at
     assert min(parted.values()) == 20  # the peak is one that was recorded before the stop
+
+
+def test_a_signal_is_judged_in_the_order_of_steps_whatever_was_measured_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks of attention wait in two stacks: at 25 that of step 20 is measured before step 10."""
+    falls = (0.0001, 0.001, 0.003, 0.01)
+    moment = {"_target_": f"{ROOM}.moments.AtPeak", "signal": "entropy"}
+    given = {f"f{i}": rescaled({**moment, "fall": f})["rescale"] for i, f in enumerate(falls)}
+    settings = [
+        *("probe=[weight_norm,attention,massive_activations]", "evaluation.every=25"),
+        *("horizon_steps=150", "fleet.size=20"),
+    ]
+    act, dies_at = ProbeCallback.act, [60]
+
+    def dies(self: ProbeCallback, trainer: Any, module: Any) -> None:
+        if dies_at and module.fleet.tick >= dies_at[0]:
+            dies_at.clear()
+            raise RuntimeError("gone")
+        act(self, trainer, module)
+
+    run = trained(tmp_path / "on", given, *settings, "store.checkpoint_every=1000")
+    monkeypatch.setattr(ProbeCallback, "act", dies)
+    kept = "store.checkpoint_every=30"  # between two looks
+    with pytest.raises(RuntimeError, match="gone"):
+        trained(tmp_path / "stopped", given, *settings, kept)
+    stopped = trained(tmp_path / "stopped", given, *settings, kept)
+    found = {
+        r: dict(rows[["replica", "step"]].itertuples(index=False))
+        for r in (run, stopped)
+        for rows in [r.table("events").query("kind == 'parted'")]
+    }
+    entropy, expected = run.table("probes/attention", ["entropy"]), dict[int, int]()
+    for place, fall in enumerate(falls):
+        for parent in range(N):
+            own = entropy.loc[entropy["replica"] == parent].sort_values("step")
+            steps, values = own["step"].to_numpy(), own["entropy"].to_numpy(dtype=float)
+            looks = ((t, values[steps <= t]) for t in range(0, 150, 25))
+            come = [t for t, v in looks if v[-1] <= (1 - fall) * v.max()]
+            if come:
+                expected[(place + 1) * N + parent] = come[0]
+    assert found[run] == found[stopped] == expected
+    assert expected
+    assert not dies_at
+
+
+def test_nothing_parts_at_the_horizon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy made there would be trained beyond it."""
+    monkeypatch.setattr(AtStep, "come", lambda self, seen: seen.step >= HORIZON)
+    run = trained(tmp_path, rescaled(AT_40))
+    assert set(run.outcomes()["replica"]) == set(range(N))
+    assert int(run.table("evaluation")["step"].max()) == HORIZON
+    ended = run.table("outcomes").set_index("replica")
+    assert (ended.loc[range(N, 2 * N), "retire_reason"] == "never_parted").all()
 
 
 def test_a_moment_that_never_comes_is_no_effect(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ class PairedComparison:
                 is smaller than the table's.
         """
         contrasts = rows.contrasts()
-        m = self._family(rows, len(contrasts))
+        m = self._family(rows)
         params, table, warnings = self._tested(contrasts, m, np.random.default_rng(seed))
         adjust(list(table.values()), m)
         alpha = alpha_of(self.level)
@@ -120,8 +120,9 @@ class PairedComparison:
             },
         )
 
-    def _family(self, rows: Compared, n_contrasts: int) -> int:
+    def _family(self, rows: Compared) -> int:
         """Size of the family of tests; raises `FitRefusedError` where there is nothing to test."""
+        n_contrasts = rows.n_tests
         m = n_contrasts if self.n_tests is None else self.n_tests
         if m < n_contrasts:
             raise FitRefusedError(

@@ -63,8 +63,13 @@ class Compared(Protocol):
         """Name of the value."""
         ...
 
+    @property
+    def n_tests(self) -> int:
+        """Comparisons of the family, those of other tables included."""
+        ...
+
     def contrasts(self) -> Sequence[Contrast]:
-        """Every comparison of the family."""
+        """Every comparison of this table."""
         ...
 
 
@@ -74,6 +79,7 @@ class KnownContrasts:
 
     known: Sequence[Contrast]
     outcome: str  # name of the value
+    n_tests: int  # comparisons of the family, those of other outcomes included
 
     @property
     def value(self) -> Array:
@@ -87,7 +93,7 @@ class KnownContrasts:
         return list(dict.fromkeys(name for c in self.known for name in (c.reference, c.arm)))
 
     def contrasts(self) -> Sequence[Contrast]:
-        """Every comparison of the family."""
+        """Every comparison of this outcome."""
         return self.known
 
 
@@ -105,6 +111,11 @@ class PairedRows:
     conditions: Sequence[str]
     outcome: str  # name of the value
     against_first: bool  # whether arms are compared with the first one only
+
+    @property
+    def n_tests(self) -> int:
+        """Comparisons of the family, which is the table's."""
+        return len(self.contrasts())
 
     def contrasts(self) -> list[Contrast]:
         """Every two arms in each condition, or each arm with the first."""

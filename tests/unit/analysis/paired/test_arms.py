@@ -15,7 +15,7 @@ from observatory.analysis.paired.effects import effects
 from observatory.analysis.paired.timeline import timeline
 from observatory.analysis.report.build import build_report
 from observatory.core.columns import Column
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.launch.compose import compose
 from observatory.launch.run import launch
 from observatory.store.reader import Run, Study
@@ -45,10 +45,13 @@ def study_of(
     strengths: dict[str, float] | None = None,
     never: int = 0,
     seen: dict[str, list[float]] | None = None,
+    outcomes: dict[str, list[str]] | None = None,
+    per_seed: int = 1,
 ) -> Networks:
     """N replicas with arms whose signal is the replica's after MOMENT, and an effect more.
 
-    The replica's own signal is 9 before MOMENT: that is no peak after the act.
+    The replica's own signal is 9 before MOMENT: that is no peak after the act. So many in a row
+    have one seed, at different weight decays.
     """
     rows, signal = list[dict[str, Any]](), list[pd.DataFrame]()
     steps = np.arange(0, HORIZON + 1, 10)
@@ -56,11 +59,12 @@ def study_of(
         for parent in range(N):
             replica, hi = place * N + parent, (seen or {}).get(arm, [np.nan] * N)[parent]
             moment = 0 if arm == "none" else MOMENT
+            outcome = (outcomes or {}).get(arm, ["none"] * N)[parent]
             rows.append(
                 {
                     **{"run_id": "r", "replica": replica, "parent": parent, "arm": arm},
-                    **{"weight_decay": 1.0 + parent % 2, "seed": parent, "moment": moment},
-                    **{"step": HORIZON, "first99_hi": hi, "outcome": "none"},
+                    **{"weight_decay": 1.0 + parent % 2, "seed": parent // per_seed},
+                    **{"moment": moment, "step": HORIZON, "first99_hi": hi, "outcome": outcome},
                 }
             )
             own = steps[steps > moment] if moment else steps
@@ -107,6 +111,69 @@ def test_times_before_the_act_are_left_out_and_those_beyond_the_horizon_count_wi
     assert "2 of 7 of the arm, 2 of what it is compared with; they count with all 100" in said
     rates, _ = effects([net], "rate", "first99")
     assert rates.contrasts()[-1].second.sum() == 5
+
+
+@pytest.mark.parametrize("when", [20.0, 60.0])  # before the act, and after it
+def test_networks_that_fail_after_they_had_the_event_are_still_pairs_that_had_it(
+    when: float,
+) -> None:
+    net = study_of(
+        {"act": 0.0},
+        seen={"none": [when] * N, "act": [when] * N},
+        outcomes={"none": ["grokked"] * N, "act": ["collapsed"] * 6 + ["grokked"] * 2},
+    )
+    kept, said = effects([net], "retention", "first99")
+    assert not said
+    assert kept.contrasts()[-1].first.tolist() == [1.0] * N
+    assert kept.contrasts()[-1].second.tolist() == [0.0] * 6 + [1.0] * 2
+    (rates, of_rates), (times, of_times) = (
+        effects([net], outcome, "first99") for outcome in ("rate", "time")
+    )
+    if when <= MOMENT:
+        assert of_rates == of_times == ["act - parent: 8 of 8 pairs had first99 before the act."]
+        assert [c.first.size for c in (*rates.contrasts(), *times.contrasts())] == [0] * 6
+    else:
+        assert rates.contrasts()[-1].second.tolist() == [0.0] * 6 + [1.0] * 2
+        assert times.contrasts()[-1].second.tolist() == [100.0] * 6 + [60.0] * 2
+        assert times.contrasts()[-1].first.tolist() == [60.0] * N
+
+
+def test_what_was_kept_is_first99_of_which_the_outcome_speaks_whatever_the_event() -> None:
+    all_had = {"none": [60.0] * N, "act": [60.0] * N}
+    grokked = {"none": ["grokked"] * N, "act": ["grokked"] * N}
+    net = study_of({"act": 0.0}, seen=all_had, outcomes=grokked)
+    net.rows["first95_hi"] = np.nan
+    rows, said = effects([net], "retention", "first95")
+    assert "kept first99" in rows.outcome
+    assert rows.contrasts()[-1].first.size == N
+    assert not said
+
+
+def test_what_is_tested_does_not_depend_on_which_pairs_there_are() -> None:
+    """Of an arm that parted nowhere, and of an outcome that nobody has."""
+    for net, outcome in (
+        (study_of({"act": 0.5}, never=N), "s"),
+        (study_of({"act": 0.5}), "retention"),
+        (study_of({"a": 0.1, "b": 0.2}, strengths={"a": 0.5}, never=N), "s"),
+    ):
+        rows, _ = effects([net], outcome, "first99")
+        labels = [c.label for c in rows.contrasts() if c.first.size == 0]
+        named = next(iter(labels)).partition(": ")[2]
+        places = ("weight decay 1", "weight decay 2", "all weight decays")
+        assert labels[:3] == [f"{place}: {named}" for place in places]
+        assert rows.n_tests == 3 * len({c.arm for c in rows.contrasts()})
+
+
+def test_all_weight_decays_together_count_a_seed_once() -> None:
+    seen = {"none": [60.0] * N, "act": [60.0, np.nan] * (N // 2)}
+    net = study_of({"act": 0.5}, seen=seen, per_seed=2)
+    peaks, _ = effects([net], "s", "first99")
+    assert [c.first.size for c in peaks.contrasts()] == [N // 2] * 3
+    np.testing.assert_allclose(peaks.contrasts()[-1].first, 1.005 + 0.02 * np.arange(N // 2))
+    rates, _ = effects([net], "rate", "first99")
+    assert [c.rates for c in rates.contrasts()] == [True, True, False]
+    assert rates.contrasts()[-1].second.tolist() == [0.5] * (N // 2)
+    assert set(timeline([net], ["s"], 0.95)["s act.n"]) == {N / 2}
 
 
 def test_arms_that_differ_in_strength_alone_have_a_slope_through_nothing_done() -> None:
@@ -166,9 +233,9 @@ def test_the_same_pairs_are_in_python_in_fits_and_on_the_page(trained: Study) ->
     made = fit_study(trained, fit_nodes())
     records = [r for r in made if r["fit"] == "paired"]
     assert [r["extras"]["outcome"] for r in records][:2] == ["sigma_h", "sigma_h@last"]
-    assert {r["extras"]["n_tests"] for r in records if r["refused"] is None} == {
-        12
-    }  # nobody kept what nobody had
+    # four contrasts of five outcomes: those that nobody has, or that never parted, count as well
+    assert {r["extras"]["n_tests"] for r in records if r["refused"] is None} == {20}
+    assert [r["extras"]["outcome"] for r in records if r["refused"]] == ["time", "retention"]
     assert "val_acc act.mean" in records[0]["curves"]
     write_fits(trained.folder, made)
     page = build_report(trained.folder, ()).read_text(encoding="utf-8")
@@ -182,4 +249,6 @@ def test_what_cannot_be_asked_of_arms_is_refused(trained: Study) -> None:
         ob.fits.paired(trained, pair="parent", family="seed")
     with pytest.raises(ConfigError, match="reference"):
         ob.fits.paired(trained, pair="parent", reference="nobody")
+    with pytest.raises(FitRefusedError, match="registered with 4 tests, the table holds 20"):
+        ob.fits.paired(trained, pair="parent", settings={"n_tests": 4})
     assert Path(trained.folder).is_dir()
