@@ -23,7 +23,10 @@ STUDIES = ("e12_laptop", "norm_and_scale_laptop", "transplant_laptop")
 
 
 def store(results: Path) -> None:
-    """Both values of every pair of every contrast: a row per study, contrast, pair and end."""
+    """Both values of every pair of every contrast: a row per study, contrast, pair and end.
+
+    A contrast without pairs has one row, without these: it counts in the family.
+    """
     rows: list[dict[str, Any]] = []
     for study in STUDIES:
         if not (results / study).is_dir():
@@ -33,16 +36,17 @@ def store(results: Path) -> None:
             found, _ = effects(nets, outcome, "first99")
             for contrast in found.contrasts():
                 ends = (("compared", contrast.first), ("treated", contrast.second))
+                about = {
+                    **{"study": study, "outcome": found.outcome},
+                    "contrast": f"{contrast.arm} − {contrast.reference}",
+                }
                 rows += [
-                    {
-                        **{"study": study, "outcome": found.outcome},
-                        **{"contrast": f"{contrast.arm} − {contrast.reference}"},
-                        **{"pair": pair, "end": end, "value": value},
-                    }
+                    {**about, "pair": pair, "end": end, "value": value}
                     for end, values in ends
                     for pair, value in enumerate(values.tolist())
-                ]
-    pd.DataFrame(rows).to_csv(TABLE, index=False, float_format="%.6g")
+                ] or [about]
+    made = pd.DataFrame(rows).astype({"pair": "Int64"})
+    made.to_csv(TABLE, index=False, float_format="%.6g")
 
 
 def _contrasts(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -56,7 +60,7 @@ def record(study: str, outcome: str) -> Mapping[str, Any] | None:
     table = pd.read_csv(TABLE)
     own = pd.DataFrame(table[table["study"] == study])
     n_tests = len(_contrasts(own))
-    rows = own[own["outcome"] == outcome]
+    rows = own[(own["outcome"] == outcome) & own["value"].notna()]
     try:
         return ob.fits.paired(
             pd.DataFrame(rows),
@@ -82,7 +86,9 @@ def effects_of(study: str) -> str:
         label = f"{contrast}: treated - compared"
         start = f"| {outcome} | {str(contrast).replace('parent', 'replica')} |"
         if found is None or label not in found["params"]:
-            rows.append(f"{start} | | all pairs alike | | | | |")
+            none = own[own["contrast"].eq(contrast) & own["outcome"].eq(outcome)]["value"].isna()
+            why = "no pairs" if none.all() else "all pairs alike"
+            rows.append(f"{start} | | {why} | | | | |")
             continue
         row, p = found["table"][label], found["params"][label]
         d = "" if row.get("d_z") is None else f"{row['d_z']:.2f}"
