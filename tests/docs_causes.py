@@ -86,8 +86,9 @@ def effects_of(study: str) -> str:
         label = f"{contrast}: treated - compared"
         start = f"| {outcome} | {str(contrast).replace('parent', 'replica')} |"
         if found is None or label not in found["params"]:
-            none = own[own["contrast"].eq(contrast) & own["outcome"].eq(outcome)]["value"].isna()
-            why = "no pairs" if none.all() else "all pairs alike"
+            paired = own[own["value"].notna()]
+            there = (outcome, contrast) in _contrasts(pd.DataFrame(paired))
+            why = "all pairs alike" if there else "no pairs"
             rows.append(f"{start} | | {why} | | | | |")
             continue
         row, p = found["table"][label], found["params"][label]

@@ -281,7 +281,7 @@ def test_nothing_parts_at_the_horizon(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(AtStep, "come", lambda self, seen: seen.step >= HORIZON)
     run = trained(tmp_path, rescaled(AT_40))
     assert set(run.outcomes()["replica"]) == set(range(N))
-    assert int(run.table("evaluation")["step"].max()) == HORIZON
+    assert run.table("evaluation")["step"].to_numpy().max() == HORIZON
     ended = run.table("outcomes").set_index("replica")
     assert (ended.loc[range(N, 2 * N), "retire_reason"] == "never_parted").all()
 
