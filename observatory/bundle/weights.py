@@ -19,7 +19,7 @@ from observatory.launch.trust import check_trusted
 from observatory.store.parameters import FILE_KEY, named, weights_file
 from observatory.store.reader import Run, Study
 from observatory.store.schema import WEIGHTS
-from observatory.training.build import build
+from observatory.training.build import build_to_look
 from observatory.training.shard import CHECKPOINT
 
 Shapes = dict[str, list[int]]
@@ -94,8 +94,8 @@ def _training(run: Run, trust: bool) -> Iterator[Kept]:
         return
     if not trust:
         check_trusted(run.manifest["config"], f"Run `{run.run_id}`")
-    parts = build(run.manifest["config"])
-    assert isinstance(parts.network, Model)  # `build` refuses others
+    parts = build_to_look(run.manifest["config"])
+    assert isinstance(parts.network, Model)  # it refuses others
     layout = layout_of(parts.network)
     shapes = {n: list(shape) for n, shape in zip(layout.names, layout.shapes, strict=True)}
     for shard, state in saved.items():

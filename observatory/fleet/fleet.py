@@ -131,7 +131,8 @@ class Fleet:
         return [slot for slot, _ in seated]
 
     def vacate(self, slot: int) -> None:
-        """The replica in `slot` leaves; its row is zeroed and no longer moves."""
+        """The replica in `slot` leaves for good; its row is zeroed and no longer moves."""
+        self.queue.targets.pop(self.slots[slot], None)
         self.slots[slot] = EMPTY
         self.flat[slot] = 0.0
         for state in self.optimizer_state.values():

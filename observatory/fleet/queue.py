@@ -21,7 +21,7 @@ class Queue:
         self.parted: set[int] = set()
         """Rows of the arms that have parted from their parent, or never will."""
         self.targets: dict[int, Tensor] = {}
-        """What the arms that have parted are held to, by row."""
+        """What the arms that have parted are held to, by row; of those that left, nothing."""
 
     @property
     def begun(self) -> int:

@@ -30,7 +30,8 @@ class Acted:
         optimizer: State of its optimizer by name; what is as long as `flat` belongs to single
             parameters, such as moments.
         parts: Which entries a name has.
-        rng: For this act alone: from the seed of the replica and the name of the arm.
+        rng: For acts on replicas of this seed: the same draws in every arm, so that a control is as
+            large as its act.
         drawn: The first parameters of a network, drawn from a generator.
         first: Those of this replica.
         donated: Those of its donor; None where the act has none.
@@ -152,7 +153,7 @@ class Hold(OnPart, ABC):
 
 
 class Setting(Intervention, ABC):
-    """A setting of the training that is another from the moment on; at strength 0 none is."""
+    """A setting of the training that changes at the moment; at strength 0 it does not change."""
 
     @abstractmethod
     def changed(self, own: Given, strength: float) -> Given:

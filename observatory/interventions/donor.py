@@ -14,7 +14,8 @@ class Donor:
         run: Of which of its runs; None: it has one.
         replica: Its number; None: for each replica the network with the same seed, among several
             that with the largest weight decay, then the smallest number.
-        outcome: How a network that is looked up must have ended, such as "grokked"; None: anyhow.
+        outcome: How a network that is looked up must have ended, such as "grokked"; None: any
+            outcome.
         step: At which its weights were kept; None: the last one.
     """
 

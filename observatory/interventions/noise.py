@@ -4,6 +4,7 @@ from typing import final
 
 import torch
 
+from observatory.core.errors import ConfigError
 from observatory.interventions.contract import Act, Acted
 
 
@@ -18,6 +19,10 @@ class Noise(Act):
     """
 
     def __init__(self, *, like: Act) -> None:
+        if not isinstance(like, Act):
+            raise ConfigError(
+                f"`like` must be an act, done once, as Reinitialise, got {type(like).__name__}."
+            )
         self.like, self.part, self.strongest, self.donor = (
             like, like.part, like.strongest, like.donor
         )  # fmt: skip

@@ -1,9 +1,9 @@
 """Probes of a finished study, at the states that it kept."""
 
-import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,11 @@ from observatory.fleet.look import Look
 from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
 from observatory.launch.trust import check_trusted
-from observatory.store.files import write_json
+from observatory.store.files import make_folder, refused_as_store_error, sync, write_json
 from observatory.store.parameters import kept_steps, parameters
 from observatory.store.reader import Run, Study
 from observatory.store.table import TableWriter
-from observatory.training.build import Parts, build
+from observatory.training.build import Parts, build_to_look
 from observatory.training.suitability import measured_by
 
 REPROBED = "reprobed"
@@ -33,6 +33,8 @@ def reprobe(
 ) -> Iterator[str]:
     """Look at every kept state of a study; yields a line per table, or per probe that cannot look.
 
+    A table of an earlier call is replaced once the new one is whole.
+
     Args:
         study: Its folder.
         probes: Names of conf/probe: of probes, or of classes of cost.
@@ -40,10 +42,11 @@ def reprobe(
         trust: Whether settings of the study may name code outside of this package, which runs.
 
     Raises:
-        ConfigError: If a probe is unknown, none can look, or no state was kept at these steps.
+        ConfigError: If a probe is unknown, none can look, or no state was kept at one of the steps.
     """
     entries = compose("train", [f"probe=[{','.join(probes)}]"])["probe"]
-    for run in Study(study).runs:
+    runs = Study(study).runs
+    for run in runs:
         if run.manifest.get("kind") == "observed":
             raise ConfigError(
                 f"`STUDY` must hold runs that were trained here, got the watched run {run.run_id}. "
@@ -51,50 +54,64 @@ def reprobe(
             )
         if not trust:
             check_trusted(run.manifest["config"], f"Run `{run.run_id}`")
-        parts = build({**resolved(run.manifest["config"]), "probe": entries})
+    kept = [_kept(run, steps) for run in runs]
+    for run, replicas_at in zip(runs, kept, strict=True):
+        parts = build_to_look({**resolved(run.manifest["config"]), "probe": entries})
         yield from (f"{run.run_id}: no {name}: {why}" for name, why in parts.unavailable.items())
         if not parts.probes:
             raise ConfigError(f"`--probe` must name one that can look, got {list(entries)}.")
-        yield from _of_run(study / REPROBED / run.run_id, run, parts, steps)
+        yield from _of_run(study / REPROBED / run.run_id, run, parts, replicas_at)
 
 
-def _of_run(folder: Path, run: Run, parts: Parts, wanted: Collection[int] | None) -> Iterator[str]:
+def _of_run(folder: Path, run: Run, parts: Parts, kept: dict[int, list[int]]) -> list[str]:
     parts = replace(parts, fleet=replace(parts.fleet, size=1))  # a look of any number of rows
     fleet = parts.shard(0, 1)
-    for name in parts.probes:
-        shutil.rmtree(folder / name, ignore_errors=True)  # of an earlier call
-    writers = {
-        name: TableWriter(folder / name, run.run_id, scheduled.probe.columns, 0)
-        for name, scheduled in parts.probes.items()
-    }
-    looks = 0
-    for place, (step, replicas) in enumerate(_kept(run, wanted).items()):
-        view = fleet.view(_look(fleet, run, step, replicas))
-        with torch.no_grad():
-            for name, scheduled in parts.probes.items():
-                measured = measured_by(name, scheduled.probe, view)
-                writers[name].append(replicas, [step] * len(replicas), measured)
-                writers[name].flush(place + 1)
-        looks += len(replicas)
-    if not looks:
-        raise ConfigError(
-            f"`STUDY` must have kept states, run {run.run_id} has none at these steps. What a run "
-            "keeps is set by `store.states` when it begins."
-        )
-    for name in writers:
-        columns = parts.probes[name].probe.columns
-        _describe(folder / name, columns, fleet)
-        yield f"{folder / name}: {looks} looks"
+    with refused_as_store_error(folder):
+        make_folder(folder)
+    with TemporaryDirectory(prefix=".", dir=folder) as beside:
+        writers = {
+            name: TableWriter(Path(beside) / name, run.run_id, scheduled.probe.columns, 0)
+            for name, scheduled in parts.probes.items()
+        }
+        for place, (step, replicas) in enumerate(kept.items()):
+            view = fleet.view(_look(fleet, run, step, replicas))
+            with torch.no_grad():
+                for name, scheduled in parts.probes.items():
+                    measured = measured_by(name, scheduled.probe, view)
+                    writers[name].append(replicas, [step] * len(replicas), measured)
+                    writers[name].flush(place + 1)
+        for name, scheduled in parts.probes.items():
+            if (folder / name).exists():  # of an earlier call
+                (folder / name).rename(Path(beside) / f".{name}")
+            (Path(beside) / name).rename(folder / name)
+            _describe(folder / name, scheduled.probe.columns, fleet)
+        sync(folder)
+    looks = sum(len(replicas) for replicas in kept.values())
+    return [f"{folder / name}: {looks} looks" for name in writers]
 
 
 def _kept(run: Run, wanted: Collection[int] | None) -> dict[int, list[int]]:
-    """The replicas of a run whose parameters were kept, by step."""
+    """The replicas of a run whose parameters were kept, by step.
+
+    Raises:
+        ConfigError: If there are none, or none at one of the steps that are wanted.
+    """
     found: dict[int, list[int]] = {}
     for replica in run.replicas()["replica"].tolist():
         for step in kept_steps(run.folder, run.manifest, replica):
-            if wanted is None or step in wanted:
-                found.setdefault(step, []).append(replica)
-    return dict(sorted(found.items()))
+            found.setdefault(step, []).append(replica)
+    if not found:
+        raise ConfigError(
+            f"`STUDY` must have kept states, run {run.run_id} has none. What a run keeps is set by "
+            "`store.states` when it begins."
+        )
+    chosen = sorted(found if wanted is None else set(wanted))
+    if absent := [step for step in chosen if step not in found]:
+        raise ConfigError(
+            f"`--steps` must be steps at which run {run.run_id} kept states, {sorted(found)}, got "
+            f"{absent}."
+        )
+    return {step: found[step] for step in chosen}
 
 
 def _look(fleet: Fleet, run: Run, step: int, replicas: Sequence[int]) -> Look:

@@ -14,6 +14,7 @@ from observatory.interventions.contract import Hold, Intervention, OnPart
 from observatory.interventions.moments import AtEvent, AtPeak, AtStep, Moment, plain
 from observatory.interventions.parts import PartNames
 from observatory.training.components import make
+from observatory.training.fork_settings import fork_settings
 
 _TYPES = {
     "intervention": dict[str, Any],
@@ -82,6 +83,10 @@ def _check_moment(
     horizon, every = config["horizon_steps"], config["evaluation"]["every"]
     if isinstance(moment, AtEvent):
         known_name(f"{setting}.event", moment.event, config.get("event", {}))
+    if isinstance(moment, AtEvent | AtPeak) and moment.after >= horizon:
+        raise ConfigError(
+            f"`{setting}.after` must be below `horizon_steps`, got {moment.after} and {horizon}."
+        )
     if isinstance(moment, AtPeak):
         known_name(f"{setting}.signal", moment.signal, [*SERIES, *signals])
         if signals.count(moment.signal) > 1:
@@ -93,4 +98,11 @@ def _check_moment(
         raise ConfigError(
             f"`{setting}.step` must be a multiple of `evaluation.every` below `horizon_steps`, "
             f"got {moment.step}, {every} and {horizon}: arms part at a look."
+        )
+    fork = fork_settings(config)
+    if isinstance(moment, AtStep) and fork is not None and moment.step <= fork.step:
+        first = (fork.step // every + 1) * every
+        raise ConfigError(
+            f"`{setting}.step` must be above `fork.step`, got {moment.step} and {fork.step}: the "
+            f"first look is after it. Set `{setting}.step` to {first}, that look, or later."
         )

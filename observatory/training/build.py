@@ -162,6 +162,19 @@ def build(config: Config) -> Parts:
     return replace(parts, states=parts.states.thinned(horizon, n_replicas, parts.state_bytes))
 
 
+def build_to_look(config: Config) -> Parts:
+    """The same for looks at what a run kept, of which networks, data and probes are needed.
+
+    Arms and fork are left out: they may name columns of probes that are not in `config`, and
+    studies that lie elsewhere now. The table names every network, those of arms too.
+
+    Raises:
+        ConfigError: As `build`.
+    """
+    parts = build({**config, "arms": {}, "fork": None})
+    return replace(parts, table=replica_table(config))
+
+
 def network_of(config: Config) -> nn.Module:
     """The network of a run alone, as it is before its weights are drawn.
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import observatory
 from observatory.core.errors import ConfigError
@@ -38,6 +39,7 @@ NO_MATTER = {"remove_decay", "triple_decay"}
 """Presets that leave a replica without weight decay as it is."""
 
 
+AT_EVENT = {"_target_": f"{ROOM}.moments.AtEvent", "event": "mem"}
 PEAK = {"_target_": f"{ROOM}.moments.AtPeak", "signal": "s_bar", "fall": 0.1}
 TRANSPLANT = {"_target_": f"{ROOM}.transplant.Transplant", "part": "W_E"}
 NOBODY = {
@@ -287,7 +289,7 @@ def test_nothing_parts_at_the_horizon(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_moment_that_never_comes_is_no_effect(tmp_path: Path) -> None:
-    never = {"_target_": f"{ROOM}.moments.AtEvent", "event": "first99", "after": 100}
+    never = {"_target_": f"{ROOM}.moments.AtEvent", "event": "first99", "after": 79}
     run = trained(tmp_path, rescaled(never))
     assert set(run.outcomes()["replica"]) == set(range(N))
     ended = run.table("outcomes").set_index("replica")
@@ -303,6 +305,11 @@ def test_a_moment_that_never_comes_is_no_effect(tmp_path: Path) -> None:
         ({"rescale": {"moment": {**AT_40, "step": HORIZON}}}, "below `horizon_steps`"),
         ({"rescale": {"strength": -0.5}}, "strength"),
         ({"rescale": {"moment": {"_target_": f"{ROOM}.moments.AtEvent", "event": "mom"}}}, "mem"),
+        (
+            {"rescale": {"moment": {**AT_EVENT, "after": HORIZON}}},
+            "`arms.rescale.moment.after` must be below `horizon_steps`, got 80 and 80",
+        ),
+        ({"rescale": {"moment": {**PEAK, "after": 100}}}, "got 100 and 80"),
         ({"none": {}}, "another name"),
         ({"rescale": {"control": "rescale"}}, "another arm"),
         ({"rescale": {"intervention": {**RESCALE, "part": "heed"}}}, "head"),
@@ -320,6 +327,71 @@ def test_an_arm_that_cannot_be_is_refused(given: dict[str, Any], says: str) -> N
     config["arms"] = {name: {**whole, **own} for name, own in given.items()}
     with pytest.raises(ConfigError, match=says):
         build(resolved(config))
+
+
+@pytest.mark.parametrize("step", [0, 40])
+def test_an_arm_of_a_fork_parts_after_the_state_from_which_it_goes_on(step: int) -> None:
+    config = compose("train", [*TINY, "arms=[half_logits]", "fork={study: nowhere, step: 50}"])
+    config["arms"]["half_logits"]["moment"]["step"] = step
+    says = f"`fork.step`, got {step} and 50: .* Set `arms.half_logits.moment.step` to 60,"
+    with pytest.raises(ConfigError, match=says):
+        build(resolved(config))
+
+
+def test_what_an_arm_was_held_to_is_dropped_as_it_leaves() -> None:
+    config = compose("train", [*TINY, "arms=[clamp_channel]"])
+    config["arms"]["clamp_channel"]["moment"] = {**AT_40, "step": 0}
+    parts = build(resolved(config))
+    fleet = parts.shard(0, 1)
+    arms = Arms(parts.arms, parts.events, {}, fleet)
+    fleet.fill()
+    for slot in range(N):
+        arms.part(slot)
+    held = fleet.fill()
+    fleet.advance(1)
+    assert sorted(fleet.queue.targets) == list(range(N, 2 * N))
+    for slot in held:
+        fleet.vacate(slot)
+    assert not fleet.state()["targets"]
+
+
+def ends_in_four_slots(config: dict[str, Any]) -> tuple[dict[int, torch.Tensor], dict[int, int]]:
+    """Parameters after 40 steps and the slot, by replica; the first alone has arms, from 20 on."""
+    parts = build(resolved(config))
+    fleet = parts.shard(0, 1)
+    arms = Arms(parts.arms, parts.events, {}, fleet)
+    found, seats = dict[int, torch.Tensor](), dict[int, int]()
+    fleet.fill()
+    first = fleet.replica_of(0)
+    while not fleet.finished:
+        fleet.advance(20)
+        for slot in fleet.active():
+            replica = fleet.replica_of(slot)
+            if fleet.ages[slot] == 20 and replica == first:
+                arms.part(slot)
+            if fleet.ages[slot] == 40:
+                found[replica], seats[replica] = fleet.flat[slot].clone(), slot
+                fleet.vacate(slot)
+                arms.never(replica)
+        fleet.fill()
+    return found, seats
+
+
+def test_replicas_that_wait_for_a_seat_are_the_same_to_rounding_and_the_others_to_the_bit() -> None:
+    """Six replicas in four slots: the arm takes the slot that the fifth has without it."""
+    config = compose("train", [*TINY, "sweep.nuisance.seed=[0,1,2]", "fleet.size=4"])
+    alone, own = ends_in_four_slots(config)
+    arms = rescaled({**AT_40, "step": 20})
+    acted, seats = ends_in_four_slots({**config, "arms": arms})
+    assert len(alone) == 6
+    assert len(acted) == 7
+    order = build(resolved(config)).table.replica.tolist()
+    for replica in order[:4]:
+        assert seats[replica] == own[replica]
+        assert torch.equal(acted[replica], alone[replica])
+    for replica in order[4:]:
+        assert seats[replica] != own[replica]
+        torch.testing.assert_close(acted[replica], alone[replica], rtol=1e-3, atol=1e-4)
 
 
 def test_a_donor_that_does_not_fit_is_refused_before_the_start(tmp_path: Path) -> None:

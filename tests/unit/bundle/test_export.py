@@ -21,6 +21,7 @@ from observatory.bundle.export import export_study
 from observatory.bundle.readme import FILES
 from observatory.bundle.redact import public_config
 from observatory.bundle.unpack import import_bundle
+from observatory.bundle.weights import kept_weights
 from observatory.core.errors import ConfigError, StoreError
 from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
@@ -234,6 +235,15 @@ def test_weights_are_those_of_the_checkpoint(under_way: Path, tmp_path: Path) ->
         about = json.loads(file.metadata()["observatory"])
     assert about == {"run_id": run.run_id, "replica": 1, "step": 3}
     assert "Of 1 of 2 networks" in (bundle / "README.md").read_text()
+
+
+def test_weights_of_a_fork_need_no_study_of_its_parents(under_way: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(under_way, tmp_path / "tiny")
+    (run,) = Study(folder).runs
+    fork = {"study": "results/elsewhere", "step": 1}
+    update_manifest(run.folder, config={**run.manifest["config"], "fork": fork})
+    (kept,) = kept_weights(Study(folder), trust=False)
+    assert (kept.replica, kept.step) == (1, 3)
 
 
 def test_weights_that_nobody_kept_are_refused(study: Path, tmp_path: Path) -> None:

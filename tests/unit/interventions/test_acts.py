@@ -113,6 +113,14 @@ def test_noise_moves_every_weight_as_far_as_its_like_in_another_direction() -> N
     assert torch.equal(like.optimizer["m"], noise.optimizer["m"])
 
 
+def test_noise_is_like_an_act_alone() -> None:
+    hold = Frequencies(part="W_E", most=1, which="strongest", keep=False)
+    rate = Rate(name="lr", to=1.0)
+    for like in (hold, rate):
+        with pytest.raises(ConfigError, match=f"`like` must be an act, .* got {name(like)}"):
+            Noise(like=like)  # type: ignore[arg-type]
+
+
 def test_a_shuffle_keeps_the_entries_of_every_weight_and_moves_its_share() -> None:
     acted = replica()
     Shuffle(part="*").act(acted, 0.5)

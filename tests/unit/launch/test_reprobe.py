@@ -1,6 +1,8 @@
 """A finished study is looked at again: its own numbers come out, and its runs stay as they are."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,9 @@ from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose
 from observatory.launch.reprobe import REPROBED, reprobe
 from observatory.launch.run import launch
-from observatory.store.reader import Run
+from observatory.store.reader import Run, Study
+from observatory.training.build import build_to_look
+from observatory.training.suitability import measured_by
 
 TINY = [
     *("task.p=7", "model=mlp", "model.d_model=8", "model.d_mlp=16", "study=tiny", "batch_size=8"),
@@ -57,9 +61,61 @@ def test_the_verb_takes_a_study_and_steps(run: Run) -> None:
     asked = ["probe", str(study), "--probe", "weight_norm", "--steps", "20"]
     done = CliRunner().invoke(program, asked, standalone_mode=False)
     assert done.return_value == 0
-    found = pd.read_parquet(study / REPROBED / run.run_id / "weight_norm")
+    folder = study / REPROBED / run.run_id / "weight_norm"
+    found = pd.read_parquet(folder)
     assert found["step"].tolist() == [20, 20, 20]
-    with pytest.raises(ConfigError, match="must have kept states"):
-        list(reprobe(study, ["weight_norm"], [7], trust=False))
+    with pytest.raises(ConfigError, match=r"kept states, \[0, 10, 20\], got \[7\]"):
+        list(reprobe(study, ["weight_norm"], [20, 7], trust=False))
+    pd.testing.assert_frame_equal(pd.read_parquet(folder), found)
     with pytest.raises(ConfigError, match="`--checkpoints` must be given"):
         CliRunner().invoke(program, ["probe", "a:b"], standalone_mode=False, catch_exceptions=False)
+
+
+def test_a_probe_that_fails_leaves_the_tables_of_an_earlier_call(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = run.folder.parents[1]
+    list(reprobe(study, ["weight_norm", "trajectory"], [20], trust=False))
+    before, looks = files(study), list[str]()
+
+    def fails(name: str, *given: Any) -> Any:
+        looks.append(name)
+        if len(looks) == 4:  # the last one of the second step
+            raise RuntimeError("gone")
+        return measured_by(name, *given)
+
+    monkeypatch.setattr("observatory.launch.reprobe.measured_by", fails)
+    with pytest.raises(RuntimeError, match="gone"):
+        list(reprobe(study, ["weight_norm", "trajectory"], [10, 20], trust=False))
+    assert files(study) == before
+
+
+def test_a_study_with_arms_donors_and_a_fork_is_probed_where_it_lies_now(
+    run: Run, tmp_path: Path
+) -> None:
+    """Its moments are of probes that do not look again, and the studies it was given are gone."""
+    given = shutil.copytree(run.folder.parents[1], tmp_path / "given")
+    room = "observatory.interventions"
+    donor = {
+        **{"_target_": f"{room}.donor.Donor", "study": str(given)},
+        **{"run": None, "replica": 0, "outcome": None, "step": None},
+    }
+    act = {"_target_": f"{room}.transplant.Transplant", "part": "*", "donor": donor}
+    peak = {"_target_": f"{room}.moments.AtPeak", "signal": "l2", "fall": 0.5}
+    late = {"_target_": f"{room}.moments.AtStep", "step": 20}
+    first = {"_target_": f"{room}.moments.FirstOf", "moments": [peak, late]}
+    config = compose("train", [*TINY, "horizon_steps=30", f"results={tmp_path}", "study=went_on"])
+    config["fork"] = {"study": str(given), "step": 10}
+    arm = {"intervention": act, "moment": first, "strength": 1.0, "control": None}
+    study = launch({**config, "arms": {"given": arm}}).parents[1]
+    shutil.rmtree(given)
+    moved = study.rename(tmp_path / "moved")
+    said = list(reprobe(moved, ["trajectory"], None, trust=False))
+    (own,) = Study(moved).runs
+    again = pd.read_parquet(moved / REPROBED / own.run_id / "trajectory")
+    arms = own.replicas().query("arm == 'given'")["replica"]
+    assert len(said) == 1
+    assert set(arms) & set(again["replica"])
+    kept = build_to_look(own.manifest["config"])
+    assert kept.table.replica.tolist() == own.replicas()["replica"].tolist()
+    assert (kept.arms, kept.forked) == ({}, None)
