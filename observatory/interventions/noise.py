@@ -5,7 +5,7 @@ from typing import final
 import torch
 
 from observatory.core.errors import ConfigError
-from observatory.interventions.contract import Act, Acted
+from observatory.interventions.contract import Act, Acted, Intervention
 
 
 @final
@@ -18,7 +18,7 @@ class Noise(Act):
         like: The other act.
     """
 
-    def __init__(self, *, like: Act) -> None:
+    def __init__(self, *, like: Intervention) -> None:
         if not isinstance(like, Act):
             raise ConfigError(
                 f"`like` must be an act, done once, as Reinitialise, got {type(like).__name__}."

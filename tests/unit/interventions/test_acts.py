@@ -118,7 +118,7 @@ def test_noise_is_like_an_act_alone() -> None:
     rate = Rate(name="lr", to=1.0)
     for like in (hold, rate):
         with pytest.raises(ConfigError, match=f"`like` must be an act, .* got {name(like)}"):
-            Noise(like=like)  # type: ignore[arg-type]
+            Noise(like=like)
 
 
 def test_a_shuffle_keeps_the_entries_of_every_weight_and_moves_its_share() -> None:
