@@ -1,6 +1,7 @@
 """What holds for every test: one thread, no telemetry, no skip that goes unseen."""
 
 import gc
+import logging
 import os
 import sys
 import tempfile
@@ -35,6 +36,16 @@ def without_checks_of_calls() -> Iterator[None]:
     """For modules that simulate or train: checks of types take half their time again."""
     with tests.typechecking.unchecked():
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_handler_outlives_its_test() -> Iterator[None]:
+    """Hydra logs to the stream that a test had, which is closed when the next one logs."""
+    before = [*logging.root.handlers]
+    yield
+    for handler in [*logging.root.handlers]:
+        if type(handler) is logging.StreamHandler and handler not in before:
+            logging.root.removeHandler(handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
