@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 import observatory as ob
+from observatory.analysis.forecast.estimators.lead_time import LeadTimes
 from observatory.analysis.forecast.estimators.scores import share_interval
 from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.paired_tests import (
@@ -22,7 +23,7 @@ from observatory.analysis.stats.paired_tests import (
 from observatory.analysis.stats.solvers import student_quantile
 from observatory.analysis.stats.wilson import wilson_interval
 from observatory.core.errors import FitRefusedError
-from tests.made_sizes import QUICK, chain, scaled
+from tests.made_sizes import CRITICAL, QUICK, chain, scaled
 from tests.statistical.chain_studies import TRUTH
 
 LEVEL = 0.95
@@ -30,6 +31,8 @@ EFFECT, OF_SEED, OF_RUN = 0.5, 1.0, 0.5
 """Of the second arm; standard deviations of what a pair shares, and of what it does not."""
 VARIANCES = {"seed": 1.0, "split": 0.49, "seed x split": 0.25, "numeric": 0.25}
 SPLITS, REPEATS = 4, 2
+ONSET_SLOPE = 0.8
+"""Of ln onset on ln event."""
 EVENTS = 7
 """Of each seed, whose forecasts are right or wrong."""
 Held = dict[str, np.ndarray]
@@ -129,11 +132,28 @@ def variances(n_studies: int, n_seeds: int) -> Held:
     return gathered(study() for _ in range(n_studies))
 
 
+def leads(n_studies: int, n_seeds: int) -> Held:
+    """Of the slope of ln onset on ln event, one pair of a seed."""
+    rng = np.random.default_rng([161, n_seeds])
+    fit = LeadTimes(lead_floor=0.01, n_permutations=19, level=LEVEL)
+
+    def study(number: int) -> dict[str, bool]:
+        event = np.exp(rng.uniform(7.0, 9.0, n_seeds))
+        onset = 2.0 * event**ONSET_SLOPE * np.exp(rng.normal(0.0, 0.3, n_seeds))
+        found = fit.estimate(np.minimum(onset, 0.99 * event), event, "made", number).params
+        return {"onset_slope": _holds(found["onset_slope"], ONSET_SLOPE)}
+
+    return gathered(study(number) for number in range(n_studies))
+
+
 def sizes(n_studies: int, n_seeds: int) -> Held:
     """Of the finite-size chain, a transition planted in five sizes at 15 values of the control."""
     fit = chain(**{**QUICK, "n_null": 19, "n_bootstrap": 100})
     true = {**TRUTH, "nu": 1.0 / TRUTH["inverse_nu"], "sharpening": TRUTH["inverse_nu"]}
     true["zeta"] = TRUTH["zeta_over_nu"] / TRUTH["inverse_nu"]
+    # a cumulant does not see L^b, so all sizes cross where u is 0; variances have L^(2 b)
+    true |= {"gamma_over_nu": 2.0 * TRUTH["zeta_over_nu"], "crossing_raw": CRITICAL}
+    true |= {"drift_raw": 0.0}
 
     def study(number: int) -> dict[str, bool]:
         rows = scaled(
@@ -147,7 +167,7 @@ def sizes(n_studies: int, n_seeds: int) -> Held:
             found = fit.whole(rows, number).params
         except FitRefusedError:
             return {}
-        return {name: _holds(found[name], at) for name, at in true.items()}
+        return {name: _holds(found[name], at) for name, at in true.items() if name in found}
 
     return gathered(study(number) for number in range(n_studies))
 
@@ -167,6 +187,7 @@ ROWS: dict[str, Callable[[int, int], Held]] = {
         for words, alike in (("replicas independent", 0.0), ("alike within a seed by 0.3", 0.3))
     },
     "variance components": variances,
+    "lead times": leads,
     "finite-size scaling": sizes,
 }
 """By name: from the numbers of studies and of seeds to what their intervals hold."""
