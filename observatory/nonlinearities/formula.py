@@ -67,8 +67,8 @@ def formula(text: str) -> Nonlinearity:
         tanh, relu, erf and whole powers besides; the text is not executed.
 
     Example:
-        >>> formula("mul(cos(x), x)")(torch.tensor([0.0, 1.0])).tolist()
-        [0.0, 0.5403022766113281]
+        >>> formula("mul(cos(x), x)")(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.5403])
         >>> formula("__import__('os')")
         Traceback (most recent call last):
         observatory.core.errors.ConfigError: `activation` must be a formula of x, got...
