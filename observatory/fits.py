@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from observatory.analysis.curves.question import curves as emergence
     from observatory.analysis.forecast.question import forecast, lead_times
     from observatory.analysis.horizon.question import horizon
-    from observatory.analysis.paired.question import paired
+    from observatory.analysis.paired.question import paired, pairs
     from observatory.analysis.scaling.question import scaling
     from observatory.analysis.times.question import survival, times
     from observatory.analysis.variance.question import variance
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         "horizon",
         "lead_times",
         "paired",
+        "pairs",
         "ratio",
         "scaling",
         "seeds",

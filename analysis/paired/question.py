@@ -1,7 +1,7 @@
-"""How arms that share pairs, such as seeds, differ."""
+"""How arms that share pairs, such as seeds, differ, and how many pairs find an effect."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from observatory.analysis.fit.contract import Question
 from observatory.analysis.fit.options import CommonOptions
@@ -75,6 +75,56 @@ def paired(table: "Table", **options: Unpack[PairedOptions]) -> "Fitted":
     return fit_rows("paired", given, read)
 
 
+class PairsOptions(TypedDict, total=False):
+    """What a plan of pairs takes: an effect, or a difference with its sd.
+
+    Attributes:
+        effect: The effect to find: Cohen's d on paired differences.
+        difference: In place of an effect: the mean of paired differences, in the value's unit.
+        sd: Standard deviation of paired differences, in the same unit.
+        n_tests: Tests of the family that Holm adjusts (1).
+        power: Chance to find the effect; where none is given that of conf/fit/paired.yaml.
+        level: Tests are at 1 - level, such as 0.95.
+    """
+
+    effect: float | None
+    difference: float | None
+    sd: float | None
+    n_tests: int | None
+    power: float | None
+    level: float | None
+
+
+def pairs(**options: Unpack[PairsOptions]) -> "Fitted":
+    """How many pairs a paired t test needs to find an effect; it takes no table.
+
+    Args:
+        options: See `PairsOptions`.
+
+    Returns:
+        The number of pairs: one run per arm each.
+
+    Raises:
+        ConfigError: If an option breaks a rule, or neither an effect nor a difference with its sd
+            is given.
+        FitRefusedError: If more than ten million pairs are needed.
+
+    Source:
+        Noncentral t distribution; Holm (1979), Scand. J. Stat. 6, 65. Deviation: Holm is planned
+        for at its first step, (1 - level) / n_tests, where it asks for most: it finds the effect
+        at least that often, whatever comes of the other tests.
+
+    Example:
+        >>> print(pairs(effect=0.8, n_tests=15))
+        27 pairs, a run per arm each: the two-sided paired t test finds
+          d = 0.8 at 0.05 / 15 (the first step of Holm over 15 tests), with a chance of 0.809
+    """
+    from observatory.analysis.fit.observed import known_options
+    from observatory.analysis.paired.plan import plan_task
+
+    return plan_task(known_options(options, PairsOptions)).run()
+
+
 QUESTIONS = (
     Question(
         ask=paired,
@@ -87,5 +137,14 @@ QUESTIONS = (
         figure="section_arms:figure_of",
         fit_across="groups:fit_groups",
         section_across="section_across:draw",
+    ),
+    Question(
+        ask=pairs,
+        summary="how many pairs find an effect, planned before there is a table",
+        examples=(
+            "pairs --effect 0.8 --n-tests 15",
+            "pairs --difference 100 --sd 150 --power 0.9",
+        ),
+        words="text:plan_text",
     ),
 )

@@ -1,4 +1,4 @@
-"""A comparison of arms as text."""
+"""A comparison of arms, and a plan of pairs, as text."""
 
 import textwrap
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Any
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted
 from observatory.analysis.stats.paired_tests import p_text
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.analysis.stats.text import limits_text, number
 
 WIDTH = 100
@@ -32,6 +33,19 @@ _PLANS = {
 def comparison_text(fitted: Fitted) -> str:
     """Every contrast with its tests, effects and plans; of arms, outcome by outcome."""
     return "\n".join(map(_text, fitted.records))
+
+
+def plan_text(fitted: Fitted) -> str:
+    """The number of pairs, and what they find how often, at which level."""
+    extras, pairs = fitted.record["extras"], fitted.record["params"]["n_pairs"]["value"]
+    alpha, m = f"{alpha_of(fitted.record['level']):.3g}", extras["n_tests"]
+    family = f"{alpha} / {m} (the first step of Holm over {m} tests)" if m > 1 else alpha
+    lines = [
+        f"{pairs:.0f} pairs, a run per arm each: the two-sided paired t test finds",
+        f"d = {extras['effect']:.3g} at {family}, with a chance of {extras['power']:.3g}",
+        *(f"warning: {warning}" for warning in fitted.record["warnings"]),
+    ]
+    return "\n  ".join(lines)
 
 
 def _text(record: Record) -> str:

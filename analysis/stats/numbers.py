@@ -35,6 +35,7 @@ _WINDOW = Annotated[
 _WIDEST = Annotated[float, Range(0.0, float("inf"), advice="Give its largest control.")]
 _DRAWS = _whole(20, "An interval needs them.")
 _FLIPS = _whole(99, "A p-value needs them.")
+_SIZE = Annotated[float, Range(0.0, open=True, advice="Give its size, without a sign.")]
 _GROUPS: dict[Any, tuple[str, ...]] = {
     Share: (
         *("level", "held_out", "assurance", "power", "coverage", "max_lead_share", "lead_floor"),
@@ -59,7 +60,8 @@ _GROUPS: dict[Any, tuple[str, ...]] = {
     _whole(19, "A p-value needs them."): ("n_null",),
     _or_null(_whole(1, "Give null for the tests of the table.", 1e6)): ("n_tests",),
     Positive: ("lr", "width_decades", "identified_width"),
-    _or_null(Positive): ("margin", "target", "half_width"),
+    _or_null(Positive): ("margin", "target", "half_width", "sd"),
+    _or_null(_SIZE): ("effect", "difference"),
     NotNegative: ("weight_decay", "smoothing", "min_lead", "nowcast_margin"),
     _or_null(_WIDEST): ("window_max",),
     _LIMITS: ("beta", "tau", "rate", "exponents", "width"),
