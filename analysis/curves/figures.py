@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted
+from observatory.analysis.page.amounts import draw_amounts
 from observatory.analysis.page.records import arrow_from
 from observatory.analysis.page.style import (
     GROUND,
@@ -179,16 +179,7 @@ def _edges(steps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _draw_map(axes: Axes, one: LayerMap, norm: LogNorm) -> QuadMesh:
     n = len(one.rows)
-    drawn = axes.pcolormesh(
-        _edges(one.steps),
-        np.arange(n + 1) - 0.5,
-        np.ma.masked_invalid(one.values),
-        cmap=mpl.colormaps["viridis"],
-        norm=norm,
-        edgecolors="face",
-        linewidth=0.5,
-        gid="map",
-    )
+    drawn = draw_amounts(axes, _edges(one.steps), one.values, norm=norm, first=0, gid="map")
     for peak in one.peaks:
         first, last = one.steps[0], one.steps[-1]
         low, high = peak.low or -np.inf, peak.high or np.inf
@@ -201,13 +192,10 @@ def _draw_map(axes: Axes, one: LayerMap, norm: LogNorm) -> QuadMesh:
         axes.plot(
             peak.step, peak.row, "o", color=GROUND, mec=INK, mew=0.8, ms=5, zorder=4, gid="peak"
         )
-    axes.set_xscale("log")
     axes.set_xlim(one.steps[0], one.steps[-1])
-    axes.set_ylim(-0.5, n - 0.5)
     every = max(1, n // 8)
     axes.set_yticks(np.arange(n)[::every], list(one.rows)[::every])
     axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.grid(visible=False)
     axes.set_title(one.title, fontsize=7.5, pad=2.5, color=INK)
     axes.tick_params(axis="x", color=MUTED)
     return drawn

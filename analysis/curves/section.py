@@ -22,6 +22,7 @@ from observatory.analysis.curves.study_fits import (
     mapped_decays,
     records_of,
 )
+from observatory.analysis.page.amounts import NO_READING
 from observatory.analysis.page.bands import RULE, bands
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
@@ -65,9 +66,9 @@ def draw_emergence(facts: Facts) -> Drawing | NotDrawn:
         caption=(
             "Colour: largest absolute entry of the stream after each block (counted from 0) over "
             "the layer-wide lower median (dimensionless, log scale); of normal entries it is "
-            f"about 6 to 8. Against optimizer steps (log axis), {what}. Median {RULE} White dot "
-            "and line: peak of the fitted law and its interval, where the law has one inside the "
-            f"record; an arrow: its limit lies outside. {context(facts)}"
+            f"about 6 to 8. Against optimizer steps (log axis), {what}. Median {RULE} "
+            "Ringed dot and line: peak of the fitted law and its interval, where the law has one "
+            f"inside the record; an arrow: its limit lies outside. {NO_READING} {context(facts)}"
         ),
         figure=layers_figure(maps, "top-1 / median", "block" if several else "weight decay"),
         table=_emergence_table(records) if records else None,

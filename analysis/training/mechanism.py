@@ -2,12 +2,12 @@
 
 from math import ceil
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from observatory.analysis.page.amounts import NO_READING, draw_amounts
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
@@ -132,7 +132,8 @@ def draw_spectrum(facts: Facts) -> Drawing | None:
             "Share of the power of the mean logits of every answer in each irrep of the group (on "
             "addition, the frequency; the constant is left out), of one network per weight decay: "
             "the first that had the event, where any had. Against optimizer steps (log "
-            f"axis). Each network has irreps of its own, so no median is drawn. {context(facts)}"
+            "axis). Each network has irreps of its own, so no median is drawn. "
+            f"{NO_READING} {context(facts)}"
         ),
         figure=_spectrum_figure(maps),
     )
@@ -171,13 +172,8 @@ def _spectrum_figure(
         logs = np.log(steps)
         middle = np.exp((logs[1:] + logs[:-1]) / 2)
         edges = np.concatenate([steps[:1], middle, steps[-1:]])
-        drawn = axes.pcolormesh(
-            edges, np.arange(shares.shape[1] + 1) + 0.5, np.ma.masked_invalid(shares).T,
-            cmap=mpl.colormaps["viridis"], norm=Normalize(0.0, most), edgecolors="face",
-            linewidth=0.3, gid="spectrum",
-        )  # fmt: skip
-        axes.set_xscale("log")
-        axes.grid(visible=False)
+        norm = Normalize(0.0, most)
+        drawn = draw_amounts(axes, edges, shares.T, norm=norm, first=1, gid="spectrum")
         axes.set_title(title, fontsize=7.5, pad=2.5, color=INK)
     for index, axes in enumerate(grid.flat):
         if index >= len(maps):
