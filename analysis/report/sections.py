@@ -20,6 +20,7 @@ from observatory.analysis.report.illustrate import illustrate
 from observatory.analysis.report.methods import methods
 from observatory.analysis.report.summary import summary
 from observatory.analysis.times.section_tables import time_tables
+from observatory.analysis.training.tokens import token_tables
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> 
     if not prefix:  # of one group the page says it once
         figures = [replace(f, caption=f.caption.removesuffix(said).strip()) for f in figures]
     made = [tables.cells(facts), *boundary_tables(facts), *time_tables(facts)]
+    made += token_tables(facts.group)
     return Part(
         label=facts.group.label,
         summary=summary(facts),

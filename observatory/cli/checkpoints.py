@@ -47,6 +47,10 @@ from observatory.core.extras import require
     metavar="FILE:NAME",
     help="For the change of loss: labels of the batch, or next_token (errors alone).",
 )
+@option(
+    "--tokenizer", type=click.Path(path_type=Path), metavar="PATH",
+    help="To name the tokens at the maxima: a tokenizer.json of Hugging Face, or its folder.",
+)  # fmt: skip
 @option("--trust", is_flag=True, help="Let settings of the study name code outside of this "
         "package, which then runs.")  # fmt: skip
 def probe(
@@ -58,6 +62,7 @@ def probe(
     steps: list[str] | None,
     low_precision: list[str] | None,
     labels: str | None,
+    tokenizer: Path | None,
     trust: bool,
 ) -> int:
     """Look at saved checkpoints of a model of your own, or at kept states of a study.
@@ -77,7 +82,8 @@ def probe(
     for name, value in (("--checkpoints", checkpoints), ("--batch", batch)):
         if value is None:
             raise ConfigError(f"`{name}` must be given: {_NEEDED[name]}")
-    return _of_files(factory, str(checkpoints), str(batch), out, counts, low_precision, labels)
+    asked = (low_precision, labels)
+    return _of_files(factory, str(checkpoints), str(batch), out, counts, asked, tokenizer)
 
 
 _NEEDED = {
@@ -102,8 +108,8 @@ def _of_files(
     batch: str,
     out: Path,
     counts: list[int] | None,
-    low_precision: list[str] | None,
-    labels: str | None,
+    low_precision: tuple[list[str] | None, str | None],
+    tokenizer: Path | None,
 ) -> int:
     """At files of a model of one's own."""
     import glob
@@ -114,13 +120,15 @@ def _of_files(
         made_model,
         probe_checkpoints,
     )
+    from observatory.watch.tokens import read_tokenizer
 
     paths = [Path(path) for path in sorted(glob.glob(checkpoints))]
     if not paths:
         raise ConfigError(f"`--checkpoints` must match a file or a folder, got {checkpoints!r}.")
-    asked = asked_of(low_precision, labels)
+    decode = None if tokenizer is None else read_tokenizer(tokenizer)
     run = probe_checkpoints(
-        made_model(factory), paths, made_batch(batch), out, steps=counts, low_precision=asked
-    )
+        made_model(factory), paths, made_batch(batch), out, steps=counts, tokenizer=decode,
+        low_precision=asked_of(*low_precision),
+    )  # fmt: skip
     print(run.folder)
     return 0

@@ -1,6 +1,7 @@
 """The tokens at the largest activations: their ids from the batch, their text by a tokenizer."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from observatory.core.contracts import Masked
 from observatory.core.errors import ConfigError
+from observatory.core.extras import require
 from observatory.watch.reading.forward import Batch, tensors_of
 from observatory.watch.tables import TOKEN, Table
 
@@ -27,6 +29,38 @@ def decoder_of(tokenizer: Any) -> Decode:
             f"{type(tokenizer).__name__}."
         )
     return cast(Decode, decode)
+
+
+def read_tokenizer(path: Path) -> Decode:
+    """The function from ids to text of a saved tokenizer of Hugging Face; no code of it is run.
+
+    Special tokens have their text too, such as "<s>".
+
+    Args:
+        path: A `tokenizer.json`, or the folder that holds it.
+
+    Raises:
+        ConfigError: If there is none, or it cannot be read.
+        MissingExtraError: If the extra `hf` is not installed.
+    """
+    require("hf", by="`--tokenizer`")
+    from tokenizers import Tokenizer
+
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # the library raises no other class
+        raise ConfigError(
+            f"`--tokenizer` must be a tokenizer.json or the folder that holds it, got `{path}`: "
+            f"{error}. Write one: tokenizer.save_pretrained(FOLDER)."
+        ) from error
+
+    def decode(ids: list[int]) -> str:
+        if unknown := [number for number in ids if tokenizer.id_to_token(number) is None]:
+            raise KeyError(*unknown)
+        return tokenizer.decode(ids, skip_special_tokens=False)
+
+    return decode
 
 
 def token_ids(batch: Batch) -> dict[str, Tensor]:
