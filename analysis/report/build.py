@@ -11,6 +11,7 @@ from observatory.analysis.page.figure_writer import figure_writer
 from observatory.analysis.page.wording import plural
 from observatory.analysis.report import provenance
 from observatory.analysis.report.explorer.page import explorer
+from observatory.analysis.report.forks import forks
 from observatory.analysis.report.gathering import gather_study, notices
 from observatory.analysis.report.pages import write_page
 from observatory.analysis.report.sections import Across, Part, across, part
@@ -82,6 +83,7 @@ def _page(
         "version": manifest.get("package_version", ""),
         "parts": parts,
         "across": together,
+        "forks": forks({run.run_id: run.manifest for run in runs}),
         "notices": [*said, *(together.notices if together else [])],
         "cost": provenance.cost_table(runs),
         "shares": provenance.share_table(runs),

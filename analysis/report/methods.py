@@ -12,6 +12,7 @@ from observatory.analysis.page.wording import (
     sample_words,
     settings_words,
 )
+from observatory.analysis.report.forks import forks
 
 _WILSON = "Wilson, J. Am. Stat. Assoc. 22 (1927) 209"
 _SOURCES = {
@@ -33,6 +34,7 @@ def methods(facts: Facts) -> list[str]:
 
 def _data(facts: Facts) -> Iterator[str]:
     yield _observed(facts) if facts.group.observed else _trained(facts)
+    yield from forks({run.run_id: run.manifest for run in facts.group.runs})
     yield (
         f"Event rates are of {event_words(facts.event, facts.config)}; a replica that collapsed or "
         "diverged counts as without the event and can no longer have it."

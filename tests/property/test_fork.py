@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from observatory.analysis.report.forks import forks
 from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
@@ -56,6 +57,8 @@ def test_with_the_same_settings_a_fork_is_the_rest_of_its_parent(
     assert known["parent_replica"].tolist() == known["replica"].tolist()
     assert set(known["parent_step"]) == {30}
     assert run.manifest["fork"]["optimizer_state"] == "kept"
+    [sentence] = forks({run.run_id: run.manifest})
+    assert f"a fork of run `{whole.run_id}` of the study `whole`: each of its 4" in sentence
 
 
 def test_other_rates_loss_and_optimizer_act_from_the_state_on(whole: Run, tmp_path: Path) -> None:

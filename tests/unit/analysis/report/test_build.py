@@ -295,6 +295,8 @@ def test_a_model_without_heads_is_told_so(tmp_path: Path, fit_settings: Any):
         run,
         absent_probes={"attention": "Mlp has no attn_pattern"},
         task={**Study(folder).runs[0].manifest["task"], "negative": "it never groks (a source)"},
+        fork={"run_id": "abc", "step": 30, "parents": [[0, 0]], "optimizer_state": "kept"},
+        config={**Study(folder).runs[0].manifest["config"], "fork": {"study": "results/kept"}},
     )
     with unchecked():
         write_fits(folder, fit_study(Study(folder), fit_settings))
@@ -303,4 +305,5 @@ def test_a_model_without_heads_is_told_so(tmp_path: Path, fit_settings: Any):
     assert (
         "A known negative result, at the settings of its source: it never groks (a source)" in page
     )
+    assert page.count("This study is a fork of run <code>abc</code>") == 2  # on top, in Methods
     assert 'id="representation"' in page or "representation.svg" in page
