@@ -119,8 +119,9 @@ class Instrument:
             ):
                 output = self._forward(self.model, self.batch)
             params = {name: whole(each) for name, each in self.model.named_parameters()}
-            states = sequences.states()
-            tables = seen.tables(params, logits_of(output)) | of_states(states)
+            rows, ids = self._rows.get(""), self._ids.get("")
+            states = sequences.states(rows)
+            tables = seen.tables(params, logits_of(output)) | of_states(states, rows, ids)
         for why in dict.fromkeys(sequences.unread.values()):
             first, *others = (path for path, reason in sequences.unread.items() if reason == why)
             more = f" and {len(others)} more" if others else ""

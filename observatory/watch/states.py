@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from observatory.watch.reading.events import Event
@@ -39,14 +39,17 @@ class Sequences:
         elif event.key.kind == "leave" and event.output is not None:
             self.output[path] = event.output
 
-    def states(self) -> dict[str, dict[str, State]]:
+    def states(self, rows: Bool[Tensor, "batch pos"] | None = None) -> dict[str, dict[str, State]]:
         """States by module: "hidden" and for an LSTM "cell", or "ssm".
 
         Left out: those that cannot be stepped; `unread` says why, by path.
+
+        Args:
+            rows: Which positions are no padding; None where all are.
         """
         found: dict[str, dict[str, State]] = {}
         for path, output in self.output.items():
-            states, why = _checked(self.modules[path], self.given.get(path), output)
+            states, why = _checked(self.modules[path], self.given.get(path), output, rows)
             if why:
                 self.unread[path] = why
             else:
@@ -55,27 +58,31 @@ class Sequences:
 
 
 def _checked(
-    module: nn.Module, given: Tensor | None, output: Tensor
+    module: nn.Module, given: Tensor | None, output: Tensor, rows: Tensor | None
 ) -> tuple[dict[str, State], str]:
     """The states of a module, or why they cannot be read."""
     if getattr(module, "bidirectional", False):
         return {}, "it reads both ways"
     if given is None or given.ndim != 3:
         return {}, "its input is no [batch, pos, channel], such as a packed sequence"
-    try:
-        if isinstance(module, nn.RNNBase):
-            states, again = step_by_step(module, given)
-        else:
-            states, again = step_by_cache(module, given)
-    except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        return {}, f"it cannot be fed step by step ({type(error).__name__}: {error})"
+    padded = rows is not None and rows.shape == given.shape[:2] and not bool(rows.all())
+    masks = [rows, None] if padded and not isinstance(module, nn.RNNBase) else [None]
     largest = _TOLERANCE * output.abs().max()
-    if again.shape != output.shape or (again - output).abs().max() > largest:
-        return {}, (
-            "fed step by step from a state of zero it gives other outputs than in the pass: it "
-            "began from a state of its own, or positions are padding"
-        )
-    return states, ""
+    for mask in masks:  # whether the module was given one is out of sight: its outputs say so
+        try:
+            if isinstance(module, nn.RNNBase):
+                states, again = step_by_step(module, given)
+            else:
+                states, again = step_by_cache(module, given, mask)
+        except (AttributeError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            return {}, f"it cannot be fed step by step ({type(error).__name__}: {error})"
+        if again.shape == output.shape and (again - output).abs().max() <= largest:
+            return states, ""
+    return {}, (
+        "fed step by step from a state of zero it gives other outputs than in the pass: it "
+        "began from a state of its own, or positions are hidden from it by another mask than the "
+        "batch names"
+    )
 
 
 def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
@@ -118,12 +125,15 @@ def step_by_step(module: nn.RNNBase, sequence: Tensor) -> tuple[dict[str, State]
     )
 
 
-def step_by_cache(module: Any, sequence: Tensor) -> tuple[dict[str, State], Tensor]:
+def step_by_cache(
+    module: Any, sequence: Tensor, mask: Bool[Tensor, "batch pos"] | None = None
+) -> tuple[dict[str, State], Tensor]:
     """Every state of a state-space layer of transformers, from a state of zero, and its outputs.
 
     Args:
         module: Such as a `MambaMixer`, in evaluation mode.
         sequence: What it is given, `[batch, pos, d_model]`.
+        mask: Which positions it may see: of the others its input is zero, and the state stays.
 
     Returns:
         "ssm", `[1, batch, pos, ...]` as the cache has it after each position (of a Mamba
@@ -133,7 +143,8 @@ def step_by_cache(module: Any, sequence: Tensor) -> tuple[dict[str, State], Tens
 
     cache: Any = DynamicCache(config=module.config)
     outputs, trail = list[Tensor](), list[Tensor]()
-    for piece in sequence.split(1, dim=1):
-        outputs.append(module(piece, cache=cache))
+    for position, piece in enumerate(sequence.split(1, dim=1)):
+        seen = {} if mask is None else {"attention_mask": mask[:, position : position + 1]}
+        outputs.append(module(piece, cache=cache, **seen))
         trail.append(cache.get_recurrent_state(module.layer_idx).clone())  # overwritten in place
     return {"ssm": torch.stack(trail, dim=1)[None]}, torch.cat(outputs, dim=1)

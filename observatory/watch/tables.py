@@ -151,10 +151,25 @@ def massive_table(layers: Sequence[Located], *, tokens: bool = False) -> Table:
     return Table(columns, row)
 
 
-def of_states(states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Table]:
-    """Maxima of recurrent states, a layer for each layer of each module: "massive_cell_state"."""
+def of_states(
+    states: Mapping[str, Mapping[str, Tensor]],
+    rows: Bool[Tensor, "batch pos"] | None = None,
+    ids: Int[Tensor, "batch pos"] | None = None,
+) -> dict[str, Table]:
+    """Maxima of recurrent states, a layer for each layer of each module: "massive_cell_state".
+
+    Args:
+        states: `[layer, batch, pos, ...]` by name, by path of the module.
+        rows: Valid positions; None where all are.
+        ids: Of the tokens; None where they are unknown.
+    """
     layers: dict[str, list[Located]] = {}
     for by_name in states.values():
         for name, state in by_name.items():
-            layers.setdefault(name, []).extend(located(each, None) for each in state)
-    return {f"massive_{name}_state": massive_table(found) for name, found in layers.items()}
+            fits = [each if each is not None and each.shape == state.shape[1:3] else None
+                    for each in (rows, ids)]  # fmt: skip
+            layers.setdefault(name, []).extend(located(each, *fits) for each in state)
+    return {
+        f"massive_{name}_state": massive_table(found, tokens=ids is not None)
+        for name, found in layers.items()
+    }

@@ -128,11 +128,55 @@ def test_states_of_a_mamba_are_those_of_its_equations() -> None:
         assert size.flatten(2)[tuple(place)].item() == pytest.approx(size.max().item(), rel=1e-5)
 
 
-def test_states_of_a_padded_mamba_are_refused_by_name() -> None:
+def of_table(snap: Any, name: str) -> dict[str, Tensor]:
+    """Numbers of each layer, by column."""
+    values = snap.tables[name].values.items()
+    return {column: each.values[0] for column, each in values if isinstance(each, Masked)}
+
+
+@pytest.mark.parametrize("padding", [slice(0, 3), slice(4, 6)], ids=["left", "right"])
+def test_states_of_a_padded_mamba_are_those_of_its_tokens_alone(padding: slice) -> None:
+    model = mamba()
+    mask = torch.ones_like(TOKENS)
+    mask[1, padding] = 0
+    snaps = [
+        ob.probe(model, batch, probes=["states", "massive_activations"])
+        for batch in (
+            {"input_ids": TOKENS, "attention_mask": mask},
+            {"input_ids": TOKENS[[0, 2]]},
+            {"input_ids": TOKENS[1:2, mask[1] == 1]},
+        )
+    ]
+    for name in ("massive_ssm_state", "massive_activations", "massive_final"):
+        padded, *parts = (of_table(snap, name)["top1"] for snap in snaps)
+        torch.testing.assert_close(padded, torch.stack(parts).amax(dim=0), rtol=1e-5, atol=0.0)
+
+
+def test_padding_counts_in_no_maximum_of_a_state() -> None:
+    class Padded(Tagger):
+        def forward(self, x: Tensor, attention_mask: Any = None) -> Tensor:
+            return super().forward(x)
+
+    x, mask = SEQUENCE.clone(), torch.ones(3, 7)
+    x[0, 5:], mask[0, 5:] = 1e3, 0
+    with_mask, without = (
+        of_table(ob.probe(Padded(nn.GRU), batch, probes=["states"]), "massive_hidden_state")
+        for batch in ({"x": x, "attention_mask": mask}, {"x": x})
+    )
+    assert mask[with_mask["sequence"][0].long(), with_mask["position"][0].long()] == 1
+    assert (without["sequence"][0], without["position"][0] >= 5) == (0, True)
+    assert with_mask["top1"][0] < 0.99 < without["top1"][0]
+
+
+def test_a_mask_that_the_batch_does_not_name_leaves_the_states_unread() -> None:
     mask = torch.ones_like(TOKENS)
     mask[1, :3] = 0
+
+    def hidden(model: Any, batch: Any) -> Any:
+        return model(**batch, attention_mask=mask)
+
     with pytest.warns(
-        UserWarning, match=r"`backbone\.layers\.0\.mixer` and 1 more are not read: .*padding"
+        UserWarning, match=r"`backbone\.layers\.0\.mixer` and 1 more are not read: .*another mask"
     ):
-        snap = ob.probe(mamba(), {"input_ids": TOKENS, "attention_mask": mask}, probes=["states"])
+        snap = ob.probe(mamba(), {"input_ids": TOKENS}, forward=hidden, probes=["states"])
     assert not snap.tables
