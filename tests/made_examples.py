@@ -70,6 +70,13 @@ class MadeExamples(EveryExample):
         table, readout = self._pieces(params)
         return 3 * self._hidden(table, inputs) @ readout
 
+    def patched(
+        self, params: Params, inputs: Tensor, given: Mapping[str, Tensor], *, relevance: bool
+    ) -> Tensor:
+        """All activations but the logits are the hidden units; those given are averaged."""
+        _, readout = self._pieces(params)
+        return 3 * torch.stack(list(given.values())).mean(dim=0) @ readout
+
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         return logits.logsumexp(dim=-1) - logits.gather(-1, labels[..., None])[..., 0]
 

@@ -53,6 +53,20 @@ class EveryExample(ABC):
         """Logits of stacked networks, each on its own examples; can be differentiated twice."""
 
     @abstractmethod
+    def patched(
+        self,
+        params: Params,
+        inputs: Int[Tensor, "replica batch pos"],
+        given: Mapping[str, Float[Tensor, "replica batch ..."]],
+        *,
+        relevance: bool,
+    ) -> Float[Tensor, "replica batch d_vocab"]:
+        """Logits where each activation of `given` takes the place of the one that was computed.
+
+        With `relevance` derivatives follow the rules of RelP; logits are the same up to rounding.
+        """
+
+    @abstractmethod
     def losses(
         self, logits: Float[Tensor, "replica batch d_vocab"], labels: Int[Tensor, "replica batch"]
     ) -> Float[Tensor, "replica batch"]:

@@ -14,7 +14,7 @@ from observatory.core.rng import named_generator
 from observatory.core.view import EveryExample
 from observatory.fleet.activations import LazyActivations
 from observatory.fleet.replicas import Dataset
-from observatory.fleet.stack import drawn_row, layout_of, vmapped
+from observatory.fleet.stack import drawn_row, layout_of, vmapped, vmapped_patched
 
 
 def latin_square(
@@ -122,6 +122,17 @@ class FleetExamples(EveryExample):
     ) -> Float[Tensor, "replica batch d_vocab"]:
         """Logits by the plain module: hand-written forwards cannot all be differentiated twice."""
         return vmapped(self._network)(params, inputs)
+
+    def patched(
+        self,
+        params: Params,
+        inputs: Int[Tensor, "replica batch pos"],
+        given: Mapping[str, Float[Tensor, "replica batch ..."]],
+        *,
+        relevance: bool,
+    ) -> Float[Tensor, "replica batch d_vocab"]:
+        """Logits by the plain module with some activations set, see `vmapped_patched`."""
+        return vmapped_patched(self._network, relevance)(params, inputs, dict(given))
 
     def losses(
         self, logits: Float[Tensor, "replica batch d_vocab"], labels: Int[Tensor, "replica batch"]

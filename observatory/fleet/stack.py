@@ -1,6 +1,6 @@
 """R networks as one: the layout of their flat parameters, and stacked forwards."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from observatory.core.contracts import (
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout, Params
 from observatory.maths.hooks import recording
+from observatory.maths.patching import patched
 
 
 def layout_of(network: Model) -> Layout:
@@ -57,6 +58,26 @@ def vmapped(network: nn.Module) -> StackedForward:
 
     def single(params: Params, inputs: Int[Tensor, "batch pos"]) -> Tensor:
         return functional_call(network, params, (inputs,))
+
+    return vmap(single, randomness="error")
+
+
+def vmapped_patched(
+    network: nn.Module, relevance: bool
+) -> Callable[[Params, Tensor, Params], Tensor]:
+    """The stacked forward of any network with some activations set, by `torch.func.vmap`.
+
+    Args:
+        network: The prototype network.
+        relevance: As of `maths.patching.patched`.
+
+    Returns:
+        A function of parameters, examples, and what takes the place of activations, by name.
+    """
+
+    def single(params: Params, inputs: Tensor, given: Params) -> Tensor:
+        with patched(network, given, relevance):
+            return functional_call(network, params, (inputs,))
 
     return vmap(single, randomness="error")
 
