@@ -15,6 +15,7 @@ import observatory
 from observatory.core.contracts import Hyper, Optimizer
 from observatory.core.layout import Layout, Params
 from tests.composed import composed
+from tests.plain_lion import PlainLion
 
 NAMES = sorted(
     path.stem
@@ -27,6 +28,7 @@ VARIANTS = [
     "muon optimizer.update.scale=match_rms_adamw optimizer.update.rest_lr_ratio=0.3",
     "muon optimizer.update.scale=none",
     "adamw_warmup optimizer.update.steps=1",
+    "lion optimizer.update.beta1=0.0",
     "exponentiated optimizer.update.decay_form=in_gradient",
     "exponentiated optimizer.update.roles=[hidden] optimizer.update.rest_lr_ratio=0.3",
 ]
@@ -210,6 +212,8 @@ def twin_of(o: Any, lr: float, weight_decay: float) -> Twin:
         case "SGD":
             more = {"momentum": o.momentum, "nesterov": o.nesterov}
             return torch_twin(lambda w: torch.optim.SGD(w, **common, **more))
+        case "Lion":
+            return torch_twin(lambda w: PlainLion(w, betas=(o.beta1, o.beta2), **common))
         case name:
             wrappers = {
                 "Muon": muon_twin,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from observatory.core.contracts import Optimizer
 from observatory.core.rng import named_generator
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.given import GivenRows
@@ -18,12 +19,15 @@ from observatory.fleet.replicas import Dataset
 from observatory.fleet.settings import EvaluationSettings, FleetSettings
 from observatory.losses.cross_entropy import CrossEntropy
 from observatory.optimizers.adamw import AdamW
+from observatory.optimizers.lion import Lion
 from observatory.tasks.modular import Modular
+from tests.plain_lion import PlainLion
 from tests.small_networks import NONLINEARITIES, components, network_of
 
 # Also because the compiler cannot read the checks that the tests put around every function.
 pytestmark = pytest.mark.usefixtures("without_checks_of_calls")
 BETAS, EPS = (0.9, 0.98), 1e-8
+ADAMW = AdamW(beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
 WEIGHT_DECAYS = [0.0, 0.1, 1.0, 3.0, 0.3]
 RATES = [1e-3, 5e-4, 1e-3, 7e-4, 3e-4]  # higher ones amplify rounding chaotically
 LOOK_EVERY = 5
@@ -49,6 +53,7 @@ def fleet_of(
     preset: str = "transformer",
     compile: str = "off",
     matmul: str = "full",
+    optimizer: Optimizer = ADAMW,
 ) -> Fleet:
     dataset = Dataset.of(Modular(p=P, operation="add", random_labels=False), 0.6)
     n = len(WEIGHT_DECAYS)
@@ -71,7 +76,6 @@ def fleet_of(
         study_seed=0,
     )
     evaluation = EvaluationSettings(every=25, subset=None, full=None, chunk=1000)
-    optimizer = AdamW(beta1=BETAS[0], beta2=BETAS[1], eps=EPS)
     return Fleet(
         network(preset, n_layers), dataset, CrossEntropy(), optimizer, table, settings, evaluation
     )
@@ -127,17 +131,18 @@ def alone(
         else {n for n, weight in network.weights().items() if weight.role != "pointwise"}
     )
     named = dict(network.named_parameters())
-    optimizer = torch.optim.AdamW(
-        [
-            {
-                "params": [named[n] for n in named if n in chosen],
-                "weight_decay": float(fleet.table.weight_decay[row]),
-            },
-            {"params": [named[n] for n in named if n not in chosen], "weight_decay": 0.0},
-        ],
-        lr=float(fleet.table.lr[row]),
-        betas=BETAS,
-        eps=EPS,
+    groups: Any = [
+        {
+            "params": [named[n] for n in named if n in chosen],
+            "weight_decay": float(fleet.table.weight_decay[row]),
+        },
+        {"params": [named[n] for n in named if n not in chosen], "weight_decay": 0.0},
+    ]
+    lr = float(fleet.table.lr[row])
+    optimizer = (
+        PlainLion(groups, lr=lr, betas=BETAS, weight_decay=0.0)
+        if isinstance(fleet.optimizer, Lion)
+        else torch.optim.AdamW(groups, lr=lr, betas=BETAS, eps=EPS)
     )
     shuffle = named_generator(seed, "batch")
     losses, waiting = [], list[Tensor]()
@@ -210,6 +215,16 @@ def test_float64_follows_the_single_network_with_other_settings(settings: str) -
     curves = train_through_queue(fleet, 200, 70)
     for row in range(2):
         expected = expected_of(settings, 2, 32, row)
+        assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
+
+
+def test_float64_follows_the_single_network_under_lion() -> None:
+    """On an MLP: some weights of attention have gradients of rounding, whose sign is chance."""
+    lion = Lion(beta1=BETAS[0], beta2=BETAS[1])
+    fleet = many(2, None, "float64", preset="mlp", optimizer=lion)
+    curves = train_through_queue(fleet, 200, 100)
+    for row in range(2):
+        expected = alone(fleet, row, 200, torch.float64)
         assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
 
 
