@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from observatory.cli.commands import option, verb
-from observatory.cli.types import Names
+from observatory.cli.types import Names, Number
 from observatory.core.errors import ConfigError
 from observatory.core.extras import require
 
@@ -39,6 +39,10 @@ from observatory.core.extras import require
     help="Updates of each checkpoint, in the order of their names (as their names say).",
 )  # fmt: skip
 @option(
+    "--since", type=Number(whole=True), metavar="N",
+    help="Of a study: compare with the states kept at this step (the start).",
+)  # fmt: skip
+@option(
     "--low-precision", type=Names(single=False), metavar="NAME,...",
     help="Ask what these of conf/low_precision/transforms.yaml would do, or `default`.",
 )  # fmt: skip
@@ -60,6 +64,7 @@ def probe(
     batch: str | None,
     out: Path,
     steps: list[str] | None,
+    since: int | None,
     low_precision: list[str] | None,
     labels: str | None,
     tokenizer: Path | None,
@@ -78,7 +83,9 @@ def probe(
         raise ConfigError(f"`--steps` must be whole numbers, got {steps}.")
     counts = None if steps is None else [int(step) for step in steps]
     if probes is not None:
-        return _of_study(Path(factory), probes, counts, trust=trust)
+        return _of_study(Path(factory), probes, counts, since, trust=trust)
+    if since is not None:
+        raise ConfigError(f"`--since` must go with --probe of a study, got {since} without.")
     for name, value in (("--checkpoints", checkpoints), ("--batch", batch)):
         if value is None:
             raise ConfigError(f"`{name}` must be given: {_NEEDED[name]}")
@@ -92,12 +99,14 @@ _NEEDED = {
 }
 
 
-def _of_study(study: Path, probes: list[str], steps: list[int] | None, *, trust: bool) -> int:
+def _of_study(
+    study: Path, probes: list[str], steps: list[int] | None, since: int | None, *, trust: bool
+) -> int:
     """At the kept states of a study."""
     require("train", by="`observatory probe --probe`")
     from observatory.launch.reprobe import reprobe
 
-    for line in reprobe(study, probes, steps, trust=trust):
+    for line in reprobe(study, probes, steps, trust=trust, since=since):
         print(line)
     return 0
 

@@ -111,6 +111,10 @@ class FleetExamples(EveryExample):
         """The parameters of every replica at step 0, drawn again from its seed."""
         return self._start
 
+    def compare_with(self, params: Params) -> None:
+        """Take these parameters of the same replicas for `start`."""
+        self._start = params
+
     @cached_property
     def _start(self) -> Params:
         assert isinstance(self._network, Model)

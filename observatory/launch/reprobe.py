@@ -12,6 +12,7 @@ import torch
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
 from observatory.core.layout import MATRICES
+from observatory.fleet.every_example import FleetExamples
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.look import Look
 from observatory.launch.compose import compose
@@ -29,7 +30,12 @@ REPROBED = "reprobed"
 
 
 def reprobe(
-    study: Path, probes: Sequence[str], steps: Collection[int] | None, *, trust: bool
+    study: Path,
+    probes: Sequence[str],
+    steps: Collection[int] | None,
+    *,
+    trust: bool,
+    since: int | None = None,
 ) -> Iterator[str]:
     """Look at every kept state of a study; yields a line per table, or per probe that cannot look.
 
@@ -40,6 +46,7 @@ def reprobe(
         probes: Names of conf/probe: of probes, or of classes of cost.
         steps: At these alone; None: at every step at which a state was kept.
         trust: Whether settings of the study may name code outside of this package, which runs.
+        since: The step of the kept states that probes compare with; None: the start.
 
     Raises:
         ConfigError: If a probe is unknown, none can look, or no state was kept at one of the steps.
@@ -55,15 +62,20 @@ def reprobe(
         if not trust:
             check_trusted(run.manifest["config"], f"Run `{run.run_id}`")
     kept = [_kept(run, steps) for run in runs]
+    if since is not None:
+        for run, replicas_at in zip(runs, kept, strict=True):
+            _check_since(run, since, replicas_at)
     for run, replicas_at in zip(runs, kept, strict=True):
         parts = build_to_look({**resolved(run.manifest["config"]), "probe": entries})
         yield from (f"{run.run_id}: no {name}: {why}" for name, why in parts.unavailable.items())
         if not parts.probes:
             raise ConfigError(f"`--probe` must name one that can look, got {list(entries)}.")
-        yield from _of_run(study / REPROBED / run.run_id, run, parts, replicas_at)
+        yield from _of_run(study / REPROBED / run.run_id, run, parts, replicas_at, since)
 
 
-def _of_run(folder: Path, run: Run, parts: Parts, kept: dict[int, list[int]]) -> list[str]:
+def _of_run(
+    folder: Path, run: Run, parts: Parts, kept: dict[int, list[int]], since: int | None
+) -> list[str]:
     parts = replace(parts, fleet=replace(parts.fleet, size=1))  # a look of any number of rows
     fleet = parts.shard(0, 1)
     with refused_as_store_error(folder):
@@ -75,6 +87,10 @@ def _of_run(folder: Path, run: Run, parts: Parts, kept: dict[int, list[int]]) ->
         }
         for place, (step, replicas) in enumerate(kept.items()):
             view = fleet.view(_look(fleet, run, step, replicas))
+            if since is not None:
+                assert isinstance(view.everything, FleetExamples)
+                before = _look(fleet, run, since, replicas).flat
+                view.everything.compare_with(fleet.layout.views(before))
             with torch.no_grad():
                 for name, scheduled in parts.probes.items():
                     measured = measured_by(name, scheduled.probe, view)
@@ -84,7 +100,7 @@ def _of_run(folder: Path, run: Run, parts: Parts, kept: dict[int, list[int]]) ->
             if (folder / name).exists():  # of an earlier call
                 (folder / name).rename(Path(beside) / f".{name}")
             (Path(beside) / name).rename(folder / name)
-            _describe(folder / name, scheduled.probe.columns, fleet)
+            _describe(folder / name, scheduled.probe.columns, fleet, since)
         sync(folder)
     looks = sum(len(replicas) for replicas in kept.values())
     return [f"{folder / name}: {looks} looks" for name in writers]
@@ -114,6 +130,18 @@ def _kept(run: Run, wanted: Collection[int] | None) -> dict[int, list[int]]:
     return {step: found[step] for step in chosen}
 
 
+def _check_since(run: Run, since: int, kept: dict[int, list[int]]) -> None:
+    """Refuse a step to compare with at which a replica that is looked at kept no state."""
+    wanted = {replica for replicas in kept.values() for replica in replicas}
+    steps = {r: set(kept_steps(run.folder, run.manifest, r)) for r in wanted}
+    if absent := sorted(r for r in wanted if since not in steps[r]):
+        common = sorted(set.intersection(*steps.values()))
+        raise ConfigError(
+            f"`--since` must be a step at which every replica looked at kept a state, {common} in "
+            f"run {run.run_id}, got {since}, which replicas {absent} lack."
+        )
+
+
 def _look(fleet: Fleet, run: Run, step: int, replicas: Sequence[int]) -> Look:
     seeds = dict(zip(fleet.table.replica.tolist(), fleet.table.seed.tolist(), strict=True))
     splits = [fleet.dataset.draw(seeds[replica]) for replica in replicas]
@@ -129,12 +157,13 @@ def _look(fleet: Fleet, run: Run, step: int, replicas: Sequence[int]) -> Look:
     )
 
 
-def _describe(folder: Path, columns: tuple[Column, ...], fleet: Fleet) -> None:
-    """What the columns mean, and the order of lists, beside the folder of a table."""
+def _describe(folder: Path, columns: tuple[Column, ...], fleet: Fleet, since: int | None) -> None:
+    """What the columns mean, the order of lists, and the step in place of the start, if any."""
     names = [n for n, role in zip(fleet.layout.names, fleet.layout.roles, strict=True)
              if role in MATRICES]  # fmt: skip
     about: dict[str, Any] = {
         "columns": [column.to_json() for column in columns],
         "matrices": names,
+        "since": since,
     }
     write_json(folder.with_suffix(".json"), about)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from observatory.core.view import FleetView
 from observatory.maths.examples import all_tuples
 from observatory.probes.correlation_traps import correlation_traps
 from observatory.probes.curvature import Losses, hessian_product, hutchinson, lanczos
@@ -15,6 +16,7 @@ from observatory.probes.gradient import train_gradient
 from observatory.probes.kernel_drift import kernel_cosine, kernels, label_alignment
 from observatory.probes.learning_coefficient import Chains, learning_coefficient, sample
 from observatory.probes.references import predictions
+from observatory.probes.segment import Segment, barrier, on_segment
 from observatory.probes.tail_exponent import tail_exponent
 from observatory.probes.trajectory import angle, cka, sketch
 from tests.made_examples import made_examples
@@ -145,6 +147,47 @@ def test_eigenvalues_and_trace_of_a_quadratic_loss() -> None:
     trace, se = hutchinson(product, normal(2, 12, seed=3), 400, rng)
     exact = matrices.diagonal(dim1=1, dim2=2).sum(dim=1)
     assert ((trace - exact).abs() < 4 * se).all()
+
+
+def test_a_quadratic_loss_sags_below_its_chord() -> None:
+    r"""$L(s) - (1 - s) L(0) - s L(1) = -s (1 - s) \Delta^\top H \Delta / 2$."""
+    root = normal(1, 6, 6, seed=13)
+    one, other = normal(1, 6, seed=14), normal(1, 6, seed=15)
+    matrices = torch.stack([root[0] @ root[0].T, -root[0] @ root[0].T])
+    for sign, matrix in zip((1, -1), matrices, strict=True):
+        losses = quadratic(matrix[None])
+        found = on_segment(lambda at, f=losses: f(at["w"]), {"w": one}, {"w": other}, 9)[:, 0]
+        s, way = torch.linspace(0, 1, 9).double(), other - one
+        sag = s * (1 - s) * losses(way)
+        chord = (1 - s) * losses(one) + s * losses(other)
+        torch.testing.assert_close(found, chord - sag, rtol=1e-10, atol=1e-10)
+        expected = torch.zeros(()).double() if sign == 1 else (-sag).max()
+        torch.testing.assert_close(barrier(found), expected, rtol=1e-10, atol=1e-10)
+    assert barrier(torch.tensor([1.0, float("nan"), 1.0])).isnan()
+
+
+def test_the_segment_is_that_of_single_losses() -> None:
+    params = {"A": normal(2, 7, 5, seed=17), "C": normal(2, 5, 7, seed=18)}
+    everything = made_examples(params, (), 7, 0)
+    view = FleetView(
+        replica=torch.arange(2), step=torch.arange(2), params=params, weights={},
+        inputs=everything.inputs, labels=everything.labels, in_train=everything.in_train,
+        activations={}, loss_dtype="float64", everything=everything,
+    )  # fmt: skip
+    found: dict[str, Any] = dict(Segment(points=4, most_examples=99, seed=0).measure(view))
+    for r in range(2):
+        for point in range(4):
+            at = {n: (1 - point / 3) * everything.start[n][r : r + 1] + point / 3 * p[r : r + 1]
+                  for n, p in params.items()}  # fmt: skip
+            sums = {True: [0.0, 0], False: [0.0, 0]}
+            for i in range(49):
+                z = everything.logits(at, everything.inputs[None, i : i + 1])
+                mine = sums[bool(everything.in_train[r, i])]
+                mine[0] += float(everything.losses(z, everything.labels[r : r + 1, i : i + 1]))
+                mine[1] += 1
+            for which, (total, n) in zip(("train", "val"), sums.values(), strict=True):
+                value = float(found[f"{which}_losses"].values[r, point])
+                assert value == pytest.approx(total / n, abs=1e-10)
 
 
 def chains_of(power: int, d: int) -> dict[str, Any]:

@@ -71,6 +71,28 @@ def test_the_verb_takes_a_study_and_steps(run: Run) -> None:
         CliRunner().invoke(program, ["probe", "a:b"], standalone_mode=False, catch_exceptions=False)
 
 
+def test_states_are_compared_with_an_earlier_one(run: Run) -> None:
+    study = run.folder.parents[1]
+    asked = ["probe", str(study), "--probe", "segment,trajectory", "--steps", "10,20"]
+    CliRunner().invoke(program, [*asked, "--since", "10"], standalone_mode=False)
+    found = pd.read_parquet(study / REPROBED / run.run_id / "trajectory").set_index("step")
+    assert found.loc[10, "displacement"].tolist() == [0, 0, 0]
+    weights = [run.replica(2).weights(step) for step in (10, 20)]
+    one, other = (np.concatenate([each.ravel() for each in w.values()]) for w in weights)
+    moved = np.linalg.norm(other - one) / np.linalg.norm(one)
+    assert found.query("replica == 2").loc[20, "displacement"] == pytest.approx(moved, rel=1e-6)
+    lines = pd.read_parquet(study / REPROBED / run.run_id / "segment").set_index("step")
+    still, way = (lines.query("replica == 2").loc[step, "train_losses"] for step in (10, 20))
+    np.testing.assert_allclose(still, still[0])
+    assert way[0] == pytest.approx(still[0])
+    assert way[0] != pytest.approx(way[-1], abs=1e-6)
+    with pytest.raises(ConfigError, match=r"kept a state, \[0, 10, 20\] in run \w+, got 7"):
+        list(reprobe(study, ["segment"], None, trust=False, since=7))
+    with pytest.raises(ConfigError, match="must go with --probe"):
+        CliRunner().invoke(program, ["probe", "a:b", "--since", "7"], standalone_mode=False,
+                           catch_exceptions=False)  # fmt: skip
+
+
 def test_a_probe_that_fails_leaves_the_tables_of_an_earlier_call(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
