@@ -30,6 +30,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(browser: Any, study: Path) -> Iterator[Any]:
+    opened = _opened(browser, study)
+    yield opened
+    opened.close()
+
+
+def _opened(browser: Any, study: Path) -> Any:
     opened = browser.new_page(viewport={"width": 1100, "height": 1400}, offline=True)
     opened.set_default_timeout(120_000)
     opened.said, opened.asked = [], []
@@ -38,8 +44,7 @@ def page(browser: Any, study: Path) -> Iterator[Any]:
     opened.on("request", lambda made: opened.asked.append(made.url))
     opened.goto((study / "report.html").as_uri())
     opened.wait_for_function("window.observatoryView")
-    yield opened
-    opened.close()
+    return opened
 
 
 def by_horizon(study: Path, event: str) -> list[dict[str, Any]]:
@@ -129,33 +134,93 @@ def test_clicking_a_weight_decay_shows_its_replicas_and_a_replica_its_command(pa
     )
 
 
-def test_a_box_across_the_curves_marks_replicas_in_all_views(browser: Any, study: Path):
-    page = browser.new_page(viewport={"width": 1100, "height": 1400}, offline=True)
-    page.goto((study / "report.html").as_uri())
-    page.wait_for_function("window.observatoryView")
-    lines = page.locator("#explorer-views g.mark-line path")
-    every = lines.evaluate_all("paths => paths.map((p) => p.getBoundingClientRect().toJSON())")
+LINES = "#explorer-views g.mark-line path"
+
+
+@pytest.fixture
+def fresh(browser: Any, study: Path) -> Iterator[Any]:
+    """The page as it opens, nothing chosen in it."""
+    opened = _opened(browser, study)
+    yield opened
+    opened.close()
+
+
+def drag(page: Any, marks: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag a box across a view, between places that are shares of the extent of its marks."""
+    marks.first.scroll_into_view_if_needed()
+    every = marks.evaluate_all("paths => paths.map((p) => p.getBoundingClientRect().toJSON())")
     left, right = min(b["left"] for b in every), max(b["right"] for b in every)
     top, bottom = min(b["top"] for b in every), max(b["bottom"] for b in every)
-    lines.first.scroll_into_view_if_needed()
-    now = lines.evaluate_all("paths => paths.map((p) => p.getBoundingClientRect().toJSON())")
-    moved = min(b["top"] for b in now) - top
-    height = bottom - top
-    page.mouse.move(right - 2, top + moved + 0.3 * height)  # late looks between 0.3 and 0.7
+    start, end = ((left + x * (right - left), top + y * (bottom - top)) for x, y in (start, end))
+    page.mouse.move(*start)
     page.mouse.down()
-    page.mouse.move((left + right) / 2, top + moved + 0.7 * height, steps=8)
+    page.mouse.move(*end, steps=8)
     page.mouse.up()
     page.wait_for_function("(window.observatoryView.signal('marked') || []).length > 0")
-    marked = page.evaluate("window.observatoryView.signal('marked')")
-    reached = page.evaluate(
+    page.box_middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+
+
+def opacities(marks: Any, key: str) -> dict[Any, float]:
+    """Opacity of the marks of a view, by a field of theirs."""
+    read = "(paths, key) => paths.map((p) => [p.__data__.datum[key], p.__data__.opacity])"
+    return dict(marks.evaluate_all(read, key))
+
+
+def test_a_box_across_the_curves_marks_replicas_in_all_views(fresh: Any):
+    # late looks between 0.3 and 0.7
+    drag(fresh, fresh.locator(LINES), (0.995, 0.3), (0.5, 0.7))
+    marked = fresh.evaluate("window.observatoryView.signal('marked')")
+    reached = fresh.evaluate(
         """() => JSON.parse(document.getElementById('explorer-data').textContent).replicas
           .filter((r) => r.val_acc.some((v) => v > 0.25 && v < 0.75)).map((r) => r.id)"""
     )
     assert set(marked) <= set(reached)
-    assert page.locator("#explorer-rows tr").count() == len(marked) + 1
-    page.mouse.dblclick((left + right) / 2 + 9, top + moved + 0.5 * height)
-    page.wait_for_function("window.observatoryView.signal('marked') === null")
-    page.close()
+    assert fresh.locator("#explorer-rows tr").count() == len(marked) + 1
+    fresh.mouse.dblclick(*fresh.box_middle)
+    fresh.wait_for_function("window.observatoryView.signal('marked') === null")
+
+
+def test_a_box_across_the_times_marks_cells_in_the_rates_and_curves(fresh: Any):
+    rates, times = (fresh.locator("#explorer-views g.mark-symbol").nth(i) for i in (0, 1))
+    points, lines = times.locator("path"), fresh.locator(LINES)
+    drag(fresh, points, (0.55, 0.1), (0.8, 0.75))
+    box = fresh.evaluate("window.observatoryView.signal('times_box')")
+    rows = fresh.evaluate("JSON.parse(document.getElementById('explorer-data').textContent)")
+    inside = {
+        row["id"]: row["wd"]
+        for row in rows["replicas"]
+        if min(box["x"]) <= row["x"] <= max(box["x"])
+        and min(box["y"]) <= (row["t_first99"] or row["end"]) <= max(box["y"])
+    }
+    assert 3 < len(inside) < 60  # of 88
+    assert set(fresh.evaluate("window.observatoryView.signal('marked')")) == set(inside)
+    for marks in (points, lines):
+        shown = opacities(marks, "id")
+        assert len(shown) == 88
+        assert {one for one, opacity in shown.items() if opacity > 0.5} == set(inside)
+    cells = opacities(rates.locator("path"), "wd")
+    assert {wd for wd, opacity in cells.items() if opacity == 1} == set(inside.values())
+    assert fresh.locator("#explorer-rows tr").count() == len(inside) + 1
+
+    # a second box, across the curves, leaves what lies in both
+    drag(fresh, lines, (0.1, 0.0), (0.16, 0.08))
+    box = fresh.evaluate("window.observatoryView.signal('curves_box')")
+    both = {
+        row["id"]
+        for row in rows["replicas"]
+        if row["id"] in inside
+        and any(
+            min(box["at"]) <= step <= max(box["at"]) and min(box["v"]) <= value <= max(box["v"])
+            for step, value in zip(row["s"], row["val_acc"], strict=True)
+        )
+    }
+    assert 0 < len(both) < len(inside)
+    assert set(fresh.evaluate("window.observatoryView.signal('marked')")) == both
+    fresh.mouse.click(*fresh.box_middle)  # a box is no choice: every curve stays
+    assert lines.count() == 88
+    fresh.mouse.dblclick(*fresh.box_middle)
+    fresh.wait_for_function("window.observatoryView.signal('marked') === null")
+    assert fresh.said == []
 
 
 @pytest.mark.parametrize("align", ["memorisation", "event", "decay time", "steps"])

@@ -13,6 +13,7 @@ from observatory.analysis.report.explorer.view_curves import (
     GREY,
     MARKED,
     RED,
+    box,
     curves_view,
     either,
 )
@@ -33,7 +34,7 @@ def explorer_spec(block: Mapping[str, Any]) -> dict[str, Any]:
         name="cell",
         fields=["wd"],
         bind=_select("Weight decay", [wd for _, wd in cells], [f"{wd:g}" for _, wd in cells]),
-        on="click",
+        on=_over("click", "wd"),
         clear="dblclick",
     )
     ids = [row["id"] for row in block["replicas"]]
@@ -42,11 +43,13 @@ def explorer_spec(block: Mapping[str, Any]) -> dict[str, Any]:
         name="replica",
         fields=["id"],
         bind=_select("Replica", ids, names),
-        on="click",
+        on=_over("click", "id"),
         clear="dblclick",
     )
     brush = alt.selection_interval(name="brush", encodings=["x"])
-    hover = alt.selection_point(name="hover", fields=["wd"], on="pointerover", clear="pointerout")
+    hover = alt.selection_point(
+        name="hover", fields=["wd"], on=_over("pointerover", "wd"), clear="pointerout"
+    )
     axis_places = [x for x, _ in cells]
     axis = _decay_axis(axis_places, [wd for _, wd in cells])
     top = alt.hconcat(
@@ -63,6 +66,12 @@ def explorer_spec(block: Mapping[str, Any]) -> dict[str, Any]:
     chart = alt.vconcat(top, below).add_params(*_controls(block))
     chart = chart.resolve_legend(color="independent").resolve_scale(color="independent")
     return chart.configure_view(strokeOpacity=0).to_dict()
+
+
+def _over(event: str, field: str) -> str:
+    """An event on a mark that has the field, or on none: a box or a band is no choice."""
+    item = "event.item"
+    return f"{event}[!{item} || {item}.mark.marktype == 'group' || isValid({item}.datum.{field})]"
 
 
 def _controls(block: Mapping[str, Any]) -> list[alt.Parameter]:
@@ -238,7 +247,7 @@ def _times(
                 alt.Tooltip("out:N", title="outcome"),
             ],
         )
-        .add_params(replica)
+        .add_params(replica, box("times_box"))
     )
     horizon = (
         alt.Chart(alt.NamedData("fits"))

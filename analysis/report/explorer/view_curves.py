@@ -17,7 +17,7 @@ ALIGN = {
 BLUE, RED, GREEN, GREY = "#2b8cd6", "#e0662e", "#0aa577", "#8c959f"
 """Readable on a light and on a dark ground; green is the replica chosen."""
 MARKED = "(marked === null || indexof(marked, datum.id) >= 0)"
-"""Whether a replica has a point in the box that was dragged across the curves, or there is none."""
+"""Whether a replica lies in every box that was dragged across times or curves, if any was."""
 _AT = (
     "align == 'memorisation' ? datum.s - datum.mem : "
     "align == 'event' ? datum.s - datum['t_' + preset] : "
@@ -41,6 +41,12 @@ def either(chosen: Sequence[alt.Parameter], also: str, yes: float, no: float) ->
     return alt.OpacityValue(no, condition={"test": test, "value": yes})
 
 
+def box(name: str) -> alt.Parameter:
+    """A box that is dragged across a view; the page's script sets `marked` from all of them."""
+    shown = alt.BrushConfig(fill=GREY, fillOpacity=0.15, stroke=GREY)
+    return alt.selection_interval(name=name, encodings=["x", "y"], mark=shown)
+
+
 def curves_view(
     places: Sequence[float],
     cell: alt.Parameter,
@@ -48,12 +54,7 @@ def curves_view(
     brush: alt.Parameter,
     replica: alt.Parameter,
 ) -> alt.LayerChart | alt.FacetChart:
-    """The curves of the replicas chosen, laid over each other; places: of weight decays.
-
-    A box dragged across them is the selection `box`; the page's script sets `marked` from it.
-    """
-    shown = alt.BrushConfig(fill=GREY, fillOpacity=0.15, stroke=GREY)
-    box = alt.selection_interval(name="box", encodings=["x", "y"], mark=shown)
+    """The curves of the replicas chosen, laid over each other; places: of weight decays."""
     chosen: Any = {
         "or": [
             {"param": "cell", "empty": False},
@@ -100,7 +101,7 @@ def curves_view(
             ],
         )
     )
-    lines = lines.add_params(box)
+    lines = lines.add_params(box("curves_box"))
     said = "Accuracy of the replicas chosen against their training, up to the horizon."
     return alt.layer(lines).properties(
         title=alt.Title(alt.expr(_TITLE)),

@@ -93,19 +93,24 @@
     if (one) place("explorer-who").textContent = `weight decay ${one.wd}, seed ${one.seed}`;
   }
 
-  // A box across the curves marks the replicas that have a point in it, in all views.
-  function mark(name, box) {
+  // Boxes across the times and across the curves mark the replicas that lie in each, in all views.
+  function mark() {
     const g = Number(view.signal("group")), event = `t_${view.signal("preset")}`, until = view.signal("until");
     const align = view.signal("align"), series = view.signal("series");
-    const from = {memorisation: (r) => r.mem, event: (r) => r[event]}[align] || (() => 0);
+    const known = (value) => value !== null && value !== undefined;
+    const seen = (r) => (known(r[event]) && r[event] <= until ? r[event] : null);
+    const when = (r) => seen(r) ?? Math.max(1, Math.min(r.end, until));
+    const from = {memorisation: (r) => r.mem, event: seen}[align] || (() => 0);
     const at = (r, s) => (align === "decay time" ? s * r.lr * r.wd : s - from(r));
     const within = (value, ends) => value >= Math.min(...ends) && value <= Math.max(...ends);
-    const known = (value) => value !== null && value !== undefined;
-    const inside = (r) => r.g === g && known(from(r)) && r.s.some((s, i) => {
+    const times = view.signal("times_box"), curves = view.signal("curves_box");
+    const tests = [];
+    if (times && times.x && times.y) tests.push((r) => within(r.x, times.x) && within(when(r), times.y));
+    if (curves && curves.at && curves.v) tests.push((r) => known(from(r)) && r.s.some((s, i) => {
       const v = (r[series] || [])[i];
-      return s <= until && known(v) && within(at(r, s), box.at) && within(v, box.v);
-    });
-    const found = box && box.at && box.v ? block.replicas.filter(inside) : null;
+      return s <= until && known(v) && within(at(r, s), curves.at) && within(v, curves.v);
+    }));
+    const found = tests.length ? block.replicas.filter((r) => r.g === g && tests.every((test) => test(r))) : null;
     view.signal("marked", found && found.map((r) => r.id));
     view.signal("marked_wd", found && found.map((r) => r.wd)).runAsync().then(said);
   }
@@ -126,7 +131,7 @@
     if (view) view.finalize();
     view = made.view;
     for (const [name, value] of Object.entries(kept)) if (value !== undefined) view.signal(name, value);
-    view.addSignalListener("box", mark);
+    for (const name of ["times_box", "curves_box", "group", "preset", "until", "series", "align"]) view.addSignalListener(name, mark);
     for (const name of names) { try { view.addSignalListener(name, said); } catch { /* no such control */ } }
     await view.runAsync();
     ordered();
