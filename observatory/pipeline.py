@@ -56,7 +56,7 @@ def run_comparison(overrides: Sequence[str], watch: _Watch | None, message: _Mes
         ConfigError: As `comparison`, before anything is trained.
     """
     from observatory.analysis.boundary.learning_rates import rate_remarks
-    from observatory.launch.compare import comparison, n_inner
+    from observatory.launch.compare import BASE, comparison, n_inner
     from observatory.launch.finished import finished_run
     from observatory.plan.measure import flops_per_step
     from observatory.store.reader import Run
@@ -75,7 +75,7 @@ def run_comparison(overrides: Sequence[str], watch: _Watch | None, message: _Mes
     report, *_ = run_map({**found.runs, **checks}, watch, message)
     folders = {name: finished_run(config) for name, config in found.rates.items()}
     trained = {name: Run(folder) for name, folder in folders.items() if folder is not None}
-    fit = found.runs["base"]["fit"]["study"]
+    fit = found.runs[BASE]["fit"]["study"]
     for remark in rate_remarks(trained, fit["events"][0], fit["level"]):
         message(remark)
     return report

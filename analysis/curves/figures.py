@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.result import Fitted
 from observatory.analysis.page.amounts import draw_amounts
+from observatory.analysis.page.panels import finish_steps
 from observatory.analysis.page.records import arrow_from
 from observatory.analysis.page.style import (
     GROUND,
@@ -152,15 +153,9 @@ def layers_figure(maps: Sequence[LayerMap], label: str, row_label: str) -> Figur
     low, high = float(finite.min()), float(finite.max())
     norm = LogNorm(low, max(high, low * 1.001))
     drawn = [_draw_map(axes, m, norm) for axes, m in zip(grid.flat, maps, strict=False)]
-    for index, axes in enumerate(grid.flat):
-        if index >= len(maps):
-            axes.set_axis_off()
-        elif index + columns >= len(maps):
-            axes.set_xlabel("steps")
-            axes.tick_params(axis="x", labelbottom=True)
+    finish_steps(grid, len(maps))
     for axes in grid[:, 0]:
         axes.set_ylabel(row_label)
-    plain_log_ticks(grid[0, 0].xaxis)
     bar = figure.colorbar(drawn[0], ax=grid, pad=0.015, aspect=30)
     finish_colour_bar(bar, label)
     plain_log_ticks(bar.ax.yaxis)

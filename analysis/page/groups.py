@@ -113,8 +113,9 @@ def groups(study: Study) -> list[Group]:
     parts: dict[str, list[tuple[Run, pd.DataFrame]]] = {}
     every = [recorded([run]) for run in study.runs]
     until = common_step(pd.concat(every, ignore_index=True))
+    over_all = _swept_columns(study)
     for run, rows_of_run, between in zip(study.runs, every, apart, strict=True):
-        swept = _swept_columns(study)
+        swept = over_all
         if run.manifest["config"].get("compare"):  # the arm's name says what all of the run have
             swept = [c for c in swept if len(set(map(_plain, run.replicas()[c]))) > 1]
         for within, rows in _split(rows_of_run, swept):

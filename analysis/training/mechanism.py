@@ -12,11 +12,11 @@ from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.drawing import Drawing, NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, evenly, layered, where, words
+from observatory.analysis.page.panels import finish_steps
 from observatory.analysis.page.style import (
     INK,
     WIDTH,
     finish_colour_bar,
-    plain_log_ticks,
     styled,
 )
 from observatory.analysis.training.diagnostics import Diagnostic, Panel, draw_diagnostic
@@ -46,15 +46,15 @@ MECHANISM = (
         "mechanism-references",
         "Predictors that memorise",
         "Share of val examples that a predictor answers as labelled (right), and to which the "
-        "network gives the same answer (agrees); neighbours are train examples, by what the "
-        "readout reads or by the operands (0–1).",
+        "network gives the same answer (agrees); neighbours (1-NN, and the singular "
+        "kernel) are train examples, by what the readout reads or by the operands (0–1).",
         (
-            Panel("references", "network_acc", "network, right"),
-            Panel("references", "final_nn_acc", "1-NN of the readout's input, right"),
-            Panel("references", "final_nn_agree", "1-NN of the readout's input, agrees"),
-            Panel("references", "final_kernel_agree", "singular kernel, agrees"),
-            Panel("references", "input_nn_agree", "1-NN of the operands, agrees"),
-            Panel("references", "majority_agree", "majority vote, agrees"),
+            Panel("references", "network_acc", "network: right"),
+            Panel("references", "final_nn_acc", "1-NN, readout: right"),
+            Panel("references", "final_nn_agree", "1-NN, readout: agrees"),
+            Panel("references", "final_kernel_agree", "kernel, readout: agrees"),
+            Panel("references", "input_nn_agree", "1-NN, operands: agrees"),
+            Panel("references", "majority_agree", "majority vote: agrees"),
         ),
     ),
     Diagnostic(
@@ -175,15 +175,9 @@ def _spectrum_figure(
         norm = Normalize(0.0, most)
         drawn = draw_amounts(axes, edges, shares.T, norm=norm, first=1, gid="spectrum")
         axes.set_title(title, fontsize=7.5, pad=2.5, color=INK)
-    for index, axes in enumerate(grid.flat):
-        if index >= len(maps):
-            axes.set_axis_off()
-        elif index + columns >= len(maps):
-            axes.set_xlabel("steps")
-            axes.tick_params(axis="x", labelbottom=True)
+    finish_steps(grid, len(maps))
     for axes in grid[:, 0]:
         axes.set_ylabel("irrep")
-    plain_log_ticks(grid[0, 0].xaxis)
     assert drawn is not None
     finish_colour_bar(figure.colorbar(drawn, ax=grid, pad=0.015, aspect=30), "share of power")
     return figure

@@ -1,10 +1,9 @@
 """The verb that trains arms beside each other."""
 
-import sys
 from pathlib import Path
 
 from observatory.cli.commands import verb
-from observatory.cli.runs import takes_overrides, without_dashes
+from observatory.cli.runs import reporting, takes_overrides, without_dashes
 
 
 @verb(
@@ -29,15 +28,8 @@ def compare(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None) ->
     """
     from observatory.analysis.fit.settings import classes_of
     from observatory.launch.compose import search_path
-    from observatory.launch.display import live
     from observatory.pipeline import run_comparison
 
     with classes_of(config_dir):
-        print(
-            run_comparison(
-                [*search_path(config_dir), *overrides],
-                None if quiet else live,
-                (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr)),
-            )
-        )
+        print(run_comparison([*search_path(config_dir), *overrides], *reporting(quiet=quiet)))
     return 0

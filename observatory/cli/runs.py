@@ -222,11 +222,9 @@ def _typed(given: Mapping[str, Any]) -> list[str]:
 
 def perform(verb: str, runs: dict[str, dict[str, Any]], *, quiet: bool) -> list[Path]:
     """Do what a verb does with configurations; prints and returns what it made."""
-    from observatory.launch.display import live
     from observatory.pipeline import run_map, run_sweep, train_runs
 
-    watch = None if quiet else live
-    say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
+    watch, say = reporting(quiet=quiet)
     if verb == "sweep":
         if len(runs) > 1:
             raise ConfigError("`sweep` searches one run's boundary at a time: name one of them.")
@@ -236,6 +234,15 @@ def perform(verb: str, runs: dict[str, dict[str, Any]], *, quiet: bool) -> list[
     for path in made:
         print(path)
     return made
+
+
+def reporting(*, quiet: bool) -> tuple[Any, Callable[[str], None]]:
+    """How progress is shown (None: not at all) and where sentences go, for the pipeline."""
+    from observatory.launch.display import live
+
+    if quiet:
+        return None, lambda text: None
+    return live, lambda text: print(text, file=sys.stderr)
 
 
 def hydra_application(verb: str, arguments: list[str]) -> int:

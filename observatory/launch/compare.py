@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -163,10 +165,9 @@ def _matched(runs: dict[str, Config], settings: Mapping[str, Any], size: Size) -
     for name, config in runs.items():
         words, n = "", size(config)
         if settings["match"] is not None and name != BASE and n not in (0, target):
-            key = _width(name, config, settings["setting"], size)
-            runs[name] = config = _nearest(config, key, target, size)
-            words = f", with model.{key} = {config['model'][key]}"
-        n = size(config)
+            key = _width(name, config, n, settings["setting"], size)
+            runs[name], n = _nearest(config, key, target, size)
+            words = f", with model.{key} = {runs[name]['model'][key]}"
         off = abs(n / target - 1.0)
         apart = f". Not comparable: {off:.1%} off the base" if off > settings["tolerance"] else ""
         said[name] = f"{n} {unit}{words}{apart}."
@@ -185,38 +186,44 @@ def _apart(config: Config, base: Config) -> Iterator[str]:
 
 def _check_different(runs: Mapping[str, Config], match: str | None) -> None:
     """Refuse an arm that is another one by another name: the study would hold one run for both."""
-    for name, config in runs.items():
-        for other in list(runs)[: list(runs).index(name)]:
-            if runs[other] == config:
-                once = " once it is as large" if match else ""
-                raise ConfigError(
-                    f"`arms.{name}` must differ from `{other}`: it has its settings{once}."
-                )
+    for other, name in combinations(runs, 2):
+        if runs[other] == runs[name]:
+            once = " once it is as large" if match else ""
+            raise ConfigError(
+                f"`arms.{name}` must differ from `{other}`: it has its settings{once}."
+            )
 
 
-def _width(name: str, config: Config, setting: str | None, size: Size) -> str:
+def _with_width(config: Config, key: str, width: int) -> Config:
+    return {**config, "model": {**config["model"], key: width}}
+
+
+def _width(name: str, config: Config, n: int, setting: str | None, size: Size) -> str:
     """The first width on which the size of a model depends."""
     model = config["model"]
     for key in (setting,) if setting else WIDTHS:
-        if isinstance(width := model.get(key), int):
-            twice = {**config, "model": {**model, key: 2 * width}}
-            if size(twice) != size(config):
-                return key
+        width = model.get(key)
+        if isinstance(width, int) and size(_with_width(config, key, 2 * width)) != n:
+            return key
     raise ConfigError(
         f"`compare.setting` must name a width of the model of arm `{name}`: a number on which "
         f"its size depends. It has {sorted(k for k, value in model.items() if type(value) is int)}."
     )
 
 
-def _nearest(config: Config, key: str, target: int, size: Size) -> Config:
-    """The width with which the size is nearest to the target; sizes rise with widths."""
+def _nearest(config: Config, key: str, target: int, size: Size) -> tuple[Config, int]:
+    """With the width with which the size is nearest to the target, and that size.
+
+    Sizes rise with widths.
+    """
     unit = _unit(config, key, size)
 
-    def at(n: int) -> Config:
-        return {**config, "model": {**config["model"], key: n * unit}}
+    @cache
+    def of(n: int) -> int:
+        return size(_with_width(config, key, n * unit))
 
     low, high = 1, 2
-    while size(at(high)) < target:
+    while of(high) < target:
         low, high = high, 2 * high
         if high * unit > _WIDEST:
             raise ConfigError(
@@ -224,8 +231,9 @@ def _nearest(config: Config, key: str, target: int, size: Size) -> Config:
             )
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if size(at(middle)) < target else (low, middle)
-    return min(at(low), at(high), key=lambda made: abs(size(made) - target))
+        low, high = (middle, high) if of(middle) < target else (low, middle)
+    n = min(low, high, key=lambda n: abs(of(n) - target))
+    return _with_width(config, key, n * unit), of(n)
 
 
 def _unit(config: Config, key: str, size: Size) -> int:
@@ -233,7 +241,7 @@ def _unit(config: Config, key: str, size: Size) -> int:
     width = config["model"][key]
     for unit in (n for n in range(1, width) if width % n == 0):
         try:
-            size({**config, "model": {**config["model"], key: width + unit}})
+            size(_with_width(config, key, width + unit))
         except ConfigError:
             continue
         return unit

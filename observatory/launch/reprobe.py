@@ -11,7 +11,7 @@ import torch
 
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
-from observatory.core.layout import MATRICES
+from observatory.core.layout import matrices
 from observatory.fleet.every_example import FleetExamples
 from observatory.fleet.fleet import Fleet
 from observatory.fleet.look import Look
@@ -159,11 +159,9 @@ def _look(fleet: Fleet, run: Run, step: int, replicas: Sequence[int]) -> Look:
 
 def _describe(folder: Path, columns: tuple[Column, ...], fleet: Fleet, since: int | None) -> None:
     """What the columns mean, the order of lists, and the step in place of the start, if any."""
-    names = [n for n, role in zip(fleet.layout.names, fleet.layout.roles, strict=True)
-             if role in MATRICES]  # fmt: skip
     about: dict[str, Any] = {
         "columns": [column.to_json() for column in columns],
-        "matrices": names,
+        "matrices": list(matrices(fleet.layout.names, fleet.weights)),
         "since": since,
     }
     write_json(folder.with_suffix(".json"), about)

@@ -1,12 +1,13 @@
 """The weight matrices of a network, in the order in which tables list them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
+from torch import Tensor
 
 from observatory.core.contracts import Masked
 from observatory.core.errors import ConfigError
-from observatory.core.layout import Weight, matrices
+from observatory.core.layout import Params, Weight, matrices
 
 
 def matrix_names(names: Iterable[str], weights: Mapping[str, Weight]) -> tuple[str, ...]:
@@ -39,3 +40,17 @@ def per_matrix(entries: Sequence[Masked]) -> Masked:
         torch.stack([entry.values for entry in entries], dim=1),
         torch.stack([entry.defined for entry in entries], dim=1),
     )
+
+
+def of_matrices(
+    params: Params,
+    weights: Mapping[str, Weight],
+    quantities: Callable[[Tensor], dict[str, Masked]],
+) -> dict[str, Masked]:
+    """What `quantities` gives of a matrix of every replica, of each: entries `[replica, matrix]`.
+
+    Raises:
+        ConfigError: If there is no matrix.
+    """
+    found = [quantities(params[name]) for name in matrix_names(params, weights)]
+    return {name: per_matrix([entry[name] for entry in found]) for name in found[0]}

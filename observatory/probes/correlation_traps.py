@@ -14,7 +14,7 @@ from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.settings import Size, check_arguments
 from observatory.core.view import FleetView
-from observatory.maths.matrices import matrix_names, per_matrix
+from observatory.maths.matrices import of_matrices
 from observatory.maths.spectrum import eigenvalues
 
 _TRACY_WIDOM_99 = 2.0234
@@ -101,11 +101,9 @@ class CorrelationTraps(Probe):
 
     def measure(self, view: FleetView) -> Measurement:
         """See `correlation_traps`."""
-        found = [
-            correlation_traps(view.params[name], self.shuffles, self.seed, self.least_side)
-            for name in matrix_names(view.params, view.weights)
-        ]
-        return {
-            f"traps_{name}": per_matrix([counts[name] for counts in found])
-            for name in ("margin", "tracy_widom")
-        }
+
+        def counts(weight: Tensor) -> dict[str, Masked]:
+            found = correlation_traps(weight, self.shuffles, self.seed, self.least_side)
+            return {f"traps_{name}": count for name, count in found.items()}
+
+        return of_matrices(view.params, view.weights, counts)

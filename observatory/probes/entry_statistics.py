@@ -15,7 +15,7 @@ from torch import Tensor
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
-from observatory.maths.matrices import matrix_names, per_matrix
+from observatory.maths.matrices import of_matrices
 
 QUANTITIES = {
     "mean_ratio": "|mean| (N M)^(1/4) over the standard deviation",
@@ -77,9 +77,4 @@ class EntryStatistics(Probe):
 
     def measure(self, view: FleetView) -> Measurement:
         """See `entry_statistics`."""
-        names = matrix_names(view.params, view.weights)
-        found = [entry_statistics(view.params[name]) for name in names]
-        return {
-            quantity: per_matrix([entries[quantity] for entries in found])
-            for quantity in QUANTITIES
-        }
+        return of_matrices(view.params, view.weights, entry_statistics)

@@ -14,7 +14,7 @@ from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.settings import Size, check_arguments
 from observatory.core.view import FleetView
-from observatory.maths.matrices import matrix_names, per_matrix
+from observatory.maths.matrices import of_matrices
 from observatory.maths.spectrum import eigenvalues, smaller_gram
 
 
@@ -87,13 +87,12 @@ class TailExponent(Probe):
 
     def measure(self, view: FleetView) -> Measurement:
         """See `tail_exponent`; undefined for a matrix with a side of 1."""
-        found = []
-        for name in matrix_names(view.params, view.weights):
-            values = eigenvalues(smaller_gram(view.params[name].double()))
-            found.append(tail_exponent(values, self.least_tail) if values.shape[1] > 1 else None)
-        blank = torch.zeros(len(view.replica), dtype=torch.float64, device=view.step.device)
-        none = Masked(blank, blank > 0)
-        return {
-            c.name: per_matrix([none if f is None else f[c.name] for f in found])
-            for c in self.columns
-        }
+
+        def of_weight(weight: Tensor) -> dict[str, Masked]:
+            values = eigenvalues(smaller_gram(weight.double()))
+            if values.shape[1] > 1:
+                return tail_exponent(values, self.least_tail)
+            blank = torch.zeros_like(values[:, 0])
+            return {column.name: Masked(blank, blank > 0) for column in self.columns}
+
+        return of_matrices(view.params, view.weights, of_weight)

@@ -8,7 +8,7 @@ from torch import Tensor
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
-from observatory.maths.matrices import matrix_names, per_matrix
+from observatory.maths.matrices import of_matrices
 
 TINY = 1e-6
 QUANTITIES = {
@@ -79,6 +79,4 @@ class WeightSizes(Probe):
 
     def measure(self, view: FleetView) -> Measurement:
         """See `weight_sizes`."""
-        names = matrix_names(view.params, view.weights)
-        sizes = [weight_sizes(view.params[name]) for name in names]
-        return {name: per_matrix([size[name] for size in sizes]) for name in QUANTITIES}
+        return of_matrices(view.params, view.weights, weight_sizes)

@@ -12,7 +12,7 @@ from torch import Tensor
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
-from observatory.maths.matrices import matrix_names, per_matrix
+from observatory.maths.matrices import of_matrices
 from observatory.maths.spectrum import (
     eigenvalues,
     entropy,
@@ -81,9 +81,4 @@ class WeightSpectrum(Probe):
 
     def measure(self, view: FleetView) -> Measurement:
         """See `weight_spectrum`."""
-        names = matrix_names(view.params, view.weights)
-        spectra = [weight_spectrum(view.params[name]) for name in names]
-        return {
-            quantity: per_matrix([spectrum[quantity] for spectrum in spectra])
-            for quantity in QUANTITIES
-        }
+        return of_matrices(view.params, view.weights, weight_spectrum)

@@ -10,11 +10,11 @@ from typing import final
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from observatory.core.layout import Weight
 from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint
+from observatory.maths.operands import flat_operands, operand_table
 
 _NOTHING = 1e-12
 """Added to the squared length: at 0 its root has no slope."""
@@ -112,11 +112,7 @@ class Eugen(nn.Module):
         )  # fmt: skip
         self.n_layers, self.order, self.embed_std = n_layers, order, embed_std
         self.d_vocab = d_vocab
-        if d_model is None:
-            self.W_E, d_in = None, n_operands * d_vocab
-        else:
-            self.W_E = nn.Parameter(torch.empty(d_vocab, d_model))
-            d_in = n_operands * d_model
+        self.W_E, d_in = operand_table(d_vocab, d_model, n_operands)
         self.blocks = nn.ModuleList(
             Block(d_mlp if layer else d_in, d_mlp, n_features, order, norm_feature)
             for layer in range(n_layers)
@@ -133,11 +129,7 @@ class Eugen(nn.Module):
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
         """Logits of the answer."""
-        if self.W_E is None:
-            x = F.one_hot(inputs, self.d_vocab).to(self.W_U.dtype)
-        else:
-            x = self.W_E[inputs]
-        x = x.flatten(start_dim=1)
+        x = flat_operands(inputs, self.W_E, self.d_vocab, self.W_U.dtype)
         for block in self.blocks:
             x = block(x)
         return self.final(x) @ self.W_U

@@ -16,6 +16,7 @@ from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
 from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint
+from observatory.maths.operands import flat_operands, operand_table
 from observatory.maths.splines import b_splines
 
 NOISE = 0.1
@@ -96,11 +97,7 @@ class Kan(nn.Module):
             )
         self.n_layers, self.embed_std = n_layers, embed_std
         self.d_vocab, self.grid, self.per_edge = d_vocab, grid, grid + order + 1
-        if d_model is None:
-            self.W_E, d_in = None, n_operands * d_vocab
-        else:
-            self.W_E = nn.Parameter(torch.empty(d_vocab, d_model))
-            d_in = n_operands * d_model
+        self.W_E, d_in = operand_table(d_vocab, d_model, n_operands)
         self.blocks = nn.ModuleList(
             Block(grid, order, grid_low, grid_high) for _ in range(n_layers)
         )
@@ -124,11 +121,7 @@ class Kan(nn.Module):
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
         """Logits of the answer."""
-        if self.W_E is None:
-            x = F.one_hot(inputs, self.d_vocab).to(self.W_U.dtype)
-        else:
-            x = self.W_E[inputs]
-        x = x.flatten(start_dim=1)
+        x = flat_operands(inputs, self.W_E, self.d_vocab, self.W_U.dtype)
         for block, matrix in zip(self.blocks, self.W_in, strict=False):  # all but the last
             x = block(x) @ matrix
         return self.final(self.blocks[-1](x)) @ self.W_U

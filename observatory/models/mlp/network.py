@@ -10,13 +10,13 @@ from typing import final
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from observatory.core.contracts import FastPath
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Weight
 from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint
+from observatory.maths.operands import flat_operands, operand_table
 from observatory.models.mlp.starts import Start, draw_log_normal
 from observatory.models.mlp.table_forward import TableForward
 from observatory.nonlinearities.contract import initialise_nonlinearities, is_trained
@@ -87,11 +87,7 @@ class Mlp(nn.Module):
             )
         self.n_layers, self.bias, self.start = n_layers, bias, start
         self.embed_std, self.d_vocab, self.n_operands = embed_std, d_vocab, n_operands
-        if d_model is None:
-            self.W_E, d_in = None, n_operands * d_vocab
-        else:
-            self.W_E = nn.Parameter(torch.empty(d_vocab, d_model))
-            d_in = n_operands * d_model
+        self.W_E, d_in = operand_table(d_vocab, d_model, n_operands)
         self.blocks = nn.ModuleList(
             Block(d_mlp if layer else d_in, d_mlp, activation, bias) for layer in range(n_layers)
         )
@@ -116,11 +112,7 @@ class Mlp(nn.Module):
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
         """Logits of the answer."""
-        if self.W_E is None:
-            x = F.one_hot(inputs, self.d_vocab).to(self.W_U.dtype)
-        else:
-            x = self.W_E[inputs]
-        x = x.flatten(start_dim=1)
+        x = flat_operands(inputs, self.W_E, self.d_vocab, self.W_U.dtype)
         for block in self.blocks:
             x = block(x)
         return self.final(x) @ self.W_U
