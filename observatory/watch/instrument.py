@@ -28,7 +28,7 @@ from observatory.watch.reading.sharding import whole
 from observatory.watch.reading.trace import Traced, trace
 from observatory.watch.snapshot import Snapshot
 from observatory.watch.states import Sequences, recurrent_modules
-from observatory.watch.tables import PROBES, of_states
+from observatory.watch.tables import PROBES, massive_name, of_states
 from observatory.watch.tokens import decoder_of, texts_of, token_ids
 from observatory.watch.weights import matrix_rows
 
@@ -151,14 +151,14 @@ class Instrument:
                 own = (path,) if name == "ssm" else own
                 at = f"massive_{name}_state"
                 found[at] = (*found.get(at, ()), *own)
+        for stack, site, _ in anatomy.sites.values():
+            if (name := massive_name(site, stack)) in tables:
+                found[name] = anatomy.labels(stack, site)
         for name in tables:
             for stack, paths in anatomy.attention_layers.items():
                 suffix = f"_{stack}" if stack else ""
                 if name in (f"attention{suffix}", f"attention_heads{suffix}"):
                     found[name] = paths
-            for stack in anatomy.stacks:
-                if name.startswith("massive_") and name.endswith(stack.name):
-                    found.setdefault(name, stack.layers)
         return found
 
 

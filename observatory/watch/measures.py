@@ -26,7 +26,7 @@ from observatory.watch.heads import (
     of_layer,
     valid_flat,
 )
-from observatory.watch.reading.anatomy import Anatomy, Place
+from observatory.watch.reading.anatomy import Anatomy, Place, Site
 from observatory.watch.reading.events import Event, Key
 from observatory.watch.tables import (
     LOGIT_ROWS,
@@ -35,6 +35,7 @@ from observatory.watch.tables import (
     Located,
     Table,
     located,
+    massive_name,
     massive_table,
     sample_of,
     token_rows,
@@ -63,12 +64,13 @@ class Look:
     patterns: dict[str, Tensor] = field(default_factory=dict)
     heads: dict[str, dict[int, Heads]] = field(default_factory=dict)
     flats: dict[str, list[Tensor]] = field(default_factory=dict)
-    massive: dict[tuple[str, str], dict[int, Located]] = field(default_factory=dict)
+    massive: dict[tuple[str, Site], dict[int, Located]] = field(default_factory=dict)
     final: Tensor | None = None
     readout: Tensor | None = None
     read: dict[Place, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._turned = False
         self._most_rows: dict[Place, int] = {}
         for places, _ in self.anatomy.reads.values() if "lar" in self.probes else ():
             for place in places:
@@ -95,10 +97,12 @@ class Look:
             place = Place(event.key, given)
             if tensor is None:
                 continue
+            turned = place in self.anatomy.positions_first
+            tensor = tensor.transpose(0, 1) if turned else tensor
             if (site := self.anatomy.sites.get(place)) is not None:
-                self._site(*site, tensor.detach())
+                self._site(*site, tensor.detach(), turned=turned)
                 if site[1] == "final":
-                    self.final, self.readout = tensor, event.output
+                    self.final, self.readout, self._turned = tensor, event.output, turned
             if (most := self._most_rows.get(place)) is not None:
                 self.read[place] = token_rows(tensor, self._mask("", tensor), most)
 
@@ -121,9 +125,12 @@ class Look:
             some = sample_of(flat.shape[-1], R_PHI_ENTRIES).to(flat.device)
             self.flats.setdefault(stack, []).append(flat[..., some].double())
 
-    def _site(self, stack: str, site: str, layer: int, h: Tensor) -> None:
+    def _site(self, stack: str, site: Site, layer: int, h: Tensor, *, turned: bool) -> None:
         if "massive_activations" in self.probes and h.ndim >= 2 and h.numel() >= 3:
-            found = located(h, self._mask(stack, h), _fitting(self.ids, stack, h))
+            ids = _fitting(self.ids, stack, h)
+            if turned and ids is None:  # given as the activations are
+                ids = _fitting({name: each.mT for name, each in self.ids.items()}, stack, h)
+            found = located(h, self._mask(stack, h), ids)
             self.massive.setdefault((stack, site), {})[layer] = found
 
     def tables(self, params: Mapping[str, Tensor], logits: Tensor | None) -> dict[str, Table]:
@@ -143,12 +150,13 @@ class Look:
             if "attention_heads" in self.probes:
                 found[f"attention_heads{suffix}"] = Table(HEAD_COLUMNS, heads_row(layers))
         for (stack, site), by_layer in self.massive.items():
-            name = "activations" if site == "resid_post" else site
-            layers = [by_layer[i] for i in sorted(by_layer)]
-            found[f"massive_{name}{f'_{stack}' if stack else ''}"] = massive_table(
-                layers, tokens=bool(self.ids)
-            )
-        found |= self._of_outputs(self.readout if logits is None else logits)
+            layers = [by_layer.get(i) for i in range(len(self.anatomy.labels(stack, site)))]
+            found[massive_name(site, stack)] = massive_table(layers, tokens=bool(self.ids))
+        logits = self.readout if logits is None else logits
+        if logits is not None and self._turned and self.final is not None:
+            as_given = logits.shape[1::-1] == self.final.shape[:2]
+            logits = logits.transpose(0, 1) if as_given else logits
+        found |= self._of_outputs(logits)
         return found | of_weights(params, self.anatomy, self.probes, self.read)
 
     def _of_outputs(self, logits: Tensor | None) -> dict[str, Table]:

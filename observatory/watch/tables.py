@@ -125,28 +125,41 @@ def located(
     return Located(found, index // h.shape[1], index % h.shape[1], channel, token)
 
 
-def massive_table(layers: Sequence[Located], *, tokens: bool = False) -> Table:
+def massive_name(site: str, stack: str) -> str:
+    """The table of a site of a stack.
+
+    Example:
+        >>> massive_name("resid_post", ""), massive_name("attn_out", "decoder")
+        ('massive_activations', 'massive_attn_out_decoder')
+    """
+    suffix = f"_{stack}" if stack else ""
+    return f"massive_{'activations' if site == 'resid_post' else site}{suffix}"
+
+
+def massive_table(layers: Sequence[Located | None], *, tokens: bool = False) -> Table:
     """`massive_activations` of the layers of a stack, and the sequence of the largest of each.
 
     Args:
-        layers: Of every layer.
+        layers: Of every layer; None of one that has none, though another has.
         tokens: Whether the token there is a column too.
     """
     columns = (*MASSIVE_COLUMNS, TOKEN) if tokens else MASSIVE_COLUMNS
+    there = torch.tensor([each is not None for each in layers])
+    any_of = next(each for each in layers if each is not None)
     found = Extremes(
         *(
-            torch.cat([getattr(each.found, part.name) for each in layers], dim=1)
+            torch.cat([getattr((each or any_of).found, part.name) for each in layers], dim=1)
             for part in fields(Extremes)
         )
     )
-    number = Masked(found.place, ~found.largest[..., -1].isnan())
-    every = torch.ones_like(number.defined)
-    row: dict[str, Masked | None] = {
-        name: Masked(value, every) if isinstance(value, Tensor) else value
-        for name, value in of_extremes(found).items()
-    }
+    every = there.to(found.place.device).expand(found.place.shape)
+    number = Masked(found.place, every & ~found.largest[..., -1].isnan())
+    row: dict[str, Masked | None] = {}
+    for name, value in of_extremes(found).items():
+        value = Masked(value, every) if isinstance(value, Tensor) else value
+        row[name] = value and Masked(value.values, value.defined & every)
     for name in ("sequence", "position", "channel", *(["token"] if tokens else [])):
-        places = joined([getattr(each, name) for each in layers])
+        places = joined([each and getattr(each, name) for each in layers])
         row[name] = places and Masked(places.values, places.defined & number.defined)
     return Table(columns, row)
 

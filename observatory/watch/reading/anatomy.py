@@ -74,6 +74,7 @@ class Anatomy:
         reads: Places of what every matrix multiplies (one for each step of a recurrence, and for
             each call of a shared layer), and its orientation (True: rows are outputs).
         without_attention: Layers of chains that hold none, where others do.
+        positions_first: Places of `sites` and `reads` where tensors are `[pos, batch, ...]`.
     """
 
     stacks: tuple[Stack, ...]
@@ -83,6 +84,17 @@ class Anatomy:
     weights: Mapping[str, Weight]
     reads: Mapping[str, tuple[tuple[Place, ...], bool]]
     without_attention: tuple[str, ...] = field(default=())
+    positions_first: frozenset[Place] = field(default=frozenset())
+
+    def labels(self, stack: str, site: Site) -> tuple[str, ...]:
+        """Path of every layer that a site of a stack has an entry for, with or without a value."""
+        paths = next((each.layers for each in self.stacks if each.name == stack), ())
+        if site in ("embedding", "final"):
+            owners = (
+                place.key.call.path for place, at in self.sites.items() if at[:2] == (stack, site)
+            )
+            return tuple(owners)
+        return paths
 
 
 def same_tensor(left: Tensor | None, right: Tensor | None) -> bool:

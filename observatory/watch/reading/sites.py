@@ -18,6 +18,7 @@ from observatory.watch.reading.anatomy import (
     weights_of,
 )
 from observatory.watch.reading.events import Event, Key
+from observatory.watch.reading.orientation import positions_first
 
 
 def anatomy_of(model: nn.Module, trace: Sequence[Event]) -> Anatomy:
@@ -40,6 +41,7 @@ def anatomy_of(model: nn.Module, trace: Sequence[Event]) -> Anatomy:
     if last is not None and not any(_inside(trace, last, run) for run in runs):
         sites[Place(last.key, given=True)] = ("", "final", 0)
     named = [*stacks, *([("", lone)] if lone else [])]
+    places = {*sites, *(place for places, _ in reads.values() for place in places)}
     return Anatomy(
         stacks=tuple(Stack(name, tuple(map(_label, run))) for name, run in named),
         attention=attention,
@@ -48,6 +50,7 @@ def anatomy_of(model: nn.Module, trace: Sequence[Event]) -> Anatomy:
         weights=weights,
         reads=reads,
         without_attention=tuple(without),
+        positions_first=positions_first(model, trace, places),
     )
 
 
