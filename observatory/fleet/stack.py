@@ -17,8 +17,8 @@ from observatory.core.contracts import (
 )
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout, Params
+from observatory.maths.attribution.patching import patched
 from observatory.maths.hooks import recording
-from observatory.maths.patching import patched
 
 
 def layout_of(network: Model) -> Layout:
@@ -69,7 +69,7 @@ def vmapped_patched(
 
     Args:
         network: The prototype network.
-        relevance: As of `maths.patching.patched`.
+        relevance: As of `maths.attribution.patching.patched`.
 
     Returns:
         A function of parameters, examples, and what takes the place of activations, by name.

@@ -1,6 +1,6 @@
 """How well three estimates of what each part of a network contributes agree with patching it.
 
-Words are those of `maths.attribution`.
+Words are those of `maths.attribution.scores`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from observatory.core.settings import Fraction, Size, check_arguments
 from observatory.core.view import EveryExample, FleetView
 from observatory.maths.activations import block_names
 from observatory.maths.answer_logits import alone, every_example
-from observatory.maths.attribution import (
+from observatory.maths.attribution.scores import (
     METHODS,
     Pairs,
     Scores,

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from observatory.fleet.stack import vmapped_patched, vmapped_record
-from observatory.maths.attribution import (
+from observatory.maths.attribution.patching import normalised, patched
+from observatory.maths.attribution.scores import (
     METHODS,
     Pairs,
     Site,
@@ -29,7 +30,6 @@ from observatory.maths.attribution import (
 )
 from observatory.maths.examples import all_tuples
 from observatory.maths.hooks import HookPoint
-from observatory.maths.patching import normalised, patched
 from observatory.probes.attribution import KINDS, agreement, live, sites_of
 from tests.small_networks import network_of
 

@@ -7,9 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from observatory.core.layout import Params, Weight
 from observatory.core.view import FleetView
 from observatory.maths.examples import all_tuples
-from observatory.probes.correlation_traps import correlation_traps
+from observatory.probes.correlation_traps import (
+    HARM,
+    TrapHarm,
+    correlation_traps,
+    random_part,
+    trap_part,
+)
 from observatory.probes.curvature import Losses, hessian_product, hutchinson, lanczos
 from observatory.probes.entry_statistics import entry_statistics
 from observatory.probes.gradient import train_gradient
@@ -19,7 +26,7 @@ from observatory.probes.references import predictions
 from observatory.probes.segment import Segment, barrier, on_segment
 from observatory.probes.tail_exponent import tail_exponent
 from observatory.probes.trajectory import angle, cka, sketch
-from tests.made_examples import made_examples
+from tests.made_examples import MadeExamples, made_examples
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -76,6 +83,55 @@ def test_expected_traps_are_those_of_200_shuffles() -> None:
     small = correlation_traps(0.1 * stack, 200, 0, 10)["margin"].values
     torch.testing.assert_close(small, counted)  # a count does not see the scale of the weights
     assert not correlation_traps(stack[:, :, :9], 1, 0, 10)["margin"].defined.any()
+
+
+def test_the_part_that_makes_a_trap() -> None:
+    giant = torch.zeros(12, 30).double()
+    giant[2, 3] = -5.0
+    rng = torch.Generator().manual_seed(0)
+    for weight in (giant, giant.mT):
+        part, sizes = trap_part(weight, rng)
+        torch.testing.assert_close(part, weight)
+        assert sizes.tolist() == pytest.approx([5.0])
+        random = random_part(weight, sizes, rng)
+        assert random.shape == weight.shape
+        assert torch.linalg.matrix_norm(random, 2) == pytest.approx(5.0)
+        assert torch.linalg.matrix_rank(random) == 1
+    shifted = normal(1, 40, 64, seed=19)[0] + 0.5
+    assert float(trap_part(shifted, rng)[0].mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_harm_is_that_of_single_examples() -> None:
+    weight = 0.3 * normal(2, 12, 20, seed=20)
+    weight[0, 0, 4] = 9.0
+    everything = made_examples({"A": weight}, (), 7, 0)
+    probe = TrapHarm(shuffles=2, seed=3, least_side=10, most_examples=99)
+    view = view_of({"A": weight}, everything, A=Weight("hidden"))
+    found: dict[str, Any] = dict(probe.measure(view))
+    assert found["traps"].values.tolist() == [[1.0], [0.0]]
+    assert found["loss_change"].defined.tolist() == [[True], [False]]
+    rng, sums = torch.Generator().manual_seed(3), dict.fromkeys(HARM, 0.0)
+    for _ in range(2):
+        part, sizes = trap_part(weight[0], rng)
+        random_part(weight[0], sizes, rng)
+        val = [i for i in range(49) if not everything.in_train[0, i]]
+        for i in range(49):
+            label, p, loss = int(everything.labels[0, i]), [], []
+            for at in (weight[:1], weight[:1] - part):
+                z = everything.logits({"A": at}, everything.inputs[None, i : i + 1])[0, 0].tolist()
+                total = sum(math.exp(each) for each in z)
+                p.append([math.exp(each) / total for each in z])
+                loss.append(-math.log(p[-1][label]))
+            right = [each.index(max(each)) == label for each in p]
+            middle = [(a + b) / 2 for a, b in zip(*p, strict=True)]
+            apart = [sum(a * math.log(a / m) for a, m in zip(q, middle, strict=True)) for q in p]
+            sums["divergence"] += sum(apart) / 2 / 49 / 2
+            if i in val:
+                sums["loss_change"] += (loss[1] - loss[0]) / len(val) / 2
+                sums["acc_change"] += (right[1] - right[0]) / len(val) / 2
+    for name, value in sums.items():
+        assert float(found[name].values[0, 0]) == pytest.approx(value, abs=1e-10)
+        assert float(found[f"random_{name}"].values[0, 0]) != pytest.approx(value, abs=1e-10)
 
 
 def test_entry_statistics_are_those_of_a_loop() -> None:
@@ -166,14 +222,19 @@ def test_a_quadratic_loss_sags_below_its_chord() -> None:
     assert barrier(torch.tensor([1.0, float("nan"), 1.0])).isnan()
 
 
-def test_the_segment_is_that_of_single_losses() -> None:
-    params = {"A": normal(2, 7, 5, seed=17), "C": normal(2, 5, 7, seed=18)}
-    everything = made_examples(params, (), 7, 0)
-    view = FleetView(
-        replica=torch.arange(2), step=torch.arange(2), params=params, weights={},
+def view_of(params: Params, everything: MadeExamples, **weights: Weight) -> FleetView:
+    """A look at networks on all of their examples."""
+    return FleetView(
+        replica=torch.arange(2), step=torch.arange(2), params=params, weights=weights,
         inputs=everything.inputs, labels=everything.labels, in_train=everything.in_train,
         activations={}, loss_dtype="float64", everything=everything,
     )  # fmt: skip
+
+
+def test_the_segment_is_that_of_single_losses() -> None:
+    params = {"A": normal(2, 7, 5, seed=17), "C": normal(2, 5, 7, seed=18)}
+    everything = made_examples(params, (), 7, 0)
+    view = view_of(params, everything)
     found: dict[str, Any] = dict(Segment(points=4, most_examples=99, seed=0).measure(view))
     for r in range(2):
         for point in range(4):
