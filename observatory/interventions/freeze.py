@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from observatory.core.contracts import Rows
-from observatory.interventions.contract import Acted, Hold, Place
+from observatory.core.errors import ConfigError
+from observatory.interventions.contract import Acted, Entries, Hold, Place
+from observatory.interventions.parts import PartNames
 
 
 @final
@@ -15,17 +17,32 @@ class Freeze(Hold):
 
     Args:
         part: Weight, part or pattern.
+        but: What of it goes on learning, likewise; None: nothing.
     """
 
-    def __init__(self, *, part: str) -> None:
-        self.part = part
+    def __init__(self, *, part: str, but: str | None = None) -> None:
+        self.part, self.but = part, but
+
+    def check(self, parts: PartNames, modulus: int | None) -> None:
+        """What goes on learning must be a part too, and leave something to freeze."""
+        if not self._frozen(parts).any():
+            raise ConfigError(
+                f"`but` must leave something of `part` to freeze, got {self.but!r} of "
+                f"{self.part!r}. Name less of it."
+            )
+
+    def _frozen(self, parts: PartNames) -> Entries:
+        entries = parts.entries(self.part)
+        return entries if self.but is None else entries & ~parts.entries(self.but)
 
     def target(self, replica: Acted) -> Tensor:
-        """Nothing: they stay where they were."""
-        return replica.flat[:0]
+        """1 where an entry stays, where some of the part does not; else nothing."""
+        frozen = self._frozen(replica.parts)[: 0 if self.but is None else None]
+        return frozen.to(replica.flat)
 
     def hold(
         self, before: Rows, after: Rows, strength: Tensor, target: Tensor, place: Place
     ) -> Rows:
         """The entries where they were, all others as they are."""
-        return torch.where(place.entries, torch.lerp(after, before, strength), after)
+        frozen = place.entries if self.but is None else target > 0
+        return torch.where(frozen, torch.lerp(after, before, strength), after)

@@ -13,7 +13,7 @@ from observatory.core.contracts import Rows
 from observatory.core.errors import ConfigError
 from observatory.core.settings import Size, check_arguments
 from observatory.interventions.contract import Acted, Hold, Place
-from observatory.interventions.parts import PartNames
+from observatory.interventions.parts import PartNames, check_symbols
 from observatory.maths.fourier import token_power
 
 
@@ -59,18 +59,8 @@ class Frequencies(Hold):
     def check(self, parts: PartNames, modulus: int | None) -> None:
         """The task must add residues, of which there are enough, and the part embed them."""
         super().check(parts, modulus)
-        if modulus is None:
-            raise ConfigError(
-                "`task` must add or subtract residues, such as task=add: only then do symbols have "
-                "the frequencies that this intervention names."
-            )
-        shapes = dict(zip(parts.layout.names, parts.layout.shapes, strict=True))
-        shape = shapes.get(self.part, ())
-        if len(shape) != 2 or shape[0] < modulus:
-            raise ConfigError(
-                f"`part` must be a weight with a row for each of the {modulus} symbols, such as "
-                f"W_E, got {self.part} of shape {list(shape)}."
-            )
+        check_symbols(self.part, parts, modulus)
+        assert modulus is not None  # as was checked
         most = modulus // 2 if self.which == "strongest" else modulus // 4
         if self.most > most:
             raise ConfigError(f"`most` must be at most {most} here, got {self.most}.")

@@ -62,3 +62,28 @@ class PartNames:
             for name, index in self.of[other].items():
                 views[name][(slice(None), *index)] = 1.0
         return mask[0] > 0
+
+
+def check_symbols(part: str, parts: PartNames, modulus: int | None) -> None:
+    """Refuse a part that embeds no residues, whose symbols have no frequencies.
+
+    Args:
+        part: Name of the embedding.
+        parts: Of the network.
+        modulus: As of `HasModulus`, of the task.
+
+    Raises:
+        ConfigError: If the task does not add residues, or the part has no row for each of them.
+    """
+    if modulus is None:
+        raise ConfigError(
+            "`task` must add or subtract residues, such as task=add: only then do symbols have "
+            "the frequencies that this intervention names."
+        )
+    shapes = dict(zip(parts.layout.names, parts.layout.shapes, strict=True))
+    shape = shapes.get(part, ())
+    if len(shape) != 2 or shape[0] < modulus:
+        raise ConfigError(
+            f"`part` must be a weight with a row for each of the {modulus} symbols, such as "
+            f"W_E, got {part} of shape {list(shape)}."
+        )

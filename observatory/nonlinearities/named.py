@@ -1,5 +1,6 @@
 """Nonlinearities by the name that a setting gives: "relu", "ash:10", "formula:x*cos(x)"."""
 
+import math
 from collections.abc import Callable
 from statistics import NormalDist
 
@@ -16,6 +17,7 @@ from observatory.nonlinearities.evonorm import EvoNormS0
 from observatory.nonlinearities.formula import formula
 from observatory.nonlinearities.infinite_depth import SQUARES, infinite_depth
 from observatory.nonlinearities.spline import UnitSpline
+from observatory.nonlinearities.tau_gate import TauGate
 
 FIXED: dict[str, Nonlinearity] = {
     **ACTIVATIONS,
@@ -70,6 +72,13 @@ def _spline(argument: str | None, width: int) -> Nonlinearity:
     return UnitSpline(width, 5 if argument is None else _size("spline", argument, "the grid"))
 
 
+def _tau_gate(argument: str | None, width: int) -> Nonlinearity:
+    slope = 10.0 if argument is None else _number("tau_gate", argument, "the slope of its gates")
+    if not 0 < slope < math.inf:
+        raise ConfigError(f"`activation` tau_gate:SLOPE must be positive, got {argument!r}.")
+    return TauGate(width, slope)
+
+
 MADE: dict[str, Callable[[str | None, int], Nonlinearity]] = {
     "ash": _ash,
     "crrelu": _crrelu,
@@ -78,6 +87,7 @@ MADE: dict[str, Callable[[str | None, int], Nonlinearity]] = {
     "formula": _formula,
     "infinite_depth": _infinite_depth,
     "spline": _spline,
+    "tau_gate": _tau_gate,
 }
 """What is made for a layer from an argument behind a colon, if any, and the number of units."""
 

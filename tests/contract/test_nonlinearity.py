@@ -112,6 +112,8 @@ def test_slopes_are_those_of_the_values(name: str) -> None:
         ("relu:2", "no argument"),
         ("rleu", "Did you mean relu"),
         ("spline:0.5", "whole number"),
+        ("tau_gate:0", "must be positive"),
+        ("tau_gate:steep", "slope of its gates"),
         ("infinite_depth", "singular_4"),
     ],
 )

@@ -11,6 +11,7 @@
 | x cos x, protected log and sqrt | 1e-14, 1e-13: float64 | closed forms, arXiv:2601.10740 |
 | A'^2, B', alpha of the deep kernels | 1e-12: exact quadrature | arXiv:2204.14126 |
 | sign with a surrogate slope | 1e-15: float64 | arXiv:2405.15539 |
+| TauGate, soft and hard, slope in tau | 1e-13: float64 | arXiv:2602.11726 |
 | cubic B-splines, G = 5 on [-1, 1] | 1e-12: float64 | scipy's BSpline, arXiv:2404.19756 |
 """
 
@@ -30,6 +31,7 @@ from observatory.nonlinearities.elementwise import crrelu
 from observatory.nonlinearities.evonorm import evonorm_s0
 from observatory.nonlinearities.infinite_depth import SQUARES
 from observatory.nonlinearities.named import nonlinearity
+from observatory.nonlinearities.tau_gate import TauGate, hardened, tau_gate
 from tests.selu_moments import ALPHA, SCALE, selu_moments
 
 POINTS = [-5.0, -2.0, -1.0, -0.5, -0.001, 0.0, 0.001, 0.5, 1.0, 2.0, 5.0]
@@ -316,3 +318,26 @@ def test_splines_are_those_of_scipy() -> None:
     for j in range(8):
         whole = BSpline.basis_element(knots[j : j + 5], extrapolate=False)
         close(bases[:, j], np.nan_to_num(whole(x.numpy())).tolist(), 1e-12)
+
+
+def test_gates_with_thresholds() -> None:
+    z, gain = double([-1.0, 0.0, 0.3, 0.5, 2.0]), double([1.0, 2.0, 1.0, 0.5, 1.5])
+    tau = double([0.0, 0.0, 0.5, 0.5, 1.0])
+    soft = [0.0, 0.0, 0.03576087660663526, 0.125, 2.999863806393893]
+    close(tau_gate(z, tau, gain, 10.0), soft, 1e-13)
+    close(tau_gate(z, tau, gain, math.inf), [0.0, 0.0, 0.0, 0.0, 3.0], 1e-13)
+    found = jacobian(lambda t: tau_gate(z, t, torch.ones(5).double(), 10.0), tau).diagonal()
+    slopes = [-0.0004539580773595167, -2.5, -1.0499358540350652, -2.5, -0.0004539580773590766]
+    wanted = double(slopes) * z.clamp(min=0)  # of a gate, times relu
+    assert (found - wanted).abs().max() < 1e-13
+
+
+def test_a_hardened_network_is_a_copy_with_hard_gates() -> None:
+    soft = torch.nn.Sequential(TauGate(5, 10.0))
+    soft[0].initialise(torch.Generator())
+    z = torch.tensor([-3.0, -1.0, 0.01, 0.5, 2.0])
+    with torch.no_grad():
+        soft[0].tau.fill_(0.4)
+        hard = hardened(soft)(z)
+    assert hard.tolist() == [0.0, 0.0, 0.0, 0.5, 2.0]
+    assert soft(z)[2] > 0

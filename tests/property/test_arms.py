@@ -42,6 +42,7 @@ NO_MATTER = {"remove_decay", "triple_decay"}
 AT_EVENT = {"_target_": f"{ROOM}.moments.AtEvent", "event": "mem"}
 PEAK = {"_target_": f"{ROOM}.moments.AtPeak", "signal": "s_bar", "fall": 0.1}
 TRANSPLANT = {"_target_": f"{ROOM}.transplant.Transplant", "part": "W_E"}
+MOVED = ("random", "permuted", "rotated")
 NOBODY = {
     **{"_target_": f"{ROOM}.donor.Donor", "study": "nowhere"},
     **{"run": None, "replica": 0, "outcome": None, "step": None},
@@ -52,7 +53,7 @@ def presets(strength: float, donors: Path) -> dict[str, dict[str, Any]]:
     """Every preset of an arm, from step 40 on."""
     study = f"arms.transplant_embedding.intervention.donor.study={donors / 'tiny'}"
     arms = compose("train", [*TINY, f"arms=[{','.join(PRESETS)}]", study])["arms"]
-    for name in ("transplant_embedding", "random_embedding"):
+    for name in ("transplant_embedding", *(f"{how}_embedding" for how in MOVED)):
         act = arms[name]["intervention"]
         act.get("like", act)["donor"]["outcome"] = None
     return {name: {**arm, "moment": AT_40, "strength": strength} for name, arm in arms.items()}

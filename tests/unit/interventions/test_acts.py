@@ -10,11 +10,13 @@ from observatory.core.layout import Layout
 from observatory.interventions.clamp_channel import ClampChannel
 from observatory.interventions.contract import Act, Acted, Given, Hold, Place, Setting, between
 from observatory.interventions.donor import Donor
+from observatory.interventions.fourier_embedding import FourierEmbedding, waves
 from observatory.interventions.freeze import Freeze
 from observatory.interventions.frequencies import Frequencies
 from observatory.interventions.hold_norm import HoldNorm
 from observatory.interventions.logit_scale import LogitScale
 from observatory.interventions.moments import AtEvent, AtPeak, AtStep, FirstOf, Seen, plain
+from observatory.interventions.moved_donor import MovedDonor
 from observatory.interventions.noise import Noise
 from observatory.interventions.parts import PartNames
 from observatory.interventions.random_donor import RandomDonor
@@ -48,6 +50,7 @@ HOLDS: list[Hold] = [
     HoldNorm(part="left", ratio=0.5, of="moment"),
     ClampChannel(part="left", times=0.1),
 ]
+GIVE_W_E = Transplant(part="W_E", donor=DONOR)
 LEFT = Place(PARTS.entries("left"), PARTS.layout)
 
 
@@ -181,6 +184,46 @@ def test_a_donor_gives_its_entries_and_a_random_one_their_norms_alone() -> None:
         RandomDonor(like=Shuffle(part="left"))
 
 
+@pytest.mark.parametrize("how", ["permuted", "rotated"])
+def test_a_moved_donor_keeps_its_singular_values_and_loses_or_keeps_its_angles(how: Any) -> None:
+    act, given, nothing = MovedDonor(like=GIVE_W_E, how=how), replica(), replica()
+    act.check(PARTS, None)
+    act.act(nothing, 0.0)
+    assert torch.equal(nothing.flat, row(0))
+    assert torch.equal(nothing.optimizer["m"], row(1))
+    act.act(given, 1.0)
+    theirs, ours = row(4)[:12].reshape(3, 4), given.flat[:12].reshape(3, 4)
+    assert torch.equal(given.flat[12:], row(0)[12:])
+    assert not given.optimizer["m"][:12].any()
+    torch.testing.assert_close(torch.linalg.svdvals(ours), torch.linalg.svdvals(theirs))
+    assert not torch.allclose(ours, theirs, rtol=0.01)
+    assert torch.allclose(ours @ ours.T, theirs @ theirs.T, rtol=1e-4) == (how == "rotated")
+    assert (sorted(ours[:, 0].tolist()) == sorted(theirs[:, 0].tolist())) == (how == "permuted")
+
+
+def test_a_donor_whose_rows_cannot_be_moved_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`part` must be whole matrices, .* entries of W_E"):
+        MovedDonor(like=Transplant(part="left", donor=DONOR), how="permuted").check(PARTS, None)
+    with pytest.raises(ConfigError, match="entries of b"):
+        MovedDonor(like=Transplant(part="b", donor=DONOR), how="permuted").check(PARTS, None)
+    with pytest.raises(ConfigError, match="act with a donor"):
+        MovedDonor(like=Shuffle(part="W_E"), how="permuted")
+
+
+def test_all_but_what_goes_on_learning_is_frozen() -> None:
+    freeze = Freeze(part="*", but="left")
+    left = PARTS.entries("left")
+    before, after = row(4)[None], row(7)[None]
+    place = Place(PARTS.entries("*"), PARTS.layout)
+    target = freeze.target(replica())[None]
+    held = freeze.hold(before, after, torch.ones(1, 1), target, place)
+    assert torch.equal(held, torch.where(left, after, before))
+    assert torch.equal(freeze.hold(before, after, torch.zeros(1, 1), target, place), after)
+    for but, says in (("lefd", "got 'lefd'"), ("*", "leave something")):
+        with pytest.raises(ConfigError, match=says):
+            Freeze(part="*", but=but).check(PARTS, None)
+
+
 def embedding(p: int, width: int, seed: int) -> Acted:
     """A replica with one weight: the embedding of p symbols and of a query token."""
     layout = Layout(("W_E",), (torch.Size([p + 1, width]),), ("embedding",))
@@ -216,6 +259,42 @@ def test_frequencies_are_taken_from_symbols_alone(keep: bool) -> None:
     assert found["strongest"] == strongest
     assert len(found["others"]) == 2
     assert not found["others"] & strongest
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_an_embedding_of_waves_has_the_norm_and_the_query_row_of_before(width: int) -> None:
+    p, act = 13, FourierEmbedding(part="W_E", sigma=0.1)
+    first, given = (embedding(p, width, 0) for _ in range(2))
+    act.check(given.parts, p)
+    act.act(given, 0.0)
+    assert torch.equal(given.flat, first.flat)
+    act.act(given, 1.0)
+    before, after = (each.flat.reshape(p + 1, width) for each in (first, given))
+    assert torch.equal(before[p], after[p])
+    torch.testing.assert_close(after[:p].norm(), before[:p].norm())
+    power = token_power(after[:p]).sum(dim=-1)
+    assert power[0] > 0.99 * power.sum()  # frequency 1 alone
+    ratio = after[:p, 0] / after[0, 0]
+    turns = 2 * torch.pi / p * torch.arange(p)
+    torch.testing.assert_close(ratio, turns.cos(), atol=1e-5, rtol=0)
+
+
+def test_frequencies_of_waves_are_as_large_as_asked_for_and_below_the_half() -> None:
+    rng = torch.Generator().manual_seed(0)
+    power = token_power(waves(31, 400, 3.0, rng)).sum(dim=-1)
+    mean = float((power * torch.arange(1, 16)).sum() / power.sum())
+    assert mean == pytest.approx(2.5, abs=0.4)  # E |N| = 2.39, raised by those below 1
+    power = token_power(waves(31, 400, 1000.0, rng)).sum(dim=-1)
+    assert power[-1] > 0.9 * power.sum()
+
+
+@pytest.mark.parametrize(("part", "modulus"), [("W_E", None), ("W_U", 3)])
+def test_waves_of_what_embeds_no_residues_are_refused(part: str, modulus: int | None) -> None:
+    layout = Layout(("W_E", "W_U"), (torch.Size([3, 4]), torch.Size([2, 4])), ("embedding",) * 2)
+    with pytest.raises(ConfigError, match=r"`task` must add|row for each of the 3 symbols"):
+        FourierEmbedding(part=part, sigma=1.0).check(PartNames(layout, {}), modulus)
+    with pytest.raises(ConfigError, match="`sigma` must be a positive number"):
+        FourierEmbedding(part=part, sigma=0.0)
 
 
 @pytest.mark.parametrize(
