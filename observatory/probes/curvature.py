@@ -1,10 +1,11 @@
-r"""Largest eigenvalues and trace of the Hessian of the training loss, all replicas at once.
+r"""Eigenvalues and trace of the Hessian of the training loss, and what the order of steps changes.
 
 Letters: H the Hessian of the mean loss over the train examples looked at; P parameters.
 H is never formed: a product H v is one gradient of a gradient.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, final
 
 import torch
@@ -12,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
-from observatory.core.contracts import Measurement, Probe, Rows
+from observatory.core.contracts import Masked, Measurement, Probe, Rows
 from observatory.core.layout import Params
-from observatory.core.settings import Size, check_arguments
+from observatory.core.settings import Positive, Size, check_arguments
 from observatory.core.view import FleetView
 from observatory.maths.answer_logits import every_example
 from observatory.maths.spectrum import eigenvalues
@@ -23,6 +24,7 @@ TOP = 3
 _SMALL = 1e-12
 Losses = Callable[[Rows], Float[Tensor, " replica"]]
 Product = Callable[[Rows], Rows]
+Gradient = Callable[[Rows], Rows]
 
 
 def hessian_product(losses: Losses, rows: Rows) -> Product:
@@ -184,3 +186,76 @@ class Curvature(Probe):
             "trace": trace,
             "trace_se": se,
         }
+
+
+def commutator(first: Gradient, second: Gradient, rows: Rows, lr: float) -> Masked:
+    r"""$\lVert \theta_{AB} - \theta_{BA} \rVert / (\lVert \eta g_A \rVert \lVert \eta g_B \rVert)$.
+
+    Steps of gradient descent on A and then B, and on B and then A. For small steps it is the norm
+    of $H_B g_A - H_A g_B$ over those of the gradients.
+
+    Args:
+        first: Gradients of every replica on A, at given parameters.
+        second: On B.
+        rows: Where both begin.
+        lr: Eta.
+
+    Returns:
+        In units of curvature; undefined where a gradient is zero.
+
+    Source:
+        arXiv:2602.16967. Deviation: none.
+    """
+    a, b = first(rows), second(rows)
+    after_a, after_b = rows - lr * a, rows - lr * b
+    apart = (after_a - lr * second(after_a)) - (after_b - lr * first(after_b))
+    sizes = lr * a.norm(dim=1) * lr * b.norm(dim=1)
+    return Masked(apart.norm(dim=1) / sizes, sizes != 0)
+
+
+@final
+class Commutator(Probe):
+    """Writes `commutator` of pairs of batches of train examples: its median and its quartiles.
+
+    Args:
+        pairs: Pairs of batches, the same at every look.
+        batch: Examples of a batch; where there are fewer than two batches, half of all.
+        lr: Of the two steps.
+        seed: Of the batches.
+    """
+
+    columns: ClassVar[tuple[Column, ...]] = tuple(
+        Column(name=f"commutator{suffix}", unit="1", meaning=f"{what} over pairs of batches of the "
+               "distance between their steps in either order, over the product of both steps")
+        for suffix, what in (("", "median"), ("_low", "lower quartile"),
+                             ("_high", "upper quartile"))
+    )  # fmt: skip
+
+    def __init__(self, *, pairs: Size, batch: Size, lr: Positive, seed: int) -> None:
+        check_arguments(Commutator, pairs=pairs, batch=batch, lr=lr)
+        self.pairs, self.batch, self.lr, self.seed = pairs, batch, lr, seed
+
+    def measure(self, view: FleetView) -> Measurement:
+        """See `commutator`, in float64; undefined where a gradient is zero."""
+        everything = every_example(view, "commutator")
+        rows = torch.cat([s.double().flatten(1) for s in view.params.values()], dim=1)
+
+        def gradient(chosen: Int[Tensor, "replica batch"], at: Rows) -> Rows:
+            inputs, labels = everything.inputs[chosen], everything.labels.gather(1, chosen)
+            with torch.enable_grad():
+                leaf = at.detach().requires_grad_()
+                logits = everything.logits(unflattened(leaf, view.params), inputs)
+                loss = everything.losses(logits, labels).mean(dim=1).sum()
+                return torch.autograd.grad(loss, leaf)[0]
+
+        found = []
+        for pair in range(self.pairs):
+            chosen = some_train(everything.in_train, 2 * self.batch, self.seed + pair)
+            half = max(1, chosen.shape[1] // 2)
+            on = [partial(gradient, part) for part in (chosen[:, :half], chosen[:, -half:])]
+            found.append(commutator(on[0], on[1], rows, self.lr))
+        each = torch.stack([one.values for one in found])
+        defined = torch.stack([one.defined for one in found]).all(dim=0)
+        shares = torch.tensor([0.5, 0.25, 0.75], dtype=each.dtype, device=each.device)
+        quantiles = zip(self.columns, each.quantile(shares, dim=0), strict=True)
+        return {column.name: Masked(value.clone(), defined) for column, value in quantiles}

@@ -17,7 +17,14 @@ from observatory.probes.correlation_traps import (
     random_part,
     trap_part,
 )
-from observatory.probes.curvature import Losses, hessian_product, hutchinson, lanczos
+from observatory.probes.curvature import (
+    Commutator,
+    Losses,
+    commutator,
+    hessian_product,
+    hutchinson,
+    lanczos,
+)
 from observatory.probes.entry_statistics import entry_statistics
 from observatory.probes.gradient import train_gradient
 from observatory.probes.kernel_drift import kernel_cosine, kernels, label_alignment
@@ -182,6 +189,18 @@ def test_angle_cka_and_sketch() -> None:
     assert ((ratio - 1).abs() < 4 * (2 / 64) ** 0.5).all()
 
 
+def test_the_rolling_gram_of_updates_follows_from_sketches() -> None:
+    """20 updates whose second eigenvalue is 5 times the third; 0.74 to 1.1 is 3 standard errors."""
+    sizes = torch.tensor([30.0, 10.0, *(10 / 5**0.5 * 0.9**k for k in range(18))]).double()
+    found = []
+    for seed in range(20):
+        ways = torch.linalg.qr(normal(3000, 20, seed=seed)).Q
+        updates = (torch.linalg.qr(normal(20, 20, seed=99 + seed)).Q * sizes) @ ways.T
+        second, third = torch.linalg.svdvals(sketch(updates, 64, seed))[1:3].square().tolist()
+        found.append(second / third / 5)
+    assert 0.74 < sum(found) / 20 < 1.1
+
+
 def quadratic(matrices: Tensor) -> Losses:
     return lambda rows: (rows * (matrices @ rows[:, :, None])[:, :, 0]).sum(dim=1) / 2
 
@@ -203,6 +222,52 @@ def test_eigenvalues_and_trace_of_a_quadratic_loss() -> None:
     trace, se = hutchinson(product, normal(2, 12, seed=3), 400, rng)
     exact = matrices.diagonal(dim1=1, dim2=2).sum(dim=1)
     assert ((trace - exact).abs() < 4 * se).all()
+
+
+def test_the_commutator_of_quadratic_losses() -> None:
+    r"""$\theta_{AB} - \theta_{BA} = \eta^2 (B A - A B) \theta$, whatever eta."""
+    roots, at = normal(2, 6, 6, seed=21), normal(1, 6, seed=22)
+    a, b = (root @ root.T for root in roots)
+    for lr in (1e-3, 0.5):
+        found = commutator(lambda rows: rows @ a, lambda rows: rows @ b, at, lr)
+        exact = ((b @ a - a @ b) @ at[0]).norm() / (at[0] @ a).norm() / (at[0] @ b).norm()
+        assert float(found.values) == pytest.approx(float(exact), rel=1e-9)
+        same = commutator(lambda rows: rows @ a, lambda rows: rows @ a, at, lr)
+        assert float(same.values) == pytest.approx(0, abs=1e-9)
+    assert not commutator(lambda rows: rows @ a, lambda rows: 0 * rows, at, 0.1).defined
+
+
+def test_commutators_are_those_of_steps_by_hand() -> None:
+    params = {"A": normal(2, 7, 5, seed=17), "C": normal(2, 5, 7, seed=18)}
+    everything = made_examples(params, (), 7, 0)
+    probe = Commutator(pairs=3, batch=99, lr=0.1, seed=5)
+    found: dict[str, Any] = dict(probe.measure(view_of(params, everything)))
+    for r in range(2):
+        each = []
+        for pair in range(3):
+            order = torch.randperm(49, generator=torch.Generator().manual_seed(5 + pair)).tolist()
+            train = [i for i in order if everything.in_train[r, i]]
+            least = int(everything.in_train.sum(dim=1).min())
+            batches = train[: least // 2], train[least - least // 2 : least]
+
+            def gradient(at: list[Tensor], batch: list[int], r: int = r) -> list[Tensor]:
+                leaves = [each.clone().requires_grad_() for each in at]
+                z = everything.logits(
+                    dict(zip(params, leaves, strict=True)), everything.inputs[batch][None]
+                )
+                everything.losses(z, everything.labels[r : r + 1, batch]).mean().backward()
+                return [leaf.grad for leaf in leaves if leaf.grad is not None]
+
+            def after(at: list[Tensor], batch: list[int], g: Any = gradient) -> list[Tensor]:
+                return [x - 0.1 * y for x, y in zip(at, g(at, batch), strict=True)]
+
+            start = [stack[r : r + 1] for stack in params.values()]
+            ab, ba = (after(after(start, batches[i]), batches[1 - i]) for i in (0, 1))
+            apart = torch.cat([(x - y).flatten() for x, y in zip(ab, ba, strict=True)]).norm()
+            sizes = [0.1 * torch.cat([g.flatten() for g in gradient(start, b)]).norm()
+                     for b in batches]  # fmt: skip
+            each.append(float(apart / sizes[0] / sizes[1]))
+        assert float(found["commutator"].values[r]) == pytest.approx(sorted(each)[1], rel=1e-9)
 
 
 def test_a_quadratic_loss_sags_below_its_chord() -> None:
