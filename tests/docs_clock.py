@@ -5,7 +5,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +162,10 @@ def published_delays() -> str:
 NUMBERS: dict[str, Callable[[], str]] = {
     "clock_verdicts": verdicts,
     "clock_decay_times": lambda: decay_times("clock"),
-    "clock_decay_times_mlp": lambda: decay_times("clock_mlp"),
-    "clock_decay_times_sgd": lambda: decay_times("clock_sgd"),
+    **{
+        f"clock_decay_times_{part}": partial(decay_times, f"clock_{part}")
+        for part in ("mul", "mlp", "lstm", "mamba", "muon", "sgd")
+    },
     "clock_sgd_laws": sgd_laws,
     "clock_alike_in_pace": alike_in_pace,
     "clock_published": published_pace,
