@@ -19,17 +19,20 @@ from observatory.analysis.paired.effects import effects
 from observatory.core.errors import FitRefusedError
 
 TABLE = Path(__file__).parents[1] / "docs" / "examples" / "causes.csv"
-STUDIES = ("e12_laptop", "norm_and_scale_laptop", "transplant_laptop")
+STUDIES = ("e12_laptop", "norm_and_scale_laptop", "transplant_laptop", "transplant_again")
 
 
 def store(results: Path) -> None:
     """Both values of every pair of every contrast: a row per study, contrast, pair and end.
 
-    A contrast without pairs has one row, without these: it counts in the family.
+    A contrast without pairs has one row, without these: it counts in the family. Rows of a study
+    that is not there stay as they are.
     """
     rows: list[dict[str, Any]] = []
+    stored = pd.read_csv(TABLE)
     for study in STUDIES:
         if not (results / study).is_dir():
+            rows += stored[stored["study"] == study].to_dict("records")
             continue
         nets = networks_of(groups(ob.Study(results / study)))
         for outcome in shared_setting("arm_outcomes") if nets else ():

@@ -2,12 +2,13 @@
 
 `python -m tests.statistical.clock_studies 200` prints the tables of docs/clock.md, names of
 generators after it only these rows; `... slopes 200` what the slopes alone say, in a tenth of the
-time.
+time. `... pair 200` has the size of conf/experiment/clock_pair.yaml.
 """
 
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,12 @@ BOTHS = {
 }
 ALL = {**CLOCKS, **NEITHER, **THRESHOLDS, **BOTHS}
 """By what is planted."""
+PAIR: dict[str, Any] = {
+    "lrs": (0.003, 0.01),
+    "decay_times": (2.5, 3.7, 5.6, 8.5, 14.0, 30.0),
+    "n_seeds": 5,
+}
+"""The smaller design: learning rates, lr x weight_decay x horizon, seeds."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +136,11 @@ def print_slopes(label: str, made: MadeClock, n: int) -> None:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
+    given, made_as = sys.argv[1:], ALL
     row = print_row
+    if given[0] == "pair":
+        made_as, given = {name: replace(made, **PAIR) for name, made in ALL.items()}, given[1:]
     if given[0] == "slopes":
         row, given = print_slopes, given[1:]
-    for label in given[1:] or ALL:
-        row(label, ALL[label], int(given[0]))
+    for label in given[1:] or made_as:
+        row(label, made_as[label], int(given[0]))
