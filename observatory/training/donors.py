@@ -1,6 +1,6 @@
 """Weights of finished studies that arms of a run take over, found and checked before the start."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -60,8 +60,7 @@ def donated_to(arms: Mapping[str, Arm], table: ReplicaTable, layout: Layout) -> 
         try:
             run = one_run(donor.study, donor.run)
             own = table.arm == name
-            seeds = {int(seed): None for seed in table.seed[own]}
-            of_seed = {seed: _number(donor, run, seed) for seed in seeds}
+            of_seed = _numbers(donor, run, [*dict.fromkeys(table.seed[own].tolist())])
             networks = {n: _donated(run, n, donor.step, layout) for n in set(of_seed.values())}
         except (ConfigError, StoreError) as error:
             raise ConfigError(f"`arms.{name}` has no donor: {error}") from error
@@ -92,21 +91,24 @@ def one_run(study: str, run_id: str | None) -> Run:
     return opened.runs[0]
 
 
-def _number(donor: Donor, run: Run, seed: int) -> int:
-    """The donor of the replicas with a seed."""
+def _numbers(donor: Donor, run: Run, seeds: Sequence[int]) -> dict[int, int]:
+    """The donor of the replicas of every seed: of several, that of the largest weight decay."""
     if donor.replica is not None:
-        return donor.replica
+        return dict.fromkeys(seeds, donor.replica)
     known = run.outcomes()
-    known = known.loc[known["seed"] == seed]
     if donor.outcome is not None:
         known = known.loc[known["outcome"] == donor.outcome]
     if "arm" in known:
         known = known.loc[known["arm"] == "none"]
-    if not len(known):
+    order = np.lexsort((-known["replica"], known["weight_decay"]))  # the last of a seed is taken
+    found = dict(zip(known["seed"].iloc[order], known["replica"].iloc[order], strict=True))
+    if missing := [str(seed) for seed in seeds if seed not in found]:
         how = "" if donor.outcome is None else f" that ended as {donor.outcome}"
-        raise ConfigError(f"`{donor.study}` must have a network of seed {seed}{how}, and has none.")
-    order = np.lexsort((known["replica"], -known["weight_decay"]))
-    return int(known["replica"].iloc[order[0]])
+        raise ConfigError(
+            f"`{donor.study}` must have a network of each seed{how}, and has none of "
+            f"{', '.join(missing)}. Leave these seeds out, or name a donor for all: `replica`."
+        )
+    return {seed: int(found[seed]) for seed in seeds}
 
 
 def _donated(run: Run, number: int, step: int | None, layout: Layout) -> Donated:

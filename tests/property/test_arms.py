@@ -400,7 +400,7 @@ def test_a_donor_that_does_not_fit_is_refused_before_the_start(tmp_path: Path) -
     arm = {"intervention": TRANSPLANT, "moment": AT_40, "strength": 1.0, "control": None}
     for donor, more, says in (
         ({"replica": 0}, ["model.d_model=32"], r"W_E \(\[18, 16\], here \[18, 32\]\)"),
-        ({"replica": None}, [], "must have a network of seed 0, and has none"),
+        ({"replica": None}, [], "must have a network of each seed, and has none of 0"),
         ({"replica": None, "outcome": "grokked"}, ["sweep.nuisance.seed=[5]"], "ended as grokked"),
         ({"replica": 0, "step": 7}, [], "step 7 of replica 0 .* were not kept"),
         ({"replica": 9}, [], "replicas 0 to 1, got 9"),
