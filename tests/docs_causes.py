@@ -108,6 +108,7 @@ NUMBERS: dict[str, Callable[[], str]] = {
     "causes_e12": lambda: effects_of("e12_laptop"),
     "causes_norm_and_scale": lambda: effects_of("norm_and_scale_laptop"),
     "causes_transplant": lambda: effects_of("transplant_laptop"),
+    "causes_transplant_again": lambda: effects_of("transplant_again"),
 }
 
 
