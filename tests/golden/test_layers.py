@@ -4,6 +4,7 @@
 |---|---|---|
 | one edge of a KAN: value and slope | 1e-12: float64 | scipy's splines, arXiv:2404.19756 |
 | parameters of a KAN | exact | formula of arXiv:2407.16674 |
+| an edge of mixed families | 1e-12: float64 | closed forms, after arXiv:2408.08338 |
 | EUGen layer of order 2: outputs, slope | 1e-12: float64 | formula of arXiv:2601.22563 |
 | LSSA, LSSAR with p 3 and 15: patterns, slope | 1e-12: float64 | arXiv:2501.13428 |
 | log-normal start: ln of the sizes | 4 standard errors | closed form, arXiv:2510.02730 |
@@ -47,10 +48,32 @@ def test_one_edge() -> None:
     close(torch.autograd.grad(y.sum(), x)[0][:, 0], slopes, 1e-12)
 
 
+def test_one_edge_of_mixed_families() -> None:
+    """Of splines alone it is the edge above; shares of a third each add up to closed forms."""
+    x = double([[-1.0], [-0.35], [0.0], [0.3], [1.2], [2.3]])
+    c = double([0.7, 0.1, -0.2, 0.3, 0.05, -0.4, 0.2, 0.6, -0.1, 0.3, -0.5, 0.2, 0.4, -0.3,
+                0.1, 0.6, -0.2, 0.8, -0.7, 0.5])  # fmt: skip
+    mixed, plain = KanBlock(5, 3, -1.0, 1.0, mixed=True).double(), KanBlock(5, 3, -1.0, 1.0)
+    assert mixed.rho is not None
+    with torch.no_grad():
+        mixed.rho.copy_(double([0.0, -1e4, -1e4]))
+        assert (mixed(x) @ c - plain(x) @ c[:9]).abs().max() < 1e-12
+        mixed.rho.zero_()
+    splines = plain(x)[:, 1:] @ c[1:9]
+    degree = torch.arange(5).double()
+    polynomials = (degree * x.tanh().arccos()).cos() @ c[9:14]
+    u = (x - torch.linspace(-1, 1, 6, dtype=torch.float64)) / 0.4
+    hats = (0.8673250705840776 * (1 - u**2) * (-(u**2) / 2).exp()) @ c[14:]
+    base = 0.7 * x[:, 0] * torch.sigmoid(x[:, 0])
+    with torch.no_grad():
+        assert (mixed(x) @ c - base - (splines + polynomials + hats) / 3).abs().max() < 1e-12
+
+
 def kan(**settings: object) -> Kan:
     usual = {
-        "n_layers": 2, "d_model": None, "d_mlp": 12, "grid": 5, "order": 3, "grid_low": -1.0,
-        "grid_high": 1.0, "embed_std": 0.3, "d_vocab": P, "n_classes": P, "n_operands": 2,
+        "n_layers": 2, "functions": "spline", "d_model": None, "d_mlp": 12, "grid": 5, "order": 3,
+        "grid_low": -1.0, "grid_high": 1.0, "embed_std": 0.3, "d_vocab": P,
+        "n_classes": P, "n_operands": 2,
     }  # fmt: skip
     return Kan(**{**usual, **settings}).double()
 
@@ -103,6 +126,7 @@ def test_eugen_of_order_two() -> None:
     [
         (kan(n_layers=1), True),
         (kan(n_layers=1, d_model=8), True),
+        (kan(n_layers=1, functions="mixed"), True),
         (kan(n_layers=2), False),
         (eugen(order=1, norm_feature=False), True),
         (eugen(order=1), False),

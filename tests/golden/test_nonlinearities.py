@@ -333,11 +333,12 @@ def test_gates_with_thresholds() -> None:
 
 
 def test_a_hardened_network_is_a_copy_with_hard_gates() -> None:
-    soft = torch.nn.Sequential(TauGate(5, 10.0))
-    soft[0].initialise(torch.Generator())
+    gates = TauGate(5, 10.0)
+    gates.initialise(torch.Generator())
+    soft = torch.nn.Sequential(gates)
     z = torch.tensor([-3.0, -1.0, 0.01, 0.5, 2.0])
     with torch.no_grad():
-        soft[0].tau.fill_(0.4)
+        gates.tau.fill_(0.4)
         hard = hardened(soft)(z)
     assert hard.tolist() == [0.0, 0.0, 0.0, 0.5, 2.0]
     assert soft(z)[2] > 0

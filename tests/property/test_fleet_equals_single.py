@@ -178,7 +178,7 @@ VARIANTS = [
     *(f"transformer activation={name}" for name in ("ash", "crrelu", "evonorm_s0", "elu")),
     *(f"transformer attention={rule}" for rule in ("qk_norm", "lssa", "lssar_3")),
     *(f"transformer norm={norm}" for norm in ("post", "pre_rms", "post_rms")),
-    *("mlp start=dale", "mlp start=log_normal"),
+    *("mlp start=dale", "mlp start=log_normal", "kan functions=mixed"),
 ]
 
 

@@ -5,7 +5,7 @@ gives the logits. G intervals of the grid, k the order of the splines.
 """
 
 import math
-from typing import final
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from observatory.core.settings import NotNegative, Size, check_arguments
 from observatory.maths.hooks import HookPoint
 from observatory.maths.operands import flat_operands, operand_table
 from observatory.maths.splines import b_splines
+from observatory.models.kan.families import FAMILIES, N_CHEBYSHEV, chebyshev, mexican_hats
 
 NOISE = 0.1
 """Standard deviation of a spline at the start, before the fan-in is divided out."""
@@ -25,18 +26,27 @@ NOISE = 0.1
 
 @final
 class Block(nn.Module):
-    """What a layer's matrix multiplies: silu of every input, and all its splines."""
+    """What a layer's matrix multiplies: silu of every input, and its functions on the edges."""
 
-    def __init__(self, grid: int, order: int, low: float, high: float) -> None:
+    def __init__(self, grid: int, order: int, low: float, high: float, mixed: bool = False) -> None:
         super().__init__()
         self.grid, self.order, self.low, self.high = grid, order, low, high
+        self.rho = nn.Parameter(torch.empty(len(FAMILIES))) if mixed else None
         self.mlp_in, self.edge_functions = HookPoint(), HookPoint()
 
     def forward(self, x: Float[Tensor, "batch _"]) -> Float[Tensor, "batch _"]:
-        """silu(x_i) of every input i, then B_j(x_i), the index j running fastest."""
+        """silu(x_i) of every input i, then B_j(x_i), the index j running fastest.
+
+        Mixed, the families follow each other, each times its share.
+        """
         x = self.mlp_in(x)
-        splines = b_splines(x, self.grid, self.order, self.low, self.high).flatten(start_dim=1)
-        return self.edge_functions(torch.cat([F.silu(x), splines], dim=1))
+        made = [b_splines(x, self.grid, self.order, self.low, self.high)]
+        if self.rho is not None:
+            made += [chebyshev(x), mexican_hats(x, self.grid, self.low, self.high)]
+            shares = self.rho.softmax(dim=0)
+            made = [share * each for share, each in zip(shares, made, strict=True)]
+        flat = [each.flatten(start_dim=1) for each in made]
+        return self.edge_functions(torch.cat([F.silu(x), *flat], dim=1))
 
 
 @final
@@ -50,6 +60,9 @@ class Kan(nn.Module):
 
     Args:
         n_layers: Number of layers of edges; the last one gives the logits.
+        functions: "spline"; or "mixed" (S-KAN): splines, Chebyshev polynomials of tanh x and
+            Mexican hats, each family times its share, the softmax of `rho`, a vector per layer that
+            is trained from 0 on. silu stays outside, as it would in each of them.
         d_model: Width of the embedding of one operand; None feeds the operands as one-hots.
         d_mlp: Width of the layers between.
         grid: G, intervals of the grid.
@@ -68,13 +81,15 @@ class Kan(nn.Module):
     Source:
         arXiv:2404.19756; the efficient form is common. Deviations: no scale besides the
         coefficients of each spline (their product would decay twice), no grid that follows the
-        samples, which would make the function of an example depend on others.
+        samples, which would make the function of an example depend on others. "mixed" is ours
+        after arXiv:2408.08338, whose mixing and selection are in no source that we could read.
     """
 
     def __init__(
         self,
         *,
         n_layers: Size,
+        functions: Literal["spline", "mixed"],
         d_model: Size | None,
         d_mlp: Size,
         grid: Size,
@@ -88,18 +103,20 @@ class Kan(nn.Module):
     ) -> None:
         super().__init__()
         check_arguments(
-            Kan, n_layers=n_layers, d_model=d_model, d_mlp=d_mlp, grid=grid, order=order,
-            grid_low=grid_low, grid_high=grid_high, embed_std=embed_std,
+            Kan, n_layers=n_layers, functions=functions, d_model=d_model, d_mlp=d_mlp, grid=grid,
+            order=order, grid_low=grid_low, grid_high=grid_high, embed_std=embed_std,
         )  # fmt: skip
         if grid_low >= grid_high:
             raise ConfigError(
                 f"`grid_low` must be below `grid_high`, got {grid_low} and {grid_high}."
             )
         self.n_layers, self.embed_std = n_layers, embed_std
-        self.d_vocab, self.grid, self.per_edge = d_vocab, grid, grid + order + 1
+        mixed = functions == "mixed"
+        more = N_CHEBYSHEV + grid + 1 if mixed else 0
+        self.d_vocab, self.grid, self.per_edge = d_vocab, grid, grid + order + 1 + more
         self.W_E, d_in = operand_table(d_vocab, d_model, n_operands)
         self.blocks = nn.ModuleList(
-            Block(grid, order, grid_low, grid_high) for _ in range(n_layers)
+            Block(grid, order, grid_low, grid_high, mixed) for _ in range(n_layers)
         )
         widths = [d_in, *[d_mlp] * (n_layers - 1), n_classes]
         self.W_in = nn.ParameterList(
@@ -118,6 +135,9 @@ class Kan(nn.Module):
                 bound = 1 / math.sqrt(fan_in)
                 matrix[:fan_in].uniform_(-bound, bound, generator=rng)
                 matrix[fan_in:].normal_(0.0, NOISE / math.sqrt(self.grid * fan_in), generator=rng)
+            for name, parameter in self.named_parameters():
+                if name.endswith(".rho"):
+                    parameter.zero_()
 
     def forward(self, inputs: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch d_vocab"]:
         """Logits of the answer."""
@@ -136,10 +156,11 @@ class Kan(nn.Module):
         return {**names, "final": names[f"blocks.{self.n_layers - 1}.edge_functions"]}
 
     def weights(self) -> dict[str, Weight]:
-        """W_E embeds, W_U reads out, every W_in is hidden; there are no pointwise weights."""
+        """W_E embeds, W_U reads out, every W_in is hidden; pointwise are the rho, if any."""
         hidden = {
             f"W_in.{layer}": Weight("hidden", reads=f"blocks.{layer}.edge_functions")
             for layer in range(self.n_layers - 1)
         }
         embedding = {} if self.W_E is None else {"W_E": Weight("embedding")}
-        return {**embedding, "W_U": Weight("readout", reads="final"), **hidden}
+        rho = {n: Weight("pointwise") for n, _ in self.named_parameters() if n.endswith(".rho")}
+        return {**embedding, "W_U": Weight("readout", reads="final"), **hidden, **rho}

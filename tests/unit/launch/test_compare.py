@@ -80,6 +80,25 @@ def test_every_arm_of_the_atlas_is_as_large_as_the_base() -> None:
         build(resolved(run))
 
 
+@pytest.mark.parametrize("experiment", ["kan_arms", "kan_arms_mul"])
+def test_the_perceptrons_beside_a_kan_are_matched(experiment: str) -> None:
+    """Parameters outside embedding and readout; operations as arXiv:2407.16674 counts them."""
+    found = comparison([f"experiment={experiment}"], {"parameters": parameters})
+    sizes = {name: parameters(run) for name, run in found.runs.items()}
+    assert sizes["base"] == 32 * 9 * 16
+    for name in ("mlp_parameters", "mlp_spline"):
+        assert abs(sizes[name] / sizes["base"] - 1) < 0.01
+    off = [note.partition(":")[0] for note in found.notes if "Not comparable" in note]
+    assert off == ["mlp_operations"]  # in parameters
+    edges, p, width = 32 * 16 + 16 * 31, 31, found.runs["mlp_operations"]["model"]["d_mlp"]
+    of_an_edge = 9 * 3 * (5 + 1.5 * 3) + 2 * 5 - 2.5 * 3 + 1
+    of_the_kan = edges * (of_an_edge + 2) + 5 * (32 + 16)
+    assert abs((2 * (32 + p) + 1) * width / of_the_kan - 1) < 0.01
+    assert {run["task"]["operation"] for run in found.runs.values()} == {
+        "mul" if experiment.endswith("mul") else "add"
+    }
+
+
 def test_what_an_arm_changes_beside_its_settings_is_said() -> None:
     found = compared("arms.long={horizon_steps: 800}", "arms.sgd={optimizer: sgd}")
     about = {name: run["compare"]["about"] for name, run in found.runs.items()}
