@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from observatory.analysis.forecast.estimators.hjorth import base_of
 from observatory.analysis.forecast.estimators.records import (
     EVENT,
     FAILED,
@@ -61,6 +62,7 @@ def from_runs(
             "they are the twins of as well."
         )
     names = {n for run in runs for source in sources(run) for n in _named(source, signals)}
+    names |= {name for name in signals or () if base_of(name) in names}
     signal_names(sorted(names), signals)  # refuses what no run records
     tables = [recorded([run]) for run in runs]
     every = pd.concat(tables, ignore_index=True)
@@ -186,7 +188,7 @@ def _named(source: Source, signals: Sequence[str] | None) -> dict[str, int | Non
     """The names that a source goes by, `s_bar@layer0` for an entry of a list; None: all of it."""
     made: dict[str, int | None] = {}
     dim = source.column.dims[0] if source.column.dims else ""
-    for asked in signals or () if dim else ():
+    for asked in map(base_of, signals or () if dim else ()):
         head, at, entry = asked.partition(f"@{dim}")
         if at and head in (source.name, f"{source.name}_{dim}") and entry.isdigit():
             made[asked] = int(entry)
@@ -198,7 +200,7 @@ def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tupl
     found: dict[int, dict[str, tuple[Array, Array]]] = {}
     every = {source: _named(source, signals) for source in sources(run)}
     if signals is not None:
-        kept = {*signals, *UNNAMED}
+        kept = {*map(base_of, signals), *UNNAMED}
         every = {s: {n: i for n, i in names.items() if n in kept} for s, names in every.items()}
     read = [source for source, names in every.items() if names]
     for table in dict.fromkeys(source.table for source in read):

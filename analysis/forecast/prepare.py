@@ -11,6 +11,7 @@ from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.settings import STUDY, build, built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.forecast.estimators.comparison import ForecastComparison
+from observatory.analysis.forecast.estimators.hjorth import base_of
 from observatory.analysis.forecast.estimators.lead_time import LeadTimes
 from observatory.analysis.forecast.estimators.records import MEMORISED, Array, ForecastSettings
 from observatory.analysis.forecast.from_runs import from_runs, sources
@@ -99,7 +100,7 @@ def _recorded(runs: Sequence[Run], signals: Sequence[str] | None) -> list[str] |
     if signals is None:
         return None
     common = set.intersection(*({source.name for source in sources(run)} for run in runs))
-    found = [name for name in signals if name.partition("@")[0] in common]
+    found = [name for name in signals if base_of(name).partition("@")[0] in common]
     if not found:
         raise ConfigError("No probe was on that records a signal of the family.")
     return found

@@ -29,7 +29,8 @@ class _ForecastOptions(_LeadOptions, total=False):
     """What a comparison of forecasts takes; columns are those of a long table.
 
     Attributes:
-        signals: The registered family, by name; `s_bar@layer0` is one entry of a list (all).
+        signals: The registered family, by name; `s_bar@layer0` is one entry of a list,
+            `mobility16(train_loss)` Hjorth's mobility of the last 16 readings (all).
         event: Event preset of a study, or what the event is called (first99).
         control: Column of what negatives are matched on (weight_decay).
         replica: Column that sets replicas apart (replica).

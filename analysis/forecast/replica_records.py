@@ -1,11 +1,12 @@
 """Replicas, each with its series, gathered on common looks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from observatory.analysis.forecast.estimators.hjorth import base_of, oscillation
 from observatory.analysis.forecast.estimators.records import (
     CLOCK,
     EVENT,
@@ -76,6 +77,7 @@ def gather(
             f"`horizon_steps` must reach the first look, step {first:g}, got "
             f"{shared['horizon_steps']}."
         )
+    replicas = [with_oscillations(one, signals or ()) for one in replicas]
     recorded = sorted(set[str]().union(*(one.series for one in replicas)))
     names = signal_names(recorded, signals)
     made, baselines = _signals(replicas, names, looks)
@@ -86,6 +88,16 @@ def gather(
         "others only."
     ]
     return _records(replicas, looks, made, baselines, val_acc, shared), notes if absent else []
+
+
+def with_oscillations(one: ReplicaRecord, signals: Sequence[str]) -> ReplicaRecord:
+    """A replica with the series that are made of another one, where it has that."""
+    made = {
+        name: (one.series[base][0], oscillation(name, one.series[base][1]))
+        for name in signals
+        if (base := base_of(name)) != name and base in one.series
+    }
+    return replace(one, series={**one.series, **made})
 
 
 def signal_names(recorded: Sequence[str], signals: Sequence[str] | None) -> list[str]:

@@ -1,0 +1,70 @@
+"""Hjorth's parameters against plain code and a sine, and as signals of a table."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from observatory.analysis.forecast.estimators.hjorth import hjorth
+from observatory.analysis.forecast.from_table import from_frame
+from observatory.core.errors import ConfigError
+
+
+def slow(x: np.ndarray) -> tuple[float, float, float]:
+    """Of one window: a fitted line taken off, then the definitions."""
+    t = np.arange(x.size)
+    flat = x - np.polyval(np.polyfit(t, x, 1), t)
+    first = [b - a for a, b in pairwise(flat)]
+    second = [b - a for a, b in pairwise(first)]
+    variances = [sum((v - sum(d) / len(d)) ** 2 for v in d) / len(d) for d in (flat, first, second)]
+    mobility = (variances[1] / variances[0]) ** 0.5
+    return variances[0], mobility, (variances[2] / variances[1]) ** 0.5 / mobility
+
+
+def test_they_are_those_of_plain_code_and_know_no_future() -> None:
+    x = np.random.default_rng(0).normal(size=30).cumsum()
+    found = hjorth(x, 7)
+    for i in range(30):
+        values = [found[name][i] for name in ("activity", "mobility", "complexity")]
+        if i < 6:
+            assert np.isnan(values).all()
+        else:
+            np.testing.assert_allclose(values, slow(x[i - 6 : i + 1]), rtol=1e-10)
+    changed = np.r_[x[:20], x[20:] + 5]
+    for name, values in hjorth(changed, 7).items():
+        np.testing.assert_array_equal(values[:20], found[name][:20])
+
+
+def test_a_sine_has_complexity_1() -> None:
+    """Whole periods of it; a line through them is nearly flat."""
+    omega = 2 * np.pi / 50
+    found = hjorth(3 * np.sin(omega * np.arange(2000)), 1000)
+    assert found["activity"][-1] == pytest.approx(4.5, rel=0.01)
+    assert found["mobility"][-1] == pytest.approx(2 * np.sin(omega / 2), rel=0.01)
+    assert found["complexity"][-1] == pytest.approx(1, rel=0.01)
+
+
+def test_what_does_not_oscillate_has_none() -> None:
+    line = hjorth(1e6 + 0.1 * np.arange(12.0), 5)
+    assert line["activity"][4:] == pytest.approx(0, abs=1e-9)
+    assert np.isnan(line["mobility"]).all()
+    gap = np.arange(12.0) ** 2
+    gap[5] = np.nan
+    assert np.isfinite(hjorth(gap, 4)["mobility"]).tolist() == [
+        i in (3, 4, 9, 10, 11) for i in range(12)
+    ]
+
+
+def test_they_are_signals_where_they_are_named() -> None:
+    step = np.arange(0, 400, 10)
+    loss = np.exp(-step / 100) * (1 + 0.1 * np.sin(step))
+    rows = pd.DataFrame({"replica": 0, "seed": 0, "step": step, "t_hi": 390, "train_loss": loss})
+    records = from_frame(rows, ["mobility6(train_loss)"], {}, memorised=False).records
+    assert list(records.signals) == ["clock", "mobility6(train_loss)", "train_loss"]
+    found = records.signals["mobility6(train_loss)"].value[0]
+    np.testing.assert_allclose(found, hjorth(loss, 6)["mobility"])
+    assert "train_loss" in records.baselines
+    for name, why in (("mobility6(nothing)", "must be recorded"), ("mobility3(train_loss)", "16")):
+        with pytest.raises(ConfigError, match=why):
+            from_frame(rows, [name], {}, memorised=False)
