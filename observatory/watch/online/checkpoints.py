@@ -1,7 +1,6 @@
 """Saved checkpoints of a user's own model, looked at as if it had been watched while it trained."""
 
 import importlib.util
-import json
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
@@ -18,8 +17,9 @@ from observatory.watch.instrument import Instrument
 from observatory.watch.low_precision.series import TABLE, LowPrecisionLooks
 from observatory.watch.online.batch import host_copy, moved
 from observatory.watch.online.due import FromStepsOn
+from observatory.watch.online.hugging_face_folder import model_of
 from observatory.watch.online.record import RunRecord
-from observatory.watch.online.saved import load_weights, read_weights, step_of
+from observatory.watch.online.saved import load_checkpoint, step_of
 from observatory.watch.reading.forward import unwrapped
 from observatory.watch.tables import PROBES
 
@@ -74,7 +74,7 @@ def probe_checkpoints(
         device = next((p.device for p in network.parameters()), torch.device("cpu"))
         looks: list[Instrument] = []
         for step, path in sorted(zip(known, checkpoints, strict=True)):
-            load_weights(network, read_weights(path), str(path))
+            load_checkpoint(network, path)
             names = not looks
             looks = looks or [Instrument(model, moved(kept, device), **options)]
             snapshot = looks[0].look(probes)
@@ -126,7 +126,7 @@ def made_model(text: str) -> nn.Module:
         ConfigError: If it makes none.
     """
     if text.startswith("hf:"):
-        return _of_hugging_face(Path(text.removeprefix("hf:")))
+        return model_of(Path(text.removeprefix("hf:")))
     found = named_object(text)
     model = found if isinstance(found, nn.Module) else found()
     if not isinstance(model, nn.Module):
@@ -163,18 +163,3 @@ def asked_of(names: Sequence[str] | None, labels: str | None) -> LowPrecisionLoo
     if not isinstance(given, Tensor):
         raise ConfigError(f"`--labels` must name a tensor, got {type(given).__name__}.")
     return LowPrecisionLooks(every=1, labels=given, transforms=chosen)
-
-
-def _of_hugging_face(folder: Path) -> nn.Module:
-    """The class that the configuration of a folder, or of a checkpoint in it, names."""
-    import transformers
-
-    places = [folder, *sorted(folder.glob("checkpoint-*"))]
-    config = next((p / "config.json" for p in places if (p / "config.json").is_file()), None)
-    if config is None:
-        raise ConfigError(f"`{folder}` must hold config.json, itself or in its checkpoints.")
-    names = json.loads(config.read_text()).get("architectures") or []
-    if not names or not hasattr(transformers, names[0]):
-        raise ConfigError(f"`{config}` must name a class of transformers, got {names}.")
-    settings = transformers.AutoConfig.from_pretrained(str(config.parent))
-    return getattr(transformers, names[0])(settings)

@@ -1,5 +1,6 @@
 """Saved checkpoints give the numbers that watching gave, bit for bit."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,19 @@ from torch import nn
 from observatory.cli.main import run as command_line
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.reader import Run, Study
-from observatory.watch.online.checkpoints import made_batch, named_object, probe_checkpoints
+from observatory.watch.online.checkpoints import (
+    made_batch,
+    made_model,
+    named_object,
+    probe_checkpoints,
+)
 from observatory.watch.online.observer import Observe
-from observatory.watch.online.saved import load_weights, read_weights, step_of
+from observatory.watch.online.saved import (
+    load_checkpoint,
+    load_weights,
+    read_weights,
+    step_of,
+)
 
 BATCH = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
 
@@ -97,9 +108,16 @@ def test_tied_weights_may_be_missing_and_nothing_else(tmp_path: Path) -> None:
         ({}, "missing: table.weight"),
         ({**weights, "_orig_mod.other": torch.ones(1)}, "unknown: _orig_mod.other"),
         ({"table.weight": torch.ones(4, 3)}, "of another shape: table.weight"),
+        (
+            {"table.weight": torch.ones(5, 3), "readout.weight": torch.zeros(5, 3)},
+            "of another value than what the model ties it to: readout.weight",
+        ),
     ):
         with pytest.raises(StoreError, match=words):
             load_weights(model, wrong, "here")
+    diverged = torch.full((5, 3), torch.nan)
+    load_weights(model, {"table.weight": diverged, "readout.weight": diverged.clone()}, "here")
+    assert model.readout.weight.isnan().all()
 
 
 def test_shards_are_put_together_and_pickles_refused(tmp_path: Path) -> None:
@@ -110,10 +128,17 @@ def test_shards_are_put_together_and_pickles_refused(tmp_path: Path) -> None:
     for part, (name, value) in parts.items():
         save_file({name: value}, folder / f"{part}.safetensors")
     index = {name: f"{part}.safetensors" for part, (name, _) in parts.items()}
-    text = '{"weight_map": ' + str(index).replace("'", '"') + "}"
-    (folder / "model.safetensors.index.json").write_text(text)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
     assert read_weights(folder).keys() == {"weight", "bias"}
     assert step_of(folder) == 7
+    for wrong, words in (
+        ({"weight": "a.safetensors", "bias": "a.safetensors"}, "their shards lack: bias"),
+        ({"weight": "a.safetensors", "bias": "c.safetensors"}, "c.safetensors` cannot be read"),
+        ("a.safetensors", "must have the file of each weight"),
+    ):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": wrong}))
+        with pytest.raises(StoreError, match=words):
+            read_weights(folder)
     torch.save(model, tmp_path / "pickled.pt")
     with pytest.raises(StoreError, match=r"model.state_dict\(\)"):
         read_weights(tmp_path / "pickled.pt")
@@ -158,3 +183,44 @@ def test_folders_of_hugging_face_are_models_and_checkpoints(tmp_path: Path) -> N
     assert measured.to_numpy() == pytest.approx([norm**0.5 for norm in norms], rel=1e-6)
     with pytest.raises(ConfigError, match="holds one batch: give it without `:x`"):
         made_batch(f"{tmp_path}/batch.pt:x")
+
+
+def test_experts_that_are_stored_one_by_one_are_joined_and_named(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.MixtralConfig(
+        vocab_size=20, hidden_size=8, intermediate_size=12, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, num_local_experts=2,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    saved = transformers.MixtralForCausalLM(config).to(torch.bfloat16)
+    saved.save_pretrained(tmp_path)
+    stored = read_weights(tmp_path)
+    assert not stored.keys() <= saved.state_dict().keys()
+    model = made_model(f"hf:{tmp_path}")
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+    load_checkpoint(model, tmp_path)
+    for name, value in saved.state_dict().items():
+        assert model.state_dict()[name].equal(value), name
+    lost = next(name for name in sorted(stored) if "experts.1.w1" in name)
+    others = {name: value for name, value in stored.items() if name != lost}
+    save_file(others, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StoreError, match=f"missing: {lost}; unknown: none"):
+        load_checkpoint(model, tmp_path)
+    more = {"other.weight": torch.ones(2), **stored}
+    more.pop("model.norm.weight")
+    save_file(more, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(StoreError, match=r"unknown: other.weight; missing: model.norm.weight\. G"):
+        load_checkpoint(model, tmp_path)
+
+
+def test_code_of_a_folder_is_not_run(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    about = {
+        "model_type": "mine",
+        "architectures": ["LlamaForCausalLM"],
+        "auto_map": {"AutoConfig": "own.Mine"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    (tmp_path / "own.py").write_text("raise SystemExit\n")
+    with pytest.raises(ConfigError, match=r"custom code.* Name a factory instead"):
+        made_model(f"hf:{tmp_path}")
