@@ -19,7 +19,10 @@ from observatory.analysis.paired.effects import effects
 from observatory.core.errors import FitRefusedError
 
 TABLE = Path(__file__).parents[1] / "docs" / "examples" / "causes.csv"
-STUDIES = ("e12_laptop", "norm_and_scale_laptop", "transplant_laptop", "transplant_again")
+STUDIES = (
+    "e12_laptop", "norm_and_scale_laptop", "transplant_laptop", "transplant_again",
+    "transplant_moved",
+)  # fmt: skip
 
 
 def store(results: Path) -> None:
@@ -109,6 +112,7 @@ NUMBERS: dict[str, Callable[[], str]] = {
     "causes_norm_and_scale": lambda: effects_of("norm_and_scale_laptop"),
     "causes_transplant": lambda: effects_of("transplant_laptop"),
     "causes_transplant_again": lambda: effects_of("transplant_again"),
+    "causes_transplant_moved": lambda: effects_of("transplant_moved"),
 }
 
 
