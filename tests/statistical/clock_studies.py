@@ -59,6 +59,11 @@ class Outcome:
     horizon_slope: bool | None  # likewise of c
 
 
+def in_pair(made: MadeClock) -> MadeClock:
+    """A study of the smaller design; a threshold lies among its weight decays."""
+    return replace(made, **PAIR, **({"critical": 0.06} if made.lr_exponent == 0.0 else {}))
+
+
 def truths(made: MadeClock) -> tuple[float | None, float | None]:
     """Slopes b and c that a law has everywhere, None where they change from place to place."""
     plain = made.critical == 0.0 and made.bend == 0.0 and made.offset == 0.0
@@ -139,7 +144,7 @@ if __name__ == "__main__":
     given, made_as = sys.argv[1:], ALL
     row = print_row
     if given[0] == "pair":
-        made_as, given = {name: replace(made, **PAIR) for name, made in ALL.items()}, given[1:]
+        made_as, given = {name: in_pair(made) for name, made in ALL.items()}, given[1:]
     if given[0] == "slopes":
         row, given = print_slopes, given[1:]
     for label in given[1:] or made_as:
