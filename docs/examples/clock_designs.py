@@ -26,8 +26,8 @@ HALF_WIDTH = 1.6
 """Axes go from 1 less this to 1 more."""
 
 
-def main() -> None:
-    """Fit and draw."""
+def main(to: Path) -> None:
+    """Fit, and draw the picture `to`."""
     stored = {n: d for n, d in DESIGNS.items() if (HERE / f"{d[0]}.csv").exists()}
     figure, panels = plt.subplots(
         1, 2, figsize=(7.4, 0.9 + 0.5 * len(stored)), sharex=True, sharey=True, layout="constrained"
@@ -59,8 +59,8 @@ def main() -> None:
     marks = [plt.Line2D([], [], marker="o", ms=4, color=c, label=f"T = {horizon}")
              for horizon, (c, _) in HORIZONS.items()]  # fmt: skip
     panels[1].legend(handles=marks, fontsize=7.5, frameon=False, loc="lower right")
-    figure.savefig(HERE.parent / "clock_designs.png", dpi=160)
+    figure.savefig(to, dpi=160)
 
 
 if __name__ == "__main__":
-    main()
+    main(HERE.parent / "clock_designs.png")

@@ -14,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 import observatory as ob
+from tests import docs_clock
 
 EXAMPLES = Path(ob.__file__).parents[1] / "docs" / "examples"
 
@@ -124,3 +125,16 @@ def test_ridge_finds_a_planted_law_and_no_law_in_noise() -> None:
     assert script.rms(by_ridge - planted) < 0.01 * script.rms(by_mean - planted)
     by_ridge, by_mean = script.predicted(x, noise, fold, [0.01, 1.0, 1000.0])
     assert script.rms(by_ridge - noise) == pytest.approx(script.rms(by_mean - noise), rel=0.15)
+
+
+def test_every_design_of_the_clock_is_drawn_from_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = imported("clock_designs")
+    assert {study for study, _ in script.DESIGNS.values()} == set(docs_clock.STUDIES)
+    two = {"refused": ("clock", None), "a clock": ("clock_muon", None)}
+    monkeypatch.setattr(script, "DESIGNS", two)
+    monkeypatch.setattr(script, "HORIZONS", {20_000: ("k", 0.0)})
+    script.main(tmp_path / "designs.png")
+    assert (tmp_path / "designs.png").stat().st_size > 0
+    assert capsys.readouterr().out.startswith("clock, 20000 steps: ")
