@@ -87,8 +87,11 @@ class Footnotes:
 
 
 def _listed(names: Mapping[str, Sequence[str]]) -> str:
-    """Estimators, each once, with where they were asked."""
-    return "; ".join(f"{', '.join(dict.fromkeys(of))} ({at})" for at, of in names.items())
+    """Estimators, each once, with all places where they were asked."""
+    places = dict[str, list[str]]()
+    for at, of in names.items():
+        places.setdefault(", ".join(dict.fromkeys(of)), []).append(at)
+    return "; ".join(f"{of} ({'; '.join(at)})" for of, at in places.items())
 
 
 def _letter(index: int) -> str:

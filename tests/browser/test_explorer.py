@@ -166,6 +166,14 @@ def opacities(marks: Any, key: str) -> dict[Any, float]:
     return dict(marks.evaluate_all(read, key))
 
 
+def test_every_weight_decay_has_a_colour_of_its_own(fresh: Any):
+    read = "paths => paths.map((p) => [p.__data__.datum.wd, p.__data__.stroke])"
+    colours = set(map(tuple, fresh.locator(LINES).evaluate_all(read)))
+    assert len(colours) == len({wd for wd, _ in colours}) == len({one for _, one in colours}) == 11
+    legend = fresh.locator("#explorer-views g.role-legend text").all_text_contents()
+    assert {"0", "0.03", "10"} < set(legend)
+
+
 def test_a_box_across_the_curves_marks_replicas_in_all_views(fresh: Any):
     # late looks between 0.3 and 0.7
     drag(fresh, fresh.locator(LINES), (0.995, 0.3), (0.5, 0.7))

@@ -77,6 +77,14 @@ def test_the_page_is_not_wider_than_its_window(page: Any):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_figures_stay_readable_in_a_narrow_window(page: Any):
+    page.set_viewport_size({"width": 390, "height": 900})
+    drawing = page.locator(".drawing").first
+    assert drawing.bounding_box()["width"] < 390
+    assert drawing.locator("svg").bounding_box()["width"] > 500  # the drawing scrolls
+    assert drawing.evaluate("e => getComputedStyle(e).overflowX") == "auto"
+
+
 def test_text_contrasts_with_its_ground(page: Any):
     luminances = page.evaluate(
         """() => {

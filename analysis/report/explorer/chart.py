@@ -60,7 +60,7 @@ def explorer_spec(block: Mapping[str, Any]) -> dict[str, Any]:
             name="times", width=_WIDTH, height=_HEIGHT
         ),
     )
-    below = curves_view(sorted(x for x, _ in cells), cell, hover, brush, replica).properties(
+    below = curves_view(sorted(wd for _, wd in cells), cell, hover, brush, replica).properties(
         name="curves", width=2 * _WIDTH, height=_HEIGHT
     )
     chart = alt.vconcat(top, below).add_params(*_controls(block))

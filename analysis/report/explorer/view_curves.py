@@ -48,13 +48,13 @@ def box(name: str) -> alt.Parameter:
 
 
 def curves_view(
-    places: Sequence[float],
+    decays: Sequence[float],
     cell: alt.Parameter,
     hover: alt.Parameter,
     brush: alt.Parameter,
     replica: alt.Parameter,
 ) -> alt.LayerChart | alt.FacetChart:
-    """The curves of the replicas chosen, laid over each other; places: of weight decays."""
+    """The curves of the replicas chosen, laid over each other, a colour per weight decay."""
     chosen: Any = {
         "or": [
             {"param": "cell", "empty": False},
@@ -83,13 +83,11 @@ def curves_view(
             .then(alt.value(GREEN))
             .otherwise(
                 alt.Color(
-                    "x:Q",
+                    "wd:O",
                     scale=alt.Scale(
-                        type="log",
-                        domain=[places[0], places[-1]],
-                        scheme={"name": "plasma", "extent": [0.05, 0.75]},
+                        domain=decays, scheme={"name": "plasma", "extent": [0.05, 0.75]}
                     ),
-                    legend=alt.Legend(title="weight decay", format="~g"),
+                    legend=alt.Legend(title="weight decay", format="~g", symbolLimit=len(decays)),
                 )
             ),
             opacity=either([replica], MARKED, 0.85, 0.2),

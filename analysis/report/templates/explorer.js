@@ -17,7 +17,7 @@
       spec.vconcat = [...top.hconcat, below];
       for (const part of top.hconcat) part.width = room - axis;
       below.width = room - axis;
-      Object.assign(below.layer[0].encoding.color.legend, {orient: "bottom", direction: "horizontal"});
+      Object.assign(below.layer[0].encoding.color.legend, {orient: "bottom", columns: 5});
     } else {
       const half = Math.floor((room - 2 * axis - 20) / 2);
       for (const part of top.hconcat) part.width = half;
