@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from observatory.analysis.forecast.estimators.hjorth import base_of
+from observatory.analysis.forecast.estimators.derived import base_of, derived, takes_lists
 from observatory.analysis.forecast.estimators.records import (
     EVENT,
     FAILED,
@@ -33,6 +33,8 @@ from observatory.store.parts import to_frame
 from observatory.store.reader import Run
 
 _MEM = "mem"
+_ALL = -1
+"""In place of an entry of a list: all of them, not their mean."""
 _OF_TABLES = ("replica", "group", "step", "time", "t_lo", "opened", "kind")
 """Options that name columns which a study knows."""
 
@@ -185,13 +187,16 @@ def sources(run: Run) -> list[Source]:
 
 
 def _named(source: Source, signals: Sequence[str] | None) -> dict[str, int | None]:
-    """The names that a source goes by, `s_bar@layer0` for an entry of a list; None: all of it."""
+    """The names that a source goes by, `s_bar@layer0` for an entry of a list; None: its mean."""
     made: dict[str, int | None] = {}
     dim = source.column.dims[0] if source.column.dims else ""
     for asked in map(base_of, signals or () if dim else ()):
         head, at, entry = asked.partition(f"@{dim}")
         if at and head in (source.name, f"{source.name}_{dim}") and entry.isdigit():
             made[asked] = int(entry)
+    if dim and source.whole:
+        whole = (n for n in signals or () if takes_lists(n) and base_of(n) == source.name)
+        made |= dict.fromkeys(whole, _ALL)
     return {**made, source.name: None} if source.whole else made
 
 
@@ -200,7 +205,7 @@ def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tupl
     found: dict[int, dict[str, tuple[Array, Array]]] = {}
     every = {source: _named(source, signals) for source in sources(run)}
     if signals is not None:
-        kept = {*map(base_of, signals), *UNNAMED}
+        kept = {*signals, *map(base_of, signals), *UNNAMED}
         every = {s: {n: i for n, i in names.items() if n in kept} for s, names in every.items()}
     read = [source for source, names in every.items() if names]
     for table in dict.fromkeys(source.table for source in read):
@@ -215,7 +220,9 @@ def _series(run: Run, signals: Sequence[str] | None) -> dict[int, dict[str, tupl
         starts = np.flatnonzero(np.r_[True, replica[1:] != replica[:-1]])
         for begin, end in zip(starts, np.r_[starts[1:], replica.size], strict=True):
             own = found.setdefault(int(replica[begin]), {})
-            own |= {name: (steps[begin:end], y[begin:end]) for name, y in wanted.items()}
+            for name, y in wanted.items():
+                y = y[begin:end]
+                own[name] = steps[begin:end], derived(name, y) if y.ndim > 1 else y
     return found
 
 
@@ -226,13 +233,19 @@ def _values(source: Source, values: pd.Series, names: Mapping[str, int | None]) 
     cells = values.to_numpy()
     has = np.array([cell is not None and np.size(cell) > 0 for cell in cells], dtype=np.bool_)
     sizes = np.array([np.size(cell) for cell in cells[has]])
-    made = {name: np.full(len(cells), np.nan) for name in names}
+    most = int(sizes.max(initial=0))
+    made = {
+        name: np.full((len(cells), most) if entry == _ALL else len(cells), np.nan)
+        for name, entry in names.items()
+    }
     for size in np.unique(sizes):  # lists of one length at a time: one array instead of many
         alike = np.flatnonzero(has)[sizes == size]
         block = np.concatenate([np.ravel(cell) for cell in cells[alike]]).reshape(-1, size)
         for name, entry in names.items():
             if entry is None:
                 made[name][alike] = block.mean(axis=1)
-            elif entry < size:
+            elif entry == _ALL and size == most:
+                made[name][alike] = block
+            elif 0 <= entry < size:
                 made[name][alike] = block[:, entry]
     return made

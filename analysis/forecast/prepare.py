@@ -11,7 +11,7 @@ from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.settings import STUDY, build, built, draw_seed
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.forecast.estimators.comparison import ForecastComparison
-from observatory.analysis.forecast.estimators.hjorth import base_of
+from observatory.analysis.forecast.estimators.derived import base_of
 from observatory.analysis.forecast.estimators.lead_time import LeadTimes
 from observatory.analysis.forecast.estimators.records import MEMORISED, Array, ForecastSettings
 from observatory.analysis.forecast.from_runs import from_runs, sources

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from observatory.analysis.forecast.estimators.hjorth import base_of, oscillation
+from observatory.analysis.forecast.estimators.derived import base_of, derived
 from observatory.analysis.forecast.estimators.records import (
     CLOCK,
     EVENT,
@@ -77,7 +77,7 @@ def gather(
             f"`horizon_steps` must reach the first look, step {first:g}, got "
             f"{shared['horizon_steps']}."
         )
-    replicas = [with_oscillations(one, signals or ()) for one in replicas]
+    replicas = [with_derived(one, signals or ()) for one in replicas]
     recorded = sorted(set[str]().union(*(one.series for one in replicas)))
     names = signal_names(recorded, signals)
     made, baselines = _signals(replicas, names, looks)
@@ -90,12 +90,12 @@ def gather(
     return _records(replicas, looks, made, baselines, val_acc, shared), notes if absent else []
 
 
-def with_oscillations(one: ReplicaRecord, signals: Sequence[str]) -> ReplicaRecord:
+def with_derived(one: ReplicaRecord, signals: Sequence[str]) -> ReplicaRecord:
     """A replica with the series that are made of another one, where it has that."""
     made = {
-        name: (one.series[base][0], oscillation(name, one.series[base][1]))
+        name: (one.series[base][0], derived(name, one.series[base][1]))
         for name in signals
-        if (base := base_of(name)) != name and base in one.series
+        if (base := base_of(name)) in one.series and name not in one.series
     }
     return replace(one, series={**one.series, **made})
 

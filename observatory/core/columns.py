@@ -9,7 +9,7 @@ AXES = frozenset(
     {
         *("replica", "batch", "pos", "d_model", "head", "d_head", "d_mlp", "d_vocab", "layer"),
         *("freq", "param", "sample", "chain", "draw", "cell", "group", "matrix", "transform"),
-        *("method", "point"),
+        *("method", "point", "quantile"),
     }
 )
 

@@ -1,9 +1,9 @@
-"""Share of examples on which the softmax of the training loss has collapsed to one class."""
+"""The softmax at the labels: where it has collapsed to one class, and what it gives the label."""
 
 from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from observatory.core.columns import Column
@@ -59,3 +59,43 @@ class SoftmaxCollapse(Probe):
     def measure(self, view: FleetView) -> Measurement:
         """See `collapsed_share`."""
         return {"collapsed_share": collapsed_share(view.activations["logits"], view.loss_dtype)}
+
+
+QUANTILES = 19
+
+
+def log_probabilities(
+    logits: Float[Tensor, "replica batch d_vocab"], labels: Int[Tensor, "replica batch"]
+) -> Float[Tensor, "replica draw"]:
+    """Quantiles 0.05, 0.10, ..., 0.95 over examples of the log-probability of the label, in nats.
+
+    Source:
+        arXiv:2605.08237. Deviation: on the probe examples.
+
+    Example:
+        >>> log_probabilities(torch.zeros(1, 3, 2), torch.zeros(1, 3, dtype=torch.int64))[0, :2]
+        tensor([-0.6931, -0.6931], dtype=torch.float64)
+    """
+    given = logits.double().log_softmax(dim=2).gather(2, labels[:, :, None])[:, :, 0]
+    at = torch.arange(1, QUANTILES + 1, dtype=given.dtype, device=given.device) / (QUANTILES + 1)
+    return given.quantile(at, dim=1).T.contiguous()
+
+
+@final
+class LogProbabilities(Probe):
+    """Writes `log_probabilities` for every replica."""
+
+    needs = (("logits",),)
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(
+            name="log_prob",
+            unit="nats",
+            meaning="quantiles 0.05 to 0.95, in steps of 0.05, over probe examples of the "
+            "log-probability of the label",
+            dims=("quantile",),
+        ),
+    )
+
+    def measure(self, view: FleetView) -> Measurement:
+        """See `log_probabilities`."""
+        return {"log_prob": log_probabilities(view.activations["logits"], view.labels)}

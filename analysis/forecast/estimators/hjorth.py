@@ -1,46 +1,13 @@
-"""How a series oscillates: Hjorth's parameters of its last readings, as signals of their own."""
-
-import re
+"""How a series oscillates: Hjorth's parameters of its last readings."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from observatory.analysis.forecast.estimators.records import Array
-from observatory.core.errors import ConfigError
 
 QUANTITIES = ("activity", "mobility", "complexity")
-_NAME = re.compile(rf"({'|'.join(QUANTITIES)})(\d+)\((.+)\)")
-_FEWEST = 4
 _ROUNDING = 1e-12
 """A deviation below this share of the largest value is none."""
-
-
-def base_of(name: str) -> str:
-    """The signal that a name is made of: itself, but for `mobility16(train_loss)` and the like.
-
-    Example:
-        >>> base_of("mobility16(train_loss)"), base_of("s_bar@layer0")
-        ('train_loss', 's_bar@layer0')
-    """
-    made = _NAME.fullmatch(name)
-    return made[3] if made else name
-
-
-def oscillation(name: str, values: Array) -> Array:
-    """The series of that name, from that of its base, `[reading]`.
-
-    Raises:
-        ConfigError: If it takes too few readings at once.
-    """
-    made = _NAME.fullmatch(name)
-    assert made is not None
-    window = int(made[2])
-    if window < _FEWEST:
-        raise ConfigError(
-            f"`signals` must take at least {_FEWEST} readings at once, got {name!r}. Write "
-            f"{made[1]}16({made[3]}) for 16."
-        )
-    return hjorth(values, window)[made[1]]
 
 
 def hjorth(values: Array, window: int) -> dict[str, Array]:

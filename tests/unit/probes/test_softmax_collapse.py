@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from observatory.probes.softmax_collapse import collapsed_share
+from observatory.probes.softmax_collapse import collapsed_share, log_probabilities
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,15 @@ def test_tied_winners_are_not_collapsed():
 def test_not_finite_is_not_called_alive():
     logits = torch.tensor([[[torch.inf, 0.0]], [[1.0, 0.0]]])
     assert collapsed_share(logits, "float32").isnan().tolist() == [True, False]
+
+
+def test_log_probabilities_are_those_of_numpy():
+    rng = torch.Generator().manual_seed(0)
+    z, labels = torch.randn(2, 33, 5, generator=rng), torch.randint(5, (2, 33), generator=rng)
+    found = log_probabilities(z, labels)
+    for r in range(2):
+        rows = z[r].double().numpy()
+        given = rows[np.arange(33), labels[r]] - np.log(np.exp(rows).sum(axis=1))
+        np.testing.assert_allclose(
+            found[r], np.quantile(given, np.arange(1, 20) / 20), rtol=1e-12, atol=1e-12
+        )

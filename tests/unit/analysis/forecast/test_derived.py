@@ -1,4 +1,4 @@
-"""Hjorth's parameters against plain code and a sine, and as signals of a table."""
+"""Signals made of the last readings of another one: plain code, closed forms, tables and runs."""
 
 from itertools import pairwise
 
@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from observatory.analysis.forecast.estimators.dmd import ENERGY, hankel_residual
 from observatory.analysis.forecast.estimators.hjorth import hjorth
+from observatory.analysis.forecast.from_runs import Source, _named, _values
 from observatory.analysis.forecast.from_table import from_frame
+from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
 
 
@@ -68,3 +71,42 @@ def test_they_are_signals_where_they_are_named() -> None:
     for name, why in (("mobility6(nothing)", "must be recorded"), ("mobility3(train_loss)", "16")):
         with pytest.raises(ConfigError, match=why):
             from_frame(rows, [name], {}, memorised=False)
+
+
+def test_a_linear_law_leaves_no_residual_and_noise_does() -> None:
+    t = np.arange(40.0)
+    law = np.stack([0.9**t, -3 * 0.9**t, 0 * t], axis=1)
+    found = hankel_residual(law, 16)
+    assert np.isnan(found[:15]).all()
+    assert found[15:] == pytest.approx(0, abs=1e-12)
+    noise = np.random.default_rng(0).normal(size=40)
+    found = hankel_residual(noise, 16)
+    assert (found[15:] > 0.3).all()  # at most about 1 / sqrt(4): the rest of Y lies in X
+    changed = np.r_[noise[:30], noise[30:] + 5]
+    np.testing.assert_array_equal(hankel_residual(changed, 16)[:30], found[:30])
+    np.testing.assert_allclose(hankel_residual(7 * noise, 16), found)
+
+
+def test_the_residual_is_that_of_least_squares() -> None:
+    x = np.random.default_rng(1).normal(size=(16, 2)).cumsum(axis=0)
+    columns = np.array([x[i : i + 4].T.ravel() for i in range(13)]).T
+    u, s, _ = np.linalg.svd(columns[:, :-1], full_matrices=False)
+    rank = int(np.sum(np.cumsum(s**2) < ENERGY * np.sum(s**2))) + 1
+    past, after = u[:, :rank].T @ columns[:, :-1], columns[:, 1:]
+    law = np.linalg.lstsq(past.T, after.T, rcond=None)[0].T
+    expected = np.linalg.norm(after - law @ past) / np.linalg.norm(after)
+    assert hankel_residual(x, 16)[-1] == pytest.approx(expected, rel=1e-9)
+    x[3, 1] = np.nan
+    assert np.isnan(hankel_residual(x, 16)).all()
+    assert np.isnan(hankel_residual(0 * np.arange(20.0), 16)).all()
+
+
+def test_a_list_is_taken_whole_where_that_is_asked() -> None:
+    column = Column(name="log_prob", unit="nats", meaning="made up", dims=("quantile",))
+    source = Source("probes/log_prob", column, "log_prob", whole=True)
+    names = _named(source, ["dmd8(log_prob)", "mobility8(log_prob)", "log_prob@quantile1"])
+    cells = pd.Series([[1.0, 2.0, 6.0], None, [3.0, 4.0, 5.0]])
+    found = _values(source, cells, names)
+    np.testing.assert_array_equal(found["dmd8(log_prob)"], [[1, 2, 6], [np.nan] * 3, [3, 4, 5]])
+    np.testing.assert_array_equal(found["log_prob"], [3, np.nan, 4])  # what mobility8 is made of
+    np.testing.assert_array_equal(found["log_prob@quantile1"], [2, np.nan, 4])
