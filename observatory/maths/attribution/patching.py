@@ -27,10 +27,10 @@ def linear_in(
         RelP, arXiv:2508.21258: y / z is held, z moved from 0 by 1e-6. Deviation: none.
 
     Example:
-        >>> z = torch.tensor([2.0, -4.0], requires_grad=True)
-        >>> linear_in(z, z.detach().relu()).sum().backward()
-        >>> z.grad
-        tensor([1., -0.])
+        >>> z = torch.tensor([2.0, 4.0], requires_grad=True)
+        >>> linear_in(z, z.detach().square()).sum().backward()
+        >>> z.grad.round(decimals=4)
+        tensor([2., 4.])
     """
     away = z + torch.where(z >= 0, _STABILISER, -_STABILISER)
     return away * (y / away).detach()
