@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import observatory as ob
-from tests import docs_causes, docs_clock, docs_language_model
+from tests import docs_causes, docs_clock, docs_language_model, docs_mechanism
 from tests.normal_ratio import normal_ratio
 from tests.statistical import emergence_studies, forecast_studies
 from tests.statistical.emergence_studies import KAPPA, truth
@@ -148,6 +148,7 @@ NUMBERS: dict[str, Callable[[], str]] = {
     **docs_language_model.NUMBERS,
     **docs_clock.NUMBERS,
     **docs_causes.NUMBERS,
+    **docs_mechanism.NUMBERS,
 }
 
 
