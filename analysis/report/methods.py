@@ -1,6 +1,6 @@
 """A paragraph on methods that a user can paste, made of the settings that were really used."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from observatory.analysis.page.facts import WINDOW, Facts
@@ -13,6 +13,7 @@ from observatory.analysis.page.wording import (
     settings_words,
 )
 from observatory.analysis.report.forks import forks
+from observatory.analysis.report.summary import title_of
 
 _WILSON = "Wilson, J. Am. Stat. Assoc. 22 (1927) 209"
 _SOURCES = {
@@ -34,6 +35,8 @@ def methods(facts: Facts) -> list[str]:
 
 def _data(facts: Facts) -> Iterator[str]:
     yield _observed(facts) if facts.group.observed else _trained(facts)
+    if not facts.group.observed:
+        yield from rules_words(facts.group.runs[0].manifest["config"])
     yield from forks({run.run_id: run.manifest for run in facts.group.runs})
     yield (
         f"Event rates are of {event_words(facts.event, facts.config)}; a replica that collapsed or "
@@ -42,16 +45,38 @@ def _data(facts: Facts) -> Iterator[str]:
     yield f"Rates per weight decay carry {facts.level:.0%} Wilson intervals ({_WILSON})."
 
 
+def rules_words(config: Mapping[str, Any]) -> Iterator[str]:
+    """What a seed draws, how often was looked, and when a replica left the training."""
+    yield "The seed of a replica draws its split, its initial weights and the order of its batches."
+    if "evaluation" in config:
+        yield f"Accuracies were read every {config['evaluation']['every']} steps."
+    rules = config.get("retirement")
+    if rules is None:
+        return
+    yield (
+        f"A replica is collapsed where its train accuracy was below {rules['collapse_level']:g} at "
+        f"{rules['collapse_looks']} consecutive looks after step {rules['collapse_after']}, and "
+        "lost where its val accuracy, after first99, was below "
+        f"{rules['lost_level']:g} at {rules['lost_looks']} consecutive looks."
+    )
+    settled = (
+        f"once held99 was seen and {rules['tail_steps']} steps had passed since first99, "
+        if rules["settle"]
+        else ""
+    )
+    yield f"Training ended {settled}at collapse, at divergence, or at the horizon."
+
+
 def _trained(facts: Facts) -> str:
     manifest = facts.group.runs[0].manifest
     config, task, model = manifest["config"], manifest["task"], manifest["model"]
     optimizer = config["optimizer"]["update"]["_target_"].rpartition(".")[2]
     lrs = ", ".join(f"{lr:g}" for lr in sorted(facts.group.replicas["lr"].unique()))
     return (
-        f"We trained {sample_words(facts.group.replicas)} of a {model['name']} "
-        f"({settings_words(config['model'])}; {model['n_params']:,} parameters) on {task['name']} "
-        f"({settings_words(config['task'])}; {task['n_train']} training and {task['n_val']} "
-        f"validation examples) with {optimizer}, learning rate {lrs}, for at most "
+        f"We trained {sample_words(facts.group.replicas)} ({title_of(manifest)}): a model of "
+        f"{model['n_params']:,} parameters ({settings_words(config['model'])}) on "
+        f"{task['n_train']} training and {task['n_val']} validation examples "
+        f"({settings_words(config['task'])}) with {optimizer}, learning rate {lrs}, for at most "
         f"{horizon_words(facts.horizon, facts.group.steps_per_epoch)}."
     )
 
@@ -80,7 +105,8 @@ def _boundary(facts: Facts) -> Iterator[str]:
     yield (
         "The critical weight decay λc is the midpoint of the fitted curve over 0 < weight decay ≤ "
         f"{number(facts.window_max)} (n = {fitted[0]['n']}), with {_level(fitted)} intervals. "
-        f"Estimators: {names}{_cite(cited)}."
+        "Weight decay 0 has no place on a log axis, and above that limit training itself can fail, "
+        f"which is another edge: neither enters. Estimators: {names}{_cite(cited)}."
     )
     if facts.window is not None and facts.window["refused"] is None:
         yield (
@@ -88,7 +114,8 @@ def _boundary(facts: Facts) -> Iterator[str]:
             f"{facts.window['extras'].get('method', 'a rising times a falling edge')}."
         )
     if (why := lead_reason(facts.boundaries[0])) is not None:
-        yield f"One estimator, named before the fits, leads: {why}"
+        name = estimator_name(facts.boundaries[0])
+        yield f"λc at the top is by {name}; the order was declared before the fits: {why}"
     horizons = sorted({r["horizon_steps"] for r in facts.boundaries_at} - {None})
     if len(horizons) > 1:
         yield (

@@ -10,6 +10,7 @@ import pandas as pd
 from observatory.analysis.page.frames import words
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, number
+from observatory.analysis.report.explorer.data import command
 from observatory.analysis.tables.recorded import common_step
 from observatory.core.secrets import without_secrets
 from observatory.store.describe import seeds_text
@@ -44,6 +45,7 @@ def run_page(run: Run) -> _RunPage:
             f"{manifest.get('created')}, {manifest.get('finished') or DASH}",
         ),
         ("Command", without_secrets(str(manifest.get("command", DASH)))),
+        ("One network again", _again(manifest, replicas)),
         ("Replicas", f"{len(replicas)}"),
         ("Seeds", seeds),
         ("Root seed", str(manifest["config"].get("seed", DASH))),
@@ -70,6 +72,20 @@ def run_page(run: Run) -> _RunPage:
         else json.dumps(manifest["config"], indent=2)
     )
     return _RunPage(run.run_id, facts, without_secrets(config))
+
+
+def _again(manifest: Mapping[str, Any], replicas: pd.DataFrame) -> str:
+    """The command that trains the first replica of a run alone, and what it gives."""
+    first = replicas.iloc[0].to_dict()
+    again = command(manifest, first)
+    if not again:
+        return DASH
+    return (
+        f"{again} (weight decay {first['weight_decay']:g}, seed {first['seed']}; the moving page "
+        "has the command of every replica). Alone it rounds otherwise than in its stack, so its "
+        "curve can part from the record; the command of the run, with the versions, CPU type, "
+        "threads and fleet below, gives the same bits."
+    )
 
 
 def _made_of(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
