@@ -73,7 +73,7 @@ def _trained(facts: Facts) -> str:
     optimizer = config["optimizer"]["update"]["_target_"].rpartition(".")[2]
     lrs = ", ".join(f"{lr:g}" for lr in sorted(facts.group.replicas["lr"].unique()))
     return (
-        f"We trained {sample_words(facts.group.replicas)} ({title_of(manifest)}): a model of "
+        f"We trained {sample_words(facts.group.replicas)}: {title_of(manifest)}, a model of "
         f"{model['n_params']:,} parameters ({settings_words(config['model'])}) on "
         f"{task['n_train']} training and {task['n_val']} validation examples "
         f"({settings_words(config['task'])}) with {optimizer}, learning rate {lrs}, for at most "
