@@ -164,7 +164,7 @@ NUMBERS: dict[str, Callable[[], str]] = {
     "clock_decay_times": lambda: decay_times("clock"),
     **{
         f"clock_decay_times_{part}": partial(decay_times, f"clock_{part}")
-        for part in ("mul", "mlp", "mamba", "muon", "sgd")
+        for part in ("mul", "mlp", "lstm", "mamba", "muon", "sgd")
     },
     "clock_sgd_laws": sgd_laws,
     "clock_alike_in_pace": alike_in_pace,
