@@ -1,8 +1,8 @@
 """Replicas that go on from states of a finished study, with what is otherwise in this run.
 
 Parameters, batches and what evaluations saw of it are the parent's; so is the state of the
-optimizer where both runs have the same one. What follows from the configuration, such as rates and
-loss, is that of this run.
+optimizer where both runs have the same one. What follows from the configuration, such as rates,
+loss and precision, and the train split where batches are full, is that of this run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import pandas as pd
+import torch
 
 from observatory.core.contracts import Optimizer
 from observatory.core.errors import ConfigError, StoreError
@@ -24,8 +25,10 @@ from observatory.training.fork_settings import ForkSettings, fork_settings
 from observatory.training.replicas import Config
 from observatory.training.state_rows import from_rows
 
-_ALIKE = ("model", "task", "train_fraction", "batch_size")
+_ALIKE = ("model", "task", "batch_size")
 """Settings in which both runs must agree: a state is of these parameters and of these batches."""
+_OF_BATCHES = ("train_fraction",)
+"""Those, too, where examples come in batches: the place in an epoch is one of its train split."""
 
 
 @final
@@ -38,12 +41,14 @@ class Forked:
         step: Of their states.
         parents: Number of each one's parent there, by identity.
         same_optimizer: Whether the state of the optimizer goes on, too.
+        same_split: Whether the train examples are the parents'.
     """
 
     run: Run
     step: int
     parents: Mapping[int, int]
     same_optimizer: bool
+    same_split: bool
 
     def described(self) -> dict[str, Any]:
         """For a manifest."""
@@ -64,9 +69,13 @@ class Forked:
         own = [int(replica) for replica in table.replica[: table.n_fresh]]
         rows = _at(self.run, self.step).set_index("replica", drop=False)
         chosen = rows.loc[[self.parents[replica] for replica in own]]
-        states = from_rows(chosen, optimizer if self.same_optimizer else None)
+        states = from_rows(chosen, optimizer if self.same_optimizer else None, fleet.dtype)
         if not self.same_optimizer:
             states = replace(states, optimizer=optimizer.init(states.flat))
+        if not self.same_split:
+            seeds = table.seed[: table.n_fresh].tolist()
+            orders = [fleet.dataset.draw(seed).train for seed in seeds]
+            states = replace(states, order=torch.stack(orders))
         size = len(fleet.slots)
         homes = [place % size for place in range(len(own))]
         states = replace(states, replica=own, home=homes)
@@ -97,7 +106,9 @@ def forked(config: Config, table: ReplicaTable, dataset: Dataset) -> Forked | No
     except StoreError as error:
         raise ConfigError(f"`fork` must name states that were kept: {error}") from error
     same = config["optimizer"]["update"] == theirs["optimizer"]["update"]
-    return Forked(run, settings.step, parents, same)
+    return Forked(
+        run, settings.step, parents, same, config["train_fraction"] == theirs["train_fraction"]
+    )
 
 
 def _check_alike(config: Config, run: Run, dataset: Dataset) -> None:
@@ -105,8 +116,8 @@ def _check_alike(config: Config, run: Run, dataset: Dataset) -> None:
         raise ConfigError("`fork.study` must be trained by this package, and was observed only.")
     theirs = dict(run.manifest["config"])
     theirs["model"] = {**model_begun_with(theirs["model"]), **theirs["model"]}
-    pairs = {name: (config[name], theirs[name]) for name in _ALIKE}
-    pairs["fleet.dtype"] = (config["fleet"]["dtype"], theirs["fleet"]["dtype"])
+    alike = _ALIKE if config["batch_size"] is None else (*_ALIKE, *_OF_BATCHES)
+    pairs = {name: (config[name], theirs[name]) for name in alike}
     for name, (ours, other) in pairs.items():
         for setting, one, two in _apart(name, ours, other):
             raise ConfigError(

@@ -104,15 +104,18 @@ def to_rows(states: ReplicaStates) -> Measurement:
     }
 
 
-def from_rows(rows: pd.DataFrame, optimizer: Optimizer | None) -> ReplicaStates:
+def from_rows(
+    rows: pd.DataFrame, optimizer: Optimizer | None, dtype: torch.dtype | None = None
+) -> ReplicaStates:
     """The inverse of `to_rows`.
 
     Args:
         rows: Of the table.
         optimizer: Of the run; gives its state the shapes that it has there. None: its state is
             left out.
+        dtype: Of parameters and optimizer; None: as they were stored.
     """
-    flat = _stacked(rows[PARAMETERS])
+    flat = _stacked(rows[PARAMETERS]).to(dtype)
     fresh = {} if optimizer is None else optimizer.init(torch.zeros_like(flat))
     return ReplicaStates(
         replica=rows["replica"].tolist(),

@@ -78,6 +78,34 @@ def test_other_rates_loss_and_optimizer_act_from_the_state_on(whole: Run, tmp_pa
     assert run.outcomes()["step"].tolist() == [60] * 4
 
 
+def test_precision_changes_from_the_state_on(whole: Run, tmp_path: Path) -> None:
+    run = forked(whole, tmp_path, 20, "fleet.dtype=float64")
+    ours, theirs = (
+        np.stack(each.table("states").query("step == 30")["parameters"].tolist())
+        for each in (run, whole)
+    )
+    assert (ours.dtype, theirs.dtype) == (np.float64, np.float32)
+    apart = np.abs(ours - theirs)
+    assert 0 < np.median(apart) < 1e-6  # a gradient near 0 may turn, and Adam's step with it
+    assert (apart < 1e-4).mean() > 0.97
+
+
+def test_train_examples_come_in_addition_from_the_state_on(tmp_path: Path) -> None:
+    full = ["batch_size=null", "sweep.scientific.weight_decay=[1.0]"]
+    parent = Run(launch(config(tmp_path / "parent", "whole", *full)))
+    run = forked(parent, tmp_path / "fork", 20, *full, "train_fraction=0.8")
+    plain = Run(launch(config(tmp_path / "plain", "plain", *full, "train_fraction=0.8")))
+    for replica in range(2):
+        before, more, fresh = (
+            each.table("states").query("step == 30").iloc[replica] for each in (parent, run, plain)
+        )
+        assert set(before["order"]) < set(more["order"]) == set(fresh["order"])
+        assert more["order"].tolist() == fresh["order"].tolist()
+        assert np.abs(more["parameters"] - before["parameters"]).max() > 0
+    accuracies = [after(each, "evaluation", 20)["train_loss"].tolist() for each in (run, plain)]
+    assert accuracies[0] != accuracies[1]
+
+
 @pytest.mark.parametrize(
     ("own", "more", "says"),
     [
@@ -86,7 +114,7 @@ def test_other_rates_loss_and_optimizer_act_from_the_state_on(whole: Run, tmp_pa
         ({"step": 0}, [], "at least 1"),
         ({}, ["model.d_model=32"], "`model.d_model` must be as in the run .*, 16, got 32"),
         ({}, ["batch_size=16"], "`batch_size` must be as"),
-        ({}, ["fleet.dtype=float64"], "`fleet.dtype` must be as"),
+        ({}, ["train_fraction=0.5"], "`train_fraction` must be as"),
         ({}, ["sweep.nuisance.seed=[5]"], "seed 5 in .* there is none"),
         ({}, ["sweep.scientific.weight_decay=[3.0]"], "`fork.weight_decay`"),
         ({"study": "nowhere"}, [], "`nowhere` is no study"),
