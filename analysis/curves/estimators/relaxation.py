@@ -125,7 +125,7 @@ class Relaxation(CurveLaw):
             reason = "the norm does not fall in the fitted window"
         elif r2 < self.least_r2:
             reason = (
-                f"the exponential accounts for {r2:.2f} of the variance, less than "
+                f"the exponential accounts for {r2:.4f} of the variance, less than "
                 f"{self.least_r2:g}"
             )
         elif "rate" not in found.params:
