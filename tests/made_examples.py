@@ -77,7 +77,7 @@ class MadeExamples(EveryExample):
         _, readout = self._pieces(params)
         return 3 * torch.stack(list(given.values())).mean(dim=0) @ readout
 
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, labels: Tensor, counted: Tensor | None = None) -> Tensor:
         return logits.logsumexp(dim=-1) - logits.gather(-1, labels[..., None])[..., 0]
 
     def activations(self, params: Params, inputs: Tensor) -> Mapping[str, Tensor]:

@@ -68,9 +68,16 @@ class EveryExample(ABC):
 
     @abstractmethod
     def losses(
-        self, logits: Float[Tensor, "replica batch d_vocab"], labels: Int[Tensor, "replica batch"]
+        self,
+        logits: Float[Tensor, "replica batch d_vocab"],
+        labels: Int[Tensor, "replica batch"],
+        counted: Bool[Tensor, "replica batch"] | None = None,
     ) -> Float[Tensor, "replica batch"]:
-        """The loss of the training of every example, in the precision of `logits`."""
+        """The loss of the training of every example, in the precision of `logits`.
+
+        `counted` is that of `Loss.each`: where only some examples belong to the mean that is asked
+        for, such as those of one split, it says which.
+        """
 
     @abstractmethod
     def activations(

@@ -139,10 +139,14 @@ class FleetExamples(EveryExample):
         return vmapped_patched(self._network, relevance)(params, inputs, dict(given))
 
     def losses(
-        self, logits: Float[Tensor, "replica batch d_vocab"], labels: Int[Tensor, "replica batch"]
+        self,
+        logits: Float[Tensor, "replica batch d_vocab"],
+        labels: Int[Tensor, "replica batch"],
+        counted: Bool[Tensor, "replica batch"] | None = None,
     ) -> Float[Tensor, "replica batch"]:
         """The loss of the training of every example."""
-        return self._loss.each(logits, labels, None)
+        mask = None if counted is None else counted.to(logits.dtype)
+        return self._loss.each(logits, labels, mask)
 
     def activations(
         self, params: Params, inputs: Int[Tensor, "batch pos"]

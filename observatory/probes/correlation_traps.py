@@ -253,7 +253,7 @@ class TrapHarm(Probe):
         def without(taken: Float[Tensor, "_ _"]) -> tuple[Tensor, Tensor]:
             params = {**alone_at, name: (weight - taken)[None]}
             logits = everything.logits(params, everything.inputs[some][None])
-            return logits[0], everything.losses(logits, labels[None])[0]
+            return logits[0], everything.losses(logits, labels[None], val[None])[0]
 
         whole, rng = without(torch.zeros_like(weight)), torch.Generator().manual_seed(self.seed)
         counts, found = list[int](), defaultdict[str, list[float]](list)

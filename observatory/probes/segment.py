@@ -67,10 +67,10 @@ class Segment(Probe):
         column
         for which in ("train", "val")
         for column in (
-            Column(name=f"{which}_losses", unit="nats", meaning=f"mean {which} loss at equal "
+            Column(name=f"{which}_losses", unit="1", meaning=f"mean {which} loss at equal "
                    "distances on the straight line from the start to the parameters now",
                    dims=("point",)),
-            Column(name=f"{which}_barrier", unit="nats", meaning=f"how far the {which} loss rises "
+            Column(name=f"{which}_barrier", unit="1", meaning=f"how far the {which} loss rises "
                    "above the chord between the ends of that line, 0 at least"),
         )
     )  # fmt: skip
@@ -107,9 +107,12 @@ class Segment(Probe):
         ends = [{name: each.double() for name, each in alone(stack, r).items()}
                 for stack in (everything.start, params)]  # fmt: skip
         inputs, labels = everything.inputs[some][None], everything.labels[r, some][None]
+        in_train = everything.in_train[r, some][None]
 
         def losses(at: Params) -> Float[Tensor, " batch"]:
-            return everything.losses(everything.logits(at, inputs), labels)[0]
+            z = everything.logits(at, inputs)
+            of_train, of_val = (everything.losses(z, labels, s) for s in (in_train, ~in_train))
+            return of_train.where(in_train, of_val)[0]
 
         return on_segment(losses, ends[0], ends[1], self.points)
 

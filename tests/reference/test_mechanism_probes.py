@@ -8,8 +8,13 @@ import torch
 from torch import Tensor
 
 from observatory.core.layout import Params, Weight
-from observatory.core.view import FleetView
+from observatory.core.view import EveryExample, FleetView
+from observatory.fleet.evaluate import evaluate
+from observatory.fleet.every_example import FleetExamples
+from observatory.fleet.replicas import Dataset
+from observatory.losses.li2 import Li2
 from observatory.maths.examples import all_tuples
+from observatory.maths.matrices import matrix_names
 from observatory.probes.correlation_traps import (
     HARM,
     TrapHarm,
@@ -33,7 +38,9 @@ from observatory.probes.references import predictions
 from observatory.probes.segment import Segment, barrier, on_segment
 from observatory.probes.tail_exponent import tail_exponent
 from observatory.probes.trajectory import angle, cka, sketch
-from tests.made_examples import MadeExamples, made_examples
+from observatory.tasks.modular import Modular
+from tests.made_examples import made_examples
+from tests.small_networks import network_of
 
 
 def normal(*shape: int, seed: int) -> Tensor:
@@ -287,7 +294,7 @@ def test_a_quadratic_loss_sags_below_its_chord() -> None:
     assert barrier(torch.tensor([1.0, float("nan"), 1.0])).isnan()
 
 
-def view_of(params: Params, everything: MadeExamples, **weights: Weight) -> FleetView:
+def view_of(params: Params, everything: EveryExample, **weights: Weight) -> FleetView:
     """A look at networks on all of their examples."""
     return FleetView(
         replica=torch.arange(2), step=torch.arange(2), params=params, weights=weights,
@@ -314,6 +321,40 @@ def test_the_segment_is_that_of_single_losses() -> None:
             for which, (total, n) in zip(("train", "val"), sums.values(), strict=True):
                 value = float(found[f"{which}_losses"].values[r, point])
                 assert value == pytest.approx(total / n, abs=1e-10)
+
+
+def test_losses_that_are_coupled_are_of_their_split_as_in_the_evaluation() -> None:
+    network = network_of("mlp", p=7, n_operands=2, d_model=6, d_mlp=12).double()
+    dataset, loss = (
+        Dataset.of(Modular(p=7, operation="add", random_labels=False), 0.6),
+        Li2(centre="samples", scale=1.0),
+    )
+    everything = FleetExamples(
+        [0, 1], network=network, recorders=(), dataset=dataset, loss=loss, seeds={0: 0, 1: 1},
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    params = {name: each.double() for name, each in everything.start.items()}
+    name = "blocks.0.W_in"
+    params[name][:, 2, 3] = 9.0
+    view = view_of(params, everything, **network.weights())
+    inputs = everything.inputs.expand(2, -1, -1)
+
+    def evaluated(at: Params) -> dict[str, Tensor]:
+        return evaluate(everything.logits, loss, at, inputs, everything.labels,
+                        everything.in_train, torch.float64, 99)  # fmt: skip
+
+    now = evaluated(params)
+    segment: dict[str, Any] = dict(Segment(points=3, most_examples=99, seed=0).measure(view))
+    for split in ("train", "val"):
+        torch.testing.assert_close(segment[f"{split}_losses"].values[:, -1], now[f"{split}_loss"])
+    probe = TrapHarm(shuffles=1, seed=0, least_side=10, most_examples=99)
+    harm: dict[str, Any] = dict(probe.measure(view))
+    at = matrix_names(params, view.weights).index(name)
+    part = trap_part(params[name][0], torch.Generator().manual_seed(0))[0]
+    cut = {**params, name: params[name].clone()}
+    cut[name][0] -= part
+    change = evaluated(cut)["val_loss"][0] - now["val_loss"][0]
+    torch.testing.assert_close(harm["loss_change"].values[0, at], change)
 
 
 def chains_of(power: int, d: int) -> dict[str, Any]:
