@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from observatory.core.contracts import Masked
@@ -40,6 +41,16 @@ def per_matrix(entries: Sequence[Masked]) -> Masked:
         torch.stack([entry.values for entry in entries], dim=1),
         torch.stack([entry.defined for entry in entries], dim=1),
     )
+
+
+def varies(weight: Float[Tensor, "replica _ _"]) -> Bool[Tensor, " replica"]:
+    """Whether the entries of each replica's matrix are not all the same, whatever a mean rounds to.
+
+    Example:
+        >>> varies(torch.tensor([[[0.1, 0.1, 0.1]], [[0.1, 0.1, 0.2]]]))
+        tensor([False,  True])
+    """
+    return weight.amax(dim=(1, 2)) - weight.amin(dim=(1, 2)) != 0  # what is not finite varies
 
 
 def of_matrices(

@@ -19,7 +19,7 @@ from observatory.core.layout import Params
 from observatory.core.settings import Size, check_arguments
 from observatory.core.view import EveryExample, FleetView
 from observatory.maths.answer_logits import alone, every_example
-from observatory.maths.matrices import matrix_names, of_matrices, per_matrix
+from observatory.maths.matrices import matrix_names, of_matrices, per_matrix, varies
 from observatory.maths.spectrum import eigenvalues
 
 _TRACY_WIDOM_99 = 2.0234
@@ -66,7 +66,7 @@ def correlation_traps(
     variance = entries.var(dim=1, unbiased=False)
     rng = torch.Generator().manual_seed(seed)
     counts = {name: torch.zeros_like(variance) for name in ("margin", "tracy_widom")}
-    defined = (variance != 0) & (m >= least_side)
+    defined = varies(weight) & (m >= least_side)
     for _ in range(shuffles if m >= least_side else 0):
         order = torch.randperm(n * m, generator=rng).to(entries.device)
         shuffled = entries[:, order].unflatten(1, (n, m))
@@ -123,7 +123,7 @@ def trap_part(
     taken, and each of their entries goes back to where it came from.
 
     Args:
-        weight: Finite.
+        weight: Finite, of entries that are not all alike.
         rng: Of the shuffle.
 
     Source:
@@ -172,22 +172,25 @@ def harm(
 ) -> dict[str, float]:
     """What `HARM` says, from logits and losses of every example, with all parts and without some.
 
-    Changes of loss and accuracy are NaN where there is no val example.
+    There are no changes of loss and accuracy where there is no val example.
     """
     (z, before), (z_without, after) = whole, without
+    found = {"divergence": float(divergence(z, z_without).mean())}
+    if not val.any():
+        return found
     right = [(each.argmax(dim=1) == labels)[val].double().mean() for each in (z, z_without)]
     return {
         "loss_change": float((after - before)[val].mean()),
         "acc_change": float(right[1] - right[0] + z_without.sum() * 0),  # not finite: no accuracy
-        "divergence": float(divergence(z, z_without).mean()),
+        **found,
     }
 
 
 HARM = {
-    "loss_change": ("1", "val loss without them less with them"),
-    "acc_change": ("1", "val accuracy without them less with them"),
-    "divergence": ("nats", "Jensen-Shannon divergence of the answers to all inputs without and "
-                   "with them"),
+    "loss_change": ("1", "loss of the val examples looked at, without them less with them"),
+    "acc_change": ("1", "accuracy on the val examples looked at, without them less with them"),
+    "divergence": ("nats", "mean over the examples looked at of the Jensen-Shannon divergence of "
+                   "the answers without and with them"),
 }  # fmt: skip
 
 
@@ -204,10 +207,12 @@ class TrapHarm(Probe):
 
     columns: ClassVar[tuple[Column, ...]] = (
         Column(name="traps", unit="1", meaning="mean number of traps taken out of each weight "
-               "matrix, in the order of the manifest's `matrices`", dims=("matrix",)),
+               "matrix, in the order of the manifest's `matrices`; null for a small one and one "
+               "whose entries are all alike", dims=("matrix",)),
         *(
             Column(name=f"{which}{name}", unit=unit, meaning=f"{meaning}: {what} of each weight "
-                   "matrix; null where it has no trap", dims=("matrix",))
+                   "matrix; null where it has no trap or there is no such example",
+                   dims=("matrix",))
             for which, what in (("", "the traps"),
                                 ("random_", "random parts of the traps' number and size"))
             for name, (unit, meaning) in HARM.items()
@@ -244,7 +249,7 @@ class TrapHarm(Probe):
     ) -> dict[str, float]:
         alone_at = {n: each.double() for n, each in alone(stack, r).items()}
         weight = alone_at[name][0]
-        if min(weight.shape) < self.least_side:
+        if min(weight.shape) < self.least_side or not varies(weight[None]):
             return {}
         if not weight.isfinite().all():
             return {column.name: math.nan for column in self.columns}

@@ -15,7 +15,7 @@ from torch import Tensor
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
-from observatory.maths.matrices import of_matrices
+from observatory.maths.matrices import of_matrices, varies
 
 QUANTITIES = {
     "mean_ratio": "|mean| (N M)^(1/4) over the standard deviation",
@@ -58,7 +58,7 @@ def entry_statistics(weight: Float[Tensor, "replica _ _"]) -> dict[str, Masked]:
         "kurtosis": centred.pow(4).mean(dim=1) / variance.square(),
         "abs_entropy": torch.special.entr(sizes).sum(dim=1),
     }
-    return {name: Masked(values, variance != 0) for name, values in found.items()}
+    return {name: Masked(values, varies(weight)) for name, values in found.items()}
 
 
 @final

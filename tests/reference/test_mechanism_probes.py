@@ -148,6 +148,22 @@ def test_harm_is_that_of_single_examples() -> None:
         assert float(found[f"random_{name}"].values[0, 0]) != pytest.approx(value, abs=1e-10)
 
 
+def test_harm_is_null_where_nothing_can_be_said() -> None:
+    weight = 0.3 * normal(2, 12, 20, seed=20)
+    weight[0, 0, 4], weight[1] = 9.0, 0.1
+    everything = made_examples({"A": weight}, (), 7, 0)
+    everything.in_train[:] = True
+    probe = TrapHarm(shuffles=1, seed=3, least_side=10, most_examples=9)
+    found: dict[str, Any] = dict(
+        probe.measure(view_of({"A": weight}, everything, A=Weight("hidden")))
+    )
+    defined = {name for name, entry in found.items() if entry.defined[0, 0]}
+    assert defined == {"traps", "divergence", "random_divergence"}  # there is no val example
+    assert not any(entry.defined[1, 0] for entry in found.values())  # all entries are alike
+    for statistic in (correlation_traps(weight, 1, 0, 10), entry_statistics(weight)):
+        assert all(entry.defined.tolist() == [True, False] for entry in statistic.values())
+
+
 def test_entry_statistics_are_those_of_a_loop() -> None:
     weight = normal(1, 5, 3, seed=5)
     entries = weight.flatten().tolist()
