@@ -71,11 +71,21 @@ class MadeExamples(EveryExample):
         return 3 * self._hidden(table, inputs) @ readout
 
     def patched(
-        self, params: Params, inputs: Tensor, given: Mapping[str, Tensor], *, relevance: bool
+        self,
+        params: Params,
+        inputs: Tensor,
+        given: Mapping[str, Tensor],
+        only: Mapping[str, Tensor],
+        *,
+        relevance: bool,
     ) -> Tensor:
         """All activations but the logits are the hidden units; those given are averaged."""
-        _, readout = self._pieces(params)
-        return 3 * torch.stack(list(given.values())).mean(dim=0) @ readout
+        table, readout = self._pieces(params)
+        hidden = self._hidden(table, inputs)
+        values = [
+            each.where(only[name], hidden) if name in only else each for name, each in given.items()
+        ]
+        return 3 * torch.stack(values).mean(dim=0) @ readout
 
     def losses(self, logits: Tensor, labels: Tensor, counted: Tensor | None = None) -> Tensor:
         return logits.logsumexp(dim=-1) - logits.gather(-1, labels[..., None])[..., 0]

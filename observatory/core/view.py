@@ -58,11 +58,13 @@ class EveryExample(ABC):
         params: Params,
         inputs: Int[Tensor, "replica batch pos"],
         given: Mapping[str, Float[Tensor, "replica batch ..."]],
+        only: Mapping[str, Bool[Tensor, "replica batch ..."]],
         *,
         relevance: bool,
     ) -> Float[Tensor, "replica batch d_vocab"]:
         """Logits where each activation of `given` takes the place of the one that was computed.
 
+        Of those in `only` just the entries that are True do; a batch of 1 there is that of all.
         With `relevance` derivatives follow the rules of RelP; logits are the same up to rounding.
         """
 

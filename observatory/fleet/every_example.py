@@ -132,11 +132,12 @@ class FleetExamples(EveryExample):
         params: Params,
         inputs: Int[Tensor, "replica batch pos"],
         given: Mapping[str, Float[Tensor, "replica batch ..."]],
+        only: Mapping[str, Bool[Tensor, "replica batch ..."]],
         *,
         relevance: bool,
     ) -> Float[Tensor, "replica batch d_vocab"]:
         """Logits by the plain module with some activations set, see `vmapped_patched`."""
-        return vmapped_patched(self._network, relevance)(params, inputs, dict(given))
+        return vmapped_patched(self._network, relevance)(params, inputs, dict(given), dict(only))
 
     def losses(
         self,

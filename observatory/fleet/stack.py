@@ -64,7 +64,7 @@ def vmapped(network: nn.Module) -> StackedForward:
 
 def vmapped_patched(
     network: nn.Module, relevance: bool
-) -> Callable[[Params, Tensor, Params], Tensor]:
+) -> Callable[[Params, Tensor, Params, Params], Tensor]:
     """The stacked forward of any network with some activations set, by `torch.func.vmap`.
 
     Args:
@@ -72,11 +72,12 @@ def vmapped_patched(
         relevance: As of `maths.attribution.patching.patched`.
 
     Returns:
-        A function of parameters, examples, and what takes the place of activations, by name.
+        A function of parameters, examples, what takes the place of activations, by name, and at
+        which of their entries, where not at all.
     """
 
-    def single(params: Params, inputs: Tensor, given: Params) -> Tensor:
-        with patched(network, given, relevance):
+    def single(params: Params, inputs: Tensor, given: Params, only: Params) -> Tensor:
+        with patched(network, given, only, relevance):
             return functional_call(network, params, (inputs,))
 
     return vmap(single, randomness="error")

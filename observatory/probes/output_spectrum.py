@@ -116,7 +116,7 @@ class OutputSpectrum(Probe):
         Column(
             name="joint_share",
             unit="1",
-            meaning="share of that spectrum in which both operands have one frequency, 0-1",
+            meaning="share of that spectrum at (k, k), where the right answers are, 0-1",
         ),
     )
 

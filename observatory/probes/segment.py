@@ -67,10 +67,11 @@ class Segment(Probe):
         column
         for which in ("train", "val")
         for column in (
-            Column(name=f"{which}_losses", unit="1", meaning=f"mean {which} loss at equal "
-                   "distances on the straight line from the start to the parameters now",
+            Column(name=f"{which}_losses", unit="1", meaning=f"mean loss of the {which} "
+                   "examples looked at, at equal distances on the straight line from the start to "
+                   "the parameters now",
                    dims=("point",)),
-            Column(name=f"{which}_barrier", unit="1", meaning=f"how far the {which} loss rises "
+            Column(name=f"{which}_barrier", unit="1", meaning=f"how far that {which} loss rises "
                    "above the chord between the ends of that line, 0 at least"),
         )
     )  # fmt: skip

@@ -47,8 +47,8 @@ def close(found: Tensor, wanted: object, tolerance: float = 1e-10) -> None:
 
 def patched_in(network: nn.Module) -> Callable[..., Tensor]:
     """As `EveryExample.patched`, of this network."""
-    return lambda params, inputs, given, relevance: vmapped_patched(network, relevance)(
-        params, inputs, given
+    return lambda params, inputs, given, only, relevance: vmapped_patched(network, relevance)(
+        params, inputs, given, only
     )
 
 
@@ -204,7 +204,7 @@ def test_the_rules_change_no_logit_and_nothing_is_left_behind(settings: dict[str
     params, inputs = params_of(network), all_tuples(P, 2)[None]
     with torch.no_grad():
         plain = network(inputs[0])
-        close(vmapped_patched(network, True)(params, inputs, {})[0], plain)
+        close(vmapped_patched(network, True)(params, inputs, {}, {})[0], plain)
         assert torch.equal(network(inputs[0]), plain)
     assert not any(module._forward_hooks for module in network.modules())
 
@@ -226,6 +226,20 @@ def test_a_circuit_of_all_sites_recovers_what_their_activation_does() -> None:
         none = pairs.metric({last: last.corrupted[None]})
         close(double(everything), (pairs.metric({last: last.clean[None]}) - none).mean())
         assert recovered(pairs, sites[kind], torch.zeros(n, dtype=torch.bool)) == 0
+
+
+@pytest.mark.parametrize(("preset", "kind"), [("mlp", "pre"), ("transformer", "stream")])
+def test_a_circuit_in_the_first_block_works_through_the_second(preset: str, kind: str) -> None:
+    pairs, sites = sites_at(drawn(preset, activation="gelu", d_mlp=6))
+    first, last = sites[kind]
+    taken = torch.arange(first.count + last.count) < first.count
+    whole = pairs.metric({first: first.clean[None]}) - pairs.metric({first: first.corrupted[None]})
+    assert abs(float(whole.mean())) > 1e-3
+    close(double(recovered(pairs, sites[kind], taken)), whole.mean())
+    for alone in (2, first.count + 3):
+        one = torch.arange(len(taken)) == alone
+        score = torch.cat([activation_patching(pairs, site) for site in sites[kind]])[alone]
+        close(double(recovered(pairs, sites[kind], one)), score)
 
 
 def test_agreement_by_hand() -> None:
@@ -283,7 +297,7 @@ def test_goldens_of_the_rules() -> None:
     gate, linear = double([0.7, -1.2]).requires_grad_(), double([2.0, 0.5]).requires_grad_()
     block = nn.ModuleDict({"mlp_pre": HookPoint(), "mlp_post": HookPoint(),
                            "mlp": nn.ParameterDict({"W_gate": linear})})  # fmt: skip
-    with patched(nn.ModuleDict({"blocks": nn.ModuleList([block])}), {}, relevance=True):
+    with patched(nn.ModuleDict({"blocks": nn.ModuleList([block])}), {}, {}, relevance=True):
         out = block["mlp_post"](block["mlp_pre"](gate) * linear).sum()
     close(out.detach(), 0.7999999999999999, 1e-13)
     slopes = torch.autograd.grad(out, (gate, linear))

@@ -80,17 +80,22 @@ def _joined(
     return (through + y) / 2 if gated else through  # y has its own way to the other factor
 
 
-def _set(value: Tensor, _module: nn.Module, _read: Any, _out: Tensor) -> Tensor:
-    return value
+def _set(
+    value: Tensor, where: Tensor | None, _module: nn.Module, _read: Any, out: Tensor
+) -> Tensor:
+    return value if where is None else value.where(where, out)
 
 
 @contextmanager
-def patched(network: nn.Module, given: Mapping[str, Tensor], relevance: bool) -> Iterator[None]:
+def patched(
+    network: nn.Module, given: Mapping[str, Tensor], only: Mapping[str, Tensor], relevance: bool
+) -> Iterator[None]:
     """While open, activations of `network` are set, and derivatives are those of RelP.
 
     Args:
         network: With hook points.
         given: By the path of a hook point, what takes the place of the activation that passes it.
+        only: By the same path, at which entries; an activation that is not named is set as a whole.
         relevance: Whether derivatives follow RelP: norms keep their divisor, a nonlinearity between
             `mlp_pre` and `mlp_post` is its value over its input, and of a gated unit's factors each
             gets half. No activation changes but by rounding. Attention is derived as it is.
@@ -98,7 +103,7 @@ def patched(network: nn.Module, given: Mapping[str, Tensor], relevance: bool) ->
     Source:
         RelP, arXiv:2508.21258: the rules LN, identity and half, its default. Deviation: none.
     """
-    those = [(name, partial(_set, value)) for name, value in given.items()]
+    those = [(name, partial(_set, value, only.get(name))) for name, value in given.items()]
     read_by_rules = [each for each in those if each[0].endswith(_PRE)]
     others = [each for each in those if not each[0].endswith(_PRE)]
     hooks: list[tuple[str, Hook]] = [

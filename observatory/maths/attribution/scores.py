@@ -81,15 +81,23 @@ class Pairs:
     wrong: Int[Tensor, " batch"]
 
     def metric(
-        self, given: dict[Site, Float[Tensor, "draw batch param"]], *, relevance: bool = False
+        self,
+        given: dict[Site, Float[Tensor, "draw batch param"]],
+        only: dict[Site, Bool[Tensor, " param"]] | None = None,
+        *,
+        relevance: bool = False,
     ) -> Float[Tensor, "draw batch"]:
-        """The metric m of the corrupted examples with these activations in place of their own."""
+        """The metric m of the corrupted examples with these activations in place of their own.
+
+        With `only`, just these of their entries; all others are computed.
+        """
         copies = len(next(iter(given.values())))
         logits = self.patched(
             self.params,
             self.corrupted.repeat(copies, 1)[None],
             {site.name: each.flatten(0, 1).unflatten(1, site.shape)[None]
              for site, each in given.items()},
+            {site.name: each.view(1, 1, *site.shape) for site, each in (only or {}).items()},
             relevance=relevance,
         )[0].unflatten(0, (copies, -1))  # fmt: skip
         at = torch.arange(len(self.right), device=self.right.device)
@@ -143,10 +151,13 @@ def estimates(pairs: Pairs, site: Site, steps: int) -> dict[str, Scores]:
 def recovered(pairs: Pairs, sites: Sequence[Site], taken: Bool[Tensor, " sample"]) -> float:
     """What m gains over the corrupted examples where the sites taken are clean, mean over pairs.
 
-    All other sites of the same kind stay as they are in the corrupted examples.
+    All else is computed: what is not taken in a later block follows from what is taken before it.
+    Of one site it is `activation_patching`.
     """
     of_each = taken.split([site.count for site in sites])
+    only = {s: t[s.of_entry] for s, t in zip(sites, of_each, strict=True)}
     with torch.no_grad():
-        none = pairs.metric({s: s.corrupted[None] for s in sites})
-        some = pairs.metric({s: s.mixed(t[None]) for s, t in zip(sites, of_each, strict=True)})
+        clean = {s: s.clean[None] for s in sites}
+        some = pairs.metric(clean, only)
+        none = pairs.metric(clean, {s: torch.zeros_like(at) for s, at in only.items()})
     return float((some - none).mean())
