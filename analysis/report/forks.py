@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from observatory.analysis.page.wording import settings_words
+from observatory.analysis.page.wording import plural, settings_words
 
 
 def forks(manifests: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -29,20 +29,22 @@ def _sentences(manifest: Mapping[str, Any]) -> Iterator[str]:
         own = config.get("fork") or {}
         state = "with the state" if fork["optimizer_state"] == "kept" else "with a new state"
         others = [name for name in ("weight_decay", "lr") if own.get(name) is not None]
+        n = len(fork["parents"])
+        who = "its one replica" if n == 1 else f"each of its {n} replicas"
         had = " and ".join(f"{name.replace('_', ' ')} {own[name]:g}" for name in others)
         yield (
             f"is a fork of run `{fork['run_id']}` of the study `{PurePath(own['study']).name}`: "
-            f"each of its {len(fork['parents'])} replicas goes on from the state of its parent at "
-            f"step {fork['step']}, {state} of the optimizer"
+            f"{who} goes on from the state of its parent at step {fork['step']}, {state} of the "
+            "optimizer"
             f"{f'; the parents had {had}' if had else ''}."
         )
     if arms := config.get("arms"):
         by_moment: dict[str, list[str]] = {}
         for name, arm in arms.items():
             by_moment.setdefault(_moment(arm["moment"]), []).append(f"`{name}`")
-        parts = [f"{moment} into {' and '.join(names)}" for moment, names in by_moment.items()]
+        parts = [f"into {' and '.join(names)} {moment}" for moment, names in by_moment.items()]
         yield (
-            f"forks its replicas: each is copied, bit for bit, {'; '.join(parts)}. A copy and its "
+            f"forks its replicas; each is copied, bit for bit: {'; '.join(parts)}. A copy and its "
             "parent differ by what is done in the arm alone."
         )
 
@@ -53,10 +55,12 @@ def _moment(settings: Mapping[str, Any]) -> str:
     if kind == "AtStep":
         return f"at step {settings['step']}"
     if kind == "AtEvent":
-        return f"{f'{after} steps after' if after else 'when'} its `{settings['event']}` is seen"
+        when = f"{after} {plural(after, 'step')} after" if after else "when"
+        return f"{when} its `{settings['event']}` is seen"
     if kind == "AtPeak":
-        peak = f"when its `{settings['signal']}` has fallen {settings['fall']:.0%} below its peak"
+        fall = f"{100 * settings['fall']:g} %"
+        peak = f"when its `{settings['signal']}` has fallen {fall} below its peak"
         return f"{peak}{f' of the steps from {after} on' if after else ''}"
     if kind == "FirstOf":
-        return f"at the first of: {', '.join(map(_moment, settings['moments']))},"
+        return f"at the first of these: {', or '.join(map(_moment, settings['moments']))}"
     return f"at the moment {kind} ({settings_words(settings)})"

@@ -5,6 +5,7 @@ from math import ceil
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from observatory.analysis.page.amounts import NO_READING, draw_amounts
@@ -178,6 +179,7 @@ def _spectrum_figure(
     finish_steps(grid, len(maps))
     for axes in grid[:, 0]:
         axes.set_ylabel("irrep")
+        axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     assert drawn is not None
     finish_colour_bar(figure.colorbar(drawn, ax=grid, pad=0.015, aspect=30), "share of power")
     return figure

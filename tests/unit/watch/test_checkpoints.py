@@ -62,8 +62,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
 def test_online_and_probed_numbers_are_the_same_bits(trained: tuple[Run, Path]) -> None:
     online, folder = trained
     paths = [folder / "epoch=0-step=4.ckpt", folder / "step=000002.safetensors"]
-    for _ in range(2):  # a second call replaces the first one's rows
-        probed = probe_checkpoints(make(), paths, BATCH, folder / "results" / "probed")
+    asked = make(), paths, BATCH, folder / "results" / "probed"
+    probe_checkpoints(*asked)
+    probed = probe_checkpoints(*asked)  # a second call replaces the first one's rows
     assert len(Study(folder / "results" / "probed").runs) == 1
     tables = [name for name in online.tables() if name.startswith("probes/")]
     assert tables == [name for name in probed.tables() if name.startswith("probes/")]

@@ -91,7 +91,7 @@ def test_a_linear_law_leaves_no_residual_and_noise_does() -> None:
 def test_noise_is_not_linear_and_an_oscillation_is_however_many_entries(
     entries: int, expected: float
 ) -> None:
-    """With 12 modes of 12 columns noise of 3 entries or more had none left. Medians of 200 draws."""
+    """With all 12 modes noise of 3 entries or more has no residual. Medians of 200 draws."""
     noise = np.random.default_rng(0).normal(size=(40, entries))
     found = hankel_residual(noise, 16)[15:]
     assert (found > 0.2).all()

@@ -41,7 +41,7 @@ def test_a_map_per_weight_decay_and_the_panels_that_were_recorded(
             for place, step in enumerate(LOOKS)
         ]
     )
-    shares = [[1 - p / 10, p / 10, 0.0] for p in base["place"]]
+    shares = [[1 - p / 10, p / 10, *[0.0] * 9] for p in base["place"]]
     planted: dict[str, dict[str, Any]] = {
         "probes/group_structure": {
             "logit_share": shares,
@@ -61,6 +61,8 @@ def test_a_map_per_weight_decay_and_the_panels_that_were_recorded(
     assert list(made) == ["mechanism-spectrum", "mechanism-circuit", "mechanism-references"]
     made["mechanism-spectrum"].figure.savefig(tmp_path / "map.svg")
     assert (tmp_path / "map.svg").read_text().count('id="spectrum"') == 2  # two weight decays
+    ticks = made["mechanism-spectrum"].figure.axes[0].get_yticks()
+    assert all(tick == round(tick) for tick in ticks), "an irrep has a whole number"
     titles = [axes.get_title("left") for axes in made["mechanism-circuit"].figure.axes]
     assert [title for title in titles if title] == ["key irreps", "share explained by the answer"]
 

@@ -22,6 +22,9 @@ def test_a_fork_names_its_parent_and_step() -> None:
         "This study is a fork of run `abc` of the study `kept`: each of its 2 replicas goes on "
         "from the state of its parent at step 30, with the state of the optimizer."
     ]
+    one = fork("kept")
+    one["fork"]["parents"] = [[0, 3]]
+    assert "`kept`: its one replica goes on from the state of its parent" in said(one)[0]
     [words] = said(fork("new", weight_decay=1.0, lr=None))
     assert words.endswith("with a new state of the optimizer; the parents had weight decay 1.")
 
@@ -30,18 +33,19 @@ def test_arms_are_named_with_their_moments() -> None:
     presets = "arms=[reinitialise_heads,noise_heads,half_logits]"
     config = compose("train", ["experiment=smoke", presets])
     assert said({"config": config}) == [
-        "This study forks its replicas: each is copied, bit for bit, when its `mem` is seen into "
-        "`reinitialise_heads` and `noise_heads`; at step 0 into `half_logits`. A copy and its "
-        "parent differ by what is done in the arm alone."
+        "This study forks its replicas; each is copied, bit for bit: into `reinitialise_heads` and "
+        "`noise_heads` when its `mem` is seen; into `half_logits` at step 0. A copy and its parent "
+        "differ by what is done in the arm alone."
     ]
-    peak = {"_target_": f"{MOMENTS}.AtPeak", "signal": "sigma_h", "fall": 0.1, "after": 50}
-    late = {"_target_": f"{MOMENTS}.AtEvent", "event": "mem", "after": 100}
+    peak = {"_target_": f"{MOMENTS}.AtPeak", "signal": "sigma_h", "fall": 0.125, "after": 50}
+    late = {"_target_": f"{MOMENTS}.AtEvent", "event": "mem", "after": 1}
     own = {"_target_": "mine.AtDawn", "hour": 6}
     first = {"_target_": f"{MOMENTS}.FirstOf", "moments": [peak, late, own]}
     [words] = said({"config": {"arms": {"a": {"moment": first}}}})
     assert (
-        "at the first of: when its `sigma_h` has fallen 10% below its peak of the steps from 50 "
-        "on, 100 steps after its `mem` is seen, at the moment AtDawn (hour 6), into `a`"
+        "each is copied, bit for bit: into `a` at the first of these: when its `sigma_h` has "
+        "fallen 12.5 % below its peak of the steps from 50 on, or 1 step after its `mem` is seen, "
+        "or at the moment AtDawn (hour 6). A copy"
     ) in words
 
 
