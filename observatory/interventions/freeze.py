@@ -33,7 +33,7 @@ class Freeze(Hold):
 
     def _frozen(self, parts: PartNames) -> Entries:
         entries = parts.entries(self.part)
-        return entries if self.but is None else entries & ~parts.entries(self.but)
+        return entries if self.but is None else entries & ~parts.entries(self.but, "but")
 
     def target(self, replica: Acted) -> Tensor:
         """1 where an entry stays, where some of the part does not; else nothing."""

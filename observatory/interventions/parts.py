@@ -31,8 +31,12 @@ class PartNames:
     layout: Layout
     of: Mapping[str, Mapping[str, Index]]
 
-    def entries(self, pattern: str) -> Bool[Tensor, " param"]:
+    def entries(self, pattern: str, setting: str = "part") -> Bool[Tensor, " param"]:
         """Whether each entry belongs to a weight or part whose name fits a pattern.
+
+        Args:
+            pattern: A name, or as in a shell.
+            setting: What has it, for the refusal.
 
         Raises:
             ConfigError: If nothing is so named.
@@ -53,7 +57,7 @@ class PartNames:
             known = [*self.layout.names, *self.of]
             listed = ", ".join(dict.fromkeys(_LAST_NUMBER.sub(".0, 1, ...", n) for n in known))
             raise ConfigError(
-                f"`part` must name a weight or a part of the network, or be a pattern of such "
+                f"`{setting}` must name a weight or a part of the network, or be a pattern of such "
                 f"names, got {pattern!r}. It has {listed}.{did_you_mean(pattern, known)}"
             )
         for name in weights:

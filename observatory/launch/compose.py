@@ -27,6 +27,9 @@ from observatory.training.check import check_settings
 _LISTED = ("mlflow", "launcher", "search", "sweep", "store")
 """Groups whose settings are those of their presets, whatever makes use of them."""
 _UNKNOWN = re.compile(r"Could not override '([\w.]+)'")
+_OTHER_ARM = re.compile(
+    r"Interpolation key 'arms\.([^.']+)[^']*' not found\s+full_key: arms\.([^.\s]+)"
+)
 _OPTIONAL = {"probe", "event", "arms", "experiment"}
 
 
@@ -285,6 +288,12 @@ def _leaves(node: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 def _readable(error: Exception) -> str:
     """The error and its cause without the search path that Hydra appends."""
+    if found := _OTHER_ARM.search(str(error)):
+        other, own = found.groups()
+        return (
+            f"`arms` must have {other} too, from which {own} takes settings. Choose both, such as "
+            f"arms=[{other},{own}]."
+        )
     text = str(error).split("\n\nConfig search path")[0].split("\nConfig search path")[0]
     cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) not in text else ""
     return f"the configuration cannot be composed: {text}{cause}".replace("\n", " ")

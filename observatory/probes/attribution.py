@@ -44,9 +44,8 @@ QUANTITIES = {
     "pearson": ("correlation with patching over", _ESTIMATES),
     "sign": ("share with the sign that patching gives of", _ESTIMATES),
     "overlap": ("share of the top by patching in the top of", _ESTIMATES),
-    "faithful": ("share of the difference that comes back in the corrupted examples with the clean "
-                 "values of the top, from which all else is computed, of", "patching itself, "
-                 + _ESTIMATES),
+    "faithful": ("share of the difference that comes back when the corrupted examples are run with "
+                 "the clean values of the top of", "patching itself, " + _ESTIMATES),
 }  # fmt: skip
 """What is written of the sites of every kind: its meaning, and of which methods."""
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout
+from observatory.fleet.arms import part_names
 from observatory.interventions.clamp_channel import ClampChannel
 from observatory.interventions.contract import Act, Acted, Given, Hold, Place, Setting, between
 from observatory.interventions.donor import Donor
@@ -25,7 +27,9 @@ from observatory.interventions.reinitialise import Reinitialise
 from observatory.interventions.rescale import Rescale
 from observatory.interventions.shuffle import Shuffle
 from observatory.interventions.transplant import Transplant
+from observatory.launch.overrides import CONF
 from observatory.maths.fourier import token_power
+from tests.small_networks import network_of
 
 SHAPES = (torch.Size([3, 4]), torch.Size([4, 2]), torch.Size([4]))
 PARTS = PartNames(
@@ -219,9 +223,25 @@ def test_all_but_what_goes_on_learning_is_frozen() -> None:
     held = freeze.hold(before, after, torch.ones(1, 1), target, place)
     assert torch.equal(held, torch.where(left, after, before))
     assert torch.equal(freeze.hold(before, after, torch.zeros(1, 1), target, place), after)
-    for but, says in (("lefd", "got 'lefd'"), ("*", "leave something")):
+    for but, says in (("lefd", "`but` must name a weight .* got 'lefd'"), ("*", "leave something")):
         with pytest.raises(ConfigError, match=says):
             Freeze(part="*", but=but).check(PARTS, None)
+
+
+@pytest.mark.parametrize(
+    ("model", "learn_on"),
+    [("mlp", {"b_in"}), ("transformer", {"b_in", "b_out"}), ("gated", {"b_in", "b_out", "b_gate"})],
+)
+def test_the_biases_of_every_mlp_learn_alone(model: str, learn_on: set[str]) -> None:
+    gated = model == "gated"
+    preset = "transformer" if gated else model
+    network = network_of(preset, p=5, n_operands=2, **({"gated": True} if gated else {}))
+    own = yaml.safe_load((CONF / "arms" / "biases_alone.yaml").read_text("utf-8"))
+    but, parts = own["biases_alone"]["intervention"]["but"], part_names(network)
+    Freeze(part="*", but=but).check(parts, None)
+    views = parts.layout.views(parts.entries(but).double()[None])
+    assert {name.rsplit(".", 1)[1] for name, free in views.items() if free.any()} == learn_on
+    assert all(free.any() == free.all() for free in views.values())
 
 
 def embedding(p: int, width: int, seed: int) -> Acted:

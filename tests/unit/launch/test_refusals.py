@@ -104,6 +104,11 @@ def test_unknown_names_are_refused_by_name(override: str, said: str) -> None:
     assert said in str(refusal.value)
 
 
+def test_an_arm_that_takes_settings_of_another_names_it() -> None:
+    with pytest.raises(ConfigError, match=r"arms=\[transplant_embedding,permuted_embedding\]"):
+        compose("train", ["arms=[permuted_embedding]"])
+
+
 @pytest.mark.slow
 def test_the_command_line_turns_refusals_into_exit_code_2(
     capsys: pytest.CaptureFixture[str],
