@@ -32,7 +32,7 @@ from observatory.core.extras import require
     "--batch", metavar="FILE:NAME",
     help="What the model is called with: FILE.py:NAME, or a .pt file as a run keeps it.",
 )  # fmt: skip
-@option("--out", type=click.Path(path_type=Path), default=Path("results/probed"), metavar="DIR",
+@option("--out", type=click.Path(path_type=Path), metavar="DIR",
         help="Folder of the study (results/probed).")  # fmt: skip
 @option(
     "--steps", type=Names(single=False), metavar="N,...",
@@ -62,7 +62,7 @@ def probe(
     checkpoints: str | None,
     probes: list[str] | None,
     batch: str | None,
-    out: Path,
+    out: Path | None,
     steps: list[str] | None,
     since: int | None,
     low_precision: list[str] | None,
@@ -83,14 +83,26 @@ def probe(
         raise ConfigError(f"`--steps` must be whole numbers, got {steps}.")
     counts = None if steps is None else [int(step) for step in steps]
     if probes is not None:
+        of_files = {
+            "--checkpoints": checkpoints, "--batch": batch, "--out": out, "--labels": labels,
+            "--low-precision": low_precision, "--tokenizer": tokenizer,
+        }  # fmt: skip
+        if wrong := [f"`{name}`" for name, value in of_files.items() if value is not None]:
+            raise ConfigError(
+                f"{' and '.join(wrong)} must go with a model of your own, and --probe looks at a "
+                "study. Leave out one or the other."
+            )
         return _of_study(Path(factory), probes, counts, since, trust=trust)
     if since is not None:
         raise ConfigError(f"`--since` must go with --probe of a study, got {since} without.")
+    if trust:
+        raise ConfigError("`--trust` must go with --probe of a study, got it without.")
     for name, value in (("--checkpoints", checkpoints), ("--batch", batch)):
         if value is None:
             raise ConfigError(f"`{name}` must be given: {_NEEDED[name]}")
     asked = (low_precision, labels)
-    return _of_files(factory, str(checkpoints), str(batch), out, counts, asked, tokenizer)
+    folder = out or Path("results/probed")
+    return _of_files(factory, str(checkpoints), str(batch), folder, counts, asked, tokenizer)
 
 
 _NEEDED = {

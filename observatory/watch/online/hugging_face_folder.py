@@ -22,28 +22,41 @@ def model_of(folder: Path) -> nn.Module:
     Raises:
         ConfigError: If there is no configuration of a class of transformers.
     """
-    import transformers
-
     places = [folder, *sorted(folder.glob("checkpoint-*"))]
     config = next((p / "config.json" for p in places if (p / "config.json").is_file()), None)
     if config is None:
         raise ConfigError(f"`{folder}` must hold config.json, itself or in its checkpoints.")
     try:
-        names = json.loads(config.read_text()).get("architectures") or []
-        settings = transformers.AutoConfig.from_pretrained(
-            str(config.parent), trust_remote_code=False, local_files_only=True
-        )
-    except (OSError, ValueError) as error:
+        return _of_config(config)
+    except (ConfigError, ImportError):
+        raise
+    except Exception as error:  # settings of a wrong kind fail anywhere in the library
         raise ConfigError(
             f"`{config}` must be a configuration of transformers: {error} Name a factory instead, "
             "MODULE:NAME."
         ) from error
-    if not names or not hasattr(transformers, names[0]):
-        raise ConfigError(f"`{config}` must name a class of transformers, got {names}.")
+
+
+def _of_config(config: Path) -> nn.Module:
+    import transformers
+
+    about = json.loads(config.read_text())
+    names = about.get("architectures") if isinstance(about, dict) else None
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        raise ConfigError(
+            f"`{config}` must be an object with the list `architectures`, of the name of a class "
+            f"of transformers, got {(names if isinstance(about, dict) else about)!r}."
+        )
+    settings = transformers.AutoConfig.from_pretrained(
+        str(config.parent), trust_remote_code=False, local_files_only=True
+    )
+    kind = getattr(transformers, names[0], None)
+    if not isinstance(kind, type) or not issubclass(kind, transformers.PreTrainedModel):
+        raise ConfigError(f"`{config}` must name a model of transformers, got {names}.")
     before = torch.get_default_dtype()
     torch.set_default_dtype(cast(Any, settings).dtype or before)  # as `from_pretrained` does
     try:
-        return getattr(transformers, names[0])(settings)
+        return cast(Any, kind)(settings)
     finally:
         torch.set_default_dtype(before)
 

@@ -88,9 +88,27 @@ def test_states_are_compared_with_an_earlier_one(run: Run) -> None:
     assert way[0] != pytest.approx(way[-1], abs=1e-6)
     with pytest.raises(ConfigError, match=r"kept a state, \[0, 10, 20\] in run \w+, got 7"):
         list(reprobe(study, ["segment"], None, trust=False, since=7))
-    with pytest.raises(ConfigError, match="must go with --probe"):
-        CliRunner().invoke(program, ["probe", "a:b", "--since", "7"], standalone_mode=False,
-                           catch_exceptions=False)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--since", "7"], "`--since` must go with --probe of a study"),
+        (["--trust"], "`--trust` must go with --probe of a study"),
+        *(
+            (["--probe", "segment", name, "x"], f"`{name}` must go with a model of your own")
+            for name in (
+                "--checkpoints", "--batch", "--out", "--labels", "--low-precision", "--tokenizer",
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_options_of_studies_and_of_files_are_not_mixed(given: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        CliRunner().invoke(
+            program, ["probe", "results/none", *given], standalone_mode=False,
+            catch_exceptions=False,
+        )  # fmt: skip
 
 
 def test_a_probe_that_fails_leaves_the_tables_of_an_earlier_call(

@@ -214,6 +214,26 @@ def test_experts_that_are_stored_one_by_one_are_joined_and_named(tmp_path: Path)
         load_checkpoint(model, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        ([1], r"must be an object .* got \[1\]"),
+        ({"architectures": "GPT2Model", "model_type": "gpt2"}, "the list .* got 'GPT2Model'"),
+        ({"architectures": [3], "model_type": "gpt2"}, r"the name of a class .* got \[3\]"),
+        ({"architectures": ["GPT2Config"], "model_type": "gpt2"}, "must name a model"),
+        ({"architectures": ["GPT2Model"], "model_type": ["a"]}, "Name a factory instead"),
+        ({"architectures": ["GPT2Model"], "model_type": "gpt2", "dtype": "no"}, "Name a factory"),
+    ],
+)
+def test_a_configuration_of_another_kind_is_refused(
+    about: object, words: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    with pytest.raises(ConfigError, match=words):
+        made_model(f"hf:{tmp_path}")
+
+
 def test_code_of_a_folder_is_not_run(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     about = {
