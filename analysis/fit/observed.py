@@ -62,6 +62,8 @@ def open_runs(table: Table | Source, options: Mapping[str, Any], *, timed: bool)
     given = {name: v for name, v in options.items() if v is not None}
     source = replica_source(table, given)
     run, horizon = source.horizon_steps, given.get("horizon_steps", source.horizon_steps)
+    if run == 0:
+        raise ConfigError("`TABLE` must hold runs that were trained, and these end at step 0.")
     if run is not None and horizon is not None and horizon > run:
         raise ConfigError(
             f"`horizon_steps` must be at most {run}, the horizon that was run, got {horizon}. A "

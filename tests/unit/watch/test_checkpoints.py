@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from observatory import fits
 from observatory.cli.main import run as command_line
 from observatory.core.errors import ConfigError, StoreError
 from observatory.store.reader import Run, Study
@@ -157,6 +158,14 @@ def test_what_names_nothing_is_refused(tmp_path: Path) -> None:
     assert made_batch("math:pi") == pytest.approx(3.14159, abs=1e-5)
     with pytest.raises(ConfigError, match="each of its own step"):
         probe_checkpoints(nn.Linear(1, 1), [], BATCH, tmp_path)
+
+
+def test_a_fit_of_a_state_at_step_0_says_that_nothing_was_trained(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    save_file(model.state_dict(), tmp_path / "step=0.safetensors")
+    probe_checkpoints(model, [tmp_path / "step=0.safetensors"], torch.ones(3, 2), tmp_path / "at_0")
+    with pytest.raises(ConfigError, match="these end at step 0"):
+        fits.boundary(tmp_path / "at_0")
 
 
 @pytest.mark.slow

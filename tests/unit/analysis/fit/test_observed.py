@@ -1,5 +1,6 @@
 """Fits of runs: options and tables are checked first, and every estimator answers or refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import observatory
 from observatory import fits
 from observatory.analysis.fit.observed import known_options, prepare
 from observatory.analysis.fit.options import BoundaryOptions
+from observatory.analysis.fit.plan import horizons, read_settings
 from observatory.analysis.fit.settings import estimators
 from observatory.core.errors import ConfigError, FitRefusedError
+from tests.composed import composed
 from tests.unit.analysis.fit.test_result import COUNTS, runs
 
 
@@ -53,6 +56,16 @@ def test_the_window_of_a_foreign_table_is_open_and_what_it_leaves_out_is_counted
 def test_numbers_that_break_their_rule_are_refused_before_the_fit(options, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         prepare("boundary", COUNTS, "mle", known_options(options, BoundaryOptions), timed=False)
+
+
+def test_a_horizon_too_short_for_its_fractions_is_refused_by_the_setting_that_was_read() -> None:
+    settings = composed("map")["fit"]
+    plan, _ = read_settings(settings)
+    ended = pd.DataFrame({"step": [1], "outcome": ["memorised"]})
+    with pytest.raises(ConfigError, match=r"`horizon_fractions` .* in \(0, 1\], .* got \[0\]"):
+        horizons(plan, 1, ended)
+    with pytest.raises(ConfigError, match=r"`horizon_steps` .* in \(0, 1\], .* got \[9\]"):
+        horizons(replace(plan, horizon_steps=[9]), 1, ended)
 
 
 def test_a_share_of_the_horizon_is_refused_with_the_other_numbers() -> None:
