@@ -34,7 +34,7 @@ class Acted:
             large as its act.
         drawn: The first parameters of a network, drawn from a generator.
         first: Those of this replica.
-        donated: Those of its donor; None where the act has none.
+        donated: Those of its donor, or their change; None where the act has none.
         modulus: As of `HasModulus`, of the task.
     """
 
@@ -85,10 +85,13 @@ class OnPart(Intervention, ABC):
     Attributes:
         part: Weight, part or pattern that it concerns.
         donor: Whose weights it takes; None: nobody's.
+        since: Step of the donor, whose change since then is taken in place of its weights; None:
+            its weights.
     """
 
     part: str
     donor: Donor | None = None
+    since: int | None = None
 
     def check(self, parts: PartNames, modulus: int | None) -> None:
         """Refuse networks and tasks that it cannot act on.

@@ -31,9 +31,10 @@ class MovedDonor(Act):
 
     def __init__(self, *, like: Act, how: Literal["permuted", "rotated"]) -> None:
         check_arguments(MovedDonor, how=how)
-        if like.donor is None:
+        if like.donor is None or like.since is not None:
+            got = type(like).__name__
             raise ConfigError(
-                f"`like` must be an act with a donor, as Transplant, got {type(like).__name__}."
+                f"`like` must be an act with a donor's weights, as Transplant, got {got}."
             )
         self.like, self.part, self.donor, self.how = like, like.part, like.donor, how
 

@@ -23,9 +23,8 @@ class Noise(Act):
             raise ConfigError(
                 f"`like` must be an act, done once, as Reinitialise, got {type(like).__name__}."
             )
-        self.like, self.part, self.strongest, self.donor = (
-            like, like.part, like.strongest, like.donor
-        )  # fmt: skip
+        self.like, self.part, self.strongest = like, like.part, like.strongest
+        self.donor, self.since = like.donor, like.since
 
     def act(self, replica: Acted, strength: float) -> None:
         """Act as the other, then turn the change of every weight to a random direction."""

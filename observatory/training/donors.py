@@ -28,7 +28,7 @@ class Donated:
         run_id: Its run.
         replica: Its number there.
         step: At which its weights were kept.
-        row: Its parameters.
+        row: Its parameters, or their change since another step.
     """
 
     run_id: str
@@ -54,14 +54,16 @@ def donated_to(arms: Mapping[str, Arm], table: ReplicaTable, layout: Layout) -> 
     """
     found: DonatedOf = {}
     for name, arm in arms.items():
-        donor = arm.intervention.donor if isinstance(arm.intervention, OnPart) else None
-        if donor is None:
+        act = arm.intervention
+        if not isinstance(act, OnPart) or (donor := act.donor) is None:
             continue
         try:
             run = one_run(donor.study, donor.run)
             own = table.arm == name
             of_seed = _numbers(donor, run, [*dict.fromkeys(table.seed[own].tolist())])
-            networks = {n: _donated(run, n, donor.step, layout) for n in set(of_seed.values())}
+            networks = {
+                n: _donated(run, n, donor.step, act.since, layout) for n in set(of_seed.values())
+            }
         except (ConfigError, StoreError) as error:
             raise ConfigError(f"`arms.{name}` has no donor: {error}") from error
         for replica, seed in zip(table.replica[own], table.seed[own], strict=True):
@@ -111,10 +113,17 @@ def _numbers(donor: Donor, run: Run, seeds: Sequence[int]) -> dict[int, int]:
     return {seed: int(found[seed]) for seed in seeds}
 
 
-def _donated(run: Run, number: int, step: int | None, layout: Layout) -> Donated:
+def _donated(run: Run, number: int, step: int | None, since: int | None, layout: Layout) -> Donated:
     kept = run.replica(number).kept_steps()
-    weights = run.weights(number, step)
-    return Donated(run.run_id, number, max(kept) if step is None else step, _row(weights, layout))
+    row = _row(run.weights(number, step), layout)
+    step = max(kept) if step is None else step
+    if since is not None:
+        if since >= step:
+            raise ConfigError(
+                f"`since` must be below the step of its weights, got {since}, {step}."
+            )
+        row = row.double() - _row(run.weights(number, since), layout)
+    return Donated(run.run_id, number, step, row)
 
 
 def _row(weights: Arrays, layout: Layout) -> Float[Tensor, " param"]:

@@ -22,7 +22,10 @@ TINY = [
     *("batch_size=8", "fleet.size=1", "fleet.shards=1", "fleet.device=cpu"),
     *("fleet.probe_examples=8", "evaluation.subset=8", "probe=[weight_norm]"),
 ]
-ELSEWHERE_TOO = {"arms=transplant_embedding", "arms=random_embedding"}
+ELSEWHERE_TOO = {
+    *(f"arms={how}_embedding" for how in ("transplant", "random", "permuted", "rotated")),
+    *("arms=add_task_vector", "arms=noise_task_vector"),
+}
 """Files that need a finished study: tests/property/test_arms.py."""
 INSTEAD = {  # what a file needs that the tiny network is not
     "probe=li2": ["model=li2", "model.d_mlp=8"],

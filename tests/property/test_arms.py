@@ -51,11 +51,17 @@ NOBODY = {
 
 def presets(strength: float, donors: Path) -> dict[str, dict[str, Any]]:
     """Every preset of an arm, from step 40 on."""
-    study = f"arms.transplant_embedding.intervention.donor.study={donors / 'tiny'}"
-    arms = compose("train", [*TINY, f"arms=[{','.join(PRESETS)}]", study])["arms"]
-    for name in ("transplant_embedding", *(f"{how}_embedding" for how in MOVED)):
-        act = arms[name]["intervention"]
-        act.get("like", act)["donor"]["outcome"] = None
+    studies = [
+        f"arms.{name}.intervention.donor.study={donors / 'tiny'}"
+        for name in ("transplant_embedding", "add_task_vector")
+    ]
+    arms = compose("train", [*TINY, f"arms=[{','.join(PRESETS)}]", *studies])["arms"]
+    for arm in arms.values():
+        act = arm["intervention"].get("like", arm["intervention"])
+        if "donor" in act:
+            act["donor"]["outcome"] = None
+        if "since" in act:
+            act["since"] = 40  # the one state that `trained` keeps before the last
     return {name: {**arm, "moment": AT_40, "strength": strength} for name, arm in arms.items()}
 
 
@@ -408,5 +414,21 @@ def test_a_donor_that_does_not_fit_is_refused_before_the_start(tmp_path: Path) -
         given = {**NOBODY, "study": str(with_donor.folder.parents[1]), **donor}
         config = compose("train", [*TINY, "results=nowhere", *more])
         config["arms"] = {"a": {**arm, "intervention": {**TRANSPLANT, "donor": given}}}
+        with pytest.raises(ConfigError, match=says):
+            build(resolved(config))
+
+
+def test_a_task_vector_is_the_change_of_a_donor_since_a_step_that_was_kept(alone: Run) -> None:
+    donor = {**NOBODY, "study": str(alone.folder.parents[1]), "replica": 2}
+    act = {"_target_": f"{ROOM}.add_task_vector.AddTaskVector", "part": "*", "donor": donor}
+    config = compose("train", [*TINY, "results=nowhere"])
+    arm = {"moment": AT_40, "strength": 1.0, "control": None}
+    config["arms"] = {"a": {**arm, "intervention": {**act, "since": 40}}}
+    first, last = (alone.weights(2, step) for step in (40, HORIZON))
+    change = np.concatenate([(last[name] - first[name].astype(float)).ravel() for name in last])
+    for donated in build(resolved(config)).donated.values():
+        assert np.array_equal(donated.row.numpy(), change)
+    for since, says in ((7, "step 7 .* were not kept"), (HORIZON, "must be below the step")):
+        config["arms"]["a"]["intervention"]["since"] = since
         with pytest.raises(ConfigError, match=says):
             build(resolved(config))

@@ -9,6 +9,7 @@ import yaml
 from observatory.core.errors import ConfigError
 from observatory.core.layout import Layout
 from observatory.fleet.arms import part_names
+from observatory.interventions.add_task_vector import AddTaskVector
 from observatory.interventions.clamp_channel import ClampChannel
 from observatory.interventions.contract import Act, Acted, Given, Hold, Place, Setting, between
 from observatory.interventions.donor import Donor
@@ -46,6 +47,7 @@ ACTS: list[Act] = [
     Noise(like=Reinitialise(part="left")),
     Transplant(part="left", donor=DONOR),
     RandomDonor(like=Transplant(part="left", donor=DONOR)),
+    AddTaskVector(part="left", donor=DONOR, since=0),
 ]
 HOLDS: list[Hold] = [
     Freeze(part="left"),
@@ -186,6 +188,23 @@ def test_a_donor_gives_its_entries_and_a_random_one_their_norms_alone() -> None:
         assert not torch.allclose(random.flat[own], row(4)[own], rtol=0.01)
     with pytest.raises(ConfigError, match="act with a donor"):
         RandomDonor(like=Shuffle(part="left"))
+
+
+def test_a_task_vector_is_added_times_the_strength_and_a_donor_of_another_kind_refuses_it() -> None:
+    vector, added, control = AddTaskVector(part="*", donor=DONOR, since=0), replica(), replica()
+    vector.act(added, 0.3)
+    torch.testing.assert_close(added.flat, row(0) + 0.3 * row(4))
+    assert torch.equal(added.optimizer["m"], row(1))
+    noise = Noise(like=vector)
+    assert (noise.donor, noise.since) == (DONOR, 0)
+    noise.act(control, 0.3)
+    torch.testing.assert_close((control.flat - row(0))[:12].norm(), 0.3 * row(4)[:12].norm())
+    with pytest.raises(ConfigError, match="act with a donor's weights"):
+        RandomDonor(like=vector)
+    with pytest.raises(ConfigError, match="act with a donor's weights"):
+        MovedDonor(like=vector, how="permuted")
+    with pytest.raises(ConfigError, match="`since` must be a whole number"):
+        AddTaskVector(part="*", donor=DONOR, since=-1)
 
 
 @pytest.mark.parametrize("how", ["permuted", "rotated"])

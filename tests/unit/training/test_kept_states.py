@@ -1,5 +1,6 @@
 """Kept states: who is kept when, what they change (nothing), and what is read from them."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from observatory.bundle.export import export_study
 from observatory.bundle.unpack import import_bundle
@@ -94,12 +96,20 @@ def test_a_network_computes_what_was_evaluated(kept: Run) -> None:
 
 def test_the_guide_reads_networks(kept: Run, capsys: pytest.CaptureFixture[str]) -> None:
     text = (Path(__file__).parents[3] / "docs/states.md").read_text()
-    code = text.partition("```python\n")[2].partition("```")[0]
+    first, vectors = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, Any] = {}
-    exec(code.replace("results/kept", str(kept.folder.parents[1])), names)
+    exec(first.replace("results/kept", str(kept.folder.parents[1])), names)
     assert str(kept.replica(2).kept_steps()) in capsys.readouterr().out
     found = names["network"].state_dict()["W_E"].numpy()
     assert np.array_equal(found, kept.weights(2, 10)["W_E"])
+    exec(vectors, names)
+    assert names["coefficients"].shape == (3, len(kept.weights(2)))
+    network, few, labels = names["network"], names["pairs"][:20], names["labels"][:20]
+    learned = cross_entropy(network(few), labels)
+    network.load_state_dict(
+        names["combined"](names["first"], names["vectors"], 0 * names["coefficients"])
+    )
+    assert learned < cross_entropy(network(few), labels)
 
 
 def test_a_bundle_with_weights_gives_networks_at_kept_steps(kept: Run, tmp_path: Path) -> None:
