@@ -146,10 +146,11 @@ def _of_files(
     paths = [Path(path) for path in sorted(glob.glob(checkpoints))]
     if not paths:
         raise ConfigError(f"`--checkpoints` must match a file or a folder, got {checkpoints!r}.")
+    asked = asked_of(*low_precision)
     decode = None if tokenizer is None else read_tokenizer(tokenizer)
     run = probe_checkpoints(
         made_model(factory), paths, made_batch(batch), out, steps=counts, tokenizer=decode,
-        low_precision=asked_of(*low_precision),
+        low_precision=asked,
     )  # fmt: skip
     print(run.folder)
     return 0

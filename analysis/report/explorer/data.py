@@ -226,7 +226,10 @@ def command(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """
     if any(_number(row.get(name)) is None for name in _AXES):
         return ""
-    program, *words_of = shlex.split(without_secrets(str(manifest.get("command", "")))) or [""]
+    try:
+        program, *words_of = shlex.split(without_secrets(str(manifest.get("command", "")))) or [""]
+    except ValueError:  # quotes that do not close: a bundle may say anything
+        return ""
     if PurePath(program).name != "observatory" or words_of[:1] not in (["map"], ["train"]):
         return ""
     cut = [f"++sweep.fixed.{name}={_value(row[name])}" for name in _AXES]

@@ -15,7 +15,7 @@ from observatory.analysis.tables.cells import cells_record
 from observatory.store.reader import Study
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
-[QUESTION] = QUESTIONS
+QUESTION = QUESTIONS[0]
 
 
 def facts_of(folder: Path) -> Facts:
