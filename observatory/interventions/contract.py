@@ -47,6 +47,11 @@ class Acted:
     donated: Row | None
     modulus: int | None
 
+    def move(self, entries: Entries, towards: Row, share: float) -> None:
+        """Go a share of the way to other values of some entries, and forget their moments."""
+        self.flat[entries] = torch.lerp(self.flat[entries], towards[entries], share)
+        self.forget(entries, share)
+
     def forget(self, entries: Entries, share: float) -> None:
         """Let the optimizer forget a share of what it knows of some entries."""
         for state in self.optimizer.values():

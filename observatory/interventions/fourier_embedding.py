@@ -63,6 +63,4 @@ class FourierEmbedding(Act):
         drawn = waves(p, table.shape[1], self.sigma, replica.rng)
         norm = torch.linalg.vector_norm(table.double())
         table.copy_(drawn * norm / torch.linalg.vector_norm(drawn))
-        entries = replica.parts.entries(self.part)
-        replica.flat[entries] = torch.lerp(replica.flat[entries], aim[0, entries], strength)
-        replica.forget(entries, strength)
+        replica.move(replica.parts.entries(self.part), aim[0], strength)

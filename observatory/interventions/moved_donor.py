@@ -56,8 +56,7 @@ class MovedDonor(Act):
         for name, mask in self._masks(replica.parts).items():
             if mask.any():
                 matrices[name][0] = self._moved(matrices[name][0], replica.rng)
-        replica.flat[entries] = torch.lerp(replica.flat[entries], donated[0, entries], strength)
-        replica.forget(entries, strength)
+        replica.move(entries, donated[0], strength)
 
     def _masks(self, parts: PartNames) -> Params:
         """Which entries of every weight belong to the part, 1 or 0, `[1, ...]`."""

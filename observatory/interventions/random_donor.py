@@ -36,5 +36,4 @@ class RandomDonor(Act):
         for theirs, drawn in zip(views(donated).values(), views(noise).values(), strict=True):
             long = torch.linalg.vector_norm(drawn).clamp(min=1e-30)
             drawn.mul_(torch.linalg.vector_norm(theirs) / long)
-        replica.flat[entries] = torch.lerp(replica.flat[entries], noise[0, entries], strength)
-        replica.forget(entries, strength)
+        replica.move(entries, noise[0], strength)

@@ -2,8 +2,6 @@
 
 from typing import final
 
-import torch
-
 from observatory.interventions.contract import Act, Acted
 
 
@@ -23,5 +21,4 @@ class Reinitialise(Act):
         """Move the entries towards the draw, and forget their moments."""
         entries = replica.parts.entries(self.part)
         drawn = replica.first if self.own else replica.drawn(replica.rng)
-        replica.flat[entries] = torch.lerp(replica.flat[entries], drawn[entries], strength)
-        replica.forget(entries, strength)
+        replica.move(entries, drawn, strength)

@@ -2,8 +2,6 @@
 
 from typing import final
 
-import torch
-
 from observatory.interventions.contract import Act, Acted
 from observatory.interventions.donor import Donor
 
@@ -27,6 +25,4 @@ class Transplant(Act):
         """Move the entries towards the donor's, and forget their moments."""
         assert replica.donated is not None  # whoever has a donor is given its weights
         entries = replica.parts.entries(self.part)
-        donated = replica.donated.to(replica.flat)[entries]
-        replica.flat[entries] = torch.lerp(replica.flat[entries], donated, strength)
-        replica.forget(entries, strength)
+        replica.move(entries, replica.donated.to(replica.flat), strength)

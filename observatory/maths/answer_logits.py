@@ -47,9 +47,19 @@ def group_task(
     return everything, everything.group, everything.answers
 
 
-def alone(params: Params, replica: int) -> Params:
-    """One replica as a stack of one: what is recorded of all examples fits into memory."""
-    return {name: stack[replica : replica + 1] for name, stack in params.items()}
+def alone(params: Params, replica: int, dtype: torch.dtype | None = None) -> Params:
+    """One replica as a stack of one, of a type where one is given.
+
+    What is recorded of all examples then fits into memory.
+    """
+    return {name: stack[replica : replica + 1].to(dtype) for name, stack in params.items()}
+
+
+def some_examples(everything: EveryExample, most: int, seed: int) -> Int[Tensor, " sample"]:
+    """Which examples of the task, `most` at most: the first of an order that is always the same."""
+    rng = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(everything.inputs), generator=rng)
+    return order[:most].to(everything.inputs.device)
 
 
 def centred(logits: Float[Tensor, "sample d_vocab"]) -> Float[Tensor, "sample d_vocab"]:

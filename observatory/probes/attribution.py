@@ -166,7 +166,7 @@ class Attribution(Probe):
         clean, corrupted = clean[parted], corrupted[parted]
         if not len(clean):
             return {"pairs": [0]}
-        params = {name: each.double() for name, each in alone(stack, r).items()}
+        params = alone(stack, r, torch.float64)
         inputs, right, wrong = everything.inputs, labels[clean], labels[corrupted]
         pairs = Pairs(everything.patched, params, inputs[corrupted], right, wrong)
         seen = [everything.activations(params, inputs[each]) for each in (clean, corrupted)]

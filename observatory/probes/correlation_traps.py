@@ -18,7 +18,7 @@ from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.layout import Params
 from observatory.core.settings import Size, check_arguments
 from observatory.core.view import EveryExample, FleetView
-from observatory.maths.answer_logits import alone, every_example
+from observatory.maths.answer_logits import alone, every_example, some_examples
 from observatory.maths.matrices import matrix_names, of_matrices, per_matrix, varies
 from observatory.maths.spectrum import eigenvalues
 
@@ -228,9 +228,7 @@ class TrapHarm(Probe):
     def measure(self, view: FleetView) -> Measurement:
         """See `trap_part`, `random_part` and `divergence`, in float64."""
         everything = every_example(view, "trap_harm")
-        rng = torch.Generator().manual_seed(self.seed)
-        order = torch.randperm(len(everything.inputs), generator=rng)[: self.most_examples]
-        some = order.to(everything.inputs.device)
+        some = some_examples(everything, self.most_examples, self.seed)
         names = matrix_names(view.params, view.weights)
         rows = [
             [self._of_matrix(view.params, everything, r, name, some) for name in names]
@@ -247,7 +245,7 @@ class TrapHarm(Probe):
     def _of_matrix(
         self, stack: Params, everything: EveryExample, r: int, name: str, some: Tensor
     ) -> dict[str, float]:
-        alone_at = {n: each.double() for n, each in alone(stack, r).items()}
+        alone_at = alone(stack, r, torch.float64)
         weight = alone_at[name][0]
         if min(weight.shape) < self.least_side or not varies(weight[None]):
             return {}

@@ -16,7 +16,7 @@ from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe, Rows
 from observatory.core.layout import Params
 from observatory.core.settings import Positive, Size, check_arguments
-from observatory.core.view import FleetView
+from observatory.core.view import EveryExample, FleetView
 from observatory.maths.answer_logits import every_example
 from observatory.maths.spectrum import eigenvalues
 
@@ -117,6 +117,24 @@ def unflattened(rows: Rows, like: Params) -> Params:
     }
 
 
+def flattened(params: Params) -> Rows:
+    """A flat row per replica, float64: the inverse of `unflattened`."""
+    return torch.cat([stack.double().flatten(1) for stack in params.values()], dim=1)
+
+
+def losses_on(
+    everything: EveryExample, like: Params, chosen: Int[Tensor, "replica batch"]
+) -> Losses:
+    """Mean loss of every replica on examples of its own, from its flat row."""
+    inputs, labels = everything.inputs[chosen], everything.labels.gather(1, chosen)
+
+    def losses(rows: Rows) -> Float[Tensor, " replica"]:
+        logits = everything.logits(unflattened(rows, like), inputs)
+        return everything.losses(logits, labels).mean(dim=1)
+
+    return losses
+
+
 def some_train(in_train: Tensor, most: int, seed: int) -> Int[Tensor, "replica batch"]:
     """As many train examples of every replica, the first ones of an order that is always the same.
 
@@ -166,13 +184,8 @@ class Curvature(Probe):
         """
         everything = every_example(view, "curvature")
         chosen = some_train(everything.in_train, self.most_examples, self.seed)
-        inputs, labels = everything.inputs[chosen], everything.labels.gather(1, chosen)
-        rows = torch.cat([s.double().flatten(1) for s in view.params.values()], dim=1)
-
-        def losses(leaf: Rows) -> Float[Tensor, " replica"]:
-            logits = everything.logits(unflattened(leaf, view.params), inputs)
-            return everything.losses(logits, labels).mean(dim=1)
-
+        rows = flattened(view.params)
+        losses = losses_on(everything, view.params, chosen)
         product = hessian_product(losses, rows)
         rng = torch.Generator().manual_seed(self.seed)
         first = torch.randn(1, rows.shape[1], generator=rng, dtype=torch.float64)
@@ -238,21 +251,19 @@ class Commutator(Probe):
     def measure(self, view: FleetView) -> Measurement:
         """See `commutator`, in float64; undefined where a gradient is zero."""
         everything = every_example(view, "commutator")
-        rows = torch.cat([s.double().flatten(1) for s in view.params.values()], dim=1)
+        rows = flattened(view.params)
 
-        def gradient(chosen: Int[Tensor, "replica batch"], at: Rows) -> Rows:
-            inputs, labels = everything.inputs[chosen], everything.labels.gather(1, chosen)
+        def gradient(losses: Losses, at: Rows) -> Rows:
             with torch.enable_grad():
                 leaf = at.detach().requires_grad_()
-                logits = everything.logits(unflattened(leaf, view.params), inputs)
-                loss = everything.losses(logits, labels).mean(dim=1).sum()
-                return torch.autograd.grad(loss, leaf)[0]
+                return torch.autograd.grad(losses(leaf).sum(), leaf)[0]
 
         found = []
         for pair in range(self.pairs):
             chosen = some_train(everything.in_train, 2 * self.batch, self.seed + pair)
             half = max(1, chosen.shape[1] // 2)
-            on = [partial(gradient, part) for part in (chosen[:, :half], chosen[:, -half:])]
+            parts = (chosen[:, :half], chosen[:, -half:])
+            on = [partial(gradient, losses_on(everything, view.params, part)) for part in parts]
             found.append(commutator(on[0], on[1], rows, self.lr))
         each = torch.stack([one.values for one in found])
         defined = torch.stack([one.defined for one in found]).all(dim=0)

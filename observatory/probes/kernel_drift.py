@@ -113,7 +113,7 @@ class KernelDrift(Probe):
             now, before = (
                 kernels(
                     everything,
-                    {name: stack.double() for name, stack in alone(params, r).items()},
+                    alone(params, r, torch.float64),
                     inputs,
                     signs.to(inputs.device),
                 )

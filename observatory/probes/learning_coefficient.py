@@ -20,7 +20,7 @@ from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe, Rows
 from observatory.core.settings import Positive, Size, check_arguments
 from observatory.core.view import FleetView
-from observatory.maths.answer_logits import every_example
+from observatory.maths.answer_logits import alone, every_example
 
 BatchLosses = Callable[[Rows, Tensor], Float[Tensor, " replica"]]
 """Mean loss of every row on a batch, which is given as places in [0, 1) of the train examples."""
@@ -175,7 +175,7 @@ class LearningCoefficient(Probe):
         for r in range(len(view.replica)):
             train = everything.in_train[r].nonzero().flatten()
             inputs, labels = everything.inputs[train], everything.labels[r][train]
-            params = {name: stack[r : r + 1].double() for name, stack in view.params.items()}
+            params = alone(view.params, r, torch.float64)
             row = torch.cat([stack.flatten(1) for stack in params.values()], dim=1)
             shapes = {name: stack.shape[1:] for name, stack in params.items()}
 

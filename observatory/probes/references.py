@@ -20,7 +20,7 @@ from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.settings import Positive, Size, check_arguments
 from observatory.core.view import FleetView
 from observatory.maths.activations import activation
-from observatory.maths.answer_logits import alone, every_example
+from observatory.maths.answer_logits import alone, every_example, some_examples
 
 REFERENCES = {
     "input_nn": "the nearest train examples by shared operands",
@@ -132,9 +132,7 @@ class References(Probe):
         """See `predictions`; undefined where there is no train or no val example."""
         everything = every_example(view, "references")
         activation(view.activations, "final")
-        order = torch.randperm(
-            len(everything.inputs), generator=torch.Generator().manual_seed(_ORDER_SEED)
-        ).to(everything.inputs.device)
+        order = some_examples(everything, len(everything.inputs), _ORDER_SEED)
         rows = [self._of_one(view, r, order) for r in range(len(view.replica))]
         device = everything.inputs.device
         return {

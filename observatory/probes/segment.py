@@ -15,7 +15,7 @@ from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.layout import Params
 from observatory.core.settings import Size, check_arguments
 from observatory.core.view import EveryExample, FleetView
-from observatory.maths.answer_logits import alone, every_example
+from observatory.maths.answer_logits import alone, every_example, some_examples
 
 
 def on_segment(
@@ -88,10 +88,7 @@ class Segment(Probe):
             arXiv:1412.6544. Deviation: none.
         """
         everything = every_example(view, "segment")
-        order = torch.randperm(
-            len(everything.inputs), generator=torch.Generator().manual_seed(self.seed)
-        )
-        some = order[: self.most_examples].to(everything.inputs.device)
+        some = some_examples(everything, self.most_examples, self.seed)
         in_train = everything.in_train[:, some]
         losses = torch.stack([self._of_one(everything, view.params, r, some)
                               for r in range(len(view.replica))])  # fmt: skip
@@ -105,8 +102,7 @@ class Segment(Probe):
     def _of_one(
         self, everything: EveryExample, params: Params, r: int, some: Tensor
     ) -> Float[Tensor, "point batch"]:
-        ends = [{name: each.double() for name, each in alone(stack, r).items()}
-                for stack in (everything.start, params)]  # fmt: skip
+        ends = [alone(stack, r, torch.float64) for stack in (everything.start, params)]
         inputs, labels = everything.inputs[some][None], everything.labels[r, some][None]
         in_train = everything.in_train[r, some][None]
 
