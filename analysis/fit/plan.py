@@ -92,8 +92,6 @@ def horizons(plan: _StudyPlan, longest: int, outcomes: pd.DataFrame) -> list[int
     if common_step(outcomes) is not None:
         steps = [min(s, longest) for s in steps]
     if wrong := [s for s in steps if not 0 < s <= longest]:
-        name = "horizon_fractions" if asked is None else "horizon_steps"
-        raise ConfigError(
-            f"`{name}` must give steps in (0, {longest}], the horizon that was run, got {wrong}."
-        )
+        must = "`horizon_fractions` must give steps" if asked is None else "`horizon_steps` must be"
+        raise ConfigError(f"{must} in (0, {longest}], the horizon that was run, got {wrong}.")
     return sorted(set(steps), reverse=True)

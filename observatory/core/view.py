@@ -58,7 +58,7 @@ class EveryExample(ABC):
         params: Params,
         inputs: Int[Tensor, "replica batch pos"],
         given: Mapping[str, Float[Tensor, "replica batch ..."]],
-        only: Mapping[str, Bool[Tensor, "replica batch ..."]],
+        only: Mapping[str, Bool[Tensor, "replica _ ..."]],
         *,
         relevance: bool,
     ) -> Float[Tensor, "replica batch d_vocab"]:
