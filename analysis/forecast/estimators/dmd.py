@@ -43,7 +43,7 @@ def hankel_residual(values: Array, window: int) -> Array:
         hankel = sliding_window_view(own / size, delays, axis=0).reshape(window - delays + 1, -1).T
         _, s, v = np.linalg.svd(hankel[:, :-1], full_matrices=False)
         held = np.cumsum(s**2)
-        modes = int(np.searchsorted(held, ENERGY * held[-1])) + 1
+        modes = np.count_nonzero(held < ENERGY * held[-1]) + 1
         law = v[: min(modes, v.shape[1] // 2)]
         after = hankel[:, 1:]
         if total := np.linalg.norm(after):
