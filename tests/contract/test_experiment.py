@@ -24,6 +24,7 @@ NAMES = sorted(
 COHORTS = {  # replicas of all runs, horizon in steps; arXiv:2605.20441 where its name begins with e
     **{"laptop_map": (88, 2500), "smoke": (12, 600), "li2_2025": (16, 400)},
     **{"kan_arms": (88, 2500), "kan_arms_mul": (88, 2500)},
+    **{"forecast": (60, 6000), "forecast_mlp": (60, 6000), "forecast_dihedral": (60, 6000)},
     **{"nanda_laptop": (16, 2000), "clock": (480, 20_000), "clock_pair": (60, 20_000)},
     **{"wd_canonical": (190, 200_000), "dense": (190, 200_000), "e1": (3, 200_000)},
     **{"e2": (1, 200_000), "e4_e8": (20, 200_000), "e5": (90, 200_000), "e7": (70, 100_000)},
