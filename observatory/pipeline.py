@@ -1,26 +1,20 @@
 """What `map` and `sweep` do: train, fit, report, mirror; each imports only what it needs."""
 
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from observatory.core.errors import ObservatoryError
+from observatory.launch.many import Config, Message, Watch, train_runs
 from observatory.store.files import require_writable
 
 if TYPE_CHECKING:
     from observatory.mirror.settings import MlflowSettings
 
-Config = dict[str, Any]
-_Watch = Callable[[Path], Any]
-"""Given a run's folder, a context manager that shows its progress while it is open."""
-_Message = Callable[[str], None]
-"""Receives lines for the user."""
 
-
-def run_map(runs: Mapping[str, Config], watch: _Watch | None, message: _Message) -> list[Path]:
+def run_map(runs: Mapping[str, Config], watch: Watch | None, message: Message) -> list[Path]:
     """From configurations to reports; a second call finds everything done.
 
     All runs are trained first; then every study that they belong to is fitted, described and
@@ -46,7 +40,7 @@ def run_map(runs: Mapping[str, Config], watch: _Watch | None, message: _Message)
     return [publish(study, config, ends[study], message) for study, config in studies.items()]
 
 
-def run_comparison(overrides: Sequence[str], watch: _Watch | None, message: _Message) -> Path:
+def run_comparison(overrides: Sequence[str], watch: Watch | None, message: Message) -> Path:
     """Train the arms of a comparison, fit them beside each other; returns the report.
 
     Learning rates are checked in a study beside it, `<study>_lr`, with a report of its own. The
@@ -98,7 +92,7 @@ def _published_settings(config: Config) -> Config:
     return {"fit": config["fit"], "mlflow": config["mlflow"]}
 
 
-def run_sweep(config: Config, watch: _Watch | None, message: _Message) -> Path:
+def run_sweep(config: Config, watch: Watch | None, message: Message) -> Path:
     """Search for a boundary, then fit, report and mirror; returns the report.
 
     Raises:
@@ -126,7 +120,7 @@ def _checked_end(config: Config, study: Path) -> "MlflowSettings":
     return mlflow_settings(config["mlflow"], study.parent)
 
 
-def search_boundary(config: Config, watch: _Watch | None, message: _Message) -> None:
+def search_boundary(config: Config, watch: Watch | None, message: Message) -> None:
     """Train the replicas that a search asks for, batch after batch, until it has found.
 
     The same call again continues an unfinished search.
@@ -152,7 +146,7 @@ def search_boundary(config: Config, watch: _Watch | None, message: _Message) -> 
         run_search(search, one, launcher, lambda folder: Run(folder).outcomes(), message)
 
 
-def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: _Message) -> Path:
+def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: Message) -> Path:
     """Fit a study, write its report and mirror it beside; returns the report.
 
     `config` holds the settings of fits, `mlflow` its own, checked.
@@ -172,87 +166,6 @@ def publish(study: Path, config: Config, mlflow: "MlflowSettings", message: _Mes
     whole = summary.complete and not summary.error
     note(study, _published_settings(config), summary.experiment_id if whole else None)
     return report
-
-
-def train_runs(runs: Mapping[str, Config], watch: _Watch | None, message: _Message) -> list[Path]:
-    """Train runs, all of them checked before the first; returns their folders.
-
-    As jobs, some are in flight at once, and one that fails does not end the others. Nothing is
-    imported for runs that are known to have finished.
-
-    Raises:
-        ConfigError: If a setting of any run breaks its rule; nothing was written.
-    """
-    from observatory.launch.finished import finished_run, finished_runs
-
-    folders = {run: finished_run(config) for run, config in runs.items()}
-    left = {run: config for run, config in runs.items() if folders[run] is None}
-    for folder in filter(None, folders.values()):
-        message(f"{folder} was finished before: nothing was trained.")
-    if not left:
-        return [folder for folder in folders.values() if folder is not None]
-    from observatory.launch.display import cost_text
-    from observatory.launch.launcher import launcher_of
-    from observatory.launch.run import check_runs
-
-    for sentence in check_runs(left.values()):
-        message(sentence)
-    before = finished_runs(left.values())
-    launcher = launcher_of(next(iter(left.values())), watch, message)
-    queue = list(left.items())
-    waiting: set[Path] = set()
-    failure: ObservatoryError | None = None
-    while queue or waiting:
-        while queue and len(waiting) < launcher.parallel:
-            run, config = queue.pop(0)
-            if len(runs) > 1:
-                message(f"run {len(runs) - len(queue)} of {len(runs)}: {run}")
-            folders[run] = folder = launcher.start(config)
-            waiting.add(folder)
-        for folder, error in launcher.ended().items():
-            waiting.remove(folder)
-            failure = failure or error
-            if error is None and folder in before:
-                message(f"{folder} was finished before: nothing was trained.")
-            elif error is None:
-                message(cost_text(folder))
-    if failure is not None:
-        raise failure
-    return [folder for folder in folders.values() if folder is not None]
-
-
-def retry(
-    study: Path, here: bool, watch: _Watch | None, message: _Message, *, trust: bool = False
-) -> list[Path]:
-    """Train the runs of a study that failed or were interrupted; returns their folders.
-
-    Args:
-        study: Its folder.
-        here: Train on this machine, whatever trained them before.
-        watch: Shows the progress of a run.
-        message: Receives lines for the user.
-        trust: Whether settings of the study may name code outside of this package, which runs.
-
-    Raises:
-        ConfigError: If they do without.
-        StoreError: If it is no study, or a run fails again.
-    """
-    from observatory.launch.trust import check_trusted
-    from observatory.store.reader import Study
-
-    place = {"results": str(study.resolve().parent), "study": study.resolve().name}
-    runs = {
-        run.run_id: {**run.manifest["config"], **place, **({"launcher": None} if here else {})}
-        for run in Study(study).runs
-        if run.status in ("failed", "interrupted")
-    }
-    if not runs:
-        message("nothing to retry: every run is done, or another process trains it")
-        return []
-    for run_id, config in runs.items():
-        if not trust:
-            check_trusted(config, f"Run `{run_id}` of {study}")
-    return train_runs(runs, watch, message)
 
 
 def refit(study: Path, settings: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -222,7 +222,8 @@ def _typed(given: Mapping[str, Any]) -> list[str]:
 
 def perform(verb: str, runs: dict[str, dict[str, Any]], *, quiet: bool) -> list[Path]:
     """Do what a verb does with configurations; prints and returns what it made."""
-    from observatory.pipeline import run_map, run_sweep, train_runs
+    from observatory.launch.many import train_runs
+    from observatory.pipeline import run_map, run_sweep
 
     watch, say = reporting(quiet=quiet)
     if verb == "sweep":

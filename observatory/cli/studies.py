@@ -169,7 +169,7 @@ def retry(study: Path, here: bool, quiet: bool, trust: bool) -> int:
     another process owns, are left alone. A search is continued by its own command.
     """
     from observatory.launch.display import live
-    from observatory.pipeline import retry as train_again
+    from observatory.launch.many import retry as train_again
 
     say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
     for folder in train_again(study, here, None if quiet else live, say, trust=trust):

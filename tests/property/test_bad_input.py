@@ -26,8 +26,8 @@ from observatory.cli import main as cli
 from observatory.core.errors import ConfigError, ObservatoryError
 from observatory.launch.compose import compose, ready
 from observatory.launch.layout import resolved
+from observatory.launch.many import retry
 from observatory.mirror.settings import mlflow_settings
-from observatory.pipeline import retry
 from observatory.training.build import build
 from observatory.training.check import check_settings
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study

@@ -35,9 +35,8 @@ from observatory.probes.gradient import train_gradient
 from observatory.probes.kernel_drift import kernel_cosine, kernels, label_alignment
 from observatory.probes.learning_coefficient import Chains, learning_coefficient, sample
 from observatory.probes.references import predictions
-from observatory.probes.segment import Segment, barrier, on_segment
 from observatory.probes.tail_exponent import tail_exponent
-from observatory.probes.trajectory import angle, cka, sketch
+from observatory.probes.trajectory import Segment, angle, barrier, cka, on_segment, sketch
 from observatory.tasks.modular import Modular
 from tests.made_examples import made_examples
 from tests.small_networks import network_of

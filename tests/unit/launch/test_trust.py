@@ -14,10 +14,10 @@ from observatory.core.errors import ConfigError, StoreError
 from observatory.launch import snapshot
 from observatory.launch.compose import compose
 from observatory.launch.layout import resolved
+from observatory.launch.many import retry
 from observatory.launch.run import own_run
 from observatory.launch.snapshot import freeze
 from observatory.launch.trust import check_trusted
-from observatory.pipeline import retry
 from observatory.store.files import read_json
 from observatory.store.reader import Study
 from observatory.store.writer import update_manifest
