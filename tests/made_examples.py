@@ -37,6 +37,10 @@ class MadeExamples(EveryExample):
         return self._start
 
     @property
+    def since(self) -> int:
+        return 10
+
+    @property
     def inputs(self) -> Tensor:
         return all_tuples(self.n, 2)
 

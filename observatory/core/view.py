@@ -44,7 +44,12 @@ class EveryExample(ABC):
     @property
     @abstractmethod
     def start(self) -> Params:
-        """The parameters of every replica at step 0, stacked."""
+        """The parameters of every replica at step 0, or at `since`, stacked."""
+
+    @property
+    @abstractmethod
+    def since(self) -> int | None:
+        """The step of the kept states that `start` has in place of step 0; None where it is 0."""
 
     @abstractmethod
     def logits(

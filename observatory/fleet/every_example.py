@@ -69,6 +69,7 @@ class FleetExamples(EveryExample):
         self._seeds = [seeds.get(replica, any_seed) for replica in replicas]
         self._network, self._recorders, self._dataset = network, recorders, dataset
         self._loss, self._device = loss, device
+        self._since: int | None = None
 
     @property
     def inputs(self) -> Int[Tensor, "sample pos"]:
@@ -108,12 +109,17 @@ class FleetExamples(EveryExample):
 
     @property
     def start(self) -> Params:
-        """The parameters of every replica at step 0, drawn again from its seed."""
+        """The parameters of every replica at step 0, drawn again from its seed, or at `since`."""
         return self._start
 
-    def compare_with(self, params: Params) -> None:
-        """Take these parameters of the same replicas for `start`."""
-        self._start = params
+    @property
+    def since(self) -> int | None:
+        """The step of what `compare_with` was given."""
+        return self._since
+
+    def compare_with(self, params: Params, step: int) -> None:
+        """Take these parameters of the same replicas, of that step, for `start`."""
+        self._start, self._since = params, step
 
     @cached_property
     def _start(self) -> Params:

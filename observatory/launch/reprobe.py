@@ -90,7 +90,7 @@ def _of_run(
             if since is not None:
                 assert isinstance(view.everything, FleetExamples)
                 before = _look(fleet, run, since, replicas).flat
-                view.everything.compare_with(fleet.layout.views(before))
+                view.everything.compare_with(fleet.layout.views(before), since)
             with torch.no_grad():
                 for name, scheduled in parts.probes.items():
                     measured = measured_by(name, scheduled.probe, view)

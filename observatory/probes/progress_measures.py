@@ -2,8 +2,9 @@ r"""Loss of the part of the logits that lies in the key irreps of the answer, an
 
 The *circuit* is that part with the mean over all pairs, on addition the components along
 cos w(a + b) and sin w(a + b) of the key frequencies w; the *rest* is all else. Key irreps are the
-fewest that hold a share of the power of the logits at the SAME look: nothing of the future is used.
-Losses are cross-entropies in nats, whatever the network is trained with.
+fewest that hold a share of the power of the logits, of the SAME look, so that nothing of the future
+is used, or of a later one: `ProgressOracle`. Either set comes from the logits of all pairs; labels
+choose nothing. Losses are cross-entropies in nats, whatever the network is trained with.
 """
 
 from typing import ClassVar, final
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
+from observatory.core.errors import ConfigError
+from observatory.core.layout import Params
 from observatory.core.settings import Fraction, Size, check_arguments
-from observatory.core.view import FleetView
+from observatory.core.view import EveryExample, FleetView
 from observatory.maths.answer_logits import (
     alone,
     answer_power,
@@ -100,16 +103,56 @@ def excluded_each(
         most_examples: So many train pairs at most, the first ones of an order that is always the
             same: the cost is that of as many softmaxes for every irrep.
     """
-    found = []
-    order = torch.randperm(len(z), generator=torch.Generator().manual_seed(_ORDER_SEED))
-    order = order.to(z.device)
+    order = _order(len(z)).to(z.device)
     some = order[in_train[order]][:most_examples]
-    means = by_answer(z, answers, len(parts.basis))
-    for k in range(parts.size):
-        one = torch.arange(parts.size) == k
-        rest = z[some] - irrep_part(means, parts, one)[answers[some]]
-        found.append(cross_entropy(rest, labels[some]).mean())
-    return torch.stack(found)
+    means, each = by_answer(z, answers, len(parts.basis)), torch.eye(parts.size, dtype=torch.bool)
+    rests = (z[some] - irrep_part(means, parts, one)[answers[some]] for one in each)
+    return torch.stack([cross_entropy(rest, labels[some]).mean() for rest in rests])
+
+
+def restricted_each(
+    z: Float[Tensor, "sample d_vocab"],
+    labels: Int[Tensor, " sample"],
+    answers: Int[Tensor, " sample"],
+    parts: Isotypic,
+    most_examples: int,
+) -> Float[Tensor, " freq"]:
+    """Cross-entropy on some pairs of one irrep with the mean over all pairs, for every irrep.
+
+    Args:
+        z: Logits of all pairs, centred over classes.
+        labels: What the network is trained on.
+        answers: The right answers.
+        parts: Irreps of the group.
+        most_examples: So many pairs at most, as of `excluded_each`.
+    """
+    some, mean = _order(len(z))[:most_examples].to(z.device), z.mean(dim=0)
+    means, each = by_answer(z, answers, len(parts.basis)), torch.eye(parts.size, dtype=torch.bool)
+    alone_at = (irrep_part(means, parts, one)[answers[some]] + mean for one in each)
+    return torch.stack([cross_entropy(part, labels[some]).mean() for part in alone_at])
+
+
+def _order(n: int) -> Int[Tensor, " sample"]:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(_ORDER_SEED))
+
+
+def _logits(everything: EveryExample, params: Params, r: int) -> Float[Tensor, "sample d_vocab"]:
+    """Of one replica for all pairs, centred over classes."""
+    return centred(everything.activations(alone(params, r), everything.inputs)["logits"][0])
+
+
+def _numbers(rows: list[dict[str, float]], device: torch.device) -> dict[str, Masked]:
+    return {
+        name: Masked.of([row[name] for row in rows], torch.float64, device) for name in QUANTITIES
+    }
+
+
+EXCLUDED_EACH = Column(
+    name="excluded_each",
+    unit="nats",
+    meaning="cross-entropy on some train pairs of the logits without one irrep, for every irrep",
+    dims=("freq",),
+)
 
 
 @final
@@ -127,13 +170,7 @@ class ProgressMeasures(Probe):
             Column(name=name, unit=unit, meaning=meaning)
             for name, (unit, meaning) in QUANTITIES.items()
         ),
-        Column(
-            name="excluded_each",
-            unit="nats",
-            meaning="cross-entropy on some train pairs of the logits without one irrep, for every "
-            "irrep",
-            dims=("freq",),
-        ),
+        EXCLUDED_EACH,
     )
 
     def __init__(self, *, key_share: Fraction, most_examples: Size) -> None:
@@ -146,18 +183,83 @@ class ProgressMeasures(Probe):
         parts = isotypic(table)
         rows, each = list[dict[str, float]](), list[Tensor]()
         for r in range(len(view.replica)):
-            seen = everything.activations(alone(view.params, r), everything.inputs)
-            z, labels, in_train = (
-                centred(seen["logits"][0]), everything.labels[r], everything.in_train[r]
-            )  # fmt: skip
+            z, labels = _logits(everything, view.params, r), everything.labels[r]
+            in_train = everything.in_train[r]
             keys = key_irreps(answer_power(z, answers, parts), self.key_share)
             rows.append(progress(z, labels, in_train, answers, parts, keys))
             each.append(excluded_each(z, labels, in_train, answers, parts, self.most_examples))
-        device = answers.device
-        return {
-            **{
-                name: Masked.of([row[name] for row in rows], torch.float64, device)
-                for name in QUANTITIES
-            },
-            "excluded_each": torch.stack(each),
-        }
+        return {**_numbers(rows, answers.device), EXCLUDED_EACH.name: torch.stack(each)}
+
+
+@final
+class ProgressOracle(Probe):
+    """Writes `progress` for the key irreps of ANOTHER state, which a look cannot know.
+
+    That is the state that `observatory probe STUDY --since STEP` compares with; at the last step
+    the set is that of the published measures. Beside the columns of `ProgressMeasures` at the same
+    step it says by how much knowing the end flatters them.
+
+    Args:
+        key_share: Share of the power of the logits of that state that the key irreps hold.
+        most_examples: As of `excluded_each`.
+    """
+
+    needs_group = True
+    columns: ClassVar[tuple[Column, ...]] = (
+        *(
+            Column(
+                name=name, unit=unit, meaning=f"{meaning}; keys are those of the state at `since`"
+            )
+            for name, (unit, meaning) in QUANTITIES.items()
+        ),
+        EXCLUDED_EACH,
+        Column(
+            name="restricted_each",
+            unit="nats",
+            meaning="cross-entropy on some pairs of one irrep of the answer with the mean over all "
+            "pairs, for every irrep",
+            dims=("freq",),
+        ),
+        Column(
+            name="is_key",
+            unit="1",
+            meaning="1 where an irrep is key in the state at `since`, else 0, for every irrep",
+            dims=("freq",),
+        ),
+    )
+
+    def __init__(self, *, key_share: Fraction, most_examples: Size) -> None:
+        check_arguments(ProgressOracle, key_share=key_share, most_examples=most_examples)
+        self.key_share, self.most_examples = key_share, most_examples
+
+    def measure(self, view: FleetView) -> Measurement:
+        """The columns of every replica of the view, from all pairs of the task.
+
+        Raises:
+            ConfigError: If no state is compared with.
+        """
+        everything, table, answers = group_task(view, "progress_oracle")
+        if everything.since is None:
+            raise ConfigError(
+                "`probe.progress_oracle` must know a later state. Leave it out of the training and "
+                "run `observatory probe STUDY --probe progress_oracle --since STEP`."
+            )
+        parts, most = isotypic(table), self.most_examples
+        rows, lists = list[dict[str, float]](), list[tuple[Tensor, Tensor, Tensor]]()
+        for r in range(len(view.replica)):
+            z, labels = _logits(everything, view.params, r), everything.labels[r]
+            in_train = everything.in_train[r]
+            power = answer_power(_logits(everything, everything.start, r), answers, parts)
+            z = z + 0 * power.sum()  # keys of what is not finite are none
+            keys = key_irreps(power, self.key_share)
+            rows.append(progress(z, labels, in_train, answers, parts, keys))
+            lists.append(
+                (
+                    excluded_each(z, labels, in_train, answers, parts, most),
+                    restricted_each(z, labels, answers, parts, most),
+                    keys.double() + 0 * z.sum(),
+                )
+            )
+        names = (EXCLUDED_EACH.name, "restricted_each", "is_key")
+        stacked = (torch.stack(each) for each in zip(*lists, strict=True))
+        return {**_numbers(rows, answers.device), **dict(zip(names, stacked, strict=True))}

@@ -13,21 +13,21 @@ import torch
 from torch import Tensor
 
 from observatory.core.contracts import Masked, Measurement
+from observatory.core.errors import ConfigError
 from observatory.core.schedule import Every
 from observatory.core.view import FleetView
 from observatory.fleet.every_example import FleetExamples
-from observatory.fleet.replicas import Dataset
-from observatory.fleet.stack import layout_of, recorders
-from observatory.losses.cross_entropy import CrossEntropy
 from observatory.probes.group_structure import GroupStructure
-from observatory.probes.progress_measures import ProgressMeasures
+from observatory.probes.progress_measures import ProgressMeasures, ProgressOracle
 from observatory.tasks.modular import Modular
 from observatory.training.suitability import Scheduled, possible_probes
+from tests.hand_built import look_at
 from tests.small_networks import network_of
 
 M, PHASES = 13, 3
 STRUCTURE = GroupStructure(units=["mlp_post"], pure=0.9, key_share=0.95)
 PROGRESS = ProgressMeasures(key_share=0.999, most_examples=10**6)
+ORACLE = ProgressOracle(key_share=0.999, most_examples=10**6)
 
 
 def by_hand(frequencies: list[int], size: float, permuted: Tensor | None = None) -> FleetView:
@@ -42,26 +42,7 @@ def by_hand(frequencies: list[int], size: float, permuted: Tensor | None = None)
         w_in, w_out = w_in[:, permuted], w_out[permuted]
     network = network_of("li2", p=M, n_operands=2, d_mlp=len(units)).double()
     task = Modular(p=M, operation="add", random_labels=False)
-    dataset = Dataset.of(task, 0.6)
-    split = dataset.draw(0)
-    params = {"W_in": w_in[None], "W_out": w_out[None]}
-    assert list(params) == list(layout_of(network).names)
-    everything = FleetExamples(
-        [0], network=network, recorders=recorders(network, None, None), dataset=dataset,
-        loss=CrossEntropy(), seeds={0: 0}, device=torch.device("cpu"),
-    )  # fmt: skip
-    return FleetView(
-        replica=torch.zeros(1, dtype=torch.int64),
-        step=torch.zeros(1, dtype=torch.int64),
-        params=params,
-        weights=network.weights(),
-        inputs=dataset.inputs,
-        labels=split.labels[None],
-        in_train=split.in_train()[None],
-        activations=everything.activations(params, dataset.inputs),
-        loss_dtype="float64",
-        everything=everything,
-    )
+    return look_at(network, {"W_in": w_in[None], "W_out": w_out[None]}, task)
 
 
 def number(measured: Measurement, name: str) -> Any:
@@ -96,6 +77,66 @@ def test_two_frequencies_are_the_keys_and_all_that_is_lost_without_them() -> Non
     without = [loss > each[0] + 0.1 for loss in each]  # frequency 1 holds nothing
     assert without == [False, True, False, False, True, False]
     assert number(progress, "excluded_loss") > max(each)
+
+
+def oracle(view: FleetView, since: FleetView) -> Measurement:
+    """With the key irreps of another network."""
+    assert isinstance(view.everything, FleetExamples)
+    view.everything.compare_with(since.params, 9)
+    return ORACLE.measure(view)
+
+
+def test_key_irreps_of_another_state_are_used_and_those_of_the_look_are_not() -> None:
+    view = by_hand([2, 5], size=1.0)
+    own, same = PROGRESS.measure(view), oracle(view, by_hand([2, 5], size=3.0))
+    for column in PROGRESS.columns:
+        assert number(same, column.name) == number(own, column.name)
+    assert number(same, "is_key") == [0, 1, 0, 0, 1, 0]
+    fewer, more = (oracle(view, by_hand(keys, size=1.0)) for keys in ([2], [2, 3, 5]))
+    assert number(fewer, "is_key") == [0, 1, 0, 0, 0, 0]
+    assert number(fewer, "restricted_loss") > number(own, "restricted_loss") + 0.1
+    assert number(fewer, "restricted_loss") == pytest.approx(number(fewer, "restricted_each")[1])
+    assert number(fewer, "margin_rest") > number(own, "margin_rest") + 0.1
+    assert number(more, "restricted_loss") == pytest.approx(number(own, "restricted_loss"))
+    nothing = number(more, "restricted_each")[0]  # frequency 1 holds nothing
+    assert nothing == pytest.approx(math.log(M), abs=1e-9)
+    with pytest.raises(ConfigError, match="must know a later state"):
+        ORACLE.measure(by_hand([2], size=1.0))
+
+
+def test_oracle_losses_are_those_of_single_pairs() -> None:
+    r"""Parts of irrep k by $\frac{2}{M} \sum_h L(h) \cos w_k(g - h)$, logits by loops; 1e-10."""
+    view = by_hand([1, 4, 6], size=0.7)
+    measured = oracle(view, by_hand([4, 6], size=1.0))
+    everything = view.everything
+    assert everything is not None
+    z = view.activations["logits"][0].tolist()
+    z = [[x - sum(row) / M for x in row] for row in z]
+    pairs, labels = everything.inputs.tolist(), everything.labels[0].tolist()
+    answer = [(a + b) % M for a, b in pairs]
+    mean = [sum(row[c] for row in z) / M**2 for c in range(M)]
+    by = [[sum(row[c] for row, g in zip(z, answer, strict=True) if g == h) / M for c in range(M)]
+          for h in range(M)]  # fmt: skip
+
+    def part(keys: tuple[int, ...], g: int, c: int) -> float:
+        return sum(2 / M * by[h][c] * math.cos(2 * math.pi * k * (g - h) / M)
+                   for k in keys for h in range(M))  # fmt: skip
+
+    def entropy(row: list[float], label: int) -> float:
+        return math.log(sum(math.exp(x) for x in row)) - row[label]
+
+    parts = {keys: [[part(keys, g, c) for c in range(M)] for g in range(M)]
+             for keys in ((4, 6), (1,))}  # fmt: skip
+    for name, keys in (("restricted_loss", (4, 6)), ("restricted_each", (1,))):
+        alone = [entropy([x + m for x, m in zip(parts[keys][g], mean, strict=True)], label)
+                 for g, label in zip(answer, labels, strict=True)]  # fmt: skip
+        found = number(measured, name)
+        found = found if name == "restricted_loss" else found[0]
+        assert found == pytest.approx(sum(alone) / M**2, abs=1e-10)
+    rest = [entropy([x - y for x, y in zip(row, parts[(4, 6)][g], strict=True)], label)
+            for row, g, label, seen in zip(z, answer, labels, view.in_train[0], strict=True)
+            if seen]  # fmt: skip
+    assert number(measured, "excluded_loss") == pytest.approx(sum(rest) / len(rest), abs=1e-10)
 
 
 def test_units_in_another_order_change_nothing() -> None:

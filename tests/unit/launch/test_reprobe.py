@@ -90,6 +90,23 @@ def test_states_are_compared_with_an_earlier_one(run: Run) -> None:
         list(reprobe(study, ["segment"], None, trust=False, since=7))
 
 
+def test_key_irreps_of_the_last_state_are_those_of_its_own_look(run: Run) -> None:
+    study, probes = run.folder.parents[1], ["progress_measures", "progress_oracle"]
+    list(reprobe(study, probes, [10, 20], trust=False, since=20))
+    own, known = (
+        pd.read_parquet(study / REPROBED / run.run_id / probe).set_index(["step", "replica"])
+        for probe in probes
+    )
+    for name in ("restricted_loss", "excluded_loss", "margin_circuit"):
+        np.testing.assert_array_equal(known.loc[20, name], own.loc[20, name])
+    keys = known["is_key"]
+    for replica in range(3):
+        assert keys[10, replica].tolist() == keys[20, replica].tolist()
+        assert set(keys[20, replica]) <= {0, 1}
+    with pytest.raises(ConfigError, match="must know a later state"):
+        list(reprobe(study, ["progress_oracle"], [10], trust=False))
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
