@@ -1,9 +1,13 @@
 """The operands of an example as one row: embedded by one table, or one-hots."""
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from observatory.core.layout import Weight
 
 
 def operand_table(
@@ -36,3 +40,16 @@ def flat_operands(
     """
     x = F.one_hot(inputs, d_vocab).to(dtype) if table is None else table[inputs]
     return x.flatten(start_dim=1)
+
+
+def token_table(
+    params: Mapping[str, Tensor], weights: Mapping[str, Weight], n: int
+) -> Float[Tensor, "replica element param"] | None:
+    """Rows of the operands in the embedding; None of a network that has none, as on one-hots.
+
+    The first embedding with n rows, or n and one for a query token, which is left out.
+    """
+    for name, stack in params.items():
+        if weights[name].role == "embedding" and stack.ndim == 3 and stack.shape[1] in (n, n + 1):
+            return stack[:, :n].double()
+    return None

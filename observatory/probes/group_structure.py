@@ -33,6 +33,7 @@ from observatory.maths.irreps import (
     isotypic,
     key_irreps,
 )
+from observatory.maths.operands import token_table
 
 TABLES = {
     "embed": "the embedding",
@@ -40,19 +41,6 @@ TABLES = {
     "readout": "the readout matrix",
     "logit": "the mean logits of every answer",
 }
-
-
-def token_table(
-    params: Mapping[str, Tensor], weights: Mapping[str, Weight], n: int
-) -> Float[Tensor, "replica element param"] | None:
-    """Rows of the operands in the embedding; None of a network that has none, as on one-hots.
-
-    The first embedding with n rows, or n and one for a query token, which is left out.
-    """
-    for name, stack in params.items():
-        if weights[name].role == "embedding" and stack.ndim == 3 and stack.shape[1] in (n, n + 1):
-            return stack[:, :n].double()
-    return None
 
 
 def readout_table(

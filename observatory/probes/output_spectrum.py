@@ -1,10 +1,11 @@
-r"""Fourier spectrum of all logits as functions of both operands, and its distance to a flat one.
+r"""Fourier spectrum of all logits as functions of both operands, and the algorithm it belongs to.
 
 Letters: n elements of a cyclic group, in the order of their logarithm; (k, l) frequencies of the
 first and of the second operand. As functions of the operands the right answers of a Latin square on
 the group have all frequencies (k, k) alike, and no others.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar, final
 
 import torch
@@ -13,51 +14,24 @@ from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
-from observatory.core.view import FleetView
+from observatory.core.layout import Params
+from observatory.core.settings import Size, check_arguments
+from observatory.core.view import EveryExample, FleetView
+from observatory.maths.activations import block_names
 from observatory.maths.answer_logits import alone, centred, group_task
+from observatory.maths.irreps import Isotypic, isotypic
+from observatory.maths.operands import token_table
+from observatory.maths.pairs.families import (
+    FAMILIES,
+    circularity,
+    distance_irrelevance,
+    gradient_symmetricity,
+    mode_families,
+)
+from observatory.maths.pairs.order import as_table, logarithms
 
-
-def logarithms(table: Int[Tensor, "element element"]) -> Int[Tensor, " element"] | None:
-    """Of each element of a cyclic group the power of one generator that it is; None of others.
-
-    Example:
-        >>> logarithms(torch.tensor([[0, 1, 2], [1, 2, 0], [2, 0, 1]]))
-        tensor([0, 1, 2])
-    """
-    n = len(table)
-    one = int((table == torch.arange(n, device=table.device)).all(dim=1).nonzero()[0])
-    for generator in range(n):
-        powers = [one]
-        while (power := int(table[powers[-1], generator])) != one:
-            powers.append(power)
-        if len(powers) == n:
-            return torch.argsort(torch.tensor(powers)).to(table.device)
-    return None
-
-
-def as_table(
-    z: Float[Tensor, "sample d_vocab"],
-    operands: Int[Tensor, "sample 2"],
-    answers: Int[Tensor, " sample"],
-    order: Int[Tensor, " element"],
-) -> Float[Tensor, "element element d_vocab"]:
-    """Logits by both operands, each in the order of the answers that it gives with another one.
-
-    Args:
-        z: Of every pair of a Latin square, once.
-        operands: Symbols.
-        answers: Right answers.
-        order: Place of each element, as of `logarithms`.
-    """
-    n, places = len(order), list[Tensor]()
-    for own, other in ((0, 1), (1, 0)):
-        rows = operands[:, other] == operands[0, other]
-        place = order.new_zeros(int(operands[:, own].max()) + 1)
-        place[operands[rows, own]] = order[answers[rows]]
-        places.append(place[operands[:, own]])
-    made = z.new_zeros(n, n, z.shape[1])
-    made[places[0], places[1]] = z
-    return made
+EMBEDDED = ("resid_pre", "mlp_in", "input")
+"""Activations of the first block that hold the embedded operands, the preferred one first."""
 
 
 def spectrum(
@@ -140,3 +114,118 @@ class OutputSpectrum(Probe):
             "flat_distance": Masked.of(far, torch.float64, answers.device),
             "joint_share": Masked.of(share, torch.float64, answers.device),
         }
+
+
+def embedded_operands(names: Iterable[str]) -> str | None:
+    """The activation that holds them, see `EMBEDDED`; None where there is none."""
+    known = list(names)
+    if not {name.rsplit(".", 1)[-1] for name in known}.intersection(EMBEDDED):
+        return None
+    return block_names(known, *EMBEDDED)[0]
+
+
+def operand_gradients(
+    everything: EveryExample,
+    params: Params,
+    name: str,
+    inputs: Int[Tensor, "batch pos"],
+    classes: Int[Tensor, " batch"],
+) -> Float[Tensor, "batch 2 d_model"]:
+    """Derivatives of one logit of each example, centred over classes, by both embedded operands.
+
+    Args:
+        everything: The network.
+        params: A stack of one.
+        name: Of the activation that holds them, beside each other or at positions of their own.
+        inputs: Examples.
+        classes: Which logit of each.
+    """
+    leaf = everything.activations(params, inputs)[name].detach().clone()
+    with torch.enable_grad():
+        leaf.requires_grad_()
+        z = everything.patched(params, inputs[None], {name: leaf}, {}, relevance=False)[0]
+        chosen = z.gather(1, classes[:, None])[:, 0] - z.mean(dim=1)
+        (found,) = torch.autograd.grad(chosen.sum(), leaf)
+    return found[0].unflatten(1, (2, -1)) if found.ndim == 3 else found[0, :, :2]
+
+
+@final
+class AlgorithmFamily(Probe):
+    """Measures that tell a clock from a pizza, and the partition of the logits' frequencies.
+
+    Args:
+        most_triples: Of two operands and a class, of which derivatives are taken, at most.
+        components: As of `circularity`.
+        seed: Of the triples, which are the same for every replica.
+    """
+
+    needs_group = True
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column(
+            name="gradient_symmetricity",
+            unit="1",
+            meaning="mean cosine of the derivatives of a logit by either operand's embedding, -1 "
+            "to 1; null of a network without one",
+        ),
+        Column(
+            name="distance_irrelevance",
+            unit="1",
+            meaning="spread of the right logit among pairs of one difference over that among all, "
+            "0-1; null where it does not vary or the group is not cyclic",
+        ),
+        Column(
+            name="circularity",
+            unit="1",
+            meaning="share of the embedding's first principal components in the largest irrep of "
+            "each, 0-1; null of a network without one",
+        ),
+        *(
+            Column(
+                name=f"{name}_share",
+                unit="1",
+                meaning=f"share of the power of the logits at frequencies {which} of both "
+                "operands, 0-1; null where the group is not cyclic",
+            )
+            for name, which in FAMILIES.items()
+        ),
+    )
+
+    def __init__(self, *, most_triples: Size, components: Size, seed: int) -> None:
+        check_arguments(AlgorithmFamily, most_triples=most_triples, components=components)
+        self.most_triples, self.components, self.seed = most_triples, components, seed
+
+    def measure(self, view: FleetView) -> Measurement:
+        """The columns of every replica of the view, in float64."""
+        everything, group, answers = group_task(view, "algorithm_family")
+        order = logarithms(group)
+        rows = list[dict[str, float | None]]()
+        for r in range(len(view.replica)):
+            params = alone(view.params, r, torch.float64)
+            z = centred(everything.activations(params, everything.inputs)["logits"][0])
+            row = self._of_embedding(view, everything, r, params, isotypic(group))
+            if order is not None:
+                pairs = everything.inputs[:, :2], answers, order
+                right = as_table(z.gather(1, answers[:, None]), *pairs)
+                row["distance_irrelevance"] = distance_irrelevance(right[:, :, 0])
+                shares = mode_families(as_table(z, *pairs))
+                row |= {f"{name}_share": share for name, share in shares.items()}
+            rows.append(row)
+        return {
+            name: Masked.of([row.get(name) for row in rows], torch.float64, answers.device)
+            for name in (column.name for column in self.columns)
+        }
+
+    def _of_embedding(
+        self, view: FleetView, everything: EveryExample, r: int, params: Params, parts: Isotypic
+    ) -> dict[str, float | None]:
+        tables = token_table(view.params, view.weights, len(parts.basis))
+        if tables is None:
+            return {}
+        found = {"circularity": circularity(tables[r], parts, self.components)}
+        if (name := embedded_operands(view.activations)) is None:
+            return found
+        inputs, n = everything.inputs, len(parts.basis)
+        rng = torch.Generator().manual_seed(self.seed)
+        some = torch.randperm(len(inputs) * n, generator=rng)[: self.most_triples].to(inputs.device)
+        gradients = operand_gradients(everything, params, name, inputs[some // n], some % n)
+        return {**found, "gradient_symmetricity": gradient_symmetricity(gradients)}

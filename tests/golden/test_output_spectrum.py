@@ -11,7 +11,8 @@ import torch
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
-from observatory.probes.output_spectrum import as_table, distance, logarithms, spectrum
+from observatory.maths.pairs.order import as_table, logarithms
+from observatory.probes.output_spectrum import distance, spectrum
 
 P = 7
 
