@@ -18,7 +18,7 @@ SMALL = {"n_layers": 2, "n_heads": 2, "d_model": 8, "d_mlp": 12, "d_hidden": 12,
 """Sizes that are set wherever a preset has them; one that is null there stays null."""
 
 NONLINEARITIES = (
-    *("elu", "selu", "sin", "cos", "cubic", "sign", "crrelu_fixed", "crrelu"),
+    *("elu", "selu", "sin", "cos", "cubic", "sign", "threshold", "crrelu_fixed", "crrelu"),
     *("ash", "ash:10", "evonorm_s0", "evonorm_s0:4", "spline", "tau_gate", "formula:x*cos(x)"),
     *("infinite_depth:singular_2", "infinite_depth:nearest_neighbour", "infinite_depth:majority"),
 )

@@ -12,7 +12,7 @@ from observatory.core.settings import known_name
 from observatory.maths.nonlinearities import ACTIVATIONS, Nonlinearity
 from observatory.nonlinearities.ash import Ash
 from observatory.nonlinearities.crrelu import CrRelu
-from observatory.nonlinearities.elementwise import cubic, fixed_crrelu, sign
+from observatory.nonlinearities.elementwise import cubic, fixed_crrelu, sign, threshold
 from observatory.nonlinearities.evonorm import EvoNormS0
 from observatory.nonlinearities.formula import formula
 from observatory.nonlinearities.infinite_depth import SQUARES, infinite_depth
@@ -27,6 +27,7 @@ FIXED: dict[str, Nonlinearity] = {
     "cos": torch.cos,
     "cubic": cubic,
     "sign": sign,
+    "threshold": threshold,
     "crrelu_fixed": fixed_crrelu,
 }
 """Fixed functions of one number, which every fast path takes."""
