@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from observatory.analysis.forecast.estimators.dmd import hankel_residual
 from observatory.analysis.forecast.estimators.hjorth import QUANTITIES, hjorth
 from observatory.analysis.forecast.estimators.records import Array
+from observatory.analysis.forecast.estimators.tokens import saliency, surprise
 from observatory.core.errors import ConfigError
 
 MADE: Mapping[str, Callable[[Array, int], Array]] = {
     **{name: lambda y, window, name=name: hjorth(y, window)[name] for name in QUANTITIES},
     "dmd": hankel_residual,
+    "saliency": saliency,
+    "surprise": surprise,
 }
 """From readings and how many of them are taken at once."""
 

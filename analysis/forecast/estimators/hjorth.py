@@ -6,8 +6,21 @@ from numpy.lib.stride_tricks import sliding_window_view
 from observatory.analysis.forecast.estimators.records import Array
 
 QUANTITIES = ("activity", "mobility", "complexity")
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 """A deviation below this share of the largest value is none."""
+
+
+def windows_of(values: Array, window: int) -> Array:
+    """Readings in a row, `[window, reading]`; all NaN where one of them is not finite."""
+    rows = sliding_window_view(values, window)
+    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, np.nan)
+
+
+def less_line(rows: Array) -> Array:
+    """Every row less its straight line."""
+    at = np.arange(rows.shape[1]) - (rows.shape[1] - 1) / 2
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    return centred - (centred @ at / (at @ at))[:, None] * at
 
 
 def hjorth(values: Array, window: int) -> dict[str, Array]:
@@ -31,13 +44,10 @@ def hjorth(values: Array, window: int) -> dict[str, Array]:
     found = {name: np.full(values.size, np.nan) for name in QUANTITIES}
     if values.size < window:
         return found
-    rows = sliding_window_view(values, window)
-    rows = np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, np.nan)
-    at = np.arange(window) - (window - 1) / 2
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    flat = centred - (centred @ at / (at @ at))[:, None] * at
+    rows = windows_of(values, window)
+    flat = less_line(rows)
     variances = [np.diff(flat, n=n, axis=1).var(axis=1) for n in range(3)]
-    least = (_ROUNDING * np.abs(rows).max(axis=1)) ** 2
+    least = (ROUNDING * np.abs(rows).max(axis=1)) ** 2
     moves = [np.where(v > least, v, np.nan) for v in variances[:2]]
     mobility = np.sqrt(variances[1] / moves[0])
     made = (variances[0], mobility, np.sqrt(variances[2] / moves[1]) / mobility)

@@ -1,0 +1,138 @@
+"""Whether the last readings of a series have a shape and a rhythm that it did not have before.
+
+A window is as many readings in a row, z one of them less its mean over its standard deviation. In
+two stages: what happens in a window at all is cheap to say, and only those of which most is said
+get a token, a pair of a code of shape and one of frequency.
+"""
+
+from bisect import bisect_right, insort
+from collections import Counter
+
+import numpy as np
+
+from observatory.analysis.forecast.estimators.hjorth import ROUNDING, less_line, windows_of
+from observatory.analysis.forecast.estimators.records import Array
+
+KEPT = 3 / 8
+"""Share of the windows so far that get a token: those with the most saliency."""
+SHAPES = 4
+"""Cosines of so many half waves, each with both signs, are the codes of shape."""
+
+
+def standardised(rows: Array) -> Array:
+    """Every row less its mean over its (biased) standard deviation; NaN where that is rounding."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    deviation = centred.std(axis=1, keepdims=True)
+    least = ROUNDING * np.abs(rows).max(axis=1, keepdims=True)
+    return centred / np.where(deviation > least, deviation, np.nan)
+
+
+def amplitudes(rows: Array) -> Array:
+    """Amplitudes of the Fourier transform of every standardised row, `[row, frequency]`."""
+    return np.abs(np.fft.rfft(standardised(rows), axis=1))
+
+
+def squared_distances(rows: Array, codes: Array) -> Array:
+    """Of every row to every code, `[row, code]`."""
+    return np.square(rows[:, None] - codes[None]).sum(axis=2)
+
+
+def saliency(values: Array, window: int) -> Array:
+    r"""How much happens in the last readings: $\lvert \bar x_2 - \bar x_1 \rvert + s$.
+
+    $\bar x_1$ and $\bar x_2$ are the means of the first and the second half of the window, s the
+    standard deviation about its straight line.
+
+    Args:
+        values: Readings, `[reading]`.
+        window: How many at once, 4 at least, whatever the steps between them.
+
+    Returns:
+        One number per reading, in its unit; NaN before there are as many and where one of them is
+        not finite.
+
+    Source:
+        Windows ranked before they are encoded: arXiv:2512.21881. Deviation: this measure in place
+        of a trained one.
+    """
+    found = np.full(values.size, np.nan)
+    if values.size >= window:
+        rows = windows_of(values, window)
+        half = window // 2
+        change = rows[:, -half:].mean(axis=1) - rows[:, :half].mean(axis=1)
+        found[window - 1 :] = np.abs(change) + less_line(rows).std(axis=1)
+    return found
+
+
+def tokens(values: Array, window: int) -> Array:
+    """The token of the last readings: 8 codes of shape times as many as there are frequencies.
+
+    The code of shape is the nearest to z of cosines of 1 to 4 half waves and their negatives, that
+    of frequency the largest amplitude of the window less its straight line.
+
+    Args:
+        values: Readings, `[reading]`.
+        window: How many at once, 4 at least.
+
+    Returns:
+        A whole number per reading; NaN before there are as many, where one of them is not finite,
+        and on a straight line.
+
+    Source:
+        arXiv:2506.09110, codes of time and of frequency side by side. Deviation: cosines and single
+        frequencies in place of codes learned by a network, which some hundred series cannot train.
+    """
+    found = np.full(values.size, np.nan)
+    if values.size < window:
+        return found
+    rows = windows_of(values, window)
+    shape = squared_distances(standardised(rows), _shapes(window))
+    # Frequency 0 is the mean. A line's rest is only rounding of the line's own size.
+    rest = less_line(rows)
+    moves = rest.std(axis=1) > ROUNDING * np.abs(rows).max(axis=1)
+    power = amplitudes(np.where(moves[:, None], rest, np.nan))[:, 1:]
+    known = np.isfinite(shape).all(axis=1) & np.isfinite(power).all(axis=1)
+    code = np.full(len(rows), np.nan)
+    code[known] = shape[known].argmin(axis=1) * (window // 2) + power[known].argmax(axis=1)
+    found[window - 1 :] = code
+    return found
+
+
+def surprise(values: Array, window: int) -> Array:
+    r"""How rare the token of the last salient window is among those before it, in nats.
+
+    $-\ln \frac{n + 1}{N + K}$: n of the N salient windows before have the same of K tokens. A
+    window is salient if less than 3/8 of the windows so far, itself among them, have more
+    `saliency`.
+
+    Args:
+        values: Readings, `[reading]`.
+        window: How many at once, 4 at least, whatever the steps between them.
+
+    Returns:
+        One number per reading, that of the last salient window; NaN before there is one and where a
+        reading of the window is not finite.
+
+    Source:
+        See `saliency` and `tokens`. Deviation: one number at every reading, of the past alone, in
+        place of a histogram of tokens of a whole record.
+    """
+    found = np.full(values.size, np.nan)
+    happens, code = saliency(values, window), tokens(values, window)
+    n_tokens = len(_shapes(window)) * (window // 2)
+    before, seen, last = list[float](), Counter[float](), np.nan
+    for i in np.flatnonzero(np.isfinite(happens)).tolist():
+        insort(before, float(happens[i]))
+        more = len(before) - bisect_right(before, float(happens[i]))
+        if np.isfinite(code[i]) and more < KEPT * len(before):
+            token = float(code[i])
+            last = -np.log((seen[token] + 1) / (seen.total() + n_tokens))
+            seen[token] += 1
+        found[i] = last
+    return found
+
+
+def _shapes(window: int) -> Array:
+    halves = np.arange(1, min(SHAPES, window - 1) + 1)[:, None]
+    waves = standardised(np.cos(np.pi * halves * (np.arange(window) + 0.5) / window))
+    return np.concatenate([waves, -waves])
