@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.resources import files
 from typing import Any, final
 
 import torch
@@ -96,8 +97,9 @@ class Instrument:
         """
         for name in probes:
             if name not in PROBES:
-                meant = did_you_mean(name, PROBES)
-                raise ConfigError(f"`probes` must be among {list(PROBES)}, got {name!r}.{meant}")
+                raise ConfigError(
+                    f"`probes` must be among {list(PROBES)}, got {name!r}.{_why(name)}"
+                )
         anatomy = self.traced.anatomy
         seen = Look(anatomy, probes, self._rows, keep=keep_patterns, ids=self._ids)
         recurrent = recurrent_modules(self.model) if "states" in probes else {}
@@ -220,3 +222,14 @@ def _check(model: object, precision: str) -> None:
         )
     if precision not in _PRECISIONS:
         raise ConfigError(f"`precision` must be among {list(_PRECISIONS)}, got {precision!r}.")
+
+
+def _why(name: str) -> str:
+    """What to say of a probe that cannot look at any model."""
+    of_studies = files("observatory.conf").joinpath("probe", f"{name}.yaml")
+    if name.isidentifier() and of_studies.is_file():
+        return (
+            " That one looks at a network on its task, which a batch is not: train it here, and "
+            f"`observatory probe STUDY --probe {name}`."
+        )
+    return did_you_mean(name, PROBES)

@@ -33,6 +33,8 @@ def test_every_table_of_an_encoder_has_its_numbers() -> None:
 def test_unknown_probes_and_empty_batches_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"got 'atention'. Did you mean attention"):
         ob.probe(encoder(), torch.randn(3, 5, 8), probes=["atention"])
+    with pytest.raises(ConfigError, match=r"on its task.*STUDY --probe algorithm_family"):
+        ob.probe(encoder(), torch.randn(3, 5, 8), probes=["algorithm_family"])
     with pytest.raises(ConfigError, match=r"`batch` must hold"):
         ob.probe(encoder(), ())
 
