@@ -4,7 +4,7 @@ Both embed t as (cos wt, sin wt), w = 2 pi K / M. The clock's square units are (
 (x - y)^2 of one coordinate of either operand, whose difference is 4 xy: its logits are
 cos w(a + b - c). The pizza's ReLU units are the two halves of |u_j (E_a + E_b)|,
 u_j = (cos f_j, sin f_j), f_j = pi j / M, j < M; read out with cos(2 f_j - wc) they give a
-multiple of |cos w(a - b) / 2| cos w(a + b - c), arXiv:2306.17844. 1e-9: float64 sums of a few
+multiple of |cos(w(a - b) / 2)| cos w(a + b - c), arXiv:2306.17844. 1e-9: float64 sums of a few
 thousand terms.
 """
 

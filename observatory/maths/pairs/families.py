@@ -3,7 +3,7 @@ r"""Which algorithm the logits of all pairs of operands and the embedding belong
 Letters: n elements of a group, on addition modulo n a and b the operands, c a class; w one of
 $2 \pi k / n$. A *clock* multiplies the circles of its embedding and has the logits
 $\cos w(a + b - c)$, a *pizza* adds them and has
-$\lvert \cos w(a - b) / 2 \rvert \cos w(a + b - c)$: arXiv:2306.17844.
+$\lvert \cos(w(a - b) / 2) \rvert \cos w(a + b - c)$: arXiv:2306.17844.
 """
 
 import torch
