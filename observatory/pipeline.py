@@ -175,7 +175,7 @@ def refit(study: Path, settings: Mapping[str, Any]) -> Sequence[Mapping[str, Any
     from observatory.store.reader import Study
 
     opened = Study(study)
-    settings = with_observed_events([run.manifest for run in opened.runs], settings)
+    settings = with_observed_events(opened.runs, settings)
     require_writable(study)
     write_fits(study, records := fit_study(opened, settings))
     write_replicas_csv(opened)
@@ -186,11 +186,15 @@ def rebuild_report(study: Path, formats: Collection[str] | None = None) -> Path:
     """Build a study's `report.html` from its store and its fits; fits first what was not fitted.
 
     Fits that lack, or are of another version or of fewer records, are made with the settings of its
-    first run. `formats` are of figures' files beside SVG; None: those of the page that is there.
+    first run; watched trainings that cannot be fitted are drawn without. `formats` are of figures'
+    files beside SVG; None: those of the page that is there.
     """
     from observatory.analysis.report.build import build_report
+    from observatory.analysis.tables.watched import why_not_fitted
+    from observatory.store.reader import Study
 
-    _require_fits(study)
+    if not why_not_fitted(Study(study).runs):
+        _require_fits(study)
     return build_report(study, formats)
 
 

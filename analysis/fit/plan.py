@@ -11,8 +11,9 @@ from observatory.analysis.fit.lead import lead_names
 from observatory.analysis.fit.settings import STUDY, build, fit_nodes
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.tables.recorded import common_step
+from observatory.analysis.tables.watched import DRAWN, are_watched, why_not_fitted
 from observatory.core.errors import ConfigError
-from observatory.store.identity import OBSERVED
+from observatory.store.reader import Run
 
 
 @dataclass(frozen=True)
@@ -57,26 +58,21 @@ def completed(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
     return {**newer, **recorded, STUDY: {**recorded[STUDY], **lacking}}
 
 
-def with_observed_events(
-    manifests: Sequence[Mapping[str, Any]], settings: Mapping[str, Any]
-) -> Mapping[str, Any]:
+def with_observed_events(runs: Sequence[Run], settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """The `fit` node for runs of the user's own, which have the events that their owner named.
 
     Args:
-        manifests: Of a study's runs; of our own runs, the settings stay as they are.
+        runs: Of a study; of our own runs, the settings stay as they are.
         settings: The node. Where it names events of the study, these are fitted, else all.
 
     Raises:
-        ConfigError: If the owner named no event.
+        ConfigError: If the owner named no event, or gave no weight decay.
     """
-    if any(manifest.get("kind") != OBSERVED for manifest in manifests):
+    if why := why_not_fitted(runs):
+        raise ConfigError(f"{why} {DRAWN}")
+    if not are_watched(runs):
         return settings
-    own = list(dict.fromkeys(name for m in manifests for name in m["config"]["event"]))
-    if not own:
-        raise ConfigError(
-            'The study was observed without an `event`, as in `event="val_acc >= 0.99"`: there is '
-            "nothing to fit. Its tables can be read: `observatory.Study(folder).curves()`."
-        )
+    own = list(dict.fromkeys(name for run in runs for name in run.manifest["config"]["event"]))
     events = [name for name in settings[STUDY]["events"] if name in own] or own
     return {**settings, STUDY: {**settings[STUDY], "events": events}}
 

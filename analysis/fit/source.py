@@ -12,6 +12,12 @@ from observatory.analysis.tables.outcomes import pooling_caveats, replicas_table
 from observatory.analysis.tables.reading import mixed
 from observatory.analysis.tables.recorded import horizon_of, recorded
 from observatory.analysis.tables.values import codes_of
+from observatory.analysis.tables.watched import (
+    DRAWN,
+    are_watched,
+    why_no_control,
+    why_no_event,
+)
 from observatory.analysis.tables.where import rows_where
 from observatory.core.errors import ConfigError
 from observatory.store.reader import Study
@@ -46,7 +52,11 @@ class Source:
 
 
 def replica_source(table: Table | Source, given: Mapping[str, Any]) -> Source:
-    """The rows that count of a table with a row per run or per value of the control."""
+    """The rows that count of a table with a row per run or per value of the control.
+
+    Raises:
+        ConfigError: If it is of watched trainings without an event, or without the control.
+    """
     if isinstance(table, Source):
         return table
     opened = open_table(table, given.get("tracking_uri"), given.values())
@@ -55,11 +65,27 @@ def replica_source(table: Table | Source, given: Mapping[str, Any]) -> Source:
     else:
         source = Source(opened, _logged_horizon(opened), caveats=caveats_of(opened))
     condition = given.get("where")
-    if condition is None:
-        return source
-    frame = rows_where(source.frame, condition)
-    said = f"Rows where {condition}: {len(frame)} of {len(source.frame)}."
-    return replace(source, frame=frame, caveats=[*source.caveats, said])
+    if condition is not None:
+        frame = rows_where(source.frame, condition)
+        said = f"Rows where {condition}: {len(frame)} of {len(source.frame)}."
+        source = replace(source, frame=frame, caveats=[*source.caveats, said])
+    if isinstance(opened, Study) and are_watched(opened.runs):
+        _require_observed(opened, source, given)
+    return source
+
+
+def _require_observed(study: Study, source: Source, given: Mapping[str, Any]) -> None:
+    """Refuse watched trainings without an event or the control, naming what their owner left out.
+
+    Raises:
+        ConfigError: If they have none.
+    """
+    named = any(given.get(role) is not None for role in ("success", "time"))
+    why = "" if named else why_no_event(study.runs)
+    if not why and given.get("control") in (None, "weight_decay"):
+        why = why_no_control(source.frame)
+    if why:
+        raise ConfigError(f"{why} {DRAWN}")
 
 
 def groups_of(source: Source, by: str) -> dict[str, Source]:

@@ -27,6 +27,7 @@ from observatory.analysis.tables.columns import known_columns
 from observatory.analysis.tables.outcomes import event_names
 from observatory.analysis.tables.outcomes import numbers as floats
 from observatory.analysis.tables.recorded import horizon_of, recorded, training_notes
+from observatory.analysis.tables.watched import DRAWN, why_no_event
 from observatory.core.columns import Column
 from observatory.core.errors import ConfigError
 from observatory.store.parts import to_frame
@@ -54,6 +55,8 @@ def from_runs(
     Raises:
         ConfigError: If an event, setting or signal is missing, or all runs are twins.
     """
+    if why := why_no_event(runs):
+        raise ConfigError(f"{why} {DRAWN}")
     if given := [name for name in _OF_TABLES if options.get(name) is not None]:
         raise ConfigError(f"{given} are columns of a table; a study knows them: leave them out.")
     configs = [run.manifest["config"].get("task", {}) for run in runs]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from observatory.analysis.page.frames import column, select
+from observatory.analysis.page.frames import alike, column, select
 
 _COLUMNS = ["quantity", "weight_decay", "step", "median", "q25", "q75", "n", "n_cell"]
 RULE = (
@@ -77,11 +77,12 @@ def _summaries(
 ) -> Iterator[pd.DataFrame]:
     """A table per weight decay, of the points at which half of its replicas have a reading."""
     readings = np.where(np.isfinite(readings), readings, np.nan)
-    for decay in np.unique(decays[~np.isnan(decays)]):
-        rows = readings[decays == decay]
+    for decay in np.unique(decays):
+        own = alike(decays, decay)
+        rows = readings[own]
         n = np.isfinite(rows).sum(axis=0)
-        n_cell = int((everyone == decay).sum())
-        enough = (n > 0) & (2 * n >= n_cell) & (grid <= until[decays == decay].max())
+        n_cell = int(alike(everyone, decay).sum())
+        enough = (n > 0) & (2 * n >= n_cell) & (grid <= until[own].max())
         if enough.any():
             q25, median, q75 = quartiles(rows[:, enough])
             columns = (quantity, decay, grid[enough], median, q25, q75, n[enough], n_cell)
@@ -98,7 +99,8 @@ def bands(
     """Median and quartiles against steps, per weight decay.
 
     Readings that are not finite are left out. A step is given where at least half of the replicas
-    of the weight decay have a reading.
+    of the weight decay have a reading; those of which no weight decay is known are one of their
+    own, NaN.
 
     Args:
         frame: Columns run_id, replica, step and `values`, sorted by replica and step.
@@ -112,14 +114,14 @@ def bands(
     """
     grid = log_grid(column(frame, "step").astype(np.int64), size)
     everyone = column(replicas, "weight_decay")
-    decay_of = pd.Series(
-        everyone, pd.MultiIndex.from_frame(select(replicas, ["run_id", "replica"]))
-    )
+    place_of = pd.MultiIndex.from_frame(select(replicas, ["run_id", "replica"]))
     made: list[pd.DataFrame] = []
     for value in values:
         readings, index, ends = on_grid(frame, value, grid)
-        decays = decay_of.reindex(index).to_numpy()
-        made += _summaries(value, readings, decays, everyone, grid, ends)
+        place = place_of.get_indexer(index)
+        pooled = place >= 0
+        decays = everyone[place[pooled]]
+        made += _summaries(value, readings[pooled], decays, everyone, grid, ends[pooled])
     return _stacked(made)
 
 

@@ -19,8 +19,8 @@ _MARGIN = 0.14
 
 
 def decay_label(weight_decay: float) -> str:
-    """A weight decay as it is printed everywhere: the shortest exact form."""
-    return f"{weight_decay:g}"
+    """A weight decay as it is printed everywhere: shortest exact form, or that it is unknown."""
+    return "not given" if np.isnan(weight_decay) else f"{weight_decay:g}"
 
 
 def _zero_position(weight_decays: ArrayLike) -> float:

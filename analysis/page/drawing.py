@@ -55,10 +55,10 @@ class NotDrawn:
 
 def context(facts: Facts) -> str:
     """What every caption ends with: n, the event and the horizon."""
-    event = event_words(facts.event, facts.config)
+    event = f"Event {event_words(facts.event, facts.config)}" if facts.event else "No event"
     horizon = horizon_words(facts.horizon, facts.group.steps_per_epoch)
     n = sample_words(facts.group.replicas)
-    return f"n = {n}. Event {event}. Horizon {horizon}."
+    return f"n = {n}. {event}. Horizon {horizon}."
 
 
 def banded(facts: Facts, table: str, columns: Sequence[str]) -> pd.DataFrame | None:
@@ -73,15 +73,18 @@ def banded(facts: Facts, table: str, columns: Sequence[str]) -> pd.DataFrame | N
 def rule(facts: Facts, most: int, *, bands_drawn: bool) -> str:
     """How the lines of a caption's figure sum up the replicas; it shows `most` weight decays."""
     cells = len(facts.cells)
+    if len(facts.group.replicas) == 1:
+        return "Line: the one replica."
     what = "Line and band: median and quartiles" if bands_drawn else "Line: median"
     some = f" {most} of {cells} weight decays are shown." if cells > most else ""
-    return f"{what} {RULE}{some}"
+    pooled = RULE if facts.decay_known else RULE.replace(" of a weight decay", "")
+    return f"{what} {pooled}{some}"
 
 
 def marks(facts: Facts) -> dict[float, float]:
-    """Median time to grok of the replicas that had the event, in steps, per weight decay."""
+    """Median time to grok of the replicas that had the event, in steps, per known weight decay."""
     decays, t_hi = column(facts.times, "weight_decay"), column(facts.times, "t_hi")
-    known = words(facts.times, "end") == "grokked"
+    known = (words(facts.times, "end") == "grokked") & ~np.isnan(decays)
     return {
         float(decay): float(np.median(t_hi[known & (decays == decay)]))
         for decay in np.unique(decays[known])

@@ -25,20 +25,28 @@ class Facts:
     """One group of replicas, with what was counted in it and fitted to it."""
 
     group: Group  # the replicas
-    event: str  # name of the event preset that figures and the answer speak of
-    level: float  # coverage of the Wilson intervals
-    cells: pd.DataFrame  # the cell table at the full horizon
+    # name of the event preset that figures and the answer speak of; empty where none was named
+    event: str
+    level: float  # coverage of the Wilson intervals; NaN where nothing was counted
+    # the cell table at the full horizon; where nothing was counted the weight decays alone
+    cells: pd.DataFrame
     # the cell tables at every horizon of the fits, the full one included
     cells_at: Mapping[int, pd.DataFrame]
     times: pd.DataFrame  # one row per replica, see `_replica_times`
     # records of `fits.json`, all events and horizons; empty where nothing was fitted
     records: Sequence[Record]
     steps_drawn: int  # largest number of steps per curve
+    unfitted: str = ""  # why nothing can be counted and fitted; empty where it was
 
     @property
     def config(self) -> Mapping[str, Any]:
         """The resolved config of the group's first run."""
         return self.group.runs[0].manifest["config"]
+
+    @property
+    def decay_known(self) -> bool:
+        """Whether there is a weight decay of any replica: of a watched one there may be none."""
+        return bool((~np.isnan(column(self.cells, "weight_decay"))).any())
 
     @property
     def horizon(self) -> int:
@@ -121,6 +129,28 @@ def gather(group: Group, records: Sequence[Record], steps_drawn: int = _STEPS_DR
         times=_replica_times(group, event),
         records=[record for record in records if record["fit"] != CELLS],
         steps_drawn=steps_drawn,
+    )
+
+
+def gather_unfitted(group: Group, why: str, steps_drawn: int = _STEPS_DRAWN) -> Facts:
+    """A group of watched trainings of which nothing can be fitted: what was looked at is there.
+
+    Args:
+        group: The replicas.
+        why: What lacks for fits.
+        steps_drawn: Largest number of steps per curve.
+    """
+    event = next(iter(group.runs[0].manifest["config"].get("event") or {}), "")
+    return Facts(
+        group=group,
+        event=event,
+        level=np.nan,
+        cells=pd.DataFrame({"weight_decay": np.unique(column(group.replicas, "weight_decay"))}),
+        cells_at={},
+        times=_replica_times(group, event),
+        records=[],
+        steps_drawn=steps_drawn,
+        unfitted=why,
     )
 
 

@@ -23,6 +23,16 @@ def where(frame: pd.DataFrame, keep: NDArray[np.bool_]) -> pd.DataFrame:
     return pd.DataFrame(frame.loc[keep])
 
 
+def alike(values: NDArray[np.float64], value: float) -> NDArray[np.bool_]:
+    """Which values are this one; a value that is missing, NaN, is like any other that is missing.
+
+    Example:
+        >>> alike(np.array([1.0, np.nan]), np.nan).tolist()
+        [False, True]
+    """
+    return np.isnan(values) if np.isnan(value) else values == value
+
+
 def select(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Some columns, in the order given."""
     return pd.DataFrame(frame[list(names)])

@@ -13,7 +13,7 @@ from matplotlib.typing import LineStyleType
 from numpy.typing import NDArray
 
 from observatory.analysis.page.decay_axis import decay_label
-from observatory.analysis.page.frames import column, evenly, where, words
+from observatory.analysis.page.frames import alike, column, evenly, where, words
 from observatory.analysis.page.style import (
     GROUND,
     WIDTH,
@@ -41,7 +41,7 @@ def chosen_decays(weight_decays: Sequence[float], most: int) -> list[float]:
         >>> chosen_decays([0.1, 0.2, 0.3, 0.4, 0.5], 3), chosen_decays([1.0, 0.0, 1.0], 3)
         ([0.1, 0.3, 0.5], [0.0, 1.0])
     """
-    return evenly(sorted({float(value) for value in weight_decays}), most)
+    return evenly(np.unique(weight_decays).tolist(), most)
 
 
 def draw_lines(
@@ -67,7 +67,7 @@ def draw_lines(
     drawn = where(rows, column(rows, "step") > 0)  # a log axis has no step 0
     colours = decay_colours(decays)
     for decay in decays:
-        line = where(drawn, column(drawn, "weight_decay") == decay)
+        line = where(drawn, alike(column(drawn, "weight_decay"), decay))
         if line.empty:
             continue
         steps, median = column(line, "step"), column(line, "median")
@@ -106,7 +106,8 @@ def panels_figure(
     figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
     decays = chosen_decays(bands["weight_decay"].tolist(), MAX_LINES)
-    kept = where(bands, np.isin(column(bands, "weight_decay"), decays))
+    own = column(bands, "weight_decay")
+    kept = where(bands, np.any([alike(own, decay) for decay in decays], axis=0))
     few = len(decays) <= MAX_BANDS
     for axes, (quantity, log) in zip(grid.flat, logarithmic.items(), strict=False):
         draw_lines(axes, kept, quantity, marks, spread=few, decays=decays)
@@ -116,6 +117,8 @@ def panels_figure(
             plain_log_ticks(axes.yaxis)
     finish_steps(grid, len(logarithmic))
     handles = decay_handles(decays, marked=bool(marks))
+    if np.isnan(decays).all():
+        return figure  # one line in each panel, of whatever weight decay
     if grid.size > len(logarithmic):
         free = grid.flat[len(logarithmic)]
         free.legend(handles=handles, loc="lower left", ncols=2, **LEGEND)
@@ -153,4 +156,4 @@ def decay_handles(weight_decays: Sequence[float], *, marked: bool) -> list[Line2
 
 def _decay_style(weight_decay: float) -> LineStyleType:
     """Solid, or dashed for 0, whose grey is close to other colours."""
-    return "-" if weight_decay > 0 else (0, (4, 1.5))
+    return (0, (4, 1.5)) if weight_decay == 0 else "-"

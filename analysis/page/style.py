@@ -234,10 +234,14 @@ def shades(n: int) -> list[str]:
 
 
 def decay_colours(weight_decays: Sequence[float]) -> dict[float, str]:
-    """A colour per weight decay: grey for 0, which is dashed, else as of `shades`."""
+    """A colour per weight decay: grey for 0, which is dashed, else as of `shades`.
+
+    Where it is not known, NaN, it is that of a line alone.
+    """
     positive = sorted(value for value in set(weight_decays) if value > 0)
     colours = dict(zip(positive, shades(len(positive)), strict=True))
-    return {0.0: MUTED, **colours} if 0.0 in weight_decays else colours
+    unknown = {value: LINE_COLOURS[0] for value in weight_decays if np.isnan(value)}
+    return {**({0.0: MUTED} if 0.0 in weight_decays else {}), **colours, **unknown}
 
 
 def plain(text: str) -> str:

@@ -101,6 +101,8 @@ def sample_words(replicas: pd.DataFrame) -> str:
     """How many replicas there are, and how they spread over weight decays."""
     decays, sizes = np.unique(column(replicas, "weight_decay"), return_counts=True)
     n, cells = len(replicas), len(decays)
+    if np.isnan(decays).all():
+        return f"{n} {plural(n, 'replica')}"
     if cells == 1:
         return f"{n} {plural(n, 'replica')} at weight decay {decay_label(decays[0])}"
     low, high = int(sizes.min()), int(sizes.max())

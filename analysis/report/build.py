@@ -27,8 +27,9 @@ def build_report(study_folder: Path, formats: Collection[str] | None = None) -> 
     """Write `report.html` and `report/figures/` of a study, from its store and its `fits.json`.
 
     Nothing is fitted here. Figures and the answer speak of the first event that was fitted; tables
-    have all of them. Whatever is missing (probes, unfinished replicas) is said on the page.
-    Replicas that may not be pooled are shown in groups, and set beside each other.
+    have all of them; of watched trainings that cannot be fitted there are the curves. Whatever is
+    missing (probes, unfinished replicas) is said on the page. Replicas that may not be pooled are
+    shown in groups, and set beside each other.
 
     Args:
         study_folder: The folder.
@@ -49,7 +50,7 @@ def build_report(study_folder: Path, formats: Collection[str] | None = None) -> 
     writer = figure_writer(path.parent / "report" / "figures", path, formats)
     together = None
     number = 1
-    if len(found) > 1:
+    if len(found) > 1 and not found[0].unfitted:
         groups = [StudyGroup(facts.group.label, facts, facts.group.label) for facts in found]
         together = across(groups, records, writer)
         number += len(together.figures)

@@ -86,7 +86,7 @@ def _opened(study: Study | Path | str) -> Study:
 def _sections(study: Study) -> Iterator[tuple[str, Section]]:
     """The sections of the page, with what the names of their figures start with."""
     found, records = gather_study(study)
-    if len(found) > 1:
+    if len(found) > 1 and not found[0].unfitted:
         groups = [StudyGroup(facts.group.label, facts, facts.group.label) for facts in found]
         yield from (("", section) for section in draw_groups(compare(groups, records)))
     for index, facts in enumerate(found, start=1):

@@ -19,7 +19,7 @@ def illustrate(facts: Facts) -> list[Section]:
     """Where networks grok, when they do, and what was seen in them; or why it is not drawn."""
     asked = sorted(questions().values(), key=lambda question: question.place)
     if facts.group.observed:
-        asked = [question for question in asked if question.name in _OF_ANY_RUN]
+        asked = [q for q in asked if q.name in _OF_ANY_RUN and not facts.unfitted]
     sections = [partial(question.collect, "section", facts) for question in asked]
     n_before = sum(question.place < _TRAINING for question in asked)
     return [*sections[:n_before], *training_sections(facts), *sections[n_before:]]

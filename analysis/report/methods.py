@@ -14,6 +14,7 @@ from observatory.analysis.page.wording import (
 )
 from observatory.analysis.report.forks import forks
 from observatory.analysis.report.summary import title_of
+from observatory.analysis.tables.watched import of_checkpoints
 
 _WILSON = "Wilson, J. Am. Stat. Assoc. 22 (1927) 209"
 _SOURCES = {
@@ -38,6 +39,8 @@ def _data(facts: Facts) -> Iterator[str]:
     if not facts.group.observed:
         yield from rules_words(facts.group.runs[0].manifest["config"])
     yield from forks({run.run_id: run.manifest for run in facts.group.runs})
+    if facts.unfitted:
+        return
     yield (
         f"Event rates are of {event_words(facts.event, facts.config)}; a replica that collapsed or "
         "diverged counts as without the event and can no longer have it."
@@ -82,7 +85,13 @@ def _trained(facts: Facts) -> str:
 
 
 def _observed(facts: Facts) -> str:
-    model = facts.group.runs[0].manifest["model"]
+    manifest = facts.group.runs[0].manifest
+    model = manifest["model"]
+    if of_checkpoints(manifest):
+        return (
+            f"We looked at {manifest['config']['probe']['every']} of a {model['name']} "
+            f"({model['n_params']:,} parameters), saved up to step {facts.horizon}."
+        )
     return (
         f"We watched {sample_words(facts.group.replicas)} of a {model['name']} "
         f"({model['n_params']:,} parameters) in a training loop of our own, for at most "

@@ -12,6 +12,7 @@ from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import DASH, number
 from observatory.analysis.report.explorer.data import command
 from observatory.analysis.tables.recorded import common_step
+from observatory.analysis.tables.watched import of_checkpoints
 from observatory.core.secrets import without_secrets
 from observatory.store.describe import seeds_text
 from observatory.store.reader import Run
@@ -142,8 +143,9 @@ def cost_table(runs: Sequence[Run]) -> Table:
 
 
 def share_table(runs: Sequence[Run]) -> Table | None:
-    """Share of each run's time that every component took; None where no run knows."""
-    known = {run.run_id: cost["shares"] for run in runs if (cost := cost_of(run))}
+    """Share of each run's time that every component took; None where no run trained or knows."""
+    trained = [run for run in runs if not of_checkpoints(run.manifest)]
+    known = {run.run_id: cost["shares"] for run in trained if (cost := cost_of(run))}
     if not any(known.values()):
         return None
     totals: dict[str, float] = {}

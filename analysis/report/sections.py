@@ -29,7 +29,7 @@ class Part:
 
     label: str
     summary: list[str]  # three sentences
-    answer: list[str]  # all that the fits say
+    answer: list[str]  # all that the fits say; empty where nothing can be fitted
     context: str  # n, event and horizon of all its figures
     glance: Table
     figures: list[ReportFigure]
@@ -57,12 +57,14 @@ def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> 
     said = context(facts)
     if not prefix:  # of one group the page says it once
         figures = [replace(f, caption=f.caption.removesuffix(said).strip()) for f in figures]
-    made = [tables.cells(facts), *boundary_tables(facts), *time_tables(facts)]
-    made += token_tables(facts.group)
+    made = token_tables(facts.group)
+    if not facts.unfitted:
+        fitted = [tables.cells(facts), *boundary_tables(facts), *time_tables(facts)]
+        made = [*fitted, *made]
     return Part(
         label=facts.group.label,
         summary=summary(facts),
-        answer=answer(facts),
+        answer=[] if facts.unfitted else answer(facts),
         context=said,
         glance=tables.glance(facts),
         figures=figures,

@@ -14,13 +14,24 @@ from observatory.analysis.page.wording import (
     horizon_words,
     number,
     operation_words,
+    sample_words,
     verdict_sentence,
 )
 from observatory.analysis.report.answer import peak
+from observatory.analysis.tables.watched import of_checkpoints
 
 
 def summary(facts: Facts) -> list[str]:
-    """Where the boundary lies, where the event is seen, and whether the boundary is a threshold."""
+    """Where the boundary lies, where the event is seen, and whether the boundary is a threshold.
+
+    Where nothing can be fitted: what was looked at, how often the event was seen, and why.
+    """
+    if facts.unfitted:
+        n = sample_words(facts.group.replicas)
+        had = int((~np.isnan(column(facts.times, "t_hi"))).sum())
+        seen = f" {had} of {len(facts.times)} had the event." if facts.event else ""
+        looked = f"What was looked at of {n}, a figure per kind of measurement.{seen}"
+        return [looked, facts.unfitted]
     sentences = [_boundary(facts), f"{peak(facts)} {ends(facts)}".strip(), _verdict(facts)]
     return [sentence for sentence in sentences if sentence]
 
@@ -89,7 +100,7 @@ def title_of(manifest: Mapping[str, Any]) -> str:
         'LSTM, addition modulo 31'
     """
     if "task" not in manifest:
-        return "Observed trainings"
+        return "Saved checkpoints" if of_checkpoints(manifest) else "Observed trainings"
     model = str(manifest["model"]["name"])
     task, settings = str(manifest["task"]["name"]), manifest["config"].get("task", {})
     task_words = operation_words(str(settings.get("operation", task)))

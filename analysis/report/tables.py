@@ -31,14 +31,14 @@ def glance(facts: Facts) -> Table:
     """The study in a dozen lines."""
     manifest, replicas = facts.group.runs[0].manifest, facts.group.replicas
     finished = int((words(replicas, "outcome") != "").sum())
-    lrs = ", ".join(f"{lr:g}" for lr in sorted(replicas["lr"].unique()))
+    lrs = ", ".join(decay_label(lr) for lr in sorted(replicas["lr"].unique()))
     decays = ", ".join(decay_label(value) for value in facts.cells["weight_decay"])
     rows = [
         *(_observed(manifest) if facts.group.observed else _trained(manifest)),
         ("Replicas", f"{sample_words(replicas)}; {finished} finished"),
         ("Weight decay", decays),
         ("Learning rate", lrs),
-        ("Event", event_words(facts.event, facts.config)),
+        ("Event", event_words(facts.event, facts.config) if facts.event else "none was named"),
         ("Horizon", horizon_words(facts.horizon, facts.group.steps_per_epoch)),
         *_failed(facts),
     ]

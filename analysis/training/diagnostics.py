@@ -208,14 +208,26 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
         name=shown.name,
         title=shown.title,
         caption=(
-            f"{shown.what} Against optimizer steps (log axis), coloured by weight decay. {lines} A "
-            f"dot marks the median time to {_had(facts)} of the replicas that had the event. "
-            f"{context(facts)}"
+            f"{shown.what} Against optimizer steps (log axis; step 0 is not shown)"
+            f"{_coloured(facts)}. {lines}"
+            f"{_marked(facts)} {context(facts)}"
         ),
         figure=panels_figure(
             moves, {title: log for title, log in titles.items() if title in drawn}, marks(facts)
         ),
     )
+
+
+def _coloured(facts: Facts) -> str:
+    return ", coloured by weight decay" if facts.decay_known else ""
+
+
+def _marked(facts: Facts) -> str:
+    """What a dot means, where there is an event that it can mark."""
+    if not (facts.event and facts.decay_known):
+        return ""
+    had = "the event" if facts.group.observed else "grok"
+    return f" A dot marks the median time to {had} of the replicas that had the event."
 
 
 def _still(made: pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -225,10 +237,6 @@ def _still(made: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     still = {name: ends[name][0] for name in ends if ends[name][0] == ends[name][1]}
     said = "; ".join(f"{name}, {value:g}" for name, value in still.items())
     return said, where(made, ~np.isin(of, list(still)))
-
-
-def _had(facts: Facts) -> str:
-    return "the event" if facts.group.observed else "grok"
 
 
 def _transforms(facts: Facts) -> list[str]:

@@ -28,6 +28,7 @@ from observatory.analysis.training.figures import (
 )
 from observatory.analysis.training.heads import LAST, PEAK, TABLE, head_readings
 from observatory.analysis.training.mechanism import draw_mechanism
+from observatory.store.reader import EVALUATION
 
 _MAX_DECAYS = 4
 """Weight decays in the figure of phases, each with its quartiles."""
@@ -48,9 +49,10 @@ def training_sections(facts: Facts) -> list[Section]:
     ]
     if facts.group.observed:
         asked = [LOW_PRECISION] if facts.group.columns("probes/low_precision") else []
+        given = [metrics_of(facts)] if facts.group.columns(EVALUATION) else []
         return [
             lambda shown=shown: [draw_diagnostic(facts, shown)]
-            for shown in (metrics_of(facts), *DIAGNOSTICS, *recorded, *asked)
+            for shown in (*given, *DIAGNOSTICS, *recorded, *asked)
         ]
     return [
         lambda: [_trajectories(facts, "acc")],

@@ -18,6 +18,9 @@ SCHEMA_VERSION = 1
 OBSERVED = "observed"
 """The `kind` of a manifest of a run whose model and loop are not ours; our own runs have none."""
 
+CHECKPOINTS = "checkpoints"
+"""The `source` among the settings of an observed run whose weights were read from files."""
+
 WITHOUT_EFFECT = {
     "study": "a name",
     "results": "a place",

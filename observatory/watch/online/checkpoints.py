@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from observatory.core.errors import ConfigError
 from observatory.core.schedule import Every
+from observatory.store.identity import CHECKPOINTS
 from observatory.store.reader import Run
 from observatory.watch.instrument import Instrument
 from observatory.watch.low_precision.series import TABLE, LowPrecisionLooks
@@ -68,7 +69,7 @@ def probe_checkpoints(
     if low_precision is not None:
         about[TABLE] = low_precision.about()
     asked = None if low_precision is None else FromStepsOn(low_precision.schedule, Every(1))
-    plain = {"source": "checkpoints", **(settings or {})}
+    plain = {"source": CHECKPOINTS, **(settings or {})}
     record = RunRecord(Path(out), network, plain, kept, {}, about, 0, max(known), None, anew=True)
     try:
         device = next((p.device for p in network.parameters()), torch.device("cpu"))

@@ -107,7 +107,7 @@ def test_without_an_event_there_is_nothing_to_fit(
     watch = Observe(tmp_path, batch=torch.ones(2, 2), every=50, budget=None)
     watch.begin(nn.Linear(2, 1))
     watch.end()
-    with pytest.raises(ConfigError, match="without an `event`"):
+    with pytest.raises(ConfigError, match="No event was named"):
         refit(tmp_path, composed("map")["fit"])
 
 
