@@ -21,8 +21,8 @@ from observatory.core.settings import Positive, Size, check_arguments
 from observatory.core.view import EveryExample, FleetView
 from observatory.maths.answer_logits import alone, every_example
 from observatory.maths.spectrum import eigenvalues, entropy, shares
-from observatory.maths.wide_kernels import Kernel
 from observatory.nonlinearities.elementwise import steep_signs
+from observatory.nonlinearities.wide_kernels import Kernel
 
 
 def gradients(

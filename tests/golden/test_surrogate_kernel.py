@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from observatory.maths.wide_kernels import (
+from observatory.nonlinearities.wide_kernels import (
     ERF,
     HALF_ERF,
     SIGN,

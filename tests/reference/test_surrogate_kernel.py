@@ -11,7 +11,9 @@ from observatory.core.view import FleetView
 from observatory.fleet.every_example import FleetExamples
 from observatory.fleet.replicas import Dataset
 from observatory.losses.cross_entropy import CrossEntropy
-from observatory.maths.wide_kernels import (
+from observatory.models.mlp.network import Mlp
+from observatory.nonlinearities.elementwise import sign, steep_signs
+from observatory.nonlinearities.wide_kernels import (
     ERF,
     HALF_ERF,
     SIGN,
@@ -20,8 +22,6 @@ from observatory.maths.wide_kernels import (
     SmoothStep,
     wide_kernels,
 )
-from observatory.models.mlp.network import Mlp
-from observatory.nonlinearities.elementwise import sign, steep_signs
 from observatory.probes.kernel_drift import (
     KernelDrift,
     SurrogateKernel,
