@@ -1,6 +1,5 @@
 """The search for a boundary: asked in batches, each a fleet; recorded as they end; durable."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast, final
@@ -10,9 +9,9 @@ import pandas as pd
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from observatory.core.errors import ConfigError, ObservatoryError
+from observatory.core.errors import ObservatoryError
 from observatory.launch.launcher import Launcher
-from observatory.sweeps.fleets import flat, replicas_of
+from observatory.sweeps.fleets import check_same, replicas_of
 from observatory.sweeps.journal import ASKED, BATCH, Journal
 from observatory.sweeps.optuna_samplers import Best, log_steps
 from observatory.sweeps.rule import CONTROL, LR, Rule
@@ -29,8 +28,6 @@ Config = dict[str, Any]
 
 _JOURNAL = "search.journal"
 NAME = "boundary"
-ABOUT = "about"
-"""User attribute of the study: the settings that hold for all of its replicas."""
 _LASTING = ("event", "low", "high", "edge", "target", "second", "sampler", "points", "seed")
 """What of a rule holds for all replicas; the rest may change when a search is continued."""
 
@@ -60,23 +57,8 @@ class BoundarySearch:
             sampler=self.sampler,
             load_if_exists=True,
         )
-        self._same(folder, {**about, "search": {name: getattr(rule, name) for name in _LASTING}})
-
-    def _same(self, folder: Path, about: Config) -> None:
-        """Refuse settings that are not those of the replicas in the journal."""
-        ours = flat(json.loads(json.dumps(about)))
-        if ABOUT not in self.study.user_attrs:
-            self.study.set_user_attr(ASKED, 0)
-            self.study.set_user_attr(ABOUT, ours)
-        theirs = self.study.user_attrs[ABOUT]
-        if other := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
-            key = other[0]
-            raise ConfigError(
-                f"`{folder}` holds a search of another configuration: `{key}` is "
-                f"{theirs.get(key)!r} there and {ours.get(key)!r} now"
-                f"{f', and {len(other) - 1} more differ' if len(other) > 1 else ''}. Choose "
-                "another `study`, or give what it was begun with."
-            )
+        lasting = {name: getattr(rule, name) for name in _LASTING}
+        check_same(self.study, folder, {**about, "search": lasting})
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)

@@ -1,17 +1,24 @@
 """The runs of a search: what they share, and the configuration of one batch."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from observatory.core.errors import ConfigError
 from observatory.launch.compose import with_replicas
 from observatory.launch.run import described
+from observatory.sweeps.journal import ASKED
 from observatory.sweeps.rule import CONTROL, LR, Rule
 from observatory.sweeps.sampler import SEED
 
 Config = dict[str, Any]
+
+ABOUT = "about"
+"""User attribute of the study: the settings that hold for all of its runs."""
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -27,6 +34,32 @@ def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
             flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
         )
     return leaves
+
+
+def check_same(study: Study, folder: Path, about: Config) -> None:
+    """Note the settings of a search that begins; refuse others for one that goes on.
+
+    Args:
+        study: Of the search.
+        folder: Where it is, for the message.
+        about: Settings that hold for all of its runs.
+
+    Raises:
+        ConfigError: If it was begun with others.
+    """
+    ours = flat(json.loads(json.dumps(about)))
+    if ABOUT not in study.user_attrs:
+        study.set_user_attr(ASKED, 0)
+        study.set_user_attr(ABOUT, ours)
+    theirs = study.user_attrs[ABOUT]
+    if other := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
+        key = other[0]
+        raise ConfigError(
+            f"`{folder}` holds a search of another configuration: `{key}` is "
+            f"{theirs.get(key)!r} there and {ours.get(key)!r} now"
+            f"{f', and {len(other) - 1} more differ' if len(other) > 1 else ''}. Choose "
+            "another `study`, or give what it was begun with."
+        )
 
 
 def with_setting(config: Config, name: str, value: object) -> Config:

@@ -24,6 +24,7 @@ from observatory.cli.commands import (
 )
 from observatory.cli.compare import compare
 from observatory.cli.fit import fit
+from observatory.cli.formulas import formulas
 from observatory.cli.runs import map_runs, plan, sweep, train
 from observatory.cli.studies import (
     browse,
@@ -107,8 +108,8 @@ def completion(shell: str) -> int:
 
 
 VERBS = (
-    plan, map_runs, compare, sweep, train, fit, report, figure, browse, status, probe, retry,
-    export, import_, doctor, completion,
+    plan, map_runs, compare, sweep, formulas, train, fit, report, figure, browse, status, probe,
+    retry, export, import_, doctor, completion,
 )  # fmt: skip
 program = _Program(
     name=NAME,

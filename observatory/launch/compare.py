@@ -86,9 +86,9 @@ def comparison(overrides: Sequence[str], sizes: Mapping[str, Size]) -> Compariso
         check_plain_name(f"arms.{name}", name)
         if name == BASE:
             raise ConfigError(f"`arms.{name}` must have another name: it is that of the base.")
-        typed = [f"{key}={_typed(value)}" for key, value in own.items()]
-        runs[name] = _one(name, [*rest, *typed])
-        presets[name] = changed_presets("map", [*rest, *typed])
+        changed = [f"{key}={typed(value)}" for key, value in own.items()]
+        runs[name] = _one(name, [*rest, *changed])
+        presets[name] = changed_presets("map", [*rest, *changed])
         for key in ("study", "results"):
             if runs[name][key] != runs[BASE][key]:
                 raise ConfigError(
@@ -96,7 +96,7 @@ def comparison(overrides: Sequence[str], sizes: Mapping[str, Size]) -> Compariso
                 )
     about = dict[str, str]()
     for name, size in _matched(runs, settings, sizes[settings["match"] or "parameters"]).items():
-        own = [f"{key} = {_typed(value)}" for key, value in arms.get(name, {}).items()]
+        own = [f"{key} = {typed(value)}" for key, value in arms.get(name, {}).items()]
         said = [", ".join([*own, size]), *presets.get(name, ()), *_apart(runs[name], runs[BASE])]
         about[name] = " ".join(said)
     _check_different(runs, settings["match"])
@@ -134,14 +134,14 @@ def _split(overrides: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     return rest, settings
 
 
-def _typed(value: Any) -> str:
+def typed(value: Any) -> str:
     """A value as an override says it."""
     if value is None:
         return "null"
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_typed(each)}" for key, each in value.items()) + "}"
+        return "{" + ",".join(f"{key}:{typed(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_typed, value)) + "]"
+        return "[" + ",".join(map(typed, value)) + "]"
     if isinstance(value, str) and not _PLAIN.fullmatch(value):
         escaped = value.replace("\\", "\\\\").replace("'", "\\'")
         return f"'{escaped}'"

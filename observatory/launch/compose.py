@@ -163,7 +163,8 @@ def ready(composed: DictConfig, hydra: Any) -> dict[str, Any]:
     assert isinstance(values, dict)
     config = {str(key): value for key, value in values.items()}
     config["experiment"] = hydra.runtime.choices.get("experiment")
-    config.pop("compare", None)  # what an experiment compares; each of its arms is a run
+    for block in ("compare", "formulas"):  # of several runs: each arm, or formula, is one
+        config.pop(block, None)
     _check_shape(config)
     for name, check in (("study", check_plain_name), ("results", check_folder)):
         value = config[name]

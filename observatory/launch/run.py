@@ -33,19 +33,20 @@ from observatory.training.replicas import Config
 log = logging.getLogger(__name__)
 
 
-def described(config: Config, event: str) -> Config:
+def described(config: Config, event: str, setting: str = "search.event") -> Config:
     """What all runs of a search have in common, once it was checked that they can be trained.
 
     Args:
         config: Of a run; its sweep does not count.
         event: Preset that the search asks about.
+        setting: Where it was given, for the message.
 
     Raises:
         ConfigError: If a setting breaks its rule, or the runs do not look for the event.
     """
     parts = build(resolved(config))
     if event not in parts.events:
-        raise ConfigError(f"`search.event` must be one of {sorted(parts.events)}, got {event!r}.")
+        raise ConfigError(f"`{setting}` must be one of {sorted(parts.events)}, got {event!r}.")
     apart = {*WITHOUT_EFFECT, "sweep", "fleet"}
     common = {key: value for key, value in config.items() if key not in apart}
     fleet = {name: config["fleet"][name] for name in ("dtype", "loss_dtype", "matmul")}

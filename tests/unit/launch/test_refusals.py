@@ -118,7 +118,7 @@ def test_the_command_line_turns_refusals_into_exit_code_2(
     assert cli.run(["trian"]) == 2
     said = capsys.readouterr().err
     assert "`p` must be at least 2" in said
-    assert "plan, map, compare, sweep, train, fit, report" in said
+    assert "plan, map, compare, sweep, formulas, train, fit, report" in said
     assert "Did you mean train?" in said
 
 
