@@ -11,13 +11,16 @@ from observatory.analysis.page.frames import where
 from observatory.analysis.page.wording import component_words, operation_words
 from observatory.analysis.tables.outcomes import leaves, settings_apart
 from observatory.analysis.tables.recorded import common_step, recorded, training_notes
+from observatory.core.columns import Column
 from observatory.core.errors import StoreError
 from observatory.store.identity import OBSERVED
 from observatory.store.reader import Run, Study
+from observatory.store.reprobed import REPROBED, reprobed_tables
 from observatory.store.schema import PROVENANCE
 
 _OWN = frozenset({"run_id", "replica", "shard", "seed", "weight_decay", *PROVENANCE})
 """Columns of replicas.parquet that do not split a group."""
+_KEPT = f"{REPROBED}/"
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,14 @@ class Group:
         return self.runs[0].manifest["steps_per_epoch"]
 
     def table(self, name: str, columns: list[str]) -> pd.DataFrame | None:
-        """Rows of the group's replicas; None where no run has the table or one of the columns."""
+        """Rows of the group's replicas; None where no run has the table or one of the columns.
+
+        Tables of kept states, which were looked at after the training, are "reprobed/PROBE".
+        """
         frames = [
-            run.table(name, ["run_id", "replica", "step", *columns])
+            _rows(run, name, columns)
             for run in self.runs
-            if name in run.tables() and set(columns) <= {c.name for c in run.columns(name)}
+            if set(columns) <= {c.name for c in _declared(run, name)}
         ]
         if not frames:
             return None
@@ -76,9 +82,7 @@ class Group:
 
     def columns(self, name: str) -> set[str]:
         """Names of the columns that a table has in any of the runs."""
-        return {
-            column.name for run in self.runs if name in run.tables() for column in run.columns(name)
-        }
+        return {column.name for run in self.runs for column in _declared(run, name)}
 
     def unit(self, name: str, column: str) -> str:
         """Unit of a column in words, of the first run that has it.
@@ -98,6 +102,20 @@ class Group:
         reasons = dict.fromkeys(unavailable[probe] for probe in probes if probe in unavailable)
         names = " and ".join(dict.fromkeys(probes))
         return "; ".join(reasons) or f"the probe {names} was off, or its readings are not defined"
+
+
+def _declared(run: Run, name: str) -> tuple[Column, ...]:
+    """The columns of a table of a run, or of its kept states; none where there is no such table."""
+    if not name.startswith(_KEPT):
+        return run.columns(name) if name in run.tables() else ()
+    found = reprobed_tables(run).get(name.removeprefix(_KEPT))
+    return () if found is None else found.columns
+
+
+def _rows(run: Run, name: str, columns: list[str]) -> pd.DataFrame:
+    if name.startswith(_KEPT):
+        return reprobed_tables(run)[name.removeprefix(_KEPT)].table(columns)
+    return run.table(name, ["run_id", "replica", "step", *columns])
 
 
 def groups(study: Study) -> list[Group]:

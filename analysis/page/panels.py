@@ -59,7 +59,8 @@ def draw_lines(
         axes: Where to draw.
         bands: The table that `bands` makes.
         quantity: Which of its quantities.
-        marks: A step per weight decay at which its line gets a dot: its median time to grok.
+        marks: A step per weight decay at which its line gets a dot: its median time to grok. A line
+            of few looks gets none.
         spread: Whether to draw the quartiles.
         decays: The weight decays of the figure, which set the colours.
     """
@@ -81,6 +82,8 @@ def draw_lines(
             low, high = column(line, "q25"), column(line, "q75")
             axes.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
         step = marks.get(decay)
+        if len(steps) <= FEW_LOOKS:
+            continue  # what it was at the event is not known, and dots are looks
         if step is not None and steps[0] <= step <= steps[-1]:
             height = float(np.interp(np.log(step), np.log(steps), median))
             dot = {"markeredgecolor": GROUND, "markeredgewidth": 0.6, "markersize": 5}

@@ -16,6 +16,7 @@ from observatory.analysis.tables.watched import of_checkpoints
 from observatory.core.secrets import without_secrets
 from observatory.store.describe import seeds_text
 from observatory.store.reader import Run
+from observatory.store.reprobed import REPROBED, reprobed_tables
 
 _LONG = ("layout", "hooks")
 """What the manifest says of a model that fills a page."""
@@ -173,6 +174,9 @@ def dictionary(runs: Sequence[Run]) -> list[Table]:
         for name, declared in run.manifest["tables"].items():
             known = columns.setdefault(name, {})
             known.update({column["name"]: column for column in declared})
+        for probe, table in reprobed_tables(run).items():
+            known = columns.setdefault(f"{REPROBED}/{probe}", {})
+            known.update({column.name: column.to_json() for column in table.columns})
     heads, kinds = ("column", "unit", "type", "meaning"), ("", "", "", "text")
     return [
         Table(

@@ -12,6 +12,7 @@ from observatory.analysis.page.drawing import Drawing, NotDrawn, context, marks,
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.frames import column, evenly, layered, middle, select, where, words
 from observatory.analysis.page.panels import FEW_LOOKS, MAX_BANDS, MAX_LINES, panels_figure
+from observatory.analysis.training.recorded import said_of_kept, table_of
 from observatory.store.reader import EVALUATION
 
 _MAX_LAYERS = 6
@@ -178,7 +179,7 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
     found: list[pd.DataFrame] = []
     titles: dict[str, bool] = {}
     for probe in dict.fromkeys(panel.probe for panel in shown.panels):
-        table = probe if probe == EVALUATION else f"probes/{probe}"
+        table = table_of(facts.group, probe)
         recorded = facts.group.columns(table)
         panels = [p for p in shown.panels if p.probe == probe and p.column in recorded]
         frame = facts.group.table(table, [p.column for p in panels]) if panels else None
@@ -200,8 +201,10 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
     drawn = set(moves["quantity"])
     lines = rule(facts, MAX_LINES, bands_drawn=len(facts.cells) <= MAX_BANDS)
     looks = [np.unique(column(part, "step")).size for _, part in moves.groupby("quantity")]
+    at = marks(facts) if max(looks) > FEW_LOOKS else {}
     if min(looks) <= FEW_LOOKS:
         lines += f" Series of at most {FEW_LOOKS} looks are dots, joined faintly."
+    lines += said_of_kept(facts.group, (panel.probe for panel in shown.panels))
     if still:
         lines += f" Not drawn, the same value at every look: {still}."
     return Drawing(
@@ -210,10 +213,10 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
         caption=(
             f"{shown.what} Against optimizer steps (log axis; step 0 is not shown)"
             f"{_coloured(facts)}. {lines}"
-            f"{_marked(facts)} {context(facts)}"
+            f"{_marked(facts) if max(looks) > FEW_LOOKS else ''} {context(facts)}"
         ),
         figure=panels_figure(
-            moves, {title: log for title, log in titles.items() if title in drawn}, marks(facts)
+            moves, {title: log for title, log in titles.items() if title in drawn}, at
         ),
     )
 

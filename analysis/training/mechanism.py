@@ -20,7 +20,9 @@ from observatory.analysis.page.style import (
     finish_colour_bar,
     styled,
 )
+from observatory.analysis.training.attribution import draw_attribution
 from observatory.analysis.training.diagnostics import Diagnostic, Panel, draw_diagnostic
+from observatory.analysis.training.recorded import said_of_kept, table_of
 from observatory.store.reader import EVALUATION
 
 MECHANISM = (
@@ -90,21 +92,46 @@ MECHANISM = (
             Panel("kernel_drift", "alignment", "alignment with labels"),
         ),
     ),
+    Diagnostic(
+        "mechanism-kept",
+        "Order of steps, straight lines, tails and traps",
+        "How far two steps on batches depend on their order; how far the loss rises above the "
+        "chord on the straight line from the start (nats of a cross-entropy); over weight "
+        "matrices, the median exponent of the tail of squared singular values, number of traps "
+        "and change of val loss without them, beside that without random parts of their size; "
+        "distance of the logits’ Fourier spectrum to the flat one of the right answers "
+        "(frequencies), and its share where these are (dimensionless where no unit is given).",
+        (
+            Panel("commutator", "commutator", "order of two steps", log=True),
+            Panel("segment", "train_barrier", "barrier, train loss"),
+            Panel("segment", "val_barrier", "barrier, val loss"),
+            Panel("tail_exponent", "alpha", "tail exponent", lists="matrices"),
+            Panel("correlation_traps", "traps_tracy_widom", "traps", lists="matrices"),
+            Panel("trap_harm", "loss_change", "change without traps", lists="matrices"),
+            Panel("trap_harm", "random_loss_change", "change, random parts", lists="matrices"),
+            Panel("output_spectrum", "flat_distance", "distance to a flat spectrum"),
+            Panel("output_spectrum", "joint_share", "share of the answers’ part"),
+        ),
+    ),
 )
-_SPECTRUM = "probes/group_structure"
+_SPECTRUM = "group_structure"
 _MAX_MAPS = 4
 """Networks with a map each, of different weight decays."""
 
 
 def draw_mechanism(facts: Facts) -> list[Drawing | NotDrawn]:
-    """The spectrum of some networks, and a figure per family of which anything was recorded."""
+    """The spectrum of some networks, and a figure per family of which anything was recorded.
+
+    What was not recorded in training is drawn of kept states, where these were looked at again.
+    """
     spectrum = draw_spectrum(facts)
     found: list[Drawing | NotDrawn] = [] if spectrum is None else [spectrum]
     for shown in MECHANISM:
         probes = {panel.probe for panel in shown.panels} - {EVALUATION}
-        if any(facts.group.columns(f"probes/{probe}") for probe in probes):
+        if any(table_of(facts.group, probe) for probe in probes):
             found.append(draw_diagnostic(facts, shown))
-    return found
+    attribution = draw_attribution(facts)
+    return found if attribution is None else [*found, attribution]
 
 
 def draw_spectrum(facts: Facts) -> Drawing | None:
@@ -112,7 +139,7 @@ def draw_spectrum(facts: Facts) -> Drawing | None:
 
     None where it was not recorded after step 0.
     """
-    frame = facts.group.table(_SPECTRUM, ["logit_share"])
+    frame = facts.group.table(table_of(facts.group, _SPECTRUM), ["logit_share"])
     if frame is None:
         return None
     frame = where(frame, (column(frame, "step") > 0) & frame["logit_share"].notna().to_numpy())
@@ -133,8 +160,8 @@ def draw_spectrum(facts: Facts) -> Drawing | None:
             "Share of the power of the mean logits of every answer in each irrep of the group (on "
             "addition, the frequency; the constant is left out), of one network per weight decay: "
             "the first that had the event, where any had. Against optimizer steps (log "
-            "axis). Each network has irreps of its own, so no median is drawn. "
-            f"{NO_READING} {context(facts)}"
+            "axis). Each network has irreps of its own, so no median is drawn."
+            f"{said_of_kept(facts.group, [_SPECTRUM])} {NO_READING} {context(facts)}"
         ),
         figure=_spectrum_figure(maps),
     )

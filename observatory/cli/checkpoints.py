@@ -77,7 +77,7 @@ def probe(
     have found. FACTORY and --batch name code of yours, which runs.
 
     Of a study, the probes of --probe look at every state that it kept, or at those of --steps; the
-    tables lie in its folder `reprobed`.
+    tables lie in its folder `reprobed`, and `observatory report` draws them.
     """
     if steps is not None and not all(step.isdigit() for step in steps):
         raise ConfigError(f"`--steps` must be whole numbers, got {steps}.")

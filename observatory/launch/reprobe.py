@@ -21,12 +21,10 @@ from observatory.launch.trust import check_trusted
 from observatory.store.files import make_folder, refused_as_store_error, sync, write_json
 from observatory.store.parameters import kept_steps, parameters
 from observatory.store.reader import Run, Study
+from observatory.store.reprobed import REPROBED
 from observatory.store.table import TableWriter
 from observatory.training.build import Parts, build_to_look
 from observatory.training.suitability import measured_by
-
-REPROBED = "reprobed"
-"""Folder of a study with what was measured of kept states, beside `runs`, which stays as it is."""
 
 
 def reprobe(

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 from observatory.cli.main import program
 from observatory.core.errors import ConfigError
 from observatory.launch.compose import compose
-from observatory.launch.reprobe import REPROBED, reprobe
+from observatory.launch.reprobe import reprobe
 from observatory.launch.run import launch
 from observatory.store.reader import Run, Study
+from observatory.store.reprobed import REPROBED, reprobed_tables
 from observatory.training.build import build_to_look
 from observatory.training.suitability import measured_by
 
@@ -64,6 +65,11 @@ def test_the_verb_takes_a_study_and_steps(run: Run) -> None:
     folder = study / REPROBED / run.run_id / "weight_norm"
     found = pd.read_parquet(folder)
     assert found["step"].tolist() == [20, 20, 20]
+    [(name, kept)] = [item for item in reprobed_tables(run).items() if item[0] == "weight_norm"]
+    first = run.table(f"probes/{name}", ["l2"]).query("step == 20")["l2"].to_numpy(dtype=float)
+    again = kept.table(["l2"])
+    assert again["replica"].tolist() == [0, 1, 2]
+    np.testing.assert_allclose(again["l2"].to_numpy(dtype=float), first, rtol=1e-6)
     with pytest.raises(ConfigError, match=r"kept states, \[0, 10, 20\], got \[7\]"):
         list(reprobe(study, ["weight_norm"], [20, 7], trust=False))
     pd.testing.assert_frame_equal(pd.read_parquet(folder), found)

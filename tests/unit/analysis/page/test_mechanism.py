@@ -1,23 +1,39 @@
 """The mechanism of a page: silent without its probes, and with them what was recorded."""
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from matplotlib.axes import Axes
 
 from observatory.analysis.fit.study import fit_group
 from observatory.analysis.page.drawing import Drawing
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import Group, groups
+from observatory.analysis.training import attribution
 from observatory.analysis.training.mechanism import MECHANISM, draw_mechanism
+from observatory.core.contracts import Probe
+from observatory.store.files import write_json
 from observatory.store.reader import Study
+from observatory.store.table import TableWriter
 from tests.composed import composed
 from tests.unit.analysis.report.fabricate import Plan, fabricate_study
 
 SMALL = Plan(study="small", weight_decays=(0.3, 1.0), n_seeds=2, horizon=1500,
              probes=("weight_norm",))  # fmt: skip
 LOOKS = (0, 1, 10, 100, 1000)
+
+
+def probe_of(name: str) -> type[Probe]:
+    """The class that the configuration of a probe names."""
+    settings = yaml.safe_load(Path(f"conf/probe/{name}.yaml").read_text())
+    module, _, kind = settings[name]["probe"]["_target_"].rpartition(".")
+    return getattr(import_module(module), kind)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +88,50 @@ def test_every_column_that_is_drawn_is_one_of_its_probe() -> None:
         for panel in shown.panels:
             if panel.probe == "evaluation":
                 continue
-            kind = "".join(word.capitalize() for word in panel.probe.split("_"))
-            module = __import__(f"observatory.probes.{panel.probe}", fromlist=[kind])
-            assert panel.column in {column.name for column in getattr(module, kind).columns}
+            assert panel.column in {column.name for column in probe_of(panel.probe).columns}
+
+
+def test_the_figure_of_attribution_has_the_methods_and_sites_of_its_probe() -> None:
+    from observatory.maths.attribution.scores import METHODS
+    from observatory.probes.attribution import KINDS
+
+    assert (tuple(attribution.METHODS), set(attribution.SITES)) == (METHODS, set(KINDS))
+
+
+def keep(facts: Facts, probe: str, since: int | None, **values: Callable[[int], Any]) -> None:
+    """Write a table of kept states, at two steps of every replica, other columns null."""
+    [run] = facts.group.runs
+    replicas, folder = run.replicas()["replica"].tolist(), run.folder.parents[1] / "reprobed"
+    columns = probe_of(probe).columns
+    (folder / run.run_id).mkdir(parents=True, exist_ok=True)
+    writer = TableWriter(folder / run.run_id / probe, run.run_id, columns, 0)
+    for place, step in enumerate((10, 1000)):
+        row = {c.name: np.array([values[c.name](step)] * len(replicas)) if c.name in values else
+               None for c in columns}  # fmt: skip
+        writer.append(replicas, [step] * len(replicas), row)
+        writer.flush(place + 1)
+    about = {"columns": [c.to_json() for c in columns], "matrices": [], "since": since}
+    write_json(folder / run.run_id / f"{probe}.json", about)
+
+
+def median_of(axes: Axes) -> list[float]:
+    """The heights of the first curve of a panel."""
+    line = next(line for line in axes.get_lines() if line.get_gid() == "median")
+    return np.asarray(line.get_ydata(), dtype=float).tolist()
+
+
+def test_what_was_looked_at_again_is_drawn_and_said(facts: Facts) -> None:
+    keep(facts, "commutator", None, commutator=float)
+    keep(facts, "kernel_drift", 10, drift=lambda step: step / 2000)
+    keep(facts, "attribution", None, pearson_embedding=lambda step: [0.9, step / 2000, 0.8],
+         pearson_pre=lambda step: [0.1, 0.2, step / 4000])  # fmt: skip
+    made = {item.name: item for item in draw_mechanism(facts) if isinstance(item, Drawing)}
+    assert list(made) == ["mechanism-curvature", "mechanism-kept", "mechanism-attribution"]
+    assert "at kept states: kernel_drift; what compares" in made["mechanism-curvature"].caption
+    assert "does with step 10 here" in made["mechanism-curvature"].caption
+    assert "at kept states: commutator." in made["mechanism-kept"].caption
+    assert median_of(made["mechanism-kept"].figure.axes[0]) == pytest.approx([10, 1000])
+    grid = np.reshape(np.array(made["mechanism-attribution"].figure.axes), (3, 2))
+    assert [axes.get_title("left") for axes in grid[0]] == ["embedding", "units, before"]
+    assert median_of(grid[1, 0]) == pytest.approx([0.005, 0.5])
+    assert median_of(grid[2, 1]) == pytest.approx([0.0025, 0.25])

@@ -95,8 +95,10 @@ def _times() -> pd.DataFrame:
     )
 
 
-def _bands(quantities: list[str], decays: tuple[float, ...] = (0.0, 1.0)) -> pd.DataFrame:
-    steps = np.array([10, 100, 1000])
+def _bands(
+    quantities: list[str], decays: tuple[float, ...] = (0.0, 1.0), n_looks: int = 3
+) -> pd.DataFrame:
+    steps = np.geomspace(10, 1000, n_looks).round()
     return pd.concat(
         pd.DataFrame(
             {
@@ -462,13 +464,14 @@ def test_trajectories_have_a_panel_per_weight_decay_with_a_band_for_each_split()
 
 
 def test_panels_have_a_line_per_weight_decay_and_a_dot_where_it_grokked():
-    figure = panels_figure(
-        _bands(["s_bar", "norm"]), {"s_bar": False, "norm": True}, {1.0: 250.0, 0.0: 5000.0}
-    )
+    logarithmic, marks = {"s_bar": False, "norm": True}, {1.0: 250.0, 0.0: 5000.0}
+    figure = panels_figure(_bands(["s_bar", "norm"], n_looks=40), logarithmic, marks)
     drawn = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_yscale() for axes in drawn] == ["linear", "log"]
     assert len(_found(figure, "median")) == 4
     assert len(_found(figure, "mark")) == 2  # 5000 steps lie beyond the other curve
+    few = panels_figure(_bands(["s_bar", "norm"]), logarithmic, marks)
+    assert not _found(few, "mark"), "between few looks nothing is known, and dots are looks"
 
 
 def test_many_weight_decays_are_thinned_to_what_a_reader_can_tell_apart():
