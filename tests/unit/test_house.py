@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +36,7 @@ SOURCES = sorted(
     for folder in ("observatory", "observatory/analysis", "observatory/sweeps")
     for path in (ROOT / folder).rglob("*.py")
 )
+MOST_MODULES, MOST_LINES = 25, 300
 
 
 @cache
@@ -136,6 +138,24 @@ def test_only_abstract_classes_errors_and_options_are_inherited_from() -> None:
         abstract = names(ours[name].bases) & {"ABC", "Protocol"}
         allowed = abstract or name.endswith(("Error", "Options"))
         assert allowed, f"{name} is concrete and inherited from"
+
+
+def too_full(modules: list[Path]) -> list[Path]:
+    """Folders with too many modules."""
+    rooms = Counter(path.parent for path in modules if path.stem != "__init__")
+    return sorted(room for room, n in rooms.items() if n > MOST_MODULES)
+
+
+def test_no_room_is_too_full() -> None:
+    assert too_full(SOURCES) == []
+    many = [Path(f"room/{i}.py") for i in range(MOST_MODULES + 1)]
+    assert too_full([*many[:9], Path("room/7a/inside.py"), *many[9:]]) == [Path("room")]
+
+
+def test_no_module_is_too_long() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert len(lines) > 400
+    assert [str(path) for path, n in lines.items() if n > MOST_LINES] == []
 
 
 def test_names_say_what_a_file_is_about() -> None:
