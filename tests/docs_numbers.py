@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 import observatory as ob
-from tests import docs_causes, docs_clock, docs_language_model, docs_mechanism
+from tests import docs_causes, docs_clock, docs_forecast, docs_language_model, docs_mechanism
 from tests.normal_ratio import normal_ratio
 from tests.statistical import emergence_studies, forecast_studies
 from tests.statistical.emergence_studies import KAPPA, truth
@@ -149,6 +149,7 @@ NUMBERS: dict[str, Callable[[], str]] = {
     **docs_clock.NUMBERS,
     **docs_causes.NUMBERS,
     **docs_mechanism.NUMBERS,
+    **docs_forecast.NUMBERS,
 }
 
 
