@@ -150,6 +150,21 @@ def found() -> str:
     return " ".join(said)
 
 
+def ordered() -> str:
+    """The signals that order the replicas of one weight decay, in a sentence per study."""
+    said = list[str]()
+    for study in studies():
+        _, tested = of_study(study)
+        sure = [row for row in tested if row["within_p_holm"] < 0.05 and row["within"] > 0.5]
+        names = [f"`{row['signal']}` {row['within']:.2f}" for row in sure]
+        least = min(row["within_p_holm"] for row in tested if not pd.isna(row["within_p_holm"]))
+        what = f"{len(sure)} of {len(tested)} signals do at p < 0.05 ({', '.join(names)})"
+        none = f"none of {len(tested)} signals does at p < 0.05 (least p {least:.2g}), though the "
+        none += "limits of many, taken alone, exclude 0.5"
+        said.append(f"*{STUDIES[study]}*: {what if sure else none}.")
+    return " ".join(said)
+
+
 def studies() -> list[str]:
     """Those of which the table holds rows."""
     stored = set(pd.read_csv(TABLE)["study"])
@@ -158,6 +173,7 @@ def studies() -> list[str]:
 
 NUMBERS: dict[str, Callable[[], str]] = {
     "forecasts_found": found,
+    "forecasts_ordered": ordered,
     **{f"forecasts_{study}": partial(compared, study) for study in studies()},
 }
 

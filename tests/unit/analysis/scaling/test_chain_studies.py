@@ -130,6 +130,7 @@ def test_warnings_tell_of_ends_of_few_seeds_and_of_two_values() -> None:
     assert "two values only" in warned
     assert "8 seeds" in warned
     assert "U4 depends on the zero" in warned
+    assert "interval covered 0.47 to 0.58" in warned
     assert found.extras["verdict"] != "transition"
 
 
