@@ -82,8 +82,8 @@ def surrogate_kernels(
         steepness: Of the error function, see `steep_signs`.
 
     Source:
-        arXiv:2405.15539. Deviation: its limit of steep error functions is taken at one steepness,
-        that of the units of each layer and example.
+        arXiv:2405.15539. Deviation: one finite steepness in place of the limit, relative to the
+        RMS over a layer's units at each example.
     """
     right = gradients(everything, params, inputs, signs)
     with steep_signs(steepness):
@@ -184,7 +184,9 @@ class KernelDrift(Probe):
 
 @final
 class SurrogateKernel(Probe):
-    """The same of the kernel that describes learning with a surrogate slope, and how it differs.
+    """As `KernelDrift`, for the surrogate-gradient NTK.
+
+    And how far that is from symmetric and from `KernelDrift`'s kernel.
 
     Args:
         most_examples: Probe examples.

@@ -1,8 +1,8 @@
 """Whether the last readings of a series have a shape and a rhythm that it did not have before.
 
 A window is as many readings in a row, z one of them less its mean over its standard deviation. In
-two stages: what happens in a window at all is cheap to say, and only those of which most is said
-get a token, a pair of a code of shape and one of frequency.
+two stages: how much happens in a window, for its size, is cheap to say, and only those in which not
+much less happens than before get a token, a pair of a code of shape and one of frequency.
 """
 
 from bisect import bisect_right, insort
@@ -14,9 +14,11 @@ from observatory.analysis.forecast.estimators.hjorth import ROUNDING, less_line,
 from observatory.analysis.forecast.estimators.records import Array
 
 KEPT = 3 / 8
-"""Share of the windows so far that get a token: those with the most saliency."""
+"""A window gets a token if less than this share of those so far are `MUCH_MORE` salient."""
+MUCH_MORE = 2.0
+"""So many times its saliency, each for its size: windows of a smooth fall have tokens."""
 SHAPES = 4
-"""Cosines of so many half waves, each with both signs, are the codes of shape."""
+"""Cosines of so many half waves, each with both signs, are the codes of shape; 3 of 4 readings."""
 
 
 def standardised(rows: Array) -> Array:
@@ -40,8 +42,8 @@ def squared_distances(rows: Array, codes: Array) -> Array:
 def saliency(values: Array, window: int) -> Array:
     r"""How much happens in the last readings: $\lvert \bar x_2 - \bar x_1 \rvert + s$.
 
-    $\bar x_1$ and $\bar x_2$ are the means of the first and the second half of the window, s the
-    standard deviation about its straight line.
+    $\bar x_1$ and $\bar x_2$ are the means of the first and the second half of the window, without
+    the middle reading of an odd one; s is the standard deviation about its straight line.
 
     Args:
         values: Readings, `[reading]`.
@@ -67,8 +69,9 @@ def saliency(values: Array, window: int) -> Array:
 def tokens(values: Array, window: int) -> Array:
     """The token of the last readings: 8 codes of shape times as many as there are frequencies.
 
-    The code of shape is the nearest to z of cosines of 1 to 4 half waves and their negatives, that
-    of frequency the largest amplitude of the window less its straight line.
+    The code of shape is the nearest to z of cosines of 1 to 4 half waves and their negatives (of 4
+    readings 1 to 3, 6 codes), that of frequency the largest amplitude of the window less its
+    straight line. Neither level nor scale of the readings matters.
 
     Args:
         values: Readings, `[reading]`.
@@ -102,8 +105,10 @@ def surprise(values: Array, window: int) -> Array:
     r"""How rare the token of the last salient window is among those before it, in nats.
 
     $-\ln \frac{n + 1}{N + K}$: n of the N salient windows before have the same of K tokens. A
-    window is salient if less than 3/8 of the windows so far, itself among them, have more
-    `saliency`.
+    window is salient if less than 3/8 of the windows so far, itself among them, have more than
+    twice its `saliency` for their size, the mean of $\lvert x \rvert$ over the window. So the scale
+    of the readings does not matter; their level does: a large one makes windows alike in
+    size, and about 0 a small rhythm counts as much as a large one.
 
     Args:
         values: Readings, `[reading]`.
@@ -118,18 +123,26 @@ def surprise(values: Array, window: int) -> Array:
         place of a histogram of tokens of a whole record.
     """
     found = np.full(values.size, np.nan)
-    happens, code = saliency(values, window), tokens(values, window)
+    happens, code = _for_its_size(saliency(values, window), values, window), tokens(values, window)
     n_tokens = len(_shapes(window)) * (window // 2)
     before, seen, last = list[float](), Counter[float](), np.nan
     for i in np.flatnonzero(np.isfinite(happens)).tolist():
         insort(before, float(happens[i]))
-        more = len(before) - bisect_right(before, float(happens[i]))
+        more = len(before) - bisect_right(before, MUCH_MORE * float(happens[i]))
         if np.isfinite(code[i]) and more < KEPT * len(before):
             token = float(code[i])
             last = -np.log((seen[token] + 1) / (seen.total() + n_tokens))
             seen[token] += 1
         found[i] = last
     return found
+
+
+def _for_its_size(happens: Array, values: Array, window: int) -> Array:
+    """Saliency over the mean of |x| over the window; where that is 0, so is saliency."""
+    sizes = np.ones(values.size)
+    if values.size >= window:
+        sizes[window - 1 :] = np.abs(windows_of(values, window)).mean(axis=1)
+    return happens / np.where(sizes == 0, 1.0, sizes)
 
 
 def _shapes(window: int) -> Array:

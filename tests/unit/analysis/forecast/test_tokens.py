@@ -1,6 +1,7 @@
 """Tokens of shape and frequency: given values, plain code, closed forms, and no look-ahead."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -56,13 +57,13 @@ def test_they_are_those_of_plain_code_and_know_no_future(window: int) -> None:
     x = np.random.default_rng(0).normal(size=120).cumsum()
     found = saliency(x, window), tokens(x, window), surprise(x, window)
     assert all(np.isnan(each[: window - 1]).all() for each in found)
-    happens, kept, last = list[float](), list[int](), math.nan
+    shares, kept, last = list[float](), list[int](), math.nan
     for i in range(window - 1, x.size):
         mine, token = slow(x[i - window + 1 : i + 1])
         assert found[0][i] == pytest.approx(mine, rel=1e-10)
         assert found[1][i] == token
-        happens.append(mine)
-        if sum(other > mine for other in happens) < 3 / 8 * len(happens):
+        shares.append(mine / (sum(abs(x[i - window + 1 : i + 1])) / window))
+        if sum(other > 2 * shares[-1] for other in shares) < 3 / 8 * len(shares):
             last = -math.log((kept.count(token) + 1) / (len(kept) + 8 * (window // 2)))
             kept.append(token)
         assert found[2][i] == pytest.approx(last, rel=1e-10)
@@ -75,14 +76,16 @@ def test_they_are_those_of_plain_code_and_know_no_future(window: int) -> None:
 def test_neither_level_nor_scale_nor_what_is_missing_makes_a_token() -> None:
     x = np.random.default_rng(1).normal(size=60).cumsum()
     np.testing.assert_array_equal(tokens(3 * x + 40, 16), tokens(x, 16))
-    np.testing.assert_allclose(surprise(3 * x + 40, 16), surprise(x, 16))
+    np.testing.assert_allclose(surprise(-3 * x, 16), surprise(x, 16))
     x[30] = np.nan
     for found in (saliency(x, 16), surprise(x, 16)):
         np.testing.assert_array_equal(np.isnan(found[15:]), [30 <= i < 46 for i in range(15, 60)])
     line = 5 + 0.1 * np.arange(40.0)
     assert np.isnan(tokens(line, 16)).all()
     assert saliency(line, 16)[15:] == pytest.approx(0.8)
-    assert np.isnan(surprise(np.ones(40), 16)).all()
+    for same in (1, 0):
+        assert np.isnan(surprise(np.full(40, float(same)), 16)).all()
+    assert np.isfinite(surprise(np.r_[np.zeros(20), x[:20]], 16)[20:]).all()
 
 
 @pytest.mark.parametrize(("size", "seen"), [(3.0, True), (0.3, False)])
@@ -90,8 +93,31 @@ def test_a_new_rhythm_is_a_surprise_if_it_is_salient(size: float, seen: bool) ->
     """Slow waves, known by step 200, and fast ones from step 300; small ones get no token."""
     t = np.arange(400)
     x = np.where(t < 300, np.sin(2 * np.pi * t / 16), size * np.sin(2 * np.pi * t / 4))
-    found = surprise(x + 0.02 * np.random.default_rng(2).normal(size=400), 16)
-    assert (found[300:330].max() > found[200:300].max() + 2) == seen
+    found = surprise(5 + x + 0.02 * np.random.default_rng(2).normal(size=400), 16)
+    assert (found[315:330].max() > found[200:300].max() + 2) == seen
+
+
+@pytest.mark.parametrize("period", [4, 8, 12])
+@pytest.mark.parametrize("fall", [lambda t: np.exp(-t / 30), lambda t: 1 / (1 + t)])
+def test_a_rhythm_on_a_falling_curve_is_a_surprise(
+    fall: Callable[[np.ndarray], np.ndarray], period: int
+) -> None:
+    """It grows from step 200 on, far below where the curve began: without it nothing happens."""
+    t = np.arange(400.0)
+    curve = fall(t) + 0.01
+    rhythm = 0.01 * np.clip((t - 200) / 100, 0, 1) * np.sin(2 * np.pi * t / period)
+    plain, found = surprise(curve, 16), surprise(curve + rhythm, 16)
+    np.testing.assert_array_equal(found[:200], plain[:200])
+    assert plain[15] == pytest.approx(math.log(64))
+    assert (plain[200:] <= plain[199]).all()
+    assert found[200:].max() > plain[199] + 2
+
+
+@pytest.mark.parametrize("scale", [-30, -600, 60])
+def test_where_every_window_is_alike_it_is_a_clock(scale: float) -> None:
+    n = np.arange(185)
+    found = surprise(np.exp(np.arange(200) / scale), 16)[15:]
+    np.testing.assert_allclose(found, -np.log((n + 1) / (n + 64)))
 
 
 def test_they_are_signals_where_they_are_named() -> None:
