@@ -73,12 +73,14 @@ def compose_runs(name: str, overrides: Sequence[str]) -> dict[str, dict[str, Any
         fixed = [str(override.input_line) for override in given if not override.is_sweep_override()]
         lists = [values_of(override) for override in given if override.is_sweep_override()]
         for outer in itertools.product(*lists):
-            listed = _composed(name, [*outer, *fixed]).hydra.sweeper.get("params") or {}
+            alone = _composed(name, [*outer, *fixed])
+            listed = alone.hydra.sweeper.get("params") or {}
             swept = parsed([f"{key}={values}" for key, values in listed.items()])
             own = [values_of(override) for override in swept if override.key_or_group not in keys]
             for inner in itertools.product(*own):
                 chosen = (*outer, *inner)
-                runs[" ".join(chosen)] = plain(_composed(name, [*chosen, *fixed]))
+                run = _composed(name, [*chosen, *fixed]) if inner else alone
+                runs[" ".join(chosen)] = plain(run)
     return runs
 
 
@@ -201,10 +203,8 @@ def with_replicas(config: dict[str, Any], named: Any) -> dict[str, Any]:
         )
     first, *others = named
     alone = {name: [value] for name, value in first.items()}
-    return {
-        **config,
-        "sweep": {"scientific": alone, "nuisance": {}, "fixed": {}, "extra": others},
-    }
+    sweep = {"scientific": alone, "nuisance": {}, "fixed": {}, "extra": others}
+    return {**config, "sweep": sweep}
 
 
 @contextmanager
