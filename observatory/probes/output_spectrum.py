@@ -27,6 +27,7 @@ from observatory.maths.pairs.families import (
     distance_irrelevance,
     gradient_symmetricity,
     mode_families,
+    rounding,
 )
 from observatory.maths.pairs.order import as_table, logarithms
 
@@ -165,26 +166,26 @@ class AlgorithmFamily(Probe):
             name="gradient_symmetricity",
             unit="1",
             meaning="mean cosine of the derivatives of a logit by either operand's embedding, -1 "
-            "to 1; null of a network without one",
+            "to 1; null without an embedding, or where no derivative differs from 0",
         ),
         Column(
             name="distance_irrelevance",
             unit="1",
             meaning="spread of the right logit among pairs of one difference over that among all, "
-            "0-1; null where it does not vary or the group is not cyclic",
+            "0-1; null where all right logits are alike, or the group is not cyclic",
         ),
         Column(
             name="circularity",
             unit="1",
             meaning="share of the embedding's first principal components in the largest irrep of "
-            "each, 0-1; null of a network without one",
+            "each, 0-1; null without an embedding, or where all rows are alike",
         ),
         *(
             Column(
                 name=f"{name}_share",
                 unit="1",
                 meaning=f"share of the power of the logits at frequencies {which} of both "
-                "operands, 0-1; null where the group is not cyclic",
+                "operands, 0-1; null where the group is not cyclic, or all logits are alike",
             )
             for name, which in FAMILIES.items()
         ),
@@ -197,7 +198,7 @@ class AlgorithmFamily(Probe):
     def measure(self, view: FleetView) -> Measurement:
         """The columns of every replica of the view, in float64."""
         everything, group, answers = group_task(view, "algorithm_family")
-        order = logarithms(group)
+        order, least = logarithms(group), rounding(view.params.values())
         rows = list[dict[str, float | None]]()
         for r in range(len(view.replica)):
             params = alone(view.params, r, torch.float64)
@@ -206,7 +207,7 @@ class AlgorithmFamily(Probe):
             if order is not None:
                 pairs = everything.inputs[:, :2], answers, order
                 right = as_table(z.gather(1, answers[:, None]), *pairs)
-                row["distance_irrelevance"] = distance_irrelevance(right[:, :, 0])
+                row["distance_irrelevance"] = distance_irrelevance(right[:, :, 0], least)
                 shares = mode_families(as_table(z, *pairs))
                 row |= {f"{name}_share": share for name, share in shares.items()}
             rows.append(row)
@@ -221,7 +222,8 @@ class AlgorithmFamily(Probe):
         tables = token_table(view.params, view.weights, len(parts.basis))
         if tables is None:
             return {}
-        found = {"circularity": circularity(tables[r], parts, self.components)}
+        least = rounding(view.params.values())
+        found = {"circularity": circularity(tables[r], parts, self.components, least)}
         if (name := embedded_operands(view.activations)) is None:
             return found
         inputs, n = everything.inputs, len(parts.basis)

@@ -3,7 +3,7 @@ r"""Loss of the part of the logits that lies in the key irreps of the answer, an
 The *circuit* is that part with the mean over all pairs, on addition the components along
 cos w(a + b) and sin w(a + b) of the key frequencies w; the *rest* is all else. Key irreps are the
 fewest that hold a share of the power of the logits, of the SAME look, so that nothing of the future
-is used, or of a later one: `ProgressOracle`. Either set comes from the logits of all pairs; labels
+is used, or of another one: `ProgressOracle`. Either set comes from the logits of all pairs; labels
 choose nothing. Losses are cross-entropies in nats, whatever the network is trained with.
 """
 
@@ -195,9 +195,10 @@ class ProgressMeasures(Probe):
 class ProgressOracle(Probe):
     """Writes `progress` for the key irreps of ANOTHER state, which a look cannot know.
 
-    That is the state that `observatory probe STUDY --since STEP` compares with; at the last step
-    the set is that of the published measures. Beside the columns of `ProgressMeasures` at the same
-    step it says by how much knowing the end flatters them.
+    That is the state that `observatory probe STUDY --since STEP` compares with; at the last step it
+    is chosen from the end of the training, as the published measures choose theirs. Beside the
+    columns of `ProgressMeasures` at the same step it says by how much knowing the end flatters
+    them.
 
     Args:
         key_share: Share of the power of the logits of that state that the key irreps hold.
@@ -241,8 +242,8 @@ class ProgressOracle(Probe):
         everything, table, answers = group_task(view, "progress_oracle")
         if everything.since is None:
             raise ConfigError(
-                "`probe.progress_oracle` must know a later state. Leave it out of the training and "
-                "run `observatory probe STUDY --probe progress_oracle --since STEP`."
+                "`probe.progress_oracle` must know another state. Leave it out of the training "
+                "and run `observatory probe STUDY --probe progress_oracle --since STEP`."
             )
         parts, most = isotypic(table), self.most_examples
         rows, lists = list[dict[str, float]](), list[tuple[Tensor, Tensor, Tensor]]()

@@ -100,7 +100,7 @@ def test_key_irreps_of_another_state_are_used_and_those_of_the_look_are_not() ->
     assert number(more, "restricted_loss") == pytest.approx(number(own, "restricted_loss"))
     nothing = number(more, "restricted_each")[0]  # frequency 1 holds nothing
     assert nothing == pytest.approx(math.log(M), abs=1e-9)
-    with pytest.raises(ConfigError, match="must know a later state"):
+    with pytest.raises(ConfigError, match="must know another state"):
         ORACLE.measure(by_hand([2], size=1.0))
 
 

@@ -6,6 +6,8 @@ $\cos w(a + b - c)$, a *pizza* adds them and has
 $\lvert \cos(w(a - b) / 2) \rvert \cos w(a + b - c)$: arXiv:2306.17844.
 """
 
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,18 +23,33 @@ FAMILIES = {
     "other": "all others",
 }
 """Frequencies of both operands; one that fits several belongs to the first of them."""
-_ROUNDING = 1e-9
-"""What varies by less than this share of its size does not vary."""
+EXACT = 1e-9
+"""The least `rounding`, for sums of float64."""
 
 
-def mode_families(z: Float[Tensor, "element element d_vocab"]) -> dict[str, float]:
-    r"""Shares of the power $\sum_c \lvert \hat z \rvert^2$ in each of `FAMILIES`; 0/0 = NaN.
+def rounding(stored: Iterable[Tensor]) -> float:
+    """What varies by no more than this share of its size does not vary, with weights so stored.
 
-    A clock has all of it at (k, k). Of a pizza these have $8 / \pi^2$, 81 %, where n is large, and
-    of either operand alone a ninth of that.
+    8 times the relative rounding error of the coarsest type among them, at least `EXACT`.
+
+    Example:
+        >>> round(rounding([torch.ones(2)]) * 2**23, 4), rounding([torch.ones(2).double()])
+        (8.0, 1e-09)
+    """
+    return max([EXACT, *(8 * torch.finfo(weight.dtype).eps for weight in stored)])
+
+
+def mode_families(z: Float[Tensor, "element element d_vocab"]) -> dict[str, float | None]:
+    r"""Shares of the power $\sum_c \lvert \hat z \rvert^2$ in each of `FAMILIES`.
+
+    A clock has all of it at (k, k). Of a pizza the power at (k, k) is $8 / \pi^2$, 81 %, where n is
+    large, at (k, 0) and (0, k) a ninth of that each.
 
     Args:
-        z: By both operands, in the order of logarithms.
+        z: Logits, centred over classes, by both operands in the order of logarithms.
+
+    Returns:
+        0-1; None where z is 0 throughout.
 
     Source:
         The partition: arXiv:2608.07436. Deviation: in the order of logarithms, so that (k, k) are
@@ -44,18 +61,25 @@ def mode_families(z: Float[Tensor, "element element d_vocab"]) -> dict[str, floa
     of[k, -k], of[k, k], of[0, 0] = 2, 1, 0
     power = torch.fft.fft2(z.double(), dim=(0, 1)).abs().square().sum(dim=2)
     sums = power.new_zeros(len(FAMILIES)).index_add_(0, of.flatten().to(z.device), power.flatten())
+    if bool(sums.sum() == 0):
+        return dict.fromkeys(FAMILIES)
     return dict(zip(FAMILIES, (sums / sums.sum()).tolist(), strict=True))
 
 
-def distance_irrelevance(right: Float[Tensor, "element element"]) -> float | None:
+def distance_irrelevance(
+    right: Float[Tensor, "element element"], least: float = EXACT
+) -> float | None:
     r"""Standard deviation of the right logit among pairs of one difference, mean over differences.
 
     It is divided by that among all pairs: 0 where the right logit depends on the difference of the
-    operands alone, as in a pizza; 1 where the difference says nothing of it.
+    operands alone, as in a pizza. Where the difference says nothing of it, it is at most 1: 1 if
+    every difference has the mean and the spread of all pairs. Independent logits have less, 0.976
+    at n = 31 and 0.95 at 13 (medians), as those of one difference are measured from their own mean.
 
     Args:
         right: Logit of the right answer, centred over classes, by both operands in the order of
             logarithms.
+        least: Share of the largest one below which a standard deviation is `rounding`.
 
     Returns:
         0-1; None where all right logits are alike, as in an exact clock.
@@ -72,22 +96,28 @@ def distance_irrelevance(right: Float[Tensor, "element element"]) -> float | Non
     j = torch.arange(len(right), device=right.device)
     of_difference = right[(j + j[:, None]) % len(right), j]
     whole = float(right.std(unbiased=False))
-    if whole <= _ROUNDING * float(right.abs().amax()):
+    if whole <= least * float(right.abs().amax()):
         return None
     return float(of_difference.std(dim=1, unbiased=False).mean()) / whole
 
 
 def circularity(
-    table: Float[Tensor, "element param"], parts: Isotypic, components: int
+    table: Float[Tensor, "element param"],
+    parts: Isotypic,
+    components: int,
+    least: float = EXACT,
 ) -> float | None:
     """Share of each principal component of an embedding in its largest irrep, mean over components.
 
-    1 where each is a coordinate of a circle: a function of one frequency.
+    1 where each is a coordinate of a circle: a function of one frequency. Of random rows it is 0.22
+    with 31 elements, 32 columns and 4 components.
 
     Args:
         table: A row per element.
         parts: Irreps of the group.
         components: So many, or as many as there are; the largest first.
+        least: Share of the largest component, and of the largest entry, below which one is
+            `rounding`.
 
     Returns:
         0-1; None where all rows are alike.
@@ -99,9 +129,10 @@ def circularity(
     if not table.isfinite().all():
         return torch.nan
     scores, sizes, _ = torch.linalg.svd(table - table.mean(dim=0), full_matrices=False)
-    if sizes[0] <= _ROUNDING * table.abs().amax():
+    there = sizes > least * torch.maximum(sizes[0], table.abs().amax())
+    if not bool(there.any()):
         return None
-    power = irrep_power(scores[:, sizes > _ROUNDING * sizes[0]][:, :components], parts)
+    power = irrep_power(scores[:, there][:, :components], parts)
     return float((power.amax(dim=0) / power.sum(dim=0)).mean())
 
 

@@ -109,7 +109,7 @@ def test_key_irreps_of_the_last_state_are_those_of_its_own_look(run: Run) -> Non
     for replica in range(3):
         assert keys[10, replica].tolist() == keys[20, replica].tolist()
         assert set(keys[20, replica]) <= {0, 1}
-    with pytest.raises(ConfigError, match="must know a later state"):
+    with pytest.raises(ConfigError, match="must know another state"):
         list(reprobe(study, ["progress_oracle"], [10], trust=False))
 
 
