@@ -18,7 +18,7 @@ def windows_of(values: Array, window: int) -> Array:
 
 def less_line(rows: Array) -> Array:
     """Every row less its straight line."""
-    at = np.arange(rows.shape[1]) - (rows.shape[1] - 1) / 2
+    at = np.linspace(-1.0, 1.0, rows.shape[1])
     centred = rows - rows.mean(axis=1, keepdims=True)
     return centred - (centred @ at / (at @ at))[:, None] * at
 
