@@ -1,26 +1,31 @@
 """What `observatory formulas` does: search a formula on one task, then test it on others."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.plan import read_settings
 from observatory.analysis.fit.result import Fitted
 from observatory.analysis.fit.study import write_records
 from observatory.analysis.paired.question import paired
 from observatory.core.errors import ConfigError, FitRefusedError
+from observatory.core.settings import fits
 from observatory.launch.compare import BASE, typed
 from observatory.launch.compose import compose_block, compose_runs
 from observatory.launch.overrides import parsed
-from observatory.launch.run import described
-from observatory.pipeline import run_comparison, train_runs
+from observatory.launch.run import check_runs, described
+from observatory.pipeline import checked_end, composed_comparison, run_comparison, train_runs
 from observatory.store.files import write_atomically
 from observatory.store.lock import own
-from observatory.store.reader import Run, Study
+from observatory.store.reader import Run
 from observatory.sweeps.fleets import with_setting
 from observatory.sweeps.formulas import FormulaRule, FormulaSearch, log_times, read_rule
+from observatory.sweeps.grammar import DRAWS
+from observatory.training.replicas import replica_table
 
 Config = dict[str, Any]
 _Watch = Callable[[Path], Any] | None
@@ -54,24 +59,29 @@ def run_formulas(overrides: Sequence[str], watch: _Watch, message: _Message) -> 
     of_run = [text for text in overrides if _head(text) not in _BLOCKS]
     config = _checked(of_run, rule)
     study, seeds = Path(config["results"]) / config["study"], _fresh_seeds(config, rule)
-    for operation in rule.operations:  # before anything is trained
-        compose_runs("map", [*of_run, *_of_test(config, operation, seeds)])
     about = described(config, rule.event, "formulas.event")
+    of_tests = [text for text in overrides if _head(text) != "formulas"]
+    tests = {op: [*of_tests, *_of_test(config, op, seeds)] for op in rule.operations}
+    for overrides_of_test in tests.values():
+        _check_test(overrides_of_test)
     with own(study / "search.lock"):
         search = FormulaSearch(study, rule, {**about, "sweep": config["sweep"]})
         _search(search, config, watch, message)
         best, controls = search.best()[0], search.controls()
         arms = {"relu": "relu", **{f"random_{n}": text for n, text in enumerate(controls, 1)}}
         if len(controls) < rule.n_random:
-            message(f"The grammar has {len(controls)} other functions of the size of {best}.")
+            message(
+                f"{len(controls)} of {rule.n_random} random formulas of the size of {best} were "
+                f"found in {DRAWS:,} draws."
+            )
         tables: list[pd.DataFrame] = []
-        for operation in rule.operations:
-            own_settings = [*_of_test(config, operation, seeds), *_of_arms(best, arms)]
-            beside = [text for text in overrides if _head(text) != "formulas"]
-            message(str(run_comparison([*beside, *own_settings], watch, message)))
-            tested = study.with_name(_study_of(config, operation))
-            tables.append(_outcomes(tested, operation, {BASE: best, **arms}, rule.event))
-        return _tested(pd.concat(tables, ignore_index=True), best, study)
+        for operation, overrides_of_test in tests.items():
+            compared = [*overrides_of_test, *_of_arms(best, arms)]
+            message(str(run_comparison(compared, watch, message)))
+            table = _outcomes(compared, {BASE: best, **arms}, rule.event)
+            tables.append(table.assign(operation=operation))
+        table = pd.concat(tables, ignore_index=True)
+        return _tested(table, best, study, {"n_random": len(controls)})
 
 
 def _head(override: str) -> str:
@@ -88,8 +98,20 @@ def _checked(overrides: Sequence[str], rule: FormulaRule) -> Config:
         raise ConfigError(f"`model` must have an `activation`, as mlp has: got {config['model']}.")
     if config.get("arms"):
         raise ConfigError("`arms` must be left out: formulas are compared on undisturbed networks.")
-    if not config["sweep"]["nuisance"].get("seed"):
-        raise ConfigError("`sweep.nuisance.seed` must list the seeds of the search.")
+    replica_table(config)  # checks the sweep
+    sweep = config["sweep"]
+    seeds = sweep["nuisance"].get("seed")
+    if not seeds or not fits(seeds, list[int]):
+        raise ConfigError(
+            "`sweep.nuisance.seed` must list the seeds of the search, whole numbers such as "
+            f"[0, 1, 2], got {seeds!r}."
+        )
+    if sweep["extra"] or "seed" in sweep["fixed"]:
+        raise ConfigError(
+            "`sweep.extra` and `sweep.fixed.seed` must be left out: the search and the test would "
+            "both train what they add, and the test must have seeds of its own. Give all seeds of "
+            "the search by `sweep.nuisance.seed`."
+        )
     read_settings(config["fit"])
     return config
 
@@ -119,6 +141,15 @@ def _activation(text: str) -> str:
     return text if text == "relu" else f"formula:{text}"
 
 
+def _check_test(overrides: Sequence[str]) -> None:
+    """Refuse what would end the test of a task; x stands for the formula that is not yet found."""
+    found = composed_comparison([*overrides, *_of_arms("x", {"relu": "relu"})])
+    runs = [*found.runs.values(), *found.rates.values()]
+    for run in runs:
+        checked_end(run, Path(run["results"]) / run["study"])
+    check_runs(runs)
+
+
 def _search(search: FormulaSearch, config: Config, watch: _Watch, message: _Message) -> None:
     """Train the formulas that a search asks for, batch after batch."""
     horizon, event = int(config["horizon_steps"]), search.rule.event
@@ -130,23 +161,36 @@ def _search(search: FormulaSearch, config: Config, watch: _Watch, message: _Mess
         message(search.text())
 
 
-def _outcomes(folder: Path, operation: str, arms: Mapping[str, str], event: str) -> pd.DataFrame:
-    """A row per formula and seed: the mean over weight decays of `log_times`, and of the event."""
+def _outcomes(overrides: Sequence[str], arms: Mapping[str, str], event: str) -> pd.DataFrame:
+    """A row per formula and seed: the mean over weight decays of `log_times`, and of the event.
+
+    Read are the runs that this comparison names, all trained: its study may have others, such as
+    those of another layout.
+    """
+    compared = composed_comparison(overrides).runs
+    runs = {name: config for name, config in compared.items() if name in arms}
     tables: list[pd.DataFrame] = []
-    for run in Study(folder).runs:
-        compared = run.manifest["config"].get("compare")
-        if not compared or (name := str(compared["arm"])) not in arms:
-            continue
+    for name, folder in zip(runs, train_runs(runs, None, lambda _: None), strict=True):
+        run = Run(folder)
         found = run.outcomes()
         found[_VALUE] = log_times(found, event, int(run.manifest["horizon_steps"]))
         found["share"] = found[f"{event}_observed"].astype(float)
         means = found.pivot_table(index="seed", values=[_VALUE, "share"]).reset_index()
-        tables.append(means.assign(operation=operation, arm=arms[name], role=name))
+        tables.append(means.assign(arm=arms[name], role=name))
     return pd.concat(tables, ignore_index=True)
 
 
-def _tested(table: pd.DataFrame, best: str, study: Path) -> tuple[Fitted, Path]:
-    """The paired test by seed, one family over all tasks and formulas, stored beside its table."""
+def _tested(
+    table: pd.DataFrame, best: str, study: Path, about: Mapping[str, Any]
+) -> tuple[Fitted, Path]:
+    """The paired test by seed, one family over all tasks and formulas, stored beside its table.
+
+    `about` is added to the extras of each record.
+    """
+
+    def noted(record: Record) -> Record:
+        return {**record, "extras": {**record.get("extras", {}), **about}}
+
     write_atomically(study / "transfer.csv", lambda path: table.to_csv(path, index=False))
     path = study / TRANSFER
     try:
@@ -154,7 +198,8 @@ def _tested(table: pd.DataFrame, best: str, study: Path) -> tuple[Fitted, Path]:
             table, value=_VALUE, arm="arm", pair="seed", family="operation", reference=best
         )
     except FitRefusedError as refusal:
-        write_records(path, [refusal.record] if refusal.record else [])
+        write_records(path, [noted(refusal.record)] if refusal.record else [])
         raise
+    found = replace(found, records=[noted(record) for record in found.records])
     write_records(path, found.records)
     return found, path

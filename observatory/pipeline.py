@@ -11,6 +11,7 @@ from observatory.launch.many import Config, Message, Watch, train_runs
 from observatory.store.files import require_writable
 
 if TYPE_CHECKING:
+    from observatory.launch.compare import Comparison
     from observatory.mirror.settings import MlflowSettings
 
 
@@ -35,7 +36,7 @@ def run_map(runs: Mapping[str, Config], watch: Watch | None, message: Message) -
                 "MLflow pages are up to date."
             )
         return [study / "report.html" for study in studies]
-    ends = {study: _checked_end(config, study) for study, config in studies.items()}
+    ends = {study: checked_end(config, study) for study, config in studies.items()}
     train_runs(runs, watch, message)
     return [publish(study, config, ends[study], message) for study, config in studies.items()]
 
@@ -50,19 +51,11 @@ def run_comparison(overrides: Sequence[str], watch: Watch | None, message: Messa
         ConfigError: As `comparison`, before anything is trained.
     """
     from observatory.analysis.boundary.learning_rates import rate_remarks
-    from observatory.launch.compare import BASE, comparison, n_inner
+    from observatory.launch.compare import BASE
     from observatory.launch.finished import finished_run
-    from observatory.plan.measure import flops_per_step
     from observatory.store.reader import Run
-    from observatory.training.build import build, network_of
 
-    def parameters(config: Config) -> int:
-        return n_inner(network_of(config))
-
-    def operations(config: Config) -> int:
-        return flops_per_step(build(config))
-
-    found = comparison(overrides, {"parameters": parameters, "operations": operations})
+    found = composed_comparison(overrides)
     for note in found.notes:
         message(note)
     checks = {f"{arm}, lr x {factor:g}": run for (arm, factor), run in found.rates.items()}
@@ -73,6 +66,25 @@ def run_comparison(overrides: Sequence[str], watch: Watch | None, message: Messa
     for remark in rate_remarks(trained, fit["events"][0], fit["level"]):
         message(remark)
     return report
+
+
+def composed_comparison(overrides: Sequence[str]) -> "Comparison":
+    """The runs of a comparison, of one size; nothing is trained.
+
+    Raises:
+        ConfigError: As `comparison`.
+    """
+    from observatory.launch.compare import comparison, n_inner
+    from observatory.plan.measure import flops_per_step
+    from observatory.training.build import build, network_of
+
+    def parameters(config: Config) -> int:
+        return n_inner(network_of(config))
+
+    def operations(config: Config) -> int:
+        return flops_per_step(build(config))
+
+    return comparison(overrides, {"parameters": parameters, "operations": operations})
 
 
 def _is_published(study: Path, config: Config) -> bool:
@@ -101,7 +113,7 @@ def run_sweep(config: Config, watch: Watch | None, message: Message) -> Path:
     from observatory.mirror.mirror import mirror
 
     study = Path(config["results"]) / config["study"]
-    mlflow = _checked_end(config, study)
+    mlflow = checked_end(config, study)
 
     def message_and_mirror(text: str) -> None:
         message(text)
@@ -111,8 +123,12 @@ def run_sweep(config: Config, watch: Watch | None, message: Message) -> Path:
     return publish(study, config, mlflow, message)
 
 
-def _checked_end(config: Config, study: Path) -> "MlflowSettings":
-    """Check what a study ends with, fits and MLflow, before any compute; returns the latter."""
+def checked_end(config: Config, study: Path) -> "MlflowSettings":
+    """Check what a study ends with, fits and MLflow, before any compute; returns the latter.
+
+    Raises:
+        ConfigError: If a setting of either breaks its rule.
+    """
     from observatory.analysis.fit.plan import read_settings
     from observatory.mirror.settings import mlflow_settings
 

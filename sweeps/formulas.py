@@ -1,5 +1,6 @@
 """The search for an activation formula, batch after batch in an Optuna study; durable."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,11 @@ class FormulaRule:
 
     def __post_init__(self) -> None:
         checked(vars(self), declared(FormulaRule), "formulas")
-        if not self.operations or len(set(self.operations)) < len(self.operations):
+        named = all(re.fullmatch(r"\w[\w.-]*", name) for name in self.operations)
+        if not self.operations or not named or len(set(self.operations)) < len(self.operations):
             raise ConfigError(
-                f"`formulas.operations` must name tasks, each once, got {self.operations}."
+                "`formulas.operations` must name tasks, each once, such as [mul, sub], got "
+                f"{self.operations}."
             )
         read(self.grammar)
 

@@ -14,7 +14,7 @@ from observatory.core.errors import ConfigError
 from observatory.core.settings import Range, checked, declared, known_name
 from observatory.nonlinearities.formula import FUNCTIONS, TRIED, formula
 
-_DRAWS = 10_000
+DRAWS = 10_000
 """Formulas that are drawn before those of one size are taken to be exhausted."""
 
 
@@ -26,7 +26,7 @@ class Grammar:
     leaves: list[str | float]  # x, and numbers
     unary: list[str]  # functions of one argument
     binary: list[str]  # functions of two
-    depth: Annotated[int, Range(1, 5)]  # calls within each other; 5 make at most 63 nodes
+    depth: Annotated[int, Range(1, 5)]  # how deep calls may be nested; 5 make at most 63 nodes
 
     def __post_init__(self) -> None:
         checked(vars(self), declared(Grammar), "formulas.grammar")
@@ -69,10 +69,10 @@ def n_nodes(text: str) -> int:
     """How many symbols a formula has, its size.
 
     Example:
-        >>> n_nodes("mul(x, cos(x))")
-        4
+        >>> n_nodes("mul(x, cos(x))"), n_nodes("mul(x, 1e-05)")
+        (4, 3)
     """
-    return len(re.findall(r"[\w.]+", text))
+    return len(re.findall(r"[^(), ]+", text))
 
 
 @cache
@@ -106,7 +106,7 @@ def random_formulas(
 
     Args:
         grammar: What they are made of.
-        n: How many; fewer are found where the grammar has no more.
+        n: How many; fewer where `DRAWS` draws find no more.
         size: Nodes of each.
         unlike: Formulas whose functions are left out.
         rng: Of the draws.
@@ -114,7 +114,7 @@ def random_formulas(
     made: list[str] = []
     known = [values for text in unlike if (values := values_of(text)) is not None]
     seen: set[str] = set()
-    for _ in range(_DRAWS):
+    for _ in range(DRAWS):
         if len(made) == n:
             break
         text = grammar.formula(lambda _, symbols: symbols[int(rng.integers(len(symbols)))])

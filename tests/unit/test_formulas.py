@@ -11,7 +11,6 @@ import pytest
 
 from observatory import formulas
 from observatory.core.errors import ConfigError
-from observatory.launch.compare import comparison
 from observatory.sweeps.grammar import values_of
 
 GIVEN = [
@@ -36,31 +35,34 @@ def outcomes(config: dict[str, Any]) -> pd.DataFrame:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Configurations that are trained, by study."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Configurations that are trained, by study, in the order of their folders."""
+    found: dict[str, list[dict[str, Any]]] = {"found": []}
 
-    def trained(config: dict[str, Any]) -> SimpleNamespace:
+    def opened(place: Path) -> SimpleNamespace:
+        config = found[place.parent.name][int(place.name)]
         manifest = {"config": config, "horizon_steps": config["horizon_steps"]}
         return SimpleNamespace(manifest=manifest, outcomes=lambda: outcomes(config))
 
     def train(configs: dict[str, dict[str, Any]], *_: Any) -> list[Path]:
-        places = [Path(f"{len(found['found']) + n}") for n in range(len(configs))]
-        found["found"] += configs.values()
+        places: list[Path] = []
+        for config in configs.values():
+            there = found.setdefault(config["study"], [])
+            if config not in there:
+                there.append(config)
+            places.append(Path(config["study"]) / str(there.index(config)))
         return places
 
     def compare(overrides: list[str], *_: Any) -> Path:
-        made = comparison(overrides, {"parameters": lambda _: 1}).runs.values()
-        found["found_sub"] = list(made)
+        made = formulas.composed_comparison(overrides).runs
+        other = {"fleet": {**made["base"]["fleet"], "shards": 2}}
+        train({name: {**config, **other} for name, config in made.items()})  # of another layout
+        train(made)
         return tmp_path
 
-    found["found"] = []
     monkeypatch.setattr(formulas, "train_runs", train)
     monkeypatch.setattr(formulas, "run_comparison", compare)
     monkeypatch.setattr(formulas, "described", lambda config, *_: {"task": config["task"]})
-    monkeypatch.setattr(formulas, "Run", lambda place: trained(found["found"][int(place.name)]))
-    monkeypatch.setattr(
-        formulas, "Study", lambda at: SimpleNamespace(runs=[trained(c) for c in found[at.name]])
-    )
+    monkeypatch.setattr(formulas, "Run", opened)
     return found
 
 
@@ -73,7 +75,7 @@ def test_the_best_formula_is_tested_elsewhere_with_other_seeds(
     assert len(set(searched)) == 6
     means = [outcomes(run)["first99_hi"].mean() for run in runs["found"]]
     best = searched[int(np.argmin(means))]
-    arms = runs["found_sub"]
+    arms = [run for run in runs["found_sub"] if run["fleet"]["shards"] == 1]
     assert {(arm["task"]["operation"], arm["study"]) for arm in arms} == {("sub", "found_sub")}
     assert [arm["compare"]["arm"] for arm in arms] == ["base", "relu", "random_1"]
     assert [arm["model"]["activation"] for arm in arms][:2] == [best, "relu"]
@@ -85,6 +87,7 @@ def test_the_best_formula_is_tested_elsewhere_with_other_seeds(
     assert set(relu["share"]) == {0.0}
     (record,) = json.loads(path.read_text())["fits"]
     assert record["extras"]["n_tests"] == 2
+    assert record["extras"]["n_random"] == 1
     contrasts = {label: sign for label, sign in found.params.items() if "relu -" in str(label)}
     assert len(contrasts) == 1
     assert all(sign > 0 for sign in contrasts.values())  # relu takes longer than the best
@@ -94,6 +97,11 @@ def test_the_best_formula_is_tested_elsewhere_with_other_seeds(
     ("override", "message"),
     [
         ("formulas.operations=[no_such]", "no_such"),
+        ("compare.match=banana", "`match` must be one of"),
+        ("compare.lr_factors=[-1]", r"`compare\.lr_factors` must be"),
+        ("mlflow.tracking_uri=5", r"`mlflow\.tracking_uri` must be"),
+        ("sweep.nuisance.seed=5", r"`sweep\.nuisance\.seed` must list the seeds"),
+        ("sweep.extra=[{weight_decay:0.1,seed:4}]", r"`sweep\.extra` .* must be left out"),
         ("model=kan", "`model` must have an `activation`"),
     ],
 )

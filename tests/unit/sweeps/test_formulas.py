@@ -98,6 +98,7 @@ def test_random_formulas_have_one_size_and_are_no_other_function() -> None:
         assert n_nodes(text) == 3
         others = [values_of(other) for other in [*unlike, *made[:place]]]
         assert not among(own, others)  # type: ignore[arg-type]
+    assert n_nodes("mul(x, 1e-05)") == 3  # as a leaf 1e-5 is written
     none = random_formulas(Grammar(["x"], ["neg"], [], 1), 2, 5, [], rng)
     assert none == []
 
@@ -155,6 +156,7 @@ def test_grammars_that_make_no_sense_are_refused(change: dict[str, Any], message
     [
         ({"seeds": 4}, r"`formulas\.seeds` must be"),
         ({"operations": []}, r"`formulas\.operations` must name tasks"),
+        ({"operations": ["mul,sub"]}, r"`formulas\.operations` must name tasks"),
         ({"operations": ["mul", "mul"]}, r"`formulas\.operations` must name tasks, each once"),
         ({"budget": 0}, r"`formulas\.budget` must be"),
     ],
