@@ -24,9 +24,9 @@ TINY = [
 ]
 ELSEWHERE_TOO = {
     *(f"arms={how}_embedding" for how in ("transplant", "random", "permuted", "rotated")),
-    *("arms=add_task_vector", "arms=noise_task_vector"),
+    *("arms=add_task_vector", "arms=noise_task_vector", "probe=progress_oracle"),
 }
-"""Files that need a finished study: tests/property/test_arms.py."""
+"""Files that need a finished study: property/test_arms.py, unit/launch/test_reprobe.py."""
 INSTEAD = {  # what a file needs that the tiny network is not
     "probe=li2": ["model=li2", "model.d_mlp=8"],
     "probe=massive_state": ["model=lstm"],
