@@ -1,6 +1,6 @@
 """What `observatory formulas` does: search a formula on one task, then test it on others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.core.settings import fits
 from observatory.launch.compare import BASE, typed
 from observatory.launch.compose import compose_block, compose_runs
+from observatory.launch.many import Config, Message, Watch, train_runs
 from observatory.launch.overrides import parsed
 from observatory.launch.run import check_runs, described
-from observatory.pipeline import checked_end, composed_comparison, run_comparison, train_runs
+from observatory.pipeline import checked_end, composed_comparison, run_comparison
 from observatory.store.files import write_atomically
 from observatory.store.lock import own
 from observatory.store.reader import Run
@@ -27,9 +28,6 @@ from observatory.sweeps.formulas import FormulaRule, FormulaSearch, log_times, r
 from observatory.sweeps.grammar import DRAWS
 from observatory.training.replicas import replica_table
 
-Config = dict[str, Any]
-_Watch = Callable[[Path], Any] | None
-_Message = Callable[[str], None]
 _BLOCKS = ("formulas", "compare")
 """Settings that are none of a run."""
 _ACTIVATION = "model.activation"
@@ -38,7 +36,9 @@ TRANSFER = "transfer.json"
 """The records of the test, as `fits.json` has those of a study; beside it `transfer.csv`."""
 
 
-def run_formulas(overrides: Sequence[str], watch: _Watch, message: _Message) -> tuple[Fitted, Path]:
+def run_formulas(
+    overrides: Sequence[str], watch: Watch | None, message: Message
+) -> tuple[Fitted, Path]:
     """Search a formula, test the best; returns what the test says and its file.
 
     Each formula is a run of the study, one fleet. The test on a task is a comparison, in a study of
@@ -121,14 +121,10 @@ def _fresh_seeds(config: Config, rule: FormulaRule) -> list[int]:
     return list(range(first, first + rule.seeds))
 
 
-def _study_of(config: Config, operation: str) -> str:
-    return f"{config['study']}_{operation}"
-
-
 def _of_test(config: Config, operation: str, seeds: Sequence[int]) -> list[str]:
     """What a test has otherwise than the search, as overrides."""
-    study = f"study={typed(_study_of(config, operation))}"
-    return [f"task={operation}", study, f"sweep.nuisance.seed={typed(seeds)}"]
+    name = f"{config['study']}_{operation}"
+    return [f"task={operation}", f"study={typed(name)}", f"sweep.nuisance.seed={typed(seeds)}"]
 
 
 def _of_arms(best: str, arms: Mapping[str, str]) -> list[str]:
@@ -150,7 +146,7 @@ def _check_test(overrides: Sequence[str]) -> None:
     check_runs(runs)
 
 
-def _search(search: FormulaSearch, config: Config, watch: _Watch, message: _Message) -> None:
+def _search(search: FormulaSearch, config: Config, watch: Watch | None, message: Message) -> None:
     """Train the formulas that a search asks for, batch after batch."""
     horizon, event = int(config["horizon_steps"]), search.rule.event
     while batch := search.batch():

@@ -68,6 +68,11 @@ def centred(logits: Float[Tensor, "sample d_vocab"]) -> Float[Tensor, "sample d_
     return wide - wide.mean(dim=1, keepdim=True)
 
 
+def all_logits(everything: EveryExample, params: Params) -> Float[Tensor, "sample d_vocab"]:
+    """Of a stack of one for all examples of the task, centred over classes."""
+    return centred(everything.activations(params, everything.inputs)["logits"][0])
+
+
 def by_answer(
     rows: Float[Tensor, "sample param"], answers: Int[Tensor, " sample"], n: int
 ) -> Float[Tensor, "element param"]:

@@ -18,8 +18,8 @@ from observatory.core.layout import Params
 from observatory.core.settings import Size, check_arguments
 from observatory.core.view import EveryExample, FleetView
 from observatory.maths.activations import block_names
-from observatory.maths.answer_logits import alone, centred, group_task
-from observatory.maths.irreps import Isotypic, isotypic
+from observatory.maths.answer_logits import all_logits, alone, group_task
+from observatory.maths.irreps import isotypic
 from observatory.maths.operands import token_table
 from observatory.maths.pairs.families import (
     FAMILIES,
@@ -103,8 +103,8 @@ class OutputSpectrum(Probe):
             return dict.fromkeys(("output_spectrum", "flat_distance", "joint_share"))
         found, far, share = list[Tensor](), list[float | None](), list[float | None]()
         for r in range(len(view.replica)):
-            logits = everything.activations(alone(view.params, r), everything.inputs)["logits"][0]
-            z = as_table(centred(logits), everything.inputs[:, :2], answers, order)
+            z = all_logits(everything, alone(view.params, r))
+            z = as_table(z, everything.inputs[:, :2], answers, order)
             whole, both = spectrum(z)
             total, there = float(whole.sum()), bool(whole.sum() != 0)
             found.append(whole)
@@ -198,12 +198,17 @@ class AlgorithmFamily(Probe):
     def measure(self, view: FleetView) -> Measurement:
         """The columns of every replica of the view, in float64."""
         everything, group, answers = group_task(view, "algorithm_family")
-        order, least = logarithms(group), rounding(view.params.values())
+        order, least, parts = logarithms(group), rounding(view.params.values()), isotypic(group)
+        tables = token_table(view.params, view.weights, len(parts.basis))
         rows = list[dict[str, float | None]]()
         for r in range(len(view.replica)):
             params = alone(view.params, r, torch.float64)
-            z = centred(everything.activations(params, everything.inputs)["logits"][0])
-            row = self._of_embedding(view, everything, r, params, isotypic(group))
+            z = all_logits(everything, params)
+            row = dict[str, float | None]()
+            if tables is not None:
+                row["circularity"] = circularity(tables[r], parts, self.components, least)
+                found = self._symmetricity(view, everything, params, len(group))
+                row["gradient_symmetricity"] = found
             if order is not None:
                 pairs = everything.inputs[:, :2], answers, order
                 right = as_table(z.gather(1, answers[:, None]), *pairs)
@@ -216,18 +221,13 @@ class AlgorithmFamily(Probe):
             for name in (column.name for column in self.columns)
         }
 
-    def _of_embedding(
-        self, view: FleetView, everything: EveryExample, r: int, params: Params, parts: Isotypic
-    ) -> dict[str, float | None]:
-        tables = token_table(view.params, view.weights, len(parts.basis))
-        if tables is None:
-            return {}
-        least = rounding(view.params.values())
-        found = {"circularity": circularity(tables[r], parts, self.components, least)}
+    def _symmetricity(
+        self, view: FleetView, everything: EveryExample, params: Params, n: int
+    ) -> float | None:
         if (name := embedded_operands(view.activations)) is None:
-            return found
-        inputs, n = everything.inputs, len(parts.basis)
+            return None
+        inputs = everything.inputs
         rng = torch.Generator().manual_seed(self.seed)
         some = torch.randperm(len(inputs) * n, generator=rng)[: self.most_triples].to(inputs.device)
         gradients = operand_gradients(everything, params, name, inputs[some // n], some % n)
-        return {**found, "gradient_symmetricity": gradient_symmetricity(gradients)}
+        return gradient_symmetricity(gradients)

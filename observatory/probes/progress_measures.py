@@ -16,14 +16,13 @@ from torch import Tensor
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.errors import ConfigError
-from observatory.core.layout import Params
 from observatory.core.settings import Fraction, Size, check_arguments
-from observatory.core.view import EveryExample, FleetView
+from observatory.core.view import FleetView
 from observatory.maths.answer_logits import (
+    all_logits,
     alone,
     answer_power,
     by_answer,
-    centred,
     cross_entropy,
     group_task,
     margins,
@@ -136,11 +135,6 @@ def _order(n: int) -> Int[Tensor, " sample"]:
     return torch.randperm(n, generator=torch.Generator().manual_seed(_ORDER_SEED))
 
 
-def _logits(everything: EveryExample, params: Params, r: int) -> Float[Tensor, "sample d_vocab"]:
-    """Of one replica for all pairs, centred over classes."""
-    return centred(everything.activations(alone(params, r), everything.inputs)["logits"][0])
-
-
 def _numbers(rows: list[dict[str, float]], device: torch.device) -> dict[str, Masked]:
     return {
         name: Masked.of([row[name] for row in rows], torch.float64, device) for name in QUANTITIES
@@ -183,7 +177,7 @@ class ProgressMeasures(Probe):
         parts = isotypic(table)
         rows, each = list[dict[str, float]](), list[Tensor]()
         for r in range(len(view.replica)):
-            z, labels = _logits(everything, view.params, r), everything.labels[r]
+            z, labels = all_logits(everything, alone(view.params, r)), everything.labels[r]
             in_train = everything.in_train[r]
             keys = key_irreps(answer_power(z, answers, parts), self.key_share)
             rows.append(progress(z, labels, in_train, answers, parts, keys))
@@ -248,9 +242,9 @@ class ProgressOracle(Probe):
         parts, most = isotypic(table), self.most_examples
         rows, lists = list[dict[str, float]](), list[tuple[Tensor, Tensor, Tensor]]()
         for r in range(len(view.replica)):
-            z, labels = _logits(everything, view.params, r), everything.labels[r]
+            z, labels = all_logits(everything, alone(view.params, r)), everything.labels[r]
             in_train = everything.in_train[r]
-            power = answer_power(_logits(everything, everything.start, r), answers, parts)
+            power = answer_power(all_logits(everything, alone(everything.start, r)), answers, parts)
             z = z + 0 * power.sum()  # keys of what is not finite are none
             keys = key_irreps(power, self.key_share)
             rows.append(progress(z, labels, in_train, answers, parts, keys))
