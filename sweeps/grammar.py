@@ -53,7 +53,7 @@ class Grammar:
 
         Example:
             >>> rules = Grammar(["x", 2], ["cos"], ["mul"], 2)
-            >>> rules.formula(lambda at, symbols: symbols[0] if len(at) > 5 else "mul")
+            >>> rules.formula(lambda at, symbols: {"node": "mul", "node1": "cos"}.get(at, "x"))
             'mul(x, cos(x))'
         """
         leaves = [str(leaf) for leaf in self.leaves]

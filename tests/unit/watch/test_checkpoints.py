@@ -160,11 +160,11 @@ def test_what_names_nothing_is_refused(tmp_path: Path) -> None:
         probe_checkpoints(nn.Linear(1, 1), [], BATCH, tmp_path)
 
 
-def test_a_fit_of_a_state_at_step_0_says_that_nothing_was_trained(tmp_path: Path) -> None:
+def test_a_fit_of_checkpoints_says_that_they_hold_no_event(tmp_path: Path) -> None:
     model = nn.Linear(2, 2)
     save_file(model.state_dict(), tmp_path / "step=0.safetensors")
     probe_checkpoints(model, [tmp_path / "step=0.safetensors"], torch.ones(3, 2), tmp_path / "at_0")
-    with pytest.raises(ConfigError, match="these end at step 0"):
+    with pytest.raises(ConfigError, match="saved checkpoints, which hold weights and no metric"):
         fits.boundary(tmp_path / "at_0")
 
 

@@ -143,7 +143,8 @@ def test_its_page_shows_the_damage_against_steps(trained: tuple[Path, Run, list[
     page = rebuild_report(folder / "mine").read_text()
     assert "What low precision would do" in page
     assert "change of loss (nats), int4_token" in page
-    assert "median time to the event" in page
+    assert "looks are dots, joined faintly" in page
+    assert "A dot marks" not in page  # a dot is a look here
 
 
 def test_a_resume_of_a_loop_that_looks_late_gives_the_same_bits(tmp_path: Path) -> None:
