@@ -34,5 +34,5 @@ def said_of_kept(group: Group, probes: Iterable[str]) -> str:
     before = [found[p].since for found in tables for p in kept if p in found]
     since = sorted({step for step in before if step is not None})
     steps = " or ".join(map(str, since))
-    compared = f"; what compares with the start does with step {steps} here" if since else ""
+    compared = f"; what compares with another state does with that of step {steps}" if since else ""
     return f" Looked at after the training, at kept states: {', '.join(kept)}{compared}."

@@ -1,6 +1,7 @@
 """The mechanism of a page: silent without its probes, and with them what was recorded."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from observatory.analysis.page.drawing import Drawing
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.training import attribution
-from observatory.analysis.training.mechanism import MECHANISM, draw_mechanism
+from observatory.analysis.training.mechanism import draw_mechanism
+from observatory.analysis.training.mechanism_panels import MECHANISM
 from observatory.core.contracts import Probe
 from observatory.store.files import write_json
 from observatory.store.reader import Study
@@ -40,6 +42,14 @@ def probe_of(name: str) -> type[Probe]:
 def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     [group] = groups(Study(fabricate_study(tmp_path_factory.mktemp("results"), SMALL)))
     return gather(group, fit_group(group, [], {"study": composed("map")["fit"]["study"]}))
+
+
+@pytest.fixture(autouse=True)
+def forget(facts: Facts) -> Iterator[None]:
+    """Leave no table of kept states to the next test."""
+    yield
+    [run] = facts.group.runs
+    shutil.rmtree(run.folder.parents[1] / "reprobed", ignore_errors=True)
 
 
 def test_nothing_is_drawn_where_nothing_was_recorded(facts: Facts) -> None:
@@ -128,10 +138,49 @@ def test_what_was_looked_at_again_is_drawn_and_said(facts: Facts) -> None:
     made = {item.name: item for item in draw_mechanism(facts) if isinstance(item, Drawing)}
     assert list(made) == ["mechanism-curvature", "mechanism-kept", "mechanism-attribution"]
     assert "at kept states: kernel_drift; what compares" in made["mechanism-curvature"].caption
-    assert "does with step 10 here" in made["mechanism-curvature"].caption
+    assert "does with that of step 10." in made["mechanism-curvature"].caption
     assert "at kept states: commutator." in made["mechanism-kept"].caption
     assert median_of(made["mechanism-kept"].figure.axes[0]) == pytest.approx([10, 1000])
     grid = np.reshape(np.array(made["mechanism-attribution"].figure.axes), (3, 2))
     assert [axes.get_title("left") for axes in grid[0]] == ["embedding", "units, before"]
     assert median_of(grid[1, 0]) == pytest.approx([0.005, 0.5])
     assert median_of(grid[2, 1]) == pytest.approx([0.0025, 0.25])
+
+
+def titles_of(drawing: Drawing) -> list[str]:
+    """What stands above the panels that are drawn."""
+    return [title for axes in drawing.figure.axes if (title := axes.get_title("left"))]
+
+
+def test_key_irreps_of_a_later_state_are_drawn_beside_the_val_loss(facts: Facts) -> None:
+    keep(facts, "progress_oracle", 1000, restricted_loss=lambda step: 30 / step,
+         excluded_loss=lambda step: step / 100)  # fmt: skip
+    [made] = draw_mechanism(facts)
+    assert isinstance(made, Drawing)
+    assert made.name == "mechanism-oracle"
+    assert "progress_oracle; what compares with another state does with that of step 1000." in (
+        made.caption
+    )
+    assert titles_of(made) == ["restricted loss (nats)", "excluded loss (nats)", "val loss"]
+    assert median_of(made.figure.axes[0]) == pytest.approx([3.0, 0.03])
+    assert median_of(made.figure.axes[1]) == pytest.approx([0.1, 10.0])
+    assert len(median_of(made.figure.axes[2])) > 2  # as often as the training was evaluated
+
+
+def test_clock_or_pizza_and_the_surrogate_kernel_have_a_figure_each(facts: Facts) -> None:
+    keep(facts, "algorithm_family", None, gradient_symmetricity=lambda step: step / 1000 - 0.5,
+         right_share=lambda step: step / 1250)  # fmt: skip
+    keep(facts, "surrogate_kernel", None, drift=lambda step: step / 2000,
+         antisymmetric_share=lambda step: 1 / step,
+         surrogate_cosine=lambda step: 1 - 1 / step)  # fmt: skip
+    made = {item.name: item for item in draw_mechanism(facts) if isinstance(item, Drawing)}
+    family, kernel = made["mechanism-algorithm"], made["mechanism-surrogate"]
+    assert list(made) == ["mechanism-algorithm", "mechanism-surrogate"]
+    assert titles_of(family) == ["gradient symmetricity", "share of logits at (k, k)"]
+    assert median_of(family.figure.axes[0]) == pytest.approx([-0.49, 0.5])
+    assert median_of(family.figure.axes[1]) == pytest.approx([0.008, 0.8])
+    assert titles_of(kernel) == [
+        "drift of the kernel", "antisymmetric share", "cosine with symmetric kernel"
+    ]  # fmt: skip
+    assert median_of(kernel.figure.axes[1]) == pytest.approx([0.1, 0.001])
+    assert "at kept states: surrogate_kernel." in kernel.caption
