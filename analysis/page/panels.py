@@ -104,7 +104,7 @@ def panels_figure(
         logarithmic: Whether the axis of a quantity is, for each in the order of the panels.
         marks: A step per weight decay that is marked by a dot: its median time to grok.
     """
-    columns = min(3, len(logarithmic))
+    columns = 2 if len(logarithmic) == 4 else min(3, len(logarithmic))  # no row of one
     rows = ceil(len(logarithmic) / columns)
     figure = Figure(figsize=(WIDTH, 0.55 + 1.95 * rows))
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True)

@@ -177,7 +177,7 @@ def metrics_of(facts: Facts) -> Diagnostic:
 def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
     """A panel per quantity that was recorded, a line per weight decay; or why there is none."""
     found: list[pd.DataFrame] = []
-    titles: dict[str, bool] = {}
+    titles: dict[str, Panel] = {}
     for probe in dict.fromkeys(panel.probe for panel in shown.panels):
         table = table_of(facts.group, probe)
         recorded = facts.group.columns(table)
@@ -191,7 +191,7 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
         wide = wide.assign(**{title: values for _, title, values in named})
         of_probe = [title for _, title, _ in named]
         found.append(bands(wide, facts.group.replicas, of_probe, facts.steps_drawn))
-        titles |= {title: panel.log for panel, title, _ in named}
+        titles |= {title: panel for panel, title, _ in named}
     made = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
     if made.empty:
         return NotDrawn(shown.title, facts.group.why_missing(*(p.probe for p in shown.panels)))
@@ -199,6 +199,7 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
     if moves.empty:
         return NotDrawn(shown.title, f"the same value at every look: {still}")
     drawn = set(moves["quantity"])
+    placed = sorted(titles.items(), key=lambda each: shown.panels.index(each[1]))
     lines = rule(facts, MAX_LINES, bands_drawn=len(facts.cells) <= MAX_BANDS)
     looks = [np.unique(column(part, "step")).size for _, part in moves.groupby("quantity")]
     at = marks(facts) if max(looks) > FEW_LOOKS else {}
@@ -216,7 +217,7 @@ def draw_diagnostic(facts: Facts, shown: Diagnostic) -> Drawing | NotDrawn:
             f"{_marked(facts) if max(looks) > FEW_LOOKS else ''} {context(facts)}"
         ),
         figure=panels_figure(
-            moves, {title: log for title, log in titles.items() if title in drawn}, at
+            moves, {title: panel.log for title, panel in placed if title in drawn}, at
         ),
     )
 

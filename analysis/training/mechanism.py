@@ -1,5 +1,6 @@
 """What a network computes with over training: nothing is drawn of what was not recorded."""
 
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
@@ -21,7 +22,7 @@ from observatory.analysis.page.style import (
     styled,
 )
 from observatory.analysis.training.attribution import draw_attribution
-from observatory.analysis.training.diagnostics import draw_diagnostic
+from observatory.analysis.training.diagnostics import Diagnostic, Panel, draw_diagnostic
 from observatory.analysis.training.mechanism_panels import MECHANISM
 from observatory.analysis.training.recorded import said_of_kept, table_of
 from observatory.store.reader import EVALUATION
@@ -41,9 +42,21 @@ def draw_mechanism(facts: Facts) -> list[Drawing | NotDrawn]:
     for shown in MECHANISM:
         probes = {panel.probe for panel in shown.panels} - {EVALUATION}
         if any(table_of(facts.group, probe) for probe in probes):
-            found.append(draw_diagnostic(facts, shown))
+            found.append(draw_diagnostic(facts, _with_unit(facts, shown)))
     attribution = draw_attribution(facts)
     return found if attribution is None else [*found, attribution]
+
+
+def _with_unit(facts: Facts, shown: Diagnostic) -> Diagnostic:
+    """A figure whose losses of the training name the unit that they were recorded in."""
+
+    def named(panel: Panel) -> Panel:
+        if panel.probe != EVALUATION or panel.column not in facts.group.columns(EVALUATION):
+            return panel
+        unit = facts.group.unit(EVALUATION, panel.column)
+        return replace(panel, title=f"{panel.title} ({unit})")
+
+    return replace(shown, panels=tuple(map(named, shown.panels)))
 
 
 def draw_spectrum(facts: Facts) -> Drawing | None:
@@ -70,9 +83,10 @@ def draw_spectrum(facts: Facts) -> Drawing | None:
         title="Irreps of the logits",
         caption=(
             "Share of the power of the mean logits of every answer in each irrep of the group (on "
-            "addition, the frequency; the constant is left out), of one network per weight decay: "
-            "the first that had the event, where any had. Against optimizer steps (log "
-            "axis). Each network has irreps of its own, so no median is drawn."
+            "addition, the frequency; the constant is left out; dimensionless), of one network per "
+            "weight decay: the first that had the event, and of the smallest weight decay even if "
+            "none had. Against optimizer steps (log axis). Each network has irreps of its own, so "
+            "no median is drawn."
             f"{said_of_kept(facts.group, [_SPECTRUM])} {NO_READING} {context(facts)}"
         ),
         figure=_spectrum_figure(maps),
@@ -80,16 +94,19 @@ def draw_spectrum(facts: Facts) -> Drawing | None:
 
 
 def _examples(facts: Facts) -> list[tuple[str, int, float]]:
-    """Run, number and weight decay of some replicas, of the first that had the event if any had.
+    """Run, number and weight decay of the replicas that have a map.
 
-    One of each of some weight decays, evenly chosen.
+    The first of a weight decay that had the event, of some weight decays, evenly chosen; and the
+    first of the smallest weight decay if none of it had the event.
     """
-    had = words(facts.times, "end") == "grokked"
-    among = where(facts.times, had) if had.any() else facts.times
-    first = among.sort_values(["weight_decay", "run_id", "replica"])
+    first = facts.times.assign(missed=words(facts.times, "end") != "grokked")
+    first = first.sort_values(["weight_decay", "missed", "run_id", "replica"])
     first = first.groupby("weight_decay", as_index=False).first()
-    chosen = evenly(column(first, "weight_decay").tolist(), _MAX_MAPS)
-    kept = where(first, np.isin(column(first, "weight_decay"), chosen))
+    missed, decays = first["missed"].to_numpy(dtype=bool), column(first, "weight_decay")
+    control = missed & (decays == np.min(decays, initial=np.inf))
+    among = decays[~missed] if not missed.all() else decays[~control]
+    chosen = evenly(among.tolist(), _MAX_MAPS - int(control.any()))
+    kept = where(first, np.isin(decays, chosen) | control)
     numbers = column(kept, "replica").astype(int).tolist()
     return list(
         zip(words(kept, "run_id").tolist(), numbers, column(kept, "weight_decay").tolist(),

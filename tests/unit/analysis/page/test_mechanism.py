@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from observatory.analysis.page.drawing import Drawing
 from observatory.analysis.page.facts import Facts, gather
 from observatory.analysis.page.groups import Group, groups
 from observatory.analysis.training import attribution
-from observatory.analysis.training.mechanism import draw_mechanism
+from observatory.analysis.training.mechanism import draw_mechanism, draw_spectrum
 from observatory.analysis.training.mechanism_panels import MECHANISM
 from observatory.core.contracts import Probe
 from observatory.store.files import write_json
@@ -56,9 +57,8 @@ def test_nothing_is_drawn_where_nothing_was_recorded(facts: Facts) -> None:
     assert draw_mechanism(facts) == []
 
 
-def test_a_map_per_weight_decay_and_the_panels_that_were_recorded(
-    facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def plant(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of two probes, the same of all replicas, in place of what was recorded."""
     rows = facts.group.replicas
     base = pd.DataFrame(
         [
@@ -83,6 +83,12 @@ def test_a_map_per_weight_decay_and_the_panels_that_were_recorded(
         return base.assign(**{n: known[n] for n in names}) if set(names) <= set(known) else None
 
     monkeypatch.setattr(Group, "table", table)
+
+
+def test_a_map_per_weight_decay_and_the_panels_that_were_recorded(
+    facts: Facts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(facts, monkeypatch)
     made = {item.name: item for item in draw_mechanism(facts) if isinstance(item, Drawing)}
     assert list(made) == ["mechanism-spectrum", "mechanism-circuit", "mechanism-references"]
     made["mechanism-spectrum"].figure.savefig(tmp_path / "map.svg")
@@ -91,6 +97,32 @@ def test_a_map_per_weight_decay_and_the_panels_that_were_recorded(
     assert all(tick == round(tick) for tick in ticks), "an irrep has a whole number"
     titles = [axes.get_title("left") for axes in made["mechanism-circuit"].figure.axes]
     assert [title for title in titles if title] == ["key irreps", "share explained by the answer"]
+
+
+@pytest.mark.parametrize(
+    ("had", "replicas"),
+    [
+        ({1.0: [False, True]}, [(0.3, 0), (1.0, 3)]),
+        ({0.3: [False, True]}, [(0.3, 1)]),  # the control had the event itself
+        ({}, [(0.3, 0), (1.0, 2)]),
+    ],
+)
+def test_a_map_is_of_the_first_with_the_event_beside_the_smallest_weight_decay(
+    facts: Facts,
+    monkeypatch: pytest.MonkeyPatch,
+    had: dict[float, list[bool]],
+    replicas: list[tuple[float, int]],
+) -> None:
+    plant(facts, monkeypatch)
+    decays = facts.times["weight_decay"].tolist()
+    place = [index % 2 for index in range(len(decays))]
+    assert decays == [0.3, 0.3, 1.0, 1.0]
+    ends = ["grokked" if had.get(decay, [False, False])[at] else "memorised"
+            for decay, at in zip(decays, place, strict=True)]  # fmt: skip
+    drawing = draw_spectrum(replace(facts, times=facts.times.assign(end=ends)))
+    assert drawing is not None
+    titles = [title for axes in drawing.figure.axes if (title := axes.get_title("left"))]
+    assert titles == [f"weight decay {decay:g}, replica {number}" for decay, number in replicas]
 
 
 def test_every_column_that_is_drawn_is_one_of_its_probe() -> None:
@@ -154,14 +186,17 @@ def titles_of(drawing: Drawing) -> list[str]:
 
 def test_key_irreps_of_a_later_state_are_drawn_beside_the_val_loss(facts: Facts) -> None:
     keep(facts, "progress_oracle", 1000, restricted_loss=lambda step: 30 / step,
-         excluded_loss=lambda step: step / 100)  # fmt: skip
+         excluded_loss=lambda step: step / 100, margin_rest=float)  # fmt: skip
     [made] = draw_mechanism(facts)
     assert isinstance(made, Drawing)
     assert made.name == "mechanism-oracle"
     assert "progress_oracle; what compares with another state does with that of step 1000." in (
         made.caption
     )
-    assert titles_of(made) == ["restricted loss (nats)", "excluded loss (nats)", "val loss"]
+    assert titles_of(made) == [
+        "restricted loss (nats)", "excluded loss (nats)", "val loss (nats)",
+        "margin of the rest (nats)",
+    ]  # fmt: skip
     assert median_of(made.figure.axes[0]) == pytest.approx([3.0, 0.03])
     assert median_of(made.figure.axes[1]) == pytest.approx([0.1, 10.0])
     assert len(median_of(made.figure.axes[2])) > 2  # as often as the training was evaluated

@@ -474,6 +474,14 @@ def test_panels_have_a_line_per_weight_decay_and_a_dot_where_it_grokked():
     assert not _found(few, "mark"), "between few looks nothing is known, and dots are looks"
 
 
+def test_four_panels_are_two_rows_of_two():
+    figure = panels_figure(_bands(list("abcd")), dict.fromkeys("abcd", False), {})
+    places = [axes.get_subplotspec() for axes in figure.axes if axes.axison]
+    assert [(place.rowspan.start, place.colspan.start) for place in places if place] == [
+        (0, 0), (0, 1), (1, 0), (1, 1)
+    ]  # fmt: skip
+
+
 def test_many_weight_decays_are_thinned_to_what_a_reader_can_tell_apart():
     bands = _bands(["s_bar"], tuple(np.geomspace(0.01, 1, 40)))
     assert len(_found(panels_figure(bands, {"s_bar": False}, {}), "median")) == 6
