@@ -1,11 +1,12 @@
-"""What docs/mechanism.md says of its laptop study, from its table in docs/examples.
+"""What docs/mechanism.md says of its two studies, from their tables in docs/examples.
 
-`python -m tests.docs_mechanism RESULTS` writes the table of the finished study under RESULTS.
+`python -m tests.docs_mechanism RESULTS` writes the tables of those that are finished under RESULTS.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ import observatory as ob
 
 TABLE = Path(__file__).parents[1] / "docs" / "examples" / "nanda_laptop.csv"
 STUDY = "nanda_laptop"
+LARGE = Path(__file__).parents[1] / "docs" / "examples" / "nanda2023.csv"
+LARGE_STUDY = "nanda2023"
 MEASURES = ["restricted_loss", "excluded_loss"]
 REFERENCES = ["network_acc", "input_nn_acc", "input_kernel_acc", "input_nn_agree",
               "input_kernel_agree", "majority_agree", "final_nn_agree"]  # fmt: skip
@@ -57,6 +60,32 @@ def store(results: Path) -> None:
     pd.DataFrame(rows).to_csv(TABLE, index=False, float_format="%.4g")
 
 
+def store_large(results: Path) -> None:
+    """A row per network and look of the large study at which all was recorded."""
+    study = ob.Study(results / LARGE_STUDY)
+    run, names = study.runs[0], ["replica", "step"]
+    rows = study.replicas()[["replica", "seed"]]
+    for table, columns in {
+        "probes/progress_measures": MEASURES,
+        "probes/group_structure": ["key_count", "explained", "embed_gini"],
+        "evaluation": ["train_loss", "val_loss", "val_acc"],
+    }.items():
+        recorded = run.table(table, [*names, *columns]).drop(columns="run_id")
+        rows = rows.merge(recorded, on=[name for name in names if name in rows])
+    rows.drop(columns="replica").to_csv(LARGE, index=False, float_format="%.4g")
+
+
+def large_networks() -> list[pd.DataFrame]:
+    """The looks of each network of the large study, in the order of steps."""
+    return [looks for _, looks in pd.read_csv(LARGE).groupby("seed")]
+
+
+def rise(looks: pd.DataFrame, above: float) -> float:
+    """The first step after its least value at which excluded loss is above a number."""
+    least = int(looks["excluded_loss"].idxmin())
+    return float(looks.loc[least:].query("excluded_loss > @above")["step"].min())
+
+
 def of(decay: float) -> pd.DataFrame:
     """The networks of a weight decay."""
     table = pd.read_csv(TABLE)
@@ -97,11 +126,37 @@ def neighbours() -> str:
     )
 
 
+def large() -> str:
+    """The order of the published curves in the networks of the large study."""
+    networks = large_networks()
+
+    def each(values: Sequence[Any], form: str = ".0f") -> str:
+        return " and ".join(f"{value:{form}}" for value in values)
+
+    def steps(column: str, below: float) -> str:
+        return each([first(looks, column, below) for looks in networks])
+
+    last = [looks.iloc[-1] for looks in networks]
+    least = [looks["excluded_loss"].min() for looks in networks]
+    return (
+        f"Train loss is below 0.01 nats by step {steps('train_loss', 0.01)}, restricted loss below "
+        f"1 by {steps('restricted_loss', 1.0)}; excluded loss is least ({each(least, '.2f')} nats) "
+        f"and above 1 again by step {each([rise(looks, 1.0) for looks in networks])}; val loss is "
+        f"below 1 by {steps('val_loss', 1.0)}. At the end "
+        f"{each([row['key_count'] for row in last])} of 57 irreps are key, "
+        f"{each([100 * row['explained'] for row in last])} % of the logits' power depends on the "
+        f"answer alone, and excluded loss is {each([row['excluded_loss'] for row in last], '.1f')}"
+    )
+
+
 NUMBERS: dict[str, Callable[[], str]] = {
     "mechanism_circuit": circuit,
+    "mechanism_large": large,
     "mechanism_neighbours": neighbours,
 }
 
 
 if __name__ == "__main__":
-    store(Path(sys.argv[1]))
+    for name, write in {STUDY: store, LARGE_STUDY: store_large}.items():
+        if (Path(sys.argv[1]) / name).is_dir():
+            write(Path(sys.argv[1]))
