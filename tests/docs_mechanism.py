@@ -82,8 +82,8 @@ def large_networks() -> list[pd.DataFrame]:
 
 def rise(looks: pd.DataFrame, above: float) -> float:
     """The first step after its least value at which excluded loss is above a number."""
-    least = int(looks["excluded_loss"].idxmin())
-    return float(looks.loc[least:].query("excluded_loss > @above")["step"].min())
+    after = looks.iloc[int(np.argmin(looks["excluded_loss"].to_numpy())) :]
+    return float(after.loc[after["excluded_loss"] > above, "step"].min())
 
 
 def of(decay: float) -> pd.DataFrame:
