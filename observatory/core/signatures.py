@@ -7,6 +7,7 @@ constructor, so that a mistake in one can be shown at once.
 import ast
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,9 +99,15 @@ def _source(module: str) -> ast.Module | None:
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
     try:
-        return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+        return _parsed(Path(spec.origin).read_text(encoding="utf-8"))
     except (OSError, SyntaxError):
         return None
+
+
+@lru_cache(maxsize=256)
+def _parsed(source: str) -> ast.Module:
+    """Parsed once: the settings of a run are checked for each configuration that is composed."""
+    return ast.parse(source)
 
 
 def _is_dataclass(decorator: ast.expr) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException
@@ -21,6 +20,7 @@ from observatory.core.names import check_folder, check_plain_name
 from observatory.core.secrets import without_secrets
 from observatory.core.settings import checked
 from observatory.launch.overrides import CONF, check_effect, is_group, parsed, replacing, values_of
+from observatory.launch.presets import composed as composed_by_hydra
 from observatory.store.identity import stored_settings
 from observatory.training.check import check_settings
 
@@ -219,19 +219,19 @@ def _conf() -> Iterator[None]:
 
 
 def _composed(name: str, overrides: Sequence[str]) -> DictConfig:
-    return _with_known(name, list(replacing(overrides)), with_hydra=True)
+    return _with_known(name, list(replacing(overrides)))
 
 
-def _with_known(name: str, given: Sequence[str], *, with_hydra: bool) -> DictConfig:
+def _with_known(name: str, given: Sequence[str]) -> DictConfig:
     """The configuration; of settings that are none, one is refused with the nearest that is."""
     try:
-        return hydra_compose(name, list(given), return_hydra_config=with_hydra)
+        return composed_by_hydra(name, given)
     except ConfigCompositionException as error:
         if found := _UNKNOWN.match(str(error)):
             others = [text for text in given if parsed([text])[0].key_or_group != found[1]]
-            node, group = _with_known(name, others, with_hydra=False), ""
+            node, group = _with_known(name, others), ""
             for part in found[1].split("."):
-                known = dict.fromkeys(map(str, node), Any)
+                known = dict.fromkeys((str(key) for key in node if key != "hydra"), Any)
                 checked({part: None}, known, group, owner="" if group else "a run")
                 node, group = node[part], f"{group}.{part}".lstrip(".")
         raise
