@@ -95,6 +95,7 @@ def test_a_file_that_changed_is_named(
         ("bundle.json", {"runs": ["0123456789ab", "../.."]}, "must be the folders of runs/"),
         (MANIFEST, {"schema_version": 2}, "`schema_version` 2"),
         (MANIFEST, {"run_id": "../../../evil"}, "`run_id` must be the folder's name"),
+        (MANIFEST, {"run_id": "0123456789"}, "`run_id` must be the folder's name"),
         (MANIFEST, {"identity": "f" * 64}, "and the identity's start"),
         (MANIFEST, {"horizon_steps": "long"}, "`horizon_steps` must be a whole number, got 'long'"),
         (MANIFEST, {"created": "yesterday"}, "`created` must be a time with its zone"),

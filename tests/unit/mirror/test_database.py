@@ -4,9 +4,10 @@ import pwd
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,6 +116,9 @@ def silent() -> Iterator[str]:
 
         threading.Thread(target=take, daemon=True).start()
         yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)  # wakes who waits in it
+        for call in kept:
+            call.close()
 
 
 @pytest.mark.parametrize("uri", ["http://{}", "postgresql://me:secret@{}/mlflow"])
@@ -125,6 +129,87 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path, silent: str, ur
     summary = mirror(study, replace(settings, timeout_s=2.0))
     assert "does not answer" in str(summary.error) or "timeout expired" in str(summary.error)
     assert "secret" not in str(summary)
+
+
+def test_a_database_that_never_answers_is_given_up_without_a_deadline_around_it(
+    silent: str,
+) -> None:
+    """By the driver itself, at the seconds of the URI: a copy's deadline would hide it."""
+    pytest.importorskip("psycopg")
+    raised = list[StoreError]()
+
+    def asks() -> None:
+        try:
+            opened_uri(f"postgresql://me:secret@{silent}/mlflow", 2.0)
+        except StoreError as error:
+            raised.append(error)
+
+    asking = threading.Thread(target=asks, daemon=True)
+    asking.start()
+    asking.join(60.0)
+    (error,) = raised
+    assert "the database cannot be opened (" in str(error)
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("given", "opened"),
+    [
+        ("postgresql://h/db", "postgresql://h/db?connect_timeout=5"),
+        ("mysql+pymysql://h/db?ssl=true", "mysql+pymysql://h/db?ssl=true&connect_timeout=5"),
+        ("postgresql://h/db?connect_timeout=9", "postgresql://h/db?connect_timeout=9"),
+        ("mssql://h/db", "mssql://h/db"),
+    ],
+)
+def test_databases_are_opened_within_the_seconds_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, given: str, opened: str
+) -> None:
+    tried = list[str]()
+    engine = SimpleNamespace(
+        connect=lambda: SimpleNamespace(close=lambda: None), dispose=lambda: None
+    )
+    monkeypatch.setattr("sqlalchemy.create_engine", lambda uri: tried.append(uri) or engine)
+    assert opened_uri(given, 5.0) == opened
+    assert tried == [opened]
+
+
+@pytest.fixture
+def refusing() -> Iterator[Callable[[int], str]]:
+    """The address of a server that answers every question with a status."""
+    servers = list[HTTPServer]()
+
+    def answering(status: int) -> str:
+        class Refusal(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_GET = do_POST = do_HEAD = answer  # noqa: N815 - by these the library finds it
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        servers.append(HTTPServer(("127.0.0.1", 0), Refusal))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield answering
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("status", "asks"), [(401, True), (403, True), (404, False)])
+def test_a_server_that_asks_who_it_is_names_what_to_set(
+    tmp_path: Path, refusing: Callable[[int], str], status: int, asks: bool
+) -> None:
+    study = fabricate_study(tmp_path, PLAN)
+    error = mirror(study, default_settings(tmp_path, refusing(status))).error
+    assert error is not None
+    assert str(status) in error
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        assert (name in error) == asks
 
 
 def test_all_answers_have_one_deadline() -> None:

@@ -7,6 +7,7 @@ from observatory.analysis.stats.bins import bin_rates
 from observatory.analysis.stats.observations import Observations, from_counts
 from observatory.analysis.stats.resample import (
     bca_interval,
+    few_seeds_warning,
     left_out,
     percentile_interval,
     replica_weights,
@@ -50,6 +51,23 @@ def test_whole_seeds_are_drawn_where_seeds_recur() -> None:
     assert np.all(n == 6)
     assert np.array_equal(k[:, 0], k[:, 1])
     assert len(np.unique(k[:, 0])) > 2
+
+
+@pytest.mark.parametrize(
+    ("n_seeds", "said"),
+    [
+        (9, ["The bootstrap draws whole seeds, of which there are 9: with fewer than 10 its "]),
+        (10, []),
+    ],
+)
+def test_few_seeds_are_warned_of(n_seeds: int, said: list[str]) -> None:
+    decays, seed = np.repeat([0.1, 1.0], n_seeds), np.tile(np.arange(n_seeds), 2)
+    data = Observations(decays, seed == 0, np.full(len(seed), np.nan), "e", 1, 1, seed=seed)
+    assert few_seeds_warning(bin_rates(data)) == [
+        f"{text}intervals are too narrow." for text in said
+    ]
+    alone = Observations(decays, seed == 0, np.full(len(seed), np.nan), "e", 1, 1)
+    assert few_seeds_warning(bin_rates(alone)) == []  # no seed recurs
 
 
 @pytest.mark.slow
