@@ -77,8 +77,9 @@ def run_formulas(
         tables: list[pd.DataFrame] = []
         for operation, overrides_of_test in tests.items():
             compared = [*overrides_of_test, *_of_arms(best, arms)]
-            message(str(run_comparison(compared, watch, message)))
-            table = _outcomes(compared, {BASE: best, **arms}, rule.event)
+            report, runs = run_comparison(compared, watch, message)
+            message(str(report))
+            table = _outcomes(runs, {BASE: best, **arms}, rule.event)
             tables.append(table.assign(operation=operation))
         table = pd.concat(tables, ignore_index=True)
         return _tested(table, best, study, {"n_random": len(controls)})
@@ -157,22 +158,22 @@ def _search(search: FormulaSearch, config: Config, watch: Watch | None, message:
         message(search.text())
 
 
-def _outcomes(overrides: Sequence[str], arms: Mapping[str, str], event: str) -> pd.DataFrame:
+def _outcomes(runs: Mapping[str, Path], arms: Mapping[str, str], event: str) -> pd.DataFrame:
     """A row per formula and seed: the mean over weight decays of `log_times`, and of the event.
 
-    Read are the runs that this comparison names, all trained: its study may have others, such as
-    those of another layout.
+    Args:
+        runs: Folder of the run of each arm.
+        arms: Formula of each.
+        event: Which event.
     """
-    compared = composed_comparison(overrides).runs
-    runs = {name: config for name, config in compared.items() if name in arms}
     tables: list[pd.DataFrame] = []
-    for name, folder in zip(runs, train_runs(runs, None, lambda _: None), strict=True):
-        run = Run(folder)
+    for name, text in arms.items():
+        run = Run(runs[name])
         found = run.outcomes()
         found[_VALUE] = log_times(found, event, int(run.manifest["horizon_steps"]))
         found["share"] = found[f"{event}_observed"].astype(float)
         means = found.pivot_table(index="seed", values=[_VALUE, "share"]).reset_index()
-        tables.append(means.assign(arm=arms[name], role=name))
+        tables.append(means.assign(arm=text, role=name))
     return pd.concat(tables, ignore_index=True)
 
 

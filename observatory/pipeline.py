@@ -24,10 +24,20 @@ def run_map(runs: Mapping[str, Config], watch: Watch | None, message: Message) -
     Returns:
         The report of every study, one where the runs share a study.
     """
+    _, reports = _train_and_publish(runs, watch, message)
+    return reports
+
+
+def _train_and_publish(
+    runs: Mapping[str, Config], watch: Watch | None, message: Message
+) -> tuple[dict[str, Path], list[Path]]:
+    """As `run_map`, with the folder of each run before the reports."""
     from observatory.launch.finished import finished_run
 
     studies = {Path(config["results"]) / config["study"]: config for config in runs.values()}
-    if all(finished_run(config) is not None for config in runs.values()) and all(
+    found = {name: finished_run(config) for name, config in runs.items()}
+    finished = {name: folder for name, folder in found.items() if folder is not None}
+    if len(finished) == len(runs) and all(
         _is_published(study, config) for study, config in studies.items()
     ):
         for study in studies:
@@ -35,37 +45,42 @@ def run_map(runs: Mapping[str, Config], watch: Watch | None, message: Message) -
                 f"{study} was finished before: nothing was trained, and its fits, report and "
                 "MLflow pages are up to date."
             )
-        return [study / "report.html" for study in studies]
+        return finished, [study / "report.html" for study in studies]
     ends = {study: checked_end(config, study) for study, config in studies.items()}
-    train_runs(runs, watch, message)
-    return [publish(study, config, ends[study], message) for study, config in studies.items()]
+    folders = dict(zip(runs, train_runs(runs, watch, message), strict=True))
+    return folders, [
+        publish(study, config, ends[study], message) for study, config in studies.items()
+    ]
 
 
-def run_comparison(overrides: Sequence[str], watch: Watch | None, message: Message) -> Path:
-    """Train the arms of a comparison, fit them beside each other; returns the report.
+def run_comparison(
+    overrides: Sequence[str], watch: Watch | None, message: Message
+) -> tuple[Path, dict[str, Path]]:
+    """Train the arms of a comparison, fit them beside each other.
 
     Learning rates are checked in a study beside it, `<study>_lr`, with a report of its own. The
     same call again continues what is unfinished.
+
+    Returns:
+        The report; the folder of the run of every arm, the base first.
 
     Raises:
         ConfigError: As `comparison`, before anything is trained.
     """
     from observatory.analysis.boundary.learning_rates import rate_remarks
     from observatory.launch.compare import BASE
-    from observatory.launch.finished import finished_run
     from observatory.store.reader import Run
 
     found = composed_comparison(overrides)
     for note in found.notes:
         message(note)
     checks = {f"{arm}, lr x {factor:g}": run for (arm, factor), run in found.rates.items()}
-    report, *_ = run_map({**found.runs, **checks}, watch, message)
-    folders = {name: finished_run(config) for name, config in found.rates.items()}
-    trained = {name: Run(folder) for name, folder in folders.items() if folder is not None}
+    folders, (report, *_) = _train_and_publish({**found.runs, **checks}, watch, message)
+    trained = {name: Run(folders[check]) for name, check in zip(found.rates, checks, strict=True)}
     fit = found.runs[BASE]["fit"]["study"]
     for remark in rate_remarks(trained, fit["events"][0], fit["level"]):
         message(remark)
-    return report
+    return report, {arm: folders[arm] for arm in found.runs}
 
 
 def composed_comparison(overrides: Sequence[str]) -> "Comparison":

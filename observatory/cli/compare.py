@@ -31,5 +31,7 @@ def compare(overrides: tuple[str, ...], quiet: bool, config_dir: Path | None) ->
     from observatory.pipeline import run_comparison
 
     with classes_of(config_dir):
-        print(run_comparison([*search_path(config_dir), *overrides], *reporting(quiet=quiet)))
+        given = [*search_path(config_dir), *overrides]
+        report, _ = run_comparison(given, *reporting(quiet=quiet))
+    print(report)
     return 0

@@ -52,12 +52,11 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[dict
             places.append(Path(config["study"]) / str(there.index(config)))
         return places
 
-    def compare(overrides: list[str], *_: Any) -> Path:
+    def compare(overrides: list[str], *_: Any) -> tuple[Path, dict[str, Path]]:
         made = formulas.composed_comparison(overrides).runs
         other = {"fleet": {**made["base"]["fleet"], "shards": 2}}
         train({name: {**config, **other} for name, config in made.items()})  # of another layout
-        train(made)
-        return tmp_path
+        return tmp_path, dict(zip(made, train(made), strict=True))
 
     monkeypatch.setattr(formulas, "train_runs", train)
     monkeypatch.setattr(formulas, "run_comparison", compare)
