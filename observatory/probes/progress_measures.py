@@ -83,56 +83,38 @@ def progress(
     return {name: float(value) for name, value in found.items()}
 
 
-def excluded_each(
+def loss_of_each(
     z: Float[Tensor, "sample d_vocab"],
     labels: Int[Tensor, " sample"],
-    in_train: Bool[Tensor, " sample"],
+    among: Bool[Tensor, " sample"],
     answers: Int[Tensor, " sample"],
     parts: Isotypic,
     most_examples: int,
+    *,
+    kept: bool,
 ) -> Float[Tensor, " freq"]:
-    """Cross-entropy on some train pairs without one irrep, for every irrep.
+    """Cross-entropy on some pairs without one irrep, or of it alone, for every irrep.
 
     Args:
         z: Logits of all pairs, centred over classes.
         labels: What the network is trained on.
-        in_train: Which pairs are in its train split.
+        among: Pairs that are looked at, such as those in the train split.
         answers: The right answers.
         parts: Irreps of the group.
-        most_examples: So many train pairs at most, the first ones of an order that is always the
+        most_examples: So many of these pairs at most, the first ones of an order that is always the
             same: the cost is that of as many softmaxes for every irrep.
+        kept: Whether the irrep alone is kept, with the mean over all pairs; else all but it is.
     """
-    order = _order(len(z)).to(z.device)
-    some = order[in_train[order]][:most_examples]
-    means, each = by_answer(z, answers, len(parts.basis)), torch.eye(parts.size, dtype=torch.bool)
-    rests = (z[some] - irrep_part(means, parts, one)[answers[some]] for one in each)
-    return torch.stack([cross_entropy(rest, labels[some]).mean() for rest in rests])
-
-
-def restricted_each(
-    z: Float[Tensor, "sample d_vocab"],
-    labels: Int[Tensor, " sample"],
-    answers: Int[Tensor, " sample"],
-    parts: Isotypic,
-    most_examples: int,
-) -> Float[Tensor, " freq"]:
-    """Cross-entropy on some pairs of one irrep with the mean over all pairs, for every irrep.
-
-    Args:
-        z: Logits of all pairs, centred over classes.
-        labels: What the network is trained on.
-        answers: The right answers.
-        parts: Irreps of the group.
-        most_examples: So many pairs at most, as of `excluded_each`.
-    """
-    some, mean = _order(len(z))[:most_examples].to(z.device), z.mean(dim=0)
-    means, each = by_answer(z, answers, len(parts.basis)), torch.eye(parts.size, dtype=torch.bool)
-    alone_at = (irrep_part(means, parts, one)[answers[some]] + mean for one in each)
-    return torch.stack([cross_entropy(part, labels[some]).mean() for part in alone_at])
-
-
-def _order(n: int) -> Int[Tensor, " sample"]:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(_ORDER_SEED))
+    order = torch.randperm(len(z), generator=torch.Generator().manual_seed(_ORDER_SEED))
+    order = order.to(z.device)
+    some = order[among[order]][:most_examples]
+    means, mean = by_answer(z, answers, len(parts.basis)), z.mean(dim=0)
+    losses = list[Tensor]()
+    for one in torch.eye(parts.size, dtype=torch.bool):
+        part = irrep_part(means, parts, one)[answers[some]]
+        logits = part + mean if kept else z[some] - part
+        losses.append(cross_entropy(logits, labels[some]).mean())
+    return torch.stack(losses)
 
 
 def _numbers(rows: list[dict[str, float]], device: torch.device) -> dict[str, Masked]:
@@ -151,11 +133,11 @@ EXCLUDED_EACH = Column(
 
 @final
 class ProgressMeasures(Probe):
-    """Writes `progress` and `excluded_each`.
+    """Writes `progress`, and `loss_of_each` without one irrep.
 
     Args:
         key_share: Share of the power of the logits that the key irreps hold.
-        most_examples: As of `excluded_each`.
+        most_examples: As of `loss_of_each`.
     """
 
     needs_group = True
@@ -181,7 +163,8 @@ class ProgressMeasures(Probe):
             in_train = everything.in_train[r]
             keys = key_irreps(answer_power(z, answers, parts), self.key_share)
             rows.append(progress(z, labels, in_train, answers, parts, keys))
-            each.append(excluded_each(z, labels, in_train, answers, parts, self.most_examples))
+            some = in_train, answers, parts, self.most_examples
+            each.append(loss_of_each(z, labels, *some, kept=False))
         return {**_numbers(rows, answers.device), EXCLUDED_EACH.name: torch.stack(each)}
 
 
@@ -196,7 +179,7 @@ class ProgressOracle(Probe):
 
     Args:
         key_share: Share of the power of the logits of that state that the key irreps hold.
-        most_examples: As of `excluded_each`.
+        most_examples: As of `loss_of_each`.
     """
 
     needs_group = True
@@ -239,7 +222,7 @@ class ProgressOracle(Probe):
                 "`probe.progress_oracle` must know another state. Leave it out of the training "
                 "and run `observatory probe STUDY --probe progress_oracle --since STEP`."
             )
-        parts, most = isotypic(table), self.most_examples
+        parts = isotypic(table)
         rows, lists = list[dict[str, float]](), list[tuple[Tensor, Tensor, Tensor]]()
         for r in range(len(view.replica)):
             z, labels = all_logits(everything, alone(view.params, r)), everything.labels[r]
@@ -248,13 +231,10 @@ class ProgressOracle(Probe):
             z = z + 0 * power.sum()  # keys of what is not finite are none
             keys = key_irreps(power, self.key_share)
             rows.append(progress(z, labels, in_train, answers, parts, keys))
-            lists.append(
-                (
-                    excluded_each(z, labels, in_train, answers, parts, most),
-                    restricted_each(z, labels, answers, parts, most),
-                    keys.double() + 0 * z.sum(),
-                )
-            )
+            how = answers, parts, self.most_examples
+            without = loss_of_each(z, labels, in_train, *how, kept=False)
+            of_one = loss_of_each(z, labels, torch.ones_like(in_train), *how, kept=True)
+            lists.append((without, of_one, keys.double() + 0 * z.sum()))
         names = (EXCLUDED_EACH.name, "restricted_each", "is_key")
         stacked = (torch.stack(each) for each in zip(*lists, strict=True))
         return {**_numbers(rows, answers.device), **dict(zip(names, stacked, strict=True))}

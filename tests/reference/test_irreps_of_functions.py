@@ -9,7 +9,7 @@ from torch import Tensor
 from observatory.maths.answer_logits import answer_power, centred
 from observatory.maths.groups import Group, characters, cyclic, dihedral, real_irreps, symmetric
 from observatory.maths.irreps import gini, irrep_power, isotypic, key_irreps
-from observatory.probes.progress_measures import excluded_each, progress
+from observatory.probes.progress_measures import loss_of_each, progress
 
 GROUPS = [cyclic(7), cyclic(8), dihedral(5), symmetric(4)]
 
@@ -98,9 +98,11 @@ def test_restricted_and_excluded_loss_are_those_of_the_waves_on_the_grid() -> No
     restricted, excluded = plain_progress(z, labels, train, n, keys)
     assert fast["restricted_loss"] == pytest.approx(restricted, rel=1e-10)
     assert fast["excluded_loss"] == pytest.approx(excluded, rel=1e-10)
-    slow = [plain_progress(z, labels, train, n, [k])[1] for k in (1, 2, 3)]
-    found = excluded_each(z, labels, train, answers, parts, 10**6)
-    assert found.tolist() == pytest.approx(slow, rel=1e-10)
+    slow = [plain_progress(z, labels, train, n, [k]) for k in (1, 2, 3)]
+    alone = loss_of_each(z, labels, torch.ones_like(train), answers, parts, 10**6, kept=True)
+    assert alone.tolist() == pytest.approx([restricted for restricted, _ in slow], rel=1e-10)
+    without = loss_of_each(z, labels, train, answers, parts, 10**6, kept=False)
+    assert without.tolist() == pytest.approx([excluded for _, excluded in slow], rel=1e-10)
 
 
 def test_a_shift_of_all_logits_of_a_pair_changes_nothing() -> None:
