@@ -7,6 +7,7 @@ much less happens than before get a token, a pair of a code of shape and one of 
 
 from bisect import bisect_right, insort
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 
@@ -57,13 +58,7 @@ def saliency(values: Array, window: int) -> Array:
         Windows ranked before they are encoded: arXiv:2512.21881. Deviation: this measure in place
         of a trained one.
     """
-    found = np.full(values.size, np.nan)
-    if values.size >= window:
-        rows = windows_of(values, window)
-        half = window // 2
-        change = rows[:, -half:].mean(axis=1) - rows[:, :half].mean(axis=1)
-        found[window - 1 :] = np.abs(change) + less_line(rows).std(axis=1)
-    return found
+    return _at_readings(values, window, _saliency)
 
 
 def tokens(values: Array, window: int) -> Array:
@@ -85,20 +80,7 @@ def tokens(values: Array, window: int) -> Array:
         arXiv:2506.09110, codes of time and of frequency side by side. Deviation: cosines and single
         frequencies in place of codes learned by a network, which some hundred series cannot train.
     """
-    found = np.full(values.size, np.nan)
-    if values.size < window:
-        return found
-    rows = windows_of(values, window)
-    shape = squared_distances(standardised(rows), _shapes(window))
-    # Frequency 0 is the mean. A line's rest is only rounding of the line's own size.
-    rest = less_line(rows)
-    moves = rest.std(axis=1) > ROUNDING * np.abs(rows).max(axis=1)
-    power = amplitudes(np.where(moves[:, None], rest, np.nan))[:, 1:]
-    known = np.isfinite(shape).all(axis=1) & np.isfinite(power).all(axis=1)
-    code = np.full(len(rows), np.nan)
-    code[known] = shape[known].argmin(axis=1) * (window // 2) + power[known].argmax(axis=1)
-    found[window - 1 :] = code
-    return found
+    return _at_readings(values, window, _tokens)
 
 
 def surprise(values: Array, window: int) -> Array:
@@ -122,9 +104,42 @@ def surprise(values: Array, window: int) -> Array:
         See `saliency` and `tokens`. Deviation: one number at every reading, of the past alone, in
         place of a histogram of tokens of a whole record.
     """
+    return _at_readings(values, window, _surprise)
+
+
+def _at_readings(values: Array, window: int, measure: Callable[[Array], Array]) -> Array:
+    """A measure of windows, `[window, reading]`, at the last reading of each; NaN before them."""
     found = np.full(values.size, np.nan)
-    happens, code = _for_its_size(saliency(values, window), values, window), tokens(values, window)
-    n_tokens = len(_shapes(window)) * (window // 2)
+    if values.size >= window:
+        found[window - 1 :] = measure(windows_of(values, window))
+    return found
+
+
+def _saliency(rows: Array) -> Array:
+    half = rows.shape[1] // 2
+    change = rows[:, -half:].mean(axis=1) - rows[:, :half].mean(axis=1)
+    return np.abs(change) + less_line(rows).std(axis=1)
+
+
+def _tokens(rows: Array) -> Array:
+    window = rows.shape[1]
+    shape = squared_distances(standardised(rows), _shapes(window))
+    # Frequency 0 is the mean. A line's rest is only rounding of the line's own size.
+    rest = less_line(rows)
+    moves = rest.std(axis=1) > ROUNDING * np.abs(rows).max(axis=1)
+    power = amplitudes(np.where(moves[:, None], rest, np.nan))[:, 1:]
+    known = np.isfinite(shape).all(axis=1) & np.isfinite(power).all(axis=1)
+    code = np.full(len(rows), np.nan)
+    code[known] = shape[known].argmin(axis=1) * (window // 2) + power[known].argmax(axis=1)
+    return code
+
+
+def _surprise(rows: Array) -> Array:
+    window = rows.shape[1]
+    sizes = np.abs(rows).mean(axis=1)
+    happens = _saliency(rows) / np.where(sizes == 0, 1.0, sizes)  # where it is 0, so is saliency
+    code, n_tokens = _tokens(rows), len(_shapes(window)) * (window // 2)
+    found = np.full(len(rows), np.nan)
     before, seen, last = list[float](), Counter[float](), np.nan
     for i in np.flatnonzero(np.isfinite(happens)).tolist():
         insort(before, float(happens[i]))
@@ -135,14 +150,6 @@ def surprise(values: Array, window: int) -> Array:
             seen[token] += 1
         found[i] = last
     return found
-
-
-def _for_its_size(happens: Array, values: Array, window: int) -> Array:
-    """Saliency over the mean of |x| over the window; where that is 0, so is saliency."""
-    sizes = np.ones(values.size)
-    if values.size >= window:
-        sizes[window - 1 :] = np.abs(windows_of(values, window)).mean(axis=1)
-    return happens / np.where(sizes == 0, 1.0, sizes)
 
 
 def _shapes(window: int) -> Array:
