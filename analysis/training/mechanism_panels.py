@@ -26,11 +26,11 @@ MECHANISM = (
     Diagnostic(
         "mechanism-oracle",
         "The circuit of a later state",
-        "As of the circuit and the rest, for the irreps that are key in another state, which a "
-        "look in training cannot know: cross-entropy of these irreps of the answer alone "
-        "(restricted, all pairs) and of the logits without them (excluded, train pairs) beside the "
-        "val loss, and the margins of both (label less largest other, nats). Source of the losses: "
-        "arXiv:2301.05217.",
+        "As of the circuit and the rest, for the irreps that are key at another step, the one at "
+        "--since below, which a look in training cannot know: cross-entropy of these irreps of the "
+        "answer alone (restricted, all pairs) and of the logits without them (excluded, train "
+        "pairs) beside the val loss, and the margins of both (label less largest other, nats). "
+        "Source of the losses: arXiv:2301.05217.",
         (
             Panel("progress_oracle", "restricted_loss", "restricted loss (nats)", log=True),
             Panel("progress_oracle", "excluded_loss", "excluded loss (nats)", log=True),

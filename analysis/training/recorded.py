@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from observatory.analysis.page.groups import Group
 from observatory.store.reader import EVALUATION
-from observatory.store.reprobed import REPROBED, reprobed_tables
+from observatory.store.reprobed import REPROBED, ReprobedTable, reprobed_tables
 
 
 def table_of(group: Group, probe: str) -> str:
@@ -31,8 +31,13 @@ def said_of_kept(group: Group, probes: Iterable[str]) -> str:
     if not kept:
         return ""
     tables = [reprobed_tables(run) for run in group.runs]
-    before = [found[p].since for found in tables for p in kept if p in found]
-    since = sorted({step for step in before if step is not None})
-    steps = " or ".join(map(str, since))
-    compared = f"; what compares with another state does with that of step {steps}" if since else ""
-    return f" Looked at after the training, at kept states: {', '.join(kept)}{compared}."
+    steps = {p: _since(found[p] for found in tables if p in found) for p in kept}
+    named = ", ".join(f"{p} (--since {since})" if since else p for p, since in steps.items())
+    means = " --since: the step that takes the place of the start." if any(steps.values()) else ""
+    return f" Looked at after the training, at kept states: {named}.{means}"
+
+
+def _since(tables: Iterable[ReprobedTable]) -> str:
+    """The steps that a probe compared with, in words; empty where that was the start."""
+    steps = {table.since for table in tables}
+    return " or ".join(f"{step}" for step in sorted(step for step in steps if step is not None))

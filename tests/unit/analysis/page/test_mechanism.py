@@ -164,14 +164,16 @@ def median_of(axes: Axes) -> list[float]:
 
 def test_what_was_looked_at_again_is_drawn_and_said(facts: Facts) -> None:
     keep(facts, "commutator", None, commutator=float)
+    keep(facts, "segment", 10, train_barrier=lambda step: step / 2000)
     keep(facts, "kernel_drift", 10, drift=lambda step: step / 2000)
     keep(facts, "attribution", None, pearson_embedding=lambda step: [0.9, step / 2000, 0.8],
          pearson_pre=lambda step: [0.1, 0.2, step / 4000])  # fmt: skip
     made = {item.name: item for item in draw_mechanism(facts) if isinstance(item, Drawing)}
     assert list(made) == ["mechanism-curvature", "mechanism-kept", "mechanism-attribution"]
-    assert "at kept states: kernel_drift; what compares" in made["mechanism-curvature"].caption
-    assert "does with that of step 10." in made["mechanism-curvature"].caption
-    assert "at kept states: commutator." in made["mechanism-kept"].caption
+    said = "at kept states: kernel_drift (--since 10). --since: the step that takes the place of"
+    assert said in made["mechanism-curvature"].caption
+    said = "at kept states: commutator, segment (--since 10). --since: the step"
+    assert said in made["mechanism-kept"].caption
     assert median_of(made["mechanism-kept"].figure.axes[0]) == pytest.approx([10, 1000])
     grid = np.reshape(np.array(made["mechanism-attribution"].figure.axes), (3, 2))
     assert [axes.get_title("left") for axes in grid[0]] == ["embedding", "units, before"]
@@ -190,9 +192,7 @@ def test_key_irreps_of_a_later_state_are_drawn_beside_the_val_loss(facts: Facts)
     [made] = draw_mechanism(facts)
     assert isinstance(made, Drawing)
     assert made.name == "mechanism-oracle"
-    assert "progress_oracle; what compares with another state does with that of step 1000." in (
-        made.caption
-    )
+    assert "at kept states: progress_oracle (--since 1000). --since: the step" in made.caption
     assert titles_of(made) == [
         "restricted loss (nats)", "excluded loss (nats)", "val loss (nats)",
         "margin of the rest (nats)",
