@@ -9,6 +9,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from observatory.core.errors import ConfigError
+from observatory.core.settings import did_you_mean
 from observatory.launch.compose import with_replicas
 from observatory.launch.run import described
 from observatory.sweeps.journal import ASKED
@@ -62,8 +63,17 @@ def check_same(study: Study, folder: Path, about: Config) -> None:
         )
 
 
-def with_setting(config: Config, name: str, value: object) -> Config:
+def with_setting(config: Config, name: str, value: object, *, inside: str = "") -> Config:
     """A configuration with another value of a setting.
+
+    Args:
+        config: It.
+        name: Of the setting, dotted.
+        value: The other value.
+        inside: What stands before the name, of a configuration that is part of another.
+
+    Raises:
+        ConfigError: If there is no such setting.
 
     Example:
         >>> with_setting({"model": {"d_model": 32}, "seed": 0}, "model.d_model", 64)
@@ -71,11 +81,15 @@ def with_setting(config: Config, name: str, value: object) -> Config:
     """
     head, _, rest = name.partition(".")
     if head not in config or isinstance(config[head], dict) != bool(rest):
-        known = sorted(f"{key}." if isinstance(config[key], dict) else key for key in config)
+        whole, names = inside + name, [inside + key for key in config]
+        known = [f"{n}." if isinstance(config[key], dict) else n
+                 for n, key in zip(names, config, strict=True)]  # fmt: skip
         raise ConfigError(
-            f"`search.second.name` names no setting: there is no `{name}` among {known}."
+            f"There is no setting `{whole}` among {sorted(known)}.{did_you_mean(whole, names)}"
         )
-    return {**config, head: with_setting(config[head], rest, value) if rest else value}
+    if rest:
+        value = with_setting(config[head], rest, value, inside=f"{inside}{head}.")
+    return {**config, head: value}
 
 
 def shared_settings(config: Config, rule: Rule) -> Config:
@@ -85,10 +99,11 @@ def shared_settings(config: Config, rule: Rule) -> Config:
         ConfigError: If a setting breaks its rule, also one that the second control gives.
     """
     if rule.second is not None and (name := rule.second["name"]) != LR:
-        runs = [
-            described(with_setting(config, name, value), rule.event)
-            for value in rule.second["values"]
-        ]
+        try:
+            configs = [with_setting(config, name, value) for value in rule.second["values"]]
+        except ConfigError as error:
+            raise ConfigError(f"`search.second.name` must name a setting. {error}") from None
+        runs = [described(each, rule.event) for each in configs]
         if runs[0] == runs[1]:
             raise ConfigError(
                 f"`search.second.name` is `{name}`, which changes nothing that is recorded. Name a "

@@ -1,5 +1,6 @@
 """The search for a boundary: batches, recorded in any order, that go on where they were."""
 
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from optuna.trial import TrialState
 
 from observatory.core.errors import ConfigError, StoreError
 from observatory.sweeps.boundary import BoundarySearch, run_search
-from observatory.sweeps.fleets import replicas_of
+from observatory.sweeps.fleets import replicas_of, shared_settings, with_setting
 from observatory.sweeps.rule import Rule, read_rule
 
 RULE = Rule(
@@ -281,3 +282,23 @@ def test_above_an_upper_edge_one_that_collapsed_did_not_grok(tmp_path: Path) -> 
 def test_rules_that_make_no_sense_are_refused(change: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_rule({**asdict(RULE), **change})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("trian_fraction", "no setting `trian_fraction` among ['model.', 'train_fraction']. Did you"
+                           " mean train_fraction?"),
+        ("model.d_modl", "no setting `model.d_modl` among ['model.d_model']. Did you mean model.d"),
+        ("model", "no setting `model` among ['model.', 'train_fraction']."),
+        ("train_fraction.x", "no setting `train_fraction.x` among"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_is_not_there_is_refused_by_its_whole_name(name: str, said: str) -> None:
+    config = {"train_fraction": 0.5, "model": {"d_model": 32}}
+    with pytest.raises(ConfigError, match=re.escape(said)) as refusal:
+        with_setting(config, name, 1)
+    assert "search.second" not in str(refusal.value)
+    rule = replace(RULE, second={"name": name, "values": [1, 2]})
+    with pytest.raises(ConfigError, match=r"`search\.second\.name` must name a setting\. There is"):
+        shared_settings(config, rule)
