@@ -1,6 +1,7 @@
 """One way to open a table: a frame, a CSV or Parquet file, a study, an MLflow experiment."""
 
 from collections.abc import Iterable, Sequence
+from os import PathLike
 from pathlib import Path
 
 import pandas as pd
@@ -28,12 +29,13 @@ def open_table(
         named: Options of the user, as of `finished_rows`.
 
     Raises:
-        ConfigError: If a file is no table, a table has no row or two columns of one name, no run
-            finished, or there is no such experiment.
+        ConfigError: If it is nothing of the kind, a file is no table, a table has no row or two
+            columns of one name, no run finished, or there is no such experiment.
         StoreError: If a folder is no study.
     """
     if isinstance(table, Study):
         return table
+    _check_kind(table)
     name = "the table" if isinstance(table, pd.DataFrame) else str(table)
     if name.startswith(_MLFLOW):
         from observatory.mirror.read_table import experiment_table
@@ -49,6 +51,15 @@ def open_table(
     if Path(table).is_dir():
         return Study(table)
     return finished_rows(read_table(Path(table)), named)
+
+
+def _check_kind(table: object) -> None:
+    if not isinstance(table, pd.DataFrame | PathLike | str):
+        raise ConfigError(
+            f'`table` must be a DataFrame, a Study, a path or "{_MLFLOW}EXPERIMENT", got a '
+            f"{type(table).__name__}. Give several studies one after another, where a question "
+            "takes several: forecast(first, second)."
+        )
 
 
 def caveats_of(opened: pd.DataFrame | Study) -> list[str]:

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import observatory
 from observatory.analysis.tables.columns import Role, known_columns, resolve
 from observatory.analysis.tables.files import read_table
 from observatory.analysis.tables.observe import observe
 from observatory.analysis.tables.reading import Columns, Reading
 from observatory.core.errors import ConfigError
+from tests.typechecking import unchecked
 
 NAN, INF = float("nan"), float("inf")
 RUNS = {"weight_decay": [0.1, 1.0], "grokked": [0, 1]}
@@ -164,3 +166,16 @@ def test_a_column_per_step_of_a_table_of_curves_is_named_too() -> None:
 
 def test_a_few_columns_with_numbers_are_no_wide_table() -> None:
     assert "melt" not in known_columns(["weight_decay", "top1", "top2", "top3a", "layer1"])
+
+
+@pytest.mark.parametrize("question", ["boundary", "forecast"])
+@pytest.mark.parametrize("given", [["results/a", "results/b"], [pd.DataFrame(RUNS)], None, 3])
+def test_what_is_no_table_is_refused_in_words(question: str, given: object) -> None:
+    ask = getattr(observatory.fits, question)
+    with (
+        unchecked(),
+        pytest.raises(
+            ConfigError, match=r"`table` must be .* got a (list|NoneType|int)\. Give sev"
+        ),
+    ):
+        ask(given)
