@@ -106,14 +106,22 @@ def extremes(magnitude: Float[Tensor, "replica layer sample"]) -> Extremes:
     Args:
         magnitude: Sizes of entries; three per layer at least. They are put into another order.
     """
+    if magnitude.device.type == "cpu" and magnitude.dtype == torch.bfloat16:
+        magnitude = magnitude.float()  # numpy has no such type; every value stays what it is
     place = largest_at(magnitude)
     middle, largest, upper = upper_half(magnitude)
+    if middle.device.type == "cpu" and not _any_far(middle, largest):
+        shares = torch.zeros(*middle.shape, len(_MULTIPLES), dtype=torch.float64)
+        return Extremes(middle, largest, place, shares)
     limits = middle.double()[..., None] * torch.tensor(_MULTIPLES, device=middle.device)
-    top = largest[..., -1]
-    if top.device.type == "cpu" and not bool((top > limits[..., 0]).any()):
-        return Extremes(middle, largest, place, torch.zeros_like(limits))
-    shares = counts_above(upper, limits, top).double() / magnitude.shape[-1]
+    shares = counts_above(upper, limits, largest[..., -1]).double() / magnitude.shape[-1]
     return Extremes(middle, largest, place, shares)
+
+
+def _any_far(middle: Tensor, largest: Tensor) -> bool:
+    """Whether the largest entry of a layer is above the least of the multiples of its median."""
+    limits = _MULTIPLES[0] * middle.numpy().astype(np.float64)
+    return bool((largest.numpy()[..., -1] > limits).any())
 
 
 def of_extremes(found: Extremes) -> dict[str, Tensor | Masked | None]:

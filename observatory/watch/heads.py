@@ -69,8 +69,7 @@ class Heads:
         entropies: Mean of each head's rows.
         sink: Mean probability on the first valid key.
         outside: Mean probability that rows lack to 1.
-        logits: Largest score of each head, and median and .99 quantile of those of its rows; None
-            where scores are out of sight.
+        logits: Largest score of each row; None where scores are out of sight.
         key_heads: Number of different key heads, None where the keys are out of sight.
     """
 
@@ -78,7 +77,7 @@ class Heads:
     entropies: Float[Tensor, "1 layer head"]
     sink: Float[Tensor, "1 layer head"]
     outside: Float[Tensor, "1 layer head"]
-    logits: Float[Tensor, "1 layer head 3"] | None
+    logits: Float[Tensor, "1 layer head row"] | None
     key_heads: int | None
 
 
@@ -117,37 +116,61 @@ def of_layer(
         flat: And the two that `valid_flat` made of it.
         answer: The second of them.
     """
-    values = pattern.values
-    n_keys = values.shape[3]
-    first = torch.zeros(len(values), dtype=torch.long, device=values.device)
-    if rows is not None and rows.shape[1] == n_keys:
-        first = rows.float().argmax(dim=1)
-    on_first = values.gather(3, first[:, None, None, None].expand(-1, *values.shape[1:3], 1))
-    weights = torch.ones_like(on_first[:, :1, :, 0]) if rows is None else rows[:, None].float()
-    sink = (on_first[..., 0] * weights).sum(dim=(0, 2)) / weights.sum()
+    n_keys = pattern.values.shape[3]
     in_row = flat.unflatten(3, (-1, n_keys)).sum(dim=4)
     return Heads(
         products=head_products(flat, answer),
         entropies=head_entropies(flat, n_keys),
-        sink=sink[None, None],
+        sink=_on_first(pattern.values, rows)[None, None],
         outside=(1 - in_row).clamp(min=0).mean(dim=3),
-        logits=_logits(pattern, rows),
+        logits=_row_logits(pattern, rows),
         key_heads=pattern.key_heads,
     )
 
 
-def _logits(pattern: Pattern, rows: Tensor | None) -> Tensor | None:
+def _on_first(
+    values: Float[Tensor, "batch head pos key"], rows: Bool[Tensor, "batch pos"] | None
+) -> Float[Tensor, " head"]:
+    """Mean probability on the first valid key."""
+    if rows is None:
+        on_first = values[..., 0].contiguous()
+        return on_first.sum(dim=(0, 2)) / (values.shape[0] * values.shape[2])
+    first = torch.zeros(len(values), dtype=torch.long, device=values.device)
+    if rows.shape[1] == values.shape[3]:
+        first = rows.float().argmax(dim=1)
+    at = first[:, None, None, None].expand(-1, *values.shape[1:3], 1)
+    weights = rows[:, None].float()
+    return (values.gather(3, at)[..., 0] * weights).sum(dim=(0, 2)) / weights.sum()
+
+
+def _row_logits(pattern: Pattern, rows: Tensor | None) -> Tensor | None:
     if pattern.max_logit is None:
         return None
     largest = pattern.max_logit.transpose(0, 1)  # [head, batch, pos]
-    ordered = (largest.flatten(1) if rows is None else largest[:, rows]).sort(dim=1).values
-    last = ordered.shape[1] - 1
-    return ordered[:, [last, last // 2, -(-last * 99 // 100)]][None, None]
+    return (largest.flatten(1) if rows is None else largest[:, rows])[None, None]
+
+
+def _logit_quantiles(heads: Heads) -> LayerValues:
+    """The largest score of each head, and median and .99 quantile of those of its rows."""
+    names = ("max_logit", "max_logit_median", "max_logit_q99")
+    if heads.logits is None:
+        return dict.fromkeys(names)
+    ordered = heads.logits.sort(dim=3).values
+    last = ordered.shape[3] - 1
+    places = (last, last // 2, -(-last * 99 // 100))
+    return {name: ordered[..., at] for name, at in zip(names, places, strict=True)}
 
 
 def of_heads(layers: Sequence[Heads]) -> Mapping[str, Masked | None]:
     """Every quantity of a stack, of those of `Attention` and of `HEAD_COLUMNS`, by layer."""
-    alike = {(each.entropies.shape[2], each.key_heads, each.logits is None) for each in layers}
+    alike = {
+        (
+            each.entropies.shape[2],
+            each.key_heads,
+            None if each.logits is None else each.logits.shape[3],
+        )
+        for each in layers
+    }
     batches = [_together(layers)] if len(alike) == 1 else layers
     found = [_quantities(each) for each in batches]
     return {name: joined([each[name] for each in found]) for name in found[0]}
@@ -175,14 +198,12 @@ def _together(layers: Sequence[Heads]) -> Heads:
 
 
 def _quantities(heads: Heads) -> LayerValues:
-    names = ("max_logit", "max_logit_median", "max_logit_q99")
-    logits = (None,) * 3 if heads.logits is None else heads.logits.unbind(dim=3)
     found: LayerValues = {
         **head_quantities(heads.products, heads.entropies),
         "entropy_head": heads.entropies,
         "sink_mass": heads.sink,
         "outside_mass": heads.outside,
-        **dict(zip(names, logits, strict=True)),
+        **_logit_quantiles(heads),
         **_groups(heads),
     }
     return {name: _double(value) for name, value in found.items()}
@@ -225,6 +246,9 @@ def joined(layers: Sequence[Tensor | Masked | None]) -> Masked | None:
     there = [x.values if isinstance(x, Masked) else x for x in layers if x is not None]
     if not there:
         return None
+    if len(there) == len(layers) and len({x.shape[2:] for x in there}) == 1:
+        values, masks = torch.cat(there, dim=1), [_defined(x) for x in layers if x is not None]
+        return Masked(values, torch.cat(masks, dim=1))
     widest = tuple(max(sizes) for sizes in zip(*(x.shape[2:] for x in there), strict=True))
     shape = (1, sum(1 if x is None else _n_layers(x) for x in layers), *widest)
     values = there[0].new_zeros(shape)
@@ -241,6 +265,12 @@ def joined(layers: Sequence[Tensor | Masked | None]) -> Masked | None:
         defined[place] = layer.defined if isinstance(layer, Masked) else True
         start = stop
     return Masked(values, defined)
+
+
+def _defined(layer: Tensor | Masked) -> Tensor:
+    if isinstance(layer, Masked):
+        return layer.defined.expand_as(layer.values)
+    return torch.ones_like(layer, dtype=torch.bool)
 
 
 def _n_layers(layer: Tensor | Masked) -> int:

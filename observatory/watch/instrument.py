@@ -79,6 +79,7 @@ class Instrument:
         self._adapters, self._dtype = tuple(adapters), _PRECISIONS[precision]
         self._rows = valid_rows(batch) if rows is None else {"": rows}
         self._n_batch = n_sequences(batch)
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
         with untouched(self.model, autocast=self._dtype):
             self.traced: Traced = trace(
                 self.model, batch, self._forward, self._adapters, attention=attention
@@ -124,6 +125,8 @@ class Instrument:
             rows, ids = self._rows.get(""), self._ids.get("")
             states = sequences.states(rows)
             tables = seen.tables(params, logits_of(output)) | of_states(states, rows, ids)
+        if self._names is None:
+            self._names = tuple(matrix_rows(params, anatomy)), tuple(parameter_groups(params))
         for why in dict.fromkeys(sequences.unread.values()):
             first, *others = (path for path, reason in sequences.unread.items() if reason == why)
             more = f" and {len(others)} more" if others else ""
@@ -133,8 +136,8 @@ class Instrument:
             found=self.traced.found,
             patterns=seen.patterns,
             layers=self._layers(tables, states),
-            matrices=tuple(matrix_rows(params, anatomy)),
-            groups=tuple(parameter_groups(params)),
+            matrices=self._names[0],
+            groups=self._names[1],
             without_attention=anatomy.without_attention,
             output=output,
             unread=sequences.unread,

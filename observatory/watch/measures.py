@@ -36,7 +36,7 @@ from observatory.watch.tables import (
     Table,
     located,
     massive_name,
-    massive_table,
+    massive_tables,
     sample_of,
     token_rows,
 )
@@ -149,9 +149,13 @@ class Look:
                 found[f"attention{suffix}"] = Table(Attention.columns, row)
             if "attention_heads" in self.probes:
                 found[f"attention_heads{suffix}"] = Table(HEAD_COLUMNS, heads_row(layers))
-        for (stack, site), by_layer in self.massive.items():
-            layers = [by_layer.get(i) for i in range(len(self.anatomy.labels(stack, site)))]
-            found[massive_name(site, stack)] = massive_table(layers, tokens=bool(self.ids))
+        sites = {
+            massive_name(site, stack): [
+                by_layer.get(i) for i in range(len(self.anatomy.labels(stack, site)))
+            ]
+            for (stack, site), by_layer in self.massive.items()
+        }
+        found |= massive_tables(sites, tokens=bool(self.ids))
         logits = self.readout if logits is None else logits
         if logits is not None and self._turned and self.final is not None:
             as_given = logits.shape[1::-1] == self.final.shape[:2]

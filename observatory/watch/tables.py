@@ -16,7 +16,6 @@ from observatory.probes.massive_activations import (
     extremes,
     of_extremes,
 )
-from observatory.watch.heads import joined
 
 ROWS, READ_ROWS, LOGIT_ROWS = 1024, 256, 64
 _SEED = 20411
@@ -87,21 +86,21 @@ def token_rows(
 
 @dataclass(frozen=True)
 class Located:
-    """The largest entries of one tensor, and where the largest is.
+    """The largest entries of one tensor, and what says where the largest is.
 
     Attributes:
         found: Of all valid positions, one replica and one layer.
-        sequence: None where positions are out of sight, as `position`.
-        position: Within the sequence.
-        channel: Axes after the positions flattened.
-        token: Id of the token there; None where that is unknown, as the position.
+        n_channels: Axes after the positions flattened.
+        n_positions: Within a sequence; None where positions are out of sight.
+        valid: Place of each valid position among all; None where all are valid.
+        ids: Of the tokens, all sequences in one; None where they are unknown.
     """
 
     found: Extremes
-    sequence: Tensor | None
-    position: Tensor | None
-    channel: Tensor
-    token: Tensor | None
+    n_channels: int
+    n_positions: int | None
+    valid: Int[Tensor, " position"] | None
+    ids: Int[Tensor, " every"] | None
 
 
 def located(
@@ -116,13 +115,10 @@ def located(
     """
     flat = token_rows(h.flatten(start_dim=2) if h.ndim > 3 else h, rows)
     found = extremes(flat.abs().reshape(1, 1, -1))
-    index, channel = found.place // flat.shape[1], found.place % flat.shape[1]
     if h.ndim < 3:
-        return Located(found, None, None, channel, None)
-    if rows is not None:
-        index = rows.flatten().nonzero()[:, 0][index]
-    token = None if ids is None else ids.flatten()[index].long()
-    return Located(found, index // h.shape[1], index % h.shape[1], channel, token)
+        return Located(found, flat.shape[1], None, None, None)
+    valid = None if rows is None else rows.flatten().nonzero()[:, 0]
+    return Located(found, flat.shape[1], h.shape[1], valid, None if ids is None else ids.flatten())
 
 
 def massive_name(site: str, stack: str) -> str:
@@ -136,32 +132,96 @@ def massive_name(site: str, stack: str) -> str:
     return f"massive_{'activations' if site == 'resid_post' else site}{suffix}"
 
 
-def massive_table(layers: Sequence[Located | None], *, tokens: bool = False) -> Table:
-    """`massive_activations` of the layers of a stack, and the sequence of the largest of each.
+def massive_tables(
+    sites: Mapping[str, Sequence[Located | None]], *, tokens: bool = False
+) -> dict[str, Table]:
+    """`massive_activations` of the layers of every site, and the sequence of the largest of each.
 
     Args:
-        layers: Of every layer; None of one that has none, though another has.
+        sites: Every layer of each, by the name of its table; None of a layer that has none, though
+            another has.
         tokens: Whether the token there is a column too.
     """
     columns = (*MASSIVE_COLUMNS, TOKEN) if tokens else MASSIVE_COLUMNS
-    there = torch.tensor([each is not None for each in layers])
-    any_of = next(each for each in layers if each is not None)
+    by_device: dict[torch.device, list[str]] = {}
+    for name, layers in sites.items():
+        by_device.setdefault(_any_of(layers).found.place.device, []).append(name)
+    rows: dict[str, dict[str, Masked | None]] = {}
+    for names in by_device.values():
+        row = _massive_row([each for name in names for each in sites[name]], tokens=tokens)
+        parts = {c.name: row[c.name] for c in columns}
+        start = 0
+        for name in names:
+            stop = start + len(sites[name])
+            rows[name] = {
+                each: Masked(value.values[:, start:stop], value.defined[:, start:stop])
+                for each, value in parts.items()
+            }
+            rows[name] |= dict.fromkeys(_out_of_sight(sites[name], tokens=tokens))
+            start = stop
+    return {name: Table(columns, rows[name]) for name in sites}
+
+
+def _any_of(layers: Sequence[Located | None]) -> Located:
+    return next(each for each in layers if each is not None)
+
+
+def _out_of_sight(layers: Sequence[Located | None], *, tokens: bool) -> list[str]:
+    """Columns that no layer has."""
+    there = [each for each in layers if each is not None]
+    placed = any(each.n_positions is not None for each in there)
+    named = any(each.ids is not None for each in there)
+    absent = [] if placed else ["sequence", "position"]
+    return absent if named or not tokens else [*absent, "token"]
+
+
+def _massive_row(layers: Sequence[Located | None], *, tokens: bool) -> dict[str, Masked]:
+    """All columns of some layers, `[1, layer]` each."""
+    any_of = _any_of(layers)
+    there = [each or any_of for each in layers]
     found = Extremes(
         *(
-            torch.cat([getattr((each or any_of).found, part.name) for each in layers], dim=1)
-            for part in fields(Extremes)
+            torch.cat([getattr(each.found, f.name) for each in there], dim=1)
+            for f in fields(Extremes)
         )
     )
-    every = there.to(found.place.device).expand(found.place.shape)
-    number = Masked(found.place, every & ~found.largest[..., -1].isnan())
-    row: dict[str, Masked | None] = {}
+    device = found.place.device
+
+    def of_each(entries: Sequence[int]) -> Tensor:
+        return torch.tensor([entries], device=device)
+
+    every = of_each([each is not None for each in layers])
+    number = every & ~found.largest[..., -1].isnan()
+    row: dict[str, Masked] = {}
     for name, value in of_extremes(found).items():
-        value = Masked(value, every) if isinstance(value, Tensor) else value
-        row[name] = value and Masked(value.values, value.defined & every)
-    for name in ("sequence", "position", "channel", *(["token"] if tokens else [])):
-        places = joined([each and getattr(each, name) for each in layers])
-        row[name] = places and Masked(places.values, places.defined & number.defined)
-    return Table(columns, row)
+        assert value is not None
+        each = value if isinstance(value, Masked) else Masked(value, every)
+        row[name] = Masked(each.values, each.defined & every)
+    channels = of_each([each.n_channels for each in there])
+    index = found.place // channels
+    row["channel"] = Masked(found.place % channels, number)
+    index = _of_layers(index, [each.valid for each in there])
+    positions = of_each([each.n_positions or 1 for each in there])
+    placed = number & of_each([each.n_positions is not None for each in there])
+    row |= {
+        "sequence": Masked(index // positions, placed),
+        "position": Masked(index % positions, placed),
+    }
+    if tokens:
+        known = number & of_each([each.ids is not None for each in there])
+        row["token"] = Masked(_of_layers(index, [each.ids for each in there]).long(), known)
+    return row
+
+
+def _of_layers(index: Int[Tensor, "1 layer"], lists: Sequence[Tensor | None]) -> Tensor:
+    """The entry of each layer's list at its index; the index itself where there is none."""
+    if all(each is None for each in lists):
+        return index
+    entries = [
+        at if each is None else each[at].to(at.dtype)
+        for each, at in zip(lists, index.split(1, dim=1), strict=True)
+    ]
+    return torch.cat(entries, dim=1)
 
 
 def of_states(
@@ -182,7 +242,5 @@ def of_states(
             fits = [each if each is not None and each.shape == state.shape[1:3] else None
                     for each in (rows, ids)]  # fmt: skip
             layers.setdefault(name, []).extend(located(each, *fits) for each in state)
-    return {
-        f"massive_{name}_state": massive_table(found, tokens=ids is not None)
-        for name, found in layers.items()
-    }
+    found = {f"massive_{name}_state": each for name, each in layers.items()}
+    return massive_tables(found, tokens=ids is not None)

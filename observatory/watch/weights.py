@@ -51,6 +51,8 @@ def of_weights(
         norms = group_norms({name: shortened(each) for name, each in params.items()})
         row: Measurement = {"l2": total_norm(norms), "l2_group": norms}
         found["weight_norm"] = Table(WeightNorm.columns, row)
+    if {"weight_spectrum", "lar"}.isdisjoint(probes):
+        return found
     rows = matrix_rows(params, anatomy)
     if "weight_spectrum" in probes and rows:
         spectra = [weight_spectrum(matrix[None]) for matrix in rows.values()]

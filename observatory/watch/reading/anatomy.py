@@ -7,7 +7,7 @@ is given, in one shape.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +31,7 @@ SITES: tuple[Site, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a tensor of a pass is: at an event, as what was given or what came out."""
 
     key: Key

@@ -5,22 +5,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One call of one module; `number` counts the calls of that module in this pass from 0."""
 
     path: str
     number: int
 
 
-@dataclass(frozen=True)
-class Left:
+class Left(NamedTuple):
     """A call that ended: its module, what it was given and what it returned."""
 
     call: Call
@@ -74,7 +72,11 @@ class CallStack:
     def leave(self, module: nn.Module) -> Call | None:
         """Close the innermost call of `module`, and with it what an exception left open inside."""
         path = self.paths.get(id(module))
-        if path is None or all(call.path != path for call in self.open):
+        if path is None:
+            return None
+        if self.open and self.open[-1].path == path:
+            return self.open.pop()
+        if all(call.path != path for call in self.open):
             return None
         while (call := self.open.pop()).path != path:
             pass
@@ -121,7 +123,10 @@ def following_calls(
 
 def tensor_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
     """The tensors among the arguments of a torch function, those in lists included."""
-    flat: list[Any] = []
-    for value in (*args, *kwargs.values()):
-        flat.extend(value) if isinstance(value, list | tuple) else flat.append(value)
-    return [value for value in flat if isinstance(value, Tensor)]
+    found: list[Tensor] = []
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found.extend(each for each in value if isinstance(each, Tensor))
+    return found

@@ -49,6 +49,9 @@ Listener = Callable[[Event], None]
 
 
 _UNTAGGED: tuple[int, Softmax | None] = (-1, None)
+_ATTENTIONS = ("flex_attention", "scaled_dot_product_attention", "multi_head_attention_forward")
+_LOOKED_AT = CONTRACTIONS | READS | BENDS | {*_ATTENTIONS, "softmax"}
+"""Functions that may be an event by themselves: most calls of a pass are of others."""
 
 
 @final
@@ -81,9 +84,9 @@ class Capture(TorchFunctionMode):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def key(self, kind: Kind, call: Call | None = None) -> Key:
-        """The place of the next event of a kind in a call."""
-        call = self.stack.current if call is None else call
+    def key(self, kind: Kind) -> Key:
+        """The place of the next event of a kind in the innermost call."""
+        call = self.stack.current
         number = self.counts[kind, call]
         self.counts[kind, call] += 1
         return Key(kind, call, number)
@@ -93,9 +96,10 @@ class Capture(TorchFunctionMode):
     ) -> Any:
         """Run the function as it is, and report what it was."""
         kwargs = kwargs or {}
-        if self.silent:
-            return func(*args, **kwargs)
         name = getattr(func, "__name__", "").partition(".")[0]
+        looked_at = name in _LOOKED_AT or (self.softmaxes and name in FOLLOWED)
+        if self.silent or not looked_at:
+            return func(*args, **kwargs)
         if name == "flex_attention":
             self._attention("flex", lambda: of_flex(func, args, kwargs))
         output = func(*args, **kwargs)
@@ -119,11 +123,17 @@ class Capture(TorchFunctionMode):
     def adapt(self, adapter: Adapter, left: Left) -> None:
         """Report the attention that an adapter says a module was, in place of what was seen."""
         self.adapted.append(left.call.path)
-        self.silent = True
-        try:
+        with self.unheard():
             self._attention("adapter", lambda: adapter.pattern(left.module, left.args, left.output))
+
+    @contextmanager
+    def unheard(self) -> Iterator[None]:
+        """What runs inside is not part of the pass."""
+        before, self.silent = self.silent, True
+        try:
+            yield
         finally:
-            self.silent = False
+            self.silent = before
 
     def orphans(self) -> tuple[Softmax, ...]:
         """Softmaxes over two axes of one length that nothing was averaged with, as far as seen."""
@@ -189,9 +199,9 @@ class Capture(TorchFunctionMode):
             self.listener(Event(self.key("read"), "mha", query, output, tuple(found)))
 
     def _product(self, name: str, args: Any, kwargs: Any, output: Any) -> None:
-        tensors = tensor_arguments(args, kwargs)
         if name == "__getitem__" and not _looks_up(args):
             return
+        tensors = tensor_arguments(args, kwargs)
         reads, given = [], None
         for each in tensors:
             found = self._parameter(each)
@@ -259,16 +269,18 @@ def capturing(
             for name, parameter in module._parameters.items():
                 if parameter is not None:
                     names[id(parameter)] = f"{prefix}{name}"
-        if heard(key := holder[0].key("enter", call)):
-            listener(Event(key, type(module).__name__, first_float(args)))
+        if heard(key := Key("enter", call, 0)):
+            with holder[0].unheard():
+                listener(Event(key, type(module).__name__, first_float(args)))
 
     def left(ended: Left) -> None:
         capture = holder[0]
         if adapters and (adapter := adapter_of(ended.module, adapters)) is not None:
             capture.adapt(adapter, ended)
-        if heard(key := capture.key("leave", ended.call)):
-            name = type(ended.module).__name__
-            listener(Event(key, name, None, first_float(ended.output)))
+        if heard(key := Key("leave", ended.call, 0)):
+            with capture.unheard():
+                name = type(ended.module).__name__
+                listener(Event(key, name, None, first_float(ended.output)))
 
     with following_calls(model, entered, left) as stack:
         capture = Capture(stack, names, n_batch, listener, wanted, by_rows)

@@ -1,7 +1,6 @@
 """What happens in a forward pass: the events that a capture reports, and their places."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -11,8 +10,7 @@ from observatory.watch.reading.patterns import Pattern
 Kind = Literal["enter", "leave", "attention", "read", "nonlinearity"]
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """An event of a pass by its place: the same in every pass of a model on such a batch."""
 
     kind: Kind
@@ -20,8 +18,7 @@ class Key:
     number: int
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(NamedTuple):
     """A parameter that a product read.
 
     Attributes:
@@ -39,8 +36,7 @@ class Read:
     depthwise: bool = False
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One thing that happened.
 
     Attributes:

@@ -82,9 +82,8 @@ def softmax_scores(
 
 def different_heads(keys: Float[Tensor, "batch head pos d_head"]) -> int:
     """How many heads of keys differ, where equal ones lie side by side (repeated for a group)."""
-    return 1 + sum(
-        not torch.equal(keys[:, head], keys[:, head - 1]) for head in range(1, keys.shape[1])
-    )
+    same = (keys[:, 1:] == keys[:, :-1]).transpose(0, 1).flatten(start_dim=1).all(dim=1)
+    return keys.shape[1] - int(same.sum())
 
 
 def of_dot_product(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pattern:

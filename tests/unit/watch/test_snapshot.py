@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import observatory as ob
+from observatory.core.contracts import Masked
 from observatory.core.errors import ConfigError
 
 
@@ -52,3 +53,20 @@ def test_pictures_show_every_head_and_every_site() -> None:
         snap.plot("heads")
     with pytest.raises(ConfigError, match="no activations"):
         ob.probe(encoder(), torch.randn(3, 5, 8), probes=["attention"]).plot("massive")
+
+
+def test_a_network_in_bfloat16_is_measured_as_the_same_numbers_in_float32_are() -> None:
+    probes = ("massive_activations", "weight_norm")
+    model, x = encoder().bfloat16(), torch.randn(3, 5, 8).bfloat16()
+    streams: list[torch.Tensor] = []
+    handles = [
+        layer.register_forward_hook(lambda *a: streams.append(a[2])) for layer in model.layers
+    ]
+    found = ob.probe(model, x, probes=probes).tables["massive_activations"].values
+    for handle in handles:
+        handle.remove()
+    magnitudes = [each.float().abs().flatten().sort().values for each in streams[-2:]]
+    for name, at in (("top1", -1), ("top2", -2), ("top3", -3), ("median_layerwide_lower", 59)):
+        value = found[name]
+        assert isinstance(value, Masked)
+        assert value.values[0].tolist() == [each[at].item() for each in magnitudes], name
