@@ -16,6 +16,12 @@ from observatory.analysis.stats.estimate import Estimate, about
 from observatory.analysis.tables.columns import Role, column_of, resolve
 from observatory.analysis.tables.open import Table, caveats_of, open_table
 from observatory.analysis.tables.values import cells, missing, numbers, plain
+from observatory.analysis.tables.watched import (
+    DRAWN,
+    are_watched,
+    why_no_setting,
+    why_no_table,
+)
 from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.store.reader import Run, Study
 
@@ -46,7 +52,7 @@ def _read_curves(
             to be squared, or there are too many curves.
     """
     if isinstance(table, Study):
-        frame, usual, horizon, epoch = _of_study(table, options.get("value"), law)
+        frame, usual, horizon, epoch = _of_study(table, options, law)
     else:
         frame, usual, horizon, epoch = table, (), None, None
     present = list(frame.columns)
@@ -152,20 +158,40 @@ def _shared(frame: pd.DataFrame, name: str, given: float | None) -> float | None
 
 
 def _of_study(
-    study: Study, value: str | None, law: CurveLaw
+    study: Study, options: Mapping[str, Any], law: CurveLaw
 ) -> tuple[pd.DataFrame, Sequence[str], int, float | None]:
-    """The rows of a study, its usual groups, its horizon, and its steps per epoch where known."""
-    runs, column = study.runs, law.usual_value if value is None else value
+    """The rows of a study, its usual groups, its horizon, and its steps per epoch where known.
+
+    Raises:
+        ConfigError: If a column was not recorded, or its trainings are watched and say not enough.
+    """
+    runs, value = study.runs, options.get("value")
+    column = law.usual_value if value is None else value
     only = law.usual_table if value is None else None
     parts = [_run_frame(run, column, only, law.usual_table) for run in runs]
     whole = pd.concat(parts, ignore_index=True)
     usual = [name for name in ("run_id", "weight_decay", "layer") if name in whole.columns]
     if len(runs) == 1:
         usual.remove("run_id")
+    if are_watched(runs):
+        _require_settings(study.replicas(), options, law)
+        if "weight_decay" in usual and missing(cells(whole, "weight_decay")).any():
+            usual.remove("weight_decay")  # a run is one training: it sets the curves apart
     epochs = {run.manifest["steps_per_epoch"] for run in runs}
     horizon = min(int(run.manifest["horizon_steps"]) for run in runs)
     known = epochs.pop() if len(epochs) == 1 else None
     return whole, usual, horizon, None if known is None else float(known)
+
+
+def _require_settings(replicas: pd.DataFrame, options: Mapping[str, Any], law: CurveLaw) -> None:
+    """Refuse watched trainings without a setting that the law is of."""
+    for name, example in law.settings.items():
+        if options.get(name) is not None:
+            continue
+        used = f"{law.what[:1].lower()}{law.what[1:]} depends on it"
+        option = f"name it for all, `--{name.replace('_', '-')} {example:g}`"
+        if why := why_no_setting(replicas, name, example, used, option):
+            raise ConfigError(f"{why} {DRAWN}")
 
 
 def _run_frame(run: Run, value: str, only: str | None, usual: str | None) -> pd.DataFrame:
@@ -175,6 +201,8 @@ def _run_frame(run: Run, value: str, only: str | None, usual: str | None) -> pd.
     `ratio` of that table, and called so here too; a name that several tables have is that of the
     usual one.
     """
+    if only is not None and (why := why_no_table(run, only)):
+        raise ConfigError(f"{why} {DRAWN}")
     tables = run.tables() if only is None else (only,)
     within, _, name = value.rpartition(".")
     if within:

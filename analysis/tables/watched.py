@@ -51,14 +51,49 @@ def why_no_control(replicas: pd.DataFrame) -> str:
     Args:
         replicas: As of `Study.replicas`, with a column weight_decay.
     """
-    lacking = int(np.isnan(numbers(replicas, "weight_decay")).sum())
+    instead = (
+        "name the setting that was varied, as in `observatory fit boundary STUDY --control lr`"
+    )
+    return why_no_setting(replicas, "weight_decay", 0.1, "fits are against it", instead)
+
+
+def why_no_setting(
+    replicas: pd.DataFrame, name: str, example: float, used: str, instead: str
+) -> str:
+    """Why a setting of watched trainings is not known; empty where all have it.
+
+    Args:
+        replicas: As of `Study.replicas`.
+        name: The setting.
+        example: A value of it.
+        used: What it is needed for, a clause.
+        instead: What else can be done, a clause.
+    """
+    known = numbers(replicas, name) if name in replicas else np.full(len(replicas), np.nan)
+    lacking = int(np.isnan(known).sum())
     if not lacking:
         return ""
     return (
-        f"No `weight_decay` is among the settings of {lacking} of {len(replicas)} watched "
-        "trainings, and fits are against it: give it, "
-        '`watch.begin(model, settings={"weight_decay": 0.1})`, or name the setting that was '
-        "varied, as in `observatory fit boundary STUDY --control lr`."
+        f"No `{name}` is among the settings of {lacking} of {len(replicas)} watched "
+        f"trainings, and {used}: give it, "
+        f'`watch.begin(model, settings={{"{name}": {example:g}}})`, or {instead}.'
+    )
+
+
+def why_no_table(run: Run, table: str) -> str:
+    """Why a watched training holds no table of a probe; empty where it does, or is ours.
+
+    Args:
+        run: Of a study.
+        table: Such as "probes/attention".
+    """
+    if not are_watched([run]) or table in run.tables():
+        return ""
+    probe = table.rpartition("/")[2]
+    return (
+        f"No `{probe}` was measured of the watched training {run.run_id}: its network has none, or "
+        f"it is not among the `probes` of its looks. Name another column, as in `--value l2`, or "
+        f'ask for it, `ob.Observe(..., probes=["{probe}"])`.'
     )
 
 

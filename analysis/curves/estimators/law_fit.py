@@ -97,6 +97,7 @@ class CurveLaw(LawSearch, ABC):
         usual_value: Column of values where none is named.
         usual_table: Table of a study that holds it; None: whichever has the column.
         pooled: Whether rows of one step are points of the curve, not readings to average.
+        settings: Settings of the training that the law is of, and a value of each as an example.
     """
 
     min_points: int
@@ -114,6 +115,7 @@ class CurveLaw(LawSearch, ABC):
     of_sizes: ClassVar[str] = ""
     usual_value: ClassVar[str] = "value"
     usual_table: ClassVar[str | None] = None
+    settings: ClassVar[Mapping[str, float]] = {}
     pooled: ClassVar[bool] = False
 
     @property

@@ -7,7 +7,7 @@ in EPOCHS, lr the learning rate and lambda the weight decay.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 
@@ -73,6 +73,7 @@ class Relaxation(CurveLaw):
     known = "the curve in the window is what is known."
     usual_value = "l2"
     usual_table = "probes/weight_norm"
+    settings: ClassVar[Mapping[str, float]] = {"lr": 1e-3, "weight_decay": 0.1}
 
     @property
     def laws(self) -> Mapping[str, Law]:

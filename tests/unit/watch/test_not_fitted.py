@@ -9,7 +9,7 @@ from torch import nn
 
 from observatory import fits
 from observatory.analysis.report.figure import figure
-from observatory.core.errors import ConfigError
+from observatory.core.errors import ConfigError, FitRefusedError
 from observatory.pipeline import rebuild_report, refit
 from observatory.store.reader import Study
 from observatory.watch.online.checkpoints import probe_checkpoints
@@ -79,6 +79,19 @@ def test_without_a_weight_decay_the_setting_that_was_varied_can_be_named(
     assert "0 of 1 had the event." in page  # networks of different widths are not pooled
     assert "1 of 1 had the event." in page
     assert "with fits of its own" not in page
+
+
+def test_laws_of_curves_say_what_watched_trainings_lack(tmp_path: Path, checkpoints: Path) -> None:
+    study = watched(tmp_path, "loss <= 0.1")
+    with pytest.raises(ConfigError, match=r"No `massive_activations` .*--value l2.*probes="):
+        fits.curves(study)
+    with pytest.raises(ConfigError, match=r"No `attention` was measured of the watched training"):
+        fits.curves(Study(checkpoints), estimator="tanh")
+    for lr, lacking in ((None, "lr"), (0.01, "weight_decay")):
+        with pytest.raises(ConfigError, match=rf"No `{lacking}` .* 2 of 2 watched.*watch.begin"):
+            fits.curves(study, estimator="relaxation", lr=lr)
+    with pytest.raises(FitRefusedError, match=r"run id .* steps that it needs .* run id"):
+        fits.curves(study, estimator="relaxation", lr=0.01, weight_decay=0.1)  # one curve per run
 
 
 def test_without_an_event_no_other_control_helps(
