@@ -84,7 +84,7 @@ def effects_of(study: str) -> str:
     """A row per outcome and contrast, with its tests."""
     table = pd.read_csv(TABLE)
     own = pd.DataFrame(table[table["study"] == study])
-    heads = ("outcome", "contrast", "pairs", "mean of the second", "difference [95 % interval]",
+    heads = ("outcome", "contrast", "pairs", "mean of the second", "difference [95% interval]",
              "d", "p", "p by Holm", "verdict")  # fmt: skip
     rows = ["", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for outcome, contrast in _contrasts(own):

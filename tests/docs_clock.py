@@ -34,7 +34,7 @@ PUBLISHED = (
     (3e-3, 1.0, 8500), (1e-2, 0.1, 62_900), (1e-2, 1.0, 6300),
     (3e-4, 0.1, None), (3e-4, 1.0, None), (1e-3, 0.1, None),
 )  # fmt: skip
-"""Learning rate, weight decay and step of 95 % held, None within 1e5, of Na00s/muon-grokking."""
+"""Learning rate, weight decay and step of 95% held, None within 1e5, of Na00s/muon-grokking."""
 
 
 def store(results: Path) -> None:

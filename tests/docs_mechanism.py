@@ -115,13 +115,13 @@ def neighbours() -> str:
     """What predictors that memorise answer, and how often networks that only memorise agree."""
     free = of(0.0)
     right = 100 * free[["input_nn_acc", "input_kernel_acc"]].to_numpy().max()
-    shares = {name: f"{100 * free[name].median():.0f} %" for name in REFERENCES}
+    shares = {name: f"{100 * free[name].median():.0f}%" for name in REFERENCES}
     return (
-        f"1-NN and the singular kernel on the operands answer {right:.0f} % of the unseen pairs as "
+        f"1-NN and the singular kernel on the operands answer {right:.0f}% of the unseen pairs as "
         "labelled. Networks at weight decay 0, of which none generalises, agree with 1-NN on "
         f"{shares['input_nn_agree']} of these pairs, with the kernel on "
         f"{shares['input_kernel_agree']} and with the majority vote on {shares['majority_agree']} "
-        "(medians at the end; chance is 3 %), but with 1-NN on what their own readout reads on "
+        "(medians at the end; chance is 3%), but with 1-NN on what their own readout reads on "
         f"{shares['final_nn_agree']}; they are right on {shares['network_acc']}"
     )
 
@@ -144,7 +144,7 @@ def large() -> str:
         f"and above 1 again by step {each([rise(looks, 1.0) for looks in networks])}; val loss is "
         f"below 1 by {steps('val_loss', 1.0)}. At the end "
         f"{each([row['key_count'] for row in last])} of 57 irreps are key, "
-        f"{each([100 * row['explained'] for row in last])} % of the logits' power depends on the "
+        f"{each([100 * row['explained'] for row in last])}% of the logits' power depends on the "
         f"answer alone, and excluded loss is {each([row['excluded_loss'] for row in last], '.1f')}"
     )
 

@@ -34,7 +34,7 @@ def normal_ratios() -> str:
 def boundary_of_the_mlp() -> str:
     """A row per horizon: how many had the event, the boundary, its interval, what it covers."""
     heads = (
-        "| horizon, steps | had the event | λc [95 % interval] | it covers, in simulated studies |"
+        "| horizon, steps | had the event | λc [95% interval] | it covers, in simulated studies |"
     )
     table, rows = pd.read_csv(MLP), ["", heads, "|---|---|---|---|"]
     for horizon in (2500, 1500, 1000):
@@ -64,10 +64,10 @@ def coverage_of_curves() -> str:
     }  # fmt: skip
     flat = sum(row["fitted"] is True for row in of["flat"].outcomes())
     return (
-        f"On {of['peak_P'].n} draws each the 95 % intervals of place and height cover "
-        f"{peaks['P'][0]} and {peaks['P'][1]} % for P, but {peaks['E'][0]} and {peaks['E'][1]} % "
+        f"On {of['peak_P'].n} draws each the 95% intervals of place and height cover "
+        f"{peaks['P'][0]} and {peaks['P'][1]}% for P, but {peaks['E'][0]} and {peaks['E'][1]}% "
         "for E, whose peak lies within three of the 37 steps: look more often where a peak is "
-        f"sharp. Those of kappa of a relaxation cover {covered(of['kappa'], 'kappa', KAPPA)} %; "
+        f"sharp. Those of kappa of a relaxation cover {covered(of['kappa'], 'kappa', KAPPA)}%; "
         f"{flat} of {of['flat'].n} flat series are not refused."
     )
 

@@ -56,7 +56,7 @@ def boundaries(facts: Facts) -> Table:
     caption = (
         f"Event rate over 0 < weight decay ≤ {number(facts.window_max)}, in log10(weight "
         "decay), logistic unless a link is named or the estimator is one of yours; λc is the "
-        f"midpoint of the underlying curve, the width goes from 10 to 90 % of it. {levels(found)} "
+        f"midpoint of the underlying curve, the width goes from 10 to 90% of it. {levels(found)} "
         "Fit p: goodness of fit by the deviance; a small one speaks against the curve. n counts "
         "the replicas that entered. "
         "Shorter horizons re-censor the same records: the rows are correlated."

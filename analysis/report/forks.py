@@ -58,7 +58,7 @@ def _moment(settings: Mapping[str, Any]) -> str:
         when = f"{after} {plural(after, 'step')} after" if after else "when"
         return f"{when} its `{settings['event']}` is seen"
     if kind == "AtPeak":
-        fall = f"{100 * settings['fall']:g} %"
+        fall = f"{100 * settings['fall']:g}%"
         peak = f"when its `{settings['signal']}` has fallen {fall} below its peak"
         return f"{peak}{f' of the steps from {after} on' if after else ''}"
     if kind == "FirstOf":

@@ -155,13 +155,13 @@ def share_table(runs: Sequence[Run]) -> Table | None:
             totals[name] = totals.get(name, 0.0) + share
     components = sorted(totals, key=lambda name: -totals[name])
     rows = [
-        [name, *(f"{100 * s[name]:.2f} %" if name in s else DASH for s in known.values())]
+        [name, *(f"{100 * s[name]:.2f}%" if name in s else DASH for s in known.values())]
         for name in components
     ]
     caption = "Share of the time of the worker processes."
     if any(name.startswith("probe:") for name in components):
         watching = [sum(s[n] for n in s if n.startswith("probe:")) for s in known.values()]
-        rows.append(["all probes", *(f"{100 * share:.2f} %" for share in watching)])
+        rows.append(["all probes", *(f"{100 * share:.2f}%" for share in watching)])
         caption += " The last row is the sum of all probes."
     heads = ("component", *known)
     return Table("Where the time went", heads, ("", *["num"] * len(known)), rows, caption)

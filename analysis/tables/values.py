@@ -23,7 +23,7 @@ MOST_RUNS = 1e12
 """That a row may stand for: beyond, likelihoods lose their digits."""
 _ENDLESS, _MOST_STEPS, _FARTHEST = 1e300, 2.0**53, 1e100
 _CURES = (
-    (r"[+-]?[\d.,]+\s*%", "Write shares without the sign: 0.85 for 85 %."),
+    (r"[+-]?[\d.,]+\s*%", "Write shares without the sign: 0.85 for 85%."),
     (r"\d+\s*/\s*\d+", "Write counts into two columns, `n` and `n_grokked`."),
     (
         r"[+-]?\d{1,3}([ .,'_\N{RIGHT SINGLE QUOTATION MARK}\xa0\u2009\u202f]\d{3})+([.,]\d+)?",

@@ -89,7 +89,7 @@ def _draw_uncensored(
 
 @styled
 def joint_figure(regions: Sequence[Region], uncensored: Sequence[tuple[float, float]]) -> Figure:
-    """A panel per law: its 50 % and 95 % regions, the bootstrap, the estimate and the zero line.
+    """A panel per law: its 50% and 95% regions, the bootstrap, the estimate and the zero line.
 
     `uncensored` are (critical, nu) of the regressions on the replicas that grokked only.
     """
@@ -107,8 +107,8 @@ def joint_figure(regions: Sequence[Region], uncensored: Sequence[tuple[float, fl
     none: dict[str, Any] = {"linestyle": "none"}
     hollow: dict[str, Any] = {"color": LINE_COLOURS[1], "mfc": "none", **none}
     handles = [
-        Patch(color=LINE_COLOURS[0], alpha=0.5, label="50 % region"),
-        Patch(color=LINE_COLOURS[0], alpha=0.2, label="95 % region"),
+        Patch(color=LINE_COLOURS[0], alpha=0.5, label="50% region"),
+        Patch(color=LINE_COLOURS[0], alpha=0.2, label="95% region"),
         Line2D([], [], marker="P", color=LINE_COLOURS[0], label="estimate", **none),
         Line2D([], [], marker=".", color=INK, markersize=4, label="bootstrap draw", **none),
         Line2D([], [], marker="D", color=INK, markersize=4, label="λc held at 0"),

@@ -127,7 +127,7 @@ def _joint(facts: Facts) -> Drawing | NotDrawn:
         caption=(
             "Confidence regions of (λc, ν), both dimensionless, in t = A (weight decay − λc)^(−ν), "
             "from all times to the event, replicas without the event being censored; a panel per "
-            "distribution of the times. Dark and light: the 50 % and 95 % regions of the profile "
+            "distribution of the times. Dark and light: the 50% and 95% regions of the profile "
             "likelihood (two degrees of freedom); dots: bootstrap draws, by seed; cross: the "
             "estimate; black diamond and bar: ν and its interval with λc held at 0, the dashed "
             "line; open squares, or numbers at the right where they lie beyond: the published "

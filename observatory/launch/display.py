@@ -94,7 +94,7 @@ def cost_text(folder: Path) -> str:
     """What a run cost and what its time went into, in two lines."""
     cost = read_json(folder / "manifest.json")["cost"]
     shares = [
-        f"{purpose} {100 * share:.1f} %"
+        f"{purpose} {100 * share:.1f}%"
         for purpose, share in sorted(cost["shares"].items(), key=lambda item: -item[1])
     ]
     return (

@@ -23,7 +23,7 @@ from observatory.maths.matrices import matrix_names, of_matrices, per_matrix, va
 from observatory.maths.spectrum import eigenvalues
 
 _TRACY_WIDOM_99 = 2.0234
-"""99 % quantile of the Tracy-Widom law of order 1."""
+"""99% quantile of the Tracy-Widom law of order 1."""
 
 
 def edges(variance: Float[Tensor, " replica"], n: int, m: int) -> dict[str, Tensor]:
@@ -35,7 +35,7 @@ def edges(variance: Float[Tensor, " replica"], n: int, m: int) -> dict[str, Tens
         m: Its shorter side.
 
     Returns:
-        `margin`: the margin of WeightWatcher, a rule of thumb; `tracy_widom`: the 99 % quantile of
+        `margin`: the margin of WeightWatcher, a rule of thumb; `tracy_widom`: the 99% quantile of
         the largest eigenvalue of a normal matrix, centred and scaled after Johnstone (2001).
     """
     unit = (1 + (m / n) ** 0.5) ** 2  # the end of the bulk where the variance is 1
@@ -96,7 +96,7 @@ class CorrelationTraps(Probe):
         )
         for name, edge in (
             ("margin", "the bulk's end with WeightWatcher's margin"),
-            ("tracy_widom", "the 99 % quantile of Tracy and Widom"),
+            ("tracy_widom", "the 99% quantile of Tracy and Widom"),
         )
     )
 

@@ -207,11 +207,11 @@ def table(n_studies: int, seed: int) -> dict[str, dict[float, Covered]]:
 
     rows: dict[str, Callable[[float, np.random.Generator], Covered]] = {
         "profile, no lapses": on(logistic, 0.0, profile, logistic, 0.0),
-        "profile, lapses fitted, truth with 4 %": on(logistic, 0.04, profile, logistic, None),
+        "profile, lapses fitted, truth with 4%": on(logistic, 0.04, profile, logistic, None),
         "profile, probit, truth probit": on(probit, 0.0, profile, probit, 0.0),
         "profile, cloglog, truth cloglog": on(cloglog, 0.0, profile, cloglog, 0.0),
         "Firth": on(logistic, 0.0, firth),
-        "mis-specified: no lapses, truth with 10 %": on(logistic, 0.1, profile, logistic, 0.0),
+        "mis-specified: no lapses, truth with 10%": on(logistic, 0.1, profile, logistic, 0.0),
         "mis-specified: logistic, truth cloglog": on(cloglog, 0.0, profile, logistic, 0.0),
         "published least squares, percentile": lambda slope, rng: least_squares(
             slope, n_studies, rng

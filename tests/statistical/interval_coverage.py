@@ -219,7 +219,7 @@ def _mle(interval: str) -> BoundaryMle:
 ROWS: dict[str, Callable[[int, int], Held]] = {
     "profile, no lapses": partial(profile, 0.0, 0.0),
     "profile, lapses fitted": partial(profile, None, 0.0),
-    "profile, lapses fitted, truth with 4 %": partial(profile, None, 0.04),
+    "profile, lapses fitted, truth with 4%": partial(profile, None, 0.04),
     **{
         f"{name}, lapses fitted": partial(profile, None, 0.0, link=LINKS[name])
         for name in ("probit", "cloglog")

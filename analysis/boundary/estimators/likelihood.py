@@ -130,7 +130,7 @@ def box(
 ) -> tuple[Array, Array]:
     """Ends of the parameters' box: a rate that is given is held, one that is None is free.
 
-    Slopes reach from one whose 10-90 % width is a hundred windows to one that steps within a
+    Slopes reach from one whose 10-90% width is a hundred windows to one that steps within a
     thousandth of the closest two weight decays.
     """
     width, closest = float(np.ptp(bins.x)), float(np.diff(bins.x).min())

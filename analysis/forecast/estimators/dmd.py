@@ -13,7 +13,7 @@ def hankel_residual(values: Array, window: int) -> Array:
     r"""Residual of dynamic mode decomposition of delayed readings, of every window.
 
     Columns are d = `window` / 4 readings in a row, X all but the last and Y all but the first of
-    them; V are the right singular vectors of X that hold 99 % of its energy, at most half as many
+    them; V are the right singular vectors of X that hold 99% of its energy, at most half as many
     as X has columns: all of them fit any Y, once entries times delays reach the columns. The best
     law on them leaves $\lVert Y (1 - V V^\top) \rVert / \lVert Y \rVert$. No mean is taken off:
     what fluctuates about a large level has a small residual.

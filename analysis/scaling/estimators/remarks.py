@@ -28,7 +28,7 @@ def remarks(
         "U4 depends on the zero of the order parameter: raw, centred and shifted are shown, and a "
         "crossing of one alone is none.": True,
         "gamma / nu is of the largest of several noisy variances: too small where the peaks of "
-        "small sizes are wide. In simulated studies its 95 % interval covered 0.47 to 0.58 "
+        "small sizes are wide. In simulated studies its 95% interval covered 0.47 to 0.58 "
         "(docs/fits.md): read whether chi grows, not the number.": True,
         f"Some cells have {fewest:g} seeds: with fewer than 10, resampled intervals are "
         "too narrow and cumulants biased.": fewest < 10,

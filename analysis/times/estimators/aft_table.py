@@ -15,7 +15,7 @@ from observatory.analysis.times.estimators.power_law import N_PARAMS, require_la
 from observatory.analysis.times.estimators.watched import LookGrid, watched_records
 from observatory.core.errors import FitRefusedError
 
-DRAW_GRID, _DRAW_ROUNDS = 8, 2  # of the critical point in each resample: to 1 % of its range
+DRAW_GRID, _DRAW_ROUNDS = 8, 2  # of the critical point in each resample: to 1% of its range
 _ROUNDS = 8  # refinements in the data themselves: to 1e-5 of it
 _SIMULATED = 200_000  # times of simulated tables that are worked on at once
 

@@ -42,7 +42,7 @@ def rounding(stored: Iterable[Tensor]) -> float:
 def mode_families(z: Float[Tensor, "element element d_vocab"]) -> dict[str, float | None]:
     r"""Shares of the power $\sum_c \lvert \hat z \rvert^2$ in each of `FAMILIES`.
 
-    A clock has all of it at (k, k). Of a pizza the power at (k, k) is $8 / \pi^2$, 81 %, where n is
+    A clock has all of it at (k, k). Of a pizza the power at (k, k) is $8 / \pi^2$, 81%, where n is
     large, at (k, 0) and (0, k) a ninth of that each.
 
     Args:

@@ -105,7 +105,7 @@ def test_provenance_dictionary_and_cost_are_told(laptop_page: Page):
         "261.0",
         "131,250",
         "all probes",
-        "1.80 %",
+        "1.80%",
         "population standard deviation over heads",  # the meaning of a column
         "Resolved config",
     ):

@@ -44,7 +44,7 @@ def test_arms_are_named_with_their_moments() -> None:
     [words] = said({"config": {"arms": {"a": {"moment": first}}}})
     assert (
         "each is copied, bit for bit: into `a` at the first of these: when its `sigma_h` has "
-        "fallen 12.5 % below its peak of the steps from 50 on, or 1 step after its `mem` is seen, "
+        "fallen 12.5% below its peak of the steps from 50 on, or 1 step after its `mem` is seen, "
         "or at the moment AtDawn (hour 6). A copy"
     ) in words
 
