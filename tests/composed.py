@@ -12,6 +12,11 @@ def composed(name: str, *overrides: str) -> dict[str, Any]:
     return deepcopy(_once(name, overrides))
 
 
+def block(group: str, *overrides: str) -> dict[str, Any]:
+    """The settings of a group, where nothing else is read: the probes and fits are left out."""
+    return composed("train", "probe=[]", "fit=[scaling]", *overrides)[group]
+
+
 @cache
 def _once(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
     return compose(name, overrides)

@@ -10,7 +10,7 @@ from torch import nn
 
 import observatory
 from observatory.core.contracts import Model
-from tests.composed import composed
+from tests.composed import block
 
 FOLDER = Path(observatory.__file__).parents[1] / "conf" / "model"
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -33,7 +33,7 @@ def components() -> list[str]:
 
 def sizes_of(preset: str, **settings: object) -> dict[str, Any]:
     """Those sizes of `SMALL`, and of the settings given besides, that a preset has."""
-    config = composed("train", f"model={preset}")["model"]
+    config = block("model", f"model={preset}")
     return {k: v for k, v in {**SMALL, **settings}.items() if config.get(k) is not None}
 
 
@@ -43,7 +43,7 @@ def network_of(preset: str, *, p: int, n_operands: int, **settings: object) -> A
     Raises:
         ConfigError: If the network refuses them; Hydra's wrapping is taken off.
     """
-    config = composed("train", f"model={preset}")["model"]
+    config = block("model", f"model={preset}")
     small = {**config, **sizes_of(preset, **settings)}
     try:
         network = instantiate(small, d_vocab=p, n_classes=p, n_operands=n_operands)

@@ -21,6 +21,7 @@ TINY = [
     *("task=add", "task.p=13", "model=transformer", "model.d_model=8", "model.d_mlp=8"),
     *("batch_size=8", "fleet.size=1", "fleet.shards=1", "fleet.device=cpu"),
     *("fleet.probe_examples=8", "evaluation.subset=8", "probe=[weight_norm]"),
+    "fit=[scaling]",  # of thirty files one, that needs no other
 ]
 ELSEWHERE_TOO = {
     *(f"arms={how}_embedding" for how in ("transplant", "random", "permuted", "rotated")),

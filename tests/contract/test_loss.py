@@ -12,7 +12,7 @@ from torch import Tensor
 import observatory
 from observatory.core.contracts import Loss
 from observatory.fleet.step import replica_losses
-from tests.composed import composed
+from tests.composed import block
 
 NAMES = sorted(
     path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "loss").glob("*.yaml")
@@ -23,7 +23,7 @@ REPLICAS, BATCH, CLASSES = 3, 8, 5
 
 @cache
 def settings(name: str, overrides: tuple[str, ...]) -> dict[str, Any]:
-    return composed("train", f"loss={name}", *overrides)["loss"]
+    return block("loss", f"loss={name}", *overrides)
 
 
 @pytest.fixture(params=VARIANTS, ids=lambda variant: " ".join((variant[0], *variant[1])))

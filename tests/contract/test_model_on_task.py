@@ -10,7 +10,7 @@ import observatory
 from observatory.core.errors import ConfigError
 from observatory.launch.layout import resolved
 from observatory.training.build import build
-from tests.composed import composed
+from tests.composed import block, composed
 
 CONF = Path(observatory.__file__).parents[1] / "conf"
 MODELS = {  # one of every class, and the transformer's variants
@@ -39,7 +39,7 @@ REFUSED = {  # what must be refused, and by which words
 @cache
 def node(kind: str, *overrides: str) -> dict:
     """The part `kind` of the configuration, composed."""
-    return composed("train", *overrides)[kind]
+    return block(kind, *overrides)
 
 
 @cache

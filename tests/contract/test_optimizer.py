@@ -14,7 +14,7 @@ from torch import Tensor
 import observatory
 from observatory.core.contracts import Hyper, Optimizer
 from observatory.core.layout import Layout, Params
-from tests.composed import composed
+from tests.composed import block
 from tests.plain_lion import PlainLion
 
 NAMES = sorted(
@@ -58,8 +58,7 @@ HYPER = Hyper(
 
 @cache
 def settings(name: str) -> dict[str, Any]:
-    config = composed("train", f"optimizer={name.split()[0]}", *name.split()[1:])
-    return config["optimizer"]["update"]
+    return block("optimizer", f"optimizer={name.split()[0]}", *name.split()[1:])["update"]
 
 
 @pytest.fixture(params=[*NAMES, *VARIANTS])

@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ import observatory
 from observatory.core.contracts import Task
 from observatory.core.rng import named_generator
 from observatory.fleet.replicas import Dataset
-from observatory.launch.compose import compose
+from tests.composed import block
 
 NAMES = sorted(
     path.stem for path in (Path(observatory.__file__).parents[1] / "conf" / "task").glob("*.yaml")
@@ -22,15 +21,10 @@ NAMES = sorted(
 @cache
 def made(name: str, twin: bool) -> Task:
     """The task of a YAML, small where it has a modulus."""
-    settings = composed(name)
+    settings = block("task", f"task={name}")
     small = {"p": 13} if "p" in settings else {}
     assert settings["random_labels"] is False
     return instantiate({**settings, **small, "random_labels": twin}, _convert_="all")
-
-
-@cache
-def composed(name: str) -> dict[str, Any]:
-    return compose("train", [f"task={name}"])["task"]
 
 
 @pytest.fixture(params=[(name, twin) for name in NAMES for twin in (False, True)], ids=str)

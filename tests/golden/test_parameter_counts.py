@@ -4,7 +4,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from tests.composed import composed
+from tests.composed import block
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from tests.composed import composed
     ],
 )
 def test_the_published_sizes(name: str, count: int) -> None:
-    config = composed("train", f"model={name}")["model"]
+    config = block("model", f"model={name}")
     with torch.device("meta"):
         network = instantiate(config, d_vocab=97, n_classes=97, n_operands=2)
     assert sum(parameter.numel() for parameter in network.parameters()) == count
@@ -37,7 +37,7 @@ def test_the_published_sizes(name: str, count: int) -> None:
     ],
 )
 def test_sizes_that_follow_from_the_stated_widths(name: str, p: int, count: int) -> None:
-    config = composed("train", f"model={name}")["model"]
+    config = block("model", f"model={name}")
     with torch.device("meta"):
         network = instantiate(config, d_vocab=p, n_classes=p, n_operands=2)
     assert sum(parameter.numel() for parameter in network.parameters()) == count
