@@ -54,12 +54,12 @@ def fleet_of(
     compile: str = "off",
     matmul: str = "full",
     optimizer: Optimizer = ADAMW,
+    replicas: int = len(WEIGHT_DECAYS),
 ) -> Fleet:
     dataset = Dataset.of(Modular(p=P, operation="add", random_labels=False), 0.6)
-    n = len(WEIGHT_DECAYS)
-    table = ReplicaTable.without_arms(
-        np.arange(n), np.arange(100, 100 + n), np.array(WEIGHT_DECAYS), np.array(RATES) * slowdown
-    )
+    rows = np.arange(replicas)
+    decays, rates = np.array(WEIGHT_DECAYS)[rows], np.array(RATES)[rows] * slowdown
+    table = ReplicaTable.without_arms(rows, 100 + rows, decays, rates)
     settings = FleetSettings(
         size=size,
         batch_size=batch_size,
@@ -199,11 +199,12 @@ VARIANTS = [
 def test_float64_follows_the_single_network_for_200_steps(
     path: str, batch_size: int | None, preset: str, n_layers: int
 ) -> None:
-    # 5 replicas through 2 slots, refilled at different moments (stagger 70 leaves ages unequal).
-    fleet = fleet_of(n_layers, 2, batch_size, path, "float64", preset=preset)
+    # 5 replicas through 2 slots; of other models 3, the last of them beside an empty slot.
+    replicas = 5 if preset == "transformer" else 3
+    fleet = fleet_of(n_layers, 2, batch_size, path, "float64", preset=preset, replicas=replicas)
     curves = train_through_queue(fleet, 200, 70)
-    assert sorted(curves) == list(range(5))
-    for row in range(5):
+    assert sorted(curves) == list(range(replicas))
+    for row in range(replicas):
         expected = expected_of(preset, n_layers, batch_size, row)
         assert np.abs(np.array(curves[row]) - np.array(expected)).max() < 1e-6
 
@@ -211,7 +212,7 @@ def test_float64_follows_the_single_network_for_200_steps(
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", VARIANTS)
 def test_float64_follows_the_single_network_with_other_settings(settings: str) -> None:
-    fleet = fleet_of(2, 2, 32, "fast", "float64", preset=settings)
+    fleet = fleet_of(2, 2, 32, "fast", "float64", preset=settings, replicas=2)
     curves = train_through_queue(fleet, 200, 70)
     for row in range(2):
         expected = expected_of(settings, 2, 32, row)
