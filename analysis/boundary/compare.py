@@ -20,7 +20,6 @@ from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.paired_rates import compare_rates
 from observatory.analysis.stats.paired_tests import holm
-from observatory.analysis.tables.cells import observations
 from observatory.analysis.tables.open import Table
 from observatory.core.errors import ConfigError, FitRefusedError
 
@@ -69,30 +68,19 @@ def compare_groups(
 
 
 def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list[Record]:
-    """Every group of a study against the first, at one horizon.
+    """Every group of a study against the first, at the horizons that they share.
 
-    Where the groups share no fitted horizon, their records are cut at the shortest: boundaries at
-    different horizons differ for that reason alone. Empty where fewer than two groups have a
-    finished replica, their events differ, or have no time to cut at.
+    Rates at the longest alone. Empty where fewer than two groups have a finished replica, their
+    events differ, or have no time to cut at.
     """
-    if len({group.facts.event for group in comparison.groups}) > 1:
-        return []
-    shortest = min(group.facts.horizon for group in comparison.groups)
-    horizon = shortest if comparison.horizon is None else comparison.horizon
-    tables: dict[str, Observations] = {}
-    for group in comparison.groups:
-        own, event = group.facts.group, group.facts.event
-        try:
-            table = observations(own.replicas, event, horizon, own.steps_per_epoch)
-        except FitRefusedError:
-            return []
-        within = table.within(group.facts.window_max)
-        if within.grokked.size:
-            tables[group.label] = within
-    if len(tables) < 2:
-        return []
     level, n, seed = (settings[STUDY][name] for name in ("level", "n_bootstrap", "seed"))
-    return list(compare_groups(tables, level, n, seed))
+    made: list[Record] = []
+    for horizon in comparison.horizons:
+        tables = comparison.tables(horizon)
+        if len(tables) > 1:
+            records = compare_groups(tables, level, n, seed)
+            made += [r for r in records if not made or r["fit"] != "rate_comparison"]
+    return made
 
 
 def at_common_horizon(groups: Mapping[str, Observations]) -> dict[str, Observations]:

@@ -8,6 +8,9 @@ import pandas as pd
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.records import Record, estimator_name, limits
 from observatory.analysis.page.wording import event_words, horizon_words, plural
+from observatory.analysis.stats.observations import Observations
+from observatory.analysis.tables.cells import observations
+from observatory.core.errors import FitRefusedError
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,46 @@ class GroupComparison:
         """The cell table of a group."""
         return group.facts.cells_at[self.horizon_of(group)]
 
+    @property
+    def horizons(self) -> list[int]:
+        """At which groups are compared, in steps: the shared one and, of others, that nearest half.
+
+        Where the groups share none, the shortest of their own: boundaries and times at different
+        horizons differ for that reason alone.
+        """
+        if self.horizon is None:
+            return [min(group.facts.horizon for group in self.groups)]
+        longest = self.horizon
+        shared = set.intersection(*(set(group.facts.cells_at) for group in self.groups))
+        others = sorted(shared - {longest}, key=lambda h: (abs(2 * h - longest), h))
+        return [longest, *others[:1]]
+
+    def tables(self, horizon: int) -> dict[str, Observations]:
+        """Within their windows, by label, the groups that have a row.
+
+        Empty where their events differ, or have no time to cut at.
+        """
+        if len({group.facts.event for group in self.groups}) > 1:
+            return {}
+        found: dict[str, Observations] = {}
+        for group in self.groups:
+            own, event = group.facts.group, group.facts.event
+            try:
+                table = observations(own.replicas, event, horizon, own.steps_per_epoch)
+            except FitRefusedError:
+                return {}
+            within = table.within(group.facts.window_max)
+            if within.grokked.size:
+                found[group.label] = within
+        return found
+
     def of(self, fit: str) -> list[Record]:
         """Records of one kind of fit across the groups."""
         return [record for record in self.records if record["fit"] == fit]
+
+    def last(self, fit: str) -> list[Record]:
+        """Those of them at the longest of `horizons`."""
+        return [r for r in self.of(fit) if r["horizon_steps"] in (None, self.horizons[0])]
 
     def boundary(self, group: StudyGroup) -> Record | None:
         """The boundary of a group, refused or not; None where it was not fitted."""

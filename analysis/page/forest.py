@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,8 +17,18 @@ from observatory.analysis.page.style import (
 )
 from observatory.analysis.page.wording import with_ends
 
+LINE = 34
+"""Letters in a line of a label."""
+_LINES = 3
+"""Lines of a label."""
+
 Limits = tuple[float, float | None, float | None]
 """Value and interval; None where a limit is unbounded."""
+
+
+def folded(label: str, letters: int = LINE) -> str:
+    """A label on a few lines."""
+    return fill(label, letters, max_lines=_LINES, placeholder=" …")
 
 
 @dataclass(frozen=True)
@@ -68,20 +79,25 @@ def _numbers(row: Row) -> str:
 
 @styled
 def forest_figure(
-    rows: Sequence[Row], ratios: Sequence[Row] = (), label: str = "λc (weight decay)"
+    rows: Sequence[Row],
+    ratios: Sequence[Row] = (),
+    label: str = "λc (weight decay)",
+    ratio_label: str = "ratio of λc",
 ) -> Figure:
-    """Intervals of the critical weight decay; in a second panel ratios, with a line at 1.
+    """Intervals of the critical weight decay; in a further panel ratios, with a line at 1.
 
     Args:
-        rows: One per estimator or group, from above.
-        ratios: One per ratio; empty: no second panel.
-        label: What the first horizontal axis says.
+        rows: One per estimator or group, from above; empty: no panel of them.
+        ratios: One per ratio; likewise.
+        label: What the horizontal axis of the first says.
+        ratio_label: What that of the ratios says.
     """
     heights = [rows_height(of) for of in (rows, ratios) if of]
     figure = Figure(figsize=(WIDTH, sum(heights)))
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    draw_rows(panels[0], rows, label)
+    if rows:
+        draw_rows(panels[0], rows, label)
     if ratios:
-        draw_rows(panels[1], ratios, "ratio of λc", shown=[1.0])
-        panels[1].axvline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")
+        draw_rows(panels[-1], ratios, ratio_label, shown=[1.0])
+        panels[-1].axvline(1.0, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), gid="equal")
     return figure

@@ -21,6 +21,12 @@ def limits(record: Record, name: str) -> tuple[float, float | None, float | None
     return parameter["value"], parameter["ci_low"], parameter["ci_high"]
 
 
+def ratio_words(record: Record) -> str:
+    """Which group is divided by which."""
+    extras: Mapping[str, object] = record["extras"]
+    return f"{extras.get('numerator')} / {extras.get('denominator')}"
+
+
 def lead_reason(record: Record) -> str | None:
     """Why a record is of the estimator that leads at every horizon; None where it is not."""
     return record.get("extras", {}).get("lead")

@@ -1,27 +1,16 @@
 """Figures that set groups of replicas beside each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from textwrap import fill
 
 from observatory.analysis.fit.questions import questions
 from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.figure_writer import Section
-from observatory.analysis.page.forest import Row, forest_figure
-from observatory.analysis.page.records import Record, limits
+from observatory.analysis.page.forest import LINE, Row, folded, forest_figure
+from observatory.analysis.page.records import Record, limits, ratio_words
 from observatory.analysis.report.figure_heatmap import heatmap_figure
 from observatory.analysis.report.figure_overlay import MAX_GROUPS, Boundary, overlay_figure
-
-_LINE = 34
-"""Letters in a line of a label."""
-_LINES = 3
-"""Lines of a label."""
-
-
-def _folded(label: str, letters: int = _LINE) -> str:
-    """A label on a few lines."""
-    return fill(label, letters, max_lines=_LINES, placeholder=" …")
 
 
 def draw_groups(comparison: GroupComparison) -> list[Section]:
@@ -29,7 +18,7 @@ def draw_groups(comparison: GroupComparison) -> list[Section]:
     asked = sorted(questions().values(), key=lambda question: question.place)
     return [
         lambda: [_overlay(comparison)],
-        lambda: [_bars(comparison, comparison.of("boundary_ratio"))],
+        lambda: [_bars(comparison, comparison.last("boundary_ratio"))],
         lambda: [_heatmap(comparison)],
         *(partial(question.collect, "section_across", comparison) for question in asked),
     ]
@@ -42,7 +31,7 @@ def _overlay(comparison: GroupComparison) -> Drawing | NotDrawn:
             title, f"more than {MAX_GROUPS} groups cannot be distinguished in one panel"
         )
     boundaries = [
-        Boundary(_folded(m.label, 2 * _LINE), comparison.cells(m), comparison.boundary(m))
+        Boundary(folded(m.label, 2 * LINE), comparison.cells(m), comparison.boundary(m))
         for m in comparison.groups
     ]
     how = (
@@ -70,7 +59,7 @@ def _bars(comparison: GroupComparison, ratios: Sequence[Record]) -> Drawing | No
         return NotDrawn(title, "no estimator gave a boundary for any group")
     rows = [
         Row(
-            _folded(group.label),
+            folded(group.label),
             None if record is None else limits(record, "critical"),
             "not fitted" if record is None else "refused",
             index,
@@ -78,7 +67,7 @@ def _bars(comparison: GroupComparison, ratios: Sequence[Record]) -> Drawing | No
         for index, (group, record) in enumerate(zip(comparison.groups, records, strict=True))
     ]
     levels = " and ".join(sorted({f"{r['level']:.0%}" for r in records if r is not None}))
-    compared = [Row(_folded(ratio_words(r)), limits(r, "ratio")) for r in ratios]
+    compared = [Row(folded(ratio_words(r)), limits(r, "ratio")) for r in ratios]
     beside = (
         " Below: ratios of two critical points with their intervals; dashed: equal ones."
         if compared
@@ -96,14 +85,8 @@ def _bars(comparison: GroupComparison, ratios: Sequence[Record]) -> Drawing | No
     )
 
 
-def ratio_words(record: Record) -> str:
-    """Which boundary is divided by which."""
-    extras: Mapping[str, object] = record["extras"]
-    return f"{extras.get('numerator')} / {extras.get('denominator')}"
-
-
 def _heatmap(comparison: GroupComparison) -> Drawing:
-    cells = [(_folded(group.label), comparison.cells(group)) for group in comparison.groups]
+    cells = [(folded(group.label), comparison.cells(group)) for group in comparison.groups]
     return Drawing(
         name="groups-rates",
         title="Event rate per group and weight decay",

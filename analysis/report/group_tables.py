@@ -6,7 +6,7 @@ from observatory.analysis.boundary.section_tables import head, levels
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.decay_axis import decay_label
 from observatory.analysis.page.facts import WINDOW
-from observatory.analysis.page.records import Record, estimator_name
+from observatory.analysis.page.records import Record, estimator_name, ratio_words
 from observatory.analysis.page.table import Footnotes, Table
 from observatory.analysis.page.wording import (
     DASH,
@@ -16,14 +16,19 @@ from observatory.analysis.page.wording import (
     number,
     sample_words,
 )
-from observatory.analysis.report.draw_groups import ratio_words
 
 
 def group_tables(comparison: GroupComparison) -> list[Table]:
-    """What the groups are, their boundaries, and the tests between them."""
-    ratios, rates = comparison.of("boundary_ratio"), comparison.of("rate_comparison")
+    """What the groups are, their boundaries and times, and the tests between them."""
     groups = comparison.groups
-    return [_groups(groups), _boundaries(groups), _ratios(ratios), _rates(rates)]
+    return [
+        _groups(groups),
+        *map(_pace, comparison.of("pace")),
+        _boundaries(groups),
+        _ratios(comparison.of("boundary_ratio"), "λc", "critical weight decays", "boundaries"),
+        _ratios(comparison.of("time_ratio"), "times", "times to the event", "times"),
+        _rates(comparison.of("rate_comparison")),
+    ]
 
 
 def _groups(groups: Sequence[StudyGroup]) -> Table:
@@ -88,7 +93,30 @@ def _boundaries(groups: Sequence[StudyGroup]) -> Table:
     )
 
 
-def _ratios(ratios: Sequence[Record]) -> Table:
+def _pace(record: Record) -> Table:
+    rows = [
+        [
+            label,
+            f"{row['memorised']} of {row['n']}",
+            number(row["median_memorised"]),
+            f"{row['failed']} of {row['n']}",
+            number(row["cpu_ms_per_step"], 2),
+        ]
+        for label, row in record["table"].items()
+    ]
+    heads = (
+        *("group", "memorised", "median step of it", "collapsed or diverged"),
+        "CPU ms per replica and step",
+    )
+    caption = (
+        "How soon the groups memorise, how many networks were lost, and what a step of one costs. "
+        "The median counts every replica; a dash: half of them did not memorise, or not recorded. "
+        "Costs are of the machine and its load while it trained."
+    )
+    return Table("Pace and cost", heads, ("text", *["num"] * 4), rows, caption)
+
+
+def _ratios(ratios: Sequence[Record], of: str, words: str, title: str) -> Table:
     notes = Footnotes()
     rows = [
         [
@@ -105,15 +133,15 @@ def _ratios(ratios: Sequence[Record]) -> Table:
         for record in notes.answered(ratios, ratio_words)
     ]
     heads = (
-        *("ratio of λc", "estimator", "horizon, steps", "n", "ratio", "p", "p, Holm"),
+        *(f"ratio of {of}", "estimator", "horizon, steps", "n", "ratio", "p", "p, Holm"),
         *("family", "notes"),
     )
     caption = (
-        f"Ratios of two critical weight decays. {levels(ratios)} p: test of a ratio of 1; p, Holm: "
+        f"Ratios of two {words}. {levels(ratios)} p: test of a ratio of 1; p, Holm: "
         "adjusted for all tests of the registered family, whose size stands beside it."
     )
     kinds = ("text", "", *["num"] * 6, "")
-    return Table("Ratios of boundaries", heads, kinds, rows, caption, notes=notes.lines)
+    return Table(f"Ratios of {title}", heads, kinds, rows, caption, notes=notes.lines)
 
 
 def _rates(tests: Sequence[Record]) -> Table:

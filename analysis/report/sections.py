@@ -8,19 +8,23 @@ from observatory.analysis.page.comparison import GroupComparison, StudyGroup, co
 from observatory.analysis.page.drawing import NotDrawn, context
 from observatory.analysis.page.facts import Facts
 from observatory.analysis.page.figure_writer import FigureWriter, ReportFigure
-from observatory.analysis.page.records import Record, estimator_name, limits
+from observatory.analysis.page.records import Record, estimator_name, limits, ratio_words
 from observatory.analysis.page.table import Table
 from observatory.analysis.page.wording import estimate, horizon_words, number
 from observatory.analysis.paired.section_arms import methods_of_arms, notices_of_arms
 from observatory.analysis.report import tables
 from observatory.analysis.report.answer import answer
-from observatory.analysis.report.draw_groups import draw_groups, ratio_words
+from observatory.analysis.report.draw_groups import draw_groups
 from observatory.analysis.report.group_tables import group_tables
 from observatory.analysis.report.illustrate import illustrate
 from observatory.analysis.report.methods import methods
 from observatory.analysis.report.summary import summary
+from observatory.analysis.stats.solvers import alpha_of
 from observatory.analysis.times.section_tables import time_tables
 from observatory.analysis.training.tokens import token_tables
+
+MOST_RATIOS = 6
+"""Ratios that the page says in a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,14 @@ def part(facts: Facts, writer: FigureWriter, prefix: str, first_number: int) -> 
 def across(groups: Sequence[StudyGroup], records: Sequence[Record], writer: FigureWriter) -> Across:
     """Several groups, at a horizon and by an estimator that they share where there are such."""
     comparison = compare(groups, records)
-    ratios = comparison.of("boundary_ratio")
+    ratios, times = comparison.last("boundary_ratio"), comparison.last("time_ratio")
     figures, not_drawn = writer.save(draw_groups(comparison), "")
     return Across(
-        answer=[*_boundaries(comparison), *map(_ratio, ratios)],
+        answer=[
+            *_boundaries(comparison),
+            *_ratios(ratios, "λc", "equal boundaries"),
+            *_ratios(times, "times", "equal times"),
+        ],
         notices=[*_notices(comparison, ratios), *notices_of_arms(comparison.of("paired"))],
         figures=figures,
         not_drawn=not_drawn,
@@ -114,18 +122,35 @@ def _boundaries(comparison: GroupComparison) -> list[str]:
     ]
 
 
-def _ratio(record: Record) -> str:
+def _ratios(records: Sequence[Record], of: str, equal: str) -> list[str]:
+    """A sentence for each ratio; of many one for each that its family's test shows."""
+    if len(records) <= MOST_RATIOS:
+        return [_ratio(record, of, equal) for record in records]
+    tested = [r for r in records if r["refused"] is None]
+    shown = [r for r in tested if r["extras"]["p_holm"] < alpha_of(r["level"])]
+    said = [f"{ratio_words(r)} {estimate(r, 'ratio')}" for r in shown]
+    horizon = records[0]["horizon_steps"]
+    cut = "" if horizon is None else f" at {horizon} steps"
+    return [
+        f"Ratios of {of}{cut}: {len(tested)} of {len(records)} could be fitted, "
+        f"{len(shown)} differ from 1 after Holm over all of them"
+        f"{': ' + '; '.join(said) if said else ''}. All of them, and the reasons of the others: "
+        "see the tables."
+    ]
+
+
+def _ratio(record: Record, of: str, equal: str) -> str:
     name = ratio_words(record)
     if record["refused"] is not None:
-        return f"Ratio of λc, {name}: refused: {record['refused']}"
+        return f"Ratio of {of}, {name}: refused: {record['refused']}"
     holm, family = record["extras"].get("p_holm"), record["extras"].get("family")
-    test = f"p of equal boundaries {number(record['extras'].get('p'), 2)}"
+    test = f"p of {equal} {number(record['extras'].get('p'), 2)}"
     if holm is not None:
         test += f", {number(holm, 2)} after Holm over a family of {number(family)}"
     horizon = record["horizon_steps"]
     cut = "" if horizon is None else f" at {horizon} steps"
     how = f"{estimator_name(record)}{cut}; {test}"
-    return f"Ratio of λc, {name}: {estimate(record, 'ratio')} ({how})."
+    return f"Ratio of {of}, {name}: {estimate(record, 'ratio')} ({how})."
 
 
 def _notices(comparison: GroupComparison, ratios: Sequence[Record]) -> list[str]:

@@ -83,7 +83,9 @@ QUESTIONS = (
         ),
         place=20,
         panel="figure_times:draw_times",
+        fit_across="groups:fit_groups",
         section="section:draw_times",
+        section_across="section_across:draw_ratios",
     ),
     Question(
         ask=survival,
