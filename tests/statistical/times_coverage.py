@@ -15,6 +15,7 @@ from observatory.analysis.stats.estimate import Parameter
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.times.estimators.censored import TimesAft
 from observatory.analysis.times.estimators.survival import Survival
+from observatory.analysis.times.estimators.time_ratio import time_ratio
 from observatory.analysis.times.estimators.uncensored import TimePowerLaw
 from observatory.core.errors import FitRefusedError
 from tests.made_times import Made
@@ -96,6 +97,23 @@ def _held(at: Parameter, true: float) -> float:
     return _within(at.ci_low, at.ci_high, true)
 
 
+def ratio(distribution: str, seed_sd: float, n_studies: int, n_seeds: int) -> Held:
+    """The ratio of the times of two groups, 1.3, seeds acting alike on both and on each."""
+    made = Made(distribution=distribution, n_seeds=n_seeds, seed_sd=seed_sd)
+    slower = replace(made, amplitude=1.3 * made.amplitude)
+    rng = np.random.default_rng([141, n_seeds])
+    both = [group.times(n_studies, rng) for group in (slower, made)]
+    alike = np.exp(0.2 * rng.normal(size=(n_studies, n_seeds)))[:, made.seeds]
+    found: list[float] = []
+    for a, b, shared in zip(*both, alike, strict=True):
+        try:
+            fit = time_ratio(slower.table(a * shared), made.table(b * shared), ("a", "b"), LEVEL)
+        except FitRefusedError:
+            continue
+        found.append(_held(fit.params["ratio"], 1.3))
+    return {"ratio": np.array(found)}
+
+
 def aft(distribution: str, critical: str) -> TimesAft:
     """The censored likelihood as configured, without the simulated test."""
     return TimesAft(distribution, critical, np.inf, 48, N_DRAWS, 0, LEVEL)
@@ -115,6 +133,9 @@ ROWS: dict[str, Callable[[int, int], Held]] = {
         )
         for name in ("lognormal", "weibull", "loglogistic")
     },
+    "ratio of times, lognormal": partial(ratio, "lognormal", 0.0),
+    "ratio of times, lognormal, seeds of each group apart": partial(ratio, "lognormal", 0.2),
+    "ratio of times, weibull": partial(ratio, "weibull", 0.0),
     "times, uncensored, no critical": partial(
         law,
         TimePowerLaw("zero", np.inf, 400, N_DRAWS, LEVEL),

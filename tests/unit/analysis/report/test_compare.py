@@ -46,7 +46,7 @@ def test_each_study_is_named_by_what_sets_it_apart(compared: Page):
 
 
 def test_figures_have_captions_with_n_event_and_the_shared_horizon(compared: Page):
-    assert compared.tags["figure"] == 3
+    assert compared.tags["figure"] == 4
     for caption in compared.captions:
         assert "n = 48 replicas in 2 groups. Event first99: val accuracy ≥ 0.99." in caption
         assert "Horizon 2500 steps, of every group" in caption
@@ -63,6 +63,19 @@ def test_every_study_is_tested_against_the_first_with_holm_over_the_family(compa
     assert 1.3 < float(found[1]) < 2.5  # planted: 1.8
     assert "Event rates of the groups" in compared.text
     assert "mcnemar" in compared.text
+
+
+def test_times_are_compared_beside_boundaries_and_pace_is_told(compared: Page):
+    pair = "slow: LSTM / fast: Transformer"
+    found = re.search(
+        rf"Ratio of times, {pair}: ([\d.]+) \[.*?lognormal at 2500 steps; p of equal times.*?"
+        "after Holm over a family of 1",
+        compared.text,
+    )
+    assert float(found[1]) > 1.0  # planted: of larger boundaries the times are longer
+    assert "How many times longer a group takes to the event" in " ".join(compared.captions)
+    pace = compared.text.split("Pace and cost")[1]
+    assert "24 of 24" in pace  # all memorise
 
 
 def test_a_comparison_that_was_not_fitted_is_not_drawn(folders: list[Path], tmp_path: Path):
