@@ -7,7 +7,7 @@ in EPOCHS, lr the learning rate and lambda the weight decay.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import final
 
 import numpy as np
 
@@ -49,6 +49,10 @@ def _refusal(reason: str) -> FitRefusedError:
     return FitRefusedError(f"Relaxation does not apply: {reason}")
 
 
+_SETTINGS: Mapping[str, float] = {"lr": 1e-3, "weight_decay": 0.1}
+"""What the law needs to know of a training, as a message gives them."""
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class Relaxation(CurveLaw):
@@ -73,7 +77,7 @@ class Relaxation(CurveLaw):
     known = "the curve in the window is what is known."
     usual_value = "l2"
     usual_table = "probes/weight_norm"
-    settings: ClassVar[Mapping[str, float]] = {"lr": 1e-3, "weight_decay": 0.1}
+    settings = _SETTINGS
 
     @property
     def laws(self) -> Mapping[str, Law]:
