@@ -1,7 +1,7 @@
 """What a task, a model, a loss, an optimizer and a probe must offer; components do nothing more."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -114,16 +114,16 @@ class FastPath(StackedForward, Protocol):
 
 
 @runtime_checkable
-class RecordsLess(Protocol):
-    """A fast path that records a few kinds of activations at less cost."""
+class RecordsOnDemand(Protocol):
+    """A fast path that records the kinds of activations that are asked for, at the least cost."""
 
-    most_cheaply: frozenset[str]
-    """These kinds: "logits", "attn_pattern", ..."""
+    recordable: frozenset[str]
+    """These kinds can be asked for: "logits", "attn_pattern", ..."""
 
-    def record_most_cheaply(
-        self, params: Params, inputs: Int[Tensor, "batch pos"]
+    def record_for(
+        self, params: Params, inputs: Int[Tensor, "batch pos"], kinds: Collection[str]
     ) -> dict[str, Tensor]:
-        """The activations of these kinds, as `record` has them."""
+        """The activations of these kinds, as the plain module has them, and maybe others."""
         ...
 
 

@@ -85,7 +85,8 @@ class Fleet:
         rates = (torch.zeros(size, dtype=self.dtype, device=self.device) for _ in range(2))
         self.hyper = Hyper(*rates, decays=self.decays, layout=self.layout)
         self.logit_scale = torch.ones(size, dtype=self.loss_dtype, device=self.device)
-        self.splits = Splits(size, self.inputs, self.dataset, self.evaluation)
+        probed = self.probe_examples
+        self.splits = Splits(size, self.inputs, self.dataset, self.evaluation, probed)
         self.batches = Batches(size, self.dataset.n_train, self.settings.batch_size, self.device)
         self.divergence = Divergence(size, self.device)
         self.divergence.tick.fill_(self.tick)
@@ -245,8 +246,8 @@ class Fleet:
             replica=torch.tensor([self.replica_of(slot) for slot in slots]),
             step=torch.tensor([self.ages[slot] for slot in slots]),
             flat=self.flat[rows],
-            labels=self.splits.labels[rows][:, self.probe_examples],
-            in_train=self.splits.in_train[rows][:, self.probe_examples],
+            labels=self.splits.probe_labels[rows],
+            in_train=self.splits.probe_in_train[rows],
         )
 
     def _rows(self, slots: list[int]) -> slice | Int[Tensor, " replica"]:

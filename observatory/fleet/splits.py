@@ -16,6 +16,7 @@ class Splits:
         inputs: All examples, where the rows are wanted.
         dataset: What is split.
         evaluation: How many examples of either split a regular look takes.
+        probed: Which examples the probes look at.
     """
 
     def __init__(
@@ -24,11 +25,15 @@ class Splits:
         inputs: Int[Tensor, "batch pos"],
         dataset: Dataset,
         evaluation: EvaluationSettings,
+        probed: Int[Tensor, " probed"],
     ) -> None:
         n, device = len(dataset), inputs.device
-        self.inputs = inputs
+        self.inputs, self._probed = inputs, probed
         self.labels = torch.zeros(size, n, dtype=torch.int64, device=device)
         self.in_train = torch.zeros(size, n, dtype=torch.bool, device=device)
+        # Copies: picked out of the rows at every look, they would cost as much as a probe.
+        self.probe_labels = self.labels[:, probed]
+        self.probe_in_train = self.in_train[:, probed]
         self._n_looked = None if evaluation.subset is None else evaluation.looked_at(dataset)
         n_subset = sum(self._n_looked or ())
         self._subset = torch.zeros(size, n_subset, dtype=torch.int64, device=device)
@@ -37,6 +42,8 @@ class Splits:
         """Another replica takes `slot`."""
         self.labels[slot] = split.labels.to(self.labels.device)
         self.in_train[slot] = split.in_train().to(self.labels.device)
+        self.probe_labels[slot] = self.labels[slot, self._probed]
+        self.probe_in_train[slot] = self.in_train[slot, self._probed]
         if self._n_looked is not None:
             n_train, n_val = self._n_looked
             subset = torch.cat([split.train[:n_train], split.val[:n_val]])

@@ -1,6 +1,7 @@
 """R networks as one: the layout of their flat parameters, and stacked forwards."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,7 @@ from observatory.core.contracts import (
     HasFastPath,
     Model,
     Recorder,
-    RecordsLess,
+    RecordsOnDemand,
     StackedForward,
 )
 from observatory.core.errors import ConfigError
@@ -106,8 +107,12 @@ def recorders(
     whole = vmapped_record(network)
     if fast is None:
         return (whole,)
-    if kinds is not None and isinstance(fast, RecordsLess) and fast.most_cheaply.issuperset(kinds):
-        return fast.record_most_cheaply, fast.record, whole
+    if (
+        kinds is not None
+        and isinstance(fast, RecordsOnDemand)
+        and fast.recordable.issuperset(kinds)
+    ):
+        return partial(fast.record_for, kinds=frozenset(kinds)), fast.record, whole
     return fast.record, whole
 
 

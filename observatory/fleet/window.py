@@ -45,6 +45,7 @@ class Window:
         assert isinstance(network, Model)
         self._recorders = partial(recorders, network, fast)
         self._names = ("logits", *network.hooks())
+        self._kinds = {name.rsplit(".", 1)[-1] for name in self._names}
         self._layout, self._weights = layout_of(network), network.weights()
         self._inputs = dataset.inputs.to(looked_at.device)[looked_at]
         self._loss_dtype = settings.loss_dtype
@@ -58,13 +59,15 @@ class Window:
             device=looked_at.device,
         )
 
-    def __call__(self, look: Look, kinds: Collection[str] | None = None) -> FleetView:
+    def __call__(self, look: Look, needs: Collection[tuple[str, ...]] = ()) -> FleetView:
         """The replicas of a look as probes receive them.
 
         Args:
             look: The look.
-            kinds: Kinds of activations that the probes will ask for; None: any.
+            needs: Of all probes, as `Probe.needs`: what they will ask for; none: anything.
         """
+        kinds = {next(kind for kind in need if kind in self._kinds) for need in needs}
+        recorders = self._recorders(kinds or None)
         params = self._layout.views(look.flat)
         return FleetView(
             replica=look.replica,
@@ -74,7 +77,7 @@ class Window:
             inputs=self._inputs,
             labels=look.labels,
             in_train=look.in_train,
-            activations=LazyActivations(self._recorders(kinds), params, self._inputs, self._names),
+            activations=LazyActivations(recorders, params, self._inputs, self._names),
             loss_dtype=self._loss_dtype,
             everything=self._everything(replicas=look.replica.tolist()),
         )

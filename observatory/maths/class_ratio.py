@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from observatory.core.contracts import Masked
+from observatory.maths.tables import gather
 
 EPSILON = 1e-8  # added to the spread within classes, as published
 
@@ -61,7 +62,8 @@ def class_scatter(
     centre = means.sum(dim=1) / n_there[:, None]  # an absent class has mean 0
     away = (means - centre[:, None]).square().sum(dim=-1)
     inter = 2 * (away * there).sum(dim=-1) / (n_there - 1).clamp(min=1)
-    own = means.gather(1, labels[..., None].expand_as(points))
+    first = len(classes) * torch.arange(len(labels), device=labels.device)
+    own = gather(means, labels + first[:, None])
     off = (points - own).square().sum(dim=-1)
     spread = (member @ off[..., None])[..., 0] / counts.clamp(min=1)
     intra = (spread * several).sum(dim=-1) / n_several.clamp(min=1)

@@ -92,15 +92,17 @@ def principal_scores(
     accurate to rounding of the first: a Gram matrix would lose half of their digits.
 
     Returns:
-        Scores (up to one sign per component) and singular values; NaN where a row is not finite.
+        Scores (up to one sign per component) and singular values, fewer than rows by one at least:
+        centred, they have no more directions. NaN where a row is not finite.
 
     Example:
         >>> scores, sizes = principal_scores(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
         >>> torch.round(scores[:, 0].abs(), decimals=4), torch.round(sizes, decimals=4)
-        (tensor([2.5000, 2.5000]), tensor([3.5355, 0.0000]))
+        (tensor([2.5000, 2.5000]), tensor([3.5355]))
     """
-    shifted = rows - rows[..., :1, :]  # equal rows: exactly zero, whatever the mean would round to
-    rotated = torch.linalg.qr(shifted.mT, mode="r").R.mT  # as small as the rows are few
+    shifted = rows[..., 1:, :] - rows[..., :1, :]  # equal rows: exactly 0, however a mean rounds
+    small = torch.linalg.qr(shifted.mT, mode="r").R.mT  # as small as the rows are few
+    rotated = torch.nn.functional.pad(small, (0, 0, 1, 0))  # the first row, less itself
     factor = rotated - rotated.mean(dim=-2, keepdim=True)
     finite = _all_finite(factor)[..., None]
     safe = factor.where(finite[..., None], 0.0)

@@ -123,12 +123,16 @@ def r_phi(flat: Float[Tensor, "replica layer head sample"]) -> Masked | None:
     the signs of the components do not matter.
 
     Returns:
-        One coherence in [0, 1] per replica, undefined where the second singular value is below
-        `_SMALLEST_SINGULAR_RATIO` of the first or both are zero; None where there is no second.
+        One coherence in [0, 1] per replica, undefined for two heads, which differ in one direction,
+        where the second singular value is below `_SMALLEST_SINGULAR_RATIO` of the first, and where
+        both are zero; None for one head.
     """
-    scores, sizes = principal_scores(flat.flatten(start_dim=1, end_dim=2))
-    if sizes.shape[-1] < 2:
+    heads = flat.flatten(start_dim=1, end_dim=2)
+    if heads.shape[1] == 1:
         return None
+    scores, sizes = principal_scores(heads)
+    if sizes.shape[-1] < 2:
+        return Masked(scores.new_zeros(len(scores)), scores.new_zeros(len(scores)) != 0)
     phi = torch.atan2(scores[..., 1], scores[..., 0])
     coherence = torch.hypot(phi.cos().mean(dim=-1), phi.sin().mean(dim=-1))
     undefined = (sizes[:, 1] < _SMALLEST_SINGULAR_RATIO * sizes[:, 0]) | (sizes[:, 0] == 0)
@@ -171,8 +175,12 @@ def layer_quantities(
 def mean_over_layers(quantity: Tensor | Masked | None) -> Tensor | Masked | None:
     """The aggregate of a quantity of the layers: undefined where it is undefined in a layer."""
     if isinstance(quantity, Masked):
-        return Masked(quantity.values.mean(dim=1), quantity.defined.all(dim=1))
-    return None if quantity is None else quantity.mean(dim=1)
+        return Masked(_mean(quantity.values), quantity.defined.all(dim=1))
+    return None if quantity is None else _mean(quantity)
+
+
+def _mean(values: Float[Tensor, "replica layer"]) -> Float[Tensor, " replica"]:
+    return values[:, 0] if values.shape[1] == 1 else values.mean(dim=1)
 
 
 @final

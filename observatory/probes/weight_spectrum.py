@@ -6,13 +6,14 @@ Letters: $p_j = s_j^2 / \sum s^2$.
 import math
 from typing import ClassVar, final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from observatory.core.columns import Column
 from observatory.core.contracts import Masked, Measurement, Probe
 from observatory.core.view import FleetView
-from observatory.maths.matrices import of_matrices
+from observatory.maths.matrices import matrix_names, per_matrix
 from observatory.maths.spectrum import (
     eigenvalues,
     entropy,
@@ -52,12 +53,15 @@ def weight_spectrum(weight: Float[Tensor, "replica _ _"]) -> dict[str, Masked]:
         >>> [round(entry.values.item(), 6) for entry in found.values()]
         [2.0, 2.0, 2.0, 0.5]
     """
-    gram = smaller_gram(weight.double())
+    return _of_gram(smaller_gram(weight.double()))
+
+
+def _of_gram(gram: Float[Tensor, "*batch _ _"]) -> dict[str, Masked]:
     defined = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1) != 0
     p = shares(eigenvalues(gram))
     nats, side = entropy(p), p.shape[-1]
     return {
-        "stable_rank": Masked(1 / p[:, -1], defined),
+        "stable_rank": Masked(1 / p[..., -1], defined),
         "effective_rank": Masked(nats.exp(), defined),
         "participation_ratio": Masked(participation_ratio(gram), defined),
         "spectral_entropy": Masked(nats / math.log(max(side, 2)), defined & (side > 1)),
@@ -80,5 +84,15 @@ class WeightSpectrum(Probe):
     )
 
     def measure(self, view: FleetView) -> Measurement:
-        """See `weight_spectrum`."""
-        return of_matrices(view.params, view.weights, weight_spectrum)
+        """See `weight_spectrum`; matrices with equal smaller sides are one stack."""
+        names = matrix_names(view.params, view.weights)
+        grams = [smaller_gram(view.params[name].double()) for name in names]
+        entries = [dict[str, Masked]() for _ in grams]
+        for side in {gram.shape[-1] for gram in grams}:
+            places = [place for place, gram in enumerate(grams) if gram.shape[-1] == side]
+            found = _of_gram(torch.stack([grams[place] for place in places], dim=1))
+            for column, entry in found.items():
+                pairs = zip(entry.values.unbind(dim=1), entry.defined.unbind(dim=1), strict=True)
+                for place, (values, defined) in zip(places, pairs, strict=True):
+                    entries[place][column] = Masked(values, defined)
+        return {name: per_matrix([entry[name] for entry in entries]) for name in QUANTITIES}

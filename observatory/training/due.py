@@ -29,6 +29,8 @@ class DueTracker:
     def due(self, purpose: str, fleet: Fleet) -> list[int]:
         """Slots due now for `purpose` and not yet looked at."""
         due, last, ages = self._due[purpose], self.last[purpose], fleet.ages
+        if not any(due(age) for age in set(ages)):  # mostly, and all slots are often of one age
+            return []
         return [slot for slot in fleet.active() if last[slot] != ages[slot] and due(ages[slot])]
 
     def done(self, purpose: str, slots: list[int], fleet: Fleet) -> None:

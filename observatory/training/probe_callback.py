@@ -83,7 +83,7 @@ class ProbeCallback(BetweenChunks):
                     return
                 stack, places = taken
                 needs = [need for name in names for need in self.probes[name].probe.needs]
-                view = module.fleet.view(stack, {kind for kinds in needs for kind in kinds} or None)
+                view = module.fleet.view(stack, needs)
                 rows_of = in_one_piece(places)
                 replica, step = stack.replica[rows_of], stack.step[rows_of]
                 if needs:

@@ -5,10 +5,8 @@ The plain loop is one `nn.Module` under `torch.optim.AdamW`, full batch. The Lig
 """
 
 import logging
-import statistics
 import warnings
 from collections.abc import Callable
-from typing import cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -18,17 +16,11 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from observatory.core.rng import named_generator
-from observatory.fleet.fleet import Fleet
-from observatory.store.writer import ShardWriter
 from observatory.training.build import Parts
-from observatory.training.clock import CostClock
-from observatory.training.due import DueTracker
-from observatory.training.module import FleetModule
-from observatory.training.probe_callback import ProbeCallback
-from observatory.training.shard import keep_memory, schedules
-from tests.benchmarks.timing import cpu_ms, laptop, seated
+from observatory.training.shard import keep_memory
+from tests.benchmarks.timing import cpu_ms, laptop, seated, spread
 
-ROUNDS, STEPS, WATCHED = 5, 40, 500
+ROUNDS, STEPS = 5, 40
 pytestmark = pytest.mark.benchmark
 
 
@@ -85,32 +77,6 @@ def lightning_fit(parts: Parts) -> Callable[[], None]:
     return fit
 
 
-class Sink:
-    """Takes what the probes measured and drops it."""
-
-    def append(self, *_: object) -> None:
-        pass
-
-
-def watching(fleet: Fleet, parts: Parts) -> float:
-    """CPU time of the default probes over that of training, in %, through `WATCHED` steps."""
-    tracker = DueTracker(schedules(parts), fleet.settings.size, WATCHED)
-    module = FleetModule(fleet, tracker, CostClock())
-    callback = ProbeCallback(parts.probes, cast(ShardWriter, Sink()), fleet)
-    trained = looked = 0.0
-    end = fleet.tick + WATCHED
-    while fleet.tick < end:
-        looked += cpu_ms(lambda: callback.act(cast(pl.Trainer, None), module))
-        tracker.done("evaluate", fleet.active(), fleet)
-        trained += cpu_ms(lambda: fleet.advance(tracker.steps_to_next(fleet)))
-    looked += cpu_ms(lambda: callback.flush(module))
-    return 100 * looked / trained
-
-
-def told(name: str, values: list[float]) -> str:
-    return f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} to {max(values):.2f} |"
-
-
 @pytest.mark.parametrize("model", ["transformer", "mlp", "lstm", "mamba"])
 def test_what_compiling_the_step_gains(model: str) -> None:
     torch.set_num_threads(1)
@@ -128,7 +94,7 @@ def test_what_compiling_the_step_gains(model: str) -> None:
         for _ in range(ROUNDS)
     ]
     print(f"\n{model}: the first step takes {first / 1e3:.1f} s of CPU without the compiler's own")
-    print(told("eager / compiled", gains))
+    print(spread("eager / compiled", gains))
 
 
 def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
@@ -162,9 +128,6 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
         "plain loop / fleet": np.array(rounds["plain PyTorch loop, one network"]) / fast,
         "Lightning fit / fleet": np.array(rounds["one Lightning fit per network"]) / fast,
         "vmapped fleet / fleet": np.array(rounds["fleet of 16, vmapped module"]) / fast,
-        "default probes at their schedules, % of training": [
-            watching(fleet, parts) for _ in range(ROUNDS)
-        ],
         "evaluation every 25 steps, % of training": 100
         * np.array(rounds["one evaluation of all examples"])
         / fast
@@ -172,7 +135,7 @@ def test_cost_of_a_replica_step_on_the_laptop_preset() -> None:
     }
     print("\n| CPU ms per replica-step | median | range of 5 rounds |\n|---|---|---|")
     for name, values in rounds.items():
-        print(told(name, values))
+        print(spread(name, values))
     print("\n| ratio, round by round | median | range |\n|---|---|---|")
     for name, values in ratios.items():
-        print(told(name, list(values)))
+        print(spread(name, list(values)))

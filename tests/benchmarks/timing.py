@@ -1,5 +1,6 @@
 """What measurements of cost share: the laptop map's parts, a fleet that trains, process time."""
 
+import statistics
 import time
 from collections.abc import Callable
 
@@ -29,3 +30,8 @@ def seated(parts: Parts) -> Fleet:
     fleet.fill()
     fleet.advance(3)
     return fleet
+
+
+def spread(name: str, values: list[float]) -> str:
+    """A row of a table: the median and the range of the rounds."""
+    return f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} to {max(values):.2f} |"

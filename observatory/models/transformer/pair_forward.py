@@ -13,6 +13,7 @@ rows. Shapes: a table is `[replica, d_vocab, d_model]`, a per-example stream
 """
 
 import math
+from collections.abc import Collection
 from typing import final
 
 import torch
@@ -23,7 +24,7 @@ from observatory.core.layout import Params
 from observatory.maths.hooks import RecordedForward
 from observatory.maths.nonlinearities import Nonlinearity, overwriting
 from observatory.maths.standardise import standardise
-from observatory.maths.tables import look_up
+from observatory.maths.tables import gather, look_up
 from observatory.models.transformer.rotary import rotated
 
 
@@ -61,14 +62,21 @@ def pattern(one: Tensor, two: Tensor) -> Float[Tensor, "replica batch head pos p
     return entries.unflatten(0, (3, 3)).permute(2, 3, 4, 0, 1)
 
 
+_CHEAP = frozenset({"logits", "attn_pattern", "final"})
+"""Recorded by a pass in which the last block answers at the query alone."""
+_INNER = frozenset({"attn_in", "attn_z", "resid_mid", "mlp_in", "mlp_post"})
+"""Recorded by a pass that keeps what every block computes on its way."""
+
+
 @final
 class PairForward(RecordedForward):
     """Stacked forward of causal transformers on pairs; see the module's text for what it saves.
 
-    It records every block's pattern and residual stream, and `final`.
+    It records every block's pattern and residual stream, and `final`; for those that need them also
+    what attention and MLP read and what their output matrices read.
     """
 
-    most_cheaply = frozenset({"logits", "attn_pattern", "final"})
+    recordable = _CHEAP | _INNER | {"resid_post"}
 
     def __init__(
         self,
@@ -86,13 +94,16 @@ class PairForward(RecordedForward):
         # Half of a split tensor cannot be overwritten.
         self.activation = activation if gated else overwriting(activation)
 
-    def record_most_cheaply(
-        self, params: Params, inputs: Int[Tensor, "batch pos"]
+    def record_for(
+        self, params: Params, inputs: Int[Tensor, "batch pos"], kinds: Collection[str]
     ) -> dict[str, Tensor]:
-        """As `record` without residual streams: the last block answers at the query alone."""
+        """The activations of these kinds, and others that the same pass has."""
         recorded: dict[str, Tensor] = {}
         shared = inputs.expand(len(params["W_E"]), -1, -1)
-        return {"logits": self._run(params, shared, recorded, streams=False), **recorded}
+        wanted = frozenset(kinds)
+        streams, inner = not wanted <= _CHEAP, not wanted.isdisjoint(_INNER)
+        logits = self._run(params, shared, recorded, streams=streams, inner=inner)
+        return {"logits": logits, **recorded}
 
     def _run(
         self,
@@ -101,6 +112,7 @@ class PairForward(RecordedForward):
         recorded: dict[str, Tensor] | None,
         *,
         streams: bool = True,
+        inner: bool = False,
     ) -> Tensor:
         p, n = self.d_vocab, inputs.shape[1]
         offset = p * torch.arange(inputs.shape[0], device=inputs.device).unsqueeze(1)
@@ -114,21 +126,38 @@ class PairForward(RecordedForward):
         x = torch.cat([operands.flatten(1, 2), query], dim=1)
         for layer in range(self.n_layers):
             last = layer == self.n_layers - 1 and (recorded is None or not streams)
-            block = _Block(self, params, layer)
+            block = _Block(self, params, layer, {} if inner else None)
+            noted = dict[str, Tensor]()
+            if inner:
+                read = self.normalised(x, block.params, "ln1")
+                noted["attn_in"] = self._by_example(read, rows_a, rows_b, first=layer == 0)
             x, weights = block(
                 x, rows_a, rows_b, first=layer == 0, last=last, weighs=recorded is not None
             )
-            if recorded is not None:
-                recorded[f"blocks.{layer}.attn_pattern"] = pattern(*weights)
-            if recorded is not None and streams:
-                s0, s1, s2 = x.split([p, n, n], dim=1)
-                stream = torch.stack([*look_up([s0], rows_a), s1, s2], dim=2)
-                recorded[f"blocks.{layer}.resid_post"] = stream
+            if recorded is None:
+                continue
+            noted["attn_pattern"] = pattern(*weights)
+            joined = {"resid_post": x} if streams else {}
+            if block.passed is not None:
+                mid = block.passed["resid_mid"]
+                joined |= {"mlp_in": self.normalised(mid, block.params, "ln2"), **block.passed}
+            noted |= {kind: self._by_example(v, rows_a, rows_b) for kind, v in joined.items()}
+            recorded |= {f"blocks.{layer}.{kind}": each for kind, each in noted.items()}
         answer = x[:, -n:]
         if recorded is None:
             return self.project(answer, params, "ln_final", "W_U", None)
         recorded["final"] = self.normalised(answer, params, "ln_final")
         return torch.bmm(recorded["final"], params["W_U"])
+
+    def _by_example(
+        self, x: Tensor, rows_a: Tensor, rows_b: Tensor, *, first: bool = False
+    ) -> Float[Tensor, "replica batch pos _"]:
+        """Joined rows, as `_Block` takes them, as those of the examples."""
+        p, n = self.d_vocab, rows_a.shape[1]
+        s0, s1, s2 = x.split([p, p, 1] if first else [p, n, n], dim=1)
+        if first:
+            s1, s2 = gather(s1, rows_b), s2.expand(-1, n, -1)
+        return torch.stack([gather(s0, rows_a), s1, s2], dim=2)
 
     def normalised(self, x: Tensor, params: Params, norm: str) -> Tensor:
         """norm(x), not folded into anything."""
@@ -162,8 +191,12 @@ class PairForward(RecordedForward):
 class _Block:
     """One block of all replicas on their joined streams: positions 0, 1 and 2, in this order."""
 
-    def __init__(self, net: PairForward, params: Params, layer: int) -> None:
+    def __init__(
+        self, net: PairForward, params: Params, layer: int, passed: dict[str, Tensor] | None
+    ) -> None:
         self.net = net
+        self.passed = passed
+        """Activations on its way, joined as its streams are, where they are wanted."""
         prefix = f"blocks.{layer}."
         block = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
         scale = 1 / math.sqrt(block["attn.W_Q"].shape[2] // net.n_heads)
@@ -240,5 +273,7 @@ class _Block:
             hidden = net.activation(gate) * linear
         else:
             hidden = net.activation(before)
+        if self.passed is not None:
+            self.passed |= {"attn_z": mixed, "resid_mid": stream, "mlp_post": hidden}
         out = torch.baddbmm(stream, hidden, params["mlp.W_out"])
         return out.add_(params["mlp.b_out"].unsqueeze(1)) if "mlp.b_out" in params else out
