@@ -4,9 +4,13 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from observatory.cli import main as cli
+from tests.typechecking import unchecked
 
 TINY = [
     "task.p=11", "model.d_model=16", "model.d_mlp=16", "horizon_steps=100", "evaluation.every=20",
@@ -22,6 +26,19 @@ def observatory(*arguments: str, code: int = 0) -> str:
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The same in this process, which has imported already what the verb needs."""
+
+    def run(*arguments: str, code: int = 0) -> str:
+        with unchecked():
+            assert cli.run([*arguments]) == code
+        printed = capsys.readouterr()
+        return printed.out if code == 0 else printed.err
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +64,7 @@ def test_map_leaves_what_it_promises(results: Path) -> None:
 
 @pytest.mark.slow
 def test_a_second_map_trains_nothing_and_status_fit_and_report_read_the_store(
-    results: Path,
+    results: Path, here: Callable[..., str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in (results / "tiny").rglob("*")}
     code = (
@@ -64,32 +81,34 @@ def test_a_second_map_trains_nothing_and_status_fit_and_report_read_the_store(
     assert "replica-steps" not in done.stderr
     assert done.stdout.splitlines()[-1] == ""
     assert {path: path.stat().st_mtime_ns for path in (results / "tiny").rglob("*")} == before
-    (record,) = json.loads(observatory("status", str(results / "tiny"), "--json"))
+    (record,) = json.loads(here("status", str(results / "tiny"), "--json"))
     assert (record["status"], record["finished"], record["alive"]) == ("done", 4, 0)
     # One positive weight decay cannot hold a boundary: the fit says so and exits with 3.
-    assert "at least two weight decays" in observatory("fit", str(results / "tiny"), code=3)
+    assert "at least two weight decays" in here("fit", str(results / "tiny"), code=3)
     (results / "tiny" / "report.html").unlink()
-    observatory("report", str(results / "tiny"))
+    here("report", str(results / "tiny"))
     assert (results / "tiny" / "report.html").exists()
 
 
 @pytest.mark.slow
-def test_a_study_travels_as_a_bundle(results: Path, tmp_path: Path) -> None:
+def test_a_study_travels_as_a_bundle(
+    results: Path, tmp_path: Path, here: Callable[..., str]
+) -> None:
     bundle, there = tmp_path / "tiny.tar.gz", str(tmp_path / "there")
-    printed = observatory("export", str(results / "tiny"), "--out", str(bundle))
+    printed = here("export", str(results / "tiny"), "--out", str(bundle))
     assert printed.strip() == str(bundle)
-    study = Path(observatory("import", str(bundle), "--results", there).strip())
+    study = Path(here("import", str(bundle), "--results", there).strip())
     assert study == tmp_path / "there" / "tiny"
     for file in study.rglob("*"):
         if file.suffix in (".html", ".json", ".yaml", ".md", ".csv", ".svg"):
             assert str(results) not in file.read_text(), file
-    (record,) = json.loads(observatory("status", str(study), "--json"))
+    (record,) = json.loads(here("status", str(study), "--json"))
     assert (record["status"], record["finished"], record["alive"]) == ("done", 4, 0)
     assert (study / "imported" / "report.html").is_file()  # what a stranger made is kept apart
     assert not (study / "report.html").exists()
-    observatory("report", str(study))  # fitted anew, then drawn
+    here("report", str(study))  # fitted anew, then drawn
     assert "host redacted;" in (study / "report.html").read_text()
-    assert "not overwritten" in observatory("import", str(bundle), "--results", there, code=2)
+    assert "not overwritten" in here("import", str(bundle), "--results", there, code=2)
 
 
 @pytest.mark.slow
@@ -107,7 +126,7 @@ def test_the_configuration_prints_without_running(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_arm_is_a_group_beside_the_base(tmp_path: Path) -> None:
+def test_an_arm_is_a_group_beside_the_base(tmp_path: Path, here: Callable[..., str]) -> None:
     tiny = [*TINY, f"results={tmp_path}", "arms.an_mlp={model: mlp}"]
     tiny += ["compare.lr_factors=[3.0]", "match=parameters"]
     done = subprocess.run(
@@ -122,14 +141,14 @@ def test_an_arm_is_a_group_beside_the_base(tmp_path: Path) -> None:
     assert list(groups) == ["base", "an_mlp"]
     page = (tmp_path / "tiny" / "report.html").read_text()
     assert "an_mlp: model = mlp, " in page
-    again = observatory("compare", *tiny)
+    again = here("compare", *tiny)
     assert again == done.stdout
 
 
 @pytest.mark.slow
-def test_a_folder_without_a_study_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_refused(tmp_path: Path, here: Callable[..., str]) -> None:
     for verb in ("status", "fit", "report"):
-        assert str(tmp_path) in observatory(verb, str(tmp_path), code=2)
+        assert str(tmp_path) in here(verb, str(tmp_path), code=2)
 
 
 VERBS = (
