@@ -76,14 +76,17 @@ def counts_above(
         limits: In ascending order.
         largest: The largest entry of each layer: where it is not above a limit, nothing is counted.
     """
-    rounded = limits.to(entries.dtype)
-    below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
-    rounded = torch.where(rounded.double() > limits, below, rounded)  # x > limit stays what it is
     if entries.device.type != "cpu":
+        rounded = limits.to(entries.dtype)
+        below = torch.nextafter(rounded, torch.full_like(rounded, -torch.inf))
+        rounded = torch.where(rounded.double() > limits, below, rounded)  # x > limit stays as it is
         over = [entries > limit[..., None] for limit in rounded.unbind(dim=-1)]
         return torch.stack([each.sum(dim=-1) for each in over], dim=-1)
-    counts = np.zeros(rounded.shape, dtype=np.int64)
-    rows, levels = entries.numpy(), rounded.numpy()
+    rows = entries.numpy()
+    levels = limits.numpy().astype(rows.dtype)
+    below = np.nextafter(levels, np.array(-np.inf, dtype=rows.dtype))
+    levels = np.where(levels.astype(np.float64) > limits.numpy(), below, levels)
+    counts = np.zeros(levels.shape, dtype=np.int64)
     for at in np.argwhere(largest.numpy()[..., None] > levels).tolist():
         *place, index = at
         row = rows[tuple(place)]

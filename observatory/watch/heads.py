@@ -133,8 +133,7 @@ def _on_first(
 ) -> Float[Tensor, " head"]:
     """Mean probability on the first valid key."""
     if rows is None:
-        on_first = values[..., 0].contiguous()
-        return on_first.sum(dim=(0, 2)) / (values.shape[0] * values.shape[2])
+        return values[..., 0].contiguous().mean(dim=(0, 2))
     first = torch.zeros(len(values), dtype=torch.long, device=values.device)
     if rows.shape[1] == values.shape[3]:
         first = rows.float().argmax(dim=1)
@@ -163,14 +162,9 @@ def _logit_quantiles(heads: Heads) -> LayerValues:
 
 def of_heads(layers: Sequence[Heads]) -> Mapping[str, Masked | None]:
     """Every quantity of a stack, of those of `Attention` and of `HEAD_COLUMNS`, by layer."""
-    alike = {
-        (
-            each.entropies.shape[2],
-            each.key_heads,
-            None if each.logits is None else each.logits.shape[3],
-        )
-        for each in layers
-    }
+    logits = [None if each.logits is None else each.logits.shape[3] for each in layers]
+    heads = [(each.entropies.shape[2], each.key_heads) for each in layers]
+    alike = set(zip(heads, logits, strict=True))
     batches = [_together(layers)] if len(alike) == 1 else layers
     found = [_quantities(each) for each in batches]
     return {name: joined([each[name] for each in found]) for name in found[0]}
@@ -287,12 +281,18 @@ def attention_row(by_layer: Mapping[str, Masked | None], sampled: Sequence[Tenso
     names = [c.name for c in Attention.columns if not c.dims and c.name != "r_phi"]
     n_heads = sum(flat.shape[2] for flat in sampled)
     alike = len({flat.shape[3] for flat in sampled}) == 1
-    all_heads = torch.cat(list(sampled), dim=2) if sampled and alike else None
+    all_heads = _differing(torch.cat(list(sampled), dim=2)) if sampled and alike else None
     return {
         **{name: mean_over_layers(by_layer[name]) for name in names},
         **{f"{name}_layer": by_layer[name] for name in names},
         "r_phi": r_phi(all_heads) if all_heads is not None and n_heads <= R_PHI_HEADS else None,
     }
+
+
+def _differing(flat: Float[Tensor, "1 1 head sample"]) -> Float[Tensor, "1 1 head _"]:
+    """The entries in which heads differ: `r_phi` of them is that of all; most others are masked."""
+    differ = (flat != flat[:, :, :1]).any(dim=2)[0, 0]
+    return flat[..., differ] if bool(differ.any()) else flat
 
 
 def heads_row(by_layer: Mapping[str, Masked | None]) -> Measurement:

@@ -149,17 +149,18 @@ def massive_tables(
     rows: dict[str, dict[str, Masked | None]] = {}
     for names in by_device.values():
         row = _massive_row([each for name in names for each in sites[name]], tokens=tokens)
-        parts = {c.name: row[c.name] for c in columns}
-        start = 0
-        for name in names:
-            stop = start + len(sites[name])
-            rows[name] = {
-                each: Masked(value.values[:, start:stop], value.defined[:, start:stop])
-                for each, value in parts.items()
-            }
+        sizes = [len(sites[name]) for name in names]
+        parts = {c.name: _parts(row[c.name], sizes) for c in columns}
+        for place, name in enumerate(names):
+            rows[name] = {column: part[place] for column, part in parts.items()}
             rows[name] |= dict.fromkeys(_out_of_sight(sites[name], tokens=tokens))
-            start = stop
     return {name: Table(columns, rows[name]) for name in sites}
+
+
+def _parts(entries: Masked, sizes: list[int]) -> list[Masked]:
+    """Entries `[1, layer]` of several tables, a part of the layers for each."""
+    both = zip(entries.values.split(sizes, dim=1), entries.defined.split(sizes, dim=1), strict=True)
+    return [Masked(*each) for each in both]
 
 
 def _any_of(layers: Sequence[Located | None]) -> Located:
