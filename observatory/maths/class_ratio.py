@@ -53,19 +53,17 @@ def class_scatter(
         point, as above, and the points of a class are weighted equally (the paper's abstract does
         not say how scatter is averaged).
     """
-    classes = torch.arange(int(labels.max()) + 1, device=labels.device)
-    member = (labels[:, None, :] == classes[:, None]).to(points.dtype)
-    counts = member.sum(dim=-1)
-    means = (member @ points) / counts.clamp(min=1)[..., None]
+    n = int(labels.max()) + 1
+    counts = _class_sums(torch.ones_like(points[..., :1]), labels, n)[..., 0]
+    means = _class_sums(points, labels, n) / counts.clamp(min=1)[..., None]
     there, several = (counts > 0).to(points.dtype), (counts > 1).to(points.dtype)
     n_there, n_several = there.sum(dim=-1), several.sum(dim=-1)
     centre = means.sum(dim=1) / n_there[:, None]  # an absent class has mean 0
     away = (means - centre[:, None]).square().sum(dim=-1)
     inter = 2 * (away * there).sum(dim=-1) / (n_there - 1).clamp(min=1)
-    first = len(classes) * torch.arange(len(labels), device=labels.device)
-    own = gather(means, labels + first[:, None])
+    own = gather(means, _rows(labels, n))
     off = (points - own).square().sum(dim=-1)
-    spread = (member @ off[..., None])[..., 0] / counts.clamp(min=1)
+    spread = _class_sums(off[..., None], labels, n)[..., 0] / counts.clamp(min=1)
     intra = (spread * several).sum(dim=-1) / n_several.clamp(min=1)
     two_classes, two_points = n_there > 1, n_several > 0
     return _ClassScatter(
@@ -73,3 +71,19 @@ def class_scatter(
         Masked(intra, two_points),
         Masked(inter / (intra + EPSILON), two_classes & two_points & ((inter != 0) | (intra != 0))),
     )
+
+
+def _rows(labels: Int[Tensor, "replica batch"], n: int) -> Int[Tensor, "replica batch"]:
+    """Row of each example's class in joined tables of `n` classes."""
+    return labels + n * torch.arange(len(labels), device=labels.device)[:, None]
+
+
+def _class_sums(
+    values: Float[Tensor, "replica batch width"], labels: Int[Tensor, "replica batch"], n: int
+) -> Float[Tensor, "replica _ width"]:
+    """The sum of the rows of each of `n` classes."""
+    if values.is_cuda:  # where the sums of the other would be taken in no fixed order
+        return torch.nn.functional.one_hot(labels, n).to(values.dtype).mT @ values
+    sums = values.new_zeros(len(labels) * n, values.shape[2])
+    sums.index_add_(0, _rows(labels, n).flatten(), values.flatten(0, 1))
+    return sums.unflatten(0, (len(labels), n))

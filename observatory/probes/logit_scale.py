@@ -1,7 +1,9 @@
 """Size of the logits of each replica, apart from the shift that a softmax cannot see."""
 
+import math
 from typing import ClassVar, final
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -30,8 +32,8 @@ def logit_scale(logits: Float[Tensor, "replica batch d_vocab"]) -> Float[Tensor,
         tensor([1.], dtype=torch.float64)
     """
     z = logits.double()
-    centred = z - z.mean(dim=-1, keepdim=True)
-    return centred.square().mean(dim=(1, 2)).sqrt()
+    centred = (z - z.mean(dim=-1, keepdim=True)).flatten(start_dim=1)
+    return torch.linalg.vector_norm(centred, dim=1) / math.sqrt(centred.shape[1])
 
 
 @final
