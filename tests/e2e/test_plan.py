@@ -3,9 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from observatory.cli import main as cli
 
 TWO = """# @package _global_
 study: two
@@ -32,6 +35,21 @@ def observatory(folder: Path, *arguments: str, code: int = 0) -> "subprocess.Com
     return done
 
 
+@pytest.fixture
+def here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[str, str]]:
+    """The same in this process: what it prints to stdout and to stderr."""
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: str, code: int = 0) -> tuple[str, str]:
+        assert cli.run([*arguments]) == code
+        printed = capsys.readouterr()
+        return printed.out, printed.err
+
+    return run
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("plan")
@@ -41,9 +59,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_plan_then_map_then_map_again(folder: Path) -> None:
+def test_plan_then_map_then_map_again(folder: Path, here: Callable[..., tuple[str, str]]) -> None:
     common = ("--config-dir", "my", "experiment=two")
-    told = json.loads(observatory(folder, "plan", *common, "--json").stdout)
+    told = json.loads(here("plan", *common, "--json")[0])
     assert (told["n_runs"], told["n_replicas"], told["replica_steps_at_most"]) == (2, 4, 400)
     assert [path.name for path in folder.iterdir()] == ["my"]
 
@@ -72,13 +90,13 @@ def test_an_override_leaves_one_run_and_hydras_multirun_knows_the_list(folder: P
 
 
 @pytest.mark.slow
-def test_plan_help_and_refusals(folder: Path) -> None:
-    printed = observatory(folder, "plan", "--help").stdout
+def test_plan_help_and_refusals(folder: Path, here: Callable[..., tuple[str, str]]) -> None:
+    printed, _ = here("plan", "--help")
     assert "examples:" in printed
     assert "observatory plan experiment=e5" in printed
-    refused = observatory(folder, "plan", "--config-dir", "nowhere", code=2)
-    assert "`--config-dir` must be a folder, got nowhere" in refused.stderr
+    _, refused = here("plan", "--config-dir", "nowhere", code=2)
+    assert "`--config-dir` must be a folder, got nowhere" in refused
     # A mistake of the second run is found before the first one trains.
-    refused = observatory(folder, "train", "task.p=11,1", "results=nothing", code=2)
-    assert "`p` must be at least 2, got 1" in refused.stderr
+    _, refused = here("train", "task.p=11,1", "results=nothing", code=2)
+    assert "`p` must be at least 2, got 1" in refused
     assert not (folder / "nothing").exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from observatory.cli import main as cli
 from observatory.launch.compose import compose
 from observatory.launch.run import launch
 from observatory.store.reader import Run, Study
@@ -25,13 +26,17 @@ SMOKE = [
     "fleet.shards=2",
     "fleet.size=4",
     "store.checkpoint_every=50",
-    "--quiet",
 ]
 pytestmark = pytest.mark.slow
 
 
 def start(results: Path, *more: str) -> subprocess.Popen[str]:
-    return commands.start("train", *SMOKE, f"results={results}", *more)
+    return commands.start("train", *SMOKE, "--quiet", f"results={results}", *more)
+
+
+def train(results: Path) -> None:
+    """What the command does, launched from this process; its workers are processes all the same."""
+    launch(compose("train", [*SMOKE, f"results={results}"]))
 
 
 def only_run(results: Path) -> Run:
@@ -46,7 +51,7 @@ def tables(run: Run) -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     results = tmp_path_factory.mktemp("undisturbed")
-    finish(start(results))
+    train(results)
     return only_run(results)
 
 
@@ -72,7 +77,7 @@ def test_the_death_of_the_launcher_and_wrong_clocks_change_no_table(
     for path in tmp_path.rglob("*"):  # as if nodes disagreed about the time by hours
         with suppress(FileNotFoundError):  # a worker is still ending
             os.utime(path, (time.time() + wrong.uniform(-1e5, 1e5),) * 2)
-    finish(start(tmp_path))
+    train(tmp_path)
     run = only_run(tmp_path)
     assert (run.run_id, run.status) == (undisturbed.run_id, "done")
     ours, theirs = tables(run), tables(undisturbed)
@@ -161,10 +166,13 @@ def test_a_second_start_names_the_owner_and_touches_nothing(tmp_path: Path) -> N
     assert only_run(tmp_path).status == "done"
 
 
-def test_a_done_run_is_returned_as_it_is(undisturbed: Run) -> None:
+def test_a_done_run_is_returned_as_it_is(
+    undisturbed: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")}
-    out = finish(start(undisturbed.folder.parents[2]))
-    assert out.strip() == str(undisturbed.folder)
+    results = undisturbed.folder.parents[2]
+    assert cli.run(["train", *SMOKE, "--quiet", f"results={results}"]) == 0
+    assert capsys.readouterr().out.strip() == str(undisturbed.folder)
     assert {
         path: path.stat().st_mtime_ns for path in undisturbed.folder.rglob("*.parquet")
     } == before
@@ -186,7 +194,7 @@ def test_another_machine_finds_the_run_although_it_has_other_cores(
 def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_path: Path) -> None:
     limited = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
-        f"sys.argv = ['observatory', 'train', *{SMOKE!r}, 'results={tmp_path}']; "
+        f"sys.argv = ['observatory', 'train', *{SMOKE!r}, '--quiet', 'results={tmp_path}']; "
         "runpy.run_module('observatory.cli', run_name='__main__')"
     )
     full = subprocess.run(
@@ -194,7 +202,7 @@ def test_a_full_disk_is_told_and_the_earlier_parts_stay(undisturbed: Run, tmp_pa
     )
     assert full.returncode == 2
     assert "cannot be written" in full.stderr or "intact" in full.stderr
-    finish(start(tmp_path))
+    train(tmp_path)
     pd.testing.assert_frame_equal(
         only_run(tmp_path).table("evaluation"), undisturbed.table("evaluation"), check_exact=True
     )

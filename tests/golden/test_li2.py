@@ -15,6 +15,8 @@ from observatory.launch.run import launch
 from observatory.store.reader import Run
 
 DECAYS = (0.0, 2e-4)
+LOOKS = [*range(0, 150, 5), *range(150, 401, 25)]
+"""Steps at which the probe looks: dense where the stages are."""
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A seed of each weight decay, one fleet of two."""
     overrides = [
         *("experiment=li2_2025", "sweep.nuisance.seed=[0]", "fleet.shards=1"),
-        *("probe.li2.schedule.k=5", f"results={tmp_path_factory.mktemp('results')}"),
+        f"probe.li2.schedule={{_target_: observatory.core.schedule.At, steps: {LOOKS}}}",
+        f"results={tmp_path_factory.mktemp('results')}",
     ]
     return Run(launch(compose("train", overrides)))
 
