@@ -105,7 +105,7 @@ def test_cost_of_the_probe_classes() -> None:
 def test_cost_of_the_forensic_probe_classes() -> None:
     torch.set_num_threads(1)
     keep_memory()
-    parts = laptop("probe=forensic", f"fleet.size={FEW}")
+    parts = laptop("probe=forensic", f"fleet.size={FEW}", "fleet.compile=off")
     fleet = parts.shard(0, 1)
     fleet.fill()
     fleet.advance(STEPS)
