@@ -6,12 +6,11 @@ from observatory.analysis.page.comparison import GroupComparison
 from observatory.analysis.page.drawing import Drawing, NotDrawn
 from observatory.analysis.page.forest import Row, folded, forest_figure
 from observatory.analysis.page.records import limits, ratio_words
-from observatory.analysis.times.estimators.time_ratio import TIME_RATIO
 
 
 def draw_ratios(comparison: GroupComparison) -> Iterator[Drawing | NotDrawn]:
     """The ratio of each group's times to those of the first, a row each."""
-    records, title = comparison.last(TIME_RATIO), "Ratios of times"
+    records, title = comparison.last("time_ratio"), "Ratios of times"
     if not records:
         return
     if all(record["refused"] for record in records):
