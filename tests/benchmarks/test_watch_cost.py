@@ -1,12 +1,14 @@
 """What a look at a model of its owner costs, beside its training: `make bench ARGS="-k watch"`."""
 
 import statistics
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
 
+import observatory as ob
 from observatory.watch.instrument import Instrument
 from observatory.watch.tables import PROBES
 from tests.benchmarks.timing import cpu_ms
@@ -26,7 +28,18 @@ def language_model() -> Any:
     return transformers.LlamaForCausalLM(config)
 
 
-def test_cost_of_a_look() -> None:
+def cost_between_looks(model: Any, probed: torch.Tensor, folder: Path) -> float:
+    """CPU-ms of a call at which nothing is due, the mean of 2000."""
+    watch = ob.Observe(folder / "watched", batch={"input_ids": probed}, every=10**6, budget=None)
+    watch.begin(model)
+    watch.step(1)
+    steps = iter(range(2, 10**6))
+    took = cpu_ms(lambda: [watch.step(next(steps)) for _ in range(2000)])
+    watch.end()
+    return took / 2000
+
+
+def test_cost_of_a_look(tmp_path: Path) -> None:
     """Medians of interleaved process times, one thread; sequences of 128 tokens."""
     model = language_model()
     optimizer = torch.optim.AdamW(model.parameters())
@@ -54,6 +67,8 @@ def test_cost_of_a_look() -> None:
         for name, action in actions.items():
             times[name].append(cpu_ms(action))
     training = statistics.median(steps)
+    between = cost_between_looks(model, probed, tmp_path)
+    print(f"\nnot looking: {between:.4f} CPU-ms, {100 * between / training:.5f} % of a step")
     print(f"\na training step on 8 x 128 tokens: {training:.0f} CPU-ms")
     for name, each in times.items():
         median = statistics.median(each)
