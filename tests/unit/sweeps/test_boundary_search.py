@@ -226,7 +226,7 @@ def test_runs_of_a_curve_have_one_value_of_the_second_control_each(tmp_path: Pat
     lost = BoundarySearch(
         tmp_path / "lost", replace(RULE, second={**second, "name": "width"}), ABOUT
     )
-    with pytest.raises(ConfigError, match="names no setting: there is no `width`"):
+    with pytest.raises(ConfigError, match="There is no setting `width`"):
         run(lost)
 
 
