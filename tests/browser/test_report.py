@@ -131,7 +131,7 @@ def test_a_comparison_stands_alone_with_its_captions(browser: Any, comparison: P
     assert page.said == []
     assert [url for url in page.asked if url != comparison.as_uri() and url != "data:,"] == []
     figures = page.locator("figure")
-    assert figures.count() == 4
+    assert figures.count() == 5
     for index in range(figures.count()):
         caption = figures.nth(index).locator("figcaption").inner_text()
         assert "n = 176 replicas in 2 groups" in caption

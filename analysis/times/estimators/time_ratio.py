@@ -164,8 +164,8 @@ def time_ratio(a: Observations, b: Observations, names: tuple[str, str], level: 
     for name, own in zip(names, events, strict=True):
         if own[shared].sum() < MIN_EVENTS:
             raise FitRefusedError(
-                f"{name} had the event `{a.event}` {own[shared].sum()} times at the values of "
-                f"{a.control} at which both groups had it; a ratio of times needs {MIN_EVENTS}. "
+                f"{own[shared].sum()} replicas of {name} had the event `{a.event}` at the values "
+                f"of {a.control} at which both groups had it; a ratio of times needs {MIN_EVENTS}. "
                 "Add seeds, or a longer horizon."
             )
     n_units = np.unique(both.unit).size
