@@ -19,39 +19,22 @@ class Key(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A parameter that a product read.
-
-    Attributes:
-        name: Of the parameter.
-        transposed: Whether its rows are outputs, as in `x @ W.T`.
-        table: Whether rows were looked up in it.
-        filters: Whether it is the filters of a convolution.
-        depthwise: Whether each filter sees one channel.
-    """
+    """A parameter that a product read."""
 
     name: str
-    transposed: bool
-    table: bool = False
-    filters: bool = False
-    depthwise: bool = False
+    transposed: bool  # whether its rows are outputs, as in `x @ W.T`
+    table: bool = False  # whether rows were looked up in it
+    filters: bool = False  # whether it is the filters of a convolution
+    depthwise: bool = False  # whether each filter sees one channel
 
 
 class Event(NamedTuple):
-    """One thing that happened.
+    """One thing that happened."""
 
-    Attributes:
-        key: Its place.
-        how: Name of what did it: "sdpa", "mha", "flex", "softmax", "rows", "adapter", or the
-            torch function.
-        given: What it read; None for an attention.
-        output: What came out; None on entering a module.
-        reads: The parameters that a product read.
-        pattern: Of an attention.
-    """
-
-    key: Key
+    key: Key  # its place
+    # what did it: "sdpa", "mha", "flex", "softmax", "rows", "adapter", or the torch function
     how: str
-    given: Tensor | None = None
-    output: Tensor | None = None
-    reads: tuple[Read, ...] = ()
-    pattern: Pattern | None = None
+    given: Tensor | None = None  # what it read; None for an attention
+    output: Tensor | None = None  # what came out; None on entering a module
+    reads: tuple[Read, ...] = ()  # the parameters that a product read
+    pattern: Pattern | None = None  # of an attention
