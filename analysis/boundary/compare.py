@@ -15,11 +15,11 @@ from observatory.analysis.fit.observed import Opened, left_out, open_runs, run_p
 from observatory.analysis.fit.settings import STUDY, draw_seed, shared_setting
 from observatory.analysis.fit.task import Part, Task
 from observatory.analysis.page.comparison import GroupComparison
-from observatory.analysis.stats.estimate import Estimate, refusal_record
+from observatory.analysis.stats.estimate import Estimate
+from observatory.analysis.stats.first_group import adjust_family, beside_first
 from observatory.analysis.stats.numbers import checked_numbers
 from observatory.analysis.stats.observations import Observations
 from observatory.analysis.stats.paired_rates import compare_rates
-from observatory.analysis.stats.paired_tests import holm
 from observatory.analysis.tables.open import Table
 from observatory.core.errors import ConfigError, FitRefusedError
 
@@ -53,17 +53,9 @@ def compare_groups(
             ("rate_comparison", "mcnemar"): compare_rates,
         }
         for (kind, estimator), fit in fits.items():
-            try:
-                made.append(fit(*both, pair, level).to_json())
-            except FitRefusedError as refusal:
-                about = {**group.about, "n": group.n + base.n, "level": level, "seed": seed}
-                record = refusal_record(fit=kind, estimator=estimator, **about, reason=str(refusal))
-                made.append({**record, "extras": {"numerator": label, "denominator": reference}})
-    family = [r for r in made if r["fit"] == "boundary_ratio" and r["refused"] is None]
-    if family:
-        adjusted = holm(np.array([record["extras"]["p"] for record in family]))
-        for record, p_value in zip(family, adjusted, strict=True):
-            record["extras"] |= {"p_holm": float(p_value), "family": len(family)}
+            about = {"fit": kind, "estimator": estimator, "seed": seed}
+            made.append(beside_first(fit, both, pair, level, **about))
+    adjust_family([record for record in made if record["fit"] == "boundary_ratio"])
     return made
 
 

@@ -9,10 +9,9 @@ from observatory.analysis.fit.contract import Record
 from observatory.analysis.fit.settings import STUDY
 from observatory.analysis.page.comparison import GroupComparison, StudyGroup
 from observatory.analysis.page.frames import column, words
-from observatory.analysis.stats.estimate import Estimate, Plain, refusal_record
-from observatory.analysis.stats.paired_tests import holm
+from observatory.analysis.stats.estimate import Estimate, Plain
+from observatory.analysis.stats.first_group import adjust_family, beside_first
 from observatory.analysis.times.estimators.time_ratio import TIME_RATIO, time_ratio
-from observatory.core.errors import FitRefusedError
 
 PACE = "pace"
 _FAILED = ("collapsed", "diverged")
@@ -34,21 +33,12 @@ def fit_groups(comparison: GroupComparison, settings: Mapping[str, Any]) -> list
         if len(tables) < 2:
             continue
         (first, base), *others = tables.items()
-        records: list[dict[str, Any]] = []
-        for label, group in others:
-            try:
-                records.append(time_ratio(group, base, (label, first), level).to_json())
-            except FitRefusedError as refusal:
-                known = {**group.about, "n": group.n + base.n, "level": level, "seed": 0}
-                refused = refusal_record(
-                    fit=TIME_RATIO, estimator="lognormal", reason=str(refusal), **known
-                )
-                records.append({**refused, "extras": {"numerator": label, "denominator": first}})
-        family = [record for record in records if record["refused"] is None]
-        if family:
-            adjusted = holm(np.array([record["extras"]["p"] for record in family]))
-            for record, p_value in zip(family, adjusted, strict=True):
-                record["extras"] |= {"p_holm": float(p_value), "family": len(family)}
+        about = {"fit": TIME_RATIO, "estimator": "lognormal", "seed": 0}
+        records = [
+            beside_first(time_ratio, (group, base), (label, first), level, **about)
+            for label, group in others
+        ]
+        adjust_family(records)
         made += records
     return made
 
